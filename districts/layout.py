@@ -1,0 +1,289 @@
+"""A district's folder, `data/<district>/`, in formats that existing data sets have.
+
+district.yaml     name, time zone, cameras, attribute schema, source, licence
+detection/        YOLO: images/{train,val,test}, labels/{train,val,test}, one class: person
+attributes/       images/, {train,val,test}.csv: image, identity, camera, a column a group; an empty cell is unknown
+reid/             Market-1501: bounding_box_train, query, bounding_box_test; 0001_c1s1_000151_00.jpg; -1 junk,
+                  0000 distractor; bounding_box_val (optional) holds identities for validation while training
+videos/           <camera>.mp4, <camera>.txt (MOTChallenge ground truth), problems.yaml: people to find
+"""
+
+import csv
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import cv2
+import numpy as np
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from domain.attributes import UNKNOWN, AttributeSchema
+from domain.cameras import Camera
+from domain.errors import InputError
+
+Split = Literal["train", "val", "test"]
+_Model = TypeVar("_Model", bound=BaseModel)
+JUNK_IDENTITY, DISTRACTOR_IDENTITY = -1, 0
+PICTURE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp"}
+_MARKET_NAME = re.compile(r"^(-1|\d+)_c(\d+)s(\d+)_(\d+)_(\d+)\.(?:jpg|jpeg|png)$")
+
+
+class District(BaseModel):
+    """What `district.yaml` says."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    time_zone: str  # IANA, such as Asia/Seoul
+    attribute_schema: str  # a schema's name, or a .yaml file relative to the district's folder
+    source: str
+    licence: str
+    cameras: tuple[Camera, ...] = Field(min_length=1)  # re-ID file names count them from 1 in this order
+
+
+class Problem(BaseModel):
+    """One person to find, as in the study's tracking test."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    id: str
+    identity: int  # in the videos' ground truth; evaluation alone may look at it
+    crops: tuple[str, ...] = Field(min_length=1)  # pictures of the person, relative to videos/
+    attributes: dict[str, str]  # group -> label, known ones only
+    camera: str  # where and when the crops were taken: this appearance is the question, so it is not scored
+    frame: int
+
+
+@dataclass(frozen=True)
+class LabelledFrame:
+    """A picture of the detection set with its people."""
+
+    image: Path
+    boxes_xyxy: np.ndarray  # float32 [box, 4], pixels
+
+
+@dataclass(frozen=True)
+class AttributeTable:
+    """A split of the attribute set."""
+
+    images: list[str]  # file names in attributes/images
+    identities: np.ndarray  # int64 [image]
+    cameras: list[str]
+    labels: np.ndarray  # int64 [image, group], index of the label in its group, -1 unknown
+
+
+@dataclass(frozen=True)
+class ReidTable:
+    """A folder of the re-ID set."""
+
+    images: list[str]  # file names
+    identities: np.ndarray  # int64 [image]; -1 junk, 0 distractor
+    cameras: np.ndarray  # int64 [image], from 1
+
+
+@dataclass(frozen=True)
+class TrackTable:
+    """Boxes over time in one video, MOTChallenge text: frame, id, left, top, width, height, …; frames from 1."""
+
+    frames: np.ndarray  # int64 [box]
+    tracks: np.ndarray  # int64 [box]: identity in ground truth, tracklet id in results
+    boxes_xyxy: np.ndarray  # float32 [box, 4], pixels
+    confidences: np.ndarray  # float32 [box]; in ground truth 0 marks boxes not to count
+
+
+def read_district(folder: Path) -> District:
+    """`district.yaml` of the district in `folder`.
+
+    Raises:
+        InputError: if it is missing or does not say what a district must.
+    """
+    file = folder / "district.yaml"
+    return _validate(District, _read_yaml(file), str(file))
+
+
+def read_problems(folder: Path) -> list[Problem]:
+    """`videos/problems.yaml` of the district in `folder`; raises `InputError` as `read_district` does."""
+    file = folder / "videos" / "problems.yaml"
+    entries = _read_yaml(file).get("problems")
+    if not isinstance(entries, list):
+        raise InputError(f"{file} must have a list `problems`")
+    return [_validate(Problem, entry, f"{file}, entry {number}") for number, entry in enumerate(entries, start=1)]
+
+
+def read_detection_split(folder: Path, split: Split) -> list[LabelledFrame]:
+    """The labelled frames of `detection/` in name order; a picture without a label file shows nobody.
+
+    Raises:
+        InputError: if there are no pictures, one does not open, or a label line is wrong; names file and line.
+    """
+    pictures = list_pictures(folder / "detection" / "images" / split)
+    return [LabelledFrame(image, _read_yolo(image, folder / "detection" / "labels" / split)) for image in pictures]
+
+
+def read_attribute_split(folder: Path, split: Split, schema: AttributeSchema) -> AttributeTable:
+    """A split of `attributes/` by the groups of `schema`; columns of other groups are passed over.
+
+    Raises:
+        InputError: if a column is missing or a label is not in its group; names file and line.
+    """
+    file = folder / "attributes" / f"{split}.csv"
+    if not file.is_file():
+        raise InputError(f"{file} must exist")
+    with file.open(newline="", encoding="utf-8") as lines:
+        reader = csv.DictReader(lines)
+        missing = [
+            name
+            for name in ("image", "identity", "camera", *schema.group_names)
+            if name not in (reader.fieldnames or ())
+        ]
+        if missing:
+            raise InputError(f"{file}, line 1: must have the columns {', '.join(missing)}")
+        rows = list(reader)
+    labels = [
+        [_label_index(file, line, row, group) for group in schema.groups] for line, row in enumerate(rows, start=2)
+    ]
+    return AttributeTable(
+        images=[row["image"] for row in rows],
+        identities=np.array(
+            [_integer(file, line, row["identity"]) for line, row in enumerate(rows, start=2)], np.int64
+        ),
+        cameras=[row["camera"] for row in rows],
+        labels=np.array(labels, np.int64).reshape(len(rows), len(schema.groups)),
+    )
+
+
+def read_reid_folder(
+    folder: Path, part: Literal["bounding_box_train", "bounding_box_val", "query", "bounding_box_test"]
+) -> ReidTable:
+    """A folder of `reid/` by its Market-1501 file names, in name order.
+
+    Raises:
+        InputError: if it is missing, empty, or a name does not follow the format.
+    """
+    names, identities, cameras = [], [], []
+    for picture in list_pictures(folder / "reid" / part):
+        fields = _MARKET_NAME.match(picture.name)
+        if not fields:
+            raise InputError(f"{picture} must be named like 0001_c1s1_000151_00.jpg")
+        names.append(picture.name)
+        identities.append(int(fields[1]))
+        cameras.append(int(fields[2]))
+    return ReidTable(names, np.array(identities, np.int64), np.array(cameras, np.int64))
+
+
+def read_tracks(file: Path) -> TrackTable:
+    """MOTChallenge text (frame, id, left, top, width, height, confidence, …); an empty file has no boxes.
+
+    Raises:
+        InputError: if it is missing or a line has fewer than six numbers; names the line.
+    """
+    if not file.is_file():
+        raise InputError(f"{file} must exist (MOTChallenge text)")
+    rows = []
+    for number, line in enumerate(file.read_text().splitlines(), start=1):
+        if not line.strip():
+            continue
+        try:
+            values = [float(value) for value in line.replace(",", " ").split()]
+        except ValueError as error:
+            raise InputError(f"{file}, line {number}: must be numbers, got {line!r}") from error
+        if len(values) < 6:
+            raise InputError(f"{file}, line {number}: must have at least 6 numbers, got {len(values)}")
+        rows.append([*values[:6], values[6] if len(values) > 6 else 1.0])
+    table = np.array(rows, np.float64).reshape(-1, 7)
+    corners = np.concatenate([table[:, 2:4], table[:, 2:4] + table[:, 4:6]], axis=1)
+    return TrackTable(
+        table[:, 0].astype(np.int64),
+        table[:, 1].astype(np.int64),
+        corners.astype(np.float32),
+        table[:, 6].astype(np.float32),
+    )
+
+
+def write_tracks(file: Path, table: TrackTable) -> None:
+    """Write `table` as MOTChallenge text, by frame and track."""
+    order = np.lexsort((table.tracks, table.frames))
+    lines = []
+    for i in order:
+        left, top, right, bottom = table.boxes_xyxy[i]
+        box = f"{left:.2f},{top:.2f},{right - left:.2f},{bottom - top:.2f}"
+        lines.append(f"{table.frames[i]},{table.tracks[i]},{box},{table.confidences[i]:.4f},-1,-1,-1\n")
+    file.write_text("".join(lines))
+
+
+def list_pictures(folder: Path) -> list[Path]:
+    """Pictures in `folder` in name order.
+
+    Raises:
+        InputError: if the folder is missing or holds none.
+    """
+    if not folder.is_dir():
+        raise InputError(f"{folder} must be a folder of pictures; it is missing")
+    pictures = sorted(path for path in folder.iterdir() if path.suffix.lower() in PICTURE_SUFFIXES)
+    if not pictures:
+        raise InputError(f"{folder} must hold pictures ({', '.join(sorted(PICTURE_SUFFIXES))}), got none")
+    return pictures
+
+
+def _read_yolo(image: Path, labels: Path) -> np.ndarray:
+    file = labels / f"{image.stem}.txt"
+    lines = file.read_text().splitlines() if file.is_file() else []
+    picture = cv2.imread(str(image))
+    if picture is None:
+        raise InputError(f"{image} must be a readable picture")
+    height, width = picture.shape[:2]
+    boxes = []
+    for number, line in enumerate(lines, start=1):
+        fields = line.split()
+        if not fields:
+            continue
+        try:
+            person, centre_x, centre_y, box_width, box_height = (float(field) for field in fields)
+        except ValueError as error:
+            raise InputError(f"{file}, line {number}: must be `class x y width height`, got {line!r}") from error
+        if person != 0 or not all(0 <= value <= 1 for value in (centre_x, centre_y, box_width, box_height)):
+            raise InputError(f"{file}, line {number}: class must be 0 and the box within 0..1, got {line!r}")
+        half = box_width / 2, box_height / 2
+        boxes.append([centre_x - half[0], centre_y - half[1], centre_x + half[0], centre_y + half[1]])
+    return np.array(boxes, np.float32).reshape(-1, 4) * np.array([width, height, width, height], np.float32)
+
+
+def _label_index(file: Path, line: int, row: dict[str, str], group: Any) -> int:
+    value = row[group.name]
+    if value in (UNKNOWN, None):
+        return -1
+    if value not in group.label_names:
+        raise InputError(
+            f"{file}, line {line}: {group.name} must be one of {', '.join(group.label_names)}, got {value!r}"
+        )
+    return int(group.label_names.index(value))
+
+
+def _integer(file: Path, line: int, value: str) -> int:
+    try:
+        return int(value)
+    except ValueError as error:
+        raise InputError(f"{file}, line {line}: identity must be a whole number, got {value!r}") from error
+
+
+def _read_yaml(file: Path) -> dict[str, Any]:
+    if not file.is_file():
+        raise InputError(f"{file} must exist")
+    try:
+        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise InputError(f"{file} must be YAML: {error}") from error
+    if not isinstance(content, dict):
+        raise InputError(f"{file} must hold a mapping, got {type(content).__name__}")
+    return content
+
+
+def _validate(kind: type[_Model], content: Any, place: str) -> _Model:
+    try:
+        return kind.model_validate(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(map(str, first["loc"]))
+        raise InputError(f"{place}: {key}: {first['msg']}, got {first['input']!r}") from error

@@ -1,0 +1,81 @@
+"""Boxes as `float32 [box, 4]`, `xyxy` in pixels: left, top, right, bottom."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numba import njit
+
+
+@dataclass(frozen=True)
+class Detections:
+    """What a detector found in one picture, best score first."""
+
+    boxes_xyxy: np.ndarray  # float32 [box, 4], pixels of the original picture
+    scores: np.ndarray  # float32 [box], 0..1
+    classes: np.ndarray  # int64 [box], index into the card's class_names
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+
+def pairwise_iou(boxes_xyxy: np.ndarray, others_xyxy: np.ndarray) -> np.ndarray:
+    """Intersection over union of each box with each other, `[box, other]` in 0..1; 0 where both are empty.
+
+    Example:
+        >>> pairwise_iou(np.array([[0, 0, 2, 2]]), np.array([[1, 0, 3, 2], [5, 5, 6, 6]])).round(3)
+        array([[0.333, 0.   ]], dtype=float32)
+    """
+    boxes, others = (
+        np.asarray(boxes_xyxy, np.float32).reshape(-1, 4),
+        np.asarray(others_xyxy, np.float32).reshape(-1, 4),
+    )
+    corner_low = np.maximum(boxes[:, None, :2], others[None, :, :2])
+    corner_high = np.minimum(boxes[:, None, 2:], others[None, :, 2:])
+    overlap = np.clip(corner_high - corner_low, 0, None).prod(axis=2)
+    areas, other_areas = _areas(boxes), _areas(others)
+    union = areas[:, None] + other_areas[None] - overlap
+    return np.divide(overlap, union, out=np.zeros_like(overlap), where=union > 0)
+
+
+def suppress_overlaps(
+    boxes_xyxy: np.ndarray, scores: np.ndarray, classes: np.ndarray, iou_threshold: float
+) -> np.ndarray:
+    """Indices that non-maximum suppression keeps, best score first: no two of one class overlap above the threshold.
+
+    Ties keep input order. Equals torchvision's `batched_nms`.
+
+    Args:
+        boxes_xyxy: `[box, 4]`, pixels.
+        scores: `[box]`.
+        classes: `[box]`; boxes of different classes never suppress each other.
+        iou_threshold: a box goes when its overlap with a better one is above this.
+    """
+    order = np.argsort(-np.asarray(scores), kind="stable")
+    boxes = np.ascontiguousarray(np.asarray(boxes_xyxy, np.float32).reshape(-1, 4)[order])
+    kept = _suppress(boxes, np.ascontiguousarray(np.asarray(classes, np.int64)[order]), float(iou_threshold))
+    return order[kept]
+
+
+def _areas(boxes_xyxy: np.ndarray) -> np.ndarray:
+    return np.clip(boxes_xyxy[:, 2:] - boxes_xyxy[:, :2], 0, None).prod(axis=1)
+
+
+@njit(cache=True)
+def _suppress(boxes: np.ndarray, classes: np.ndarray, iou_threshold: float) -> np.ndarray:
+    keep = np.ones(len(boxes), np.bool_)
+    for i in range(len(boxes)):
+        if not keep[i]:
+            continue
+        area_i = (boxes[i, 2] - boxes[i, 0]) * (boxes[i, 3] - boxes[i, 1])
+        for j in range(i + 1, len(boxes)):
+            if not keep[j] or classes[i] != classes[j]:
+                continue
+            width = min(boxes[i, 2], boxes[j, 2]) - max(boxes[i, 0], boxes[j, 0])
+            height = min(boxes[i, 3], boxes[j, 3]) - max(boxes[i, 1], boxes[j, 1])
+            if width <= 0 or height <= 0:
+                continue
+            overlap = width * height
+            area_j = (boxes[j, 2] - boxes[j, 0]) * (boxes[j, 3] - boxes[j, 1])
+            if overlap > iou_threshold * (area_i + area_j - overlap):
+                keep[j] = False
+    return np.flatnonzero(keep)

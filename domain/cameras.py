@@ -1,0 +1,52 @@
+"""Cameras on the map, and what they saw."""
+
+import math
+from datetime import datetime
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt
+
+_EARTH_RADIUS_M = 6_371_008.8
+
+
+class Camera(BaseModel):
+    """One camera of a district."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    id: str = Field(pattern=r"^[A-Za-z0-9_-]+$")
+    name: str
+    latitude: float = Field(ge=-90, le=90)
+    longitude: float = Field(ge=-180, le=180)
+    fps: PositiveFloat
+    width_px: PositiveInt
+    height_px: PositiveInt
+    start: datetime | None = None  # of the video in videos/, with a time zone
+
+
+class Sighting(BaseModel):
+    """A tracklet as search answers it: one person, once, in one camera."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    tracklet_id: int
+    camera_id: str
+    first_seen: datetime
+    last_seen: datetime
+    latitude: float
+    longitude: float
+    distance: float  # to the query after re-ranking and fusion, smaller is nearer
+    match_probability: float = Field(ge=0, le=1)
+    crop: str  # path of its best crop below the store's folder
+    attributes: dict[str, dict[str, float]] = {}  # group -> label -> probability
+
+
+def metres_between(one: Camera, other: Camera) -> float:
+    """Great-circle distance of two cameras in metres (haversine)."""
+    latitude, other_latitude = math.radians(one.latitude), math.radians(other.latitude)
+    half_chord = (
+        math.sin((other_latitude - latitude) / 2) ** 2
+        + math.cos(latitude)
+        * math.cos(other_latitude)
+        * math.sin(math.radians(other.longitude - one.longitude) / 2) ** 2
+    )
+    return 2 * _EARTH_RADIUS_M * math.asin(math.sqrt(half_chord))

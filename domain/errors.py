@@ -1,0 +1,32 @@
+"""What goes wrong on purpose: the caller's data, or a file of an earlier stage. Anything else is a bug.
+
+Error classes take only a message: extra constructor arguments do not survive pickling between data-loader workers.
+"""
+
+import numpy as np
+
+
+class DongseonError(Exception):
+    """Base of every error this project raises on purpose."""
+
+
+class InputError(DongseonError, ValueError):
+    """The caller's data cannot be used; sending it again unchanged fails again."""
+
+
+class ArtifactError(DongseonError):
+    """A file of an earlier stage is missing or unusable; the message names the stage to rerun."""
+
+
+def require_shape(name: str, array: np.ndarray, sizes: tuple[int | None, ...]) -> None:
+    """Raise `InputError` unless `array` has these sizes; `None` accepts any size.
+
+    Example:
+        >>> require_shape("boxes", np.zeros((3, 5)), (None, 4))
+        Traceback (most recent call last):
+        domain.errors.InputError: boxes must have shape (any, 4), got (3, 5)
+    """
+    fits = array.ndim == len(sizes) and all(want in (None, got) for want, got in zip(sizes, array.shape, strict=True))
+    if not fits:
+        wanted = ", ".join("any" if size is None else str(size) for size in sizes)
+        raise InputError(f"{name} must have shape ({wanted}), got {array.shape}")

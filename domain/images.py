@@ -1,0 +1,90 @@
+"""Pictures as `uint8 [height, width, 3]` RGB, and the one way they come to a network's input size.
+
+Scaling to 0..1 and normalisation are inside every engine, so nothing here does them.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from domain.errors import InputError
+from domain.model_card import ModelCard
+
+_LETTERBOX_GREY = 114  # what ultralytics pads with, in training too
+
+
+@dataclass(frozen=True)
+class Resized:
+    """A picture at a network's input size, and the way back: `original = (resized - pad) / scale`."""
+
+    image: np.ndarray  # uint8 [height, width, 3] RGB
+    scale_xy: tuple[float, float]
+    pad_xy_px: tuple[float, float]
+    original_size: tuple[int, int]  # height, width
+
+    def boxes_to_original(self, boxes_xyxy: np.ndarray) -> np.ndarray:
+        """Boxes `[box, 4]` in pixels of the input as boxes in pixels of the original picture, clipped to it."""
+        shift = np.array(self.pad_xy_px * 2, np.float32)
+        scale = np.array(self.scale_xy * 2, np.float32)
+        height, width = self.original_size
+        return np.clip((boxes_xyxy - shift) / scale, 0, np.array([width, height, width, height], np.float32))
+
+
+def read_image(file: Path) -> np.ndarray:
+    """The picture in `file` as `uint8 [height, width, 3]` RGB.
+
+    Raises:
+        InputError: if the file is missing or holds no picture OpenCV can read.
+    """
+    image = cv2.imread(str(file), cv2.IMREAD_COLOR)
+    if image is None:
+        raise InputError(
+            f"{file} must be a readable picture (JPEG, PNG, …)" + ("" if file.exists() else "; it is missing")
+        )
+    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+
+
+def write_image(file: Path, image: np.ndarray, jpeg_quality: int = 92) -> None:
+    """Write `uint8 [height, width, 3]` RGB as the kind of file its ending names."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    written = cv2.imwrite(str(file), cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, jpeg_quality])
+    if not written:
+        raise OSError(f"{file} could not be written")
+
+
+def resize_for(card: ModelCard, image: np.ndarray) -> Resized:
+    """`image` at the input size of `card`'s network, stretched or letterboxed as the card says."""
+    size = card.input_height_px, card.input_width_px
+    return letterbox(image, *size) if card.resize == "letterbox" else stretch(image, *size)
+
+
+def stretch(image: np.ndarray, height: int, width: int) -> Resized:
+    """`image` resized to `height` × `width` without keeping its aspect, as Darknet and re-ID networks do."""
+    original = image.shape[:2]
+    resized = cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)
+    return Resized(resized, (width / original[1], height / original[0]), (0.0, 0.0), original)
+
+
+def letterbox(image: np.ndarray, height: int, width: int) -> Resized:
+    """`image` resized with its aspect kept, centred on grey, as ultralytics does in training."""
+    original = image.shape[:2]
+    scale = min(height / original[0], width / original[1])
+    inner_height, inner_width = round(original[0] * scale), round(original[1] * scale)
+    top, left = (height - inner_height) // 2, (width - inner_width) // 2
+    canvas = np.full((height, width, 3), _LETTERBOX_GREY, np.uint8)
+    inner = cv2.resize(image, (inner_width, inner_height), interpolation=cv2.INTER_LINEAR)
+    canvas[top : top + inner_height, left : left + inner_width] = inner
+    return Resized(canvas, (inner_width / original[1], inner_height / original[0]), (float(left), float(top)), original)
+
+
+def crop_boxes(image: np.ndarray, boxes_xyxy: np.ndarray) -> list[np.ndarray]:
+    """The part of `image` inside each box `[box, 4]` in pixels, clipped to the picture; never empty."""
+    height, width = image.shape[:2]
+    crops = []
+    for left, top, right, bottom in np.asarray(boxes_xyxy, np.float64):
+        x0, y0 = int(np.clip(np.floor(left), 0, width - 1)), int(np.clip(np.floor(top), 0, height - 1))
+        x1, y1 = int(np.clip(np.ceil(right), x0 + 1, width)), int(np.clip(np.ceil(bottom), y0 + 1, height))
+        crops.append(image[y0:y1, x0:x1])
+    return crops

@@ -1,0 +1,63 @@
+"""What engines predicted on a district's pictures: written by `export.predict`, read by `evaluation`.
+
+Evaluation never runs a model; it reads these files. Each is an `.npz` without pickles.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+
+from domain.atomic import atomic_file
+from domain.errors import ArtifactError
+
+
+class _Npz:
+    """A dataclass whose fields are arrays, kept in one `.npz` file."""
+
+    def write(self, file: Path) -> None:
+        """Write all fields to `file`, whole or not at all."""
+        with atomic_file(file) as aside:
+            np.savez_compressed(aside, **self.__dict__)
+
+    @classmethod
+    def read(cls, file: Path) -> Self:
+        """Read what `write` wrote.
+
+        Raises:
+            ArtifactError: if the file is missing or not of this kind.
+        """
+        try:
+            with np.load(file, allow_pickle=False) as arrays:
+                values: dict[str, Any] = {name: arrays[name] for name in arrays.files}
+            return cls(**values)
+        except (OSError, ValueError, TypeError, EOFError) as error:
+            raise ArtifactError(f"{file} must hold {cls.__name__}; rerun export.predict ({error})") from error
+
+
+@dataclass(frozen=True)
+class DetectorPredictions(_Npz):
+    """Boxes above a low threshold, after non-maximum suppression; `predictions/detector/{val,test}.npz`."""
+
+    images: np.ndarray  # str [image], file names in detection/images/<split>
+    image_index: np.ndarray  # int64 [box], into images
+    boxes_xyxy: np.ndarray  # float32 [box, 4], pixels of the original picture
+    scores: np.ndarray  # float32 [box]
+
+
+@dataclass(frozen=True)
+class AttributePredictions(_Npz):
+    """`predictions/attributes/{val,test}.npz`."""
+
+    images: np.ndarray  # str [image], file names in attributes/images
+    groups: np.ndarray  # str [group]: names, in the order of the schema
+    probabilities: np.ndarray  # float32 [image, labels of all groups, one group after the other]
+
+
+@dataclass(frozen=True)
+class ReidPredictions(_Npz):
+    """`predictions/reid-<backbone>/{query,gallery}.npz`."""
+
+    images: np.ndarray  # str [image], file names in reid/query or reid/bounding_box_test
+    embeddings: np.ndarray  # float32 [image, feature], unit length

@@ -1,0 +1,94 @@
+"""Settings of the stages: one `params.yaml`, composed by Hydra through DVC, overridable as `key=value`.
+
+Every key has its default in `conf/`, so an override of a key that `params.yaml` does not have is a typo and stops the
+run; and a key that a stage's settings class does not list stops it too.
+"""
+
+import difflib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from domain.errors import InputError
+
+PARAMS = Path("params.yaml")
+
+
+class Settings(BaseModel):
+    """A section of `params.yaml`: frozen, and a key that is not listed stops the run."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @classmethod
+    def from_params(cls, section: str, argv: Sequence[str] = (), file: Path = PARAMS) -> Self:
+        """The section `section` of `file` (dotted for nested ones) after the overrides in `argv`.
+
+        Raises:
+            InputError: if the file is missing, an override names no key, or a value does not fit.
+        """
+        values: Any = read_params(argv, file)
+        for key in section.split("."):
+            if not isinstance(values, Mapping) or key not in values:
+                raise InputError(f"{file} must have the section {section}; compose it with `make params`")
+            values = values[key]
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            lines = [_complaint(cls, section, item) for item in error.errors()]
+            raise InputError("\n".join(lines)) from error
+
+
+def read_params(argv: Sequence[str] = (), file: Path = PARAMS) -> dict[str, Any]:
+    """All of `file` as nested dicts, after the `key=value` overrides in `argv`; values are YAML.
+
+    Raises:
+        InputError: if the file is missing, an override is not `key=value`, or its key is not in the file.
+    """
+    if not file.is_file():
+        raise InputError(f"{file} must exist in the folder the stage runs in ({Path.cwd()}); compose it: make params")
+    params = yaml.safe_load(file.read_text())
+    if not isinstance(params, dict):
+        raise InputError(
+            f"{file} must hold a mapping of sections, got {type(params).__name__}; compose it: make params"
+        )
+    for override in argv:
+        _override(params, override)
+    return params
+
+
+def _override(params: dict[str, Any], override: str) -> None:
+    key, equals, value = override.partition("=")
+    if not equals:
+        raise InputError(f"an override must look like key=value, got {override!r}")
+    known = list(_dotted_keys(params))
+    if key not in known:
+        near = difflib.get_close_matches(key, known, n=1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        raise InputError(f"unknown configuration key {key}{hint}")
+    *parents, last = key.split(".")
+    target = params
+    for parent in parents:
+        target = target[parent]
+    try:
+        target[last] = yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise InputError(f"the value of {key} must be YAML, got {value!r}") from error
+
+
+def _dotted_keys(tree: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    for key, value in tree.items():
+        yield f"{prefix}{key}"
+        if isinstance(value, Mapping):
+            yield from _dotted_keys(value, f"{prefix}{key}.")
+
+
+def _complaint(cls: type[Settings], section: str, item: Mapping[str, Any]) -> str:
+    key = ".".join([section, *map(str, item["loc"])])
+    if item["type"] != "extra_forbidden":
+        return f"{key}: {item['msg']}, got {item['input']!r}"
+    near = difflib.get_close_matches(str(item["loc"][-1]), list(cls.model_fields), n=1)
+    hint = f"; did you mean {section}.{near[0]}?" if near else ""
+    return f"unknown configuration key {key}{hint}"

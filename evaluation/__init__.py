@@ -1,0 +1,1 @@
+"""Metrics, re-ranking, figures and the report; reads predictions, never runs a model."""

@@ -1,0 +1,1 @@
+"""From checkpoints to engines, their parity and their predictions."""

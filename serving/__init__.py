@@ -1,0 +1,1 @@
+"""Search and track: perception, tracker, store, search, route and the service."""

@@ -1,0 +1,1 @@
+"""Trainings of the three networks: detector, attributes and re-ID."""

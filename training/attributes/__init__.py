@@ -1,0 +1,1 @@
+"""Multi-label attributes on an OSNet trunk."""

@@ -1,0 +1,1 @@
+"""YOLOv4 from its Darknet definition, trained by the trainer of ultralytics."""

@@ -1,0 +1,1 @@
+"""Re-identification: OSNet against ResNet-50."""
