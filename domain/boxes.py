@@ -15,6 +15,7 @@ class Detections:
     classes: np.ndarray  # int64 [box], index into the card's class_names
 
     def __len__(self) -> int:
+        """How many boxes."""
         return len(self.scores)
 
 

@@ -16,7 +16,7 @@ def unit_length(vectors: np.ndarray) -> np.ndarray:
 
 
 def cosine_distances(queries: np.ndarray, gallery: np.ndarray) -> np.ndarray:
-    """`1 - cosine` of each query `[query, feature]` to each gallery item, `float32 [query, gallery]`; both unit length."""
+    """`1 - cosine` of unit-length queries `[query, feature]` to gallery items, `float32 [query, gallery]`."""
     return 1 - np.asarray(queries, np.float32) @ np.asarray(gallery, np.float32).T
 
 

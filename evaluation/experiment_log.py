@@ -1,0 +1,222 @@
+"""The experiment log in MLflow: one run a training, into which the later stages write what they measure.
+
+A card carries its training's run id, so export and evaluation find the run without any other wiring.
+"""
+
+import os
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import numpy as np
+import yaml
+from mlflow.data.meta_dataset import MetaDataset
+from mlflow.data.sources import LocalArtifactDatasetSource
+from mlflow.exceptions import MlflowException
+from mlflow.models import infer_signature
+
+from domain.model_card import ModelCard
+from domain.settings import PARAMS, Settings
+
+_MAX_DIGEST = 36  # MLflow's limit
+_MAX_PARAM = 6000
+
+
+class MlflowSettings(Settings):
+    """Section `mlflow`."""
+
+    tracking_uri: str | None = None  # null: MLFLOW_TRACKING_URI, else mlflow.db beside dvc.yaml
+    experiment: str = "dongseon"
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where a model comes from; goes into its card and its run's tags."""
+
+    git_revision: str  # "-dirty" at the end when tracked files differ from it
+    data_hash: str  # DVC's of the district's folder; empty outside a pipeline
+
+    @classmethod
+    def of(cls, dataset_folder: Path) -> "Provenance":
+        """The revision checked out here and the hash `dvc.lock` has for `dataset_folder`."""
+        return cls(_git_revision(), _dvc_hash(dataset_folder))
+
+
+@dataclass(frozen=True)
+class TrainingRun:
+    """An open run of one training."""
+
+    run_id: str
+    provenance: Provenance
+
+    def log_curves(self, values: Mapping[str, float], step: int) -> None:
+        """Add one point to each curve, such as `train/loss`."""
+        mlflow.log_metrics({name: float(value) for name, value in values.items()}, step=step, run_id=self.run_id)
+
+    def log_figures(self, figures: Sequence[Path], folder: str = "training") -> None:
+        """Keep pictures or other files with the run."""
+        for figure in figures:
+            mlflow.log_artifact(str(figure), folder, run_id=self.run_id)
+
+    def log_model(self, network: Any, input_example: np.ndarray, name: str) -> None:
+        """Keep the trained torch `network` with a signature.
+
+        Args:
+            network: a torch module in eval mode on the CPU.
+            input_example: float32 `[batch, 3, height, width]`; batch at least 2, for one would freeze the axis.
+            name: the model's, such as `reid-osnet`.
+        """
+        import torch  # here, for evaluation reads predictions and needs no torch otherwise
+
+        with torch.inference_mode():
+            output = network(torch.from_numpy(input_example))
+        if isinstance(output, tuple | list):
+            output = {f"output_{index}": part for index, part in enumerate(output)}
+        arrays = {key: part.numpy() for key, part in output.items()} if isinstance(output, dict) else output.numpy()
+        mlflow.pytorch.log_model(
+            network,
+            name=name,
+            input_example=input_example,
+            signature=infer_signature(input_example, arrays),
+            pip_requirements=[f"torch=={torch.__version__.partition('+')[0]}"],  # else it imports all to find out
+        )
+
+
+@contextmanager
+def training_run(
+    name: str,
+    *,
+    params: Mapping[str, Any],
+    dataset_folder: Path,
+    district: str,
+    checkpoint_folder: Path | None = None,
+    settings: MlflowSettings | None = None,
+) -> Iterator[TrainingRun]:
+    """An MLflow run around one training: parameters, tags, data set and machine load are logged.
+
+    Args:
+        name: of the run, such as `train_reid-osnet`.
+        params: nested settings; logged with dotted names.
+        dataset_folder: the part of `data/<district>` the training reads.
+        district: its name.
+        checkpoint_folder: where the training keeps what it resumes from; a killed training goes on in the same run.
+        settings: where to log; by default the section `mlflow` of `params.yaml`.
+    """
+    _connect(settings)
+    provenance = Provenance.of(dataset_folder)
+    tags = {
+        "git_revision": provenance.git_revision,
+        "dvc_data_hash": provenance.data_hash,
+        "district": district,
+        "dvc_experiment": os.environ.get("DVC_EXP_NAME", ""),
+    }
+    with _start_or_continue(name, checkpoint_folder) as run_id:
+        mlflow.set_tags({key: value for key, value in tags.items() if value})
+        mlflow.log_params({key: str(value)[:_MAX_PARAM] for key, value in _flatten(params, ".").items()})
+        if PARAMS.is_file():
+            mlflow.log_artifact(str(PARAMS), "config")
+            mlflow.set_tag("config", yaml.safe_load(PARAMS.read_text()).get("experiment_name", ""))
+        source = LocalArtifactDatasetSource(str(dataset_folder))
+        dataset = MetaDataset(source, name=district, digest=provenance.data_hash[:_MAX_DIGEST] or None)
+        mlflow.log_input(dataset, context="training")
+        yield TrainingRun(run_id, provenance)
+
+
+@contextmanager
+def _start_or_continue(name: str, checkpoint_folder: Path | None) -> Iterator[str]:
+    note = checkpoint_folder / "mlflow_run_id" if checkpoint_folder else None
+    previous = note.read_text() if note and note.is_file() else None
+    if previous and not _has_run(previous):
+        previous = None
+    with mlflow.start_run(run_id=previous, run_name=None if previous else name, log_system_metrics=True) as run:
+        if note:
+            note.parent.mkdir(parents=True, exist_ok=True)
+            note.write_text(run.info.run_id)
+        yield run.info.run_id
+
+
+def log_results(
+    card: ModelCard,
+    prefix: str,
+    metrics: Mapping[str, Any],
+    figures: Sequence[Path] = (),
+    settings: MlflowSettings | None = None,
+) -> bool:
+    """Add what a later stage measured to the run of `card`'s training; False if that run is not in this log.
+
+    Args:
+        card: of the model that was measured.
+        prefix: of the metrics' names and the folder of the figures, such as `test`.
+        metrics: nested; its numbers are logged as `prefix/outer/inner`.
+        figures: pictures or other files.
+        settings: where the log is; by default the section `mlflow` of `params.yaml`.
+    """
+    _connect(settings)
+    if not _has_run(card.mlflow_run_id):
+        known = card.mlflow_run_id or "(the card names none)"
+        print(f"note: no run {known} in {mlflow.get_tracking_uri()}, so these results are in the files only")
+        return False
+    numbers = {
+        f"{prefix}/{key}": float(value)
+        for key, value in _flatten(metrics, "/").items()
+        if isinstance(value, int | float) and not isinstance(value, bool)
+    }
+    mlflow.log_metrics(numbers, run_id=card.mlflow_run_id)
+    for figure in figures:
+        mlflow.log_artifact(str(figure), prefix, run_id=card.mlflow_run_id)
+    return True
+
+
+def _connect(settings: MlflowSettings | None) -> None:
+    settings = settings or MlflowSettings.from_params("mlflow")
+    elsewhere = settings.tracking_uri or os.environ.get("MLFLOW_TRACKING_URI")
+    root = _repository(Path.cwd())
+    mlflow.set_tracking_uri(elsewhere or f"sqlite:///{root / 'mlflow.db'}")
+    if not elsewhere and mlflow.get_experiment_by_name(settings.experiment) is None:
+        mlflow.create_experiment(settings.experiment, artifact_location=(root / "mlruns").as_uri())
+    mlflow.set_experiment(settings.experiment)
+
+
+def _repository(folder: Path) -> Path:
+    """`folder`, or the repository for which DVC runs a queued experiment in a copy below its `.dvc/tmp`."""
+    parts = folder.resolve().parts
+    return Path(*parts[: parts.index(".dvc")]) if ".dvc" in parts else folder.resolve()
+
+
+def _has_run(run_id: str) -> bool:
+    if not run_id:
+        return False
+    try:
+        mlflow.get_run(run_id)
+    except MlflowException:
+        return False
+    return True
+
+
+def _flatten(tree: Mapping[str, Any], separator: str, prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        if isinstance(value, Mapping):
+            flat |= _flatten(value, separator, f"{prefix}{key}{separator}")
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
+
+
+def _git_revision() -> str:
+    described = subprocess.run(
+        ["git", "describe", "--always", "--abbrev=40", "--dirty"], capture_output=True, text=True, check=False
+    )
+    return described.stdout.strip()
+
+
+def _dvc_hash(folder: Path) -> str:
+    """The hash that `dvc.lock` has for `folder` or for the output above it."""
+    lock = Path("dvc.lock")
+    stages = yaml.safe_load(lock.read_text()).get("stages", {}) if lock.is_file() else {}
+    outs = {out["path"]: out.get("md5", "") for stage in stages.values() for out in stage.get("outs", ())}
+    return next((outs[str(path)] for path in (folder, *folder.parents) if str(path) in outs), "")
