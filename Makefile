@@ -1,0 +1,63 @@
+# `make` lists what there is. `make demo` and `make test` need only Python 3.11, git and make.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+PYTHON ?= python3.11
+VENV := .venv
+INSTALLED := $(VENV)/.installed
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+# Nothing phones home, from the command line tools neither.
+export DO_NOT_TRACK := true
+export BENTOML_DO_NOT_TRACK := True
+export DVC_NO_ANALYTICS := 1
+export MLFLOW_DISABLE_TELEMETRY := true
+export YOLO_OFFLINE := true
+
+.PHONY: help setup demo test check lock params bench serve mlflow clean
+
+help: ## list these commands
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
+
+setup: $(INSTALLED) ## create .venv with every package of requirements.lock
+
+# uv installs in parallel and checks every hash; a machine without it gets one of its own, below .tools.
+$(INSTALLED): requirements.lock
+	@command -v uv > /dev/null || test -x .tools/bin/uv || { $(PYTHON) -m venv .tools && .tools/bin/pip install --quiet uv; }
+	@uv="$$(command -v uv || echo .tools/bin/uv)"; \
+	  test -x $(VENV)/bin/python || "$$uv" venv --quiet --python $(PYTHON) $(VENV); \
+	  echo "installing the packages of requirements.lock into $(VENV) (about 6 GB)"; \
+	  "$$uv" pip sync --quiet --require-hashes --python $(VENV)/bin/python requirements.lock
+	@touch $@
+
+demo: setup ## run the whole pipeline on the demo district, then print its results
+	dvc repro
+	@python -m evaluation.show_results
+
+test: setup ## run all tests
+	pytest
+
+check: setup ## formatting, lint, types, who may import whom
+	ruff format --check .
+	ruff check .
+	mypy .
+	lint-imports
+
+params: setup ## compose conf/ into params.yaml (after editing conf/)
+	python -m conf.compose
+
+lock: setup ## renew requirements.lock from pyproject.toml
+	@uv="$$(command -v uv || echo .tools/bin/uv)"; "$$uv" pip compile --quiet pyproject.toml --extra pipeline --group dev \
+	  --generate-hashes --no-emit-index-url --python-version 3.11 -o requirements.lock
+
+bench: setup ## measure against what others use; prints JSON
+	python -m benchmarks.retrieval
+
+serve: setup ## serve the Bento of the last run on http://127.0.0.1:3000
+	@test -f bento/bento.yaml || { echo "error: bento/ must hold a built Bento; run make demo first" >&2; exit 1; }
+	bentoml serve bento --host 127.0.0.1
+
+mlflow: setup ## open the experiment log on http://127.0.0.1:5000
+	mlflow ui --backend-store-uri sqlite:///mlflow.db --host 127.0.0.1
+
+clean: ## remove what stages wrote; DVC's cache, the store and the experiment log stay
+	rm -rf data models engines predictions metrics plots tracks reports bento checkpoints
