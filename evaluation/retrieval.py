@@ -1,0 +1,194 @@
+"""How well a ranked gallery answers: mean average precision, Rank-k and mINP by the Market-1501 protocol.
+
+Rules: smaller distances rank first and ties keep gallery order. A query's own identity in its own camera is removed,
+and so is junk (identity -1); a distractor (identity 0) stays and is never right. A query without a match in what
+remains is left out of every mean and counted.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numba import njit
+
+from domain.errors import InputError, require_shape
+from evaluation.row_threads import for_row_ranges
+
+_JUNK, _DISTRACTOR = -1, 0
+
+
+@dataclass(frozen=True)
+class RetrievalScores:
+    """What `evaluate_retrieval` found; fractions in 0..1."""
+
+    mean_average_precision: float
+    cmc: np.ndarray  # float64 [gallery]: share of queries with a right answer among the first k, at k - 1
+    mean_inverse_negative_penalty: float  # mean of matches / rank of the last match (Ye et al. 2021)
+    average_precisions: np.ndarray  # float64 [query], NaN for a query without a match
+    num_valid_queries: int  # that have a match
+
+    def rank(self, k: int) -> float:
+        """Rank-k: the share of queries with a right answer among the first `k`; beyond the gallery its last value."""
+        return float(self.cmc[min(k, len(self.cmc)) - 1])
+
+
+def evaluate_retrieval(
+    distances: np.ndarray,
+    query_identities: np.ndarray,
+    gallery_identities: np.ndarray,
+    query_cameras: np.ndarray,
+    gallery_cameras: np.ndarray,
+) -> RetrievalScores:
+    """Scores of `distances` `[query, gallery]`, smaller is nearer; equals torchreid's `evaluate_rank` to 1e-6.
+
+    The gallery is never sorted: the rank of a match is how many items are nearer, counted by a search among the
+    query's few matches. So a query costs O(gallery log matches), and nothing of the size of `distances` is allocated.
+
+    Args:
+        distances: float32 or float64.
+        query_identities: integers `[query]`; junk and distractors as queries have no match.
+        gallery_identities: integers `[gallery]`.
+        query_cameras: integers `[query]`.
+        gallery_cameras: integers `[gallery]`.
+
+    Raises:
+        InputError: if sizes do not fit, a distance is NaN, or no query has a match.
+
+    Example:
+        >>> scores = evaluate_retrieval(
+        ...     np.array([[0.1, 0.2, 0.3]]), np.array([5]), np.array([5, 7, 5]), np.array([1]), np.array([2, 2, 2])
+        ... )
+        >>> round(scores.mean_average_precision, 4), scores.rank(1), round(scores.mean_inverse_negative_penalty, 4)
+        (0.8333, 1.0, 0.6667)
+    """
+    queries = _identified("query", distances.shape[0], query_identities, query_cameras)
+    gallery = _identified("gallery", distances.shape[-1], gallery_identities, gallery_cameras)
+    require_shape("distances", distances, (len(queries), len(gallery)))
+    if distances.size and np.isnan(distances.min()):
+        raise InputError("distances must be numbers, got NaN; check the embeddings they come from")
+    if not np.issubdtype(distances.dtype, np.floating) or distances.dtype.itemsize < 4:
+        distances = distances.astype(np.float32)
+    distances = np.ascontiguousarray(distances)
+    average_precisions = np.full(len(queries), np.nan)
+    penalties = np.full(len(queries), np.nan)
+    first_ranks = np.zeros(len(queries), np.int64)
+    for_row_ranges(
+        _score_queries, len(queries), distances, queries, gallery, average_precisions, penalties, first_ranks
+    )
+    valid = first_ranks > 0
+    if not valid.any():
+        raise InputError(
+            f"at least one query must have a match in another camera, got none among {len(queries)} queries "
+            f"and {len(gallery)} gallery items; check identities and cameras"
+        )
+    found_at = np.bincount(first_ranks[valid], minlength=len(gallery) + 1)[1:]
+    return RetrievalScores(
+        mean_average_precision=float(average_precisions[valid].mean()),
+        cmc=np.cumsum(found_at) / valid.sum(),
+        mean_inverse_negative_penalty=float(penalties[valid].mean()),
+        average_precisions=average_precisions,
+        num_valid_queries=int(valid.sum()),
+    )
+
+
+def bootstrap_interval(
+    average_precisions: np.ndarray, *, repeats: int = 1000, confidence: float = 0.95, seed: int = 0
+) -> tuple[float, float]:
+    """Percentile interval of the mean average precision when queries are drawn again with replacement.
+
+    Args:
+        average_precisions: `[query]`, NaN (no match) left out.
+        repeats: how many times queries are drawn.
+        confidence: share of the drawn means inside the interval.
+        seed: of the draws.
+    """
+    values = average_precisions[~np.isnan(average_precisions)]
+    rng = np.random.default_rng(seed)
+    means = [values[rng.integers(len(values), size=len(values))].mean() for _ in range(repeats)]
+    low, high = np.quantile(means, [(1 - confidence) / 2, (1 + confidence) / 2])
+    return float(low), float(high)
+
+
+def camera_pair_precision(
+    distances: np.ndarray,
+    query_identities: np.ndarray,
+    gallery_identities: np.ndarray,
+    query_cameras: np.ndarray,
+    gallery_cameras: np.ndarray,
+    cameras: Sequence[int],
+) -> np.ndarray:
+    """Mean average precision of the queries of one camera in the gallery of one other, `float64 [query, gallery]`.
+
+    Rows and columns follow `cameras`; NaN where no query of the pair has a match, as within one camera.
+    """
+    table = np.full((len(cameras), len(cameras)), np.nan)
+    for row, query_camera in enumerate(cameras):
+        asked = np.flatnonzero(query_cameras == query_camera)
+        for column, gallery_camera in enumerate(cameras):
+            seen = np.flatnonzero(gallery_cameras == gallery_camera)
+            matchable = np.intersect1d(query_identities[asked], gallery_identities[seen])
+            if query_camera == gallery_camera or not (matchable > _DISTRACTOR).any():
+                continue
+            table[row, column] = evaluate_retrieval(
+                distances[np.ix_(asked, seen)],
+                query_identities[asked],
+                gallery_identities[seen],
+                query_cameras[asked],
+                gallery_cameras[seen],
+            ).mean_average_precision
+    return table
+
+
+def _identified(name: str, size: int, identities: np.ndarray, cameras: np.ndarray) -> np.ndarray:
+    """Identity and camera of each item, int64 `[item, 2]`."""
+    require_shape(f"{name}_identities", np.asarray(identities), (size,))
+    require_shape(f"{name}_cameras", np.asarray(cameras), (size,))
+    return np.stack([identities, cameras], axis=1).astype(np.int64)
+
+
+@njit(nogil=True, cache=True)
+def _score_queries(
+    start: int,
+    stop: int,
+    distances: np.ndarray,
+    queries: np.ndarray,
+    gallery: np.ndarray,
+    average_precisions: np.ndarray,
+    penalties: np.ndarray,
+    first_ranks: np.ndarray,
+) -> None:
+    """Fill the last three arrays for the queries `start` to `stop`."""
+    for query in range(start, stop):
+        identity, camera = queries[query]
+        if identity in (_JUNK, _DISTRACTOR):
+            continue
+        matches = np.flatnonzero((gallery[:, 0] == identity) & (gallery[:, 1] != camera))
+        if len(matches) == 0:
+            continue
+        row = distances[query]
+        matches = matches[np.argsort(row[matches], kind="mergesort")]
+        ranks = np.cumsum(_nearer_than_each(row, gallery, identity, matches)) + np.arange(1, len(matches) + 1)
+        precision = 0.0
+        for found, rank in enumerate(ranks):
+            precision += (found + 1) / rank
+        average_precisions[query] = precision / len(matches)
+        penalties[query] = len(matches) / ranks[-1]
+        first_ranks[query] = ranks[0]
+
+
+@njit(nogil=True, cache=True)
+def _nearer_than_each(row: np.ndarray, gallery: np.ndarray, identity: int, matches: np.ndarray) -> np.ndarray:
+    """How many wrong items rank between the match before and each match, int64 `[match]`; matches nearest first."""
+    counts = np.zeros(len(matches), np.int64)
+    match_distances = row[matches]
+    farthest = match_distances[-1]
+    for item in range(len(row)):
+        distance = row[item]
+        if distance > farthest or gallery[item, 0] == identity or gallery[item, 0] == _JUNK:
+            continue
+        place = np.searchsorted(match_distances, distance)
+        while place < len(matches) and match_distances[place] == distance and matches[place] < item:
+            place += 1
+        if place < len(matches):
+            counts[place] += 1
+    return counts
