@@ -1,0 +1,62 @@
+"""What every engine does, whatever runs it: checks the pictures, splits large batches, answers empty ones."""
+
+from collections.abc import Mapping
+from typing import Protocol
+
+import numpy as np
+
+from domain.errors import InputError, require_shape
+from domain.model_card import EngineFile, ModelCard
+
+INPUT_NAME = "images"
+
+
+class Runner(Protocol):
+    """An opened engine file: runs one batch of at most the profile's maximum."""
+
+    output_shapes: Mapping[str, tuple[int, ...]]  # of one picture, without the batch axis
+
+    def run(self, images: np.ndarray) -> dict[str, np.ndarray]:
+        """Outputs `float32 [batch, …]` by name of `images`, uint8 `[batch, height, width, 3]`, contiguous."""
+
+
+class Engine:
+    """A network that runs; call it with pictures. Safe to call from several threads at once.
+
+    Attributes:
+        card: the model's card: input size, outputs, labels, thresholds.
+        file: the entry of the card that was opened; says runtime, precision and profile.
+    """
+
+    def __init__(self, card: ModelCard, file: EngineFile, runner: Runner) -> None:
+        """An engine of an opened file; `load` opens files."""
+        self.card = card
+        self.file = file
+        self._runner = runner
+
+    def __call__(self, images: np.ndarray) -> dict[str, np.ndarray]:
+        """Outputs of the network by name, `float32 [batch, …]`; see the card's `output_names`.
+
+        A batch above the profile's maximum is split; an empty one gives empty arrays of the right shape.
+
+        Args:
+            images: `uint8 [batch, height, width, 3]` RGB of the card's input size; scaling and normalisation are
+                inside the engine.
+
+        Raises:
+            InputError: if `images` has another type or shape.
+        """
+        if not isinstance(images, np.ndarray) or images.dtype != np.uint8:
+            got = images.dtype if isinstance(images, np.ndarray) else type(images).__name__
+            raise InputError(f"images must be a uint8 array of RGB values 0..255, got {got}")
+        require_shape(INPUT_NAME, images, (None, self.card.input_height_px, self.card.input_width_px, 3))
+        if len(images) == 0:
+            return {name: np.zeros((0, *shape), np.float32) for name, shape in self._runner.output_shapes.items()}
+        largest = self.file.max_batch
+        parts = [
+            self._runner.run(np.ascontiguousarray(images[start : start + largest]))
+            for start in range(0, len(images), largest)
+        ]
+        if len(parts) == 1:
+            return parts[0]
+        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}

@@ -1,0 +1,74 @@
+"""ONNX files through ONNX Runtime on the CPU."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+from onnxruntime.capi import onnxruntime_pybind11_state as failures
+
+from domain.errors import ArtifactError
+from domain.model_card import ModelCard
+from export.engines.engine import INPUT_NAME
+
+# ONNX Runtime's errors have no common base class below Exception.
+_CANNOT_OPEN = (
+    failures.EPFail,
+    failures.EngineError,
+    failures.Fail,
+    failures.InvalidArgument,
+    failures.InvalidGraph,
+    failures.InvalidProtobuf,
+    failures.NoModel,
+    failures.NoSuchFile,
+    failures.NotImplemented,
+    failures.RuntimeException,
+)
+
+
+class OnnxRunner:
+    """An ONNX Runtime session on the CPU; its `run` is safe from several threads."""
+
+    def __init__(self, file: Path, card: ModelCard, threads: int | None) -> None:
+        """Open `file` and hold it against `card`; raises `ArtifactError` when one of them is wrong."""
+        self._session = _open(file, threads)
+        self._output_names = list(card.output_names)
+        _require_input(file, self._session, card)
+        shapes = {output.name: tuple(output.shape[1:]) for output in self._session.get_outputs()}
+        if set(shapes) != set(card.output_names):
+            raise ArtifactError(
+                f"{file} does not fit its card: outputs must be {', '.join(card.output_names)}, "
+                f"got {', '.join(shapes)}; export the model again"
+            )
+        self.output_shapes: Mapping[str, tuple[int, ...]] = {name: shapes[name] for name in card.output_names}
+
+    def run(self, images: np.ndarray) -> dict[str, np.ndarray]:
+        """Outputs `float32 [batch, …]` by name of `images`, uint8 `[batch, height, width, 3]`."""
+        outputs = self._session.run(self._output_names, {INPUT_NAME: images})
+        return dict(zip(self._output_names, outputs, strict=True))
+
+
+def available_cores() -> int:
+    """CPU cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _open(file: Path, threads: int | None) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
+    options.intra_op_num_threads = threads or available_cores()
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    try:
+        return onnxruntime.InferenceSession(file.read_bytes(), options, providers=["CPUExecutionProvider"])
+    except _CANNOT_OPEN as error:
+        reason = str(error).strip().splitlines()[0]
+        raise ArtifactError(f"{file} must be a usable ONNX file; export the model again ({reason})") from error
+
+
+def _require_input(file: Path, session: onnxruntime.InferenceSession, card: ModelCard) -> None:
+    wanted = (INPUT_NAME, "tensor(uint8)", [card.input_height_px, card.input_width_px, 3])
+    got = [(entry.name, entry.type, entry.shape[1:]) for entry in session.get_inputs()]
+    if got != [wanted]:
+        raise ArtifactError(f"{file} does not fit its card: inputs must be {[wanted]}, got {got}; export it again")
