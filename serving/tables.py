@@ -1,0 +1,69 @@
+"""Tables of the store: districts, their cameras, and the tracklets seen in them."""
+
+from pgvector.sqlalchemy import HALFVEC
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    DateTime,
+    Float,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+metadata = MetaData()
+
+districts = Table("districts", metadata, Column("name", Text, primary_key=True))
+
+cameras = Table(
+    "cameras",
+    metadata,
+    Column("district", Text, ForeignKey("districts.name", ondelete="CASCADE"), primary_key=True),
+    Column("id", Text, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("latitude", Float, nullable=False),
+    Column("longitude", Float, nullable=False),
+    Column("fps", Float, nullable=False),
+    Column("width_px", Integer, nullable=False),
+    Column("height_px", Integer, nullable=False),
+    Column("start", DateTime(timezone=True)),
+)
+
+tracklets = Table(
+    "tracklets",
+    metadata,
+    Column("district", Text, primary_key=True),
+    Column("id", BigInteger, primary_key=True, autoincrement=False),  # unique in its district
+    Column("camera_id", Text, nullable=False),
+    Column("first_seen", DateTime(timezone=True), nullable=False),
+    Column("last_seen", DateTime(timezone=True), nullable=False),
+    Column("boxes", JSONB, nullable=False),  # [[frame, left, top, right, bottom, score], …], pixels
+    Column("quality", Float, nullable=False),
+    Column("feature", Integer, nullable=False),  # length of the embedding: models differ in it
+    Column("embedding", HALFVEC, nullable=False),
+    Column("attributes", JSONB, nullable=False),  # {group: {label: probability}}
+    Column("model_version", Text, nullable=False),  # embeddings of different models cannot be compared
+    Column("crop", Text, nullable=False),  # path below the store's folder
+    ForeignKeyConstraint(["district", "camera_id"], ["cameras.district", "cameras.id"], ondelete="CASCADE"),
+    Index("tracklets_by_time", "camera_id", "first_seen"),
+)
+
+
+def embedding_index(feature: int) -> Index:
+    """The HNSW index over all embeddings of this length, by cosine distance; detached from `metadata`.
+
+    A column without a length holds embeddings of any model; the index casts to a length and covers its rows only.
+    """
+    return Index(
+        f"tracklets_embedding_{int(feature)}",
+        text(f"(embedding::halfvec({int(feature)})) halfvec_cosine_ops"),
+        postgresql_using="hnsw",
+        postgresql_where=text(f"feature = {int(feature)}"),
+        _table=tracklets,
+    )
