@@ -44,6 +44,13 @@ class Motion:
             *(np.concatenate([mine, theirs]) for mine, theirs in zip(self._arrays(), other._arrays(), strict=True))
         )
 
+    def replaced(self, tracks: np.ndarray, by: "Motion") -> "Motion":
+        """The same but for the tracks at these indices."""
+        arrays = [array.copy() for array in self._arrays()]
+        for array, new in zip(arrays, by._arrays(), strict=True):
+            array[tracks] = new
+        return Motion(*arrays)
+
     def _arrays(self) -> tuple[np.ndarray, ...]:
         return self.position, self.velocity, self.position_var, self.covariance, self.velocity_var
 

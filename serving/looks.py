@@ -1,0 +1,71 @@
+"""How well a box shows its person: crops worth remembering, frames worth weighing."""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+_MEASURED_SIZE_PX = (32, 64)  # width, height at which sharpness is measured, so that it does not depend on the distance
+_HALF_SHARPNESS = 150.0  # variance of the Laplacian that counts half
+_HALF_HEIGHT_PX = 64.0  # height of a person that counts half
+_BORDER = 0.01  # a box this near to the frame's border (fraction of the frame's size) is taken as cut by it
+_CUT_FACTOR = 0.5
+
+
+@dataclass(frozen=True)
+class Looks:
+    """Boxes of one frame that were looked at closely, in the order in which the tracker asked for them."""
+
+    embeddings: np.ndarray  # float32 [look, feature], unit length
+    qualities: np.ndarray  # float64 [look], 0..1
+    crops: list[np.ndarray]  # uint8 [height, width, 3] RGB, may be views of the frame
+
+
+def crop_qualities(
+    image: np.ndarray, boxes_xyxy: np.ndarray, scores: np.ndarray, wanted: np.ndarray, crops: list[np.ndarray]
+) -> np.ndarray:
+    """Quality in 0..1 of each wanted box: score × size × sharpness × visible part × not cut by the frame.
+
+    Args:
+        image: `uint8 [height, width, 3]`.
+        boxes_xyxy: all people of the frame, `[box, 4]`, for they hide each other.
+        scores: `[box]`, 0..1.
+        wanted: int64 `[look]`, indices into the boxes.
+        crops: of the wanted boxes.
+    """
+    boxes = np.asarray(boxes_xyxy, np.float64)[wanted]
+    heights = boxes[:, 3] - boxes[:, 1]
+    size = heights / (heights + _HALF_HEIGHT_PX)
+    sharp = np.array([_sharpness(crop) for crop in crops], np.float64)
+    visible = visible_fractions(boxes_xyxy)[wanted]
+    cut = np.where(_touches_border(boxes, image.shape[:2]), _CUT_FACTOR, 1.0)
+    return np.asarray(scores, np.float64)[wanted] * size * (sharp / (sharp + _HALF_SHARPNESS)) * visible * cut
+
+
+def visible_fractions(boxes_xyxy: np.ndarray) -> np.ndarray:
+    """Part of each box `[box, 4]` that no nearer person's box covers, at least, in 0..1; nearer people stand lower.
+
+    Example:
+        >>> visible_fractions(np.array([[0, 0, 10, 20], [5, 0, 15, 30]]))
+        array([0.5, 1. ])
+    """
+    boxes = np.asarray(boxes_xyxy, np.float64).reshape(-1, 4)
+    low = np.maximum(boxes[:, None, :2], boxes[None, :, :2])
+    high = np.minimum(boxes[:, None, 2:], boxes[None, :, 2:])
+    overlap = np.clip(high - low, 0, None).prod(axis=2)
+    nearer = boxes[None, :, 3] > boxes[:, None, 3]
+    areas = np.clip(boxes[:, 2:] - boxes[:, :2], 1e-6, None).prod(axis=1)
+    covered = np.where(nearer, overlap, 0).max(axis=1, initial=0) / areas
+    return 1 - np.clip(covered, 0, 1)
+
+
+def _sharpness(crop: np.ndarray) -> float:
+    grey = cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY)
+    return float(cv2.Laplacian(cv2.resize(grey, _MEASURED_SIZE_PX, interpolation=cv2.INTER_AREA), cv2.CV_32F).var())
+
+
+def _touches_border(boxes: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
+    height, width = size
+    margin_x, margin_y = width * _BORDER, height * _BORDER
+    low = (boxes[:, 0] <= margin_x) | (boxes[:, 1] <= margin_y)
+    return low | (boxes[:, 2] >= width - margin_x) | (boxes[:, 3] >= height - margin_y)
