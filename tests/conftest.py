@@ -4,6 +4,11 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# Tests never time: the first example pays for compilation, and CI must not depend on luck.
+settings.register_profile("dongseon", deadline=None, derandomize="CI" in os.environ)
+settings.load_profile("dongseon")
 
 ROOT = Path(__file__).resolve().parent.parent
 

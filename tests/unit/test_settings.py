@@ -1,0 +1,69 @@
+from pathlib import Path
+
+import pytest
+from pydantic import PositiveFloat, PositiveInt
+
+from domain.errors import InputError
+from domain.settings import Settings, read_params
+
+
+class ReidSettings(Settings):
+    lr: PositiveFloat
+    max_epochs: PositiveInt
+
+
+@pytest.fixture
+def params(tmp_path: Path) -> Path:
+    file = tmp_path / "params.yaml"
+    file.write_text("seed: 1\nreid: {lr: 0.001, max_epochs: 5}\n")
+    return file
+
+
+def test_overrides_change_the_section(params: Path) -> None:
+    settings = ReidSettings.from_params("reid", ["reid.max_epochs=1", "reid.lr=3.0e-4"], params)
+    assert (settings.max_epochs, settings.lr) == (1, 3e-4)
+
+
+def test_a_typo_in_an_override_names_the_key_and_its_likely_spelling(params: Path) -> None:
+    with pytest.raises(InputError, match=r"unknown configuration key reid\.max_epoch; did you mean reid\.max_epochs\?"):
+        ReidSettings.from_params("reid", ["reid.max_epoch=1"], params)
+
+
+def test_a_key_that_no_settings_class_lists_stops_the_run(params: Path) -> None:
+    params.write_text("reid: {lr: 0.001, max_epochs: 5, max_epoch: 3}\n")
+    with pytest.raises(InputError, match=r"unknown configuration key reid\.max_epoch; did you mean reid\.max_epochs\?"):
+        ReidSettings.from_params("reid", [], params)
+
+
+def test_a_value_out_of_range_is_named_with_what_came(params: Path) -> None:
+    with pytest.raises(InputError, match=r"reid\.max_epochs: Input should be greater than 0, got -1"):
+        ReidSettings.from_params("reid", ["reid.max_epochs=-1"], params)
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        pytest.param(["seed"], "an override must look like key=value, got 'seed'", id="no equals sign"),
+        pytest.param(["seed=[1"], "the value of seed must be YAML", id="not YAML"),
+    ],
+)
+def test_an_override_that_is_none_is_refused(params: Path, argv: list[str], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        read_params(argv, params)
+
+
+def test_a_missing_section_says_how_to_compose_it(params: Path) -> None:
+    with pytest.raises(InputError, match="must have the section detector; compose it with `make params`"):
+        ReidSettings.from_params("detector", [], params)
+
+
+def test_a_missing_file_says_where_it_was_looked_for(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"params.yaml must exist in the folder the stage runs in"):
+        read_params([], tmp_path / "params.yaml")
+
+
+def test_a_file_that_is_no_mapping_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "params.yaml"
+    file.write_text("- 1\n")
+    with pytest.raises(InputError, match="must hold a mapping of sections, got list"):
+        read_params([], file)
