@@ -40,7 +40,7 @@ class Sighting(BaseModel):
     attributes: dict[str, dict[str, float]] = {}  # group -> label -> probability
 
 
-def metres_between(one: Camera, other: Camera) -> float:
+def metres_between(one: Camera | Sighting, other: Camera | Sighting) -> float:
     """Great-circle distance of two cameras in metres (haversine)."""
     latitude, other_latitude = math.radians(one.latitude), math.radians(other.latitude)
     half_chord = (

@@ -24,10 +24,10 @@ from domain.images import write_image
 from domain.model_card import ModelCard
 from serving import tables
 from serving.database import connect
+from serving.fusion import LEAST_PROBABILITY
 from serving.tracklet import Tracklet
 
 _MAX_EF_SEARCH = 1000  # pgvector's limit of candidates an HNSW scan keeps in view
-_LEAST_PROBABILITY = 0.01  # a probability below this counts as this in ranking, so one wrong group cannot rule out
 
 
 @dataclass(frozen=True)
@@ -184,7 +184,7 @@ class Store(AbstractContextManager["Store"]):
             sa.func.coalesce(sa.cast(table.c.attributes[group][label].astext, sa.Float), 0.0)
             for group, label in attributes.items()
         ]
-        logs = [sa.func.ln(sa.func.greatest(each, _LEAST_PROBABILITY)) for each in probabilities]
+        logs = [sa.func.ln(sa.func.greatest(each, LEAST_PROBABILITY)) for each in probabilities]
         likelihood = sum(logs[1:], start=logs[0])
         query = _filtered(cameras, since, until, model_version).order_by(likelihood.desc(), table.c.id).limit(limit)
         with self._engine.begin() as connection:
