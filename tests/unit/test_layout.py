@@ -154,7 +154,7 @@ def test_a_folder_without_pictures_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="must be a folder of pictures; it is missing"):
         read_reid_folder(tmp_path, "query")
     (tmp_path / "reid/query").mkdir(parents=True)
-    with pytest.raises(InputError, match="must hold pictures .*, got none"):
+    with pytest.raises(InputError, match=r"must hold pictures .*, got none"):
         read_reid_folder(tmp_path, "query")
 
 
@@ -210,7 +210,7 @@ def test_the_study_counts_28_labels_without_colours() -> None:
         ),
         pytest.param("[", "must be YAML", id="not YAML"),
         pytest.param(
-            "{name: x, groups: [{name: a, english: a, korean: a, labels: [{name: b, korean: b}, {name: b, korean: c}]}]}",
+            "{name: x, groups: [{name: a, english: a, korean: a, labels: [{name: b, korean: b}, {name: b, korean: b}]}]}",
             r"each label of a must be named once, got \['b'\] twice",
             id="twice",
         ),

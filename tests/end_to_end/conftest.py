@@ -1,0 +1,121 @@
+"""The pipeline, run once for all end-to-end tests as a newcomer runs it: a clone, `dvc exp run -S experiment=smoke`."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT
+
+_GIT = ["git", "-c", "user.name=Tester", "-c", "user.email=tester@localhost", "-c", "init.defaultBranch=main"]
+
+
+def environment() -> dict[str, str]:
+    """This one, with the tools of the running Python first."""
+    return os.environ | {
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "OMP_NUM_THREADS": "2",
+    }
+
+
+def run(folder: Path, *command: str, timeout_s: int = 900) -> subprocess.CompletedProcess[str]:
+    """`command` in `folder`, with its output; the test looks at the exit status."""
+    return subprocess.run(
+        command, cwd=folder, env=environment(), capture_output=True, text=True, timeout=timeout_s, check=False
+    )
+
+
+def succeed(folder: Path, *command: str) -> str:
+    """What `command` printed; it must end well."""
+    ended = run(folder, *command)
+    assert ended.returncode == 0, f"{' '.join(command)} ended with {ended.returncode}:\n{ended.stdout}\n{ended.stderr}"
+    return ended.stdout + ended.stderr
+
+
+@pytest.fixture(scope="session")
+def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """This working tree as a fresh repository: what git tracks or would track."""
+    folder = tmp_path_factory.mktemp("clone") / "dongseon"
+    listed = succeed(ROOT, "git", "ls-files", "--cached", "--others", "--exclude-standard", "-z")
+    for name in filter(None, listed.split("\0")):
+        if (ROOT / name).is_file():
+            target = folder / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, target)
+    for arguments in (["init", "-q"], ["add", "-A"], ["commit", "-q", "-m", "as it is"]):
+        succeed(folder, *_GIT, *arguments)
+    succeed(folder, "git", "config", "user.name", "Tester")
+    succeed(folder, "git", "config", "user.email", "tester@localhost")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def smoke(clone: Path) -> Path:
+    """The clone after the whole pipeline ran in it."""
+    succeed(clone, "dvc", "exp", "run", "-S", "experiment=smoke")
+    return clone
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def server(folder: Path, command: list[str], ready: str, timeout_s: float = 90) -> Iterator[None]:
+    """`command` running in `folder` until the block ends; enters once the address `ready` answers 200."""
+    log = folder / "server.log"
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            command, cwd=folder, env=environment(), stdout=output, stderr=subprocess.STDOUT, start_new_session=True
+        )
+    try:
+        wait_until(lambda: _answers(ready), timeout_s, lambda: log.read_text()[-3000:])
+        yield
+    finally:
+        os.killpg(process.pid, 15)
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, 9)
+
+
+def wait_until(is_true: Callable[[], bool], timeout_s: float, explain: Callable[[], str]) -> None:
+    """Return once `is_true`; fail with `explain` after `timeout_s`."""
+    deadline = time.monotonic() + timeout_s
+    while not is_true():
+        assert time.monotonic() < deadline, f"not within {timeout_s} s:\n{explain()}"
+        time.sleep(0.3)
+
+
+def _answers(address: str) -> bool:
+    try:
+        with urllib.request.urlopen(address, timeout=5) as response:
+            return bool(response.status == 200)
+    except OSError:
+        return False
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """Debian's browser, with the switches that keep it quiet and off the network."""
+    browser = shutil.which("chromium")
+    if browser is None:
+        pytest.skip("chromium is not installed; .ci/run installs it")
+    return browser
+
+
+def page_text(chromium: str, folder: Path, address: str) -> str:
+    """What the page at `address` holds after its scripts ran."""
+    quiet = "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking"
+    more = "--disable-component-update --disable-sync --virtual-time-budget=15000 --dump-dom"
+    return succeed(folder, chromium, *quiet.split(), *more.split(), f"--user-data-dir={folder / 'browser'}", address)

@@ -1,0 +1,52 @@
+"""The MLflow log after the pipeline: what a reviewer looks for is there, in the store and in the browser."""
+
+from pathlib import Path
+
+import mlflow
+import pytest
+
+from tests.end_to_end.conftest import free_port, page_text, server
+
+pytestmark = pytest.mark.slow
+TRAININGS = ["train_detector", "train_attributes", "train_reid-osnet", "train_reid-resnet50"]
+
+
+@pytest.fixture(scope="session")
+def runs(smoke: Path) -> dict[str, mlflow.entities.Run]:
+    client = mlflow.MlflowClient(f"sqlite:///{smoke / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name("dongseon")
+    assert experiment is not None
+    return {run.info.run_name: run for run in client.search_runs([experiment.experiment_id])}
+
+
+@pytest.mark.parametrize("training", TRAININGS)
+def test_a_training_is_one_run_with_all_that_came_later(
+    smoke: Path, runs: dict[str, mlflow.entities.Run], training: str
+) -> None:
+    run = runs[training]
+    assert run.info.status == "FINISHED"
+    assert run.data.params
+    assert {"git_revision", "dvc_data_hash", "district", "config"} <= run.data.tags.keys()
+    assert any(name.startswith("train/") for name in run.data.metrics)
+    assert any(name.startswith("test/") for name in run.data.metrics)
+    assert any(name.startswith("parity/") for name in run.data.metrics)
+    assert run.inputs.dataset_inputs
+    assert run.outputs.model_outputs
+    client = mlflow.MlflowClient(f"sqlite:///{smoke / 'mlflow.db'}")
+    assert client.list_artifacts(run.info.run_id, "test")
+
+
+def test_models_carry_their_signature(smoke: Path, runs: dict[str, mlflow.entities.Run]) -> None:
+    client = mlflow.MlflowClient(f"sqlite:///{smoke / 'mlflow.db'}")
+    model = client.get_logged_model(runs["train_reid-osnet"].outputs.model_outputs[0].model_id)
+    mlflow.set_tracking_uri(f"sqlite:///{smoke / 'mlflow.db'}")
+    signature = mlflow.models.get_model_info(f"models:/{model.model_id}").signature
+    assert signature is not None
+
+
+def test_the_page_lists_the_trainings(smoke: Path, chromium: str) -> None:
+    port = free_port()
+    command = ["mlflow", "ui", "--backend-store-uri", f"sqlite:///{smoke / 'mlflow.db'}", "--port", str(port)]
+    with server(smoke, command, f"http://127.0.0.1:{port}/health"):
+        shown = page_text(chromium, smoke, f"http://127.0.0.1:{port}/#/experiments/1/runs")
+    assert "train_reid-osnet" in shown
