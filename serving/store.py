@@ -121,9 +121,7 @@ class Store(AbstractContextManager["Store"]):
                 for tracklet in kept
             ]
             connection.execute(sa.insert(tables.tracklets), rows)
-            connection.execute(
-                sa.schema.CreateIndex(tables.embedding_index(len(kept[0].embedding)), if_not_exists=True)
-            )
+            connection.execute(tables.create_embedding_index(len(kept[0].embedding)))
             for tracklet in kept:
                 write_image(aside / _crop_name(tracklet), tracklet.crops[0])
 

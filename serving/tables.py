@@ -2,6 +2,7 @@
 
 from pgvector.sqlalchemy import HALFVEC
 from sqlalchemy import (
+    DDL,
     BigInteger,
     Column,
     DateTime,
@@ -13,7 +14,6 @@ from sqlalchemy import (
     MetaData,
     Table,
     Text,
-    text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
@@ -55,15 +55,12 @@ tracklets = Table(
 )
 
 
-def embedding_index(feature: int) -> Index:
-    """The HNSW index over all embeddings of this length, by cosine distance; detached from `metadata`.
+def create_embedding_index(feature: int) -> DDL:
+    """Makes, if it is missing, the HNSW index by cosine distance over all embeddings of this length.
 
     A column without a length holds embeddings of any model; the index casts to a length and covers its rows only.
     """
-    return Index(
-        f"tracklets_embedding_{int(feature)}",
-        text(f"(embedding::halfvec({int(feature)})) halfvec_cosine_ops"),
-        postgresql_using="hnsw",
-        postgresql_where=text(f"feature = {int(feature)}"),
-        _table=tracklets,
+    return DDL(
+        f"CREATE INDEX IF NOT EXISTS tracklets_embedding_{int(feature)} ON tracklets "
+        f"USING hnsw ((embedding::halfvec({int(feature)})) halfvec_cosine_ops) WHERE feature = {int(feature)}"
     )

@@ -1,0 +1,49 @@
+"""Small sightings for the tests of store, search and service."""
+
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+
+from domain.cameras import Camera
+from serving.tracklet import Tracklet
+
+NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
+CAMERAS = [
+    Camera(
+        id=f"cam{i}", name=f"Gate {i}", latitude=35.85 + i / 1000, longitude=128.6, fps=10, width_px=64, height_px=48
+    )
+    for i in range(3)
+]
+
+
+def unit_vectors(seed: int, number: int, feature: int) -> np.ndarray:
+    """`float32 [number, feature]` of unit length."""
+    vectors = np.random.default_rng(seed).normal(size=(number, feature)).astype(np.float32)
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+def tracklet(
+    number: int,
+    embedding: np.ndarray,
+    *,
+    camera: int = 0,
+    after_s: float = 0,
+    attributes: dict[str, dict[str, float]] | None = None,
+) -> Tracklet:
+    """Tracklet `number`, seen for five seconds in `CAMERAS[camera]` from `after_s` after noon."""
+    first_seen = NOON + timedelta(seconds=after_s)
+    return Tracklet(
+        id=number,
+        camera_id=CAMERAS[camera].id,
+        first_frame=1,
+        last_frame=2,
+        first_seen=first_seen,
+        last_seen=first_seen + timedelta(seconds=5),
+        frames=np.array([1, 2]),
+        boxes_xyxy=np.array([[1, 2, 30, 40], [2, 2, 31, 40]], np.float32),
+        scores=np.array([0.9, 0.8], np.float32),
+        embedding=embedding,
+        attributes=attributes or {},
+        quality=0.7,
+        crops=[np.full((16, 8, 3), number % 256, np.uint8)],
+    )

@@ -1,0 +1,81 @@
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from domain.cameras import Sighting
+from serving.route import RouteSettings, likeliest_route, route_geojson
+
+NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
+WALK = RouteSettings(max_walking_speed_m_s=2.0, min_probability=0.5)
+METRES_PER_DEGREE = 111_195.08  # of latitude, on the sphere that domain.cameras uses
+
+
+def sighting(number: int, begin_s: float, end_s: float, metres_north: float, probability: float) -> Sighting:
+    return Sighting(
+        tracklet_id=number,
+        camera_id=f"north{metres_north:.0f}",
+        first_seen=NOON + timedelta(seconds=begin_s),
+        last_seen=NOON + timedelta(seconds=end_s),
+        latitude=35.8 + metres_north / METRES_PER_DEGREE,
+        longitude=128.6,
+        distance=0.1,
+        match_probability=probability,
+        crop=f"crops/{number}.jpg",
+    )
+
+
+def ids(route: list[Sighting]) -> list[int]:
+    return [one.tracklet_id for one in route]
+
+
+def test_a_route_is_in_order_of_time_whatever_the_order_of_the_hits() -> None:
+    first, second, third = (
+        sighting(1, 0, 10, 0, 0.9),
+        sighting(2, 100, 110, 100, 0.8),
+        sighting(3, 200, 210, 200, 0.7),
+    )
+    assert ids(likeliest_route([third, first, second], WALK)) == [1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("gap_s", "route"),
+    [
+        pytest.param(50.5, [1, 2], id="exactly fast enough"),
+        pytest.param(49.0, [2], id="too fast: the likelier one alone"),
+        pytest.param(-5.0, [2], id="overlapping in time"),
+    ],
+)
+def test_a_hundred_metres_at_two_metres_a_second_need_fifty_seconds(gap_s: float, route: list[int]) -> None:
+    near, far = sighting(1, 0, 10, 0, 0.8), sighting(2, 10 + gap_s, 100 + gap_s, 100, 0.9)
+    assert ids(likeliest_route([near, far], WALK)) == route
+
+
+def test_two_likely_sightings_outweigh_one_that_excludes_them() -> None:
+    both = [sighting(1, 0, 10, 0, 0.9), sighting(3, 300, 310, 0, 0.9)]
+    impossible = sighting(2, 5, 305, 500, 0.95)
+    assert ids(likeliest_route([*both, impossible], WALK)) == [1, 3]
+
+
+def test_an_unlikely_sighting_is_no_part_of_a_route() -> None:
+    assert likeliest_route([sighting(1, 0, 10, 0, 0.4)], WALK) == []
+    assert likeliest_route([], WALK) == []
+
+
+def test_certainty_does_not_break_the_sum() -> None:
+    assert ids(likeliest_route([sighting(1, 0, 10, 0, 1.0)], WALK)) == [1]
+
+
+def test_geojson_has_a_line_and_a_point_a_sighting() -> None:
+    route = [sighting(1, 0, 10, 0, 0.9), sighting(2, 100, 110, 100, 0.8)]
+    line, first, second = route_geojson(route)["features"]
+    assert line["geometry"]["type"] == "LineString"
+    assert line["geometry"]["coordinates"] == [first["geometry"]["coordinates"], second["geometry"]["coordinates"]]
+    assert first["geometry"]["coordinates"] == [128.6, 35.8]  # longitude first, as RFC 7946 says
+    assert first["properties"]["order"] == 1
+    assert first["properties"]["first_seen"] == "2026-05-01T12:00:00Z"
+
+
+def test_a_route_of_one_sighting_has_no_line() -> None:
+    features = route_geojson([sighting(1, 0, 10, 0, 0.9)])["features"]
+    assert [feature["geometry"]["type"] for feature in features] == ["Point"]
+    assert route_geojson([])["features"] == []

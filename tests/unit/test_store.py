@@ -1,0 +1,201 @@
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import sqlalchemy as sa
+
+from domain.errors import ArtifactError, InputError
+from domain.images import read_image
+from domain.model_card import EngineFile, ModelCard
+from serving import tables
+from serving.store import Store, open_store, version_of_model
+from tests.sightings import CAMERAS, NOON, tracklet, unit_vectors
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    with open_store(tmp_path_factory.mktemp("sightings") / "store") as opened:
+        yield opened
+
+
+@pytest.fixture
+def filled(store: Store) -> tuple[Store, np.ndarray]:
+    """Thirty tracklets, ten a camera, one every ten seconds."""
+    embeddings = unit_vectors(seed=0, number=30, feature=16)
+    found = [tracklet(i + 1, embeddings[i], camera=i % 3, after_s=10 * i) for i in range(30)]
+    store.replace_sightings("demo", CAMERAS, "net-1", found)
+    return store, embeddings
+
+
+def rows(store: Store) -> list[tuple[object, ...]]:
+    with store._engine.begin() as connection:
+        table = tables.tracklets
+        return [tuple(row) for row in connection.execute(sa.select(table).order_by(table.c.district, table.c.id))]
+
+
+def test_nearest_equals_a_search_over_all(filled: tuple[Store, np.ndarray]) -> None:
+    store, embeddings = filled
+    query = unit_vectors(seed=1, number=1, feature=16)[0]
+    wanted = (np.argsort(1 - embeddings @ query, kind="stable") + 1)[:5].tolist()
+    assert [one.id for one in store.nearest(query, 5)] == wanted
+    assert [one.id for one in store.nearest(-query, 5)] != wanted  # the comparison can fail
+
+
+def test_a_stored_tracklet_comes_back_as_it_was(filled: tuple[Store, np.ndarray]) -> None:
+    store, embeddings = filled
+    found = store.nearest(embeddings[4], 1)[0]
+    assert (found.id, found.camera, found.quality) == (5, CAMERAS[1], 0.7)
+    assert (found.first_seen, found.last_seen) == (NOON + timedelta(seconds=40), NOON + timedelta(seconds=45))
+    np.testing.assert_allclose(found.embedding, embeddings[4], atol=1e-3)
+    assert abs(int(read_image(store.folder / found.crop).mean()) - 5) <= 2
+
+
+@pytest.mark.parametrize(
+    ("filters", "wanted"),
+    [
+        pytest.param({"cameras": ["cam1"]}, {2, 5, 8, 11, 14, 17, 20, 23, 26, 29}, id="camera"),
+        pytest.param({"cameras": []}, set(), id="no camera"),
+        pytest.param({"until": NOON + timedelta(seconds=10)}, {1, 2}, id="begins exactly at the end"),
+        pytest.param({"since": NOON + timedelta(seconds=285)}, {29, 30}, id="ends exactly at the begin"),
+        pytest.param({"model_version": "net-2"}, set(), id="another model"),
+    ],
+)
+def test_filters_of_the_search(filled: tuple[Store, np.ndarray], filters: dict[str, object], wanted: set[int]) -> None:
+    store, embeddings = filled
+    assert {one.id for one in store.nearest(embeddings[0], 30, **filters)} == wanted  # type: ignore[arg-type]
+
+
+def test_replacing_twice_leaves_the_same(filled: tuple[Store, np.ndarray]) -> None:
+    store, embeddings = filled
+    before = rows(store)
+    store.replace_sightings(
+        "demo", CAMERAS, "net-1", [tracklet(i + 1, embeddings[i], camera=i % 3, after_s=10 * i) for i in range(30)]
+    )
+    assert rows(store) == before
+    store.replace_sightings("demo", CAMERAS, "net-1", [tracklet(1, embeddings[0])])
+    assert len(rows(store)) == 1
+    assert len(list((store.folder / "crops" / "demo").iterdir())) == 1
+
+
+def test_a_failed_replacement_changes_nothing(filled: tuple[Store, np.ndarray]) -> None:
+    store, embeddings = filled
+    before = rows(store)
+    broken = replace(tracklet(1, embeddings[0]), crops=[])  # comes to light when the rows are already inserted
+    with pytest.raises(IndexError):
+        store.replace_sightings("demo", CAMERAS, "net-2", [broken])
+    assert rows(store) == before
+    assert (store.folder / "crops" / "demo" / "000030.jpg").is_file()
+
+
+def test_a_model_with_another_length_of_embedding_replaces_the_first(filled: tuple[Store, np.ndarray]) -> None:
+    store, embeddings = filled
+    longer = unit_vectors(seed=2, number=3, feature=24)
+    store.replace_sightings("demo", CAMERAS, "net-2", [tracklet(i + 1, longer[i]) for i in range(3)])
+    assert [one.id for one in store.nearest(longer[2], 1)] == [3]
+    assert store.nearest(embeddings[0], 5) == []
+    assert store.is_ready("net-2") is None
+    assert "sightings of the model net-1, it holds only of net-2" in (store.is_ready("net-1") or "")
+
+
+def test_districts_do_not_disturb_each_other(filled: tuple[Store, np.ndarray]) -> None:
+    store, embeddings = filled
+    store.replace_sightings("other", CAMERAS[:1], "net-1", [tracklet(1, embeddings[7])])
+    assert len(rows(store)) == 31
+    assert len(store.cameras()) == 4
+    store.replace_sightings("other", CAMERAS[:1], "net-1", [])
+    assert len(rows(store)) == 30
+
+
+def test_words_find_whom_they_describe_best(store: Store) -> None:
+    embeddings = unit_vectors(seed=3, number=3, feature=16)
+    bags = [{"bag": {"none": 1 - p, "backpack": p}, "age": {"child": 0.5}} for p in (0.2, 0.9, 0.5)]
+    store.replace_sightings(
+        "demo", CAMERAS, "net-1", [tracklet(i + 1, embeddings[i], attributes=bags[i]) for i in range(3)]
+    )
+    assert [one.id for one in store.described({"bag": "backpack"}, 3)] == [2, 3, 1]
+    assert [one.id for one in store.described({"bag": "none", "age": "child"}, 2)] == [1, 3]
+    assert len(store.described({"bag": "'; drop table tracklets; --"}, 3)) == 3
+    with pytest.raises(InputError, match="at least one attribute"):
+        store.described({}, 3)
+
+
+def test_the_index_over_embeddings_is_used(filled: tuple[Store, np.ndarray]) -> None:
+    store, embeddings = filled
+    plans: list[str] = []
+
+    def explain(connection: sa.Connection, _: object, statement: str, parameters: Any, *__: object) -> None:
+        if "<=>" in statement and not statement.startswith("EXPLAIN"):
+            connection.exec_driver_sql("SET LOCAL enable_seqscan = off; SET LOCAL enable_sort = off")
+            plans.extend(str(row[0]) for row in connection.exec_driver_sql(f"EXPLAIN {statement}", parameters))
+
+    sa.event.listen(store._engine, "before_cursor_execute", explain)
+    store.nearest(embeddings[0], 5, cameras=["cam1"], model_version="net-1")
+    sa.event.remove(store._engine, "before_cursor_execute", explain)
+    assert any("tracklets_embedding_16" in line for line in plans)
+
+
+def test_cameras_and_an_empty_store(store: Store) -> None:
+    store.replace_sightings("demo", CAMERAS, "net-1", [])
+    assert store.cameras()[: len(CAMERAS)] == CAMERAS
+    assert "it holds none at all; rerun serving.track" in (store.is_ready("net-1") or "")
+
+
+def test_what_cannot_be_stored_is_refused(store: Store) -> None:
+    short, long = unit_vectors(4, 1, 16)[0], unit_vectors(4, 1, 24)[0]
+    with pytest.raises(InputError, match=r"must have one length, got \[16, 24\]"):
+        store.replace_sightings("demo", CAMERAS, "net-1", [tracklet(1, short), tracklet(2, long)])
+    with pytest.raises(InputError, match="must have an id each"):
+        store.replace_sightings("demo", CAMERAS, "net-1", [tracklet(1, short), tracklet(1, short)])
+    with pytest.raises(InputError, match=r"must come from the cameras \['cam0'\], got \['cam2'\]"):
+        store.replace_sightings("demo", CAMERAS[:1], "net-1", [tracklet(1, short, camera=2)])
+
+
+def test_two_openers_share_the_embedded_server(filled: tuple[Store, np.ndarray]) -> None:
+    store, _ = filled
+    with open_store(store.folder) as second:
+        assert second.is_ready("net-1") is None
+    assert store.is_ready("net-1") is None  # the first is still served after the second closed
+
+
+def test_an_address_that_does_not_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABASE_URL", "postgresql://someone:secret@127.0.0.1:9/none")
+    with pytest.raises(InputError, match="must answer at") as caught:
+        open_store(tmp_path)
+    assert "secret" not in str(caught.value)
+    with pytest.raises(InputError, match="must look like postgresql://"):
+        open_store(tmp_path, "not an address")
+
+
+def test_an_embedded_server_that_cannot_start(tmp_path: Path) -> None:
+    (tmp_path / "postgres").mkdir()
+    (tmp_path / "postgres" / "PG_VERSION").write_text("9\n")
+    with pytest.raises(ArtifactError, match="remove the folder and rerun"):
+        open_store(tmp_path)
+
+
+def test_a_database_that_went_away_is_a_reason_not_an_error(tmp_path: Path) -> None:
+    gone = sa.create_engine("postgresql+psycopg://nobody@127.0.0.1:9/none")
+    assert "does not answer" in (Store(tmp_path, gone).is_ready("net-1") or "")
+
+
+def test_the_version_of_a_model_is_that_of_its_weights() -> None:
+    onnx = EngineFile(
+        file="model.onnx",
+        runtime="onnxruntime",
+        precision="fp32",
+        sha256="ab" * 32,
+        min_batch=1,
+        opt_batch=8,
+        max_batch=8,
+    )
+    card = ModelCard(
+        task="reid", architecture="osnet_x0_25", input_height_px=256, input_width_px=128, resize="stretch",
+        output_names=("embeddings",), district="demo", engines=(onnx,),
+    )  # fmt: skip
+    assert version_of_model(card) == "osnet_x0_25-abababababab"
+    with pytest.raises(ArtifactError, match="must list its ONNX file"):
+        version_of_model(card.model_copy(update={"engines": ()}))
