@@ -28,7 +28,7 @@ class Frame:
     """One picture of a video."""
 
     number: int  # from 1, as in MOTChallenge text
-    time_s: float  # since the first frame
+    time_s: float  # since the first frame, always rising
     image: np.ndarray  # uint8 [height, width, 3] RGB
 
 
@@ -37,12 +37,13 @@ class VideoReader:
 
     Args:
         file: any container and codec PyAV reads.
+        stride: only every n-th frame is given, beginning with the first; all are counted.
 
     Raises:
         InputError: if the file is missing, is not a video, or (while iterating) gives no frame at all.
     """
 
-    def __init__(self, file: Path) -> None:
+    def __init__(self, file: Path, stride: int = 1) -> None:
         """Open `file`; nothing is decoded yet."""
         if not file.is_file():
             raise InputError(f"{file} must be a video file; it is missing")
@@ -53,7 +54,7 @@ class VideoReader:
         if not self._container.streams.video:
             self._container.close()
             raise InputError(f"{file} must be a video; it holds no video stream")
-        self.file = file
+        self.file, self._stride = file, stride
         self._stream = self._container.streams.video[0]
         self._stream.thread_type = "AUTO"
         self.fps = float(self._stream.average_rate or self._stream.guessed_rate or _FALLBACK_FPS)
@@ -74,12 +75,15 @@ class VideoReader:
 
     def __iter__(self) -> Iterator[Frame]:
         """Every frame that can be decoded."""
-        first_s: float | None = None
+        first_s, last_s = 0.0, -1 / self.fps
         for picture in self._pictures():
+            time_s = last_s + 1 / self.fps if picture.time is None else picture.time - first_s
+            if not self.num_frames:
+                first_s, time_s = time_s, 0.0
+            last_s = time_s if time_s > last_s else last_s + 1 / self.fps  # damaged files count time wrongly
             self.num_frames += 1
-            time_s = picture.time if picture.time is not None else (self.num_frames - 1) / self.fps
-            first_s = time_s if first_s is None else first_s
-            yield Frame(self.num_frames, time_s - first_s, picture.to_ndarray(format="rgb24"))
+            if (self.num_frames - 1) % self._stride == 0:
+                yield Frame(self.num_frames, last_s, picture.to_ndarray(format="rgb24"))
         if not self.num_frames:
             raise InputError(f"{self.file} must be a video that PyAV can decode; it gave no frame")
 

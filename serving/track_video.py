@@ -1,0 +1,126 @@
+"""Runs detector, tracker and embedding on any video: tracklets as MOTChallenge text, best crops, annotated video.
+
+    python -m serving.track_video --video FILE --detector ENGINE --reid ENGINE --out DIR [--attributes ENGINE]
+
+ENGINE is a folder such as engines/detector, or a file in it; `export.import_weights` makes one of weights from
+elsewhere. DIR appears when all is done, in place of what an earlier run left there. Settings: section `tracking` of
+params.yaml in the current folder; `key=value` arguments override them.
+"""
+
+import argparse
+import json
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from districts.layout import write_tracks
+from domain.atomic import atomic_folder
+from domain.errors import InputError
+from domain.images import write_image
+from domain.stage import run_stage
+from serving.annotate import annotate_video
+from serving.following import CameraVideo, Followed, StageClock, TrackingSettings, follow
+from serving.perception import Perception, open_engine
+from serving.tracklet import Tracklet, renumber, track_table
+from serving.video import VideoReader
+
+_LONG_S = 1.0  # tracklets longer than this are counted apart
+_NO_START = datetime(1970, 1, 1, tzinfo=UTC)  # of a video that nobody dated
+_SUMMARY = "summary.json"
+_log = logging.getLogger(__name__)
+
+
+def main(argv: Sequence[str] = ()) -> None:
+    """Read the command line, follow everybody, write the folder, print the summary.
+
+    Raises:
+        InputError: if the video is missing or unreadable, or `--out` is a folder with something else in it.
+        ArtifactError: if an engine is missing or for another task.
+    """
+    arguments = _arguments(argv)
+    settings = TrackingSettings.from_params("tracking", arguments.overrides)
+    if arguments.out.exists() and any(arguments.out.iterdir()) and not (arguments.out / _SUMMARY).is_file():
+        raise InputError(f"--out must be a new folder or one of an earlier run, {arguments.out} holds something else")
+    perception = Perception(
+        open_engine(arguments.detector, "detector"),
+        open_engine(arguments.reid, "reid"),
+        open_engine(arguments.attributes, "attributes") if arguments.attributes else None,
+        settings.perception,
+    )
+    with atomic_folder(arguments.out) as folder:
+        summary = track_video(arguments.video, perception, settings, folder)
+    print(json.dumps(summary, indent=2))
+
+
+def track_video(video: Path, perception: Perception, settings: TrackingSettings, folder: Path) -> dict[str, Any]:
+    """Write tracks.txt, crops/<id>_<n>.jpg, annotated.mp4 and summary.json of `video` into `folder`; the summary.
+
+    With an attribute engine attributes.json too: id -> group -> label -> probability.
+    """
+    clock = StageClock()
+    with VideoReader(video) as reader:
+        num_frames = reader.declared_frames or None
+    start = time.perf_counter()
+    with tqdm(total=num_frames, unit="frame", desc=video.name) as progress:
+        camera = CameraVideo(video.stem, video, _NO_START)
+        [followed] = follow([camera], perception, settings, on_frames=progress.update, clock=clock)
+    seconds = time.perf_counter() - start
+    if followed.damage:
+        _log.warning("%s", followed.damage)
+    followed = replace(followed, tracklets=renumber([followed.tracklets]))
+    write_tracks(folder / "tracks.txt", track_table(followed.tracklets))
+    for tracklet in followed.tracklets:
+        for number, crop in enumerate(tracklet.crops, start=1):
+            write_image(folder / "crops" / f"{tracklet.id}_{number}.jpg", crop)
+    if perception.describes:
+        described = {tracklet.id: tracklet.attributes for tracklet in followed.tracklets}
+        (folder / "attributes.json").write_text(json.dumps(described, indent=2) + "\n", encoding="utf-8")
+    with clock.timed("annotate"):
+        annotate_video(video, followed.tracklets, folder / "annotated.mp4")
+    summary = _summary(video, followed, seconds, clock)
+    (folder / _SUMMARY).write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+    return summary
+
+
+def _summary(video: Path, followed: Followed, seconds: float, clock: StageClock) -> dict[str, Any]:
+    """What was measured; `stage_share` does not depend on the machine's speed, annotation not counted in."""
+    annotate_s = clock.seconds["annotate"]
+    stages = {stage: spent for stage, spent in clock.seconds.items() if stage != "annotate"}
+    return {
+        "video": video.name,
+        "video_fps": followed.fps,
+        "frames": followed.num_frames,
+        "damage": followed.damage,
+        "seconds": round(seconds, 3),
+        "frames_per_second": round(followed.num_frames / seconds, 2),
+        "annotate_seconds": round(annotate_s, 3),
+        "stage_ms_per_frame": {name: round(1e3 * spent / followed.num_frames, 3) for name, spent in stages.items()},
+        "stage_share": {name: round(spent / sum(stages.values()), 4) for name, spent in stages.items()},
+        "tracklets": len(followed.tracklets),
+        "tracklets_longer_than_1s": sum(_is_long(tracklet) for tracklet in followed.tracklets),
+    }
+
+
+def _is_long(tracklet: Tracklet) -> bool:
+    return tracklet.duration_s > _LONG_S
+
+
+def _arguments(argv: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m serving.track_video", description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--video", type=Path, required=True, help="any video file")
+    parser.add_argument("--detector", type=Path, required=True, help="engine that finds people")
+    parser.add_argument("--reid", type=Path, required=True, help="engine that embeds people")
+    parser.add_argument("--attributes", type=Path, help="engine that describes people")
+    parser.add_argument("--out", type=Path, required=True, help="folder for the results")
+    parser.add_argument("overrides", nargs="*", help="settings, such as tracking.frame_stride=2")
+    return parser.parse_args(list(argv))
+
+
+if __name__ == "__main__":
+    run_stage(main)
