@@ -1,0 +1,145 @@
+"""DVC stage `train_attributes`: data/<district>/attributes -> models/attributes/ (weights.pt, card.json)."""
+
+import shutil
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from pydantic import Field, PositiveInt
+
+from districts.layout import Split, read_attribute_split, read_district
+from domain.atomic import atomic_folder
+from domain.attributes import AttributeSchema, read_schema
+from domain.model_card import ModelCard, write_card
+from domain.paths import DATA, MODELS
+from domain.settings import read_params
+from domain.stage import run_stage
+from evaluation.experiment_log import Provenance, training_run
+from training.attributes.losses import RareLabels, build_loss
+from training.attributes.network import AttributeNetwork, build_attribute_network
+from training.attributes.task import AttributeTask
+from training.augmentation import CHANNEL_MEAN, CHANNEL_STD, Augmentation, Normalise
+from training.crops import CropData, CropDataset, ShuffledBatches
+from training.lightning_run import CropTrainingSettings, Curves, checkpoint_folder, fit, seed_run
+from training.optimization import configure_optimizer
+from training.trunk import WEIGHTS, load_pretrained
+
+MODEL = "attributes"
+
+
+class AttributeSettings(CropTrainingSettings):
+    """Section `attributes`."""
+
+    architecture: str  # torchreid's name, such as osnet_x1_0
+    weights: Path | None  # file to start from: torchreid zoo, ImageNet or a checkpoint; null: from scratch
+    schema_name: str | None = Field(alias="schema")  # null: the district's
+    batch: PositiveInt  # of all processes together
+    rare_labels: RareLabels
+
+
+def main(argv: Sequence[str] = ()) -> None:
+    """Train, keep the best network and its card, and leave the run in the experiment log."""
+    settings = AttributeSettings.from_params("attributes", argv)
+    params = read_params(argv)
+    district, seed = params["district"]["name"], params["seed"]
+    folder = DATA / district
+    schema = choose_schema(settings, folder)
+    plain = settings.model_dump(mode="json", by_alias=True) | {"seed": seed}
+    checkpoints = checkpoint_folder(MODEL, plain | {"data_hash": Provenance.of(folder / "attributes").data_hash})
+    with training_run(
+        f"train_{MODEL}",
+        params=plain,
+        dataset_folder=folder / "attributes",
+        district=district,
+        checkpoint_folder=checkpoints,
+    ) as run:
+        network = train_attributes(settings, folder, schema, seed, checkpoints, run.log_curves)
+        card = ModelCard(
+            task="attributes",
+            architecture=settings.architecture,
+            input_height_px=settings.input_height_px,
+            input_width_px=settings.input_width_px,
+            resize="stretch",
+            channel_mean=CHANNEL_MEAN,
+            channel_std=CHANNEL_STD,
+            output_names=schema.group_names,
+            attribute_schema=schema,
+            district=district,
+            data_hash=run.provenance.data_hash,
+            git_revision=run.provenance.git_revision,
+            mlflow_run_id=run.run_id,
+        )
+        with atomic_folder(MODELS / MODEL) as out:
+            torch.save(network.state_dict(), out / WEIGHTS)
+            write_card(card, out)
+        run.log_model(network, np.zeros((2, 3, settings.input_height_px, settings.input_width_px), np.float32), MODEL)
+    shutil.rmtree(checkpoints)
+
+
+def choose_schema(settings: AttributeSettings, folder: Path) -> AttributeSchema:
+    """The schema of the settings, else the district's in `folder`.
+
+    Raises:
+        InputError: if there is no such schema.
+    """
+    if settings.schema_name:
+        return read_schema(settings.schema_name)
+    name = read_district(folder).attribute_schema
+    return read_schema(folder / name if Path(name).suffix in {".yaml", ".yml"} else name)
+
+
+def train_attributes(
+    settings: AttributeSettings,
+    folder: Path,
+    schema: AttributeSchema,
+    seed: int,
+    checkpoints: Path,
+    log_curves: Curves,
+) -> AttributeNetwork:
+    """Train on the split `train` of the district in `folder`, validate on `val`.
+
+    Args:
+        settings: of the run.
+        folder: the district's.
+        schema: groups to learn; columns of others are passed over.
+        seed: of initial weights, batches and augmentation.
+        checkpoints: folder to resume from and to keep the best weights in.
+        log_curves: takes points of named curves and their epoch.
+
+    Returns:
+        the network with the best weights, in eval mode on the CPU.
+    """
+    seed_run(seed)
+    train, labels = _read_crops(settings, folder, "train", schema)
+    val, _ = _read_crops(settings, folder, "val", schema)
+    network = build_attribute_network(settings.architecture, schema)
+    if settings.weights:
+        load_pretrained(network, settings.weights)
+    task = AttributeTask(
+        network,
+        loss=build_loss(settings.rare_labels, schema, labels),
+        schema=schema,
+        augment=Augmentation(settings.augmentation),
+        normalise=Normalise(),
+        configure=partial(configure_optimizer, settings=settings),
+        channels_last=settings.hardware.channels_last,
+    )
+    batches = partial(ShuffledBatches, len(train), settings.batch, seed)
+    data = CropData(train, batches, val, settings.validation_batch, settings.hardware.num_workers)
+    fit(task, data, settings, monitor="val/instance_f1", folder=checkpoints, log_curves=log_curves)
+    return network.cpu().to(memory_format=torch.contiguous_format).eval()
+
+
+def _read_crops(
+    settings: AttributeSettings, folder: Path, split: Split, schema: AttributeSchema
+) -> tuple[CropDataset, np.ndarray]:
+    table = read_attribute_split(folder, split, schema)
+    files = [folder / "attributes" / "images" / name for name in table.images]
+    size = settings.input_height_px, settings.input_width_px
+    return CropDataset(files, table.labels, *size, settings.hardware.cache_in_memory_mib), table.labels
+
+
+if __name__ == "__main__":
+    run_stage(main)

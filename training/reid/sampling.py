@@ -1,0 +1,85 @@
+"""P×K batches: P identities with K pictures each, so that each anchor has positives and negatives to mine."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from domain.errors import InputError
+from training.crops import BatchSampler
+
+
+class IdentityBatches(BatchSampler):
+    """Batches of `identities_per_batch` different people with `images_per_identity` pictures each.
+
+    People come in an order drawn anew whenever all have had their turn, so each comes as often as any other. Pictures
+    of one person differ within a batch while there are enough; of a person with fewer, some come twice. An epoch has
+    as many batches as the pictures would fill. With several processes each gets whole people of every global batch.
+    """
+
+    def __init__(
+        self,
+        identities: np.ndarray,
+        identities_per_batch: int,
+        images_per_identity: int,
+        seed: int,
+        rank: int = 0,
+        world_size: int = 1,
+    ) -> None:
+        """Group pictures by person.
+
+        Args:
+            identities: of each picture, integers `[image]`.
+            identities_per_batch: P, of all processes together.
+            images_per_identity: K.
+            seed: of the order.
+            rank: this process.
+            world_size: number of processes.
+
+        Raises:
+            InputError: if there are fewer than P people, or P cannot be shared equally by the processes.
+        """
+        self._images = [np.flatnonzero(identities == identity) for identity in np.unique(identities)]
+        if identities_per_batch > len(self._images):
+            raise InputError(
+                f"identities_per_batch must be at most the number of identities to train on, {len(self._images)}, "
+                f"got {identities_per_batch}"
+            )
+        if identities_per_batch % world_size:
+            raise InputError(
+                f"identities_per_batch must be a multiple of the {world_size} processes, got {identities_per_batch}"
+            )
+        self._identities_per_batch, self._images_per_identity = identities_per_batch, images_per_identity
+        self._num_batches = max(1, len(identities) // (identities_per_batch * images_per_identity))
+        self._seed, self._rank, self._world_size = seed, rank, world_size
+        self._epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Lightning tells the epoch, so that a resumed run goes on with the order it would have had."""
+        self._epoch = epoch
+
+    def __len__(self) -> int:
+        """Number of batches."""
+        return self._num_batches
+
+    def __iter__(self) -> Iterator[list[int]]:
+        """Indices of the pictures of each batch, one person after the other."""
+        rng = np.random.default_rng((self._seed, self._epoch))
+        waiting: list[int] = []
+        for _ in range(self._num_batches):
+            if len(waiting) < self._identities_per_batch:
+                waiting = self._next_round(rng, waiting)
+            people, waiting = waiting[: self._identities_per_batch], waiting[self._identities_per_batch :]
+            drawn = [self._draw(rng, self._images[person]) for person in people]
+            share = len(people) // self._world_size
+            yield np.concatenate(drawn[self._rank * share : (self._rank + 1) * share]).tolist()
+
+    def _next_round(self, rng: np.random.Generator, waiting: list[int]) -> list[int]:
+        """`waiting` and then everybody in a new order, those who wait last, so that no batch has a person twice."""
+        order = rng.permutation(len(self._images)).tolist()
+        return waiting + [person for person in order if person not in waiting] + waiting
+
+    def _draw(self, rng: np.random.Generator, images: np.ndarray) -> np.ndarray:
+        if len(images) >= self._images_per_identity:
+            return rng.choice(images, self._images_per_identity, replace=False)
+        extra = rng.choice(images, self._images_per_identity - len(images), replace=True)
+        return np.concatenate([rng.permutation(images), extra])

@@ -1,0 +1,163 @@
+"""DVC stage `train_reid`: data/<district>/reid -> models/reid-<backbone>/ (weights.pt, card.json)."""
+
+import shutil
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from pydantic import Field, NonNegativeFloat, PositiveInt
+from torch import nn
+
+from districts.layout import read_reid_folder
+from domain.atomic import atomic_folder
+from domain.errors import InputError
+from domain.model_card import ModelCard, write_card
+from domain.paths import DATA, MODELS
+from domain.settings import Settings, read_params
+from domain.stage import run_stage
+from evaluation.experiment_log import Provenance, training_run
+from training.augmentation import CHANNEL_MEAN, CHANNEL_STD, Augmentation, Normalise
+from training.crops import CropData, CropDataset
+from training.lightning_run import CropTrainingSettings, Curves, checkpoint_folder, fit, seed_run
+from training.optimization import configure_optimizer
+from training.reid.losses import BatchHardTripletLoss
+from training.reid.network import ReidNetwork, build_reid_network, load_pretrained
+from training.reid.sampling import IdentityBatches
+from training.reid.task import ReidTask
+from training.trunk import WEIGHTS
+
+
+class Backbone(Settings):
+    """One of the networks that can be trained."""
+
+    architecture: str  # torchreid's name, such as osnet_x1_0
+    weights: Path | None  # file to start from: torchreid zoo, ImageNet or a checkpoint; null: from scratch
+
+
+class ReidSettings(CropTrainingSettings):
+    """Section `reid`."""
+
+    backbone: str  # which of `backbones` this command trains and the service uses
+    backbones: dict[str, Backbone]
+    identities_per_batch: PositiveInt = Field(ge=2)
+    images_per_identity: PositiveInt = Field(ge=2)
+    label_smoothing: float = Field(ge=0, lt=1)
+    triplet_margin: NonNegativeFloat
+    triplet_weight: NonNegativeFloat
+
+    @property
+    def chosen(self) -> Backbone:
+        """The backbone to train.
+
+        Raises:
+            InputError: if `backbone` is not among `backbones`.
+        """
+        if self.backbone not in self.backbones:
+            raise InputError(f"reid.backbone must be one of {', '.join(self.backbones)}, got {self.backbone}")
+        return self.backbones[self.backbone]
+
+
+def main(argv: Sequence[str] = ()) -> None:
+    """Train, keep the best network and its card, and leave the run in the experiment log."""
+    settings = ReidSettings.from_params("reid", argv)
+    params = read_params(argv)
+    district, seed = params["district"]["name"], params["seed"]
+    model, data_folder = f"reid-{settings.backbone}", DATA / district / "reid"
+    plain = settings.model_dump(mode="json") | {"seed": seed}
+    checkpoints = checkpoint_folder(model, plain | {"data_hash": Provenance.of(data_folder).data_hash})
+    with training_run(
+        f"train_{model}", params=plain, dataset_folder=data_folder, district=district, checkpoint_folder=checkpoints
+    ) as run:
+        network, scores = train_reid(settings, data_folder, seed, checkpoints, run.log_curves)
+        card = ModelCard(
+            task="reid",
+            architecture=settings.chosen.architecture,
+            input_height_px=settings.input_height_px,
+            input_width_px=settings.input_width_px,
+            resize="stretch",
+            channel_mean=CHANNEL_MEAN,
+            channel_std=CHANNEL_STD,
+            output_names=("embeddings",),
+            feature=network.feature,
+            match_distance=scores.get("val/match_distance"),
+            district=district,
+            data_hash=run.provenance.data_hash,
+            git_revision=run.provenance.git_revision,
+            mlflow_run_id=run.run_id,
+        )
+        with atomic_folder(MODELS / model) as out:
+            torch.save(network.state_dict(), out / WEIGHTS)
+            write_card(card, out)
+        example = np.zeros((2, 3, settings.input_height_px, settings.input_width_px), np.float32)
+        run.log_model(network, example, model)
+    shutil.rmtree(checkpoints)
+
+
+def train_reid(
+    settings: ReidSettings, data_folder: Path, seed: int, checkpoints: Path, log_curves: Curves
+) -> tuple[ReidNetwork, dict[str, float]]:
+    """Train on `bounding_box_train`, validate on the people of `bounding_box_val` if there are any.
+
+    Args:
+        settings: of the run.
+        data_folder: `reid/` of a district.
+        seed: of initial weights, batches and augmentation.
+        checkpoints: folder to resume from and to keep the best weights in.
+        log_curves: takes points of named curves and their epoch.
+
+    Returns:
+        the network with the best weights, in eval mode on the CPU, and its validation scores.
+    """
+    seed_run(seed)
+    train, classes = read_training_crops(settings, data_folder)
+    network = build_reid_network(settings.chosen.architecture, int(classes.max()) + 1)
+    if settings.chosen.weights:
+        load_pretrained(network, settings.chosen.weights)
+    task = ReidTask(
+        network,
+        identity_loss=nn.CrossEntropyLoss(label_smoothing=settings.label_smoothing),
+        triplet_loss=BatchHardTripletLoss(settings.triplet_margin),
+        triplet_weight=settings.triplet_weight,
+        augment=Augmentation(settings.augmentation),
+        normalise=Normalise(),
+        configure=partial(configure_optimizer, settings=settings),
+        channels_last=settings.hardware.channels_last,
+    )
+
+    def batches(rank: int, world_size: int) -> IdentityBatches:
+        p, k = settings.identities_per_batch, settings.images_per_identity
+        return IdentityBatches(classes, p, k, seed, rank, world_size)
+
+    val = read_validation_crops(settings, data_folder)
+    data = CropData(train, batches, val, settings.validation_batch, settings.hardware.num_workers)
+    scores = fit(task, data, settings, monitor="val/map", folder=checkpoints, log_curves=log_curves)
+    return network.cpu().to(memory_format=torch.contiguous_format).eval(), scores
+
+
+def read_training_crops(settings: ReidSettings, data_folder: Path) -> tuple[CropDataset, np.ndarray]:
+    """The crops of `bounding_box_train` without junk and distractors, and their classes `[image]`, from 0."""
+    table = read_reid_folder(data_folder.parent, "bounding_box_train")
+    known = np.flatnonzero(table.identities > 0)
+    _, classes = np.unique(table.identities[known], return_inverse=True)
+    files = [data_folder / "bounding_box_train" / table.images[index] for index in known]
+    return _crops(settings, files, classes), classes
+
+
+def read_validation_crops(settings: ReidSettings, data_folder: Path) -> CropDataset | None:
+    """The crops of `bounding_box_val` with identity and camera, or `None` if the district has no such folder."""
+    if not (data_folder / "bounding_box_val").is_dir():
+        return None
+    table = read_reid_folder(data_folder.parent, "bounding_box_val")
+    files = [data_folder / "bounding_box_val" / name for name in table.images]
+    return _crops(settings, files, np.stack([table.identities, table.cameras], axis=1))
+
+
+def _crops(settings: ReidSettings, files: list[Path], labels: np.ndarray) -> CropDataset:
+    size = settings.input_height_px, settings.input_width_px
+    return CropDataset(files, labels, *size, settings.hardware.cache_in_memory_mib)
+
+
+if __name__ == "__main__":
+    run_stage(main)
