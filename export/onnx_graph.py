@@ -3,10 +3,10 @@
 import contextlib
 import io
 import logging
+import time
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal
 
 import onnx
 import torch
@@ -14,10 +14,12 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from domain.atomic import atomic_file
-from domain.model_card import ModelCard
+from domain.model_card import EngineFile, ModelCard
 from export.engines.engine import INPUT_NAME
+from export.engines.loading import sha256_of
+from export.settings import Profile
 
-Precision = Literal["fp32", "fp16"]
+ONNX = "model.onnx"
 CARD_KEY, WEIGHTS_KEY = "dongseon.card", "dongseon.weights_sha256"
 _EXAMPLE_BATCH = 2  # a batch of 1 would freeze the axis
 
@@ -25,48 +27,65 @@ _EXAMPLE_BATCH = 2  # a batch of 1 would freeze the axis
 class EngineNetwork(nn.Module):
     """A network with its card's preparation before it and its task's output form behind it.
 
-    Input: `uint8 [batch, height, width, 3]` RGB. Output: a tuple in the order of the card's `output_names`, all
-    float32: detector boxes `[batch, anchor, 4]` and scores `[batch, anchor, class]`; attributes probabilities
-    `[batch, labels]` a group; re-ID embeddings `[batch, feature]` of unit length.
+    The network takes normalised float `[batch, 3, height, width]` and gives: detector (boxes, scores); attributes
+    logits by group; re-ID embeddings. Here the input is `uint8 [batch, height, width, 3]` RGB, and the output a tuple in the
+    order of the card's `output_names`, float32: detector boxes `[batch, anchor, 4]` and scores
+    `[batch, anchor, class]`; attributes probabilities `[batch, label]` a group; re-ID embeddings `[batch, feature]` of
+    unit length.
     """
 
     scale: Tensor
     shift: Tensor
 
-    def __init__(self, network: nn.Module, card: ModelCard, precision: Precision = "fp32") -> None:
-        """Wrap `network` (put into eval mode; with "fp16" turned to half precision in place)."""
+    def __init__(self, network: nn.Module, card: ModelCard) -> None:
+        """Wrap `network`, a float32 one on the CPU, and put it into eval mode."""
         super().__init__()
-        dtype = torch.float16 if precision == "fp16" else torch.float32
-        self.network = network.eval().to(dtype)
-        self._decoded: Any = getattr(network, "decoded", None)
+        self.network = network.eval()
         self.card = card
         std = torch.tensor(card.channel_std, dtype=torch.float64)
         mean = torch.tensor(card.channel_mean, dtype=torch.float64)
-        self.register_buffer("scale", (1 / (255 * std)).to(dtype).reshape(1, 3, 1, 1), persistent=False)
-        self.register_buffer("shift", (-mean / std).to(dtype).reshape(1, 3, 1, 1), persistent=False)
+        self.register_buffer("scale", (1 / (255 * std)).float().reshape(1, 3, 1, 1), persistent=False)
+        self.register_buffer("shift", (-mean / std).float().reshape(1, 3, 1, 1), persistent=False)
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """Outputs in the order of the card's `output_names`."""
         # TensorRT wants a uint8 input to go straight into a cast, so the axes are moved afterwards.
-        pixels = images.to(self.scale.dtype).permute(0, 3, 1, 2)
+        pixels = images.float().permute(0, 3, 1, 2)
         prepared = pixels * self.scale + self.shift
-        if self.card.task == "detector":
-            boxes, scores = self._decoded(prepared)
-            return boxes.float(), scores.float()
         outputs = self.network(prepared)
+        if self.card.task == "detector":
+            boxes_xyxy, scores = outputs
+            return boxes_xyxy, scores
         if self.card.task == "reid":
-            return (normalize(outputs.float(), dim=1),)
-        return tuple(outputs[name].float().softmax(dim=1) for name in self.card.output_names)
+            return (normalize(outputs, dim=1),)
+        return tuple(outputs[name].softmax(dim=1) for name in self.card.output_names)
 
 
-def write_onnx(network: EngineNetwork, file: Path, weights_sha256: str = "") -> None:
-    """Write `network` as a single ONNX `file` with a dynamic batch and its card in the metadata, whole or not at all.
+def export_onnx(network: EngineNetwork, folder: Path, profile: Profile, weights_sha256: str = "") -> EngineFile:
+    """Write `network` as `model.onnx` of `folder` and return the card's entry for it.
+
+    One file with a dynamic batch, with the card in its metadata; written whole or not at all.
 
     Args:
         network: see `EngineNetwork`.
-        file: to write.
+        folder: engine folder.
+        profile: batch sizes; a larger batch is split when the engine runs.
         weights_sha256: checksum of the weight file the network was read from, kept in the metadata.
     """
+    started = time.perf_counter()
+    with atomic_file(folder / ONNX) as aside:
+        onnx.save(_graph(network, weights_sha256), aside)
+    return EngineFile(
+        file=ONNX,
+        runtime="onnxruntime",
+        precision="fp32",
+        sha256=sha256_of(folder / ONNX),
+        **profile.model_dump(),
+        build_s=round(time.perf_counter() - started, 2),
+    )
+
+
+def _graph(network: EngineNetwork, weights_sha256: str) -> onnx.ModelProto:
     card = network.card
     example = torch.zeros(_EXAMPLE_BATCH, card.input_height_px, card.input_width_px, 3, dtype=torch.uint8)
     with _quiet_exporter():
@@ -92,8 +111,7 @@ def write_onnx(network: EngineNetwork, file: Path, weights_sha256: str = "") -> 
         model, {CARD_KEY: bare.model_dump_json(exclude_defaults=True), WEIGHTS_KEY: weights_sha256}
     )
     model.producer_name = "dongseon"
-    with atomic_file(file) as aside:
-        onnx.save(model, aside)
+    return model
 
 
 @contextlib.contextmanager

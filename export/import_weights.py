@@ -1,0 +1,144 @@
+"""Weights made elsewhere as an engine folder.
+
+python -m export.import_weights task=detector cfg=FILE weights=FILE out=DIR [names=FILE]
+python -m export.import_weights task=reid backbone=osnet_x0_25 weights=FILE out=DIR
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import Field, PositiveInt, model_validator
+from torch import nn
+
+from domain.atomic import atomic_folder
+from domain.errors import InputError
+from domain.model_card import ModelCard, write_card
+from domain.settings import Settings
+from domain.stage import run_stage
+from export.engines.loading import sha256_of
+from export.keyed_arguments import parse_arguments
+from export.onnx_graph import EngineNetwork, export_onnx
+from export.settings import Precision, Profile
+from export.tensorrt_plan import build_plan
+from training.augmentation import CHANNEL_MEAN, CHANNEL_STD
+from training.detector.darknet import load_weights
+from training.detector.network import DarknetNetwork, build_yolov4
+from training.reid.network import build_reid_network, load_pretrained
+
+_PERSON = "person"
+_ONLY_FOR = {"detector": ("cfg", "names", "score_threshold", "iou_threshold"), "reid": ("backbone", "height", "width")}
+
+
+class ImportArguments(Settings):
+    """Command line of this module."""
+
+    task: Literal["detector", "reid"]
+    weights: Path
+    out: Path
+    cfg: Path | None = None  # detector: Darknet's definition
+    names: Path | None = None  # detector: a class name a line; without it the first class is person
+    score_threshold: float = Field(default=0.25, ge=0, le=1)  # detector: Darknet's own default
+    iou_threshold: float = Field(default=0.45, ge=0, le=1)  # detector: Darknet's own default
+    backbone: str | None = None  # reid: torchreid's name of the architecture
+    height: PositiveInt = 256  # reid: input in pixels
+    width: PositiveInt = 128
+    max_batch: PositiveInt = 32
+    plan: bool = False  # also a TensorRT-RTX plan
+    precision: Precision = "fp16"  # of the plan
+    compute_capabilities: tuple[str, ...] = ("8.0", "8.6", "8.9", "12.0")  # of the plan
+
+    @model_validator(mode="after")
+    def _fits_the_task(self) -> Self:
+        needed = "cfg" if self.task == "detector" else "backbone"
+        if getattr(self, needed) is None:
+            raise ValueError(f"task={self.task} needs {needed}=…")
+        for task, keys in _ONLY_FOR.items():
+            strange = [key for key in keys if task != self.task and key in self.model_fields_set]
+            if strange:
+                raise ValueError(f"{', '.join(strange)} must be given with task={task} only, got task={self.task}")
+        return self
+
+
+def main(argv: Sequence[str] = ()) -> None:
+    """Read the weights into their network and write the engine folder."""
+    arguments = parse_arguments(ImportArguments, argv)
+    for file in (arguments.weights, arguments.cfg, arguments.names):
+        if file is not None and not file.is_file():
+            raise InputError(f"{file} must be a file; it is missing")
+    network, card = _detector(arguments) if arguments.task == "detector" else _reid(arguments)
+    profile = Profile(min_batch=1, opt_batch=min(8, arguments.max_batch), max_batch=arguments.max_batch)
+    with atomic_folder(arguments.out) as folder:
+        wrapped = EngineNetwork(network, card)
+        engines = [export_onnx(wrapped, folder, profile, sha256_of(arguments.weights))]
+        if arguments.plan:
+            engines.append(
+                build_plan(
+                    folder,
+                    card,
+                    builder="tensorrt_rtx",
+                    precision=arguments.precision,
+                    capabilities=arguments.compute_capabilities,
+                    profile=profile,
+                )
+            )
+        write_card(card.model_copy(update={"engines": tuple(engines)}), folder)
+    print(f"{arguments.out}: {card.architecture}, {', '.join(entry.file for entry in engines)}")
+
+
+def _detector(arguments: ImportArguments) -> tuple[nn.Module, ModelCard]:
+    assert arguments.cfg is not None  # checked with the arguments
+    network = build_yolov4(arguments.cfg)
+    loaded = load_weights(network, arguments.weights)
+    if loaded.file_classes != network.num_classes:
+        classes = "an unknown number of" if loaded.file_classes is None else loaded.file_classes
+        raise InputError(
+            f"{arguments.weights} must hold the whole network of {arguments.cfg} with its {network.num_classes} "
+            f"classes, got one of {classes} classes"
+        )
+    net = network.definition.net
+    return network, ModelCard(
+        task="detector",
+        architecture=arguments.cfg.stem,
+        input_height_px=net.integer("height"),
+        input_width_px=net.integer("width"),
+        resize="letterbox" if net.integer("letter_box", default=0) else "stretch",
+        output_names=("boxes", "scores"),
+        class_names=_class_names(arguments.names, network),
+        score_threshold=arguments.score_threshold,
+        iou_threshold=arguments.iou_threshold,
+        district="",
+        source=arguments.weights.name,
+    )
+
+
+def _class_names(names: Path | None, network: DarknetNetwork) -> tuple[str, ...]:
+    if names is None:
+        return (_PERSON, *(f"class_{number}" for number in range(1, network.num_classes)))
+    lines = tuple(line.strip() for line in names.read_text(encoding="utf-8").splitlines() if line.strip())
+    if len(lines) != network.num_classes:
+        raise InputError(f"{names} must name {network.num_classes} classes, one a line, got {len(lines)}")
+    return lines
+
+
+def _reid(arguments: ImportArguments) -> tuple[nn.Module, ModelCard]:
+    assert arguments.backbone is not None  # checked with the arguments
+    network = build_reid_network(arguments.backbone, num_identities=1)
+    load_pretrained(network, arguments.weights)
+    return network, ModelCard(
+        task="reid",
+        architecture=arguments.backbone,
+        input_height_px=arguments.height,
+        input_width_px=arguments.width,
+        resize="stretch",
+        channel_mean=CHANNEL_MEAN,
+        channel_std=CHANNEL_STD,
+        output_names=("embeddings",),
+        feature=network.feature,
+        district="",
+        source=arguments.weights.name,
+    )
+
+
+if __name__ == "__main__":
+    run_stage(main)

@@ -1,0 +1,92 @@
+"""Section `export` of `params.yaml`: of the stages `export` and `predict`, and of `export.parity`."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import Field, NonNegativeFloat, PositiveInt, model_validator
+
+from domain.errors import InputError
+from domain.paths import DATA
+from domain.settings import Settings, read_params
+
+ModelName = Literal["detector", "attributes", "reid-osnet", "reid-resnet50"]
+Precision = Literal["fp32", "fp16"]
+
+
+class Profile(Settings):
+    """Batch sizes an engine is made for; a larger batch is split."""
+
+    min_batch: PositiveInt = 1
+    opt_batch: PositiveInt
+    max_batch: PositiveInt
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if not self.min_batch <= self.opt_batch <= self.max_batch:
+            raise ValueError("a profile must have min_batch <= opt_batch <= max_batch")
+        return self
+
+
+class Profiles(Settings):
+    """One a task: frames are large and few, crops small and many."""
+
+    detector: Profile
+    attributes: Profile
+    reid: Profile
+
+
+class PlanSettings(Settings):
+    """Of the TensorRT plan."""
+
+    builder: Literal["tensorrt_rtx", "tensorrt", "none"]  # none: ONNX only
+    precision: Precision
+    compute_capabilities: tuple[str, ...] = Field(min_length=1)  # tensorrt_rtx; tensorrt builds for the GPU it runs on
+
+
+class Limits(Settings):
+    """How far an engine may be from torch."""
+
+    output: NonNegativeFloat  # largest difference of a probability, a unit-length embedding, a box as part of the input
+    metric: NonNegativeFloat  # difference of the metric: AP50-95, instance F1 or mAP
+
+
+class ParitySettings(Settings):
+    """Of the comparison with torch."""
+
+    images: PositiveInt  # validation pictures
+    fp32: Limits
+    fp16: Limits
+
+    def limits(self, precision: str) -> Limits:
+        """Of an engine of that precision."""
+        return self.fp32 if precision == "fp32" else self.fp16
+
+
+class ExportSettings(Settings):
+    """The whole section."""
+
+    model: ModelName
+    profiles: Profiles
+    plan: PlanSettings
+    parity: ParitySettings
+    threads: PositiveInt | None  # of ONNX Runtime; null takes all cores
+    predict_batch: PositiveInt
+    predict_score_threshold: float = Field(ge=0, le=1)  # low, so that the precision-recall curve is whole
+
+    def profile(self, task: Literal["detector", "attributes", "reid"]) -> Profile:
+        """Of that task."""
+        profiles = {
+            "detector": self.profiles.detector,
+            "attributes": self.profiles.attributes,
+            "reid": self.profiles.reid,
+        }
+        return profiles[task]
+
+
+def district_folder(argv: Sequence[str]) -> Path:
+    """`data/<district>` of the configured district; raises `InputError` if none is configured."""
+    district = read_params(argv).get("district")
+    if not isinstance(district, dict) or not isinstance(district.get("name"), str):
+        raise InputError("params.yaml must name the district (district.name); compose it: make params")
+    return DATA / district["name"]
