@@ -34,6 +34,7 @@ class LoadedWeights:
     reinitialised: tuple[int, ...]  # head layers left as they were, because the file's have another number of classes
 
     def __str__(self) -> str:
+        """One line for a person."""
         said = f"{self.num_values} values into {len(self.layers)} layers"
         if self.reinitialised:
             return f"{said}; the file is of {self.file_classes} classes, so the heads {self.reinitialised} start anew"
@@ -58,7 +59,9 @@ def load_weights(network: DarknetNetwork, file: Path) -> LoadedWeights:
     heads = {head.layer - 1: len(head.mask) * (5 + (file_classes or 0)) for head in network.yolo_heads}
     changed = file_classes not in (None, network.num_classes)
 
-    position, loaded, reinitialised = 0, [], []
+    position = 0
+    loaded: list[int] = []
+    reinitialised: list[int] = []
     for number, layer in _convolutions(network, last):
         skipped = changed and number in heads
         tensors = _tensors(layer)
@@ -78,7 +81,9 @@ def load_weights(network: DarknetNetwork, file: Path) -> LoadedWeights:
             f"{len(values) - position} values more: it is of another network"
         )
     network.seen_images = 0 if changed or partial else seen
-    num_used = sum(t.numel() for number, layer in _convolutions(network, last) if number in loaded for t in _tensors(layer))
+    num_used = sum(
+        t.numel() for number, layer in _convolutions(network, last) if number in loaded for t in _tensors(layer)
+    )
     return LoadedWeights(version, seen, num_used, tuple(loaded), file_classes, tuple(reinitialised))
 
 
@@ -134,7 +139,8 @@ def _tensors(layer: Convolution) -> list[Tensor]:
     if norm is None:
         assert conv.bias is not None  # a convolution without batch normalisation has one
         return [conv.bias, conv.weight]
-    assert norm.running_mean is not None and norm.running_var is not None
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
     return [norm.bias, norm.weight, norm.running_mean, norm.running_var, conv.weight]
 
 

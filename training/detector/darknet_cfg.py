@@ -127,11 +127,19 @@ class Definition:
         layers = (section.changed(**options) if section.name == "yolo" else section for section in self.layers)
         return replace(self, layers=tuple(layers))
 
+    def with_layer_options(self, number: int, **options: str | int | float) -> Self:
+        """The same network with these options in layer `number`."""
+        layers = list(self.layers)
+        layers[number] = layers[number].changed(**options)
+        return replace(self, layers=tuple(layers))
+
     def to_text(self) -> str:
         """The definition as Darknet reads it, without comments."""
         sections = (self.net, *self.layers)
         return "\n".join(
-            "\n".join([f"[{section.name}]", *(f"{name}={option.value}" for name, option in section.options.items()), ""])
+            "\n".join(
+                [f"[{section.name}]", *(f"{name}={option.value}" for name, option in section.options.items()), ""]
+            )
             for section in sections
         )
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from domain.errors import InputError
 from training.detector.darknet_cfg import Section
 
-BATCH_NORM_EPSILON = 1e-5  # Darknet's
+BATCH_NORM_EPSILON = 1e-6  # as OpenCV's Darknet reader; Darknet's own code has had 1e-6 and 1e-5
 _ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "mish": nn.Mish,
     "leaky": lambda: nn.LeakyReLU(0.1, inplace=True),
@@ -34,6 +34,7 @@ class Convolution(nn.Module):
     """`[convolutional]`: convolution, batch normalisation if asked for, activation."""
 
     def __init__(self, section: Section, in_channels: int) -> None:
+        """Raises `InputError` if an option does not fit; names its line."""
         super().__init__()
         size, stride = section.integer("size", 1, minimum=1), section.integer("stride", 1, minimum=1)
         padding = size // 2 if section.integer("pad", 0) else section.integer("padding", 0)
@@ -57,6 +58,7 @@ class Route(nn.Module):
     """`[route]`: earlier outputs one after the other, or one of `groups` equal parts of them."""
 
     def __init__(self, groups: int, group_id: int) -> None:
+        """With `groups` 1 the inputs are taken whole."""
         super().__init__()
         self.groups, self.group_id = groups, group_id
 
@@ -71,6 +73,7 @@ class Shortcut(nn.Module):
     """`[shortcut]`: the layer before plus an earlier one."""
 
     def __init__(self, section: Section) -> None:
+        """Raises `InputError` if the activation is unknown; names its line."""
         super().__init__()
         self.activation = _activation(section, default="linear")
 
@@ -83,6 +86,7 @@ class MaxPool(nn.Module):
     """`[maxpool]` with Darknet's padding: `padding // 2` at the left and top, the rest at the right and bottom."""
 
     def __init__(self, size: int, stride: int, padding: int) -> None:
+        """`padding` is that of both sides together, in cells."""
         super().__init__()
         self.size, self.stride, self.padding = size, stride, padding
 

@@ -11,6 +11,7 @@ from training.detector.darknet_cfg import Definition, Section, read_cfg
 from training.detector.layers import Flow, build_layer
 
 DEFINITIONS = Path(__file__).parent / "definitions"
+_MAX_EXPONENT = 8.0  # a box 3,000 times its anchor: beyond any picture, and its exponential stays finite
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,7 @@ class DarknetNetwork(nn.Module):
     """A detector as its `.cfg` defines it; `layers[i]` is Darknet's layer number i."""
 
     def __init__(self, definition: Definition) -> None:
+        """Raises `InputError` if an option does not fit what comes before it; names its line."""
         super().__init__()
         self.definition = definition
         self.seen_images = 0  # Darknet's count of images trained on, kept in the header of its weights
@@ -63,7 +65,7 @@ class DarknetNetwork(nn.Module):
         return self.yolo_heads[0].num_classes
 
     def heads(self, images: Tensor) -> list[Tensor]:
-        """What goes into each `[yolo]` layer, in the cfg's order: float `[batch, anchors * (5 + classes), rows, columns]`.
+        """What goes into each `[yolo]`, in the cfg's order: float `[batch, anchors * (5 + classes), rows, columns]`.
 
         Args:
             images: float `[batch, 3, height, width]`, RGB, 0..1; height and width are multiples of `stride`.
@@ -155,7 +157,7 @@ def decode_cells(raw_boxes: Tensor, cells: Tensor, anchors_px: Tensor, head: Yol
     """Boxes `[..., 4]`, cxcywh in input pixels, of raw ones `[..., 4]` in `cells` `[..., 2]` (column, row)."""
     offset = raw_boxes[..., :2] if head.new_coords else raw_boxes[..., :2].sigmoid()
     centre = (cells + offset * head.scale_x_y - (head.scale_x_y - 1) / 2) * head.stride
-    growth = (raw_boxes[..., 2:] * 2) ** 2 if head.new_coords else raw_boxes[..., 2:].exp()
+    growth = (raw_boxes[..., 2:] * 2) ** 2 if head.new_coords else raw_boxes[..., 2:].clamp(max=_MAX_EXPONENT).exp()
     return torch.cat([centre, growth * anchors_px], -1)
 
 
@@ -169,7 +171,9 @@ def _read_head(section: Section, number: int, flow: Flow) -> YoloHead:
     num = section.integer("num", default=len(values) // 2, minimum=1)
     mask = section.integers("mask") if "mask" in section.options else list(range(num))
     if len(values) != 2 * num:
-        raise InputError(f"{section.place('anchors')}: anchors must be {2 * num} numbers (num={num}), got {len(values)}")
+        raise InputError(
+            f"{section.place('anchors')}: anchors must be {2 * num} numbers (num={num}), got {len(values)}"
+        )
     if not all(0 <= index < num for index in mask):
         raise InputError(f"{section.place('mask')}: mask must be of 0..{num - 1}, got {mask}")
     anchors = tuple(zip(values[::2], values[1::2], strict=True))

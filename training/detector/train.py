@@ -1,0 +1,236 @@
+"""DVC stage `train_detector`: data/<district>/detection -> models/detector: weights, Darknet's too, card, plots."""
+
+import csv
+import json
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+
+from districts.layout import LabelledFrame, read_detection_split
+from domain.atomic import atomic_file, atomic_folder
+from domain.model_card import ModelCard, write_card
+from domain.paths import DATA, MODELS
+from domain.settings import Settings, read_params
+from domain.stage import run_stage
+from evaluation.experiment_log import TrainingRun, training_run
+from training.detector.darknet import save_weights
+from training.detector.load import CFG, DARKNET_WEIGHTS, WEIGHTS
+from training.detector.network import DarknetNetwork
+from training.detector.preparation import define_network, link_data, start_network
+from training.detector.threshold import best_f1_threshold, detect
+
+MODEL = "detector"
+CHECKPOINTS = Path("checkpoints") / MODEL
+_PLOTS = ("*.png", "*.jpg", "results.csv")
+
+
+class DetectorSettings(Settings):
+    """Section `detector`; `conf/detector/yolov4_tiny.yaml` explains each."""
+
+    cfg: str
+    weights: Path | None
+    input_height_px: PositiveInt
+    input_width_px: PositiveInt
+    anchors: Literal["cfg", "fit"]
+    iou_normalizer: PositiveFloat | None
+    max_epochs: PositiveInt
+    batch: PositiveInt
+    nominal_batch: PositiveInt
+    optimizer: Literal["SGD", "AdamW"]
+    lr: PositiveFloat
+    final_lr_fraction: float = Field(gt=0, le=1)
+    momentum: float = Field(ge=0, lt=1)
+    weight_decay: NonNegativeFloat
+    warmup_epochs: NonNegativeFloat
+    mosaic: float = Field(ge=0, le=1)
+    mosaic_off_epochs: NonNegativeInt
+    scale: float = Field(ge=0, lt=1)
+    multi_scale: float = Field(ge=0, lt=1)
+    patience: PositiveInt
+    precision: Literal["fp32", "bf16"]
+    workers: NonNegativeInt
+    device: str | int | None
+    cache_images: bool
+    iou_threshold: float = Field(gt=0, le=1)
+
+
+def main(argv: Sequence[str] = ()) -> None:
+    """Check the data, train or go on training, choose the threshold, write the model."""
+    settings = DetectorSettings.from_params("detector", argv)
+    params = read_params(argv)
+    district, seed = str(params["district"]["name"]), int(params["seed"])
+    detection = DATA / district / "detection"
+    train, val = (read_detection_split(detection.parent, split) for split in ("train", "val"))
+    print(f"{district}: {len(train)} training and {len(val)} validation pictures, {_num_people(train)} people to learn")
+
+    can_resume = _prepare(settings, seed, detection, train)
+    logged = {"detector": settings.model_dump(mode="json"), "seed": seed}
+    with training_run(
+        "train_detector", params=logged, dataset_folder=detection, district=district, checkpoint_folder=CHECKPOINTS
+    ) as run:
+        network, curves = _train(settings, seed, can_resume, run)
+        threshold, f1 = best_f1_threshold(val, detect(network, val, settings.iou_threshold))
+        print(f"best F1 on validation: {f1:.3f} at the score {threshold:.3f}")
+        run.log_curves({"val/best_f1": f1}, step=settings.max_epochs)
+        card = ModelCard(
+            task="detector",
+            architecture=Path(settings.cfg).stem,
+            input_height_px=settings.input_height_px,
+            input_width_px=settings.input_width_px,
+            resize="letterbox",
+            output_names=("boxes", "scores"),
+            class_names=("person",),
+            score_threshold=threshold,
+            iou_threshold=settings.iou_threshold,
+            district=district,
+            data_hash=run.provenance.data_hash,
+            git_revision=run.provenance.git_revision,
+            mlflow_run_id=run.run_id,
+            source=str(settings.weights or ""),
+        )
+        _write_model(network, card, curves)
+        run.log_figures(sorted((MODELS / MODEL / "training").iterdir()))
+        example = np.zeros((2, 3, settings.input_height_px, settings.input_width_px), np.float32)
+        run.log_model(_OneTable(network), example, MODEL)
+    shutil.rmtree(CHECKPOINTS)
+
+
+def _prepare(settings: DetectorSettings, seed: int, detection: Path, train: list[LabelledFrame]) -> bool:
+    """Lay out `CHECKPOINTS` for a new run; True if it already holds a run of these settings and data to go on with."""
+    pictures = {
+        split: [f"{file.name} {file.stat().st_size}" for file in sorted((detection / "labels" / split).glob("*.txt"))]
+        for split in ("train", "val")
+    }
+    asked = json.dumps({"settings": settings.model_dump(mode="json"), "seed": seed, "labels": pictures})
+    note = CHECKPOINTS / "asked.json"
+    if note.is_file() and note.read_text() == asked:
+        return (CHECKPOINTS / "run" / "weights" / "last.pt").is_file()
+    shutil.rmtree(CHECKPOINTS, ignore_errors=True)
+    size = settings.input_height_px, settings.input_width_px
+    definition = define_network(settings.cfg, size, settings.anchors, settings.iou_normalizer, train, seed)
+    network = start_network(definition, settings.weights, seed)
+    definition.write(CHECKPOINTS / "network.cfg")
+    save_weights(network, CHECKPOINTS / "network.weights")
+    link_data(detection, CHECKPOINTS / "data")
+    with atomic_file(note) as aside:
+        aside.write_text(asked)
+    return False
+
+
+def _train(settings: DetectorSettings, seed: int, can_resume: bool, run: TrainingRun) -> tuple[DarknetNetwork, Path]:
+    """The network of the best epoch, and the folder with the run's curves and plots."""
+    from training.detector.trainer import DetectorTrainer  # here, for it sets up ultralytics in the working folder
+
+    last = CHECKPOINTS / "run" / "weights" / "last.pt"
+    overrides = _overrides(settings, seed)
+    if can_resume:
+        overrides["resume"] = str(last)
+        print(f"going on from {last}")
+    trainer = DetectorTrainer(overrides=overrides)
+    curves = _CurveLog(trainer.csv, run)
+    trainer.add_callback("on_fit_epoch_end", curves)
+    if not (can_resume and trainer.is_finished()):
+        trainer.train()
+    curves()
+    return trainer.best_network(), Path(trainer.save_dir)
+
+
+def _overrides(settings: DetectorSettings, seed: int) -> dict[str, Any]:
+    """Our settings by ultralytics' names."""
+    return {
+        "model": str((CHECKPOINTS / "network.cfg").resolve()),
+        "data": str((CHECKPOINTS / "data").absolute()),
+        "project": str(CHECKPOINTS.resolve()),
+        "name": "run",
+        "exist_ok": True,
+        "imgsz": max(settings.input_height_px, settings.input_width_px),
+        "epochs": settings.max_epochs,
+        "batch": settings.batch,
+        "nbs": settings.nominal_batch,
+        "optimizer": settings.optimizer,
+        "lr0": settings.lr,
+        "lrf": settings.final_lr_fraction,
+        "cos_lr": True,
+        "momentum": settings.momentum,
+        "weight_decay": settings.weight_decay,
+        "warmup_epochs": settings.warmup_epochs,
+        "warmup_bias_lr": 0.0,
+        "mosaic": settings.mosaic,
+        "close_mosaic": min(settings.mosaic_off_epochs, settings.max_epochs),
+        "scale": settings.scale,
+        "multi_scale": settings.multi_scale,
+        "patience": settings.patience,
+        "amp": "bf16" if settings.precision == "bf16" else False,
+        "workers": settings.workers,
+        "device": "" if settings.device is None else str(settings.device),
+        "cache": "ram" if settings.cache_images else False,
+        "iou": settings.iou_threshold,
+        "seed": seed,
+        "plots": True,
+    }
+
+
+class _OneTable(torch.nn.Module):
+    """The network with boxes and scores in one tensor, `[batch, anchor, 4 + class]`: MLflow serves single ones only."""
+
+    def __init__(self, network: DarknetNetwork) -> None:
+        """`network` keeps its mode."""
+        super().__init__()
+        self.network = network
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Boxes (xyxy, input pixels) and scores of float `[batch, 3, height, width]`, RGB, 0..1."""
+        return torch.cat(self.network(images), 2)
+
+
+class _CurveLog:
+    """Copies ultralytics' `results.csv` to the experiment log, each row once; also what a killed run wrote before."""
+
+    def __init__(self, file: Path, run: TrainingRun) -> None:
+        """`file` is ultralytics' `results.csv`, which need not be there yet."""
+        self.file, self.run = file, run
+        self.num_logged = 0
+
+    def __call__(self, _: Any = None) -> None:
+        """Log the rows that are new."""
+        if not self.file.is_file():
+            return
+        with self.file.open(newline="") as lines:
+            rows = list(csv.DictReader(lines))
+        for row in rows[self.num_logged :]:
+            values = {name.strip(): float(value) for name, value in row.items() if name and value}
+            epoch = int(values.pop("epoch"))
+            curves = {_curve_name(name): value for name, value in values.items()}
+            self.run.log_curves({name: value for name, value in curves.items() if np.isfinite(value)}, epoch)
+        self.num_logged = len(rows)
+
+
+def _curve_name(name: str) -> str:
+    """A name MLflow takes: `metrics/mAP50(B)` -> `metrics/mAP50`."""
+    return name.replace("(B)", "")
+
+
+def _write_model(network: DarknetNetwork, card: ModelCard, run_folder: Path) -> None:
+    with atomic_folder(MODELS / MODEL) as folder:
+        torch.save(network.state_dict(), folder / WEIGHTS)
+        save_weights(network, folder / DARKNET_WEIGHTS)
+        network.definition.write(folder / CFG)
+        write_card(card, folder)
+        training = folder / "training"
+        training.mkdir()
+        for pattern in _PLOTS:
+            for file in run_folder.glob(pattern):
+                shutil.copyfile(file, training / file.name)
+
+
+def _num_people(frames: list[LabelledFrame]) -> int:
+    return sum(len(frame.boxes_xyxy) for frame in frames)
+
+
+if __name__ == "__main__":
+    run_stage(main)

@@ -1,0 +1,233 @@
+"""Training by ultralytics' trainer: our network and loss, its mosaic, EMA, mixed precision, plots, validation.
+
+Everything it does unasked is off: it writes nothing into the user's home, downloads nothing, sends nothing.
+"""
+
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+os.environ["YOLO_CONFIG_DIR"] = str(Path(".ultralytics").resolve())  # all three are read when it is imported
+os.environ["YOLO_OFFLINE"] = "true"
+os.environ["YOLO_AUTOINSTALL"] = "false"
+
+import matplotlib
+import torch
+from torch import Tensor, nn
+from ultralytics.data.augment import Compose, RandomPerspective
+from ultralytics.data.dataset import YOLODataset
+from ultralytics.models.yolo.detect import DetectionTrainer
+from ultralytics.utils import DEFAULT_CFG, RANK, SETTINGS, USER_CONFIG_DIR, IterableSimpleNamespace
+
+from training.detector.darknet import load_weights
+from training.detector.darknet_cfg import parse_cfg
+from training.detector.loss import YoloLoss
+from training.detector.network import DarknetNetwork, decode_heads
+
+_UNASKED = ("sync", "clearml", "comet", "dvc", "mlflow", "neptune", "raytune", "tensorboard", "wandb")
+_VALIDATIONS = 20  # in a whole run, so that a short epoch is not mostly validation
+
+
+class TrainableDetector(nn.Module):
+    """Our network with the seams that ultralytics' trainer and validator use."""
+
+    def __init__(self, network: DarknetNetwork, names: Mapping[int, str]) -> None:
+        """`names` are those of the classes, by index."""
+        super().__init__()
+        self.network = network
+        self.names = dict(names)
+        self.nc = len(names)
+        self.stride = torch.tensor([float(head.stride) for head in network.yolo_heads])
+        self.yaml = {"name": network.definition.name, "definition": network.definition.to_text()}
+        self.task = "detect"
+        self.args: Any = None  # the trainer's settings, which it sets
+        self.criterion: YoloLoss | None = None
+
+    def forward(self, batch: Tensor | dict[str, Any], augment: bool = False) -> Any:
+        """Of a batch of labelled pictures the loss; of pictures the heads and, in eval mode, also what they mean.
+
+        Pictures are float `[batch, 3, height, width]`, RGB, 0..1. In eval mode: predictions, `[batch, 4 + class,
+        anchor]` (cxcywh in pixels, then scores), and the heads.
+        """
+        if isinstance(batch, dict):
+            return self.loss(batch)
+        raw = self.network.heads(batch)
+        if self.training:
+            return raw
+        boxes, scores = decode_heads([tensor.float() for tensor in raw], self.network.yolo_heads)
+        low, high = boxes[..., :2], boxes[..., 2:]
+        return torch.cat([(low + high) / 2, high - low, scores], 2).transpose(1, 2), raw
+
+    def loss(self, batch: dict[str, Any], preds: Any = None) -> tuple[Tensor, dict[str, Tensor]]:
+        """The loss to go down, and its parts detached.
+
+        Darknet's step is the mean over its batch; ultralytics sums over the batches that it accumulates to the nominal
+        batch, so each batch counts by its share of that.
+        """
+        if preds is None:
+            preds = self.forward(batch["img"])
+        raw = preds[1] if isinstance(preds, tuple) else preds
+        self.criterion = self.criterion or YoloLoss(self.network.yolo_heads)
+        labels = [batch["batch_idx"].view(-1, 1), batch["cls"].view(-1, 1), batch["bboxes"]]
+        with torch.autocast(raw[0].device.type, enabled=False):
+            parts = self.criterion(raw, torch.cat([label.to(raw[0].device) for label in labels], 1))
+        size = raw[0].shape[0]
+        share = size / max(self.args.nbs, size)
+        named = {"box": parts.box, "objectness": parts.objectness, "class": parts.classes}
+        return parts.total * share, {name: part.detach() for name, part in named.items()}
+
+    def set_head_attr(self, **_: Any) -> None:
+        """Ultralytics' heads limit their own detections; ours leave that to post-processing."""
+
+    def load(self, weights: nn.Module) -> None:
+        """Take the values of another module of this kind."""
+        self.load_state_dict(weights.state_dict())
+
+
+class RectangularDataset(YOLODataset):
+    """Ultralytics' training set, whose pictures get the network's own height and width, mosaic included."""
+
+    def __init__(self, output_size: tuple[int, int], **options: Any) -> None:
+        """`output_size` is width, height; `options` are the base class's."""
+        self.output_size = output_size  # before the base class, which builds the transforms
+        super().__init__(**options)
+
+    def build_transforms(self, hyp: IterableSimpleNamespace) -> Compose:
+        """Ultralytics' augmentation, cut to `output_size` instead of a square."""
+        transforms = super().build_transforms(hyp)
+        for transform in _flatten(transforms):
+            if isinstance(transform, RandomPerspective):
+                transform.size = self.output_size
+        return transforms
+
+
+class DetectorTrainer(DetectionTrainer):
+    """Ultralytics' trainer over our network.
+
+    `model` is a `network.cfg`, which also says the input size and the loss, with `network.weights` beside it to start
+    from; or the `last.pt` of a run to go on with. `data` is a folder with YOLO's `images/` and `labels/`, in whose
+    `labels/` ultralytics leaves its cache.
+    """
+
+    validator: Any
+    ema: Any
+    metrics: Any
+
+    def __init__(self, cfg: Any = DEFAULT_CFG, overrides: Any = None, _callbacks: Any = None) -> None:
+        """As ultralytics' own, which its worker processes call with these names."""
+        _stay_offline()
+        super().__init__(cfg, overrides, _callbacks)
+
+    def get_dataset(self) -> dict[str, Any]:
+        """The data set, without ultralytics' search for it and its downloads."""
+        folder = Path(self.args.data)
+        splits = {split: str(folder / "images" / split) for split in ("train", "val")}
+        return {"path": folder, "names": {0: "person"}, "nc": 1, "channels": 3, **splits}
+
+    def build_dataset(self, img_path: str, mode: str = "train", batch: int | None = None) -> YOLODataset:
+        """Ultralytics' data set; training pictures are rectangular where the network's input is."""
+        if mode != "train":
+            return super().build_dataset(img_path, mode, batch)
+        height, width = _bare(self.model).network.definition.input_size
+        return RectangularDataset(
+            (width, height),
+            img_path=img_path,
+            imgsz=self.args.imgsz,
+            batch_size=batch,
+            augment=True,
+            hyp=self.args,
+            cache=self.args.cache or None,
+            stride=int(_bare(self.model).stride.max()),
+            prefix="train: ",
+            data=self.data,
+        )
+
+    def get_model(self, cfg: Any = None, weights: nn.Module | None = None, verbose: bool = True) -> TrainableDetector:
+        """The network of a `network.cfg`, or of a checkpoint's record of it, with its weights."""
+        if isinstance(cfg, dict):
+            network = DarknetNetwork(parse_cfg(cfg["definition"], cfg["name"]))
+        else:
+            file = Path(str(cfg))
+            network = DarknetNetwork(parse_cfg(file.read_text(), file.stem, str(file)))
+            load_weights(network, file.with_suffix(".weights"))
+        model = TrainableDetector(network, self.data["names"])
+        if weights is not None:
+            model.load(weights)
+        return model
+
+    def validate(self) -> tuple[Any, Any]:
+        """Ultralytics' validation, about twenty times a run and after the last epoch."""
+        every = max(1, self.epochs // _VALIDATIONS)
+        if (self.epoch + 1) % every and self.epoch + 1 < self.epochs:
+            return self.metrics, None
+        return super().validate()
+
+    def save_model(self) -> bool:
+        """Ultralytics' checkpoints, each whole or not there: a kill while one is written leaves the one before."""
+        with _written_aside(self, "last"), _written_aside(self, "best"):
+            return bool(super().save_model())
+
+    def final_eval(self) -> None:
+        """Put the best epoch's weights into the average model, validate them, and draw the plots."""
+        best = torch.load(self.best if self.best.exists() else self.last, map_location="cpu", weights_only=False)
+        self.ema.ema.load_state_dict(best["ema"].float().state_dict())
+        self.validator.args.plots = self.args.plots
+        self.stopper.possible_stop = True  # else the validator draws after the last planned epoch only
+        metrics = self.validator(self)
+        if RANK in {-1, 0}:
+            self.metrics = {name: value for name, value in metrics.items() if name != "fitness"}
+
+    def is_finished(self) -> bool:
+        """Whether `last.pt` is of the last epoch: then there is nothing to go on with."""
+        checkpoint = torch.load(self.last, map_location="cpu", weights_only=False)
+        return int(checkpoint["epoch"]) + 1 >= self.epochs
+
+    def best_network(self) -> DarknetNetwork:
+        """The network of the best epoch, on the CPU, in eval mode; after `train`."""
+        file = self.best if self.best.exists() else self.last
+        model = torch.load(file, map_location="cpu", weights_only=False)["ema"].float()
+        return deepcopy(model.network).eval()
+
+
+def _stay_offline() -> None:
+    SETTINGS.update({name: False for name in _UNASKED if name in SETTINGS})
+    font = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"
+    for name in ("Arial.ttf", "Arial.Unicode.ttf"):  # which it would download
+        if not (USER_CONFIG_DIR / name).exists():
+            shutil.copyfile(font, USER_CONFIG_DIR / name)
+
+
+@contextmanager
+def _written_aside(trainer: DetectorTrainer, name: str) -> Iterator[None]:
+    target: Path = getattr(trainer, name)
+    aside = target.with_name(f".{target.name}.partial")
+    setattr(trainer, name, aside)
+    try:
+        yield
+        if aside.exists():
+            aside.replace(target)
+    finally:
+        setattr(trainer, name, target)
+        aside.unlink(missing_ok=True)
+
+
+def _bare(model: Any) -> TrainableDetector:
+    """The detector inside a distributed or compiled wrapper."""
+    while not isinstance(model, TrainableDetector):
+        model = model.module if hasattr(model, "module") else model._orig_mod
+    return model
+
+
+def _flatten(transforms: Any) -> Iterator[Any]:
+    for transform in transforms.transforms if isinstance(transforms, Compose) else [transforms]:
+        if isinstance(transform, Compose):
+            yield from _flatten(transform)
+        else:
+            yield transform
+            inner = getattr(transform, "pre_transform", None)
+            if inner is not None:
+                yield from _flatten(inner)
