@@ -1,0 +1,162 @@
+"""DVC stage `track`: a district's videos, problems and engines -> sightings in the store, tracklets and answers.
+
+tracks/<camera>.txt     tracklets as MOTChallenge text; ids are unique over all cameras
+tracks/crops/<id>.jpg   best crop of each tracklet
+tracks/answers.json     each problem's ranked tracklets and route
+"""
+
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from districts.layout import District, Problem, read_district, read_problems, write_tracks
+from domain.atomic import atomic_folder
+from domain.cameras import Camera, Sighting
+from domain.errors import InputError
+from domain.images import read_image, write_image
+from domain.paths import DATA, ENGINES, STORE, TRACKS
+from domain.settings import read_params
+from domain.stage import run_stage
+from serving.following import CameraVideo, Followed, StageClock, TrackingSettings, follow
+from serving.perception import Perception, open_engine
+from serving.route import RouteSettings, likeliest_route
+from serving.search import Searcher, SearchSettings
+from serving.store import open_store, version_of_model
+from serving.tracklet import Tracklet, renumber, track_table
+from serving.video import VideoReader
+
+_log = logging.getLogger(__name__)
+
+
+def main(argv: Sequence[str] = ()) -> None:
+    """Follow everybody in all cameras, fill the store, answer the problems, write the folder.
+
+    Raises:
+        InputError: if the district's data or a video is missing or wrong.
+        ArtifactError: if an engine is missing; names the stage to rerun.
+    """
+    settings = TrackingSettings.from_params("tracking", argv)
+    search = SearchSettings.from_params("serving.search", argv)
+    route = RouteSettings.from_params("serving.route", argv)
+    params = read_params(argv)
+    folder = DATA / params["district"]["name"]
+    district, problems = read_district(folder), read_problems(folder)
+    reid = open_engine(ENGINES / f"reid-{params['reid']['backbone']}", "reid")
+    perception = Perception(
+        open_engine(ENGINES / settings.detector, "detector"),
+        reid,
+        open_engine(ENGINES / settings.attributes, "attributes"),
+        settings.perception,
+    )
+    followed = follow_cameras(district, folder, perception, settings)
+    tracklets = renumber(one.tracklets for one in followed.values())
+    version = version_of_model(reid.card)
+    with open_store(STORE) as store, atomic_folder(TRACKS) as tracks:
+        store.replace_sightings(district.name, district.cameras, version, tracklets)
+        searcher = Searcher(store, perception.match_distance, search, version)
+        write_tracklets(tracks, district, tracklets)
+        answers = {
+            "fps": {camera: one.fps for camera, one in followed.items()},
+            "problems": [
+                answer(problem, folder, perception, searcher, route, tracklets)
+                for problem in tqdm(problems, unit="problem", desc="search")
+            ],
+        }
+        text = json.dumps(answers, indent=1, ensure_ascii=False)
+        (tracks / "answers.json").write_text(text + "\n", encoding="utf-8")
+
+
+def follow_cameras(
+    district: District, folder: Path, perception: Perception, settings: TrackingSettings
+) -> dict[str, Followed]:
+    """What was seen in the video of each camera, in the district's order; damage is logged.
+
+    Raises:
+        InputError: if a camera's start time or video is missing.
+    """
+    videos = [_video_of(camera, folder) for camera in district.cameras]
+    clock = StageClock()
+    num_frames = 0
+    for video in videos:
+        with VideoReader(video.file) as reader:
+            num_frames += reader.declared_frames
+    with tqdm(total=num_frames or None, unit="frame", desc=f"track {len(videos)} cameras") as progress:
+        followed = follow(videos, perception, settings, on_frames=progress.update, clock=clock)
+    for one in followed:
+        if one.damage:
+            _log.warning("%s", one.damage)
+    spent = ", ".join(f"{stage} {seconds:.1f}" for stage, seconds in clock.seconds.items())
+    print(f"tracklets: {sum(len(one.tracklets) for one in followed)}; seconds: {spent}")
+    return {video.camera_id: one for video, one in zip(videos, followed, strict=True)}
+
+
+def write_tracklets(tracks: Path, district: District, tracklets: Sequence[Tracklet]) -> None:
+    """Write <camera>.txt of each camera, also one that saw nobody, and crops/<id>.jpg into `tracks`."""
+    for camera in district.cameras:
+        table = track_table(tracklet for tracklet in tracklets if tracklet.camera_id == camera.id)
+        write_tracks(tracks / f"{camera.id}.txt", table)
+    for tracklet in tracklets:
+        write_image(tracks / _crop_of(tracklet), tracklet.crops[0])
+
+
+def answer(
+    problem: Problem,
+    folder: Path,
+    perception: Perception,
+    searcher: Searcher,
+    route: RouteSettings,
+    tracklets: Sequence[Tracklet],
+) -> dict[str, Any]:
+    """All tracklets ranked by how likely they show the person of `problem`, and the person's route, as plain values."""
+    photos = [read_image(folder / "videos" / crop) for crop in problem.crops]
+    sightings = searcher.search(perception.embed(photos), problem.attributes, top_k=max(1, len(tracklets)))
+    by_id = {tracklet.id: tracklet for tracklet in tracklets}
+    return {
+        "id": problem.id,
+        "ranked": [_ranked(sighting, by_id) for sighting in sightings],
+        "route": [
+            {
+                "tracklet": one.tracklet_id,
+                "camera": one.camera_id,
+                "time": by_id[one.tracklet_id].first_seen.isoformat(),
+            }
+            for one in likeliest_route(sightings, route)
+        ],
+    }
+
+
+def _ranked(sighting: Sighting, by_id: Mapping[int, Tracklet]) -> dict[str, Any]:
+    tracklet = by_id[sighting.tracklet_id]
+    return {
+        "tracklet": tracklet.id,
+        "camera": tracklet.camera_id,
+        "distance": round(sighting.distance, 6),
+        "probability": round(sighting.match_probability, 6),
+        "first_seen": tracklet.first_seen.isoformat(),
+        "last_seen": tracklet.last_seen.isoformat(),
+        "first_frame": tracklet.first_frame,
+        "last_frame": tracklet.last_frame,
+        "crop": str(_crop_of(tracklet)),
+        "attributes": {
+            group: {label: round(probability, 4) for label, probability in labels.items()}
+            for group, labels in tracklet.attributes.items()
+        },
+    }
+
+
+def _crop_of(tracklet: Tracklet) -> Path:
+    return Path("crops") / f"{tracklet.id}.jpg"
+
+
+def _video_of(camera: Camera, folder: Path) -> CameraVideo:
+    if camera.start is None:
+        raise InputError(f"{folder / 'district.yaml'} must say when the video of camera {camera.id} starts (start:)")
+    return CameraVideo(camera.id, folder / "videos" / f"{camera.id}.mp4", camera.start)
+
+
+if __name__ == "__main__":
+    run_stage(main)
