@@ -28,8 +28,8 @@ class EngineNetwork(nn.Module):
     """A network with its card's preparation before it and its task's output form behind it.
 
     The network takes normalised float `[batch, 3, height, width]` and gives: detector (boxes, scores); attributes
-    logits by group; re-ID embeddings. Here the input is `uint8 [batch, height, width, 3]` RGB, and the output a tuple in the
-    order of the card's `output_names`, float32: detector boxes `[batch, anchor, 4]` and scores
+    logits by group; re-ID embeddings. Here the input is `uint8 [batch, height, width, 3]` RGB, and the output a tuple
+    in the order of the card's `output_names`, float32: detector boxes `[batch, anchor, 4]` and scores
     `[batch, anchor, class]`; attributes probabilities `[batch, label]` a group; re-ID embeddings `[batch, feature]` of
     unit length.
     """

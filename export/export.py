@@ -1,0 +1,50 @@
+"""DVC stage `export`: models/<model> -> engines/<model>: ONNX, a TensorRT plan, card and parity with torch."""
+
+from collections.abc import Sequence
+
+from domain.atomic import atomic_folder
+from domain.model_card import read_card, write_card
+from domain.paths import ENGINES, MODELS
+from domain.stage import run_stage
+from export.engines.loading import sha256_of
+from export.networks import load_network
+from export.onnx_graph import export_onnx
+from export.parity import compare, log_parity, require_within_limits, write_parity
+from export.settings import ExportSettings, district_folder
+from export.tensorrt_plan import build_plan
+from export.validation import sample_of
+
+
+def main(argv: Sequence[str] = ()) -> None:
+    """Export one model; nothing is left behind when its engines differ too much from torch."""
+    settings = ExportSettings.from_params("export", argv)
+    trained = MODELS / settings.model
+    card = read_card(trained)
+    network = load_network(trained, card)
+    sample = sample_of(card, district_folder(argv), settings.parity.images, settings.predict_score_threshold)
+    profile = settings.profile(card.task)
+    with atomic_folder(ENGINES / settings.model) as folder:
+        print(f"{settings.model}: ONNX")
+        engines = [export_onnx(network, folder, profile, sha256_of(trained / "weights.pt"))]
+        if settings.plan.builder != "none":
+            print(f"{settings.model}: plan by {settings.plan.builder}")
+            engines.append(
+                build_plan(
+                    folder,
+                    card,
+                    builder=settings.plan.builder,
+                    precision=settings.plan.precision,
+                    capabilities=settings.plan.compute_capabilities,
+                    profile=profile,
+                )
+            )
+        card = card.model_copy(update={"engines": tuple(engines)})
+        write_card(card, folder)
+        parity = compare(folder, card, network, sample, settings)
+        write_parity(parity, folder)
+        require_within_limits(parity, settings.parity, settings.model)
+    log_parity(card, parity)
+
+
+if __name__ == "__main__":
+    run_stage(main)

@@ -1,0 +1,178 @@
+"""How far engines are from the network they came from: `parity.json`.
+
+`python -m export.parity export.model=detector` completes it on a machine that can run the plan.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from pydantic import BaseModel, ConfigDict
+
+from domain.atomic import atomic_file
+from domain.errors import ArtifactError
+from domain.model_card import EngineFile, ModelCard, read_card
+from domain.paths import ENGINES, MODELS
+from domain.stage import run_stage
+from evaluation.experiment_log import log_results
+from export.engines import load
+from export.engines.cuda_driver import compute_capability
+from export.engines.tensorrt_runtime import require_fitting, runtime_version
+from export.networks import load_network
+from export.onnx_graph import EngineNetwork
+from export.settings import ExportSettings, Limits, ParitySettings, district_folder
+from export.validation import ValidationSample, sample_of
+
+PARITY = "parity.json"
+_TORCH_BATCH = 8
+
+
+class OutputDifference(BaseModel):
+    """Of one output to torch's, over all validation pictures."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    largest: float
+    mean: float
+    worst_picture: str  # where the largest is
+
+
+class EngineParity(BaseModel):
+    """Of one engine file."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    runtime: str
+    precision: str
+    checked: bool
+    reason: str = ""  # why it was not checked
+    outputs: dict[str, OutputDifference] = {}
+    metric: float | None = None
+    metric_difference: float | None = None
+
+
+class Parity(BaseModel):
+    """What `parity.json` holds."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    num_images: int
+    metric_name: str  # ap50_95, instance_f1 or map, over these few pictures only
+    torch_metric: float
+    engines: dict[str, EngineParity]  # by file name
+
+
+def main(argv: Sequence[str] = ()) -> None:
+    """Compare every engine file of a model that runs here, and write `parity.json` anew."""
+    settings = ExportSettings.from_params("export", argv)
+    folder = ENGINES / settings.model
+    card = read_card(folder)
+    sample = sample_of(card, district_folder(argv), settings.parity.images, settings.predict_score_threshold)
+    parity = compare(folder, card, load_network(MODELS / settings.model, card), sample, settings)
+    write_parity(parity, folder)
+    log_parity(card, parity)
+    require_within_limits(parity, settings.parity, settings.model)
+
+
+def compare(
+    folder: Path, card: ModelCard, network: EngineNetwork, sample: ValidationSample, settings: ExportSettings
+) -> Parity:
+    """Every engine of `card` in `folder` against `network`; one that cannot run here is marked as not checked."""
+    expected = torch_outputs(network, sample.images)
+    torch_metric = sample.metric(expected)
+    engines = {}
+    for entry in card.engines:
+        reason = _why_not_here(entry)
+        engines[entry.file] = EngineParity(
+            runtime=entry.runtime, precision=entry.precision, checked=not reason, reason=reason
+        )
+        if reason:
+            continue
+        outputs = load(folder / entry.file, threads=settings.threads)(sample.images)
+        metric = sample.metric(outputs)
+        measured = {
+            "outputs": output_differences(card, outputs, expected, sample.names),
+            "metric": metric,
+            "metric_difference": metric - torch_metric,
+        }
+        engines[entry.file] = engines[entry.file].model_copy(update=measured)
+    return Parity(
+        num_images=len(sample.images), metric_name=sample.metric_name, torch_metric=torch_metric, engines=engines
+    )
+
+
+def torch_outputs(network: EngineNetwork, images: np.ndarray) -> dict[str, np.ndarray]:
+    """What torch says to `images`, `uint8 [batch, height, width, 3]`, by output name."""
+    parts = []
+    with torch.inference_mode():
+        for start in range(0, len(images), _TORCH_BATCH):
+            outputs = network(torch.from_numpy(images[start : start + _TORCH_BATCH]))
+            parts.append([output.numpy() for output in outputs])
+    columns = zip(*parts, strict=True)
+    return {name: np.concatenate(column) for name, column in zip(network.card.output_names, columns, strict=True)}
+
+
+def output_differences(
+    card: ModelCard, outputs: Mapping[str, np.ndarray], expected: Mapping[str, np.ndarray], names: Sequence[str]
+) -> dict[str, OutputDifference]:
+    """Absolute differences of each output; boxes, cut to the picture as all who use them do, as part of its size."""
+    differences = {}
+    for name in card.output_names:
+        pair = outputs[name], expected[name]
+        if card.task == "detector" and name == "boxes":
+            size = np.array([card.input_width_px, card.input_height_px] * 2, np.float32)
+            pair = np.clip(pair[0] / size, 0, 1), np.clip(pair[1] / size, 0, 1)
+        distance = np.abs(pair[0] - pair[1])
+        worst = int(np.unravel_index(distance.argmax(), distance.shape)[0])
+        differences[name] = OutputDifference(
+            largest=float(distance.max()), mean=float(distance.mean()), worst_picture=names[worst]
+        )
+    return differences
+
+
+def require_within_limits(parity: Parity, settings: ParitySettings, model: str) -> None:
+    """Raise `ArtifactError` if an engine that was checked is farther from torch than its precision may be."""
+    for file, engine in parity.engines.items():
+        if engine.checked:
+            _require_within(engine, settings.limits(engine.precision), f"{file} of {model}", parity.metric_name)
+
+
+def _require_within(engine: EngineParity, limits: Limits, file: str, metric_name: str) -> None:
+    for name, difference in engine.outputs.items():
+        if not difference.largest <= limits.output:  # also when it is not a number
+            raise ArtifactError(
+                f"{file} ({engine.precision}) must be within {limits.output:g} of torch, output {name} differs by "
+                f"{difference.largest:.3g} on {difference.worst_picture}; look at the network, or raise "
+                f"export.parity.{engine.precision}.output"
+            )
+    if engine.metric_difference is not None and not abs(engine.metric_difference) <= limits.metric:
+        raise ArtifactError(
+            f"{file} ({engine.precision}) must keep {metric_name} within {limits.metric:g} of torch, it differs by "
+            f"{engine.metric_difference:+.4f}; look at the network, or raise export.parity.{engine.precision}.metric"
+        )
+
+
+def write_parity(parity: Parity, folder: Path) -> None:
+    """Write `parity.json` into an engine folder."""
+    with atomic_file(folder / PARITY) as aside:
+        aside.write_text(parity.model_dump_json(indent=2) + "\n", encoding="utf-8")
+
+
+def log_parity(card: ModelCard, parity: Parity) -> None:
+    """Leave the differences in the experiment log, in the run of the model's training."""
+    log_results(card, "parity", {Path(file).suffix[1:]: engine.model_dump() for file, engine in parity.engines.items()})
+
+
+def _why_not_here(entry: EngineFile) -> str:
+    if entry.runtime == "onnxruntime":
+        return ""
+    try:
+        require_fitting(Path(entry.file), entry, runtime_version(entry.runtime), compute_capability())
+    except ArtifactError as error:
+        return str(error)
+    return ""
+
+
+if __name__ == "__main__":
+    run_stage(main)
