@@ -19,7 +19,7 @@ import numpy as np
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from domain.attributes import UNKNOWN, AttributeSchema
+from domain.attributes import UNKNOWN, AttributeSchema, Group
 from domain.cameras import Camera
 from domain.errors import InputError
 
@@ -119,7 +119,32 @@ def read_detection_split(folder: Path, split: Split) -> list[LabelledFrame]:
         InputError: if there are no pictures, one does not open, or a label line is wrong; names file and line.
     """
     pictures = list_pictures(folder / "detection" / "images" / split)
-    return [LabelledFrame(image, _read_yolo(image, folder / "detection" / "labels" / split)) for image in pictures]
+    return [read_labelled_frame(image, folder / "detection" / "labels" / split) for image in pictures]
+
+
+def read_labelled_frame(image: Path, labels: Path) -> LabelledFrame:
+    """A picture with the boxes of its YOLO file in the folder `labels`; raises as `read_detection_split` does."""
+    file = labels / f"{image.stem}.txt"
+    lines = file.read_text().splitlines() if file.is_file() else []
+    picture = cv2.imread(str(image))
+    if picture is None:
+        raise InputError(f"{image} must be a readable picture")
+    height, width = picture.shape[:2]
+    boxes = []
+    for number, line in enumerate(lines, start=1):
+        fields = line.split()
+        if not fields:
+            continue
+        try:
+            person, centre_x, centre_y, box_width, box_height = (float(field) for field in fields)
+        except ValueError as error:
+            raise InputError(f"{file}, line {number}: must be `class x y width height`, got {line!r}") from error
+        if person != 0 or not all(0 <= value <= 1 for value in (centre_x, centre_y, box_width, box_height)):
+            raise InputError(f"{file}, line {number}: class must be 0 and the box within 0..1, got {line!r}")
+        half = box_width / 2, box_height / 2
+        boxes.append([centre_x - half[0], centre_y - half[1], centre_x + half[0], centre_y + half[1]])
+    scaled = np.array(boxes, np.float32).reshape(-1, 4) * np.array([width, height, width, height], np.float32)
+    return LabelledFrame(image, scaled)
 
 
 def read_attribute_split(folder: Path, split: Split, schema: AttributeSchema) -> AttributeTable:
@@ -141,17 +166,19 @@ def read_attribute_split(folder: Path, split: Split, schema: AttributeSchema) ->
         if missing:
             raise InputError(f"{file}, line 1: must have the columns {', '.join(missing)}")
         rows = list(reader)
-    labels = [
-        [_label_index(file, line, row, group) for group in schema.groups] for line, row in enumerate(rows, start=2)
-    ]
+    read = [read_attribute_row(file, line, row, schema) for line, row in enumerate(rows, start=2)]
     return AttributeTable(
         images=[row["image"] for row in rows],
-        identities=np.array(
-            [_integer(file, line, row["identity"]) for line, row in enumerate(rows, start=2)], np.int64
-        ),
+        identities=np.array([identity for identity, _ in read], np.int64),
         cameras=[row["camera"] for row in rows],
-        labels=np.array(labels, np.int64).reshape(len(rows), len(schema.groups)),
+        labels=np.array([labels for _, labels in read], np.int64).reshape(len(rows), len(schema.groups)),
     )
+
+
+def read_attribute_row(file: Path, line: int, row: dict[str, str], schema: AttributeSchema) -> tuple[int, list[int]]:
+    """Identity and label index of each group (-1 unknown) in line `line` of `file`; raises `InputError` naming it."""
+    labels = [_label_index(file, line, row, group) for group in schema.groups]
+    return _integer(file, line, row["identity"]), labels
 
 
 def read_reid_folder(
@@ -227,30 +254,7 @@ def list_pictures(folder: Path) -> list[Path]:
     return pictures
 
 
-def _read_yolo(image: Path, labels: Path) -> np.ndarray:
-    file = labels / f"{image.stem}.txt"
-    lines = file.read_text().splitlines() if file.is_file() else []
-    picture = cv2.imread(str(image))
-    if picture is None:
-        raise InputError(f"{image} must be a readable picture")
-    height, width = picture.shape[:2]
-    boxes = []
-    for number, line in enumerate(lines, start=1):
-        fields = line.split()
-        if not fields:
-            continue
-        try:
-            person, centre_x, centre_y, box_width, box_height = (float(field) for field in fields)
-        except ValueError as error:
-            raise InputError(f"{file}, line {number}: must be `class x y width height`, got {line!r}") from error
-        if person != 0 or not all(0 <= value <= 1 for value in (centre_x, centre_y, box_width, box_height)):
-            raise InputError(f"{file}, line {number}: class must be 0 and the box within 0..1, got {line!r}")
-        half = box_width / 2, box_height / 2
-        boxes.append([centre_x - half[0], centre_y - half[1], centre_x + half[0], centre_y + half[1]])
-    return np.array(boxes, np.float32).reshape(-1, 4) * np.array([width, height, width, height], np.float32)
-
-
-def _label_index(file: Path, line: int, row: dict[str, str], group: Any) -> int:
+def _label_index(file: Path, line: int, row: dict[str, str], group: Group) -> int:
     value = row[group.name]
     if value in (UNKNOWN, None):
         return -1
@@ -258,7 +262,7 @@ def _label_index(file: Path, line: int, row: dict[str, str], group: Any) -> int:
         raise InputError(
             f"{file}, line {line}: {group.name} must be one of {', '.join(group.label_names)}, got {value!r}"
         )
-    return int(group.label_names.index(value))
+    return group.label_names.index(value)
 
 
 def _integer(file: Path, line: int, value: str) -> int:

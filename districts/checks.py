@@ -1,0 +1,288 @@
+"""Checks of a district's data before anything is trained on it: what is wrong, in which file and line.
+
+Fatal: training or evaluation would break, or its figures would mean nothing. Warning: worth a look.
+"""
+
+import csv
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+
+from districts.layout import (
+    DISTRACTOR_IDENTITY,
+    PICTURE_SUFFIXES,
+    District,
+    ReidTable,
+    read_attribute_row,
+    read_district,
+    read_labelled_frame,
+    read_problems,
+    read_reid_folder,
+    read_tracks,
+)
+from domain.attributes import AttributeSchema, read_schema
+from domain.errors import InputError
+
+REPORT = "data_report.md"
+_SPLITS = ("train", "val", "test")
+_REID_PARTS = ("bounding_box_train", "bounding_box_val", "query", "bounding_box_test")
+_FEW_LABELS = 5
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something wrong in the data."""
+
+    is_fatal: bool
+    place: str  # file and line
+    message: str
+
+    def __str__(self) -> str:
+        """Kind, place and message in one line."""
+        return f"{'fatal' if self.is_fatal else 'warning'}: {self.place}: {self.message}"
+
+
+def check_district(folder: Path) -> list[Finding]:
+    """All that is wrong with the district in `folder`; parts that are not there are not checked."""
+    try:
+        district = read_district(folder)
+        schema = read_schema(_schema_file(folder, district.attribute_schema))
+    except InputError as error:
+        return [Finding(True, str(folder / "district.yaml"), str(error))]
+    parts = {
+        "detection": lambda: _check_detection(folder),
+        "attributes": lambda: _check_attributes(folder, schema, {camera.id for camera in district.cameras}),
+        "reid": lambda: _check_reid(folder, len(district.cameras)),
+        "videos": lambda: _check_videos(folder, district, schema),
+    }
+    present = [name for name in parts if (folder / name).is_dir()]
+    findings = [finding for name in present for finding in parts[name]()]
+    if not present:
+        findings.append(Finding(True, str(folder), f"must hold one of {', '.join(parts)}, got none"))
+    findings.extend(_check_identities(folder))
+    return findings
+
+
+def write_report(folder: Path, findings: list[Finding]) -> Path:
+    """Write `findings` as data_report.md into `folder`; returns the file."""
+    fatal = [finding for finding in findings if finding.is_fatal]
+    lines = [f"# Data report of {folder.name if not folder.name.startswith('.') else 'the district'}", ""]
+    lines += [f"{len(fatal)} fatal defects, {len(findings) - len(fatal)} warnings.", ""]
+    for title, chosen in (("Fatal", fatal), ("Warnings", [f for f in findings if not f.is_fatal])):
+        if chosen:
+            lines += [f"## {title}", "", "| where | what |", "|---|---|"]
+            lines += [f"| {_relative(f.place, folder)} | {f.message.replace('|', '/')} |" for f in chosen]
+            lines.append("")
+    file = folder / REPORT
+    file.write_text("\n".join(lines), encoding="utf-8")
+    return file
+
+
+def _relative(place: str, folder: Path) -> str:
+    return place.removeprefix(f"{folder}/")
+
+
+def _schema_file(folder: Path, schema: str) -> str | Path:
+    return folder / schema if schema.endswith((".yaml", ".yml")) else schema
+
+
+def _pictures(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.suffix.lower() in PICTURE_SUFFIXES)
+
+
+def _check_detection(folder: Path) -> Iterator[Finding]:
+    for split in _SPLITS:
+        images, labels = folder / "detection" / "images" / split, folder / "detection" / "labels" / split
+        if not images.is_dir() or not _pictures(images):
+            yield Finding(True, str(images), "must hold pictures, got none")
+            continue
+        num_boxes = 0
+        for picture in _pictures(images):
+            try:
+                num_boxes += len(read_labelled_frame(picture, labels).boxes_xyxy)
+            except InputError as error:
+                yield Finding(True, str(picture), str(error))
+        if num_boxes == 0:
+            yield Finding(True, str(labels), "must label at least one person, got none")
+        stems = {picture.stem for picture in _pictures(images)}
+        for file in sorted(labels.glob("*.txt")) if labels.is_dir() else ():
+            if file.stem not in stems:
+                yield Finding(False, str(file), f"belongs to no picture in {images.name}")
+
+
+def _check_attributes(folder: Path, schema: AttributeSchema, cameras: set[str]) -> Iterator[Finding]:
+    for split in _SPLITS:
+        file = folder / "attributes" / f"{split}.csv"
+        if not file.is_file():
+            yield Finding(True, str(file), "must exist")
+            continue
+        with file.open(newline="", encoding="utf-8") as lines:
+            reader = csv.DictReader(lines)
+            wanted = ("image", "identity", "camera", *schema.group_names)
+            missing = [name for name in wanted if name not in (reader.fieldnames or ())]
+            if missing:
+                yield Finding(True, f"{file}, line 1", f"must have the columns {', '.join(missing)}")
+                continue
+            rows = list(reader)
+        if not rows:
+            yield Finding(True, str(file), "must list pictures, got none")
+        yield from _check_attribute_rows(file, rows, schema, cameras)
+
+
+def _check_attribute_rows(
+    file: Path, rows: list[dict[str, str]], schema: AttributeSchema, cameras: set[str]
+) -> Iterator[Finding]:
+    counts = [np.zeros(len(group.labels), np.int64) for group in schema.groups]
+    for line, row in enumerate(rows, start=2):
+        try:
+            _, labels = read_attribute_row(file, line, row, schema)
+        except InputError as error:
+            yield Finding(True, f"{file}, line {line}", str(error))
+            continue
+        for count, label in zip(counts, labels, strict=True):
+            count[label] += label >= 0
+        if row["camera"] not in cameras:
+            yield Finding(False, f"{file}, line {line}", f"camera {row['camera']!r} is not in district.yaml")
+        picture = file.parent / "images" / row["image"]
+        if cv2.imread(str(picture)) is None:
+            yield Finding(True, f"{file}, line {line}", f"{picture} must be a readable picture")
+    if file.stem != "train":
+        return
+    for group, count in zip(schema.groups, counts, strict=True):
+        for name, number in zip(group.label_names, count, strict=True):
+            if number < _FEW_LABELS:
+                yield Finding(False, str(file), f"{group.name}={name} occurs {number} times; it can hardly be learnt")
+
+
+def _check_reid(folder: Path, num_cameras: int) -> Iterator[Finding]:
+    tables: dict[str, ReidTable] = {}
+    for part in _REID_PARTS:
+        if part == "bounding_box_val" and not (folder / "reid" / part).is_dir():
+            continue
+        try:
+            tables[part] = read_reid_folder(folder, part)  # type: ignore[arg-type]
+        except InputError as error:
+            yield Finding(True, str(folder / "reid" / part), str(error))
+            continue
+        table, place = tables[part], folder / "reid" / part
+        for name, camera in zip(table.images, table.cameras, strict=True):
+            if cv2.imread(str(place / name)) is None:
+                yield Finding(True, str(place / name), "must be a readable picture")
+            if not 1 <= camera <= num_cameras:
+                yield Finding(False, str(place / name), f"camera {camera} is not one of the {num_cameras} cameras")
+    for part in set(tables) & {"bounding_box_train", "bounding_box_val"}:
+        table = tables[part]
+        people = table.identities[table.identities > DISTRACTOR_IDENTITY]
+        for identity, number in zip(*np.unique(people, return_counts=True), strict=True):
+            if number == 1:
+                message = f"identity {identity} has a single image, so it has no positive pair"
+                yield Finding(False, str(folder / "reid" / part), message)
+    if {"query", "bounding_box_test"} <= set(tables):
+        yield from _check_queries(folder, tables["query"], tables["bounding_box_test"])
+
+
+def _check_queries(folder: Path, query: ReidTable, gallery: ReidTable) -> Iterator[Finding]:
+    answered = 0
+    for name, identity, camera in zip(query.images, query.identities, query.cameras, strict=True):
+        if np.any((gallery.identities == identity) & (gallery.cameras != camera)):
+            answered += 1
+        else:
+            place = str(folder / "reid" / "query" / name)
+            yield Finding(False, place, f"identity {identity} is in no other camera of bounding_box_test")
+    if not answered:
+        yield Finding(True, str(folder / "reid" / "query"), "no query has a match in another camera")
+
+
+def _check_videos(folder: Path, district: District, schema: AttributeSchema) -> Iterator[Finding]:
+    identities: dict[int, set[str]] = {}
+    for camera in district.cameras:
+        video, truth = folder / "videos" / f"{camera.id}.mp4", folder / "videos" / f"{camera.id}.txt"
+        problem = _video_problem(video)
+        if problem:
+            yield Finding(True, str(video), problem)
+        if camera.start is None or camera.start.tzinfo is None:
+            message = f"camera {camera.id} must have a start with a time zone, got {camera.start}"
+            yield Finding(True, str(folder / "district.yaml"), message)
+        try:
+            for identity in np.unique(read_tracks(truth).tracks):
+                identities.setdefault(int(identity), set()).add(camera.id)
+        except InputError as error:
+            yield Finding(True, str(truth), str(error))
+    yield from _check_problems(folder, schema, identities)
+
+
+def _check_problems(folder: Path, schema: AttributeSchema, identities: dict[int, set[str]]) -> Iterator[Finding]:
+    file = folder / "videos" / "problems.yaml"
+    try:
+        problems = read_problems(folder)
+    except InputError as error:
+        yield Finding(True, str(file), str(error))
+        return
+    for number, problem in enumerate(problems, start=1):
+        place = f"{file}, entry {number}"
+        cameras = identities.get(problem.identity, set())
+        if problem.camera not in cameras:
+            yield Finding(True, place, f"identity {problem.identity} is not in the ground truth of {problem.camera}")
+        elif len(cameras) == 1:
+            yield Finding(True, place, f"identity {problem.identity} is in no camera but {problem.camera}")
+        for crop in problem.crops:
+            if cv2.imread(str(folder / "videos" / crop)) is None:
+                yield Finding(True, place, f"{crop} must be a readable picture")
+        for group, label in problem.attributes.items():
+            if group not in schema.group_names or label not in schema.group(group).label_names:
+                yield Finding(True, place, f"{group}={label} is not in the schema {schema.name}")
+
+
+def _video_problem(file: Path) -> str | None:
+    """What is wrong with a video, or None; only its first frame is decoded."""
+    if not file.is_file():
+        return "must exist"
+    try:
+        with av.open(str(file)) as container:
+            next(container.decode(video=0))
+    except (av.error.FFmpegError, IndexError, StopIteration) as error:
+        return f"must be a video that FFmpeg can decode, got {error or 'no frame'}"
+    return None
+
+
+def _check_identities(folder: Path) -> Iterator[Finding]:
+    """No person of a training set may be in a test set: its figures would be of people it has learnt by heart."""
+    splits = {split: _attribute_identities(folder / "attributes" / f"{split}.csv") for split in _SPLITS}
+    yield from _shared(splits)
+    parts = {part: _reid_identities(folder / "reid" / part) for part in _REID_PARTS}
+    reid = {
+        "bounding_box_train": parts["bounding_box_train"],
+        "bounding_box_val": parts["bounding_box_val"],
+        "query and bounding_box_test": parts["query"] | parts["bounding_box_test"],
+    }
+    yield from _shared(reid)
+
+
+def _shared(splits: dict[str, dict[int, str]]) -> Iterator[Finding]:
+    names = list(splits)
+    for i, one in enumerate(names):
+        for other in names[i + 1 :]:
+            for identity in sorted(splits[one].keys() & splits[other].keys()):
+                message = f"identity {identity} is also in {one} ({splits[one][identity]}); splits must be disjoint"
+                yield Finding(True, splits[other][identity], message)
+
+
+def _attribute_identities(file: Path) -> dict[int, str]:
+    """Identity -> file and line of its first row."""
+    if not file.is_file():
+        return {}
+    with file.open(newline="", encoding="utf-8") as lines:
+        rows = [(line, row.get("identity") or "") for line, row in enumerate(csv.DictReader(lines), start=2)]
+    return {int(value): f"{file}, line {line}" for line, value in reversed(rows) if value.isdecimal()}
+
+
+def _reid_identities(folder: Path) -> dict[int, str]:
+    """Identity -> its first file; junk and distractors left out."""
+    if not folder.is_dir():
+        return {}
+    names = [(path.name.partition("_")[0], str(path)) for path in reversed(_pictures(folder))]
+    return {int(value): place for value, place in names if value.isdecimal() and int(value) > DISTRACTOR_IDENTITY}

@@ -1,0 +1,135 @@
+"""The attribute and re-ID sets of the demo district: crops of people with what an annotator could know of them."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from districts.demo.cuts import Cut, clear_rows, evenly_spaced, jittered
+from districts.demo.ground_truth import VIEWS, GroundTruth
+from districts.demo.people import Person
+from districts.demo.sessions import Session
+from districts.demo.streets import PICTURE_SIZE
+from districts.layout import DISTRACTOR_IDENTITY, JUNK_IDENTITY
+from domain.attributes import UNKNOWN
+
+_GAP_S = 3.0  # out of sight for longer: another visit
+_MIN_ROWS = 3
+_JUNK_A_VISIT, _EMPTY_CROPS = 1, 12
+_PARTS = {"train": ("bounding_box_train",), "val": ("bounding_box_val",), "test": ("query", "bounding_box_test")}
+
+
+@dataclass
+class CropSets:
+    """What one video adds to the sets."""
+
+    cuts: list[Cut] = field(default_factory=list)
+    attribute_rows: list[dict[str, str]] = field(default_factory=list)
+
+
+def cut_crops(
+    session: Session, number: int, truth: GroundTruth, roaming: set[int], unknown_share: float, rng: np.random.Generator
+) -> CropSets:
+    """Crops of the camera `number`.
+
+    Args:
+        roaming: identities that several cameras show; only they can be queries, the others are distractors.
+        unknown_share: how many of the labels are withheld.
+    """
+    sets, place = CropSets(), session.plan.places[number]
+    people = {person.identity: person for person in session.people}
+    for visit in truth.visits(round(_GAP_S * session.settings.fps)):
+        rows = clear_rows(truth, visit)
+        if len(rows) < _MIN_ROWS:
+            continue
+        identity = int(truth.identities[rows[0]])
+        chosen = evenly_spaced(rows, session.settings.crops_per_visit + (session.split == "test"))
+        query = int(rng.choice(chosen)) if session.split == "test" and identity in roaming else -1
+        for row in chosen:
+            part = _PARTS[session.split][-1 if row != query else 0]
+            name = _market_name(session, number, truth, row, identity if identity in roaming else DISTRACTOR_IDENTITY)
+            box = jittered(truth.boxes_xyxy[row], rng)
+            picture = f"{identity:04d}_{name.split('_', 1)[1]}"
+            files = [f"attributes/images/{picture}"]
+            if session.split == "test" or identity in roaming:
+                files.append(f"reid/{part}/{name}")
+            sets.cuts.append(Cut(int(truth.frames[row]), box, tuple(files)))
+            known = known_labels(people[identity], truth, row, rng, unknown_share)
+            scene = {"place": place.kind, **session.labels(int(truth.frames[row]))}
+            sets.attribute_rows.append(
+                {"image": picture, "identity": str(identity), "camera": place.id, **known, **scene}
+            )
+    if session.split == "test":
+        sets.cuts.extend(_junk(session, number, truth, rng))
+        sets.cuts.extend(_empty_crops(session, number, truth, rng))
+    return sets
+
+
+def known_labels(
+    person: Person, truth: GroundTruth, row: int, rng: np.random.Generator, unknown_share: float
+) -> dict[str, str]:
+    """Labels of a person that can be seen in the row's box, by group; what cannot, or is withheld, is unknown."""
+    view = int(truth.views[row])
+    labels = {"view": VIEWS[view] if view >= 0 else UNKNOWN, **person.labels}
+    if view >= 0 and VIEWS[view] == "back":
+        labels["eyewear"] = UNKNOWN
+    if truth.boxes_xyxy[row, 3] > PICTURE_SIZE[1] - 3:  # the feet are below the picture
+        labels |= {"shoe_colour": UNKNOWN, "height": UNKNOWN}
+    if truth.boxes_xyxy[row, 1] < 3:  # the head is above it
+        labels |= {"hair": UNKNOWN, "headwear": UNKNOWN, "eyewear": UNKNOWN, "height": UNKNOWN}
+    return {name: UNKNOWN if rng.random() < unknown_share else label for name, label in labels.items()}
+
+
+def roaming_identities(truths: list[GroundTruth], gap_frames: int) -> set[int]:
+    """Identities with usable crops in at least two cameras."""
+    cameras: dict[int, set[int]] = {}
+    for number, truth in enumerate(truths):
+        for visit in truth.visits(gap_frames):
+            if len(clear_rows(truth, visit)) >= _MIN_ROWS:
+                cameras.setdefault(int(truth.identities[visit[0]]), set()).add(number)
+    return {identity for identity, seen in cameras.items() if len(seen) >= 2}
+
+
+def gap_frames(session: Session) -> int:
+    """Frames out of sight after which a person's return is another visit."""
+    return round(_GAP_S * session.settings.fps)
+
+
+def _market_name(session: Session, number: int, truth: GroundTruth, row: int, identity: int) -> str:
+    frame = int(truth.frames[row])
+    take, _ = session.moment(frame)
+    prefix = "-1" if identity == JUNK_IDENTITY else f"{identity:04d}"
+    order = int(np.sum(truth.frames[:row] == frame))
+    return f"{prefix}_c{number + 1}s{take + 1}_{frame:06d}_{order:02d}.jpg"
+
+
+def _junk(session: Session, number: int, truth: GroundTruth, rng: np.random.Generator) -> list[Cut]:
+    """Crops that must not count: people mostly hidden, and upper or lower halves of people."""
+    cuts = []
+    for visit in truth.visits(gap_frames(session)):
+        hidden = visit[(truth.visibilities[visit] < 0.5) & (truth.visibilities[visit] > 0.2)]
+        for row in evenly_spaced(hidden[truth.heights_px[hidden] > 30], _JUNK_A_VISIT):
+            box = truth.boxes_xyxy[row].copy()
+            if rng.random() < 0.5:
+                box[rng.choice([1, 3])] = (box[1] + box[3]) / 2
+            name = _market_name(session, number, truth, int(row), JUNK_IDENTITY)
+            cuts.append(Cut(int(truth.frames[row]), jittered(box, rng), (f"reid/bounding_box_test/{name}",)))
+    return cuts
+
+
+def _empty_crops(session: Session, number: int, truth: GroundTruth, rng: np.random.Generator) -> list[Cut]:
+    """Distractors that show nobody: parts of the street, as a detector's false alarms."""
+    cuts: list[Cut] = []
+    for trial in range(200):
+        frame = int(rng.integers(1, session.num_frames + 1))
+        height = float(rng.uniform(60, 130))
+        left, top = rng.uniform(0, PICTURE_SIZE[0] - 0.45 * height), rng.uniform(60, PICTURE_SIZE[1] - height)
+        box = np.array([left, top, left + 0.42 * height, top + height])
+        others = truth.boxes_xyxy[truth.frames == frame]
+        low, high = np.maximum(box[:2], others[:, :2]), np.minimum(box[2:], others[:, 2:])
+        if np.any((high - low).clip(0).prod(axis=1) > 0):
+            continue
+        name = f"{DISTRACTOR_IDENTITY:04d}_c{number + 1}s1_{frame:06d}_{50 + trial % 50:02d}.jpg"
+        cuts.append(Cut(frame, tuple(box.tolist()), (f"reid/bounding_box_test/{name}",)))
+        if len(cuts) == _EMPTY_CROPS:
+            break
+    return cuts

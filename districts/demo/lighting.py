@@ -1,0 +1,216 @@
+"""Light: sun with shadows, sky, a lamp, haze; and the people put into the lit scenery. Compiled by numba."""
+
+import math
+
+import numpy as np
+from numba import njit
+
+from districts.demo.patterns import surface_colour
+from districts.demo.solids import FAR, hit, unit_normal
+
+
+@njit(cache=True, fastmath=True)
+def is_shaded(shapes: np.ndarray, x: float, y: float, z: float, towards: np.ndarray) -> bool:
+    """Whether a shape stands between the point and the light in direction `towards`."""
+    for row in shapes:
+        if row[0] == 3:
+            continue
+        ex, ey, ez = x - row[1], y - row[2], z - row[3]
+        m = row[4:13]
+        ox, oy, oz = (
+            m[0] * ex + m[1] * ey + m[2] * ez,
+            m[3] * ex + m[4] * ey + m[5] * ez,
+            m[6] * ex + m[7] * ey + m[8] * ez,
+        )
+        dx = m[0] * towards[0] + m[1] * towards[1] + m[2] * towards[2]
+        dy = m[3] * towards[0] + m[4] * towards[1] + m[5] * towards[2]
+        dz = m[6] * towards[0] + m[7] * towards[1] + m[8] * towards[2]
+        if hit(ox, oy, oz, dx, dy, dz, row) < FAR:
+            return True
+    return False
+
+
+@njit(cache=True, fastmath=True)
+def shade(
+    row: np.ndarray, px: float, py: float, pz: float, eye: np.ndarray, depth: float, sky: np.ndarray, sunlit: float
+) -> tuple[float, float, float]:
+    """Colour, 0..1 and beyond, of the shape `row` at the world point, in the light of `sky` (`Sky.array`)."""
+    ex, ey, ez = px - row[1], py - row[2], pz - row[3]
+    m = row[4:13]
+    x = m[0] * ex + m[1] * ey + m[2] * ez
+    y = m[3] * ex + m[4] * ey + m[5] * ez
+    z = m[6] * ex + m[7] * ey + m[8] * ez
+    ux, uy, uz = unit_normal(row, x, y, z)
+    nx, ny, nz = m[0] * ux + m[3] * uy + m[6] * uz, m[1] * ux + m[4] * uy + m[7] * uz, m[2] * ux + m[5] * uy + m[8] * uz
+    length = math.sqrt(nx * nx + ny * ny + nz * nz) + 1e-12
+    if nx * (eye[0] - px) + ny * (eye[1] - py) + nz * (eye[2] - pz) < 0:
+        length = -length
+    nx, ny, nz = nx / length, ny / length, nz / length
+    red, green, blue = surface_colour(row, x, y, z, px, py, pz, nx, nz)
+    sun = sunlit * max(0.0, nx * sky[0] + ny * sky[1] + nz * sky[2])
+    lx, ly, lz = sky[12] - px, sky[13] - py, sky[14] - pz
+    away = math.sqrt(lx * lx + ly * ly + lz * lz)
+    lamp = sky[15] * (0.25 + 0.75 * max(0.0, (nx * lx + ny * ly + nz * lz) / away)) / (1 + (away / 6) ** 2)
+    from_above = 0.72 + 0.28 * nz
+    red *= from_above * sky[6] + sun * sky[3] + lamp
+    green *= from_above * sky[7] + sun * sky[4] + 0.86 * lamp
+    blue *= from_above * sky[8] + sun * sky[5] + 0.62 * lamp
+    haze = 1 - math.exp(-sky[16] * depth)
+    return red + haze * (sky[9] - red), green + haze * (sky[10] - green), blue + haze * (sky[11] - blue)
+
+
+@njit(cache=True, fastmath=True)
+def light_scenery(
+    shapes: np.ndarray,
+    eye: np.ndarray,
+    axes: np.ndarray,
+    focal: float,
+    depth: np.ndarray,
+    index: np.ndarray,
+    sky: np.ndarray,
+    sunlit: np.ndarray,
+) -> np.ndarray:
+    """The drawn scenery in the light of `sky`: float32 [height, width, 3] at the drawn size; nothing there is sky."""
+    height, width = depth.shape
+    colours = np.empty((height, width, 3), np.float32)
+    for v in range(height):
+        for u in range(width):
+            if index[v, u] < 0:
+                glow = 1.0 + 0.2 * v / height
+                colours[v, u, 0], colours[v, u, 1], colours[v, u, 2] = sky[9] * glow, sky[10] * glow, sky[11] * glow
+                continue
+            across, down, t = (u + 0.5 - width / 2) / focal, (v + 0.5 - height / 2) / focal, depth[v, u]
+            ray = axes[2] + across * axes[0] + down * axes[1]
+            colours[v, u] = shade(
+                shapes[index[v, u]],
+                eye[0] + t * ray[0],
+                eye[1] + t * ray[1],
+                eye[2] + t * ray[2],
+                eye,
+                t,
+                sky,
+                sunlit[v // 2, u // 2],
+            )
+    return colours
+
+
+@njit(cache=True, fastmath=True)
+def sun_reaches(
+    shapes: np.ndarray,
+    eye: np.ndarray,
+    axes: np.ndarray,
+    focal: float,
+    depth: np.ndarray,
+    index: np.ndarray,
+    towards: np.ndarray,
+) -> np.ndarray:
+    """1 where the sun reaches the scenery, 0 in shadow: float32 at the picture's (half the drawn) size."""
+    height, width = depth.shape
+    reached = np.ones((height // 2, width // 2), np.float32)
+    for v in range(height // 2):
+        for u in range(width // 2):
+            t = depth[2 * v, 2 * u] * 0.999 - 0.01
+            if index[2 * v, 2 * u] < 0:
+                continue
+            across, down = (2 * u + 0.5 - width / 2) / focal, (2 * v + 0.5 - height / 2) / focal
+            ray = axes[2] + across * axes[0] + down * axes[1]
+            if is_shaded(shapes, eye[0] + t * ray[0], eye[1] + t * ray[1], eye[2] + t * ray[2], towards):
+                reached[v, u] = 0.0
+    return reached
+
+
+@njit(cache=True, fastmath=True)
+def cast_shadow(
+    bars: np.ndarray,
+    darkness: float,
+    softness: float,
+    eye: np.ndarray,
+    axes: np.ndarray,
+    focal: float,
+    is_ground: np.ndarray,
+    brightness: np.ndarray,
+) -> None:
+    """Darken `brightness` (float32, picture's size) where bars lying on the ground are: a person's shadow.
+
+    Args:
+        bars: float64 [bar, 5]: two ends x, y, and half the width, metres.
+        is_ground: bool, picture's size.
+    """
+    height, width = brightness.shape
+    half_focal = focal / 2
+    left, top, right, bottom = FAR, FAR, -FAR, -FAR
+    for bar in bars:
+        reach = bar[4] * (1 + softness)
+        for corner in range(8):
+            end = 2 * (corner & 1)
+            px = bar[end] + (reach if corner & 2 else -reach) - eye[0]
+            py = bar[end + 1] + (reach if corner & 4 else -reach) - eye[1]
+            away = max(0.5, axes[2, 0] * px + axes[2, 1] * py - axes[2, 2] * eye[2])
+            u = width / 2 + half_focal * (axes[0, 0] * px + axes[0, 1] * py - axes[0, 2] * eye[2]) / away
+            v = height / 2 + half_focal * (axes[1, 0] * px + axes[1, 1] * py - axes[1, 2] * eye[2]) / away
+            left, top, right, bottom = min(left, u), min(top, v), max(right, u), max(bottom, v)
+    for v in range(max(0, int(top)), min(height, int(bottom) + 1)):
+        for u in range(max(0, int(left)), min(width, int(right) + 1)):
+            if not is_ground[v, u]:
+                continue
+            ray = axes[2] + (u + 0.5 - width / 2) / half_focal * axes[0] + (v + 0.5 - height / 2) / half_focal * axes[1]
+            t = -eye[2] / ray[2]
+            x, y = eye[0] + t * ray[0], eye[1] + t * ray[1]
+            cover = 0.0
+            for bar in bars:
+                bx, by = bar[2] - bar[0], bar[3] - bar[1]
+                along = ((x - bar[0]) * bx + (y - bar[1]) * by) / (bx * bx + by * by + 1e-9)
+                along = min(1.0, max(0.0, along))
+                gap = math.hypot(x - bar[0] - along * bx, y - bar[1] - along * by) / bar[4]
+                cover = max(cover, min(1.0, max(0.0, (1 + softness - gap) / (2 * softness))))
+            brightness[v, u] = min(brightness[v, u], 1 - darkness * cover)
+
+
+@njit(cache=True, fastmath=True)
+def compose(
+    picture: np.ndarray,
+    region: np.ndarray,
+    scenery: np.ndarray,
+    brightness: np.ndarray,
+    shapes: np.ndarray,
+    owners: np.ndarray,
+    sunlit: np.ndarray,
+    eye: np.ndarray,
+    axes: np.ndarray,
+    focal: float,
+    depth: np.ndarray,
+    index: np.ndarray,
+    sky: np.ndarray,
+    visible: np.ndarray,
+) -> None:
+    """Average the drawn pixels of `region` into `picture`, people over scenery; count each owner's in `visible`.
+
+    Args:
+        region: left, top, right, bottom at the picture's size.
+        scenery: float32 [2 height, 2 width, 3], lit.
+        owners: of each shape, an index into `sunlit` and `visible`.
+    """
+    height, width = depth.shape
+    for v in range(region[1], region[3]):
+        for u in range(region[0], region[2]):
+            red, green, blue = 0.0, 0.0, 0.0
+            for sample in range(4):
+                row, column = 2 * v + sample // 2, 2 * u + sample % 2
+                shape = index[row, column]
+                if shape < 0:
+                    red += brightness[v, u] * scenery[row, column, 0]
+                    green += brightness[v, u] * scenery[row, column, 1]
+                    blue += brightness[v, u] * scenery[row, column, 2]
+                    continue
+                visible[owners[shape]] += 1
+                across, down, t = (
+                    (column + 0.5 - width / 2) / focal,
+                    (row + 0.5 - height / 2) / focal,
+                    depth[row, column],
+                )
+                x = eye[0] + t * (axes[2, 0] + across * axes[0, 0] + down * axes[1, 0])
+                y = eye[1] + t * (axes[2, 1] + across * axes[0, 1] + down * axes[1, 1])
+                z = eye[2] + t * (axes[2, 2] + across * axes[0, 2] + down * axes[1, 2])
+                r, g, b = shade(shapes[shape], x, y, z, eye, t, sky, sunlit[owners[shape]])
+                red, green, blue = red + r, green + g, blue + b
+            picture[v, u, 0], picture[v, u, 1], picture[v, u, 2] = red / 4, green / 4, blue / 4

@@ -1,0 +1,134 @@
+"""Who lives in the demo district: labels of the `suseong` schema, and looks that no label tells."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from districts.demo import patterns
+from districts.demo.palette import COLOURS, GREY_HAIR, HAIR, SKIN, shade_of
+from districts.demo.shapes import Vector
+from domain.attributes import AttributeSchema
+
+_HEIGHT_M = {  # mean and spread; men are 0.12 m taller than women of their age
+    "child": (1.22, 0.08),
+    "adolescent": (1.58, 0.05),
+    "young_adult": (1.67, 0.06),
+    "middle_aged": (1.65, 0.06),
+    "elderly": (1.59, 0.05),
+}
+_SPEED_M_S = {"child": 1.05, "adolescent": 1.40, "young_adult": 1.45, "middle_aged": 1.30, "elderly": 0.95}
+_PATTERNS = (
+    patterns.PLAIN,
+    patterns.STRIPES,
+    patterns.UPRIGHT_STRIPES,
+    patterns.CHECKS,
+    patterns.LOGO,
+    patterns.TWO_TONE,
+)
+
+
+@dataclass(frozen=True)
+class Person:
+    """One inhabitant; the labels are true and complete, what a data set may know of them is decided later."""
+
+    identity: int
+    labels: dict[str, str]  # every group `of: person` but view
+    height_m: float
+    speed_m_s: float
+    build: float  # width relative to the ordinary, 0.85 to 1.2
+    stoop: float  # radians the back leans forward
+    swing: float  # of legs and arms, relative
+    skin: Vector
+    hair: Vector
+    upper: Vector
+    upper_second: Vector
+    upper_pattern: int
+    pattern_scale: float
+    lower: Vector
+    lower_seam: bool
+    shoes: Vector
+    bag: Vector
+    headwear: Vector
+
+
+def draw_people(first_identity: int, count: int, schema: AttributeSchema, rng: np.random.Generator) -> list[Person]:
+    """`count` people; every label of every group occurs when there are enough of them."""
+    wishes = {group.name: _spread(group.label_names, count, rng) for group in schema.groups if group.of == "person"}
+    people = []
+    for number in range(count):
+        labels = _agreeing({name: wish[number] for name, wish in wishes.items() if name != "view"}, rng)
+        people.append(_dress(first_identity + number, labels, rng))
+    return people
+
+
+def _spread(names: tuple[str, ...], count: int, rng: np.random.Generator) -> list[str]:
+    """Each name as often as the others, in random order."""
+    return [str(name) for name in rng.permutation([names[i % len(names)] for i in range(count)])]
+
+
+def _agreeing(labels: dict[str, str], rng: np.random.Generator) -> dict[str, str]:
+    """The wishes brought into agreement, as in a street: hair and clothes with gender, height with age."""
+    labels = dict(labels)
+    if labels["upper_type"] == "one_piece" or labels["lower_type"] == "skirt":
+        labels["gender"] = "female"
+    if labels["upper_type"] == "one_piece":
+        labels |= {"lower_type": "skirt", "lower_colour": labels["upper_colour"]}
+    if labels["gender"] == "female" and labels["hair"] in {"sport_cut", "bald"}:
+        labels["hair"] = str(rng.choice(["bob", "long"]))
+    if labels["gender"] == "male" and labels["hair"] in {"bob", "long"} and rng.random() < 0.8:
+        labels["hair"] = "sport_cut"
+    if labels["hair"] == "bald" and labels["age"] in {"child", "adolescent", "young_adult"}:
+        labels["age"] = str(rng.choice(["middle_aged", "elderly"]))
+    for group, keep in (("headwear", 0.75), ("eyewear", 0.85)):
+        if rng.random() > keep:
+            labels[group] = "none"
+    if labels["age"] == "child" and labels["bag"] == "handbag":
+        labels["bag"] = "backpack"
+    if rng.random() < 0.3 and labels["upper_type"] != "one_piece":  # most streets are not as colourful
+        labels["lower_colour"] = str(rng.choice(["black", "blue", "grey"]))
+    if rng.random() < 0.3:
+        labels["shoe_colour"] = str(rng.choice(["black", "white"]))
+    return labels
+
+
+def _dress(identity: int, labels: dict[str, str], rng: np.random.Generator) -> Person:
+    labels = dict(labels)
+    mean, spread = _HEIGHT_M[labels["age"]]
+    taller = 0.0 if labels["age"] == "child" else (0.06 if labels["gender"] == "male" else -0.06)
+    wish = {"short": -0.04, "medium": 0.0, "tall": 0.08}[labels["height"]]
+    height_m = float(mean + taller + wish + rng.uniform(-spread, spread))
+    labels["height"] = "short" if height_m < 1.56 else "tall" if height_m > 1.74 else "medium"
+    old = labels["age"] == "elderly"
+    hair = GREY_HAIR if old or (labels["age"] == "middle_aged" and rng.random() < 0.25) else HAIR
+    upper_pattern = patterns.LAPELS if labels["upper_type"] == "coat" else int(rng.choice(_PATTERNS, p=_PATTERN_SHARES))
+    colours = list(COLOURS)
+    return Person(
+        identity=identity,
+        labels=labels,
+        height_m=height_m,
+        speed_m_s=float(_SPEED_M_S[labels["age"]] * rng.uniform(0.92, 1.08)),
+        build=float(rng.uniform(0.88, 1.05) + (0.12 if labels["age"] == "middle_aged" else 0.0)),
+        stoop=float(rng.uniform(0.22, 0.34) if old else rng.uniform(0.0, 0.06)),
+        swing=float(rng.uniform(0.85, 1.15) * (0.75 if old else 1.0)),
+        skin=SKIN[rng.integers(len(SKIN))],
+        hair=hair[rng.integers(len(hair))],
+        upper=shade_of(labels["upper_colour"], rng),
+        upper_second=COLOURS[_contrasting(labels["upper_colour"], rng)],
+        upper_pattern=upper_pattern,
+        pattern_scale=float(rng.choice([4.0, 6.0])),
+        lower=shade_of(labels["lower_colour"], rng),
+        lower_seam=bool(rng.random() < 0.2),
+        shoes=shade_of(labels["shoe_colour"], rng),
+        bag=COLOURS[str(rng.choice(colours, p=_BAG_SHARES))],
+        headwear=COLOURS[str(rng.choice(colours))],
+    )
+
+
+_PATTERN_SHARES = (0.40, 0.16, 0.08, 0.12, 0.12, 0.12)
+_BAG_SHARES = np.array([4, 1, 2, 1, 1, 1, 1, 2, 1, 1, 3]) / 18
+
+
+def _contrasting(colour: str, rng: np.random.Generator) -> str:
+    if colour in {"white", "yellow", "pink"}:
+        return str(rng.choice(["black", "grey", "blue"]))
+    return str(rng.choice(["white", "white", "grey" if colour != "grey" else "black"]))

@@ -1,0 +1,104 @@
+"""The three sessions, one per split: when they were filmed, in which light, and who walked there."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+import numpy as np
+
+from districts.demo.people import Person, draw_people
+from districts.demo.settings import DemoSettings, SessionSettings
+from districts.demo.streets import StreetPlan, street_plan
+from districts.demo.walks import Walk, plan_walks
+from districts.demo.weather import Sky, blend, sky_of
+from districts.layout import Split
+from domain.attributes import read_schema
+
+SCHEMA = "suseong"
+TIME_ZONE = "Asia/Seoul"
+SPLITS: tuple[Split, ...] = ("train", "val", "test")
+_BLEND_S = 4.0  # how long a change of the light takes
+# A take is filmed without a break; the train and val recordings are several takes after one another. Of each take:
+# share of the session, and the skies (share of the take from which it holds, time, weather).
+_TAKES = {
+    "train": (
+        (0.22, ((0.0, "day", "clear"),)),
+        (0.16, ((0.0, "sunrise", "fog"),)),
+        (0.22, ((0.0, "sunset", "clear"), (0.5, "sunset", "cloudy"))),
+        (0.22, ((0.0, "day", "rain"), (0.5, "night", "rain"))),
+        (0.18, ((0.0, "night", "snow"), (0.5, "day", "cloudy"))),
+    ),
+    "val": (
+        (0.5, ((0.0, "day", "cloudy"), (0.5, "day", "rain"))),
+        (0.5, ((0.0, "sunset", "clear"), (0.5, "night", "clear"))),
+    ),
+    "test": ((1.0, ((0.0, "day", "clear"), (0.3, "sunset", "cloudy"), (0.65, "night", "rain"))),),
+}
+_STARTS = {"train": datetime(2026, 4, 14, 9), "val": datetime(2026, 4, 21, 15), "test": datetime(2026, 5, 12, 18, 40)}
+
+
+@dataclass(frozen=True)
+class Session:
+    """Everything the cameras of one session film."""
+
+    split: Split
+    settings: SessionSettings
+    plan: StreetPlan
+    people: list[Person]
+    walks: list[Walk]
+    seed: tuple[int, int]
+
+    @property
+    def num_frames(self) -> int:
+        """Of each camera."""
+        return round(self.settings.duration_s * self.settings.fps)
+
+    def moment(self, frame: int) -> tuple[int, float]:
+        """Take, and second within it, of a frame counted from 1."""
+        time_s = (frame - 1) / self.settings.fps
+        for take, seconds in enumerate(take_seconds(self.split, self.settings)):
+            if time_s < seconds:
+                return take, time_s
+            time_s -= seconds
+        raise IndexError(f"frame {frame} is after the end of the session")
+
+    def sky(self, frame: int) -> tuple[Sky, Sky, float]:
+        """Two skies and the share of the second, for the frame."""
+        take, time_s = self.moment(frame)
+        share, skies = _TAKES[self.split][take]
+        seconds = share * self.settings.duration_s
+        now = sky_of(*skies[0][1:])
+        for start, time, weather in skies[1:]:
+            following = sky_of(time, weather)
+            change = (time_s - start * seconds) / _BLEND_S + 0.5
+            if change <= 0:
+                break
+            if change < 1:
+                return now, following, change
+            now = following
+        return now, now, 0.0
+
+    def labels(self, frame: int) -> dict[str, str]:
+        """Time of day and weather at the frame, by the schema's groups."""
+        sky = blend(*self.sky(frame))
+        return {"time": sky.time, "weather": sky.weather}
+
+
+def take_seconds(split: Split, settings: SessionSettings) -> list[float]:
+    """How long each take of the session is."""
+    return [share * settings.duration_s for share, _ in _TAKES[split]]
+
+
+def plan_session(split: Split, settings: DemoSettings) -> Session:
+    """Who walks where in the session of `split`."""
+    session, plan = settings.session(split), street_plan(settings.num_cameras)
+    seed = (settings.seed, SPLITS.index(split))
+    rng = np.random.default_rng([*seed, 0])
+    people = draw_people(settings.first_identity(split), session.num_people, read_schema(SCHEMA), rng)
+    walks = plan_walks(plan, people, take_seconds(split, session), rng)
+    return Session(split, session, plan, people, walks, seed)
+
+
+def start_of(split: Split) -> datetime:
+    """When the cameras of a session began to film, all together."""
+    return _STARTS[split].replace(tzinfo=ZoneInfo(TIME_ZONE))

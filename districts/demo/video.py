@@ -1,0 +1,57 @@
+"""H.264 videos, written and read by PyAV."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import av
+import numpy as np
+
+from domain.errors import InputError
+
+
+class VideoWriter:
+    """Writes pictures of one size to an H.264 file; with one thread, so the same pictures give the same bytes."""
+
+    def __init__(self, file: Path, fps: int, size: tuple[int, int]) -> None:
+        """Open `file` for pictures of `size` (width, height)."""
+        file.parent.mkdir(parents=True, exist_ok=True)
+        self._container = av.open(str(file), "w")
+        self._stream = self._container.add_stream("libx264", rate=fps)
+        self._stream.width, self._stream.height = size
+        self._stream.pix_fmt = "yuv420p"
+        self._stream.codec_context.thread_count = 1
+        self._stream.gop_size = 4 * fps
+        self._stream.options = {"preset": "veryfast", "crf": "25", "threads": "1"}
+
+    def write(self, picture: np.ndarray) -> None:
+        """Append a picture, uint8 [height, width, 3] RGB."""
+        frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+        self._container.mux(self._stream.encode(frame))
+
+    def __enter__(self) -> Self:
+        """Itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Finish the file."""
+        if error is None:
+            self._container.mux(self._stream.encode(None))
+        self._container.close()
+
+
+def read_frames(file: Path) -> Iterator[tuple[int, np.ndarray]]:
+    """Frame number, from 1, and picture (uint8 [height, width, 3] RGB) of each frame in `file`.
+
+    Raises:
+        InputError: if the file is missing or not a video.
+    """
+    try:
+        with av.open(str(file)) as container:
+            for number, frame in enumerate(container.decode(video=0), start=1):
+                yield number, frame.to_ndarray(format="rgb24")
+    except (av.error.FFmpegError, OSError, IndexError) as error:
+        raise InputError(f"{file} must be a video that FFmpeg can decode: {error}") from error

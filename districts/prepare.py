@@ -1,0 +1,81 @@
+"""DVC stage `prepare`: a seed, or a folder of existing data -> data/<district>, checked."""
+
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+from pydantic import model_validator
+
+from districts.checks import check_district, write_report
+from districts.demo.render import render_demo
+from districts.demo.settings import DemoSettings
+from domain.atomic import atomic_folder
+from domain.errors import InputError
+from domain.paths import DATA
+from domain.settings import Settings
+from domain.stage import run_stage
+
+
+class PrepareSettings(Settings):
+    """Section `district`."""
+
+    name: str
+    importer: Literal["demo", "folder"]
+    source: Path | None = None  # of the importer `folder`
+    demo: DemoSettings | None = None  # of the importer `demo`
+
+    @model_validator(mode="after")
+    def _importer_has_its_settings(self) -> "PrepareSettings":
+        if self.importer == "folder" and self.source is None:
+            raise ValueError("the importer folder needs `source`, the folder to take the data from")
+        if self.importer == "demo" and self.demo is None:
+            raise ValueError("the importer demo needs the section `demo`")
+        return self
+
+
+def main(argv: Sequence[str] = ()) -> None:
+    """Write data/<name> and its data_report.md; data with a fatal defect never gets there.
+
+    Raises:
+        InputError: if the source is missing or a check finds something fatal.
+    """
+    settings = PrepareSettings.from_params("district", argv)
+    target = DATA / settings.name
+    with atomic_folder(target) as folder:
+        if settings.importer == "demo" and settings.demo is not None:
+            render_demo(settings.name, settings.demo, folder)
+        elif settings.source is not None:
+            take_over(settings.source, folder)
+        findings = check_district(folder)
+        report = write_report(folder, findings)
+        fatal = [finding for finding in findings if finding.is_fatal]
+        if fatal:
+            raise InputError(
+                f"the data of {settings.name} must pass its checks, got {len(fatal)} fatal defects:\n"
+                + "\n".join(str(finding) for finding in fatal[:20])
+            )
+    print(f"{target / report.name}: {len(findings)} warnings")
+
+
+def take_over(source: Path, folder: Path) -> None:
+    """Hard-link every file of `source` into `folder`, or copy where the file system has no hard links.
+
+    Raises:
+        InputError: if `source` is no folder.
+    """
+    if not source.is_dir():
+        raise InputError(f"district.source must be a folder in the layout of districts/layout.py, got {source}")
+    shutil.copytree(source, folder, copy_function=_link_or_copy, dirs_exist_ok=True)
+
+
+def _link_or_copy(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
+
+
+if __name__ == "__main__":
+    run_stage(main)
