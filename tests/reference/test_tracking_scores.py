@@ -1,0 +1,125 @@
+"""Tracking scores against motmetrics, on random walks and on the two sequences it is shipped with."""
+
+from pathlib import Path
+
+import motmetrics
+import numpy as np
+import pytest
+
+from districts.layout import TrackTable, read_tracks
+from domain.boxes import pairwise_iou
+from evaluation.tracking import combine, count_tracking, score_tracking
+
+
+def random_walks(seed: int) -> tuple[TrackTable, TrackTable]:
+    """Ten people for forty frames, and tracklets that miss, wander, split and are sometimes nobody."""
+    rng = np.random.default_rng(seed)
+    truth, result = [], []
+    for person in range(10):
+        corner, speed = rng.uniform(0, 300, 2), rng.normal(0, 4, 2)
+        track = person
+        for frame in range(rng.integers(1, 10), rng.integers(20, 41)):
+            corner = corner + speed
+            size = np.array([40.0, 80.0])
+            truth.append([frame, person, *corner, *(corner + size)])
+            if rng.random() < 0.05:
+                track = int(rng.integers(20, 60))
+            noisy = corner + rng.normal(0, 6, 2)
+            if rng.random() < 0.85:
+                result.append([frame, track, *noisy, *(noisy + size)])
+    unique = {(row[0], row[1]): row for row in result}
+    return as_table(truth), as_table(list(unique.values()))
+
+
+def as_table(rows: list[list[float]]) -> TrackTable:
+    values = np.array(rows)
+    return TrackTable(
+        values[:, 0].astype(np.int64),
+        values[:, 1].astype(np.int64),
+        values[:, 2:].astype(np.float32),
+        np.ones(len(values), np.float32),
+    )
+
+
+def motmetrics_scores(truth: TrackTable, result: TrackTable) -> tuple[float, float, int]:
+    """IDF1, MOTA and switches by motmetrics."""
+    accumulator = motmetrics.MOTAccumulator(auto_id=False)
+    for frame in np.union1d(truth.frames, result.frames):
+        mine, theirs = truth.frames == frame, result.frames == frame
+        distances = 1 - pairwise_iou(truth.boxes_xyxy[mine], result.boxes_xyxy[theirs]).astype(float)
+        distances[distances > 0.5 + 1e-6] = np.nan
+        accumulator.update(truth.tracks[mine], result.tracks[theirs], distances, frameid=frame)
+    summary = motmetrics.metrics.create().compute(accumulator, metrics=["idf1", "mota", "num_switches"])
+    return tuple(summary.iloc[0])
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_scores_equal_motmetrics(seed: int) -> None:
+    truth, result = random_walks(seed)
+    idf1, mota, num_switches = motmetrics_scores(truth, result)
+    scores = score_tracking(truth, result)
+    assert (scores.idf1, scores.mota) == pytest.approx((idf1, mota), abs=1e-9)
+    assert scores.num_switches == num_switches
+
+
+def test_the_comparison_would_notice_tracklets_dealt_anew() -> None:
+    truth, result = random_walks(0)
+    idf1, _, _ = motmetrics_scores(truth, result)
+    shuffled = np.random.default_rng(0).permutation(result.tracks)
+    dealt = TrackTable(result.frames, shuffled, result.boxes_xyxy, result.confidences)
+    assert score_tracking(truth, dealt).idf1 != pytest.approx(idf1, abs=0.1)
+
+
+@pytest.mark.parametrize(
+    ("sequence", "idf1", "mota"), [("TUD-Campus", 0.557659, 0.526462), ("TUD-Stadtmitte", 0.644619, 0.564014)]
+)
+def test_published_figures_are_met(real_data: Path, sequence: str, idf1: float, mota: float) -> None:
+    folder = real_data / "mot" / sequence
+    scores = score_tracking(read_tracks(folder / "gt.txt"), read_tracks(folder / "test.txt"))
+    assert (scores.idf1, scores.mota) == pytest.approx((idf1, mota), abs=1e-6)
+
+
+def literal_hota(truth: TrackTable, result: TrackTable, alpha: float) -> tuple[float, float, float]:
+    """HOTA, DetA and AssA at one threshold from the paper's definitions, box by box, given the best pairing."""
+    from scipy.optimize import linear_sum_assignment
+
+    frames = np.union1d(truth.frames, result.frames)
+    shared: dict[tuple[int, int], float] = {}
+    ious = {}
+    for frame in frames:
+        mine, theirs = np.flatnonzero(truth.frames == frame), np.flatnonzero(result.frames == frame)
+        ious[frame] = mine, theirs, pairwise_iou(truth.boxes_xyxy[mine], result.boxes_xyxy[theirs])
+        for i, person in enumerate(truth.tracks[mine]):
+            for j, track in enumerate(result.tracks[theirs]):
+                overlaps = ious[frame][2]
+                if overlaps[i, j] > 0:
+                    share = overlaps[i, j] / (overlaps[i].sum() + overlaps[:, j].sum() - overlaps[i, j])
+                    shared[person, track] = shared.get((person, track), 0) + share
+    pairs = []
+    for frame in frames:
+        mine, theirs, overlaps = ious[frame]
+        gains = np.zeros(overlaps.shape)
+        for i, person in enumerate(truth.tracks[mine]):
+            for j, track in enumerate(result.tracks[theirs]):
+                both = shared.get((person, track), 0)
+                count = (truth.tracks == person).sum() + (result.tracks == track).sum()
+                gains[i, j] = both / (count - both) * overlaps[i, j]
+        for i, j in zip(*linear_sum_assignment(gains, maximize=True), strict=True):
+            if overlaps[i, j] >= alpha:
+                pairs.append((truth.tracks[mine[i]], result.tracks[theirs[j]]))
+    agreement = 0.0
+    for person, track in pairs:
+        both = pairs.count((person, track))
+        agreement += both / ((truth.tracks == person).sum() + (result.tracks == track).sum() - both)
+    detection = len(pairs) / (len(truth.tracks) + len(result.tracks) - len(pairs))
+    association = agreement / len(pairs)
+    return float(np.sqrt(detection * association)), detection, association
+
+
+def test_hota_equals_its_definition_box_by_box() -> None:
+    truth, result = random_walks(1)
+    expected = np.mean([literal_hota(truth, result, alpha) for alpha in np.arange(0.05, 0.99, 0.05)], axis=0)
+    scores = combine([count_tracking(truth, result)])
+    np.testing.assert_allclose(
+        [scores.hota, scores.detection_accuracy, scores.association_accuracy], expected, atol=1e-9
+    )
