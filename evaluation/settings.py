@@ -1,0 +1,29 @@
+"""Settings of all evaluation stages: section `evaluation` of `params.yaml`."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from pydantic import Field, NonNegativeFloat, PositiveInt
+
+from domain.paths import DATA
+from domain.settings import Settings, read_params
+
+
+class EvaluationSettings(Settings):
+    """What each key means stands in `conf/evaluation/protocol.yaml`."""
+
+    k1: PositiveInt
+    k2: PositiveInt
+    lambda_value: float = Field(ge=0, le=1)
+    max_rank: PositiveInt
+    bootstrap_repeats: PositiveInt
+    iou_threshold: float = Field(gt=0, le=1)
+    appearance_window_s: NonNegativeFloat
+    visit_gap_s: NonNegativeFloat
+    visit_min_s: NonNegativeFloat
+    num_ranked_pictures: PositiveInt
+
+
+def district_folder(argv: Sequence[str] = ()) -> Path:
+    """`data/<district>` of the district that `params.yaml` and the overrides in `argv` name."""
+    return DATA / read_params(argv)["district"]["name"]
