@@ -5,6 +5,7 @@ import os
 TELEMETRY_OFF = {
     "DO_NOT_TRACK": "true",  # MLflow and others that keep to the common name
     "BENTOML_DO_NOT_TRACK": "True",
+    "ORT_DISABLE_TELEMETRY": "1",  # ONNX Runtime's, in its Linux wheels too; read when it is imported
     "DVC_NO_ANALYTICS": "1",
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "YOLO_AUTOINSTALL": "false",  # ultralytics would install packages by itself

@@ -26,8 +26,11 @@ def connect(folder: Path, url: str | None = None) -> tuple[sa.Engine, PostgresSe
         ArtifactError: if the embedded server does not start.
     """
     address = url or os.environ.get("DATABASE_URL")
-    server = None if address else _start_embedded(folder)
-    where = _with_driver(address or server.get_uri())  # type: ignore[union-attr]
+    if address:
+        server, where = None, _with_driver(address)
+    else:
+        server = _start_embedded(folder)
+        where = _with_driver(server.get_uri())
     engine = sa.create_engine(where, pool_pre_ping=True, connect_args={"options": "-c timezone=UTC"})
     try:
         with engine.begin() as connection:
@@ -53,6 +56,7 @@ def _start_embedded(folder: Path) -> PostgresServer:
     try:
         return get_server(folder)
     except (subprocess.SubprocessError, OSError, RuntimeError) as error:
+        PostgresServer._instances.pop(folder.resolve(), None)  # else it hands out the one that failed ever after
         raise ArtifactError(
             f"the embedded PostgreSQL in {folder} must start: {error}; see {folder / 'log'}, "
             "or remove the folder and rerun serving.track"

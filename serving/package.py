@@ -1,0 +1,168 @@
+"""DVC stage `package`: engines and the service's code -> a Bento in `bento/` that needs nothing else of the project.
+
+The Bento holds the modules that the service imports and no others, `params.yaml` with the sections it reads (the store
+as an absolute path), the engines, and pinned requirements. It is built in a temporary folder below the project, with
+BentoML's own store there too, so nothing is written to anybody's home. (BentoML refuses to build in a hidden folder.)
+"""
+
+import ast
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import tomllib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import yaml
+
+from domain.atomic import atomic_folder
+from domain.errors import ArtifactError
+from domain.model_card import read_card
+from domain.paths import BENTO, ENGINES, STORE
+from domain.settings import PARAMS, read_params
+from domain.stage import run_stage
+from serving.service_settings import Deployment
+from serving.store import version_of_model
+
+_CODE = Path(__file__).resolve().parent.parent
+_ENTRY = "serving.service"
+_SECTIONS = ("serving", "tracking", "reid")  # of params.yaml: what `Deployment.read` looks at
+_PINNED = re.compile(r"^(?P<name>[A-Za-z0-9._-]+)(?:\[[^\]]*\])?==(?P<version>[^\s;\\]+)", re.MULTILINE)
+_NAME = re.compile(r"^[A-Za-z0-9._-]+(?:\[[^\]]*\])?")
+
+
+def main(argv: Sequence[str] = ()) -> None:
+    """Build the Bento and say how to serve it."""
+    params = read_params(argv)
+    kept = {section: params[section] for section in _SECTIONS}
+    kept["serving"] |= {"store": str(STORE.resolve())}
+    with tempfile.TemporaryDirectory(prefix="bento-build-", dir=Path.cwd()) as temporary:
+        staged = Path(temporary) / "source"
+        staged.mkdir()
+        (staged / PARAMS).write_text(yaml.safe_dump(kept, sort_keys=False, allow_unicode=True))
+        deployment = Deployment.read(staged)
+        model_version = _stage_engines(deployment)
+        _stage_code(staged)
+        _write_bentofile(staged, model_version)
+        built = _build(staged, home=Path(temporary) / "bentoml")
+        with atomic_folder(BENTO) as aside:
+            shutil.copytree(built, aside, dirs_exist_ok=True)
+    http = deployment.settings.service
+    print(f"{BENTO} holds the service for the model {model_version}; serve it from any folder:")
+    print(f"  BENTOML_DO_NOT_TRACK=True bentoml serve {BENTO.resolve()}")
+    print(f"then open http://{http.host}:{http.port}/readyz, or search:")
+    print(f"  curl -F photo=@person.jpg http://{http.host}:{http.port}/v1/search")
+
+
+def imported_modules(entry: str, root: Path) -> list[Path]:
+    """Files below `root` of the module `entry` and all it imports from there, its packages included, in name order.
+
+    Imports inside functions count as well.
+    """
+    found: set[Path] = set()
+    waiting = [entry]
+    while waiting:
+        name = waiting.pop()
+        parts = name.split(".")
+        packages = [root.joinpath(*parts[:depth], "__init__.py") for depth in range(1, len(parts) + 1)]
+        module = root.joinpath(*parts[:-1], f"{parts[-1]}.py")
+        new = {file for file in (*packages, module) if file.is_file()} - found
+        found |= new
+        for file in new:
+            waiting += _imports(file)
+    return sorted(found)
+
+
+def pinned_requirements(pyproject: Path, lock: Path) -> list[str]:
+    """`[project] dependencies` of `pyproject`, each at the version that `lock` holds, extras kept.
+
+    Raises:
+        ArtifactError: if the lock lacks one.
+    """
+    versions = {_canonical(match["name"]): match["version"] for match in _PINNED.finditer(lock.read_text())}
+    requirements = []
+    for dependency in tomllib.loads(pyproject.read_text())["project"]["dependencies"]:
+        name = _NAME.match(dependency)
+        assert name is not None, "pyproject.toml names its dependencies"
+        version = versions.get(_canonical(name[0].partition("[")[0]))
+        if version is None:
+            raise ArtifactError(f"{lock} must pin {name[0]}, a dependency of {pyproject}; run make lock")
+        requirements.append(f"{name[0]}=={version}")
+    return requirements
+
+
+def _canonical(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def _imports(file: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def _stage_engines(deployment: Deployment) -> str:
+    """Copy the engines beside the code; the re-ID model's version."""
+    for name in deployment.engines:
+        card = read_card(ENGINES / name)
+        if not card.engines:
+            raise ArtifactError(f"{ENGINES / name} must be an engine, its card lists no file; rerun export")
+        shutil.copytree(ENGINES / name, deployment.engine(name))
+    return version_of_model(read_card(ENGINES / deployment.reid))
+
+
+def _stage_code(staged: Path) -> None:
+    schemas = sorted((_CODE / "domain" / "schemas").glob("*.yaml"))
+    for file in [*imported_modules(_ENTRY, _CODE), *schemas]:
+        target = staged / file.relative_to(_CODE)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(file, target)
+
+
+def _write_bentofile(staged: Path, model_version: str) -> None:
+    bentofile = {
+        "service": f"{_ENTRY}:PersonSearch",
+        "name": "person_search",
+        "description": f"Dongseon: search by photo over the sightings of the re-ID model {model_version}.",
+        "labels": {"model_version": model_version},
+        "include": ["*"],
+        "python": {
+            "packages": pinned_requirements(_CODE / "pyproject.toml", _CODE / "requirements.lock"),
+            "lock_packages": False,  # they are pinned already, and locking asks the network
+        },
+        "docker": {"python_version": "3.11"},
+    }
+    (staged / "bentofile.yaml").write_text(yaml.safe_dump(bentofile, sort_keys=False))
+
+
+def _build(staged: Path, home: Path) -> Path:
+    """Build in an own process, which imports the staged code as a serving process will; the Bento's folder."""
+    home.mkdir()
+    environment = os.environ | {
+        "BENTOML_HOME": str(home),
+        "BENTOML_DO_NOT_TRACK": "True",
+        "BENTOML_ENABLE_FEATURES": "no_image",  # the newer way installs uv from the network even when nothing is locked
+    }
+    ended = subprocess.run(
+        [sys.executable, "-m", "bentoml", "build", "."],
+        cwd=staged,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    bentos = sorted(home.glob("bentos/person_search/*/bento.yaml"))
+    if ended.returncode != 0 or not bentos:
+        said = "\n".join((ended.stdout + ended.stderr).strip().splitlines()[-5:])
+        raise ArtifactError(f"bentoml build must end with a Bento, it ended with {ended.returncode}:\n{said}")
+    return bentos[0].parent
+
+
+if __name__ == "__main__":
+    run_stage(main)

@@ -1,0 +1,48 @@
+"""The BentoML service PersonSearch: `bentoml serve serving.service:PersonSearch`, or from the Bento of `package`.
+
+Its engines and `params.yaml` lie beside its code, so the same module runs from the repository and from a Bento.
+"""
+
+from pathlib import Path
+
+import bentoml
+from bentoml._internal.utils.analytics import usage_stats
+
+from domain.privacy import TELEMETRY_OFF, switch_telemetry_off
+from serving.http_api import build_api
+from serving.photo_search import PhotoSearch
+from serving.service_settings import Deployment
+
+switch_telemetry_off()
+usage_stats.do_not_track.cache_clear()  # `bentoml serve` has asked, and remembered, before it imports this
+_deployment = Deployment.read(Path(__file__).resolve().parent.parent)
+_http = _deployment.settings.service
+_api = build_api()
+
+
+@bentoml.service(
+    name="PersonSearch",
+    workers=1,
+    http={"host": _http.host, "port": _http.port},
+    traffic={"timeout": _http.timeout_s, "max_concurrency": _http.max_concurrent},
+    envs=[{"name": "BENTOML_DO_NOT_TRACK", "value": TELEMETRY_OFF["BENTOML_DO_NOT_TRACK"]}],
+)
+@bentoml.asgi_app(_api, path="/v1")
+class PersonSearch:
+    """Finds the sightings of a person in a photo; /readyz when engines and store are there and fit together."""
+
+    def __init__(self) -> None:
+        """Load the engines; what is missing is told by /readyz and /v1/status."""
+        self._photo_search = PhotoSearch(_deployment)
+        _api.state.photo_search = self._photo_search
+        _api.state.max_upload_bytes = _http.max_upload_bytes
+        _api.state.threads = _http.threads
+
+    def __is_ready__(self) -> bool:
+        """Whether a search can be answered; asked by /readyz."""
+        return self._photo_search.reason_not_ready() is None
+
+    @bentoml.on_shutdown
+    def close(self) -> None:
+        """Leave the store; the embedded database stops with its last user."""
+        self._photo_search.close()

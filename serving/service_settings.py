@@ -1,0 +1,89 @@
+"""What the service runs with: `params.yaml` and `engines/` in the folder of its code, here or inside a Bento."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from pydantic import Field, PositiveFloat, PositiveInt
+
+from domain.errors import InputError
+from domain.paths import ENGINES, STORE
+from domain.settings import PARAMS, Settings, read_params
+from serving.perception import PerceptionSettings
+from serving.route import RouteSettings
+from serving.search import SearchSettings
+
+
+class HttpSettings(Settings):
+    """Address and limits of the service."""
+
+    host: str
+    port: int = Field(ge=1, le=65535)
+    timeout_s: PositiveFloat
+    max_concurrent: PositiveInt
+    threads: PositiveInt
+    top_k: PositiveInt
+    max_top_k: PositiveInt
+    max_upload_bytes: PositiveInt
+    max_photo_pixels: PositiveInt
+
+
+class ServingSettings(Settings):
+    """The section `serving`."""
+
+    store: Path = STORE  # a Bento has it absolute, for it may be served from anywhere
+    search: SearchSettings
+    route: RouteSettings
+    service: HttpSettings
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """A folder from which a service can run."""
+
+    root: Path
+    settings: ServingSettings
+    perception: PerceptionSettings
+    detector: str  # names of engines
+    attributes: str | None
+    reid: str
+
+    @classmethod
+    def read(cls, root: Path) -> Self:
+        """What `root/params.yaml` says.
+
+        Raises:
+            InputError: if the file is missing or does not say it.
+        """
+        file = root / PARAMS
+        params = read_params(file=file)
+        return cls(
+            root=root,
+            settings=ServingSettings.from_params("serving", file=file),
+            perception=PerceptionSettings.from_params("tracking.perception", file=file),
+            detector=_value(params, file, "tracking", "detector"),
+            attributes=_value(params, file, "tracking", "attributes"),
+            reid=f"reid-{_value(params, file, 'reid', 'backbone')}",
+        )
+
+    @property
+    def engines(self) -> tuple[str, ...]:
+        """Names of the engines it needs."""
+        return tuple(name for name in (self.detector, self.attributes, self.reid) if name is not None)
+
+    @property
+    def store(self) -> Path:
+        """Folder of the store: the environment's `DONGSEON_STORE`, else the setting, relative to `root`."""
+        return self.root / (os.environ.get("DONGSEON_STORE") or self.settings.store)
+
+    def engine(self, name: str) -> Path:
+        """Folder of the engine `name`."""
+        return self.root / ENGINES / name
+
+
+def _value(params: dict[str, Any], file: Path, section: str, key: str) -> Any:
+    try:
+        return params[section][key]
+    except (KeyError, TypeError) as error:
+        raise InputError(f"{file} must have the key {section}.{key}; compose it: make params") from error

@@ -1,0 +1,118 @@
+"""Engines of a few numbers for the tests of the service: colours stand for people.
+
+The detector finds one person, in the left half, in any picture that is not dark; an embedding depends on a crop's mean
+colour; whoever is more red than blue carries a backpack.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnx import NodeProto, TensorProto, helper, numpy_helper
+
+from domain.attributes import AttributeSchema, Group, Label
+from domain.model_card import EngineFile, ModelCard, write_card
+from export.engines.loading import sha256_of
+
+HEIGHT, WIDTH, FEATURE = 32, 32, 8
+BAGS = AttributeSchema(
+    name="bags",
+    groups=(
+        Group(
+            name="bag",
+            english="bag",
+            korean="가방",
+            labels=(Label(name="none", korean="없음", absent=True), Label(name="backpack", korean="배낭")),
+        ),
+    ),
+)
+
+
+def write_engines(engines: Path) -> None:
+    """`engines/{detector,attributes,reid-osnet}`."""
+    person = np.array([[[0, 0, WIDTH / 2, HEIGHT]]], np.float32)
+    _write(
+        engines / "detector",
+        _card("detector", output_names=("boxes", "scores"), class_names=("person",), score_threshold=0.3,
+              iou_threshold=0.5),
+        [
+            helper.make_node("ReduceMean", ["colours", "one"], ["grey"], keepdims=1),
+            helper.make_node("Unsqueeze", ["grey", "one"], ["scores"]),
+            helper.make_node("Mul", ["scores", "zero"], ["nothing"]),
+            helper.make_node("Add", ["nothing", "person"], ["boxes"]),
+        ],
+        {"person": person, "zero": np.array([0], np.float32)},
+        {"boxes": ["batch", 1, 4], "scores": ["batch", 1, 1]},
+    )  # fmt: skip
+    _write(
+        engines / "attributes",
+        _card("attributes", output_names=("bag",), attribute_schema=BAGS),
+        [
+            helper.make_node("MatMul", ["colours", "weights"], ["logits"]),
+            helper.make_node("Softmax", ["logits"], ["bag"], axis=1),
+        ],
+        {"weights": np.array([[-3, 3], [0, 0], [3, -3]], np.float32)},
+        {"bag": ["batch", 2]},
+    )
+    rng = np.random.default_rng(0)
+    _write(
+        engines / "reid-osnet",
+        _card("reid", output_names=("embeddings",), feature=FEATURE, match_distance=0.2),
+        [
+            helper.make_node("Sub", ["colours", "middle"], ["centred"]),
+            helper.make_node("MatMul", ["centred", "weights"], ["features"]),
+            helper.make_node("LpNormalization", ["features"], ["embeddings"], axis=1, p=2),
+        ],
+        {"weights": rng.normal(size=(3, FEATURE)).astype(np.float32), "middle": np.array([0.45], np.float32)},
+        {"embeddings": ["batch", FEATURE]},
+    )
+
+
+def _card(task: str, **more: object) -> ModelCard:
+    return ModelCard.model_validate(
+        {
+            "task": task,
+            "architecture": "mean-colour",
+            "input_height_px": HEIGHT,
+            "input_width_px": WIDTH,
+            "resize": "stretch",
+            "district": "demo",
+            **more,
+        }
+    )
+
+
+def _write(
+    folder: Path,
+    card: ModelCard,
+    nodes: list[NodeProto],
+    constants: dict[str, np.ndarray],
+    outputs: dict[str, list[str | int]],
+) -> None:
+    """A graph of `nodes` over `colours`, the mean colour `[batch, 3]` in 0..1."""
+    colours = [
+        helper.make_node("Cast", ["images"], ["pixels"], to=TensorProto.FLOAT),
+        helper.make_node("ReduceMean", ["pixels", "height_width"], ["means"], keepdims=0),
+        helper.make_node("Div", ["means", "white"], ["colours"]),
+    ]
+    every = {"height_width": np.array([1, 2]), "one": np.array([1]), "white": np.array([255], np.float32), **constants}
+    graph = helper.make_graph(
+        [*colours, *nodes],
+        folder.name,
+        [helper.make_tensor_value_info("images", TensorProto.UINT8, ["batch", HEIGHT, WIDTH, 3])],
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in outputs.items()],
+        [numpy_helper.from_array(np.asarray(value), name) for name, value in every.items()],
+    )
+    folder.mkdir(parents=True)
+    file = folder / "model.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 22)], ir_version=10), file)
+    entry = EngineFile(
+        file=file.name,
+        runtime="onnxruntime",
+        precision="fp32",
+        sha256=sha256_of(file),
+        min_batch=1,
+        opt_batch=8,
+        max_batch=64,
+    )
+    write_card(card.model_copy(update={"engines": (entry,)}), folder)

@@ -1,0 +1,216 @@
+import json
+from collections.abc import Iterator
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+from starlette.testclient import TestClient
+
+from domain.errors import InputError
+from serving.http_api import build_api
+from serving.photo_search import PhotoSearch
+from serving.service_settings import Deployment
+from tests.deployments import BLUE, GREEN, RED, fill_store, picture, write_deployment
+from tests.sightings import CAMERAS
+
+MAX_UPLOAD_BYTES = 300_000
+
+
+def png(image: np.ndarray) -> bytes:
+    file = BytesIO()
+    Image.fromarray(image).save(file, "PNG")
+    return file.getvalue()
+
+
+def client_of(deployment: Deployment) -> Iterator[TestClient]:
+    api = build_api()
+    api.state.photo_search = PhotoSearch(deployment)
+    api.state.max_upload_bytes, api.state.threads = MAX_UPLOAD_BYTES, 2
+    with TestClient(api) as client:
+        yield client
+    api.state.photo_search.close()
+
+
+@pytest.fixture(scope="module")
+def deployment(tmp_path_factory: pytest.TempPathFactory) -> Deployment:
+    written = write_deployment(tmp_path_factory.mktemp("deployment"))
+    fill_store(written)
+    return written
+
+
+@pytest.fixture(scope="module")
+def client(deployment: Deployment) -> Iterator[TestClient]:
+    yield from client_of(deployment)
+
+
+def search(client: TestClient, photo: bytes, **fields: str) -> Any:
+    answer = client.post("/search", files={"photo": ("photo.png", photo)}, data=fields)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+@pytest.mark.parametrize(("colour", "first"), [(RED, {1, 4, 7, 10}), (GREEN, {2, 5, 8, 11}), (BLUE, {3, 6, 9, 12})])
+def test_a_photo_finds_the_sightings_of_that_person_first(
+    client: TestClient, colour: tuple[int, int, int], first: set[int]
+) -> None:
+    answer = search(client, png(picture(colour, seed=99)))
+    ranked = [sighting["tracklet_id"] for sighting in answer["sightings"]]
+    assert set(ranked[:4]) == first
+    distances = [sighting["distance"] for sighting in answer["sightings"]]
+    assert distances == sorted(distances)
+    best = answer["sightings"][0]
+    assert best["match_probability"] > 0.5 > answer["sightings"][-1]["match_probability"]
+    assert best["camera_id"] in {camera.id for camera in CAMERAS}
+    assert best["first_seen"] < best["last_seen"]
+    assert answer["model_version"].startswith("mean-colour-")
+
+
+def test_in_a_scene_the_person_is_searched_not_the_street(client: TestClient) -> None:
+    scene = np.full((60, 80, 3), RED, np.uint8)
+    scene[:, :40] = GREEN  # the tiny detector finds people in the left half
+    answer = search(client, png(scene))
+    assert answer["person_xyxy"] == [0, 0, 40, 60]
+    assert answer["sightings"][0]["tracklet_id"] in {2, 5, 8, 11}
+
+
+def test_where_nobody_is_found_the_whole_photo_is_the_person(client: TestClient) -> None:
+    assert search(client, png(np.full((60, 80, 3), (90, 10, 10), np.uint8)))["person_xyxy"] is None
+
+
+def test_fields_narrow_the_search(client: TestClient) -> None:
+    answer = search(
+        client,
+        png(picture(RED)),
+        cameras="cam1",
+        top_k="2",
+        attributes=json.dumps({"bag": "backpack"}),
+        since="2026-05-01T12:05:00+00:00",
+        until="2026-05-01T21:20:00+09:00",
+    )
+    assert len(answer["sightings"]) == 2
+    assert {sighting["camera_id"] for sighting in answer["sightings"]} == {"cam1"}
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        pytest.param(b"I am a text file", "the photo must be a picture", id="text"),
+        pytest.param(png(picture(RED))[:200], "the photo must be a whole picture", id="cut"),
+        pytest.param(b"", "the photo must be a picture, got an empty file", id="empty"),
+        pytest.param(b"x" * (MAX_UPLOAD_BYTES + 1), "must have at most 300000 bytes", id="large"),
+    ],
+)
+def test_a_file_that_is_no_photo_gets_400_with_a_message(client: TestClient, content: bytes, message: str) -> None:
+    answer = client.post("/search", files={"photo": ("photo.jpg", content, "image/jpeg")})
+    assert answer.status_code == 400
+    assert message in answer.json()["error"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"top_k": "many"}, "top_k must be a whole number, got 'many'"),
+        ({"top_k": "0"}, "top_k must be 1 to 500, got 0"),
+        ({"top_k": "501"}, "top_k must be 1 to 500, got 501"),
+        ({"attributes": "backpack"}, "attributes must be JSON"),
+        ({"attributes": "[1]"}, "attributes must be JSON"),
+        ({"attributes": '{"bag": "rocket"}'}, "the attribute bag must be one of none, backpack, got 'rocket'"),
+        ({"attributes": '{"hat": "none"}'}, "the schema bags has the groups bag, got 'hat'"),
+        ({"cameras": "cam1,cam9"}, "cameras must be among cam0, cam1, cam2, got 'cam9'"),
+        ({"since": "yesterday"}, "since must be a time such as"),
+        ({"until": "2026-05-01T09:00:00"}, "until must have a time zone"),
+        ({"kamera": "cam1"}, "form fields must be among photo, top_k"),
+    ],
+)
+def test_a_wrong_field_gets_400_with_a_message(client: TestClient, fields: dict[str, str], message: str) -> None:
+    answer = client.post("/search", files={"photo": ("photo.png", png(picture(RED)))}, data=fields)
+    assert answer.status_code == 400
+    assert message in answer.json()["error"]
+
+
+@pytest.mark.parametrize(
+    "request_body",
+    [
+        pytest.param({"json": {"photo": "http://127.0.0.1:9/x.jpg"}}, id="JSON"),
+        pytest.param({"data": {"photo": "http://127.0.0.1:9/x.jpg"}}, id="an address is not fetched"),
+        pytest.param({"content": b"--x", "headers": {"content-type": "multipart/form-data"}}, id="no boundary"),
+        pytest.param({"files": {"photo": b"1", "top_k": ("k", b"\xff\xfe")}}, id="two files"),
+        pytest.param({}, id="nothing"),
+    ],
+)
+def test_a_request_that_is_no_upload_gets_400(client: TestClient, request_body: dict[str, Any]) -> None:
+    answer = client.post("/search", **request_body)
+    assert answer.status_code == 400
+    assert answer.json()["error"]
+
+
+def test_other_methods_and_paths(client: TestClient) -> None:
+    assert client.get("/search").status_code == 405
+    assert client.get("/nothing").status_code == 404
+
+
+def test_cameras_and_status(client: TestClient) -> None:
+    cameras = client.get("/cameras").json()["cameras"]
+    assert [camera["id"] for camera in cameras] == ["cam0", "cam1", "cam2"]
+    status = client.get("/status").json()
+    assert status["ready"] is True
+    assert status["reason"] is None
+    assert status["engines"]["reid-osnet"]["runtime"] == "onnxruntime"
+
+
+def test_a_store_without_sightings_is_not_ready_until_they_come(tmp_path: Path) -> None:
+    deployment = write_deployment(tmp_path)
+    for client in client_of(deployment):
+        assert "rerun serving.track" in client.get("/status").json()["reason"]
+        answer = client.post("/search", files={"photo": png(picture(RED))})
+        assert answer.status_code == 503
+        assert "it holds none at all" in answer.json()["error"]
+        assert client.get("/cameras").status_code == 503
+        fill_store(deployment)
+        assert client.get("/status").json()["ready"] is True
+        assert client.post("/search", files={"photo": png(picture(RED))}).status_code == 200
+
+
+def test_an_engine_that_does_not_load_is_a_reason_not_a_crash(tmp_path: Path) -> None:
+    deployment = write_deployment(tmp_path)
+    (deployment.engine("detector") / "model.onnx").write_bytes(b"broken")
+    for client in client_of(deployment):
+        status = client.get("/status").json()
+        assert not status["ready"]
+        assert "model.onnx does not fit its card" in status["reason"]
+
+
+def test_a_database_that_is_away_is_a_reason_not_a_crash(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABASE_URL", "postgresql://127.0.0.1:9/none")
+    for client in client_of(write_deployment(tmp_path)):
+        assert "must answer at" in client.get("/status").json()["reason"]
+
+
+def test_attributes_need_an_engine(tmp_path: Path) -> None:
+    params = yaml.safe_load((write_deployment(tmp_path).root / "params.yaml").read_text())
+    params["tracking"]["attributes"] = None
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
+    deployment = Deployment.read(tmp_path)
+    fill_store(deployment)
+    for client in client_of(deployment):
+        fields = {"attributes": '{"bag": "none"}'}
+        answer = client.post("/search", files={"photo": png(picture(RED))}, data=fields)
+        assert (answer.status_code, "has no attribute engine" in answer.text) == (400, True)
+
+
+def test_the_store_may_be_elsewhere(deployment: Deployment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert deployment.store == deployment.root / "store"
+    monkeypatch.setenv("DONGSEON_STORE", str(tmp_path))
+    assert deployment.store == tmp_path
+
+
+def test_params_without_a_backbone(tmp_path: Path) -> None:
+    params = yaml.safe_load((write_deployment(tmp_path).root / "params.yaml").read_text())
+    del params["reid"]
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
+    with pytest.raises(InputError, match=r"must have the key reid\.backbone"):
+        Deployment.read(tmp_path)
