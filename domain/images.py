@@ -49,7 +49,8 @@ def read_image(file: Path) -> np.ndarray:
 def write_image(file: Path, image: np.ndarray, jpeg_quality: int = 92) -> None:
     """Write `uint8 [height, width, 3]` RGB as the kind of file its ending names."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    written = cv2.imwrite(str(file), cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, jpeg_quality])
+    options = [cv2.IMWRITE_JPEG_QUALITY, jpeg_quality] if file.suffix.lower() in {".jpg", ".jpeg"} else []
+    written = cv2.imwrite(str(file), cv2.cvtColor(image, cv2.COLOR_RGB2BGR), options)
     if not written:
         raise OSError(f"{file} could not be written")
 

@@ -43,10 +43,10 @@ def draw_person(image: np.ndarray, track: int, boxes_xyxy: np.ndarray) -> None:
     feet = np.stack([(boxes_xyxy[:, 0] + boxes_xyxy[:, 2]) / 2, boxes_xyxy[:, 3]], axis=1)
     cv2.polylines(image, [feet.round().astype(np.int32)], isClosed=False, color=colour, thickness=thickness)
     cv2.rectangle(image, (left, top), (right, bottom), colour, thickness)
-    scale = image.shape[0] / 1200
-    (width, height), _ = cv2.getTextSize(str(track), _FONT, scale, thickness)
+    scale = max(0.4, image.shape[0] / 1000)
+    (width, height), _ = cv2.getTextSize(str(track), _FONT, scale, 1)
     cv2.rectangle(image, (left, top - height - 6), (left + width + 4, top), colour, cv2.FILLED)
-    cv2.putText(image, str(track), (left + 2, top - 3), _FONT, scale, (255, 255, 255), thickness, cv2.LINE_AA)
+    cv2.putText(image, str(track), (left + 2, top - 3), _FONT, scale, (255, 255, 255), 1, cv2.LINE_AA)
 
 
 def track_colour(track: int) -> tuple[int, int, int]:

@@ -49,6 +49,8 @@ def open_engine(path: Path, task: str) -> Engine:
     Raises:
         ArtifactError: if there is none, it is unusable, or it does something else.
     """
+    if not path.exists():
+        raise ArtifactError(f"{path} must be an engine for the task {task}; it is missing, export that model first")
     engine: Engine = load(path)
     if engine.card.task != task:
         raise ArtifactError(f"{path} must be an engine for the task {task}, its card says {engine.card.task}")
