@@ -38,7 +38,7 @@ def show(followed: Tracker, frames: Sequence[tuple[int, Sequence[Person]]], fps:
 
 
 @pytest.mark.parametrize("fps", [6, 10, 25], ids=str)
-def test_a_walking_person_is_one_tracklet_at_any_frame_rate(fps: float) -> None:
+def test_a_walking_person_is_one_tracklet_at_any_frame_rate(fps: int) -> None:
     speed_px_s = 45.0  # most of a height a second
     frames = [(frame, [(round(100 + speed_px_s * frame / fps, 3), 0.9, A)]) for frame in range(1, 3 * fps + 1)]
     [one] = show(tracker(), [(f, [(float(np.float32(x)), s, a) for x, s, a in people]) for f, people in frames], fps)
@@ -59,7 +59,7 @@ def test_people_who_cross_keep_their_ids() -> None:
 
 def test_a_lost_person_is_known_again_by_looks() -> None:
     before = [(frame, [(100.0, 0.9, A)]) for frame in range(1, 11)]
-    hidden = [(frame, []) for frame in range(11, 26)]
+    hidden: list[tuple[int, list[Person]]] = [(frame, []) for frame in range(11, 26)]
     after = [(frame, [(125.0, 0.9, A)]) for frame in range(26, 36)]
     [one] = show(tracker(), before + hidden + after)
     assert (one.first_frame, one.last_frame) == (1, 35)
@@ -68,14 +68,14 @@ def test_a_lost_person_is_known_again_by_looks() -> None:
 
 def test_somebody_else_at_the_same_place_is_a_new_tracklet() -> None:
     before = [(frame, [(100.0, 0.9, A)]) for frame in range(1, 11)]
-    hidden = [(frame, []) for frame in range(11, 26)]
+    hidden: list[tuple[int, list[Person]]] = [(frame, []) for frame in range(11, 26)]
     after = [(frame, [(125.0, 0.9, B)]) for frame in range(26, 36)]
     assert len(show(tracker(), before + hidden + after)) == 2
 
 
 def test_nobody_walks_faster_than_the_reach() -> None:
     before = [(frame, [(100.0, 0.9, A)]) for frame in range(1, 11)]
-    hidden = [(frame, []) for frame in range(11, 21)]
+    hidden: list[tuple[int, list[Person]]] = [(frame, []) for frame in range(11, 21)]
     after = [(frame, [(400.0, 0.9, A)]) for frame in range(21, 31)]
     assert len(show(tracker(), before + hidden + after)) == 2
 

@@ -21,7 +21,7 @@ def test_it_starts_where_it_was_seen_and_at_rest() -> None:
 
 
 @pytest.mark.parametrize("fps", [6, 10, 25], ids=str)
-def test_it_learns_the_speed_in_seconds_at_any_frame_rate(fps: float) -> None:
+def test_it_learns_the_speed_in_seconds_at_any_frame_rate(fps: int) -> None:
     motion = moved(frames=2 * fps, fps=fps, speed_px_s=40)
     assert motion.velocity[0, 0] == pytest.approx(40, rel=0.05)
     centre = kalman.predict(motion, 0.5).position[0, 0]
