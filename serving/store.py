@@ -203,7 +203,7 @@ class Store(AbstractContextManager["Store"]):
             with self._engine.begin() as connection:
                 found = connection.execute(held).first()
                 others = connection.execute(sa.select(table.c.model_version).distinct().limit(5)).scalars().all()
-        except sa.exc.OperationalError as error:
+        except sa.exc.DBAPIError as error:
             return f"the database does not answer: {error.orig}"
         if found:
             return None

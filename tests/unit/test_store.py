@@ -170,6 +170,12 @@ def test_an_address_that_does_not_answer(tmp_path: Path, monkeypatch: pytest.Mon
         open_store(tmp_path, "not an address")
 
 
+def test_a_database_that_does_not_exist(store: Store, tmp_path: Path) -> None:
+    there = store._engine.url.set(database="nowhere").render_as_string(hide_password=False)
+    with pytest.raises(InputError, match=r'must answer at(?s:.*)database "nowhere" does not exist'):
+        open_store(tmp_path, there)
+
+
 def test_an_embedded_server_that_cannot_start(tmp_path: Path) -> None:
     (tmp_path / "postgres").mkdir()
     (tmp_path / "postgres" / "PG_VERSION").write_text("9\n")
