@@ -50,12 +50,15 @@ def visits_of(
         gap_s: out of sight for longer, a new appearance begins.
         min_s: appearances shorter than this do not count.
     """
-    visits = []
+    visits: list[Visit] = []
     for camera, table in tables.items():
         frames = np.unique(table.frames[(table.tracks == identity) & (table.confidences > 0)])
-        for part in np.split(frames, np.flatnonzero(np.diff(frames) > gap_s * fps[camera]) + 1):
-            if len(part) and part[-1] - part[0] + 1 >= min_s * fps[camera]:
-                visits.append(Visit(camera, int(part[0]), int(part[-1])))
+        parts = np.split(frames, np.flatnonzero(np.diff(frames) > gap_s * fps[camera]) + 1)
+        visits += [
+            Visit(camera, int(part[0]), int(part[-1]))
+            for part in parts
+            if len(part) and part[-1] - part[0] + 1 >= min_s * fps[camera]
+        ]
     return visits
 
 
@@ -98,7 +101,7 @@ def score_problem(
     Raises:
         InputError: if nothing but the question's own appearance remains.
     """
-    questions = [visit for visit in visits if _is_question(visit, problem)]
+    questions = [visit for visit in visits if is_question(visit, problem)]
     asked = [visit for visit in visits if visit not in questions]
     if not asked:
         raise InputError(f"the person of problem {problem.id} must appear again after the question, got no appearance")
@@ -139,7 +142,8 @@ def appearance_rank_k(scores: Iterable[ProblemScores]) -> np.ndarray:
     return np.mean(ranks, axis=0)
 
 
-def _is_question(visit: Visit, problem: Problem) -> bool:
+def is_question(visit: Visit, problem: Problem) -> bool:
+    """Whether the crops that ask the problem were cut from this appearance."""
     return visit.camera == problem.camera and visit.first_frame <= problem.frame <= visit.last_frame
 
 

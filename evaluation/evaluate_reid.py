@@ -1,0 +1,156 @@
+"""DVC stage `evaluate_reid`: predictions/reid-<backbone> -> metrics/reid-<backbone>.json, plots/reid-<backbone>."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+from districts.layout import ReidTable, read_district, read_reid_folder
+from domain.atomic import atomic_folder
+from domain.embeddings import cosine_distances
+from domain.model_card import read_card
+from domain.paths import ENGINES, PLOTS, PREDICTIONS
+from domain.predictions import ReidPredictions
+from domain.settings import read_params
+from domain.stage import run_stage
+from evaluation.crop_figures import RankedCrop, RankedRow, plot_ranked_crops
+from evaluation.figures import plot_camera_pairs, plot_cmc, plot_distances
+from evaluation.reranking import k_reciprocal_distances
+from evaluation.results import keep_results, require_same_images
+from evaluation.retrieval import RetrievalScores, bootstrap_interval, camera_pair_precision, evaluate_retrieval
+from evaluation.settings import EvaluationSettings, district_folder
+
+_RANKS = (1, 5, 10, 20)  # of the study's Table 5
+_SHOWN = 10  # gallery crops in a row of the picture
+_HISTOGRAM_PAIRS = 200_000
+
+
+@dataclass(frozen=True)
+class _Ranking:
+    """Query and gallery of the district, and the distances between them."""
+
+    folder: Path
+    query: ReidTable
+    gallery: ReidTable
+    plain: np.ndarray  # float32 [query, gallery], 1 - cosine
+    reranked: np.ndarray  # float32 [query, gallery]
+
+    @property
+    def labels(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        return self.query.identities, self.gallery.identities, self.query.cameras, self.gallery.cameras
+
+
+def main(argv: Sequence[str] = ()) -> None:
+    """Score one backbone's embeddings, plain and re-ranked."""
+    settings = EvaluationSettings.from_params("evaluation", argv)
+    params = read_params(argv)
+    model, seed = f"reid-{params['reid']['backbone']}", params["seed"]
+    folder, card = district_folder(argv), read_card(ENGINES / model)
+    query, gallery = read_reid_folder(folder, "query"), read_reid_folder(folder, "bounding_box_test")
+    embeddings = [
+        read_embeddings(PREDICTIONS / model / f"{part}.npz", table, model)
+        for part, table in (("query", query), ("gallery", gallery))
+    ]
+    start = perf_counter()
+    reranked = k_reciprocal_distances(*embeddings, k1=settings.k1, k2=settings.k2, lambda_value=settings.lambda_value)
+    reranking_s = perf_counter() - start
+    ranking = _Ranking(folder, query, gallery, cosine_distances(*embeddings), reranked)
+    scores = {
+        "plain": evaluate_retrieval(ranking.plain, *ranking.labels),
+        "reranked": evaluate_retrieval(ranking.reranked, *ranking.labels),
+    }
+    with atomic_folder(PLOTS / model) as plots:
+        draw(ranking, scores, card.match_distance, settings, seed, plots)
+    metrics: dict[str, Any] = {name: summary(each, settings.bootstrap_repeats, seed) for name, each in scores.items()}
+    sizes = {"num_query": len(query.images), "num_gallery": len(gallery.images)}
+    keep_results(model, card, metrics | sizes | {"reranking_s": reranking_s})
+
+
+def draw(
+    ranking: _Ranking,
+    scores: Mapping[str, RetrievalScores],
+    match_distance: float | None,
+    settings: EvaluationSettings,
+    seed: int,
+    plots: Path,
+) -> None:
+    """All pictures of one backbone into the folder `plots`."""
+    cmc = {"plain": scores["plain"].cmc, "re-ranked": scores["reranked"].cmc}
+    plot_cmc(cmc, settings.max_rank, plots / "cmc.png")
+    for name, distances in (("plain", ranking.plain), ("reranked", ranking.reranked)):
+        rows = ranked_rows(distances, ranking, settings.num_ranked_pictures, seed)
+        plot_ranked_crops(rows, plots / f"ranked_{name}.png")
+    plot_distances(*parted_distances(ranking, seed), match_distance, plots / "distances.png")
+    numbers = sorted(set(ranking.query.cameras.tolist()) | set(ranking.gallery.cameras.tolist()))
+    precisions = camera_pair_precision(ranking.plain, *ranking.labels, numbers)
+    plot_camera_pairs(precisions, camera_names(ranking.folder, numbers), plots / "camera_pairs.png")
+
+
+def read_embeddings(file: Path, table: ReidTable, model: str) -> np.ndarray:
+    """Embeddings of exactly the pictures of `table`, float32 `[image, feature]`."""
+    predictions = ReidPredictions.read(file)
+    require_same_images(predictions.images.tolist(), table.images, model)
+    return predictions.embeddings
+
+
+def summary(scores: RetrievalScores, bootstrap_repeats: int, seed: int) -> dict[str, float]:
+    """The figures of one ranking for `metrics/`: the study's, mINP, and a 95 % interval of mAP."""
+    low, high = bootstrap_interval(scores.average_precisions, repeats=bootstrap_repeats, seed=seed)
+    return {
+        "map": scores.mean_average_precision,
+        "map_low": low,
+        "map_high": high,
+        "minp": scores.mean_inverse_negative_penalty,
+        **{f"rank{k}": scores.rank(k) for k in _RANKS},
+        "num_valid_queries": scores.num_valid_queries,
+    }
+
+
+def ranked_rows(distances: np.ndarray, ranking: _Ranking, count: int, seed: int) -> list[RankedRow]:
+    """`count` queries, drawn by `seed`, with the first gallery crops that the protocol counts."""
+    query, gallery, folder = ranking.query, ranking.gallery, ranking.folder
+    rows = []
+    drawn = np.random.default_rng(seed).permutation(len(query.images))[:count]
+    for i in sorted(drawn.tolist()):
+        same = gallery.identities == query.identities[i]
+        counted = ~(same & (gallery.cameras == query.cameras[i])) & (gallery.identities >= 0)
+        nearest = [place for place in np.argsort(distances[i], kind="stable") if counted[place]][:_SHOWN]
+        answers = tuple(
+            RankedCrop(
+                folder / "reid" / "bounding_box_test" / gallery.images[place],
+                bool(same[place]),
+                f"c{gallery.cameras[place]} {distances[i, place]:.2f}",
+            )
+            for place in nearest
+        )
+        rows.append(RankedRow(folder / "reid" / "query" / query.images[i], answers, f"query c{query.cameras[i]}"))
+    return rows
+
+
+def parted_distances(ranking: _Ranking, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Distances of the same and of different people in different cameras, each a random sample if there are many."""
+    query, gallery = ranking.query, ranking.gallery
+    other_camera = query.cameras[:, None] != gallery.cameras[None]
+    real = (gallery.identities >= 0)[None]
+    same = (query.identities[:, None] == gallery.identities[None]) & (query.identities > 0)[:, None]
+    rng = np.random.default_rng(seed)
+    samples = []
+    for chosen in (same & other_camera & real, ~same & other_camera & real):
+        values = ranking.plain[chosen]
+        if len(values) > _HISTOGRAM_PAIRS:
+            values = rng.choice(values, _HISTOGRAM_PAIRS, replace=False)
+        samples.append(values)
+    return samples[0], samples[1]
+
+
+def camera_names(folder: Path, numbers: Sequence[int]) -> list[str]:
+    """Ids of the cameras that re-ID file names count from 1; the number where the district lists fewer cameras."""
+    ids = [camera.id for camera in read_district(folder).cameras]
+    return [ids[number - 1] if number <= len(ids) else str(number) for number in numbers]
+
+
+if __name__ == "__main__":
+    run_stage(main)

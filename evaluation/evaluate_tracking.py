@@ -1,0 +1,207 @@
+"""DVC stage `evaluate_tracking`: tracks/ and the videos' ground truth -> metrics/tracking.json, plots/tracking."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from districts.layout import District, Problem, TrackTable, read_district, read_problems, read_tracks
+from domain.atomic import atomic_folder
+from domain.errors import ArtifactError
+from domain.model_card import read_card
+from domain.paths import ENGINES, PLOTS, TRACKS
+from domain.settings import read_params
+from domain.stage import run_stage
+from evaluation.answers import Answer, Answers, read_answers
+from evaluation.appearances import (
+    ProblemScores,
+    Visit,
+    appearance_rank_k,
+    is_question,
+    right_tracklets,
+    score_problem,
+    visits_of,
+)
+from evaluation.crop_figures import RankedCrop, RankedRow, plot_ranked_crops
+from evaluation.figures import plot_route
+from evaluation.results import keep_results
+from evaluation.settings import EvaluationSettings, district_folder
+from evaluation.tracking import combine, count_tracking, score_tracking
+
+_SHOWN = 5  # ranked tracklets of a problem, as in the study's Table 6
+
+
+@dataclass(frozen=True)
+class _Solved:
+    """A problem with everything known of its answer."""
+
+    problem: Problem
+    answer: Answer
+    visits: list[Visit]
+    right: set[int]
+    scores: ProblemScores
+
+
+def main(argv: Sequence[str] = ()) -> None:
+    """Score tracklets within cameras, the study's problems, and the routes."""
+    settings = EvaluationSettings.from_params("evaluation", argv)
+    folder = district_folder(argv)
+    district, problems, answers = read_district(folder), read_problems(folder), read_answers(TRACKS)
+    truth = {camera.id: read_tracks(folder / "videos" / f"{camera.id}.txt") for camera in district.cameras}
+    result = {camera.id: read_result(TRACKS / f"{camera.id}.txt") for camera in district.cameras}
+    solved = solve(problems, answers, truth, result, settings)
+    metrics = tracking_metrics(truth, result, settings.iou_threshold) | problem_metrics(solved, len(problems))
+    metrics["ranked_attributes"] = ranked_attributes(solved)
+    with atomic_folder(PLOTS / "tracking") as plots:
+        draw(district, folder, solved, plots)
+    card = read_card(ENGINES / f"reid-{read_params(argv)['reid']['backbone']}")
+    logged = {name: value for name, value in metrics.items() if name not in ("cameras", "problems")}
+    keep_results("tracking", card, metrics, "tracking", logged)
+
+
+def read_result(file: Path) -> TrackTable:
+    """Tracklets of one camera; `ArtifactError` if there is no such file."""
+    if not file.is_file():
+        raise ArtifactError(f"{file} must hold the tracklets of a camera of the district; rerun track")
+    return read_tracks(file)
+
+
+def solve(
+    problems: Sequence[Problem],
+    answers: Answers,
+    truth: Mapping[str, TrackTable],
+    result: Mapping[str, TrackTable],
+    settings: EvaluationSettings,
+) -> list[_Solved]:
+    """Score each problem whose person appears again after the question; the others cannot be scored.
+
+    Raises:
+        ArtifactError: if a problem has no answer or a camera no frame rate.
+    """
+    by_id = {answer.id: answer for answer in answers.problems}
+    missing = [problem.id for problem in problems if problem.id not in by_id]
+    missing += [camera for camera in truth if camera not in answers.fps]
+    if missing:
+        raise ArtifactError(f"tracks/answers.json must know every problem and camera, lacks {missing}; rerun track")
+    solved = []
+    for problem in problems:
+        visits = visits_of(problem.identity, truth, answers.fps, settings.visit_gap_s, settings.visit_min_s)
+        if all(is_question(visit, problem) for visit in visits):
+            continue
+        right: set[int] = set()
+        for camera in truth:
+            right |= right_tracklets(problem.identity, truth[camera], result[camera], settings.iou_threshold)
+        answer = by_id[problem.id]
+        scores = score_problem(problem, answer, visits, right, answers.fps, settings.appearance_window_s)
+        solved.append(_Solved(problem, answer, visits, right, scores))
+    return solved
+
+
+def tracking_metrics(
+    truth: Mapping[str, TrackTable], result: Mapping[str, TrackTable], iou_threshold: float
+) -> dict[str, Any]:
+    """IDF1, MOTA and HOTA over all cameras and of each that somebody walks through."""
+    overall = combine([count_tracking(truth[camera], result[camera], iou_threshold) for camera in truth])
+    visited = [camera for camera in truth if (truth[camera].confidences > 0).any()]
+    each = {camera: score_tracking(truth[camera], result[camera], iou_threshold) for camera in visited}
+    return {
+        "idf1": overall.idf1,
+        "mota": overall.mota,
+        "hota": overall.hota,
+        "deta": overall.detection_accuracy,
+        "assa": overall.association_accuracy,
+        "loca": overall.localisation_accuracy,
+        "num_switches": overall.num_switches,
+        "num_tracklets": sum(len(np.unique(table.tracks)) for table in result.values()),
+        "cameras": {
+            camera: {"idf1": scores.idf1, "mota": scores.mota, "hota": scores.hota} for camera, scores in each.items()
+        },
+    }
+
+
+def problem_metrics(solved: Sequence[_Solved], num_problems: int) -> dict[str, Any]:
+    """Rank-1 … Rank-5 and the routes' figures, means over problems and each problem's own."""
+    scores = [each.scores for each in solved]
+    return {
+        **{f"rank{k}": float(value) for k, value in enumerate(appearance_rank_k(scores), start=1)},
+        "route_precision": float(np.mean([each.route_precision for each in scores])),
+        "route_recall": float(np.mean([each.route_recall for each in scores])),
+        "num_problems": len(scores),
+        "num_problems_unscored": num_problems - len(scores),
+        "problems": {
+            each.problem: {
+                "appearances": each.num_appearances,
+                **{f"rank{k}": float(value) for k, value in enumerate(each.ranks, start=1)},
+                "route_precision": each.route_precision,
+                "route_recall": each.route_recall,
+            }
+            for each in scores
+        },
+    }
+
+
+def ranked_attributes(solved: Sequence[_Solved]) -> dict[str, Any]:
+    """The study's Table 6 for the first problem: how sure the model is of each asked label in the first five."""
+    first = solved[0]
+    asked = {group: label for group, label in first.problem.attributes.items() if _is_predicted(group, first.answer)}
+    return {
+        "problem": first.problem.id,
+        "attributes": asked,
+        "ranked": [
+            {
+                "tracklet": one.tracklet,
+                "camera": one.camera,
+                "right": one.tracklet in first.right,
+                "probabilities": {group: one.attributes[group].get(label) for group, label in asked.items()},
+            }
+            for one in first.answer.ranked[:_SHOWN]
+        ],
+    }
+
+
+def draw(district: District, folder: Path, solved: Sequence[_Solved], plots: Path) -> None:
+    """The ranked tracklets of all problems, and each problem's route on the street plan."""
+    rows = [
+        RankedRow(
+            folder / "videos" / each.problem.crops[0],
+            tuple(
+                RankedCrop(TRACKS / one.crop, one.tracklet in each.right, f"{one.camera} {one.probability:.2f}")
+                for one in each.answer.ranked[: 2 * _SHOWN]
+            ),
+            each.problem.id,
+        )
+        for each in solved
+    ]
+    plot_ranked_crops(rows, plots / "ranked_problems.png")
+    for each in solved:
+        stops = [
+            (stop.camera, f"{stop.time:%H:%M:%S}", stop.tracklet in each.right)
+            for stop in sorted(each.answer.route, key=lambda stop: stop.time)
+        ]
+        visits = timed_visits(each, district)
+        title = f"{each.problem.id}: the route found and the true appearances"
+        plot_route(district.cameras, stops, visits, title, plots / f"route_{each.problem.id}.png")
+
+
+def timed_visits(solved: _Solved, district: District) -> list[tuple[str, str]]:
+    """Camera and time of day of each true appearance, in order of time; the question is marked."""
+    cameras = {camera.id: camera for camera in district.cameras}
+    timed = []
+    for visit in solved.visits:
+        camera = cameras[visit.camera]
+        if camera.start is not None:
+            seen = camera.start + timedelta(seconds=(visit.first_frame - 1) / camera.fps)
+            mark = " (question)" if is_question(visit, solved.problem) else ""
+            timed.append((seen, visit.camera, f"{seen:%H:%M:%S}{mark}"))
+    return [(camera, label) for _, camera, label in sorted(timed)]
+
+
+def _is_predicted(group: str, answer: Answer) -> bool:
+    return all(group in one.attributes for one in answer.ranked[:_SHOWN])
+
+
+if __name__ == "__main__":
+    run_stage(main)

@@ -1,0 +1,165 @@
+"""Curves and bars of the report, as PNG files; no display needed, no state kept between figures.
+
+Each function takes plain arrays and writes one file.
+"""
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from domain.cameras import Camera
+from evaluation.attributes import GroupScores
+from evaluation.detection import PrecisionRecallCurve
+
+BLUE, ORANGE, GREEN, RED, GREY = "#2b6cb0", "#dd6b20", "#2f855a", "#c53030", "#a0aec0"
+_DPI = 130
+
+
+def plot_precision_recall(curve: PrecisionRecallCurve, threshold: float | None, file: Path) -> None:
+    """Precision over recall at IoU 0.5, with the place of best F1 and of the score threshold in use."""
+    figure, axes = _one_axes((5.2, 4.4), "Precision and recall of people (IoU 0.5)", "recall", "precision")
+    axes.plot(curve.recall, curve.precision, color=BLUE, label=f"AP50 {curve.average_precision:.3f}")
+    if len(curve.scores):
+        best = curve.best
+        label = f"best F1 {curve.f1[best]:.3f}, score {curve.scores[best]:.2f}"
+        axes.plot(curve.recall[best], curve.precision[best], "o", color=ORANGE, label=label)
+        if threshold is not None:
+            place = max(int((curve.scores >= threshold).sum()) - 1, 0)
+            axes.plot(curve.recall[place], curve.precision[place], "s", mfc="none", color=GREEN, ms=9,
+                      label=f"score threshold in use {threshold:.2f}")  # fmt: skip
+    axes.set(xlim=(0, 1.02), ylim=(0, 1.02))
+    axes.legend(loc="lower left")
+    _save(figure, file)
+
+
+def plot_attribute_bars(groups: Mapping[str, GroupScores], titles: Mapping[str, str], file: Path) -> None:
+    """Accuracy and F1 of each group as horizontal bars; `titles` has what to call a group."""
+    height = 1.6 + 0.42 * len(groups)
+    figure, axes = _one_axes((7.2, height), "Attributes by group", "fraction", "")
+    places = np.arange(len(groups))
+    for shift, colour, label, values in (
+        (-0.2, BLUE, "accuracy", [scores.accuracy for scores in groups.values()]),
+        (0.2, ORANGE, "F1 (mean over labels)", [scores.f1 for scores in groups.values()]),
+    ):
+        bars = axes.barh(places + shift, values, height=0.38, color=colour, label=label)
+        axes.bar_label(bars, fmt="%.2f", padding=2, fontsize=7)
+    axes.set_yticks(places, [f"{titles[name]} (n={scores.num_images})" for name, scores in groups.items()], fontsize=8)
+    axes.invert_yaxis()
+    axes.set_xlim(0, 1.1)
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.45 / height), ncols=2, frameon=False, fontsize=8)
+    _save(figure, file)
+
+
+def plot_cmc(curves: Mapping[str, np.ndarray], max_rank: int, file: Path) -> None:
+    """Rank-k over k for each named CMC curve."""
+    figure, axes = _one_axes((5.6, 4.4), "A right answer among the first k", "k", "share of queries")
+    lowest = 1.0
+    for (name, cmc), colour in zip(curves.items(), (BLUE, ORANGE, GREEN, RED), strict=False):
+        shown = cmc[:max_rank]
+        axes.plot(np.arange(1, len(shown) + 1), shown, color=colour, label=f"{name}: Rank-1 {cmc[0]:.3f}")
+        lowest = min(lowest, float(shown[0]))
+    axes.set(xlim=(1, max(max_rank, 2)), ylim=(max(0.0, lowest - 0.05), 1.005))
+    axes.legend(loc="lower right")
+    _save(figure, file)
+
+
+def plot_distances(same: np.ndarray, different: np.ndarray, threshold: float | None, file: Path) -> None:
+    """Histograms of cosine distance between pictures of one person and of different people, and the match threshold."""
+    figure, axes = _one_axes((6, 4), "Distance of query and gallery, other cameras", "1 - cosine", "density")
+    limits = min(same.min(), different.min()), max(same.max(), different.max())
+    bins = np.linspace(*limits, 80).tolist()
+    axes.hist(different, bins, density=True, color=GREY, label=f"different people ({len(different):,} pairs)")
+    axes.hist(same, bins, density=True, color=GREEN, alpha=0.65, label=f"same person ({len(same):,} pairs)")
+    if threshold is not None:
+        axes.axvline(threshold, color=RED, ls="--", label=f"match threshold {threshold:.3f}")
+    axes.legend()
+    _save(figure, file)
+
+
+def plot_camera_pairs(precisions: np.ndarray, cameras: Sequence[str], file: Path) -> None:
+    """Heat map of mean average precision `[query camera, gallery camera]`; empty where no query has a match."""
+    size = 2.6 + 0.5 * len(cameras)
+    figure, axes = _one_axes((size + 0.8, size), "mAP by pair of cameras", "gallery camera", "query camera")
+    image = axes.imshow(precisions, vmin=0, vmax=1, cmap="viridis")
+    axes.set_xticks(range(len(cameras)), cameras)
+    axes.set_yticks(range(len(cameras)), cameras)
+    axes.grid(visible=False)
+    for row, column in zip(*np.nonzero(~np.isnan(precisions)), strict=True):
+        value = precisions[row, column]
+        axes.text(column, row, f"{value:.2f}", ha="center", va="center", fontsize=7,
+                  color="white" if value < 0.6 else "black")  # fmt: skip
+    figure.colorbar(image, ax=axes, shrink=0.8)
+    _save(figure, file)
+
+
+def plot_route(
+    cameras: Sequence[Camera],
+    stops: Sequence[tuple[str, str, bool]],
+    visits: Sequence[tuple[str, str]],
+    title: str,
+    file: Path,
+) -> None:
+    """An answered route on the street plan, beside where the person truly was.
+
+    Args:
+        cameras: of the district.
+        stops: camera, time to show and whether it is right, in order of time.
+        visits: camera and time to show of each true appearance, in order of time.
+        title: of the picture.
+        file: to write.
+    """
+    figure = Figure((11, 5.4), layout="constrained")
+    places = {camera.id: (camera.longitude, camera.latitude) for camera in cameras}
+    axes, true_axes = figure.subplots(1, 2, sharex=True, sharey=True)
+    _draw_walk(axes, places, [(camera, time, GREEN if right else RED) for camera, time, right in stops])
+    _draw_walk(true_axes, places, [(camera, time, BLUE) for camera, time in visits])
+    axes.set_title("found (green: right, red: wrong)", fontsize=10)
+    true_axes.set_title("true appearances", fontsize=10)
+    latitude = np.mean([camera.latitude for camera in cameras])
+    for each in (axes, true_axes):
+        each.set_aspect(1 / np.cos(np.deg2rad(latitude)))
+        each.margins(0.22)
+        each.ticklabel_format(useOffset=False)
+        each.tick_params(labelsize=7)
+        each.tick_params(axis="x", rotation=30)
+        each.set_xlabel("longitude", fontsize=8)
+    axes.set_ylabel("latitude", fontsize=8)
+    figure.suptitle(title)
+    _save(figure, file)
+
+
+def _draw_walk(axes: Axes, places: Mapping[str, tuple[float, float]], steps: Sequence[tuple[str, str, str]]) -> None:
+    """Arrows from camera to camera; each camera lists the times of its steps."""
+    for camera, place in places.items():
+        axes.plot(*place, "o", color=GREY, ms=7, zorder=1)
+        axes.annotate(camera, place, (0, -14), textcoords="offset points", ha="center", fontsize=8, color="#4a5568")
+    for (camera, _, _), (following, _, colour) in pairwise(steps):
+        if camera != following:
+            axes.annotate("", places[following], places[camera], zorder=2, arrowprops={
+                "arrowstyle": "-|>", "color": colour, "lw": 1.4, "shrinkA": 7, "shrinkB": 7,
+                "connectionstyle": "arc3,rad=0.12"})  # fmt: skip
+    for camera in dict.fromkeys(step[0] for step in steps):
+        own = [(number, time, colour) for number, (at, time, colour) in enumerate(steps, start=1) if at == camera]
+        axes.plot(*places[camera], "o", color=own[-1][2], ms=9, zorder=3)
+        label = "\n".join(f"{number}. {time}" for number, time, _ in own)
+        axes.annotate(label, places[camera], (8, 5), textcoords="offset points", fontsize=7.5, zorder=4)
+
+
+def _one_axes(size: tuple[float, float], title: str, x: str, y: str) -> tuple[Figure, Axes]:
+    figure = Figure(size, layout="constrained")
+    axes = figure.subplots()
+    axes.set_title(title)
+    axes.set_xlabel(x)
+    axes.set_ylabel(y)
+    axes.grid(alpha=0.3)
+    axes.set_axisbelow(True)
+    return figure, axes
+
+
+def _save(figure: Figure, file: Path) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(file, dpi=_DPI)
