@@ -9,7 +9,7 @@ from onnx import TensorProto, helper, numpy_helper
 from domain.errors import ArtifactError, InputError
 from domain.model_card import EngineFile, ModelCard, read_card, write_card
 from export.engines.loading import sha256_of
-from export.settings import Profile
+from export.settings import Precision, Profile
 from export.tensorrt_plan import build_plan, main
 
 needs_rtx = pytest.mark.skipif(
@@ -64,7 +64,7 @@ def folder(tmp_path: Path) -> Path:
 
 @needs_rtx
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
-def test_a_plan_is_built_without_a_gpu(folder: Path, precision: str) -> None:
+def test_a_plan_is_built_without_a_gpu(folder: Path, precision: Precision) -> None:
     entry = build_plan(
         folder,
         CARD,
