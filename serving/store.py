@@ -27,6 +27,7 @@ from serving.database import connect
 from serving.fusion import LEAST_PROBABILITY
 from serving.tracklet import Tracklet
 
+_HALVES_HEADER_BYTES = 4  # before the big-endian numbers of a halfvec's binary form
 _MAX_EF_SEARCH = 1000  # pgvector's limit of candidates an HNSW scan keeps in view
 
 
@@ -258,11 +259,10 @@ def _filtered(
         *([table.c.first_seen <= until] if until is not None else []),
         *([table.c.model_version == model_version] if model_version is not None else []),
     ]
-    columns = [
-        table.c[name] for name in ("id", "first_seen", "last_seen", "quality", "embedding", "attributes", "crop")
-    ]
+    columns = [table.c[name] for name in ("id", "first_seen", "last_seen", "quality", "attributes", "crop")]
     camera = [places.c[name].label(f"camera_{name}") for name in Camera.model_fields]
-    return sa.select(*columns, *camera).join(places, at_camera).where(*wanted)
+    halves = sa.func.halfvec_send(table.c.embedding, type_=sa.LargeBinary).label("halves")  # read far faster than its text
+    return sa.select(*columns, halves, *camera).join(places, at_camera).where(*wanted)
 
 
 def _stored(row: sa.RowMapping) -> StoredTracklet:
@@ -272,7 +272,7 @@ def _stored(row: sa.RowMapping) -> StoredTracklet:
         first_seen=row["first_seen"].astimezone(UTC),
         last_seen=row["last_seen"].astimezone(UTC),
         quality=row["quality"],
-        embedding=np.asarray(row["embedding"], np.float32),
+        embedding=np.frombuffer(row["halves"], ">f2", offset=_HALVES_HEADER_BYTES).astype(np.float32),
         attributes=row["attributes"],
         crop=row["crop"],
     )
