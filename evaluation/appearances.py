@@ -66,13 +66,9 @@ def right_tracklets(identity: int, truth: TrackTable, result: TrackTable, iou_th
     """Tracklets of one camera of which more than half of the boxes lie on the person."""
     own = (truth.tracks == identity) & (truth.confidences > 0)
     box_of_frame = dict(zip(truth.frames[own].tolist(), truth.boxes_xyxy[own], strict=True))
-    on_person = np.array(
-        [
-            frame in box_of_frame and pairwise_iou(box, box_of_frame[frame])[0, 0] >= iou_threshold
-            for frame, box in zip(result.frames.tolist(), result.boxes_xyxy, strict=True)
-        ],
-        bool,
-    )
+    on_person = np.zeros(len(result.frames), bool)
+    for i in np.flatnonzero(np.isin(result.frames, truth.frames[own])):
+        on_person[i] = pairwise_iou(result.boxes_xyxy[i], box_of_frame[int(result.frames[i])])[0, 0] >= iou_threshold
     return {
         int(tracklet)
         for tracklet in np.unique(result.tracks[on_person])
