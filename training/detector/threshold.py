@@ -2,18 +2,18 @@
 
 from collections.abc import Sequence
 
-import numpy as np
 import torch
 from tqdm import tqdm
 
 from districts.layout import LabelledFrame
-from domain.boxes import Detections, pairwise_iou
+from domain.boxes import Detections
 from domain.detections import postprocess
 from domain.images import letterbox, read_image
+from evaluation.detection import precision_recall_curve
 from training.detector.network import DarknetNetwork
 
 _LOWEST_SCORE = 0.01
-_MATCH_IOU = 0.5
+_NOTHING_FOUND = 0.5  # the threshold where there is none to choose
 
 
 @torch.inference_mode()
@@ -30,31 +30,14 @@ def detect(network: DarknetNetwork, frames: Sequence[LabelledFrame], iou_thresho
 
 
 def best_f1_threshold(frames: Sequence[LabelledFrame], found: Sequence[Detections]) -> tuple[float, float]:
-    """The score threshold of best F1, and that F1; (0.5, 0.0) where nothing is found right.
+    """The score threshold of best F1 at IoU 0.5, and that F1; (0.5, 0.0) where there is nobody or nothing is found.
 
-    A detection is right if its IoU with a person that no better detection took is at least 0.5.
+    Args:
+        frames: with their people.
+        found: what was found in each.
     """
-    scores = np.concatenate([detections.scores for detections in found] or [np.empty(0)])
-    right = np.concatenate(
-        [_matches(detections, frame) for detections, frame in zip(found, frames, strict=True)] or [np.empty(0, bool)]
-    )
-    if not right.any():
-        return 0.5, 0.0
-    order = np.argsort(-scores, kind="stable")
-    num_right = np.cumsum(right[order])
-    num_people = sum(len(frame.boxes_xyxy) for frame in frames)
-    f1 = 2 * num_right / (np.arange(1, len(order) + 1) + num_people)
-    best = int(f1.argmax())
-    return float(scores[order[best]]), float(f1[best])
-
-
-def _matches(detections: Detections, frame: LabelledFrame) -> np.ndarray:
-    """Which detections are right, bool `[box]`; they are in order of score."""
-    ious = pairwise_iou(detections.boxes_xyxy, frame.boxes_xyxy)
-    right = np.zeros(len(detections), bool)
-    for index in range(len(detections) if ious.shape[1] else 0):
-        person = int(ious[index].argmax())
-        if ious[index, person] >= _MATCH_IOU:
-            right[index] = True
-            ious[:, person] = 0
-    return right
+    nobody = not any(len(frame.boxes_xyxy) for frame in frames)
+    if nobody or not any(len(detections) for detections in found):
+        return _NOTHING_FOUND, 0.0
+    curve = precision_recall_curve(found, [frame.boxes_xyxy for frame in frames])
+    return float(curve.scores[curve.best]), float(curve.f1[curve.best])
