@@ -9,8 +9,6 @@ from serving import perception as perception_module
 from serving.following import CameraVideo, Followed, StageClock, follow
 from serving.perception import Perception, open_engine
 from tests.walkers import (
-    HEIGHT,
-    WIDTH,
     ColourDetector,
     ColourReid,
     Walker,
@@ -140,7 +138,6 @@ def test_skipped_frames_are_interpolated(tmp_path: Path) -> None:
 def test_an_empty_street_has_no_tracklets(tmp_path: Path) -> None:
     [followed] = follow_files([write_video(tmp_path / "c1.mp4", [], seconds=1)])
     assert followed.tracklets == []
-    assert (HEIGHT, WIDTH) == (120, 320)
 
 
 def test_a_missing_video_stops_it(tmp_path: Path) -> None:
