@@ -7,7 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from domain.images import read_image
+from domain.images import read_image, write_image
 
 _HEIGHT_PX, _WIDTH_PX, _FRAME_PX, _GAP_PX, _CAPTION_PX = 128, 64, 4, 6, 18
 _RIGHT, _WRONG, _QUERY = (47, 133, 90), (197, 48, 48), (45, 55, 72)
@@ -36,8 +36,7 @@ def plot_ranked_crops(rows: Sequence[RankedRow], file: Path) -> None:
     """A row for each query: its crop, a gap, and its answers in frames."""
     width = max(len(row.answers) for row in rows)
     strips = [_strip(row, width) for row in rows]
-    file.parent.mkdir(parents=True, exist_ok=True)
-    cv2.imwrite(str(file), np.concatenate(strips)[..., ::-1])
+    write_image(file, np.concatenate(strips))
 
 
 def _strip(row: RankedRow, width: int) -> np.ndarray:

@@ -175,7 +175,7 @@ def draw(district: District, folder: Path, solved: Sequence[_Solved], plots: Pat
         )
         for each in solved
     ]
-    plot_ranked_crops(rows, plots / "ranked_problems.png")
+    plot_ranked_crops(rows, plots / "ranked_problems.jpg")
     for each in solved:
         stops = [
             (stop.camera, f"{stop.time:%H:%M:%S}", stop.tracklet in each.right)

@@ -112,22 +112,23 @@ def plot_route(
         title: of the picture.
         file: to write.
     """
-    figure = Figure((11, 5.4), layout="constrained")
     places = {camera.id: (camera.longitude, camera.latitude) for camera in cameras}
-    axes, true_axes = figure.subplots(1, 2, sharex=True, sharey=True)
+    shrink = float(np.cos(np.deg2rad(np.mean([camera.latitude for camera in cameras]))))  # of a degree of longitude
+    longitude_span, latitude_span = np.ptp(np.array(list(places.values())), axis=0)
+    is_wide = longitude_span * shrink > latitude_span
+    figure = Figure((8.5, 7.5) if is_wide else (11, 6), layout="constrained")
+    axes, true_axes = figure.subplots(*((2, 1) if is_wide else (1, 2)))
     _draw_walk(axes, places, [(camera, time, GREEN if right else RED) for camera, time, right in stops])
     _draw_walk(true_axes, places, [(camera, time, BLUE) for camera, time in visits])
     axes.set_title("found (green: right, red: wrong)", fontsize=10)
     true_axes.set_title("true appearances", fontsize=10)
-    latitude = np.mean([camera.latitude for camera in cameras])
     for each in (axes, true_axes):
-        each.set_aspect(1 / np.cos(np.deg2rad(latitude)))
-        each.margins(0.22)
+        each.set_aspect(1 / shrink, adjustable="datalim")
+        each.margins(0.2)
         each.ticklabel_format(useOffset=False)
         each.tick_params(labelsize=7)
-        each.tick_params(axis="x", rotation=30)
         each.set_xlabel("longitude", fontsize=8)
-    axes.set_ylabel("latitude", fontsize=8)
+        each.set_ylabel("latitude", fontsize=8)
     figure.suptitle(title)
     _save(figure, file)
 

@@ -1,6 +1,7 @@
 """DVC stage `report`: metrics/*.json and plots/ -> reports/report.md, reports/report.html."""
 
 import base64
+import mimetypes
 import re
 import shutil
 from collections.abc import Sequence
@@ -90,7 +91,8 @@ def terminal_table(rows: Sequence[tuple[str, str, str]]) -> str:
 
 
 def _embedded(picture: Path) -> str:
-    return "data:image/png;base64," + base64.b64encode(picture.read_bytes()).decode()
+    kind = mimetypes.guess_type(picture.name)[0]
+    return f"data:{kind};base64," + base64.b64encode(picture.read_bytes()).decode()
 
 
 if __name__ == "__main__":

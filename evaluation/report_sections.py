@@ -203,16 +203,15 @@ def speed_section(metrics: Mapping[str, Mapping[str, Any] | None]) -> Section:
         rows.append(
             (f"{_BACKBONES[backbone]} re-ranking", f"{pairs:,}", f"{values['reranking_s']:.2f}", f"{each_us:.2f}")
         )
-    text = (
-        f"Study, {field_study.SPEED}. Ours, on the machine that ran this report's evaluation, its first call included:"
-    )
+    text = f"Study, {field_study.SPEED}. Ours, on the machine that ran this report's evaluation, compiled before:"
     return Section(title, stage, True, text, (Table(("", "pairs", "seconds", "µs a pair"), rows),))
 
 
 def pictures(folder: Path, captions: Mapping[str, str]) -> tuple[Picture, ...]:
-    """Those of the named plots that exist in `folder`."""
-    files = ((folder / f"{name}.png", caption) for name, caption in captions.items())
-    return tuple(Picture(file, caption) for file, caption in files if file.is_file())
+    """Those of the named plots that exist in `folder`, as PNG or JPEG."""
+    return tuple(
+        Picture(file, caption) for name, caption in captions.items() for file in sorted(folder.glob(f"{name}.*"))
+    )
 
 
 def glance(metrics: Mapping[str, Mapping[str, Any] | None]) -> list[tuple[str, str, str]]:

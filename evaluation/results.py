@@ -1,4 +1,4 @@
-"""What evaluation stages leave: `metrics/<model>.json`, plots/<model>/*.png, and the same in the experiment log."""
+"""What evaluation stages leave: `metrics/<model>.json`, plots/<model>/, and the same in the experiment log."""
 
 import json
 from collections.abc import Mapping
@@ -30,7 +30,7 @@ def keep_results(
     """
     with atomic_file(METRICS / f"{name}.json") as aside:
         aside.write_text(json.dumps(metrics, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    log_results(card, prefix, metrics if logged is None else logged, sorted((PLOTS / name).glob("*.png")))
+    log_results(card, prefix, metrics if logged is None else logged, sorted((PLOTS / name).iterdir()))
 
 
 def read_metrics(name: str, folder: Path = METRICS) -> dict[str, Any] | None:
