@@ -5,9 +5,7 @@ from collections.abc import Callable
 import torch
 from pytorch_lightning import LightningModule
 from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
-from torch import nn
-
-from training.crops import CropBatch
+from torch import Tensor, nn
 
 ConfigureOptimizer = Callable[[nn.Module, int], OptimizerLRSchedulerConfig]
 
@@ -38,11 +36,11 @@ class CropTask(LightningModule):
         self._memory_format = torch.channels_last if channels_last else torch.contiguous_format
         self.network.to(memory_format=self._memory_format)
 
-    def on_after_batch_transfer(self, batch: CropBatch, dataloader_idx: int) -> CropBatch:
-        """Pictures as the network takes them."""
-        with torch.no_grad():
-            images = self.normalise(self.augment(batch.images) if self.trainer.training else batch.images)
-        return CropBatch(images.contiguous(memory_format=self._memory_format), batch.labels)
+    @torch.no_grad()
+    def prepare(self, images: Tensor) -> Tensor:
+        """`uint8` pictures as the network takes them; augmented while training."""
+        drawn = self.augment(images) if self.training else images
+        return self.normalise(drawn).contiguous(memory_format=self._memory_format)
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """Optimiser and schedule over all steps of the run."""

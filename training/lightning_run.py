@@ -90,7 +90,6 @@ def fit(
         monitor,
         mode="max",
         enable_version_counter=False,
-        save_weights_only=True,
         save_on_train_epoch_end=False,
     )
     last = ModelCheckpoint(folder, "last", every_n_epochs=1, enable_version_counter=False, save_on_train_epoch_end=True)
@@ -133,7 +132,7 @@ class CurveLog(Callback):
         """Training means and the learning rate."""
         self._log(trainer, "train/", {"train/lr": trainer.optimizers[0].param_groups[0]["lr"]})
 
-    def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Validation scores."""
         self._log(trainer, "val/", {})
 

@@ -19,6 +19,7 @@ WEIGHTS = "weights.pt"
 _LOG = logging.getLogger(__name__)
 _WRAPPERS = ("module.", "network.", "model.")  # DataParallel, our Lightning tasks, others' Lightning tasks
 _HEADS = {"classifier.weight", "classifier.bias", "fc.weight", "fc.bias"}  # of torchreid and of torchvision
+_UNREADABLE = (OSError, RuntimeError, EOFError, ValueError, LookupError, pickle.UnpicklingError)  # by torch.load
 _COUNTER = "num_batches_tracked"  # old files have none, and nothing depends on it
 
 
@@ -88,7 +89,7 @@ def read_own_weights(folder: Path, stage: str) -> dict[str, Tensor]:
     """
     try:
         values: dict[str, Tensor] = torch.load(folder / WEIGHTS, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+    except _UNREADABLE as error:
         raise ArtifactError(f"{folder / WEIGHTS} must be readable weights; rerun {stage} ({error})") from error
     return values
 
@@ -110,7 +111,7 @@ def _read_tensors(file: Path) -> dict[str, Tensor]:
         content = torch.load(file, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
         raise InputError(f"weights must be a file, {file} is missing") from error
-    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+    except _UNREADABLE as error:
         raise InputError(f"{file} must hold weights and nothing else (a torch state dict): {error}") from error
     content = content.get("state_dict", content) if isinstance(content, Mapping) else content
     tensors = (

@@ -78,7 +78,7 @@ def effective_number_weights(labels: np.ndarray, num_labels: int, beta: float = 
 
     Example:
         >>> effective_number_weights(np.array([0, 0, 0, 1, -1]), num_labels=2)
-        array([0.4999249, 1.5000751], dtype=float32)
+        array([0.50037515, 1.4996248 ], dtype=float32)
     """
     counts = np.bincount(labels[labels != UNKNOWN_LABEL], minlength=num_labels).clip(min=1)
     weights = (1 - beta) / (1 - beta ** counts.astype(np.float64))

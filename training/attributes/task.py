@@ -30,13 +30,13 @@ class AttributeTask(CropTask):
 
     def training_step(self, batch: CropBatch, batch_idx: int) -> Tensor:
         """The loss; labels are `[batch, group]`, -1 unknown."""
-        loss: Tensor = self.loss(self.network(batch.images), batch.labels)
+        loss: Tensor = self.loss(self.network(self.prepare(batch.images)), batch.labels)
         self.log("train/loss", loss, on_step=False, on_epoch=True, batch_size=len(batch.images))
         return loss
 
     def validation_step(self, batch: CropBatch, batch_idx: int) -> None:
         """Collect probabilities; the scores are of all pictures together."""
-        logits = self.network(batch.images)
+        logits = self.network(self.prepare(batch.images))
         self._seen.append((group_probabilities(logits).cpu(), batch.labels.cpu()))
         self.log("val/loss", self.loss(logits, batch.labels), batch_size=len(batch.images))
 

@@ -36,7 +36,7 @@ class ReidTask(CropTask):
 
     def training_step(self, batch: CropBatch, batch_idx: int) -> Tensor:
         """The summed loss; labels are classes `[batch]`. Triplets are mined over the batch of all processes."""
-        logits, features = self.network(batch.images)
+        logits, features = self.network(self.prepare(batch.images))
         identity_loss = self.identity_loss(logits, batch.labels)
         triplet_loss = self.triplet_loss(self._of_all(features, sync_grads=True), self._of_all(batch.labels))
         loss = identity_loss + self.triplet_weight * triplet_loss
@@ -50,7 +50,7 @@ class ReidTask(CropTask):
 
     def validation_step(self, batch: CropBatch, batch_idx: int) -> None:
         """Collect embeddings; labels are identity and camera `[batch, 2]`."""
-        self._seen.append((embed(self.network, batch.images).cpu(), batch.labels.cpu()))
+        self._seen.append((embed(self.network, self.prepare(batch.images)).cpu(), batch.labels.cpu()))
 
     def on_validation_epoch_end(self) -> None:
         """Log mAP, Rank-1 and the distance that parts same from different people best."""

@@ -1,0 +1,137 @@
+"""Crops, augmentation, sampling and the distance that decides a match."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from domain.errors import InputError
+from domain.images import write_image
+from training.augmentation import (
+    CHANNEL_MEAN,
+    CHANNEL_STD,
+    Augmentation,
+    AugmentationSettings,
+    Normalise,
+    jitter_colour,
+    random_rectangles,
+    shift_and_flip,
+)
+from training.crops import CropDataset, InOrder
+from training.optimization import OptimizationSettings, configure_optimizer
+from training.reid.losses import BatchHardTripletLoss
+from training.reid.match import best_match_distance
+from training.reid.sampling import IdentityBatches
+
+
+def crops() -> torch.Tensor:
+    return torch.randint(0, 256, (5, 3, 12, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+
+
+def test_crops_are_the_same_from_memory_and_from_files(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    files = [tmp_path / f"{number}.png" for number in range(4)]
+    for file in files:
+        write_image(file, rng.integers(0, 256, (20, 9, 3), np.uint8))
+    cached, decoded = (CropDataset(files, np.arange(4), 12, 8, mib) for mib in (1, 0))
+    assert cached.is_in_memory
+    assert not decoded.is_in_memory
+    torch.testing.assert_close(cached[[3, 1]].images, decoded[[3, 1]].images)
+    assert cached[[3, 1]].labels.tolist() == [3, 1]
+    assert cached[[3, 1]].images.shape == (2, 3, 12, 8)
+
+
+def test_a_crop_that_does_not_open_is_named(tmp_path: Path) -> None:
+    (tmp_path / "torn.jpg").write_bytes(b"no picture")
+    with pytest.raises(InputError, match=r"torn\.jpg must be a readable picture"):
+        CropDataset([tmp_path / "torn.jpg"], np.zeros(1), 12, 8, 1)
+
+
+def test_in_order_shows_everything_once() -> None:
+    assert list(InOrder(5, batch=2)) == [[0, 1], [2, 3], [4]]
+    assert len(InOrder(5, batch=2)) == 3
+
+
+def test_without_augmentation_the_pictures_are_only_scaled() -> None:
+    settings = AugmentationSettings(
+        flip_probability=0, pad_px=0, colour_jitter=0, erase_probability=0, erase_largest=0.1
+    )
+    torch.testing.assert_close(Augmentation(settings)(crops()), crops().float() / 255)
+
+
+def test_all_augmentations_together_keep_shape_and_range() -> None:
+    settings = AugmentationSettings(
+        flip_probability=0.5, pad_px=2, colour_jitter=0.3, erase_probability=0.5, erase_largest=0.3
+    )
+    augmented = Augmentation(settings)(crops())
+    assert augmented.shape == (5, 3, 12, 8)
+    assert 0 <= augmented.min() <= augmented.max() <= 1
+
+
+def test_a_flip_mirrors_and_a_shift_moves_without_wrapping() -> None:
+    flipped, inside = shift_and_flip(crops(), pad_px=0, flip_probability=1)
+    torch.testing.assert_close(flipped, crops().flip(3))
+    assert inside.all()
+    torch.manual_seed(0)
+    shifted, inside = shift_and_flip(crops(), pad_px=3, flip_probability=0)
+    rows, columns = inside[0, 0].any(1).nonzero()[:, 0], inside[0, 0].any(0).nonzero()[:, 0]
+    assert len(rows) >= 9
+    assert len(columns) >= 5
+    kept = shifted[0][:, rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    windows = crops()[0].unfold(1, len(rows), 1).unfold(2, len(columns), 1)
+    assert (windows == kept[:, None, None]).all(dim=(0, 3, 4)).any()
+
+
+def test_normalising_takes_mean_and_deviation_out() -> None:
+    grey = torch.tensor(CHANNEL_MEAN).view(1, 3, 1, 1).expand(2, 3, 4, 4)
+    torch.testing.assert_close(Normalise()(grey), torch.zeros(2, 3, 4, 4))
+    black = Normalise()(torch.zeros(1, 3, 1, 1, dtype=torch.uint8)).flatten()
+    torch.testing.assert_close(black, -torch.tensor(CHANNEL_MEAN) / torch.tensor(CHANNEL_STD))
+
+
+def test_jitter_changes_each_picture_by_itself() -> None:
+    torch.manual_seed(0)
+    same = torch.full((4, 3, 6, 6), 0.4)
+    assert len(jitter_colour(same, 0.3)[:, 0, 0, 0].unique()) == 4
+
+
+def test_erased_rectangles_keep_to_their_size() -> None:
+    torch.manual_seed(0)
+    erased = random_rectangles(torch.zeros(200, 3, 32, 16), probability=0.5, largest=0.3)
+    shares = erased.float().mean((1, 2, 3))
+    assert 0.35 < (shares > 0).float().mean() < 0.65
+    assert shares.max() < 0.36
+
+
+def test_too_few_people_for_a_batch_are_refused() -> None:
+    with pytest.raises(InputError, match="at most the number of identities to train on, 2, got 4"):
+        IdentityBatches(np.array([1, 1, 2]), 4, 2, seed=0)
+    with pytest.raises(InputError, match="multiple of the 2 processes, got 3"):
+        IdentityBatches(np.arange(3), 3, 2, seed=0, world_size=2)
+
+
+def test_triplet_loss_of_one_person_alone_is_zero() -> None:
+    features = torch.randn(4, 3, requires_grad=True)
+    loss = BatchHardTripletLoss(0.3)(features, torch.zeros(4, dtype=torch.long))
+    loss.backward()
+    assert loss == 0
+    assert features.grad is not None
+    assert torch.isfinite(features.grad).all()
+
+
+def test_without_a_same_or_a_different_pair_there_is_no_match_distance() -> None:
+    embeddings = np.eye(2, dtype=np.float32)
+    assert best_match_distance(embeddings, np.array([1, 1]), np.array([1, 2])) is None
+    assert best_match_distance(embeddings, np.array([1, 2]), np.array([1, 2])) is None
+    assert best_match_distance(embeddings, np.array([1, 1]), np.array([1, 1])) is None
+
+
+@pytest.mark.parametrize("name", ["adamw", "sgd"])
+def test_norms_and_biases_are_not_decayed(name: str) -> None:
+    network = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.BatchNorm1d(2))
+    settings = OptimizationSettings(optimizer=name, lr=0.1, weight_decay=0.01, warmup_fraction=0.5)  # type: ignore[arg-type]
+    configured = configure_optimizer(network, 10, settings)
+    groups = configured["optimizer"].param_groups
+    assert [(len(group["params"]), group["weight_decay"]) for group in groups] == [(1, 0.01), (3, 0.0)]
+    assert groups[0]["lr"] == pytest.approx(0.1 / 5)

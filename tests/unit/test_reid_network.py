@@ -1,0 +1,136 @@
+"""Networks, and weights made elsewhere."""
+
+import logging
+from pathlib import Path
+
+import pytest
+import torch
+
+from domain.errors import ArtifactError, InputError
+from domain.model_card import ModelCard, write_card
+from training.reid.network import build_reid_network, embed, load_pretrained, load_reid
+from training.trunk import WEIGHTS
+
+
+@pytest.fixture(scope="module")
+def zoo_state() -> dict[str, torch.Tensor]:
+    """As torchreid saves it: no prefix, a classifier for seven people."""
+    network = build_reid_network("osnet_x0_25", num_identities=7)
+    trunk = {key.removeprefix("trunk."): value for key, value in network.state_dict().items() if "trunk." in key}
+    return trunk | {"classifier.weight": torch.zeros(7, 512), "classifier.bias": torch.zeros(7)}
+
+
+def first_weight(network: torch.nn.Module) -> torch.Tensor:
+    return network.state_dict()["trunk.conv1.conv.weight"]
+
+
+def test_training_gives_logits_and_features_and_evaluation_embeddings() -> None:
+    network = build_reid_network("osnet_x0_25", num_identities=7)
+    logits, features = network.train()(torch.rand(2, 3, 64, 32))
+    assert logits.shape == (2, 7)
+    assert features.shape == (2, 512) == network.eval()(torch.rand(2, 3, 64, 32)).shape
+    torch.testing.assert_close(embed(network, torch.rand(2, 3, 64, 32)).norm(dim=1), torch.ones(2))
+
+
+@pytest.mark.parametrize(("backbone", "feature"), [("osnet_ain_x0_25", 512), ("resnet18", 512), ("resnet50", 2048)])
+def test_any_trunk_of_the_zoo_is_built_by_its_name(backbone: str, feature: int) -> None:
+    assert build_reid_network(backbone, num_identities=3).feature == feature
+
+
+@pytest.mark.parametrize(("backbone", "match"), [("osnet_x9", "Unknown model: osnet_x9"), ("pcb_p4", "single class")])
+def test_a_trunk_that_cannot_be_used_is_refused(backbone: str, match: str) -> None:
+    with pytest.raises(InputError, match=match):
+        build_reid_network(backbone, num_identities=3)
+
+
+@pytest.mark.parametrize("prefix", ["", "module.", "network.module.", "model."])
+@pytest.mark.parametrize("wrapped", [True, False], ids=["checkpoint", "state dict"])
+def test_zoo_files_load_whatever_their_prefix(
+    prefix: str, wrapped: bool, zoo_state: dict[str, torch.Tensor], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    state = {prefix + key: value for key, value in zoo_state.items()}
+    torch.save({"state_dict": state, "epoch": 3} if wrapped else state, tmp_path / "zoo.pth")
+    network = build_reid_network("osnet_x0_25", num_identities=5)
+    with caplog.at_level(logging.WARNING):
+        load_pretrained(network, tmp_path / "zoo.pth")
+    torch.testing.assert_close(first_weight(network), zoo_state["conv1.conv.weight"])
+    assert "not used: classifier.bias, classifier.weight" in caplog.text
+
+
+def test_own_weights_load_with_neck_and_classifier(tmp_path: Path) -> None:
+    trained = build_reid_network("osnet_x0_25", num_identities=5)
+    torch.nn.init.normal_(trained.neck.weight)
+    torch.save({f"network.{key}": value for key, value in trained.state_dict().items()}, tmp_path / "own.ckpt")
+    network = build_reid_network("osnet_x0_25", num_identities=5)
+    load_pretrained(network, tmp_path / "own.ckpt")
+    for key, value in trained.state_dict().items():
+        torch.testing.assert_close(network.state_dict()[key], value)
+
+
+def test_imagenet_files_load_without_their_head(tmp_path: Path) -> None:
+    network = build_reid_network("resnet18", num_identities=5)
+    state = {key.removeprefix("trunk."): value for key, value in network.state_dict().items() if "trunk." in key}
+    torch.save(state | {"fc.weight": torch.zeros(1000, 512), "fc.bias": torch.zeros(1000)}, tmp_path / "imagenet.pth")
+    load_pretrained(network, tmp_path / "imagenet.pth")
+
+
+@pytest.mark.parametrize(
+    ("change", "match"),
+    [
+        pytest.param({"conv1.conv.weight": torch.zeros(8, 3, 7, 7)}, r"at conv1\.conv\.weight.*\(8, 3", id="shape"),
+        pytest.param({"conv1.conv.weight": None}, r"at conv1\.conv\.weight.*no such key", id="missing"),
+        pytest.param({"layer9.weight": torch.zeros(1)}, r"at layer9\.weight: the network has no such key", id="more"),
+    ],
+)
+def test_another_architecture_is_refused_with_the_first_key_that_differs(
+    change: dict[str, torch.Tensor | None], match: str, zoo_state: dict[str, torch.Tensor], tmp_path: Path
+) -> None:
+    state = {key: value for key, value in (zoo_state | change).items() if value is not None}
+    torch.save(state, tmp_path / "other.pth")
+    with pytest.raises(InputError, match=match):
+        load_pretrained(build_reid_network("osnet_x0_25", num_identities=5), tmp_path / "other.pth")
+
+
+def test_what_is_no_weight_file_is_refused(tmp_path: Path) -> None:
+    network = build_reid_network("osnet_x0_25", num_identities=5)
+    with pytest.raises(InputError, match="is missing"):
+        load_pretrained(network, tmp_path / "none.pth")
+    (tmp_path / "text.pth").write_text("no weights")
+    with pytest.raises(InputError, match="weights and nothing else"):
+        load_pretrained(network, tmp_path / "text.pth")
+    torch.save([1, 2], tmp_path / "list.pth")
+    with pytest.raises(InputError, match="must hold a state dict of tensors, got list"):
+        load_pretrained(network, tmp_path / "list.pth")
+
+
+def write_model(folder: Path, architecture: str, network: torch.nn.Module) -> None:
+    folder.mkdir()
+    torch.save(network.state_dict(), folder / WEIGHTS)
+    card = ModelCard(
+        task="reid",
+        architecture=architecture,
+        input_height_px=64,
+        input_width_px=32,
+        resize="stretch",
+        output_names=("embeddings",),
+        district="test",
+    )
+    write_card(card, folder)
+
+
+def test_a_model_folder_gives_back_its_network(tmp_path: Path) -> None:
+    network = build_reid_network("osnet_x0_25", num_identities=5).eval()
+    write_model(tmp_path / "model", "osnet_x0_25", network)
+    images = torch.rand(2, 3, 64, 32)
+    torch.testing.assert_close(load_reid(tmp_path / "model")(images), network(images))
+
+
+def test_a_model_folder_whose_weights_do_not_fit_names_the_stage(tmp_path: Path) -> None:
+    network = build_reid_network("osnet_x0_25", num_identities=5)
+    write_model(tmp_path / "other", "osnet_x0_5", network)
+    with pytest.raises(ArtifactError, match="must fit the card beside it; rerun train_reid"):
+        load_reid(tmp_path / "other")
+    write_model(tmp_path / "cut", "osnet_x0_25", network)
+    (tmp_path / "cut" / WEIGHTS).write_bytes(b"half")
+    with pytest.raises(ArtifactError, match="must be readable weights; rerun train_reid"):
+        load_reid(tmp_path / "cut")
