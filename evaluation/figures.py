@@ -147,7 +147,8 @@ def _draw_walk(axes: Axes, places: Mapping[str, tuple[float, float]], steps: Seq
         own = [(number, time, colour) for number, (at, time, colour) in enumerate(steps, start=1) if at == camera]
         axes.plot(*places[camera], "o", color=own[-1][2], ms=9, zorder=3)
         label = "\n".join(f"{number}. {time}" for number, time, _ in own)
-        axes.annotate(label, places[camera], (8, 5), textcoords="offset points", fontsize=7.5, zorder=4)
+        axes.annotate(label, places[camera], (8, 5), textcoords="offset points", fontsize=7.5, zorder=4,
+                      bbox={"facecolor": "white", "alpha": 0.75, "edgecolor": "none", "pad": 0.6})  # fmt: skip
 
 
 def _one_axes(size: tuple[float, float], title: str, x: str, y: str) -> tuple[Figure, Axes]:

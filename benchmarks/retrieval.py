@@ -1,0 +1,155 @@
+"""Re-ranking and retrieval scores beside torchreid's: time, memory and how far results differ, as JSON.
+
+    python -m benchmarks.retrieval                                  # a reduced size, with torchreid
+    python -m benchmarks.retrieval --query 3441 --gallery 16441     # the study's; torchreid needs 10 GB and minutes
+    python -m benchmarks.retrieval --gallery 50000 --alone          # ours alone, for how time and memory grow
+
+Method: seeded embeddings around one centre a person, so that neighbours are as in real galleries. Each implementation
+runs in a process of its own, so that its peak of memory is its own; ours is compiled before the clock starts.
+Torchreid's time is without its three distance matrices, ours with them.
+"""
+
+import argparse
+import json
+import os
+import platform
+import resource
+import sys
+import tempfile
+from collections.abc import Callable
+from multiprocessing import get_context
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+from domain.embeddings import cosine_distances, unit_length
+
+_CROPS_PER_PERSON = 12
+_SPREAD = 1.3  # of one person's crops, in units of the spread of people
+
+
+def made_gallery(query: int, gallery: int, feature: int, seed: int = 0) -> tuple[np.ndarray, ...]:
+    """Embeddings of queries and gallery, then their identities and cameras."""
+    rng = np.random.default_rng(seed)
+    people = max(1, gallery // _CROPS_PER_PERSON)
+    identities = rng.integers(1, people + 1, query), rng.integers(1, people + 1, gallery)
+    centres = rng.standard_normal((people + 1, feature), dtype=np.float32)
+    embeddings = [
+        unit_length(centres[each] + _SPREAD * rng.standard_normal((len(each), feature), dtype=np.float32))
+        for each in identities
+    ]
+    return *embeddings, *identities, rng.integers(1, 7, query), rng.integers(1, 7, gallery)
+
+
+def run_ours(arrays: tuple[np.ndarray, ...], repeats: int) -> tuple[np.ndarray, dict[str, Any]]:
+    """Re-ranked distances, and times and mean average precisions."""
+    from evaluation.reranking import k_reciprocal_distances
+    from evaluation.retrieval import evaluate_retrieval
+
+    query, gallery, *labels = arrays
+    few = [each[:50] for each in arrays]
+    evaluate_retrieval(k_reciprocal_distances(few[0], few[0]), few[2], few[2], few[4], few[4] + 1)  # compiles both
+    times_s = [timed(k_reciprocal_distances, query, gallery) for _ in range(repeats)]
+    reranked = k_reciprocal_distances(query, gallery)
+    plain = cosine_distances(query, gallery)
+    score_times_s = [timed(evaluate_retrieval, plain, *labels) for _ in range(repeats)]
+    return reranked, {
+        "reranking_s": spread(times_s),
+        "scoring_s": spread(score_times_s),
+        "map": evaluate_retrieval(plain, *labels).mean_average_precision,
+        "map_reranked": evaluate_retrieval(reranked, *labels).mean_average_precision,
+    }
+
+
+def run_torchreid(arrays: tuple[np.ndarray, ...], repeats: int) -> tuple[np.ndarray, dict[str, Any]]:
+    """As `run_ours`, by torchreid 0.2.5 and its Python ranking."""
+    from torchreid.reid.metrics.rank import evaluate_rank
+    from torchreid.reid.utils.rerank import re_ranking
+
+    query, gallery, *labels = arrays
+    matrices = 1 - query @ gallery.T, 1 - query @ query.T, 1 - gallery @ gallery.T
+    start = perf_counter()
+    reranked = re_ranking(*matrices)
+    reranking_s = perf_counter() - start
+    start = perf_counter()
+    _, precision = evaluate_rank(matrices[0], *labels, use_cython=False)
+    scoring_s = perf_counter() - start
+    _, precision_reranked = evaluate_rank(reranked, *labels, use_cython=False)
+    return reranked, {
+        "reranking_s": spread([reranking_s]),
+        "scoring_s": spread([scoring_s]),
+        "map": float(precision),
+        "map_reranked": float(precision_reranked),
+    }
+
+
+def timed(function: Callable[..., Any], *arguments: Any) -> float:
+    """Wall clock of one call in seconds."""
+    start = perf_counter()
+    function(*arguments)
+    return perf_counter() - start
+
+
+def spread(times_s: list[float]) -> dict[str, float]:
+    """Median and tail of the repeats."""
+    return {"p50": float(np.median(times_s)), "p95": float(np.quantile(times_s, 0.95)), "repeats": len(times_s)}
+
+
+def measure(run: Callable[..., Any], size: tuple[int, int, int], repeats: int, kept: Path) -> dict[str, Any]:
+    """Figures of `run` in a process of its own, with its peak of memory; its distances go to `kept`."""
+    with get_context("spawn").Pool(1) as pool:
+        figures: dict[str, Any] = pool.apply(_in_own_process, (run, size, repeats, kept))
+    return figures
+
+
+def _in_own_process(run: Callable[..., Any], size: tuple[int, int, int], repeats: int, kept: Path) -> dict[str, Any]:
+    reranked, figures = run(made_gallery(*size), repeats)
+    peak_gb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
+    np.save(kept, reranked)
+    return figures | {"peak_memory_gb": peak_gb}
+
+
+def compare(ours: dict[str, Any], theirs: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """How many times faster, and how far results differ."""
+    difference = np.abs(np.load(folder / "ours.npy") - np.load(folder / "torchreid.npy"))
+    return {
+        "times_faster_reranking": theirs["reranking_s"]["p50"] / ours["reranking_s"]["p50"],
+        "times_faster_scoring": theirs["scoring_s"]["p50"] / ours["scoring_s"]["p50"],
+        "largest_difference": float(difference.max()),
+        "share_above_1e-5": float((difference > 1e-5).mean()),
+        "map_difference": abs(ours["map"] - theirs["map"]),
+        "map_reranked_difference": abs(ours["map_reranked"] - theirs["map_reranked"]),
+    }
+
+
+def main() -> None:
+    """Print one JSON document."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--query", type=int, default=400)
+    parser.add_argument("--gallery", type=int, default=2000)
+    parser.add_argument("--feature", type=int, default=512)
+    parser.add_argument("--repeats", type=int, default=5, help="of ours; torchreid runs once")
+    parser.add_argument("--alone", action="store_true", help="without torchreid")
+    options = parser.parse_args()
+    size = options.query, options.gallery, options.feature
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        results = {"ours": measure(run_ours, size, options.repeats, folder / "ours.npy")}
+        if not options.alone:
+            results["torchreid"] = measure(run_torchreid, size, 1, folder / "torchreid.npy")
+            results["comparison"] = compare(results["ours"], results["torchreid"], folder)
+    machine = {
+        "machine": platform.machine(),
+        "cores": len(os.sched_getaffinity(0)),
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+    }
+    sizes = dict(zip(("query", "gallery", "feature"), size, strict=True))
+    json.dump({"metadata": machine | sizes, "results": results}, sys.stdout, indent=2)
+    print()
+
+
+if __name__ == "__main__":
+    main()
