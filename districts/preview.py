@@ -19,7 +19,7 @@ from domain.paths import DATA
 from domain.settings import read_params
 from domain.stage import run_stage
 
-_FRAME_SIZE, _FRAME_COLUMNS = (640, 360), 3
+_FRAME_SIZE, _FRAME_COLUMNS = (495, 278), 4
 _CROP_SIZE, _CROP_COLUMNS, _NUM_PEOPLE = (110, 220), 6, 24
 _TEXT_HEIGHT = 96
 _VIEWS = ("front", "side", "back")
@@ -62,10 +62,10 @@ def _frames(folder: Path, district: District) -> np.ndarray:
         )
         if picture is None:
             raise InputError(f"{camera.id}.mp4 must have the frame {wanted} of its ground truth, it ends before")
-        picture = cv2.resize(picture, _FRAME_SIZE)
         for box in truth.boxes_xyxy[(truth.frames == wanted) & (truth.confidences > 0)]:
             left, top, right, bottom = (int(value) for value in box)
             cv2.rectangle(picture, (left, top), (right, bottom), (255, 220, 0), 1)
+        picture = cv2.resize(picture, _FRAME_SIZE, interpolation=cv2.INTER_AREA)
         cv2.putText(picture, f"{camera.id} {camera.name}", (8, 20), cv2.FONT_HERSHEY_SIMPLEX, 0.55, (255, 255, 255), 1)
         pictures.append(picture)
     return _grid(pictures, _FRAME_COLUMNS)

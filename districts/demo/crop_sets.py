@@ -13,7 +13,7 @@ from districts.layout import DISTRACTOR_IDENTITY, JUNK_IDENTITY
 from domain.attributes import UNKNOWN
 
 _GAP_S = 3.0  # out of sight for longer: another visit
-_MIN_ROWS = 3
+_MIN_ROWS = 2
 _JUNK_A_VISIT, _EMPTY_CROPS = 1, 12
 _PARTS = {"train": ("bounding_box_train",), "val": ("bounding_box_val",), "test": ("query", "bounding_box_test")}
 
@@ -32,7 +32,8 @@ def cut_crops(
     """Crops of the camera `number`.
 
     Args:
-        roaming: identities that several cameras show; only they can be queries, the others are distractors.
+        roaming: identities that several cameras show; in the test set only they can be queries, the others are
+            distractors.
         unknown_share: how many of the labels are withheld.
     """
     sets, place = CropSets(), session.plan.places[number]
@@ -46,13 +47,12 @@ def cut_crops(
         query = int(rng.choice(chosen)) if session.split == "test" and identity in roaming else -1
         for row in chosen:
             part = _PARTS[session.split][-1 if row != query else 0]
-            name = _market_name(session, number, truth, row, identity if identity in roaming else DISTRACTOR_IDENTITY)
+            is_distractor = session.split == "test" and identity not in roaming
+            name = _market_name(session, number, truth, row, DISTRACTOR_IDENTITY if is_distractor else identity)
             box = jittered(truth.boxes_xyxy[row], rng)
             picture = f"{identity:04d}_{name.split('_', 1)[1]}"
-            files = [f"attributes/images/{picture}"]
-            if session.split == "test" or identity in roaming:
-                files.append(f"reid/{part}/{name}")
-            sets.cuts.append(Cut(int(truth.frames[row]), box, tuple(files)))
+            files = (f"attributes/images/{picture}", f"reid/{part}/{name}")
+            sets.cuts.append(Cut(int(truth.frames[row]), box, files))
             known = known_labels(people[identity], truth, row, rng, unknown_share)
             scene = {"place": place.kind, **session.labels(int(truth.frames[row]))}
             sets.attribute_rows.append(

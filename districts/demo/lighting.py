@@ -6,7 +6,20 @@ import numpy as np
 from numba import njit
 
 from districts.demo.patterns import surface_colour
+from districts.demo.rasteriser import Canvas, View
 from districts.demo.solids import FAR, hit, unit_normal
+
+
+@njit(cache=True, fastmath=True)
+def _world_point(view: View, column: float, row: float, depth: float) -> tuple[float, float, float]:
+    """The point that is seen at a place of the drawn picture."""
+    eye, axes = view.eye, view.axes
+    across, down = (column - view.width / 2) / view.focal_px, (row - view.height / 2) / view.focal_px
+    return (
+        eye[0] + depth * (axes[2, 0] + across * axes[0, 0] + down * axes[1, 0]),
+        eye[1] + depth * (axes[2, 1] + across * axes[0, 1] + down * axes[1, 1]),
+        eye[2] + depth * (axes[2, 2] + across * axes[0, 2] + down * axes[1, 2]),
+    )
 
 
 @njit(cache=True, fastmath=True)
@@ -60,18 +73,10 @@ def shade(
 
 
 @njit(cache=True, fastmath=True)
-def light_scenery(
-    shapes: np.ndarray,
-    eye: np.ndarray,
-    axes: np.ndarray,
-    focal: float,
-    depth: np.ndarray,
-    index: np.ndarray,
-    sky: np.ndarray,
-    sunlit: np.ndarray,
-) -> np.ndarray:
+def light_scenery(shapes: np.ndarray, view: View, canvas: Canvas, sky: np.ndarray, sunlit: np.ndarray) -> np.ndarray:
     """The drawn scenery in the light of `sky`: float32 [height, width, 3] at the drawn size; nothing there is sky."""
-    height, width = depth.shape
+    height, width = view.height, view.width
+    depth, index, _ = canvas
     colours = np.empty((height, width, 3), np.float32)
     for v in range(height):
         for u in range(width):
@@ -79,56 +84,32 @@ def light_scenery(
                 glow = 1.0 + 0.2 * v / height
                 colours[v, u, 0], colours[v, u, 1], colours[v, u, 2] = sky[9] * glow, sky[10] * glow, sky[11] * glow
                 continue
-            across, down, t = (u + 0.5 - width / 2) / focal, (v + 0.5 - height / 2) / focal, depth[v, u]
-            ray = axes[2] + across * axes[0] + down * axes[1]
-            colours[v, u] = shade(
-                shapes[index[v, u]],
-                eye[0] + t * ray[0],
-                eye[1] + t * ray[1],
-                eye[2] + t * ray[2],
-                eye,
-                t,
-                sky,
-                sunlit[v // 2, u // 2],
-            )
+            x, y, z = _world_point(view, u + 0.5, v + 0.5, depth[v, u])
+            row, in_sun = shapes[index[v, u]], sunlit[v // 2, u // 2]
+            colours[v, u] = shade(row, x, y, z, view.eye, depth[v, u], sky, in_sun)
     return colours
 
 
 @njit(cache=True, fastmath=True)
-def sun_reaches(
-    shapes: np.ndarray,
-    eye: np.ndarray,
-    axes: np.ndarray,
-    focal: float,
-    depth: np.ndarray,
-    index: np.ndarray,
-    towards: np.ndarray,
-) -> np.ndarray:
+def sun_reaches(shapes: np.ndarray, view: View, canvas: Canvas, towards: np.ndarray) -> np.ndarray:
     """1 where the sun reaches the scenery, 0 in shadow: float32 at the picture's (half the drawn) size."""
-    height, width = depth.shape
+    height, width = view.height, view.width
+    depth, index, _ = canvas
     reached = np.ones((height // 2, width // 2), np.float32)
     for v in range(height // 2):
         for u in range(width // 2):
             t = depth[2 * v, 2 * u] * 0.999 - 0.01
             if index[2 * v, 2 * u] < 0:
                 continue
-            across, down = (2 * u + 0.5 - width / 2) / focal, (2 * v + 0.5 - height / 2) / focal
-            ray = axes[2] + across * axes[0] + down * axes[1]
-            if is_shaded(shapes, eye[0] + t * ray[0], eye[1] + t * ray[1], eye[2] + t * ray[2], towards):
+            x, y, z = _world_point(view, 2 * u + 0.5, 2 * v + 0.5, t)
+            if is_shaded(shapes, x, y, z, towards):
                 reached[v, u] = 0.0
     return reached
 
 
 @njit(cache=True, fastmath=True)
 def cast_shadow(
-    bars: np.ndarray,
-    darkness: float,
-    softness: float,
-    eye: np.ndarray,
-    axes: np.ndarray,
-    focal: float,
-    is_ground: np.ndarray,
-    brightness: np.ndarray,
+    bars: np.ndarray, darkness: float, softness: float, view: View, is_ground: np.ndarray, brightness: np.ndarray
 ) -> None:
     """Darken `brightness` (float32, picture's size) where bars lying on the ground are: a person's shadow.
 
@@ -136,8 +117,9 @@ def cast_shadow(
         bars: float64 [bar, 5]: two ends x, y, and half the width, metres.
         is_ground: bool, picture's size.
     """
+    eye, axes = view.eye, view.axes
     height, width = brightness.shape
-    half_focal = focal / 2
+    half_focal = view.focal_px / 2
     left, top, right, bottom = FAR, FAR, -FAR, -FAR
     for bar in bars:
         reach = bar[4] * (1 + softness)
@@ -153,9 +135,8 @@ def cast_shadow(
         for u in range(max(0, int(left)), min(width, int(right) + 1)):
             if not is_ground[v, u]:
                 continue
-            ray = axes[2] + (u + 0.5 - width / 2) / half_focal * axes[0] + (v + 0.5 - height / 2) / half_focal * axes[1]
-            t = -eye[2] / ray[2]
-            x, y = eye[0] + t * ray[0], eye[1] + t * ray[1]
+            t = -eye[2] / (axes[2, 2] + (v + 0.5 - height / 2) / half_focal * axes[1, 2])
+            x, y, _ = _world_point(view, 2 * u + 1.0, 2 * v + 1.0, t)
             cover = 0.0
             for bar in bars:
                 bx, by = bar[2] - bar[0], bar[3] - bar[1]
@@ -175,11 +156,8 @@ def compose(
     shapes: np.ndarray,
     owners: np.ndarray,
     sunlit: np.ndarray,
-    eye: np.ndarray,
-    axes: np.ndarray,
-    focal: float,
-    depth: np.ndarray,
-    index: np.ndarray,
+    view: View,
+    canvas: Canvas,
     sky: np.ndarray,
     visible: np.ndarray,
 ) -> None:
@@ -190,7 +168,7 @@ def compose(
         scenery: float32 [2 height, 2 width, 3], lit.
         owners: of each shape, an index into `sunlit` and `visible`.
     """
-    height, width = depth.shape
+    depth, index, _ = canvas
     for v in range(region[1], region[3]):
         for u in range(region[0], region[2]):
             red, green, blue = 0.0, 0.0, 0.0
@@ -203,14 +181,7 @@ def compose(
                     blue += brightness[v, u] * scenery[row, column, 2]
                     continue
                 visible[owners[shape]] += 1
-                across, down, t = (
-                    (column + 0.5 - width / 2) / focal,
-                    (row + 0.5 - height / 2) / focal,
-                    depth[row, column],
-                )
-                x = eye[0] + t * (axes[2, 0] + across * axes[0, 0] + down * axes[1, 0])
-                y = eye[1] + t * (axes[2, 1] + across * axes[0, 1] + down * axes[1, 1])
-                z = eye[2] + t * (axes[2, 2] + across * axes[0, 2] + down * axes[1, 2])
-                r, g, b = shade(shapes[shape], x, y, z, eye, t, sky, sunlit[owners[shape]])
+                x, y, z = _world_point(view, column + 0.5, row + 0.5, depth[row, column])
+                r, g, b = shade(shapes[shape], x, y, z, view.eye, depth[row, column], sky, sunlit[owners[shape]])
                 red, green, blue = red + r, green + g, blue + b
             picture[v, u, 0], picture[v, u, 1], picture[v, u, 2] = red / 4, green / 4, blue / 4

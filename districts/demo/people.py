@@ -102,6 +102,7 @@ def _dress(identity: int, labels: dict[str, str], rng: np.random.Generator) -> P
     hair = GREY_HAIR if old or (labels["age"] == "middle_aged" and rng.random() < 0.25) else HAIR
     upper_pattern = patterns.LAPELS if labels["upper_type"] == "coat" else int(rng.choice(_PATTERNS, p=_PATTERN_SHARES))
     colours = list(COLOURS)
+    skirt = labels["lower_type"] == "skirt" or labels["upper_type"] == "one_piece"
     return Person(
         identity=identity,
         labels=labels,
@@ -109,7 +110,7 @@ def _dress(identity: int, labels: dict[str, str], rng: np.random.Generator) -> P
         speed_m_s=float(_SPEED_M_S[labels["age"]] * rng.uniform(0.92, 1.08)),
         build=float(rng.uniform(0.88, 1.05) + (0.12 if labels["age"] == "middle_aged" else 0.0)),
         stoop=float(rng.uniform(0.22, 0.34) if old else rng.uniform(0.0, 0.06)),
-        swing=float(rng.uniform(0.85, 1.15) * (0.75 if old else 1.0)),
+        swing=float(rng.uniform(0.85, 1.15) * (0.75 if old else 1.0) * (0.75 if skirt else 1.0)),
         skin=SKIN[rng.integers(len(SKIN))],
         hair=hair[rng.integers(len(hair))],
         upper=shade_of(labels["upper_colour"], rng),

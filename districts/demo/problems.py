@@ -16,7 +16,8 @@ def pose_problems(
 ) -> tuple[list[Problem], dict[int, list[Cut]]]:
     """At most `count` problems, and by camera number the crops to cut for them.
 
-    Each asks for another person whom at least three cameras show, with crops and labels from one appearance.
+    Each asks for another person whom at least three cameras show (two, where nobody is seen by three), with crops
+    and labels from one appearance.
     """
     appearances: dict[int, list[tuple[int, np.ndarray]]] = {}
     for number, truth in enumerate(truths):
@@ -24,11 +25,9 @@ def pose_problems(
             rows = clear_rows(truth, visit)
             if len(rows) >= _CROPS:
                 appearances.setdefault(int(truth.identities[rows[0]]), []).append((number, rows))
-    eligible = [
-        identity
-        for identity, seen in sorted(appearances.items())
-        if len({number for number, _ in seen}) >= _MIN_CAMERAS
-    ]
+    num_cameras = {identity: len({number for number, _ in seen}) for identity, seen in sorted(appearances.items())}
+    enough = min(_MIN_CAMERAS, max(num_cameras.values(), default=_MIN_CAMERAS))
+    eligible = [identity for identity, number in num_cameras.items() if number >= max(2, enough)]
     problems: list[Problem] = []
     cuts: dict[int, list[Cut]] = {}
     for identity in rng.permutation(eligible)[:count]:

@@ -4,7 +4,7 @@ Depth is along the view's `forward`. All is drawn at twice the picture's size an
 """
 
 import math
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numba import njit
@@ -14,8 +14,7 @@ from districts.demo.solids import FAR, NEAR, hit
 OVERSAMPLING = 2
 
 
-@dataclass(frozen=True)
-class View:
+class View(NamedTuple):
     """A pinhole camera in the world (x east, y north, z up, metres)."""
 
     eye: np.ndarray  # float64 [3]
@@ -23,6 +22,20 @@ class View:
     focal_px: float  # at the drawn size, which is OVERSAMPLING times the picture's
     width: int  # drawn size
     height: int
+
+
+class Canvas(NamedTuple):
+    """What is drawn so far, each `[height, width]` at the drawn size."""
+
+    depth: np.ndarray  # float32: distance along the view's forward
+    nearest: np.ndarray  # int32: the shape seen, -1 where there is none
+    stamp: np.ndarray  # int32: the thing that last covered the pixel, hidden or not
+
+
+def blank_canvas(view: View) -> Canvas:
+    """Nothing is seen anywhere."""
+    size = view.height, view.width
+    return Canvas(np.full(size, FAR, np.float32), np.full(size, -1, np.int32), np.full(size, -1, np.int32))
 
 
 def look(eye: np.ndarray, heading: float, pitch: float, field_of_view: float, size: tuple[int, int]) -> View:
@@ -42,10 +55,9 @@ def look(eye: np.ndarray, heading: float, pitch: float, field_of_view: float, si
 
 
 @njit(cache=True, fastmath=True)
-def _screen_bounds(
-    row: np.ndarray, eye: np.ndarray, axes: np.ndarray, focal: float, width: int, height: int
-) -> tuple[float, float, float, float]:
+def _screen_bounds(row: np.ndarray, view: View) -> tuple[float, float, float, float]:
     """Left, top, right, bottom around the shape's corners, not clipped; the whole screen if one is behind the eye."""
+    eye, axes, focal, width, height = view
     left, top, right, bottom = FAR, FAR, -FAR, -FAR
     reach = max(row[13], row[14])
     for corner in range(8):
@@ -65,34 +77,24 @@ def _screen_bounds(
 
 
 @njit(cache=True, fastmath=True)
-def draw(
-    shapes: np.ndarray,
-    first: int,
-    stamp_value: int,
-    eye: np.ndarray,
-    axes: np.ndarray,
-    focal: float,
-    depth: np.ndarray,
-    index: np.ndarray,
-    stamp: np.ndarray,
-    extent: np.ndarray,
-) -> int:
-    """Draw one thing into `depth` and `index` (the number of the nearest shape, counted from `first`).
+def draw(shapes: np.ndarray, first: int, thing: int, view: View, canvas: Canvas, extent: np.ndarray) -> int:
+    """Draw one thing into `canvas`; its shapes are numbered from `first`.
 
     Args:
-        stamp: int32 [height, width]; where the thing is, hidden or not, becomes `stamp_value`.
+        thing: the value its pixels get in the canvas' stamp; new for each thing drawn.
         extent: float64 [8], written: the pixels it covers inside the picture (left, top, right, bottom), hidden or
             not, and bounds of its shapes that are not clipped by the picture.
 
     Returns:
         How many drawn pixels it covers, hidden or not.
     """
-    height, width = depth.shape
+    eye, axes, focal, width, height = view
+    depth, index, stamp = canvas
     covered = 0
     extent[0:2], extent[2:4], extent[4:6], extent[6:8] = FAR, -FAR, FAR, -FAR
     for shape in range(len(shapes)):
         row = shapes[shape]
-        left, top, right, bottom = _screen_bounds(row, eye, axes, focal, width, height)
+        left, top, right, bottom = _screen_bounds(row, view)
         extent[4], extent[5] = min(extent[4], left), min(extent[5], top)
         extent[6], extent[7] = max(extent[6], right), max(extent[7], bottom)
         if right < 0 or bottom < 0 or left >= width or top >= height:
@@ -118,8 +120,8 @@ def draw(
                 t = hit(ox, oy, oz, dx, dy, dz, row)
                 if t >= FAR:
                     continue
-                if stamp[v, u] != stamp_value:
-                    stamp[v, u] = stamp_value
+                if stamp[v, u] != thing:
+                    stamp[v, u] = thing
                     covered += 1
                     extent[0], extent[1] = min(extent[0], u), min(extent[1], v)
                     extent[2], extent[3] = max(extent[2], u + 1), max(extent[3], v + 1)

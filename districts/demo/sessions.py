@@ -55,12 +55,12 @@ class Session:
 
     def moment(self, frame: int) -> tuple[int, float]:
         """Take, and second within it, of a frame counted from 1."""
+        if not 1 <= frame <= self.num_frames:
+            raise IndexError(f"a frame of the session must be within 1..{self.num_frames}, got {frame}")
         time_s = (frame - 1) / self.settings.fps
-        for take, seconds in enumerate(take_seconds(self.split, self.settings)):
-            if time_s < seconds:
-                return take, time_s
-            time_s -= seconds
-        raise IndexError(f"frame {frame} is after the end of the session")
+        ends = np.cumsum(take_seconds(self.split, self.settings))
+        take = min(int(np.searchsorted(ends, time_s, side="right")), len(ends) - 1)
+        return take, time_s - (float(ends[take - 1]) if take else 0.0)
 
     def sky(self, frame: int) -> tuple[Sky, Sky, float]:
         """Two skies and the share of the second, for the frame."""

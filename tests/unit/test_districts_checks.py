@@ -1,0 +1,327 @@
+"""Every kind of defect is found, named with its file (and line), and a fatal one keeps the data out."""
+
+import csv
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import yaml
+
+from districts.checks import Finding, check_district, write_report
+from districts.demo.video import VideoWriter
+from domain.attributes import read_schema
+
+SCHEMA = read_schema("suseong")
+TRAIN, QUERY, GALLERY = "reid/bounding_box_train/", "reid/query/", "reid/bounding_box_test/"
+LABELS = {group.name: group.label_names[0] for group in SCHEMA.groups}
+
+
+def draw_picture(file: Path) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    cv2.imwrite(str(file), np.full((32, 16, 3), 90, np.uint8))
+
+
+def write_table(file: Path, rows: list[dict[str, str]], columns: list[str] | None = None) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.open("w", newline="") as lines:
+        writer = csv.DictWriter(
+            lines, columns or ["image", "identity", "camera", *SCHEMA.group_names], extrasaction="ignore"
+        )
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+@pytest.fixture
+def district(tmp_path: Path) -> Path:
+    """A district of two cameras and six people in which nothing is wrong."""
+    cameras = [
+        {
+            "id": name,
+            "name": name,
+            "latitude": 35.8,
+            "longitude": 128.6,
+            "fps": 2,
+            "width_px": 32,
+            "height_px": 32,
+            "start": "2026-05-12T18:40:00+09:00",
+        }
+        for name in ("c1", "c2")
+    ]
+    described = {
+        "name": "tiny",
+        "time_zone": "Asia/Seoul",
+        "attribute_schema": "suseong",
+        "source": "a test",
+        "licence": "CC0-1.0",
+        "cameras": cameras,
+    }
+    (tmp_path / "district.yaml").write_text(yaml.safe_dump(described))
+    identity = 0
+    for split in ("train", "val", "test"):
+        draw_picture(tmp_path / "detection" / "images" / split / "a.png")
+        labels = tmp_path / "detection" / "labels" / split
+        labels.mkdir(parents=True)
+        (labels / "a.txt").write_text("0 0.5 0.5 0.2 0.4\n")
+        rows = []
+        for _ in range(2):
+            identity += 1
+            rows += [
+                {"image": f"{identity}_{i}.png", "identity": str(identity), "camera": "c1", **LABELS} for i in range(6)
+            ]
+        for row in rows:
+            draw_picture(tmp_path / "attributes" / "images" / row["image"])
+        write_table(tmp_path / "attributes" / f"{split}.csv", rows)
+    for name in (
+        "bounding_box_train/0001_c1s1_000001_00",
+        "bounding_box_train/0001_c2s1_000002_00",
+        "query/0005_c1s1_000001_00",
+        "bounding_box_test/0005_c2s1_000002_00",
+    ):
+        draw_picture(tmp_path / "reid" / f"{name}.png")
+    for camera in ("c1", "c2"):
+        with VideoWriter(tmp_path / "videos" / f"{camera}.mp4", 2, (32, 32)) as video:
+            video.write(np.zeros((32, 32, 3), np.uint8))
+        (tmp_path / "videos" / f"{camera}.txt").write_text("1,5,2,2,8,20,1,1,1\n")
+    draw_picture(tmp_path / "videos" / "problems" / "p1.png")
+    problem = {
+        "id": "p1",
+        "identity": 5,
+        "crops": ["problems/p1.png"],
+        "attributes": {"gender": "male"},
+        "camera": "c1",
+        "frame": 1,
+    }
+    (tmp_path / "videos" / "problems.yaml").write_text(yaml.safe_dump({"problems": [problem]}))
+    return tmp_path
+
+
+def fatal(folder: Path) -> list[Finding]:
+    return [finding for finding in check_district(folder) if finding.is_fatal]
+
+
+def test_sound_data_has_no_fatal_defect(district: Path) -> None:
+    assert fatal(district) == []
+
+
+def replace(file: str, old: str, new: str) -> Callable[[Path], None]:
+    def damage(folder: Path) -> None:
+        text = (folder / file).read_text()
+        assert old in text
+        (folder / file).write_text(text.replace(old, new, 1))
+
+    return damage
+
+
+def overwrite(file: str, text: str) -> Callable[[Path], object]:
+    return lambda folder: (folder / file).write_text(text)
+
+
+def remove(file: str) -> Callable[[Path], object]:
+    return lambda folder: (folder / file).unlink()
+
+
+def rename(file: str, other: str) -> Callable[[Path], object]:
+    return lambda folder: (folder / file).rename(folder / other)
+
+
+FATAL = [
+    pytest.param(
+        overwrite("district.yaml", "name: tiny\n"), "district.yaml", "time_zone", id="district says too little"
+    ),
+    pytest.param(replace("district.yaml", "suseong", "daegu"), "district.yaml", "must be one of", id="no such schema"),
+    pytest.param(
+        replace("district.yaml", "+09:00", ""), "district.yaml", "start with a time zone", id="start without zone"
+    ),
+    pytest.param(
+        overwrite("detection/images/val/a.png", "x"),
+        "detection/images/val/a.png",
+        "readable picture",
+        id="unreadable frame",
+    ),
+    pytest.param(remove("detection/images/val/a.png"), "detection/images/val", "must hold pictures", id="no frames"),
+    pytest.param(
+        overwrite("detection/labels/val/a.txt", ""), "detection/labels/val", "at least one person", id="nobody labelled"
+    ),
+    pytest.param(
+        overwrite("detection/labels/val/a.txt", "0 0.5 0.5 0.2 0.4\n0 0.5 1.5 0.2 0.4\n"),
+        "detection/images/val/a.png",
+        r"a\.txt, line 2: class must be 0 and the box within 0\.\.1",
+        id="box outside 0..1",
+    ),
+    pytest.param(
+        overwrite("detection/labels/val/a.txt", "3 0.5 0.5 0.2 0.4\n"),
+        "detection/images/val/a.png",
+        r"a\.txt, line 1: class must be 0",
+        id="class too high",
+    ),
+    pytest.param(
+        overwrite("detection/labels/val/a.txt", "0 0.5\n"),
+        "detection/images/val/a.png",
+        r"a\.txt, line 1: must be `class x y",
+        id="too few numbers",
+    ),
+    pytest.param(remove("attributes/val.csv"), "attributes/val.csv", "must exist", id="no table"),
+    pytest.param(
+        overwrite("attributes/val.csv", "image,identity\n"),
+        "attributes/val.csv, line 1",
+        "must have the columns camera, view",
+        id="missing columns",
+    ),
+    pytest.param(
+        lambda folder: write_table(folder / "attributes/val.csv", []),
+        "attributes/val.csv",
+        "must list pictures",
+        id="empty table",
+    ),
+    pytest.param(
+        replace("attributes/val.csv", "male", "man"),
+        "attributes/val.csv, line 2",
+        "gender must be one of male, female, got 'man'",
+        id="unknown label",
+    ),
+    pytest.param(
+        replace("attributes/val.csv", "3_0.png,3", "3_0.png,three"),
+        "attributes/val.csv, line 2",
+        "identity must be a whole number",
+        id="identity no number",
+    ),
+    pytest.param(
+        overwrite("attributes/images/3_0.png", "x"),
+        "attributes/val.csv, line 2",
+        "readable picture",
+        id="unreadable crop",
+    ),
+    pytest.param(
+        replace("attributes/test.csv", "5_0.png,5", "5_0.png,1"),
+        "attributes/test.csv, line 2",
+        r"identity 1 is also in train .*train\.csv, line 2",
+        id="person in two splits",
+    ),
+    pytest.param(
+        rename(TRAIN + "0001_c1s1_000001_00.png", TRAIN + "one.png"),
+        "reid/bounding_box_train",
+        "must be named like",
+        id="not a Market name",
+    ),
+    pytest.param(
+        overwrite(QUERY + "0005_c1s1_000001_00.png", "x"),
+        QUERY + "0005_c1s1_000001_00.png",
+        "readable picture",
+        id="unreadable query",
+    ),
+    pytest.param(
+        rename(GALLERY + "0005_c2s1_000002_00.png", GALLERY + "0006_c2s1_000002_00.png"),
+        "reid/query",
+        "no query has a match",
+        id="no query has a match",
+    ),
+    pytest.param(
+        rename(TRAIN + "0001_c1s1_000001_00.png", TRAIN + "0005_c1s1_000001_00.png"),
+        GALLERY + "0005_c2s1_000002_00.png",
+        "identity 5 is also in bounding_box_train",
+        id="re-ID person in two splits",
+    ),
+    pytest.param(remove("videos/c2.mp4"), "videos/c2.mp4", "must exist", id="no video"),
+    pytest.param(
+        overwrite("videos/c2.mp4", "x"), "videos/c2.mp4", "video that FFmpeg can decode", id="unreadable video"
+    ),
+    pytest.param(
+        overwrite("videos/c2.txt", "1,5,2\n"),
+        "videos/c2.txt",
+        "line 1: must have at least 6 numbers",
+        id="ground truth too short",
+    ),
+    pytest.param(
+        replace("videos/problems.yaml", "identity: 5", "identity: 9"),
+        "videos/problems.yaml, entry 1",
+        "identity 9 is not in the ground truth of c1",
+        id="nobody to find",
+    ),
+    pytest.param(
+        overwrite("videos/c2.txt", ""),
+        "videos/problems.yaml, entry 1",
+        "identity 5 is in no camera but c1",
+        id="seen by one camera",
+    ),
+    pytest.param(
+        replace("videos/problems.yaml", "problems/p1.png", "problems/p2.png"),
+        "videos/problems.yaml, entry 1",
+        "p2.png must be a readable picture",
+        id="no crop",
+    ),
+    pytest.param(
+        replace("videos/problems.yaml", "gender: male", "gender: man"),
+        "videos/problems.yaml, entry 1",
+        "gender=man is not in the schema",
+        id="label of a problem",
+    ),
+    pytest.param(
+        overwrite("videos/problems.yaml", "problems: 3\n"),
+        "videos/problems.yaml",
+        "must have a list `problems`",
+        id="no problems",
+    ),
+]
+
+
+@pytest.mark.parametrize(("damage", "place", "message"), FATAL)
+def test_a_fatal_defect_is_named(district: Path, damage: Callable[[Path], object], place: str, message: str) -> None:
+    damage(district)
+    found = [finding for finding in fatal(district) if finding.place.endswith(place)]
+    assert found, f"nothing fatal at {place}: {[*map(str, fatal(district))]}"
+    assert re.search(message, "; ".join(finding.message for finding in found))
+
+
+WARNINGS = [
+    pytest.param(
+        rename(TRAIN + "0001_c2s1_000002_00.png", TRAIN + "0002_c2s1_000002_00.png"),
+        "identity 2 has a single image",
+        id="single image",
+    ),
+    pytest.param(
+        lambda folder: draw_picture(folder / QUERY / "0006_c1s1_000001_00.png"),
+        "identity 6 is in no other camera",
+        id="query without a match",
+    ),
+    pytest.param(
+        lambda folder: draw_picture(folder / QUERY / "0005_c7s1_000001_00.png"),
+        "camera 7 is not one of the 2 cameras",
+        id="no such camera",
+    ),
+    pytest.param(
+        overwrite("detection/labels/val/b.txt", "0 0.5 0.5 0.2 0.4\n"),
+        "belongs to no picture",
+        id="label without a picture",
+    ),
+    pytest.param(replace("attributes/val.csv", "c1", "c9"), "camera 'c9' is not in district.yaml", id="unknown camera"),
+    pytest.param(lambda folder: None, "gender=female occurs 0 times", id="a label that never occurs"),
+]
+
+
+@pytest.mark.parametrize(("damage", "message"), WARNINGS)
+def test_a_lesser_defect_is_a_warning(district: Path, damage: Callable[[Path], object], message: str) -> None:
+    damage(district)
+    found = [finding for finding in check_district(district) if message in finding.message]
+    assert found
+    assert not any(finding.is_fatal for finding in found)
+
+
+def test_an_empty_folder_is_no_district(tmp_path: Path) -> None:
+    assert [finding.is_fatal for finding in check_district(tmp_path)] == [True]
+
+
+def test_a_district_without_any_data_is_refused(district: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    bare = tmp_path_factory.mktemp("bare")
+    (bare / "district.yaml").write_text((district / "district.yaml").read_text())
+    assert ["must hold one of" in finding.message for finding in fatal(bare)] == [True]
+
+
+def test_the_report_lists_places_relative_to_the_district(district: Path) -> None:
+    (district / "videos" / "c2.mp4").unlink()
+    report = write_report(district, check_district(district)).read_text()
+    assert "| videos/c2.mp4 | must exist |" in report
+    assert "1 fatal defects" in report
+    assert str(district) not in report.replace(district.name, "")
