@@ -80,6 +80,11 @@ class TrainableDetector(nn.Module):
         named = {"box": parts.box, "objectness": parts.objectness, "class": parts.classes}
         return parts.total * share, {name: part.detach() for name, part in named.items()}
 
+    @property
+    def model(self) -> nn.ModuleList:
+        """The layers; ultralytics looks at the last one when it resumes."""
+        return self.network.layers
+
     def set_head_attr(self, **_: Any) -> None:
         """Ultralytics' heads limit their own detections; ours leave that to post-processing."""
 
