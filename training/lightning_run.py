@@ -1,6 +1,7 @@
 """One training by Lightning: resumable after a kill, best weights at the end, curves to the experiment log."""
 
 import json
+import logging
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -19,6 +20,7 @@ from training.optimization import OptimizationSettings
 
 CHECKPOINTS = Path("checkpoints")  # checkpoints/<model>: what a killed training goes on from; gone when it ends well
 Curves = Callable[[Mapping[str, float], int], None]
+logging.getLogger("pytorch_lightning.utilities.rank_zero").setLevel(logging.WARNING)  # below it stand advertisements
 
 
 class HardwareSettings(Settings):

@@ -16,7 +16,9 @@ from training.lightning_run import checkpoint_folder
 from training.reid.network import load_reid
 from training.reid.train import ReidSettings, main, train_reid
 
-BACKBONES = {name: {"architecture": name, "weights": None} for name in ("osnet_x0_25", "resnet18")}
+BACKBONES = {
+    name: {"architecture": name, "weights": None, "share_of_epochs": 1.0} for name in ("osnet_x0_25", "resnet18")
+}
 
 
 def values(**changes: Any) -> dict[str, Any]:
@@ -64,6 +66,13 @@ def test_a_checkpoint_of_other_settings_is_not_gone_on_from(
 def test_a_backbone_that_is_not_configured_is_refused() -> None:
     with pytest.raises(InputError, match=r"reid\.backbone must be one of osnet_x0_25, resnet18, got vit"):
         _ = ReidSettings.model_validate(values(backbone="vit")).chosen
+
+
+@pytest.mark.parametrize(("max_epochs", "expected"), [(40, 10), (1, 1)])
+def test_a_large_trunk_may_have_a_share_of_the_epochs(max_epochs: int, expected: int) -> None:
+    backbones = {"osnet_x0_25": BACKBONES["osnet_x0_25"] | {"share_of_epochs": 0.25}}
+    settings = ReidSettings.model_validate(values(max_epochs=max_epochs, backbones=backbones))
+    assert settings.for_chosen().max_epochs == expected
 
 
 def test_the_stage_leaves_a_model_that_loads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -34,6 +34,7 @@ class Backbone(Settings):
 
     architecture: str  # torchreid's name, such as osnet_x1_0
     weights: Path | None  # file to start from: torchreid zoo, ImageNet or a checkpoint; null: from scratch
+    share_of_epochs: float = Field(gt=0, le=1)  # of reid.max_epochs, at least one: where a large trunk must be cheap
 
 
 class ReidSettings(CropTrainingSettings):
@@ -58,10 +59,14 @@ class ReidSettings(CropTrainingSettings):
             raise InputError(f"reid.backbone must be one of {', '.join(self.backbones)}, got {self.backbone}")
         return self.backbones[self.backbone]
 
+    def for_chosen(self) -> "ReidSettings":
+        """These settings with the epochs of the chosen backbone."""
+        return self.model_copy(update={"max_epochs": max(1, round(self.max_epochs * self.chosen.share_of_epochs))})
+
 
 def main(argv: Sequence[str] = ()) -> None:
     """Train, keep the best network and its card, and leave the run in the experiment log."""
-    settings = ReidSettings.from_params("reid", argv)
+    settings = ReidSettings.from_params("reid", argv).for_chosen()
     params = read_params(argv)
     district, seed = params["district"]["name"], params["seed"]
     model, data_folder = f"reid-{settings.backbone}", DATA / district / "reid"
