@@ -1,5 +1,6 @@
 """The vectorised loss against a literal one, written loop by loop after Darknet's `forward_yolo_layer`."""
 
+import itertools
 import math
 
 import pytest
@@ -11,10 +12,15 @@ from training.detector.network import DarknetNetwork, YoloHead, build_yolov4
 
 TOLERANCE = {"rtol": 1e-5, "atol": 1e-5}
 Box = tuple[float, float, float, float]
+Place = tuple[int, int, int]  # anchor, row, column
 
 
 def sigmoid(value: float) -> float:
     return 1 / (1 + math.exp(-value))
+
+
+def half_square(probability: float, wanted: float) -> float:
+    return (probability - wanted) ** 2 / 2
 
 
 def box_iou(a: Box, b: Box) -> float:
@@ -38,67 +44,77 @@ def cross_entropy(probability: float, wanted: float) -> float:
     return -(wanted * math.log(probability) + (1 - wanted) * math.log(1 - probability))
 
 
-def literal_loss(raw: list[Tensor], heads: list[YoloHead], targets: Tensor) -> tuple[float, float, float]:
-    """Box, objectness and class part, each the mean over the pictures."""
+class Picture:
+    """One picture's part of one head, cell by cell."""
+
+    def __init__(self, tensor: Tensor, head: YoloHead) -> None:
+        self.head = head
+        self.rows, self.columns = tensor.shape[1:]
+        self.cells = tensor.reshape(len(head.anchors_px), head.num_outputs, self.rows, self.columns).tolist()
+
+    def predicted(self, anchor: int, row: int, column: int) -> Box:
+        head, scale, (width, height) = self.head, self.head.scale_x_y, self.head.anchors_px[anchor]
+        tx, ty, tw, th = (self.cells[anchor][value][row][column] for value in range(4))
+        if head.new_coords:
+            centre, growth = (tx, ty), ((tw * 2) ** 2, (th * 2) ** 2)
+        else:
+            centre, growth = (sigmoid(tx), sigmoid(ty)), (math.exp(tw), math.exp(th))
+        x = (column + centre[0] * scale - (scale - 1) / 2) * head.stride
+        y = (row + centre[1] * scale - (scale - 1) / 2) * head.stride
+        return x, y, growth[0] * width, growth[1] * height
+
+    def confidence(self, anchor: int, value: int, row: int, column: int) -> float:
+        raw = self.cells[anchor][value][row][column]
+        return raw if self.head.new_coords else sigmoid(raw)
+
+    def places(self, truth: Box) -> list[Place]:
+        """Anchors and cell that answer for a person."""
+        ious = [box_iou((0, 0, truth[2], truth[3]), (0, 0, *anchor)) for anchor in self.head.all_anchors_px]
+        best = ious.index(max(ious))
+        above = self.head.section.number("iou_thresh", 1.0)
+        row = min(int(truth[1] / self.head.stride), self.rows - 1)
+        column = min(int(truth[0] / self.head.stride), self.columns - 1)
+        mine = [index for index in self.head.mask if index == best or ious[index] > above]
+        return [(self.head.mask.index(index), row, column) for index in mine]
+
+
+def literal_picture(picture: Picture, truths: list[tuple[Box, int]]) -> tuple[float, float, float]:
+    """Box, objectness and class part of one picture."""
+    head, number = picture.head, picture.head.section.number
     box_loss = objectness_loss = class_loss = 0.0
+    assigned: dict[Place, set[int]] = {}
+    for truth, label in truths:
+        for place in picture.places(truth):
+            box_loss += number("iou_normalizer") * (1 - box_ciou(picture.predicted(*place), truth))
+            assigned.setdefault(place, set()).add(label)
+    loss = half_square if head.new_coords else cross_entropy
+    for place in itertools.product(range(len(head.anchors_px)), range(picture.rows), range(picture.columns)):
+        anchor, row, column = place
+        classes = [picture.confidence(anchor, 5 + label, row, column) for label in range(head.num_classes)]
+        objectness = picture.confidence(anchor, 4, row, column)
+        near = max((box_iou(picture.predicted(*place), truth) for truth, _ in truths), default=0.0)
+        if place in assigned:
+            objectness_loss += number("obj_normalizer", 1.0) * loss(objectness, 1.0)
+            for label, probability in enumerate(classes):
+                class_loss += number("cls_normalizer") * loss(probability, float(label in assigned[place]))
+        elif not (near > number("ignore_thresh") and max(classes) > 0.25):
+            objectness_loss += number("obj_normalizer", 1.0) * loss(objectness, 0.0)
+    return box_loss, objectness_loss, class_loss
+
+
+def literal_loss(raw: list[Tensor], heads: list[YoloHead], targets: Tensor) -> list[float]:
+    """Box, objectness and class part, each the mean over the pictures."""
+    parts = []
     for tensor, head in zip(raw, heads, strict=True):
-        number = head.section.number
-        batch, _, rows, columns = tensor.shape
-        size = columns * head.stride, rows * head.stride
-        for image in range(batch):
-            cells = tensor[image].reshape(len(head.anchors_px), head.num_outputs, rows, columns).tolist()
+        size = tensor.shape[3] * head.stride, tensor.shape[2] * head.stride
+        for image in range(len(tensor)):
             truths = [
                 ((t[2] * size[0], t[3] * size[1], t[4] * size[0], t[5] * size[1]), int(t[1]))
                 for t in targets.tolist()
                 if int(t[0]) == image
             ]
-
-            def predicted(anchor: int, row: int, column: int, cells=cells, head=head) -> Box:
-                scale, (width, height) = head.scale_x_y, head.anchors_px[anchor]
-                tx, ty, tw, th = (cells[anchor][value][row][column] for value in range(4))
-                if head.new_coords:
-                    centre, growth = (tx, ty), ((tw * 2) ** 2, (th * 2) ** 2)
-                else:
-                    centre, growth = (sigmoid(tx), sigmoid(ty)), (math.exp(tw), math.exp(th))
-                x = (column + centre[0] * scale - (scale - 1) / 2) * head.stride
-                y = (row + centre[1] * scale - (scale - 1) / 2) * head.stride
-                return x, y, growth[0] * width, growth[1] * height
-
-            def confidence(anchor: int, value: int, row: int, column: int, cells=cells, head=head) -> float:
-                raw_value = cells[anchor][value][row][column]
-                return raw_value if head.new_coords else sigmoid(raw_value)
-
-            assigned: dict[tuple[int, int, int], set[int]] = {}
-            for truth, label in truths:
-                ious = [box_iou((0, 0, truth[2], truth[3]), (0, 0, *anchor)) for anchor in head.all_anchors_px]
-                best = max(range(len(ious)), key=lambda index: (ious[index], -index))
-                for index, iou in enumerate(ious):
-                    if index not in head.mask or not (index == best or iou > number("iou_thresh", 1.0)):
-                        continue
-                    anchor = head.mask.index(index)
-                    row = min(int(truth[1] / head.stride), rows - 1)
-                    column = min(int(truth[0] / head.stride), columns - 1)
-                    box_loss += number("iou_normalizer") * (1 - box_ciou(predicted(anchor, row, column), truth))
-                    assigned.setdefault((anchor, row, column), set()).add(label)
-
-            for anchor in range(len(head.anchors_px)):
-                for row in range(rows):
-                    for column in range(columns):
-                        place = anchor, row, column
-                        classes = [confidence(anchor, 5 + c, row, column) for c in range(head.num_classes)]
-                        objectness = confidence(anchor, 4, row, column)
-                        near = max((box_iou(predicted(*place), truth) for truth, _ in truths), default=0.0)
-                        ignored = near > number("ignore_thresh") and max(classes) > 0.25
-                        loss = (lambda p, t: (p - t) ** 2 / 2) if head.new_coords else cross_entropy
-                        if place in assigned:
-                            objectness_loss += number("obj_normalizer", 1.0) * loss(objectness, 1.0)
-                            for label, probability in enumerate(classes):
-                                wanted = float(label in assigned[place])
-                                class_loss += number("cls_normalizer") * loss(probability, wanted)
-                        elif not ignored:
-                            objectness_loss += number("obj_normalizer", 1.0) * loss(objectness, 0.0)
-    batch = raw[0].shape[0]
-    return box_loss / batch, objectness_loss / batch, class_loss / batch
+            parts.append(literal_picture(Picture(tensor[image], head), truths))
+    return [sum(part) / len(raw[0]) for part in zip(*parts, strict=True)]
 
 
 def heads_of(name: str, num_classes: int, **options: float) -> list[YoloHead]:

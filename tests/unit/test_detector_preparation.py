@@ -40,7 +40,14 @@ def test_the_districts_folder_stays_as_it_is(tmp_path: Path) -> None:
 
 def test_anchors_are_fitted_at_the_input_size_small_ones_to_the_fine_head(tmp_path: Path) -> None:
     sizes = [(20 * k, 50 * k) for k in range(1, 7)]
-    definition = define_network("yolov4-tiny", (192, 320), "fit", 0.5, frames_with(sizes, tmp_path), seed=0)
+    definition = define_network(
+        "yolov4-tiny",
+        (192, 320),
+        "fit",
+        {"iou_normalizer": 0.5, "iou_thresh": None},
+        frames_with(sizes, tmp_path),
+        seed=0,
+    )
     with torch.device("meta"):
         coarse, fine = DarknetNetwork(definition).yolo_heads
     assert definition.input_size == (192, 320)
@@ -51,7 +58,7 @@ def test_anchors_are_fitted_at_the_input_size_small_ones_to_the_fine_head(tmp_pa
 
 def test_an_input_size_that_does_not_fit_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"must be multiples of 32 px, got \(200, 320\)"):
-        define_network("yolov4-tiny", (200, 320), "cfg", None, [], seed=0)
+        define_network("yolov4-tiny", (200, 320), "cfg", {}, [], seed=0)
 
 
 def test_too_few_sizes_for_the_anchors_are_refused() -> None:

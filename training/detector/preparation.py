@@ -2,7 +2,7 @@
 
 import math
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -59,18 +59,26 @@ def define_network(
     cfg: str,
     size: tuple[int, int],
     anchors: str,
-    iou_normalizer: float | None,
+    loss_options: Mapping[str, float | None],
     frames: Sequence[LabelledFrame],
     seed: int,
 ) -> Definition:
-    """The definition to train: one class, this input size (height, width), anchors from the cfg or fitted to `frames`.
+    """The definition to train, with one class.
+
+    Args:
+        cfg: a `.cfg` file or the name of a definition of ours.
+        size: height and width of the input, px.
+        anchors: `cfg`, or `fit`: to the people of `frames`.
+        loss_options: instead of those in each `[yolo]`; None keeps the definition's.
+        frames: of the training split.
+        seed: of the fit.
 
     Raises:
         InputError: if there is no such definition, or the input size does not fit the network's strides.
     """
     definition = read_definition(cfg).with_classes(1).with_input_size(*size)
-    if iou_normalizer is not None:
-        definition = definition.with_yolo_options(iou_normalizer=iou_normalizer)
+    changed = {name: value for name, value in loss_options.items() if value is not None}
+    definition = definition.with_yolo_options(**changed)
     network = DarknetNetwork(definition)
     if any(side % network.stride for side in size):
         raise InputError(f"the input's height and width must be multiples of {network.stride} px, got {size}")

@@ -38,6 +38,7 @@ class DetectorSettings(Settings):
     input_width_px: PositiveInt
     anchors: Literal["cfg", "fit"]
     iou_normalizer: PositiveFloat | None
+    iou_thresh: PositiveFloat | None
     max_epochs: PositiveInt
     batch: PositiveInt
     nominal_batch: PositiveInt
@@ -112,7 +113,8 @@ def _prepare(settings: DetectorSettings, seed: int, detection: Path, train: list
         return (CHECKPOINTS / "run" / "weights" / "last.pt").is_file()
     shutil.rmtree(CHECKPOINTS, ignore_errors=True)
     size = settings.input_height_px, settings.input_width_px
-    definition = define_network(settings.cfg, size, settings.anchors, settings.iou_normalizer, train, seed)
+    loss_options = {"iou_normalizer": settings.iou_normalizer, "iou_thresh": settings.iou_thresh}
+    definition = define_network(settings.cfg, size, settings.anchors, loss_options, train, seed)
     network = start_network(definition, settings.weights, seed)
     definition.write(CHECKPOINTS / "network.cfg")
     save_weights(network, CHECKPOINTS / "network.weights")
