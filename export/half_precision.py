@@ -111,13 +111,15 @@ def _cast_where_float32_goes_on(model: ModelProto, inner: set[int]) -> None:
 
 def _separate_outputs(graph: GraphProto) -> None:
     """Put a cast to float32 before every output, so that no node with weights writes one itself."""
-    outputs = {output.name for output in graph.output}
+    outputs = [output.name for output in graph.output]
     for node in graph.node:
         for names in (node.input, node.output):
             for position, name in enumerate(names):
                 if name in outputs:
-                    names[position] = f"{name}.inner"
-    graph.node.extend(helper.make_node("Cast", [f"{name}.inner"], [name], to=TensorProto.FLOAT) for name in outputs)
+                    names[position] = f"{name}.before_cast"
+    graph.node.extend(
+        helper.make_node("Cast", [f"{name}.before_cast"], [name], to=TensorProto.FLOAT) for name in outputs
+    )
 
 
 def _half_values(model: ModelProto, inner: set[int]) -> set[str]:

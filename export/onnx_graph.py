@@ -88,12 +88,13 @@ def export_onnx(network: EngineNetwork, folder: Path, profile: Profile, weights_
 def _graph(network: EngineNetwork, weights_sha256: str) -> onnx.ModelProto:
     card = network.card
     example = torch.zeros(_EXAMPLE_BATCH, card.input_height_px, card.input_width_px, 3, dtype=torch.uint8)
+    neutral = [f"output.{index}" for index in range(len(card.output_names))]
     with _quiet_exporter():
         program = torch.onnx.export(
             network.eval(),
             (example,),
             input_names=[INPUT_NAME],
-            output_names=list(card.output_names),
+            output_names=neutral,
             dynamic_shapes=({0: torch.export.Dim("batch", min=1)},),
             dynamo=True,
             external_data=False,
@@ -101,6 +102,7 @@ def _graph(network: EngineNetwork, weights_sha256: str) -> onnx.ModelProto:
         )
     assert program is not None
     model = program.model_proto
+    _rename_outputs(model.graph, dict(zip(neutral, card.output_names, strict=True)))
     # Paths and lines of the exporting machine are of no use to whoever opens the file.
     graph = model.graph
     for part in (graph, *graph.node, *graph.input, *graph.output, *graph.value_info, *graph.initializer):
@@ -111,7 +113,22 @@ def _graph(network: EngineNetwork, weights_sha256: str) -> onnx.ModelProto:
         model, {CARD_KEY: bare.model_dump_json(exclude_defaults=True), WEIGHTS_KEY: weights_sha256}
     )
     model.producer_name = "dongseon"
+    onnx.checker.check_model(model)
     return model
+
+
+def _rename_outputs(graph: onnx.GraphProto, names: dict[str, str]) -> None:
+    """Give the outputs their names; an inner value that has one of them already, such as `view`, gets another.
+
+    The exporter would let both have it, and the file would be no valid graph.
+    """
+    new = {name: f"{name}.inner" for name in names.values()} | names
+    for node in graph.node:
+        for values in (node.input, node.output):
+            for position, name in enumerate(values):
+                values[position] = new.get(name, name)
+    for value in (*graph.initializer, *graph.value_info, *graph.output):
+        value.name = new.get(value.name, value.name)
 
 
 @contextlib.contextmanager

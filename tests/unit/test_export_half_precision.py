@@ -67,3 +67,11 @@ def test_the_original_is_left_as_it_was() -> None:
 def test_a_weight_too_large_for_half_precision_is_named() -> None:
     with pytest.raises(InputError, match=r"weights must be at most 65504 for half precision, got 1e\+06 in weight"):
         to_half(network(np.full((4, 2), 1e6, np.float32)))
+
+
+def test_values_named_like_outputs_do_not_collide() -> None:
+    model = network(WEIGHT)
+    for node in model.graph.node:
+        for values in (node.input, node.output):
+            values[:] = ["result.inner" if name == "scaled" else name for name in values]
+    assert np.abs(run(to_half(model), IMAGES) - run(model, IMAGES)).max() < 5e-3

@@ -50,7 +50,7 @@ scale_x_y=1.05
 SCHEMA = AttributeSchema(
     name="two",
     groups=(
-        Group(name="bag", english="bag", korean="가방", labels=tuple(Label(name=n, korean="가") for n in "ab")),
+        Group(name="view", english="view", korean="방향", labels=tuple(Label(name=n, korean="가") for n in "ab")),
         Group(name="hat", english="hat", korean="모자", labels=tuple(Label(name=n, korean="나") for n in "xyz")),
     ),
 )
@@ -73,8 +73,8 @@ class TinyAttributes(nn.Module):
         self.trunk = TinyTrunk(5)
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
-        values = self.trunk(images)
-        return {"bag": values[:, :2], "hat": values[:, 2:]}
+        values = self.trunk(images).view(-1, 5)  # a value that the exporter calls like the group
+        return {"view": values[:, :2], "hat": values[:, 2:]}
 
 
 def tiny_card(task: str) -> ModelCard:
@@ -112,7 +112,7 @@ def write_district(folder: Path) -> None:
             label = folder / "detection" / "labels" / split / f"{number}.txt"
             label.parent.mkdir(parents=True, exist_ok=True)
             label.write_text("0 0.5 0.5 0.2 0.5\n")
-        rows = ["image,identity,camera,bag,hat"]
+        rows = ["image,identity,camera,view,hat"]
         for number in range(7):
             picture(folder / "attributes" / "images" / f"{split}{number}.png", 40, 20)
             rows.append(f"{split}{number}.png,{number},c1,{'ab'[number % 2]},{'xyz'[number % 3]}")
@@ -177,7 +177,7 @@ def test_a_model_becomes_an_engine_and_predictions(workplace: Callable[[str], st
         attributes = AttributePredictions.read(folder / "val.npz")
         assert attributes.probabilities.shape == (7, 5)
         np.testing.assert_allclose(attributes.probabilities[:, :2].sum(axis=1), 1, atol=1e-5)
-        assert list(attributes.groups) == ["bag", "hat"]
+        assert list(attributes.groups) == ["view", "hat"]
     else:
         query = ReidPredictions.read(folder / "query.npz")
         assert query.embeddings.shape == (8, 6)
@@ -185,9 +185,10 @@ def test_a_model_becomes_an_engine_and_predictions(workplace: Callable[[str], st
         assert len(ReidPredictions.read(folder / "gallery.npz").images) == 8
 
 
-def test_a_plan_that_cannot_run_here_is_marked_as_not_checked(workplace: Callable[[str], str]) -> None:
+@pytest.mark.parametrize("task", ["attributes", "reid"])
+def test_a_plan_that_cannot_run_here_is_marked_as_not_checked(workplace: Callable[[str], str], task: str) -> None:
     pytest.importorskip("tensorrt_rtx")
-    model = workplace("reid")
+    model = workplace(task)
     export.main([f"export.model={model}", "export.plan.builder=tensorrt_rtx"])
     engines = json.loads(Path("engines", model, "parity.json").read_text())["engines"]
     assert engines["model.onnx"]["checked"]
