@@ -17,29 +17,22 @@ from domain.atomic import atomic_folder
 from domain.paths import PLOTS, REPORTS
 from domain.settings import read_params
 from domain.stage import run_stage
-from evaluation.report_sections import Section, glance, sections
-from evaluation.results import read_metrics
+from evaluation.report_sections import Section, sections
 from evaluation.settings import district_folder
+from evaluation.show_results import print_results, read_all_metrics
 
-_MODELS = ("detector", "attributes", "reid-osnet", "reid-resnet50", "tracking")
 _PICTURE = re.compile(r'src="(pictures/[^"]+)"')
 
 
 def main(argv: Sequence[str] = ()) -> None:
-    """Write the report of whatever has been measured, and print its head."""
+    """Write the report of whatever has been measured, and print the results at a glance."""
     params = read_params(argv)
-    metrics = {name: read_metrics(name) for name in _MODELS}
+    metrics = read_all_metrics()
     parts = sections(metrics, PLOTS)
     facts = district_facts(params, district_folder(argv))
     with atomic_folder(REPORTS) as reports:
         write_report(parts, facts, reports)
-    print(terminal_table(glance(metrics)))
-    if facts["synthetic"]:
-        print("The district is synthetic: these figures show that the pipeline works, not how it does on real streets.")
-    print(
-        f"Report: {REPORTS / 'report.html'}   Runs: mlflow ui --backend-store-uri sqlite:///mlflow.db   "
-        "Service: make serve"
-    )
+    print_results(metrics, synthetic=facts["synthetic"])
 
 
 def district_facts(params: dict[str, Any], folder: Path) -> dict[str, Any]:
@@ -74,20 +67,6 @@ def write_report(parts: Sequence[Section], facts: dict[str, Any], reports: Path)
     )
     html = templates.get_template("report.html.j2").render(body=Markup(body), **facts)
     (reports / "report.html").write_text(html, encoding="utf-8")
-
-
-def terminal_table(rows: Sequence[tuple[str, str, str]]) -> str:
-    """Aligned columns: name, the study's figure, ours, in percent.
-
-    Example:
-        >>> print(terminal_table([("AP50", "90.1", "88.0")]))
-        percent   study    ours
-        AP50       90.1    88.0
-    """
-    width = max(len(name) for name, _, _ in [*rows, ("percent", "", "")])
-    lines = [f"{'percent':{width}} {'study':>7} {'ours':>7}"]
-    lines += [f"{name:{width}} {study:>7} {ours:>7}" for name, study, ours in rows]
-    return "\n".join(lines)
 
 
 def _embedded(picture: Path) -> str:

@@ -1,0 +1,50 @@
+"""The results at a glance, on the terminal: `python -m evaluation.show_results`."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from domain.paths import REPORTS
+from domain.settings import read_params
+from domain.stage import run_stage
+from evaluation.report_sections import glance
+from evaluation.results import read_metrics
+
+_MODELS = ("detector", "attributes", "reid-osnet", "reid-resnet50", "tracking")
+
+
+def main(argv: Sequence[str] = ()) -> None:
+    """Print what has been measured, and where to look next."""
+    print_results(read_all_metrics(), synthetic=read_params(argv)["district"]["importer"] == "demo")
+
+
+def read_all_metrics() -> dict[str, dict[str, Any] | None]:
+    """What each evaluation stage wrote; None where it has not run."""
+    return {name: read_metrics(name) for name in _MODELS}
+
+
+def print_results(metrics: Mapping[str, Mapping[str, Any] | None], *, synthetic: bool) -> None:
+    """Print the study's figures beside ours, then where to look next."""
+    print(terminal_table(glance(metrics)))
+    if synthetic:
+        print("The district is synthetic: these figures show that the pipeline works, not how it does on real streets.")
+    print(f"\nReport:      {REPORTS / 'report.html'}")
+    print("Experiments: make mlflow, then http://127.0.0.1:5000")
+    print("Service:     make serve, then curl -F photo=@person.jpg http://127.0.0.1:3000/v1/search")
+
+
+def terminal_table(rows: Sequence[tuple[str, str, str]]) -> str:
+    """Aligned columns: name, the study's figure, ours, in percent.
+
+    Example:
+        >>> print(terminal_table([("AP50", "90.1", "88.0")]))
+        percent   study    ours
+        AP50       90.1    88.0
+    """
+    width = max(len(name) for name, _, _ in [*rows, ("percent", "", "")])
+    lines = [f"{'percent':{width}} {'study':>7} {'ours':>7}"]
+    lines += [f"{name:{width}} {study:>7} {ours:>7}" for name, study, ours in rows]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    run_stage(main)
