@@ -8,7 +8,7 @@ import numpy as np
 
 from districts.demo.body import Rig, build_rig, stand
 from districts.demo.ground_truth import GroundTruth, ground_truth_of, view_index
-from districts.demo.lighting import cast_shadow, compose, is_shaded, light_scenery, sun_reaches
+from districts.demo.lighting import cast_shadow, compose, is_shaded, light_scenery, scenery_surfaces, sun_reaches
 from districts.demo.rasteriser import OVERSAMPLING, Canvas, View, blank_canvas, draw
 from districts.demo.scenery import build_scenery
 from districts.demo.sessions import Session
@@ -49,6 +49,7 @@ class Film:
         self._lit: dict[tuple[str, str], tuple[np.ndarray, np.ndarray]] = {}
         self._canvas = blank_canvas(self._view)
         draw(self._scenery, 0, 0, self._view, self._canvas, np.empty(8))
+        self._surfaces = scenery_surfaces(self._scenery, self._view, self._canvas)
         flat = (self._scenery[:, KIND] == PLANE) | (self._scenery[:, 3] < 0.02)
         seen = self._canvas.nearest[::OVERSAMPLING, ::OVERSAMPLING]
         self._is_ground = flat[seen] & (seen >= 0)
@@ -73,7 +74,7 @@ class Film:
             sunlit = np.ones(self._is_ground.shape, np.float32)
             if max(sky.sun) > _SUNNY:
                 sunlit = sun_reaches(self._scenery, self._view, self._canvas, np.array(sky.sun_direction))
-            drawn = light_scenery(self._scenery, self._view, self._canvas, sky.array(self._lamp), sunlit)
+            drawn = light_scenery(self._surfaces, self._view, self._canvas, sky.array(self._lamp), sunlit)
             self._lit[key] = drawn, cv2.resize(drawn, PICTURE_SIZE, interpolation=cv2.INTER_AREA)
         return self._lit[key]
 

@@ -44,10 +44,8 @@ def is_shaded(shapes: np.ndarray, x: float, y: float, z: float, towards: np.ndar
 
 
 @njit(cache=True, fastmath=True)
-def shade(
-    row: np.ndarray, px: float, py: float, pz: float, eye: np.ndarray, depth: float, sky: np.ndarray, sunlit: float
-) -> tuple[float, float, float]:
-    """Colour, 0..1 and beyond, of the shape `row` at the world point, in the light of `sky` (`Sky.array`)."""
+def _surface(row: np.ndarray, px: float, py: float, pz: float, eye: np.ndarray, found: np.ndarray) -> None:
+    """Write the colour without light (3) and the normal towards the eye (3) of the shape `row` at the world point."""
     ex, ey, ez = px - row[1], py - row[2], pz - row[3]
     m = row[4:13]
     x = m[0] * ex + m[1] * ey + m[2] * ez
@@ -59,34 +57,55 @@ def shade(
     if nx * (eye[0] - px) + ny * (eye[1] - py) + nz * (eye[2] - pz) < 0:
         length = -length
     nx, ny, nz = nx / length, ny / length, nz / length
-    red, green, blue = surface_colour(row, x, y, z, px, py, pz, nx, nz)
+    found[0], found[1], found[2] = surface_colour(row, x, y, z, px, py, pz, nx, nz)
+    found[3], found[4], found[5] = nx, ny, nz
+
+
+@njit(cache=True, fastmath=True)
+def _lit(
+    surface: np.ndarray, px: float, py: float, pz: float, depth: float, sky: np.ndarray, sunlit: float
+) -> tuple[float, float, float]:
+    """Colour, 0..1 and beyond, of a surface (see `_surface`) at the world point in the light of `sky` (`Sky.array`)."""
+    nx, ny, nz = surface[3], surface[4], surface[5]
     sun = sunlit * max(0.0, nx * sky[0] + ny * sky[1] + nz * sky[2])
-    lx, ly, lz = sky[12] - px, sky[13] - py, sky[14] - pz
-    away = math.sqrt(lx * lx + ly * ly + lz * lz)
-    lamp = sky[15] * (0.25 + 0.75 * max(0.0, (nx * lx + ny * ly + nz * lz) / away)) / (1 + (away / 6) ** 2)
+    lamp = 0.0
+    if sky[15] > 0:
+        lx, ly, lz = sky[12] - px, sky[13] - py, sky[14] - pz
+        away = math.sqrt(lx * lx + ly * ly + lz * lz)
+        lamp = sky[15] * (0.25 + 0.75 * max(0.0, (nx * lx + ny * ly + nz * lz) / away)) / (1 + (away / 6) ** 2)
     from_above = 0.72 + 0.28 * nz
-    red *= from_above * sky[6] + sun * sky[3] + lamp
-    green *= from_above * sky[7] + sun * sky[4] + 0.86 * lamp
-    blue *= from_above * sky[8] + sun * sky[5] + 0.62 * lamp
+    red = surface[0] * (from_above * sky[6] + sun * sky[3] + lamp)
+    green = surface[1] * (from_above * sky[7] + sun * sky[4] + 0.86 * lamp)
+    blue = surface[2] * (from_above * sky[8] + sun * sky[5] + 0.62 * lamp)
     haze = 1 - math.exp(-sky[16] * depth)
     return red + haze * (sky[9] - red), green + haze * (sky[10] - green), blue + haze * (sky[11] - blue)
 
 
 @njit(cache=True, fastmath=True)
-def light_scenery(shapes: np.ndarray, view: View, canvas: Canvas, sky: np.ndarray, sunlit: np.ndarray) -> np.ndarray:
+def scenery_surfaces(shapes: np.ndarray, view: View, canvas: Canvas) -> np.ndarray:
+    """Colour and normal (see `_surface`) of every drawn pixel: float32 [height, width, 6]; 0 where nothing is."""
+    surfaces = np.zeros((view.height, view.width, 6), np.float32)
+    for v in range(view.height):
+        for u in range(view.width):
+            if canvas.nearest[v, u] >= 0:
+                x, y, z = _world_point(view, u + 0.5, v + 0.5, canvas.depth[v, u])
+                _surface(shapes[canvas.nearest[v, u]], x, y, z, view.eye, surfaces[v, u])
+    return surfaces
+
+
+@njit(cache=True, fastmath=True)
+def light_scenery(surfaces: np.ndarray, view: View, canvas: Canvas, sky: np.ndarray, sunlit: np.ndarray) -> np.ndarray:
     """The drawn scenery in the light of `sky`: float32 [height, width, 3] at the drawn size; nothing there is sky."""
-    height, width = view.height, view.width
-    depth, index, _ = canvas
-    colours = np.empty((height, width, 3), np.float32)
-    for v in range(height):
-        for u in range(width):
-            if index[v, u] < 0:
-                glow = 1.0 + 0.2 * v / height
-                colours[v, u, 0], colours[v, u, 1], colours[v, u, 2] = sky[9] * glow, sky[10] * glow, sky[11] * glow
+    colours = np.empty((view.height, view.width, 3), np.float32)
+    for v in range(view.height):
+        for u in range(view.width):
+            depth, colour = canvas.depth[v, u], colours[v, u]
+            if canvas.nearest[v, u] < 0:
+                glow = 1.0 + 0.2 * v / view.height
+                colour[0], colour[1], colour[2] = sky[9] * glow, sky[10] * glow, sky[11] * glow
                 continue
-            x, y, z = _world_point(view, u + 0.5, v + 0.5, depth[v, u])
-            row, in_sun = shapes[index[v, u]], sunlit[v // 2, u // 2]
-            colours[v, u] = shade(row, x, y, z, view.eye, depth[v, u], sky, in_sun)
+            x, y, z = _world_point(view, u + 0.5, v + 0.5, depth)
+            colour[0], colour[1], colour[2] = _lit(surfaces[v, u], x, y, z, depth, sky, sunlit[v // 2, u // 2])
     return colours
 
 
@@ -169,6 +188,7 @@ def compose(
         owners: of each shape, an index into `sunlit` and `visible`.
     """
     depth, index, _ = canvas
+    surface = np.empty(6)
     for v in range(region[1], region[3]):
         for u in range(region[0], region[2]):
             red, green, blue = 0.0, 0.0, 0.0
@@ -182,6 +202,7 @@ def compose(
                     continue
                 visible[owners[shape]] += 1
                 x, y, z = _world_point(view, column + 0.5, row + 0.5, depth[row, column])
-                r, g, b = shade(shapes[shape], x, y, z, view.eye, depth[row, column], sky, sunlit[owners[shape]])
+                _surface(shapes[shape], x, y, z, view.eye, surface)
+                r, g, b = _lit(surface, x, y, z, depth[row, column], sky, sunlit[owners[shape]])
                 red, green, blue = red + r, green + g, blue + b
             picture[v, u, 0], picture[v, u, 1], picture[v, u, 2] = red / 4, green / 4, blue / 4
