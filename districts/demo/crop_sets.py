@@ -14,6 +14,7 @@ from domain.attributes import UNKNOWN
 
 _GAP_S = 3.0  # out of sight for longer: another visit
 _MIN_ROWS = 2
+_CROPS_A_PASSING = 3
 _JUNK_A_VISIT, _EMPTY_CROPS = 1, 12
 _PARTS = {"train": ("bounding_box_train",), "val": ("bounding_box_val",), "test": ("query", "bounding_box_test")}
 
@@ -43,7 +44,8 @@ def cut_crops(
         if len(rows) < _MIN_ROWS:
             continue
         identity = int(truth.identities[rows[0]])
-        chosen = evenly_spaced(rows, session.settings.crops_per_visit + (session.split == "test"))
+        wanted = _CROPS_A_PASSING if session.is_passer_by(identity) else session.settings.crops_per_visit
+        chosen = evenly_spaced(rows, wanted + (session.split == "test"))
         query = int(rng.choice(chosen)) if session.split == "test" and identity in roaming else -1
         for row in chosen:
             part = _PARTS[session.split][-1 if row != query else 0]
@@ -51,7 +53,9 @@ def cut_crops(
             name = _market_name(session, number, truth, row, DISTRACTOR_IDENTITY if is_distractor else identity)
             box = jittered(truth.boxes_xyxy[row], rng)
             picture = f"{identity:04d}_{name.split('_', 1)[1]}"
-            files = (f"attributes/images/{picture}", f"reid/{part}/{name}")
+            files: tuple[str, ...] = (f"attributes/images/{picture}",)
+            if not session.is_passer_by(identity):
+                files += (f"reid/{part}/{name}",)
             sets.cuts.append(Cut(int(truth.frames[row]), box, files))
             known = known_labels(people[identity], truth, row, rng, unknown_share)
             scene = {"place": place.kind, **session.labels(int(truth.frames[row]))}

@@ -9,7 +9,7 @@ import numpy as np
 from districts.demo.people import Person, draw_people
 from districts.demo.settings import DemoSettings, SessionSettings
 from districts.demo.streets import StreetPlan, street_plan
-from districts.demo.walks import Walk, plan_walks
+from districts.demo.walks import Walk, plan_passings, plan_walks
 from districts.demo.weather import Sky, blend, sky_of
 from districts.layout import Split
 from domain.attributes import read_schema
@@ -53,6 +53,10 @@ class Session:
         """Of each camera."""
         return round(self.settings.duration_s * self.settings.fps)
 
+    def is_passer_by(self, identity: int) -> bool:
+        """Whether the person crosses one camera's picture only, so that there is nobody to re-identify."""
+        return identity >= self.people[0].identity + self.settings.num_people
+
     def moment(self, frame: int) -> tuple[int, float]:
         """Take, and second within it, of a frame counted from 1."""
         if not 1 <= frame <= self.num_frames:
@@ -94,8 +98,12 @@ def plan_session(split: Split, settings: DemoSettings) -> Session:
     session, plan = settings.session(split), street_plan(settings.num_cameras)
     seed = (settings.seed, SPLITS.index(split))
     rng = np.random.default_rng([*seed, 0])
-    people = draw_people(settings.first_identity(split), session.num_people, read_schema(SCHEMA), rng)
-    walks = plan_walks(plan, people, take_seconds(split, session), rng)
+    seconds = take_seconds(split, session)
+    residents = draw_people(settings.first_identity(split), session.num_people, read_schema(SCHEMA), rng)
+    walks = plan_walks(plan, residents, seconds, rng)
+    passers_by = draw_people(settings.first_passer_by(split), session.num_passers_by, read_schema(SCHEMA), rng)
+    people = residents + passers_by
+    walks += plan_passings(plan, people, len(residents), seconds, rng)
     return Session(split, session, plan, people, walks, seed)
 
 

@@ -1,6 +1,6 @@
 """How large the rendered district is; the numbers stand in `conf/district/demo.yaml`."""
 
-from pydantic import Field, PositiveFloat, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 
 from districts.layout import Split
 from domain.settings import Settings
@@ -9,7 +9,8 @@ from domain.settings import Settings
 class SessionSettings(Settings):
     """One split is one session: its people are filmed in no other."""
 
-    num_people: int = Field(ge=2)
+    num_people: int = Field(ge=2)  # who walk from camera to camera
+    num_passers_by: NonNegativeInt  # who cross one camera's picture once: only in attributes and detection
     duration_s: PositiveFloat
     fps: PositiveInt
     num_frames: PositiveInt  # of the detection set
@@ -37,3 +38,9 @@ class DemoSettings(Settings):
         """Identities are counted through all sessions from 1, so no two splits share one."""
         before = {"train": 0, "val": self.train.num_people, "test": self.train.num_people + self.val.num_people}
         return 1 + before[split]
+
+    def first_passer_by(self, split: Split) -> int:
+        """Passers-by are counted after everybody who walks from camera to camera."""
+        before = {"train": 0, "val": self.train.num_passers_by}
+        before["test"] = before["val"] + self.val.num_passers_by
+        return self.first_identity("test") + self.test.num_people + before[split]

@@ -8,7 +8,9 @@ from districts.demo.people import Person
 from districts.demo.streets import StreetPlan
 
 _STEP_M = 0.25  # between the points of a path
+_AGAIN_SHARE = 0.08  # of the people who walk in one take also walk in another
 _GROUP_SHARE = 0.25  # of the routes are walked in pairs
+_CROSSING_S = 16.0  # about how long it takes to pass a camera
 _ROUNDING_STEPS = 9  # of a corner
 _HEAD_START_S = 20.0  # some are on their way when a take begins
 
@@ -41,10 +43,10 @@ def plan_walks(
     take_seconds: list[float],
     rng: np.random.Generator,
 ) -> list[Walk]:
-    """Walks of `people` in the takes of a session; everyone walks in most takes, some beside a companion."""
+    """Walks of `people` in the takes of a session; everyone walks in one take at least, some beside a companion."""
     walks = []
     for take, seconds in enumerate(take_seconds):
-        present = [i for i in range(len(people)) if len(take_seconds) == 1 or rng.random() < 0.62]
+        present = [i for i in range(len(people)) if i % len(take_seconds) == take or rng.random() < _AGAIN_SHARE]
         waiting = [int(i) for i in rng.permutation(present)]
         while waiting:
             party = [waiting.pop()]
@@ -58,6 +60,25 @@ def plan_walks(
                 points, headings = _path(corners, lane - 0.62 * rank)
                 late = 0.5 * rank * float(rng.uniform(0, 1))
                 walks.append(Walk(person, take, start + late, speed, points, headings))
+    return walks
+
+
+def plan_passings(
+    plan: StreetPlan,
+    people: list[Person],
+    first: int,
+    take_seconds: list[float],
+    rng: np.random.Generator,
+) -> list[Walk]:
+    """One way past one camera for each of `people` from index `first` on, spread evenly over the session."""
+    ends = np.cumsum(take_seconds)
+    walks = []
+    for person in range(first, len(people)):
+        time_s = float(rng.uniform(0, ends[-1]))
+        take = int(np.searchsorted(ends, time_s, side="right"))
+        start = time_s - float(ends[take] - take_seconds[take]) - _CROSSING_S / 2
+        points, headings = _path(_route(plan, 0.0, rng), float(rng.uniform(0.15, 1.25)))
+        walks.append(Walk(person, take, start, people[person].speed_m_s, points, headings))
     return walks
 
 

@@ -37,9 +37,9 @@ def small(seed: int = 7, num_processes: int = 1) -> DemoSettings:
             "seed": seed,
             "num_processes": num_processes,
             "num_cameras": 2,
-            "train": {"num_people": 10, "duration_s": 24, "fps": 1, "num_frames": 12, "crops_per_visit": 3},
-            "val": {"num_people": 5, "duration_s": 16, "fps": 1, "num_frames": 6, "crops_per_visit": 3},
-            "test": {"num_people": 9, "duration_s": 40, "fps": 1, "num_frames": 8, "crops_per_visit": 3},
+            "train": {"num_people": 10, "num_passers_by": 6, "duration_s": 24, "fps": 1, "num_frames": 12, "crops_per_visit": 3},
+            "val": {"num_people": 5, "num_passers_by": 3, "duration_s": 16, "fps": 1, "num_frames": 6, "crops_per_visit": 3},
+            "test": {"num_people": 9, "num_passers_by": 0, "duration_s": 40, "fps": 1, "num_frames": 8, "crops_per_visit": 3},
             "num_problems": 2,
             "unknown_share": 0.06,
         }
