@@ -261,7 +261,8 @@ def _filtered(
     ]
     columns = [table.c[name] for name in ("id", "first_seen", "last_seen", "quality", "attributes", "crop")]
     camera = [places.c[name].label(f"camera_{name}") for name in Camera.model_fields]
-    halves = sa.func.halfvec_send(table.c.embedding, type_=sa.LargeBinary).label("halves")  # read far faster than its text
+    binary = sa.func.halfvec_send(table.c.embedding, type_=sa.LargeBinary)  # read far faster than its text
+    halves = binary.label("halves")
     return sa.select(*columns, halves, *camera).join(places, at_camera).where(*wanted)
 
 

@@ -44,7 +44,8 @@ def text(file: Path, content: str) -> None:
 def test_a_district_says_where_its_cameras_are(tmp_path: Path) -> None:
     text(
         tmp_path / "district.yaml",
-        f"{{name: demo, time_zone: Asia/Seoul, attribute_schema: suseong, source: here, licence: own, cameras: [{CAMERA}]}}",
+        "{name: demo, time_zone: Asia/Seoul, attribute_schema: suseong, source: here, licence: own, "
+        f"cameras: [{CAMERA}]}}",
     )
     assert read_district(tmp_path).cameras[0].latitude == 35.8
 
@@ -210,7 +211,8 @@ def test_the_study_counts_28_labels_without_colours() -> None:
         ),
         pytest.param("[", "must be YAML", id="not YAML"),
         pytest.param(
-            "{name: x, groups: [{name: a, english: a, korean: a, labels: [{name: b, korean: b}, {name: b, korean: b}]}]}",
+            "{name: x, groups: [{name: a, english: a, korean: a, "
+            "labels: [{name: b, korean: b}, {name: b, korean: b}]}]}",
             r"each label of a must be named once, got \['b'\] twice",
             id="twice",
         ),
