@@ -37,9 +37,30 @@ def small(seed: int = 7, num_processes: int = 1) -> DemoSettings:
             "seed": seed,
             "num_processes": num_processes,
             "num_cameras": 2,
-            "train": {"num_people": 10, "num_passers_by": 6, "duration_s": 24, "fps": 1, "num_frames": 12, "crops_per_visit": 3},
-            "val": {"num_people": 5, "num_passers_by": 3, "duration_s": 16, "fps": 1, "num_frames": 6, "crops_per_visit": 3},
-            "test": {"num_people": 9, "num_passers_by": 0, "duration_s": 40, "fps": 1, "num_frames": 8, "crops_per_visit": 3},
+            "train": {
+                "num_people": 10,
+                "num_passers_by": 6,
+                "duration_s": 24,
+                "fps": 1,
+                "num_frames": 12,
+                "crops_per_visit": 3,
+            },
+            "val": {
+                "num_people": 5,
+                "num_passers_by": 3,
+                "duration_s": 16,
+                "fps": 1,
+                "num_frames": 6,
+                "crops_per_visit": 3,
+            },
+            "test": {
+                "num_people": 9,
+                "num_passers_by": 0,
+                "duration_s": 40,
+                "fps": 1,
+                "num_frames": 8,
+                "crops_per_visit": 3,
+            },
             "num_problems": 2,
             "unknown_share": 0.06,
         }
@@ -107,6 +128,29 @@ def test_no_identity_is_in_two_splits(district: Path) -> None:
     assert len(seen[0] | seen[1] | seen[2]) == sum(map(len, seen))
     parts = [read_reid_folder(district, part).identities for part in ("bounding_box_train", "query")]
     assert not set(parts[0].tolist()) & set(parts[1].tolist())
+
+
+def test_passers_by_are_described_but_not_re_identified(district: Path) -> None:
+    session, schema = plan_session("train", small()), read_schema("suseong")
+    passers_by = {person.identity for person in session.people if session.is_passer_by(person.identity)}
+    assert len(passers_by) == 6
+    assert passers_by & set(read_attribute_split(district, "train", schema).identities.tolist())
+    assert not passers_by & set(read_reid_folder(district, "bounding_box_train").identities.tolist())
+
+
+def test_a_passer_by_crosses_one_junction_once() -> None:
+    session = plan_session("train", small())
+    for number, person in enumerate(session.people):
+        if session.is_passer_by(person.identity):
+            (walk,) = [walk for walk in session.walks if walk.person == number]
+            gaps = [np.linalg.norm(walk.points - place.junction, axis=1).min() for place in PLACES]
+            assert sum(gap < 3 for gap in gaps) == 1
+            assert walk.take < len(take_seconds("train", small().train))
+
+
+def test_all_people_of_all_sessions_have_their_own_identity() -> None:
+    identities = [person.identity for split in SPLITS for person in plan_session(split, small()).people]
+    assert sorted(identities) == list(range(1, 10 + 5 + 9 + 6 + 3 + 1))
 
 
 def test_every_query_has_a_match_in_another_camera(district: Path) -> None:
