@@ -14,8 +14,8 @@ from typing import Any
 import mlflow
 import numpy as np
 import yaml
+from mlflow.data import sources
 from mlflow.data.meta_dataset import MetaDataset
-from mlflow.data.sources import LocalArtifactDatasetSource
 from mlflow.exceptions import MlflowException
 from mlflow.models import infer_signature
 
@@ -120,8 +120,9 @@ def training_run(
         if PARAMS.is_file():
             mlflow.log_artifact(str(PARAMS), "config")
             mlflow.set_tag("config", yaml.safe_load(PARAMS.read_text()).get("experiment_name", ""))
-        source = LocalArtifactDatasetSource(str(dataset_folder))
-        dataset = MetaDataset(source, name=district, digest=provenance.data_hash[:_MAX_DIGEST] or None)
+        source = sources.LocalArtifactDatasetSource(str(dataset_folder))  # type: ignore[attr-defined]  # made at import
+        digest = provenance.data_hash[:_MAX_DIGEST] or None
+        dataset = MetaDataset(source, name=district, digest=digest)  # type: ignore[abstract]  # mlflow's own use of it
         mlflow.log_input(dataset, context="training")
         yield TrainingRun(run_id, provenance)
 

@@ -9,7 +9,7 @@ from domain.stage import run_stage
 from evaluation.report_sections import glance
 from evaluation.results import read_metrics
 
-_MODELS = ("detector", "attributes", "reid-osnet", "reid-resnet50", "tracking")
+MODELS = ("detector", "attributes", "reid-osnet", "reid-resnet50", "tracking")
 
 
 def main(argv: Sequence[str] = ()) -> None:
@@ -19,7 +19,7 @@ def main(argv: Sequence[str] = ()) -> None:
 
 def read_all_metrics() -> dict[str, dict[str, Any] | None]:
     """What each evaluation stage wrote; None where it has not run."""
-    return {name: read_metrics(name) for name in _MODELS}
+    return {name: read_metrics(name) for name in MODELS}
 
 
 def print_results(metrics: Mapping[str, Mapping[str, Any] | None], *, synthetic: bool) -> None:

@@ -76,6 +76,8 @@ def known_labels(
     labels = {"view": VIEWS[view] if view >= 0 else UNKNOWN, **person.labels}
     if view >= 0 and VIEWS[view] == "back":
         labels["eyewear"] = UNKNOWN
+    if labels["headwear"] != "none" and labels["hair"] in {"sport_cut", "bald"}:
+        labels["hair"] = UNKNOWN  # under the hat
     if truth.boxes_xyxy[row, 3] > PICTURE_SIZE[1] - 3:  # the feet are below the picture
         labels |= {"shoe_colour": UNKNOWN, "height": UNKNOWN}
     if truth.boxes_xyxy[row, 1] < 3:  # the head is above it

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from districts.demo import patterns
-from districts.demo.palette import COLOURS, GREY_HAIR, HAIR, SKIN, shade_of
+from districts.demo.palette import COLOURS, GREYING_HAIR, HAIR, SKIN, WHITE_HAIR, shade_of
 from districts.demo.shapes import Vector
 from domain.attributes import AttributeSchema
 
@@ -84,6 +84,10 @@ def _agreeing(labels: dict[str, str], rng: np.random.Generator) -> dict[str, str
             labels[group] = "none"
     if labels["age"] == "child" and labels["bag"] == "handbag":
         labels["bag"] = "backpack"
+    if labels["age"] == "adolescent" and rng.random() < 0.6:  # school uniform
+        labels |= {"upper_colour": "white", "lower_colour": "grey", "bag": "backpack"}
+        if labels["upper_type"] == "one_piece":
+            labels["upper_type"] = "short_sleeve"
     if rng.random() < 0.3 and labels["upper_type"] != "one_piece":  # most streets are not as colourful
         labels["lower_colour"] = str(rng.choice(["black", "blue", "grey"]))
     if rng.random() < 0.3:
@@ -97,9 +101,9 @@ def _dress(identity: int, labels: dict[str, str], rng: np.random.Generator) -> P
     taller = 0.0 if labels["age"] == "child" else (0.06 if labels["gender"] == "male" else -0.06)
     wish = {"short": -0.04, "medium": 0.0, "tall": 0.08}[labels["height"]]
     height_m = float(mean + taller + wish + rng.uniform(-spread, spread))
-    labels["height"] = "short" if height_m < 1.56 else "tall" if height_m > 1.74 else "medium"
+    labels["height"] = "short" if height_m < 1.45 else "tall" if height_m > 1.78 else "medium"
     old = labels["age"] == "elderly"
-    hair = GREY_HAIR if old or (labels["age"] == "middle_aged" and rng.random() < 0.25) else HAIR
+    hair = WHITE_HAIR if old else GREYING_HAIR if labels["age"] == "middle_aged" else HAIR
     upper_pattern = patterns.LAPELS if labels["upper_type"] == "coat" else int(rng.choice(_PATTERNS, p=_PATTERN_SHARES))
     colours = list(COLOURS)
     skirt = labels["lower_type"] == "skirt" or labels["upper_type"] == "one_piece"

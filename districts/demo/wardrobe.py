@@ -69,14 +69,17 @@ def _add_trunk(shapes: Shapes, person: Person, frame: Frame) -> None:
     lower = Paint(person.lower)
     shapes.ball((0, 0, -0.01 * height), (0.07 * height, frame.hips_width, 0.07 * height), lower, PELVIS)
     if kind == "coat":
-        shapes.cone((0, 0, -0.25 * height), (0, 0, 0.04 * height), (0.125 * height, 0.105 * height), upper, PELVIS, 0.8)
+        shapes.cone(
+            (0, 0, -0.20 * height), (0, 0, 0.04 * height), (0.155 * height, 0.105 * height), upper, PELVIS, 0.87
+        )
     elif kind == "one_piece":
         shapes.cone(
             (0, 0, -0.25 * height), (0, 0, 0.06 * height), (0.155 * height, frame.waist_width), upper, PELVIS, 0.85
         )
-    elif person.labels["lower_type"] == "skirt":
+    if kind != "one_piece" and person.labels["lower_type"] == "skirt":
+        hem = -0.31 if kind == "coat" else -0.22  # seen below a coat
         shapes.cone(
-            (0, 0, -0.22 * height), (0, 0, 0.03 * height), (0.145 * height, frame.hips_width), lower, PELVIS, 0.85
+            (0, 0, hem * height), (0, 0, 0.03 * height), (0.145 * height, frame.hips_width), lower, PELVIS, 0.85
         )
 
 
@@ -200,8 +203,8 @@ def _add_eyewear(shapes: Shapes, person: Person, frame: Frame) -> None:
     level = _head_height(frame) + 0.14 * radius
     frame_paint, lens = Paint(_DARK), Paint(_DARK if kind == "sunglasses" else _LENS)
     for side in (1, -1):
-        middle = side * 0.42 * radius
-        size = 0.46 if kind == "sunglasses" else 0.40
+        middle = side * 0.46 * radius
+        size = 0.60 if kind == "sunglasses" else 0.54
         shapes.ball(
             (0.86 * radius, middle, level), (0.16 * radius, size * radius, 0.8 * size * radius), frame_paint, HEAD
         )

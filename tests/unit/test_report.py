@@ -15,7 +15,7 @@ from domain.embeddings import unit_length
 from domain.errors import ArtifactError
 from domain.model_card import ModelCard, write_card
 from domain.predictions import AttributePredictions, DetectorPredictions, ReidPredictions
-from evaluation import evaluate_attributes, evaluate_detector, evaluate_reid, evaluate_tracking, report
+from evaluation import evaluate_attributes, evaluate_detector, evaluate_reid, evaluate_tracking, report, show_results
 from evaluation.results import read_metrics
 from tests.conftest import ROOT
 
@@ -161,7 +161,7 @@ def run_all_stages() -> None:
 
 def test_stages_score_right_predictions_with_one(workspace: Path) -> None:
     run_all_stages()
-    metrics = {name: json.loads((workspace / "metrics" / f"{name}.json").read_text()) for name in report._MODELS}
+    metrics = {name: json.loads((workspace / "metrics" / f"{name}.json").read_text()) for name in show_results.MODELS}
     assert metrics["detector"]["ap50"] == metrics["detector"]["f1"] == pytest.approx(1)
     assert metrics["attributes"]["instance_f1"] == metrics["attributes"]["no_colour"]["instance_f1"] == 1
     for backbone in ("osnet", "resnet50"):

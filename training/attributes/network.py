@@ -7,32 +7,41 @@ import torch
 from torch import Tensor, nn
 
 from domain.attributes import AttributeSchema
-from domain.errors import ArtifactError
+from domain.errors import ArtifactError, InputError
 from domain.model_card import read_card
-from training.trunk import build_trunk, read_own_weights, restore, trunk_features
+from training.trunk import build_trunk, read_own_weights, restore
+
+STRIPES = 6
 
 
 class AttributeNetwork(nn.Module):
-    """Logits of each group; the heads are one linear layer whose outputs are cut group by group."""
+    """Logits of each group, from the trunk's last maps averaged over horizontal stripes.
 
-    def __init__(self, trunk: nn.Module, feature: int, group_sizes: Mapping[str, int]) -> None:
+    Hair is at the top of a crop and shoes at its bottom: an average over the whole crop would mix them. Stripes as in
+    Sun et al. 2018 (arXiv:1711.09349). The heads are one linear layer whose outputs are cut group by group.
+    """
+
+    def __init__(self, trunk: nn.Module, channels: int, group_sizes: Mapping[str, int]) -> None:
         """Put the parts together.
 
         Args:
-            trunk: pictures to features, see `build_trunk`.
-            feature: length of a feature.
+            trunk: a torchreid network with `featuremaps`, see `build_trunk`.
+            channels: of its last maps.
             group_sizes: number of labels of each group, in order.
         """
         super().__init__()
         self.trunk = trunk
         self.group_sizes = dict(group_sizes)
-        self.heads = nn.Linear(feature, sum(group_sizes.values()))
+        self.stripes = nn.AdaptiveAvgPool2d((STRIPES, 1))
+        self.neck = nn.BatchNorm1d(STRIPES * channels)
+        self.heads = nn.Linear(STRIPES * channels, sum(group_sizes.values()))
         nn.init.normal_(self.heads.weight, std=0.01)
         nn.init.zeros_(self.heads.bias)
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
         """Group to logits `[batch, label]`, of normalised pictures float `[batch, 3, height, width]`."""
-        logits = self.heads(trunk_features(self.trunk, images))
+        striped: Tensor = self.stripes(self.trunk.featuremaps(images)).flatten(1)
+        logits = self.heads(self.neck(striped))
         return dict(zip(self.group_sizes, logits.split(list(self.group_sizes.values()), dim=1), strict=True))
 
 
@@ -42,8 +51,17 @@ def build_attribute_network(backbone: str, schema: AttributeSchema) -> Attribute
     Raises:
         InputError: if there is no such architecture.
     """
-    trunk, feature = build_trunk(backbone)
-    return AttributeNetwork(trunk, feature, {group.name: len(group.labels) for group in schema.groups})
+    trunk, _ = build_trunk(backbone)
+    if not hasattr(trunk, "featuremaps"):
+        raise InputError(
+            f"attributes need a trunk that gives its last maps, such as osnet_x1_0 or resnet50, got {backbone}"
+        )
+    for own_head in (module for module in (trunk.fc,) if module is not None):
+        own_head.requires_grad_(False)  # torchreid's layer after the average, which stripes do not use
+    with torch.inference_mode():
+        channels = trunk.eval().featuremaps(torch.zeros(1, 3, 64, 32)).shape[1]
+    sizes = {group.name: len(group.labels) for group in schema.groups}
+    return AttributeNetwork(trunk.train(), channels, sizes)
 
 
 def load_attributes(folder: Path) -> AttributeNetwork:
