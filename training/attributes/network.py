@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +21,8 @@ class AttributeNetwork(nn.Module):
     Hair is at the top of a crop and shoes at its bottom: an average over the whole crop would mix them. Stripes as in
     Sun et al. 2018 (arXiv:1711.09349). The heads are one linear layer whose outputs are cut group by group.
     """
+
+    trunk: Any  # torch types a module's attribute as `Tensor | Module`, which hides `featuremaps`
 
     def __init__(self, trunk: nn.Module, channels: int, group_sizes: Mapping[str, int]) -> None:
         """Put the parts together.
@@ -59,7 +62,7 @@ def build_attribute_network(backbone: str, schema: AttributeSchema) -> Attribute
     for own_head in (module for module in (trunk.fc,) if module is not None):
         own_head.requires_grad_(False)  # torchreid's layer after the average, which stripes do not use
     with torch.inference_mode():
-        channels = trunk.eval().featuremaps(torch.zeros(1, 3, 64, 32)).shape[1]
+        channels = cast(Any, trunk.eval()).featuremaps(torch.zeros(1, 3, 64, 32)).shape[1]
     sizes = {group.name: len(group.labels) for group in schema.groups}
     return AttributeNetwork(trunk.train(), channels, sizes)
 
