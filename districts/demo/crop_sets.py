@@ -54,7 +54,7 @@ def cut_crops(
             box = jittered(truth.boxes_xyxy[row], rng)
             picture = f"{identity:04d}_{name.split('_', 1)[1]}"
             files: tuple[str, ...] = (f"attributes/images/{picture}",)
-            if not session.is_passer_by(identity):
+            if session.split == "train" or not session.is_passer_by(identity):  # no camera sees them again
                 files += (f"reid/{part}/{name}",)
             sets.cuts.append(Cut(int(truth.frames[row]), box, files))
             known = known_labels(people[identity], truth, row, rng, unknown_share)

@@ -101,7 +101,7 @@ def _dress(identity: int, labels: dict[str, str], rng: np.random.Generator) -> P
     taller = 0.0 if labels["age"] == "child" else (0.06 if labels["gender"] == "male" else -0.06)
     wish = {"short": -0.04, "medium": 0.0, "tall": 0.08}[labels["height"]]
     height_m = float(mean + taller + wish + rng.uniform(-spread, spread))
-    labels["height"] = "short" if height_m < 1.45 else "tall" if height_m > 1.78 else "medium"
+    labels["height"] = "short" if height_m < 1.45 else "tall" if height_m > 1.72 else "medium"
     old = labels["age"] == "elderly"
     hair = WHITE_HAIR if old else GREYING_HAIR if labels["age"] == "middle_aged" else HAIR
     upper_pattern = patterns.LAPELS if labels["upper_type"] == "coat" else int(rng.choice(_PATTERNS, p=_PATTERN_SHARES))

@@ -10,7 +10,7 @@ class SessionSettings(Settings):
     """One split is one session: its people are filmed in no other."""
 
     num_people: int = Field(ge=2)  # who walk from camera to camera
-    num_passers_by: NonNegativeInt  # who cross one camera's picture once: only in attributes and detection
+    num_passers_by: NonNegativeInt  # who cross one camera's picture once: to learn from, not to look for
     duration_s: PositiveFloat
     fps: PositiveInt
     num_frames: PositiveInt  # of the detection set

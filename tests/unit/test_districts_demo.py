@@ -1,6 +1,7 @@
 """The demo district: who is in it, what is seen of them, and that a seed says it all."""
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from districts import prepare, preview
 from districts.demo.crop_sets import known_labels
 from districts.demo.filming import Film
 from districts.demo.ground_truth import VIEWS, GroundTruth, ground_truth_of, view_index
-from districts.demo.people import draw_people
+from districts.demo.people import Person, draw_people
 from districts.demo.render import render_demo
 from districts.demo.sessions import SPLITS, plan_session, take_seconds
 from districts.demo.settings import DemoSettings
@@ -130,12 +131,14 @@ def test_no_identity_is_in_two_splits(district: Path) -> None:
     assert not set(parts[0].tolist()) & set(parts[1].tolist())
 
 
-def test_passers_by_are_described_but_not_re_identified(district: Path) -> None:
+def test_passers_by_are_described_and_learnt_from_but_never_looked_for(district: Path) -> None:
     session, schema = plan_session("train", small()), read_schema("suseong")
     passers_by = {person.identity for person in session.people if session.is_passer_by(person.identity)}
     assert len(passers_by) == 6
     assert passers_by & set(read_attribute_split(district, "train", schema).identities.tolist())
-    assert not passers_by & set(read_reid_folder(district, "bounding_box_train").identities.tolist())
+    assert passers_by & set(read_reid_folder(district, "bounding_box_train").identities.tolist())
+    only_val = {person.identity for person in plan_session("val", small()).people[small().val.num_people :]}
+    assert not only_val & set(read_reid_folder(district, "bounding_box_val").identities.tolist())
 
 
 def test_a_passer_by_crosses_one_junction_once() -> None:
@@ -244,6 +247,19 @@ def test_labels_of_a_person_agree_with_each_other() -> None:
         assert labels["age"] != "child" or labels["height"] == "short"
 
 
+def test_short_hair_under_a_hat_is_unknown() -> None:
+    truth = ground_truth_of([(1, 1, 50, 50, 90, 150, 1.0, 0)])
+    for headwear, hair in (("hat", ""), ("helmet", ""), ("none", "sport_cut")):
+        person = bareheaded({"headwear": headwear, "hair": "sport_cut"})
+        assert known_labels(person, truth, 0, np.random.default_rng(1), unknown_share=0.0)["hair"] == hair
+
+
+def bareheaded(labels: dict[str, str]) -> Person:
+    """Somebody without a hat, but for what `labels` says."""
+    person = draw_people(1, 1, read_schema("suseong"), np.random.default_rng(1))[0]
+    return replace(person, labels=person.labels | {"headwear": "none"} | labels)
+
+
 @pytest.mark.parametrize(
     ("box", "view", "unknown"),
     [
@@ -254,7 +270,7 @@ def test_labels_of_a_person_agree_with_each_other() -> None:
     ],
 )
 def test_what_cannot_be_seen_is_unknown(box: tuple[float, ...], view: str, unknown: set[str]) -> None:
-    person = draw_people(1, 1, read_schema("suseong"), np.random.default_rng(1))[0]
+    person = bareheaded({})
     truth = ground_truth_of([(1, 1, *box, 1.0, VIEWS.index(view))])
     labels = known_labels(person, truth, 0, np.random.default_rng(1), unknown_share=0.0)
     assert {group for group, label in labels.items() if not label} == unknown
@@ -262,7 +278,7 @@ def test_what_cannot_be_seen_is_unknown(box: tuple[float, ...], view: str, unkno
 
 
 def test_labels_are_withheld_as_often_as_asked() -> None:
-    person = draw_people(1, 1, read_schema("suseong"), np.random.default_rng(1))[0]
+    person = bareheaded({})
     truth, rng = ground_truth_of([(1, 1, 50, 50, 90, 150, 1.0, 0)]), np.random.default_rng(1)
     labels = [label for _ in range(200) for label in known_labels(person, truth, 0, rng, unknown_share=0.25).values()]
     assert labels.count("") / len(labels) == pytest.approx(0.25, abs=0.03)

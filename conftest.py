@@ -1,0 +1,17 @@
+"""Importing ultralytics changes how NumPy prints and how Pillow opens; tests and doctests see both as they were."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import PIL.Image
+import pytest
+
+_OPEN_PICTURE, _PRINT_OPTIONS = PIL.Image.open, np.get_printoptions()
+
+
+@pytest.fixture(autouse=True)
+def as_without_ultralytics(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The service runs where ultralytics is not installed, so its tests must not depend on it."""
+    monkeypatch.setattr(PIL.Image, "open", _OPEN_PICTURE)
+    with np.printoptions(**_PRINT_OPTIONS):
+        yield
