@@ -38,12 +38,11 @@ def test_pictures_differ_within_a_batch_while_there_are_enough(drawn: tuple[np.n
             assert len(set(own)) == min(k, int((identities == identity).sum()))
 
 
-@given(crop_sets())
-def test_nobody_waits_for_a_second_turn_of_another(drawn: tuple[np.ndarray, int, int, int]) -> None:
-    identities, p, k, seed = drawn
-    turns = Counter(person for batch in IdentityBatches(identities, p, k, seed) for person in set(identities[batch]))
-    often = [turns[person] for person in np.unique(identities)]
-    assert max(often) - min(often) <= 2
+@given(st.integers(0, 99))
+def test_people_come_by_how_many_groups_their_pictures_fill(seed: int) -> None:
+    identities = np.repeat([0, 1, 2, 3], [400, 40, 40, 40])
+    turns = Counter(person for batch in IdentityBatches(identities, 1, 4, seed) for person in set(identities[batch]))
+    assert turns[0] > 2 * max(turns[1], turns[2], turns[3])
 
 
 @given(crop_sets())

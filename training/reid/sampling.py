@@ -11,9 +11,10 @@ from training.crops import BatchSampler
 class IdentityBatches(BatchSampler):
     """Batches of `identities_per_batch` different people with `images_per_identity` pictures each.
 
-    People come in an order drawn anew whenever all have had their turn, so each comes as often as any other. Pictures
-    of one person differ within a batch while there are enough; of a person with fewer, some come twice. An epoch has
-    as many batches as the pictures would fill. With several processes each gets whole people of every global batch.
+    People are drawn by how many groups of K their pictures fill, at least one, so those whom many cameras saw are not
+    drowned by those who passed once. Pictures of one person differ within a batch while there are enough; of a person
+    with fewer, some come twice. An epoch has as many batches as the pictures would fill. With several processes each
+    gets whole people of every global batch.
     """
 
     def __init__(
@@ -48,6 +49,8 @@ class IdentityBatches(BatchSampler):
             raise InputError(
                 f"identities_per_batch must be a multiple of the {world_size} processes, got {identities_per_batch}"
             )
+        groups = np.array([max(1, len(images) // images_per_identity) for images in self._images])
+        self._chances = groups / groups.sum()
         self._identities_per_batch, self._images_per_identity = identities_per_batch, images_per_identity
         self._num_batches = max(1, len(identities) // (identities_per_batch * images_per_identity))
         self._seed, self._rank, self._world_size = seed, rank, world_size
@@ -64,19 +67,11 @@ class IdentityBatches(BatchSampler):
     def __iter__(self) -> Iterator[list[int]]:
         """Indices of the pictures of each batch, one person after the other."""
         rng = np.random.default_rng((self._seed, self._epoch))
-        waiting: list[int] = []
+        share = self._identities_per_batch // self._world_size
         for _ in range(self._num_batches):
-            if len(waiting) < self._identities_per_batch:
-                waiting = self._next_round(rng, waiting)
-            people, waiting = waiting[: self._identities_per_batch], waiting[self._identities_per_batch :]
+            people = rng.choice(len(self._images), self._identities_per_batch, replace=False, p=self._chances)
             drawn = [self._draw(rng, self._images[person]) for person in people]
-            share = len(people) // self._world_size
             yield np.concatenate(drawn[self._rank * share : (self._rank + 1) * share]).tolist()
-
-    def _next_round(self, rng: np.random.Generator, waiting: list[int]) -> list[int]:
-        """`waiting` and then everybody in a new order, those who wait last, so that no batch has a person twice."""
-        order = rng.permutation(len(self._images)).tolist()
-        return waiting + [person for person in order if person not in waiting] + waiting
 
     def _draw(self, rng: np.random.Generator, images: np.ndarray) -> np.ndarray:
         if len(images) >= self._images_per_identity:
