@@ -33,8 +33,10 @@ demo: setup ## run the whole pipeline on the demo district, then print its resul
 	dvc repro
 	@python -m evaluation.show_results
 
+# The slow tests share one run of the pipeline, which would be done once a worker if they were spread.
 test: setup ## run all tests
-	pytest
+	pytest -n 2 -m "not slow"
+	pytest -m slow
 
 check: setup ## formatting, lint, types, who may import whom
 	ruff format --check .
