@@ -16,7 +16,10 @@ def runs(smoke: Path) -> dict[str, mlflow.entities.Run]:
     client = mlflow.MlflowClient(f"sqlite:///{smoke / 'mlflow.db'}")
     experiment = client.get_experiment_by_name("dongseon")
     assert experiment is not None
-    return {run.info.run_name: run for run in client.search_runs([experiment.experiment_id])}
+    return {
+        run.info.run_name: run
+        for run in client.search_runs([experiment.experiment_id], order_by=["attributes.start_time ASC"])
+    }
 
 
 @pytest.mark.parametrize("training", TRAININGS)
