@@ -68,10 +68,14 @@ def test_own_weights_load_with_neck_and_classifier(tmp_path: Path) -> None:
 
 
 def test_imagenet_files_load_without_their_head(tmp_path: Path) -> None:
-    network = build_reid_network("resnet18", num_identities=5)
-    state = {key.removeprefix("trunk."): value for key, value in network.state_dict().items() if "trunk." in key}
+    trained, network = (build_reid_network("resnet18", num_identities=5) for _ in range(2))
+    state = {key.removeprefix("trunk."): value for key, value in trained.state_dict().items() if "trunk." in key}
     torch.save(state | {"fc.weight": torch.zeros(1000, 512), "fc.bias": torch.zeros(1000)}, tmp_path / "imagenet.pth")
+    first = next(iter(state))
+    assert not torch.equal(network.state_dict()[f"trunk.{first}"], state[first])
     load_pretrained(network, tmp_path / "imagenet.pth")
+    for key, value in state.items():
+        torch.testing.assert_close(network.state_dict()[f"trunk.{key}"], value)
 
 
 @pytest.mark.parametrize(
