@@ -52,6 +52,7 @@ class ModelCard(BaseModel):
     score_threshold: Fraction | None = None  # detector: of best F1 on validation
     iou_threshold: Fraction | None = None  # detector: of non-maximum suppression
     attribute_schema: AttributeSchema | None = None  # attributes: groups in the order of output_names
+    stripes: PositiveInt = 1  # attributes, re-ID: parts of the crop, top to bottom, with features of their own
     feature: PositiveInt | None = None  # re-ID: length of an embedding
     match_distance: NonNegativeFloat | None = None  # re-ID: cosine distance that parts same from different people best
 

@@ -5,9 +5,11 @@ import pickle
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import adaptive_avg_pool2d
 
 from domain.errors import ArtifactError, InputError
 
@@ -23,14 +25,16 @@ _UNREADABLE = (OSError, RuntimeError, EOFError, ValueError, LookupError, pickle.
 _COUNTER = "num_batches_tracked"  # old files have none, and nothing depends on it
 
 
-def build_trunk(architecture: str) -> tuple[nn.Module, int]:
+def build_trunk(architecture: str, stripes: int) -> tuple[nn.Module, int]:
     """A torchreid network without its classifier, and the length of its features; weights are random.
 
     Args:
         architecture: such as `osnet_x0_25`, `osnet_x1_0`, `osnet_ain_x1_0`, `resnet50`.
+        stripes: as `trunk_features` will be asked for.
 
     Raises:
-        InputError: if torchreid has no such network, or it has not one feature and one classifier.
+        InputError: if torchreid has no such network, or it has not one feature and one classifier, or does not give
+            the maps that stripes need.
     """
     try:
         trunk = build_model(architecture, num_classes=1, loss="triplet", pretrained=False)
@@ -40,13 +44,31 @@ def build_trunk(architecture: str) -> tuple[nn.Module, int]:
         raise InputError(f"architecture must be one with a single classifier on one feature, got {architecture}")
     feature = trunk.classifier.in_features
     trunk.classifier = nn.Identity()
-    return trunk, feature
+    if stripes == 1:
+        return trunk, feature
+    if not hasattr(trunk, "featuremaps"):
+        raise InputError(
+            f"with stripes the architecture must be one that gives its last maps, such as osnet_x1_0 or resnet50, got "
+            f"{architecture}"
+        )
+    if isinstance(own_head := getattr(trunk, "fc", None), nn.Module):
+        own_head.requires_grad_(False)  # torchreid's layer after the average, which stripes do not use
+    with torch.inference_mode():
+        feature = trunk_features(trunk.eval(), torch.zeros(1, 3, 64, 32), stripes).shape[1]
+    return trunk.train(), feature
 
 
-def trunk_features(trunk: nn.Module, images: Tensor) -> Tensor:
-    """Features `[batch, feature]` of normalised pictures; in train mode torchreid gives (logits, features)."""
+def trunk_features(trunk: Any, images: Tensor, stripes: int) -> Tensor:
+    """Features `[batch, feature]` of normalised pictures.
+
+    With one stripe they are torchreid's own. With more they are its last maps averaged over so many horizontal
+    stripes: hair is at the top of a crop and shoes at its bottom, and an average over the whole crop mixes them.
+    Source: Sun et al. 2018, "Beyond part models" (arXiv:1711.09349), without its layer that shortens each stripe.
+    """
+    if stripes > 1:
+        return adaptive_avg_pool2d(trunk.featuremaps(images), (stripes, 1)).flatten(1)
     output = trunk(images)
-    return output[1] if isinstance(output, tuple) else output
+    return output[1] if isinstance(output, tuple) else output  # (logits, features) in train mode
 
 
 def load_pretrained(network: nn.Module, file: Path) -> None:

@@ -14,7 +14,7 @@ from domain.attributes import UNKNOWN
 
 _GAP_S = 3.0  # out of sight for longer: another visit
 _MIN_ROWS = 2
-_CROPS_A_PASSING = 3
+_CROPS_A_PASSING = 2
 _JUNK_A_VISIT, _EMPTY_CROPS = 1, 12
 _PARTS = {"train": ("bounding_box_train",), "val": ("bounding_box_val",), "test": ("query", "bounding_box_test")}
 

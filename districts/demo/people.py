@@ -53,17 +53,32 @@ class Person:
 
 def draw_people(first_identity: int, count: int, schema: AttributeSchema, rng: np.random.Generator) -> list[Person]:
     """`count` people; every label of every group occurs when there are enough of them."""
-    wishes = {group.name: _spread(group.label_names, count, rng) for group in schema.groups if group.of == "person"}
+    groups = [group for group in schema.groups if group.of == "person" and group.name != "view"]
+    wishes = {group.name: _spread(group.name, group.label_names, count, rng) for group in groups}
     people = []
     for number in range(count):
-        labels = _agreeing({name: wish[number] for name, wish in wishes.items() if name != "view"}, rng)
+        labels = _agreeing({name: wish[number] for name, wish in wishes.items()}, rng)
         people.append(_dress(first_identity + number, labels, rng))
     return people
 
 
-def _spread(names: tuple[str, ...], count: int, rng: np.random.Generator) -> list[str]:
-    """Each name as often as the others, in random order."""
-    return [str(name) for name in rng.permutation([names[i % len(names)] for i in range(count)])]
+# How often labels are wished for, in the schema's order; of other groups each as often as the others.
+_LABEL_SHARES = {
+    "upper_type": (0.35, 0.35, 0.20, 0.10),
+    "lower_type": (0.55, 0.25, 0.20),
+    "hair": (0.35, 0.30, 0.27, 0.08),
+    "headwear": (0.22, 0.18, 0.60),
+    "eyewear": (0.22, 0.18, 0.60),
+    "bag": (0.32, 0.18, 0.18, 0.32),
+    "age": (0.12, 0.13, 0.35, 0.22, 0.18),
+}
+
+
+def _spread(group: str, names: tuple[str, ...], count: int, rng: np.random.Generator) -> list[str]:
+    """The labels `names` of `group` in random order, as near to their shares as `count` people allow."""
+    ends = np.cumsum(_LABEL_SHARES.get(group, (1 / len(names),) * len(names)))
+    drawn = np.searchsorted(ends, (np.arange(count) + 0.5) / count)
+    return [names[label] for label in rng.permutation(drawn)]
 
 
 def _agreeing(labels: dict[str, str], rng: np.random.Generator) -> dict[str, str]:
@@ -79,12 +94,9 @@ def _agreeing(labels: dict[str, str], rng: np.random.Generator) -> dict[str, str
         labels["hair"] = "sport_cut"
     if labels["hair"] == "bald" and labels["age"] in {"child", "adolescent", "young_adult"}:
         labels["age"] = str(rng.choice(["middle_aged", "elderly"]))
-    for group, keep in (("headwear", 0.75), ("eyewear", 0.85)):
-        if rng.random() > keep:
-            labels[group] = "none"
     if labels["age"] == "child" and labels["bag"] == "handbag":
         labels["bag"] = "backpack"
-    if labels["age"] == "adolescent" and rng.random() < 0.6:  # school uniform
+    if labels["age"] == "adolescent":  # school uniform
         labels |= {"upper_colour": "white", "lower_colour": "grey", "bag": "backpack"}
         if labels["upper_type"] == "one_piece":
             labels["upper_type"] = "short_sleeve"

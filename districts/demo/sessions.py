@@ -32,7 +32,9 @@ _TAKES = {
         (0.5, ((0.0, "day", "cloudy"), (0.5, "day", "rain"))),
         (0.5, ((0.0, "sunset", "clear"), (0.5, "night", "clear"))),
     ),
-    "test": ((1.0, ((0.0, "day", "clear"), (0.3, "sunset", "cloudy"), (0.65, "night", "rain"))),),
+    "test": (
+        (1.0, ((0.0, "day", "clear"), (0.25, "day", "cloudy"), (0.5, "sunset", "clear"), (0.75, "night", "rain"))),
+    ),
 }
 _STARTS = {"train": datetime(2026, 4, 14, 9), "val": datetime(2026, 4, 21, 15), "test": datetime(2026, 5, 12, 18, 40)}
 

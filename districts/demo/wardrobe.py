@@ -204,7 +204,7 @@ def _add_eyewear(shapes: Shapes, person: Person, frame: Frame) -> None:
     frame_paint, lens = Paint(_DARK), Paint(_DARK if kind == "sunglasses" else _LENS)
     for side in (1, -1):
         middle = side * 0.46 * radius
-        size = 0.60 if kind == "sunglasses" else 0.54
+        size = 0.68 if kind == "sunglasses" else 0.60
         shapes.ball(
             (0.86 * radius, middle, level), (0.16 * radius, size * radius, 0.8 * size * radius), frame_paint, HEAD
         )
@@ -235,20 +235,20 @@ def _add_bag(shapes: Shapes, person: Person, frame: Frame) -> None:
     elif kind == "handbag":
         hand = -frame.forearm - 0.03 * height
         shapes.box(
-            (0, 0, hand - 0.085 * height), (0.085 * height, 0.032 * height, 0.058 * height), paint, _HANDBAG_BONE
+            (0, 0, hand - 0.095 * height), (0.100 * height, 0.040 * height, 0.070 * height), paint, _HANDBAG_BONE
         )
         for end in (0.05, -0.05):
             grip: Vector = (end * height, 0, hand - 0.03 * height)
             shapes.cone((0, 0, hand + 0.01 * height), grip, (0.009 * height, 0.009 * height), dark, _HANDBAG_BONE)
     elif kind == "cross_body":
         hip = frame.hips_width + 0.025 * height
-        shapes.box((0.01 * height, hip, -0.02 * height), (0.07 * height, 0.034 * height, 0.058 * height), paint, PELVIS)
+        shapes.box((0.01 * height, hip, -0.02 * height), (0.09 * height, 0.042 * height, 0.072 * height), paint, PELVIS)
         for face in (1.06, -1.06):
             shoulder: Vector = (0.25 * face * depth, -0.075 * height, frame.shoulder_height + 0.045 * height)
             middle: Vector = (face * depth, -0.02 * height, 0.6 * frame.neck)
             low: Vector = (0.7 * face * depth, 0.9 * frame.waist_width, 0.0)
-            shapes.cone(shoulder, middle, (0.015 * height, 0.015 * height), dark, CHEST)
-            shapes.cone(middle, low, (0.015 * height, 0.015 * height), dark, CHEST)
+            shapes.cone(shoulder, middle, (0.020 * height, 0.020 * height), dark, CHEST)
+            shapes.cone(middle, low, (0.020 * height, 0.020 * height), dark, CHEST)
 
 
 _HANDBAG_BONE = skeleton.FOREARM_RIGHT

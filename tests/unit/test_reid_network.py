@@ -9,7 +9,7 @@ import torch
 from domain.errors import ArtifactError, InputError
 from domain.model_card import ModelCard, write_card
 from training.reid.network import build_reid_network, embed, load_pretrained, load_reid
-from training.trunk import WEIGHTS
+from training.trunk import WEIGHTS, trunk_features
 
 
 @pytest.fixture(scope="module")
@@ -35,6 +35,26 @@ def test_training_gives_logits_and_features_and_evaluation_embeddings() -> None:
 @pytest.mark.parametrize(("backbone", "feature"), [("osnet_ain_x0_25", 512), ("resnet18", 512), ("resnet50", 2048)])
 def test_any_trunk_of_the_zoo_is_built_by_its_name(backbone: str, feature: int) -> None:
     assert build_reid_network(backbone, num_identities=3).feature == feature
+
+
+@pytest.mark.parametrize(("backbone", "channels"), [("osnet_x0_25", 128), ("resnet18", 512)])
+def test_each_stripe_has_its_own_part_of_the_crop(backbone: str, channels: int) -> None:
+    network = build_reid_network(backbone, num_identities=3, stripes=2).eval()
+    assert network.feature == 2 * channels
+    images = torch.rand(2, 3, 128, 64)
+    maps = network.trunk.featuremaps(images)
+    upper, lower = maps.chunk(2, dim=2)
+    expected = torch.stack([upper.mean((2, 3)), lower.mean((2, 3))], dim=2).flatten(1)
+    torch.testing.assert_close(trunk_features(network.trunk, images, 2), expected)
+    logits, _ = network.train()(images)
+    logits.sum().backward()
+    idle = [name for name, weight in network.named_parameters() if weight.requires_grad and weight.grad is None]
+    assert idle == [], "several processes would wait for the gradients of unused weights"
+
+
+def test_stripes_need_a_trunk_that_gives_its_maps() -> None:
+    with pytest.raises(InputError, match="gives its last maps"):
+        build_reid_network("densenet121", num_identities=3, stripes=6)
 
 
 @pytest.mark.parametrize(("backbone", "match"), [("osnet_x9", "Unknown model: osnet_x9"), ("pcb_p4", "single class")])
@@ -107,7 +127,7 @@ def test_what_is_no_weight_file_is_refused(tmp_path: Path) -> None:
         load_pretrained(network, tmp_path / "list.pth")
 
 
-def write_model(folder: Path, architecture: str, network: torch.nn.Module) -> None:
+def write_model(folder: Path, architecture: str, network: torch.nn.Module, stripes: int = 1) -> None:
     folder.mkdir()
     torch.save(network.state_dict(), folder / WEIGHTS)
     card = ModelCard(
@@ -117,14 +137,16 @@ def write_model(folder: Path, architecture: str, network: torch.nn.Module) -> No
         input_width_px=32,
         resize="stretch",
         output_names=("embeddings",),
+        stripes=stripes,
         district="test",
     )
     write_card(card, folder)
 
 
-def test_a_model_folder_gives_back_its_network(tmp_path: Path) -> None:
-    network = build_reid_network("osnet_x0_25", num_identities=5).eval()
-    write_model(tmp_path / "model", "osnet_x0_25", network)
+@pytest.mark.parametrize("stripes", [1, 6])
+def test_a_model_folder_gives_back_its_network(stripes: int, tmp_path: Path) -> None:
+    network = build_reid_network("osnet_x0_25", num_identities=5, stripes=stripes).eval()
+    write_model(tmp_path / "model", "osnet_x0_25", network, stripes)
     images = torch.rand(2, 3, 64, 32)
     torch.testing.assert_close(load_reid(tmp_path / "model")(images), network(images))
 

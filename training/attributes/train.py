@@ -34,6 +34,7 @@ class AttributeSettings(CropTrainingSettings):
 
     architecture: str  # torchreid's name, such as osnet_x1_0
     weights: Path | None  # file to start from: torchreid zoo, ImageNet or a checkpoint; null: from scratch
+    stripes: PositiveInt  # 1: the architecture's own feature; else its last maps' average over so many
     schema_name: str | None = Field(alias="schema")  # null: the district's
     batch: PositiveInt  # of all processes together
     rare_labels: RareLabels
@@ -66,6 +67,7 @@ def main(argv: Sequence[str] = ()) -> None:
             channel_std=CHANNEL_STD,
             output_names=schema.group_names,
             attribute_schema=schema,
+            stripes=settings.stripes,
             district=district,
             data_hash=run.provenance.data_hash,
             git_revision=run.provenance.git_revision,
@@ -114,7 +116,7 @@ def train_attributes(
     seed_run(seed)
     train, labels = _read_crops(settings, folder, "train", schema)
     val, _ = _read_crops(settings, folder, "val", schema)
-    network = build_attribute_network(settings.architecture, schema)
+    network = build_attribute_network(settings.architecture, schema, settings.stripes)
     if settings.weights:
         load_pretrained(network, settings.weights)
     task = AttributeTask(

@@ -19,16 +19,17 @@ class ReidNetwork(nn.Module):
     Source: Luo et al. 2019, "Bag of tricks and a strong baseline for deep person re-identification".
     """
 
-    def __init__(self, trunk: nn.Module, feature: int, num_identities: int) -> None:
+    def __init__(self, trunk: nn.Module, feature: int, num_identities: int, stripes: int) -> None:
         """Put the parts together.
 
         Args:
-            trunk: pictures to features, see `build_trunk`.
+            trunk: a torchreid network without classifier, see `build_trunk`.
             feature: length of a feature.
             num_identities: people to tell apart while training.
+            stripes: see `trunk_features`.
         """
         super().__init__()
-        self.trunk = trunk
+        self.trunk, self.stripes = trunk, stripes
         self.feature = feature
         self.neck = nn.BatchNorm1d(feature)
         self.neck.bias.requires_grad_(False)  # the neck's outputs stay around the origin, where angles are compared
@@ -44,19 +45,19 @@ class ReidNetwork(nn.Module):
             embeddings `[batch, feature]` in eval mode, not yet of unit length; in train mode logits
             `[batch, identity]` and features `[batch, feature]`.
         """
-        features = trunk_features(self.trunk, images)
+        features = trunk_features(self.trunk, images, self.stripes)
         embeddings = self.neck(features)
         return (self.classifier(embeddings), features) if self.training else embeddings
 
 
-def build_reid_network(backbone: str, num_identities: int) -> ReidNetwork:
+def build_reid_network(backbone: str, num_identities: int, stripes: int = 1) -> ReidNetwork:
     """A network with random weights; `backbone` is a torchreid architecture, such as `osnet_x0_25` or `resnet50`.
 
     Raises:
-        InputError: if there is no such architecture.
+        InputError: if there is no such architecture, or not with `stripes`.
     """
-    trunk, feature = build_trunk(backbone)
-    return ReidNetwork(trunk, feature, num_identities)
+    trunk, feature = build_trunk(backbone, stripes)
+    return ReidNetwork(trunk, feature, num_identities, stripes)
 
 
 def load_reid(folder: Path) -> ReidNetwork:
@@ -67,7 +68,7 @@ def load_reid(folder: Path) -> ReidNetwork:
     """
     card = read_card(folder)
     weights = read_own_weights(folder, "train_reid")
-    network = build_reid_network(card.architecture, len(weights.get("classifier.weight", ())))
+    network = build_reid_network(card.architecture, len(weights.get("classifier.weight", ())), card.stripes)
     restore(network, weights, folder, "train_reid")
     return network.eval()
 

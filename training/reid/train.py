@@ -34,6 +34,7 @@ class Backbone(Settings):
 
     architecture: str  # torchreid's name, such as osnet_x1_0
     weights: Path | None  # file to start from: torchreid zoo, ImageNet or a checkpoint; null: from scratch
+    stripes: PositiveInt  # 1: the architecture's own feature; else its last maps' average over so many
     share_of_epochs: float = Field(gt=0, le=1)  # of reid.max_epochs, at least one: where a large trunk must be cheap
 
 
@@ -85,6 +86,7 @@ def main(argv: Sequence[str] = ()) -> None:
             channel_mean=CHANNEL_MEAN,
             channel_std=CHANNEL_STD,
             output_names=("embeddings",),
+            stripes=settings.chosen.stripes,
             feature=network.feature,
             match_distance=scores.get("val/match_distance"),
             district=district,
@@ -117,7 +119,7 @@ def train_reid(
     """
     seed_run(seed)
     train, classes = read_training_crops(settings, data_folder)
-    network = build_reid_network(settings.chosen.architecture, int(classes.max()) + 1)
+    network = build_reid_network(settings.chosen.architecture, int(classes.max()) + 1, settings.chosen.stripes)
     if settings.chosen.weights:
         load_pretrained(network, settings.chosen.weights)
     task = ReidTask(
