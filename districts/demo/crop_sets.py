@@ -15,6 +15,7 @@ from domain.attributes import UNKNOWN
 _GAP_S = 3.0  # out of sight for longer: another visit
 _MIN_ROWS = 2
 _CROPS_A_PASSING = 2
+_TRAIN_ATTRIBUTE_CROPS = 2  # of a visit: the same few clothes again and again would be learned by heart
 _JUNK_A_VISIT, _EMPTY_CROPS = 1, 12
 _PARTS = {"train": ("bounding_box_train",), "val": ("bounding_box_val",), "test": ("query", "bounding_box_test")}
 
@@ -46,6 +47,7 @@ def cut_crops(
         identity = int(truth.identities[rows[0]])
         wanted = _CROPS_A_PASSING if session.is_passer_by(identity) else session.settings.crops_per_visit
         chosen = evenly_spaced(rows, wanted + (session.split == "test"))
+        described = set(evenly_spaced(chosen, _TRAIN_ATTRIBUTE_CROPS) if session.split == "train" else chosen)
         query = int(rng.choice(chosen)) if session.split == "test" and identity in roaming else -1
         for row in chosen:
             part = _PARTS[session.split][-1 if row != query else 0]
@@ -53,10 +55,12 @@ def cut_crops(
             name = _market_name(session, number, truth, row, DISTRACTOR_IDENTITY if is_distractor else identity)
             box = jittered(truth.boxes_xyxy[row], rng)
             picture = f"{identity:04d}_{name.split('_', 1)[1]}"
-            files: tuple[str, ...] = (f"attributes/images/{picture}",)
+            files: tuple[str, ...] = (f"attributes/images/{picture}",) if row in described else ()
             if session.split == "train" or not session.is_passer_by(identity):  # no camera sees them again
                 files += (f"reid/{part}/{name}",)
             sets.cuts.append(Cut(int(truth.frames[row]), box, files))
+            if row not in described:
+                continue
             known = known_labels(people[identity], truth, row, rng, unknown_share)
             scene = {"place": place.kind, **session.labels(int(truth.frames[row]))}
             sets.attribute_rows.append(

@@ -41,10 +41,10 @@ def jittered(box_xyxy: np.ndarray, rng: np.random.Generator, share: float = 0.03
 
 
 def evenly_spaced(rows: np.ndarray, count: int) -> np.ndarray:
-    """At most `count` of `rows`, spread over all of them."""
+    """At most `count` of `rows`: the middles of so many equal parts."""
     if len(rows) <= count:
         return rows
-    return rows[np.unique(np.linspace(0, len(rows) - 1, count).round().astype(int))]
+    return rows[((np.arange(count) + 0.5) * len(rows) / count).astype(int)]
 
 
 def clear_rows(truth: GroundTruth, rows: np.ndarray) -> np.ndarray:

@@ -22,11 +22,11 @@ _BLEND_S = 4.0  # how long a change of the light takes
 # share of the session, and the skies (share of the take from which it holds, time, weather).
 _TAKES = {
     "train": (
-        (0.22, ((0.0, "day", "clear"),)),
-        (0.16, ((0.0, "sunrise", "fog"),)),
-        (0.22, ((0.0, "sunset", "clear"), (0.5, "sunset", "cloudy"))),
-        (0.22, ((0.0, "day", "rain"), (0.5, "night", "rain"))),
-        (0.18, ((0.0, "night", "snow"), (0.5, "day", "cloudy"))),
+        (0.26, ((0.0, "day", "clear"), (0.5, "day", "cloudy"))),
+        (0.12, ((0.0, "sunrise", "fog"), (0.5, "sunrise", "clear"))),
+        (0.24, ((0.0, "sunset", "clear"), (0.5, "sunset", "cloudy"))),
+        (0.26, ((0.0, "day", "rain"), (0.4, "night", "rain"))),
+        (0.12, ((0.0, "night", "snow"), (0.5, "day", "snow"))),
     ),
     "val": (
         (0.5, ((0.0, "day", "cloudy"), (0.5, "day", "rain"))),

@@ -171,6 +171,9 @@ def _add_hair(shapes: Shapes, person: Person, frame: Frame) -> None:
     if kind == "long":
         length = 0.13 * frame.height
         shapes.ball((-0.75 * radius, 0, middle - 0.9 * length), (0.55 * radius, 1.1 * radius, length), paint, HEAD)
+        for side in (1, -1):  # over the shoulders, so that it is seen from the front too
+            strand: Vector = (0.35 * radius, side * 1.0 * radius, middle - 0.9 * length)
+            shapes.ball(strand, (0.45 * radius, 0.38 * radius, length), paint, HEAD)
 
 
 def _add_headwear(shapes: Shapes, person: Person, frame: Frame) -> None:
