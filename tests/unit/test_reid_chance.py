@@ -12,7 +12,7 @@ from training.reid.train import ReidSettings, read_validation_crops, train_reid
 
 
 def settings() -> ReidSettings:
-    backbones = {"osnet": {"architecture": "osnet_x0_25", "weights": None, "share_of_epochs": 1.0}}
+    backbones = {"osnet": {"architecture": "osnet_x0_25", "weights": None, "stripes": 3, "share_of_epochs": 1.0}}
     gentle = {"flip_probability": 0.5, "pad_px": 3, "colour_jitter": 0.1, "erase_probability": 0, "erase_largest": 0.1}
     return ReidSettings.model_validate(
         small_settings(

@@ -17,7 +17,8 @@ from training.reid.network import load_reid
 from training.reid.train import ReidSettings, main, train_reid
 
 BACKBONES = {
-    name: {"architecture": name, "weights": None, "share_of_epochs": 1.0} for name in ("osnet_x0_25", "resnet18")
+    name: {"architecture": name, "weights": None, "stripes": stripes, "share_of_epochs": 1.0}
+    for name, stripes in {"osnet_x0_25": 3, "resnet18": 1}.items()
 }
 
 
