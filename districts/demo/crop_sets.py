@@ -16,6 +16,9 @@ _GAP_S = 3.0  # out of sight for longer: another visit
 _MIN_ROWS = 2
 _CROPS_A_PASSING = 2
 _TRAIN_ATTRIBUTE_CROPS = 2  # of a visit: the same few clothes again and again would be learned by heart
+_RE_ID_PASSERS_BY = 3  # every third is learned: one camera saw them once, which teaches little of other cameras
+_EYEWEAR_FROM_THE_SIDE_PX = 140  # a smaller person's face in profile is a few pixels wide
+_HIDDEN_HAIR = {"hat": ("sport_cut", "bald"), "helmet": ("sport_cut", "bald", "bob")}
 _JUNK_A_VISIT, _EMPTY_CROPS = 1, 12
 _PARTS = {"train": ("bounding_box_train",), "val": ("bounding_box_val",), "test": ("query", "bounding_box_test")}
 
@@ -56,7 +59,7 @@ def cut_crops(
             box = jittered(truth.boxes_xyxy[row], rng)
             picture = f"{identity:04d}_{name.split('_', 1)[1]}"
             files: tuple[str, ...] = (f"attributes/images/{picture}",) if row in described else ()
-            if session.split == "train" or not session.is_passer_by(identity):  # no camera sees them again
+            if not session.is_passer_by(identity) or (session.split == "train" and identity % _RE_ID_PASSERS_BY == 0):
                 files += (f"reid/{part}/{name}",)
             sets.cuts.append(Cut(int(truth.frames[row]), box, files))
             if row not in described:
@@ -78,10 +81,11 @@ def known_labels(
     """Labels of a person that can be seen in the row's box, by group; what cannot, or is withheld, is unknown."""
     view = int(truth.views[row])
     labels = {"view": VIEWS[view] if view >= 0 else UNKNOWN, **person.labels}
-    if view >= 0 and VIEWS[view] == "back":
+    height_px = truth.heights_px[row]
+    if view >= 0 and (VIEWS[view] == "back" or (VIEWS[view] == "side" and height_px < _EYEWEAR_FROM_THE_SIDE_PX)):
         labels["eyewear"] = UNKNOWN
-    if labels["headwear"] != "none" and labels["hair"] in {"sport_cut", "bald"}:
-        labels["hair"] = UNKNOWN  # under the hat
+    if labels["hair"] in _HIDDEN_HAIR.get(labels["headwear"], ()):
+        labels["hair"] = UNKNOWN
     if truth.boxes_xyxy[row, 3] > PICTURE_SIZE[1] - 3:  # the feet are below the picture
         labels |= {"shoe_colour": UNKNOWN, "height": UNKNOWN}
     if truth.boxes_xyxy[row, 1] < 3:  # the head is above it

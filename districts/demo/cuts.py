@@ -49,4 +49,4 @@ def evenly_spaced(rows: np.ndarray, count: int) -> np.ndarray:
 
 def clear_rows(truth: GroundTruth, rows: np.ndarray) -> np.ndarray:
     """Those of `rows` that show enough of a person to describe them."""
-    return rows[(truth.visibilities[rows] >= 0.55) & (truth.heights_px[rows] >= 44)]
+    return rows[(truth.visibilities[rows] >= 0.75) & (truth.heights_px[rows] >= 44)]

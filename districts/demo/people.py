@@ -16,6 +16,7 @@ _HEIGHT_M = {  # mean and spread; men are 0.12 m taller than women of their age
     "middle_aged": (1.65, 0.06),
     "elderly": (1.59, 0.05),
 }
+_SHORT_M, _TALL_M = 1.45, 1.72  # where short ends and tall begins
 _SPEED_M_S = {"child": 1.05, "adolescent": 1.40, "young_adult": 1.45, "middle_aged": 1.30, "elderly": 0.95}
 _PATTERNS = (
     patterns.PLAIN,
@@ -49,6 +50,7 @@ class Person:
     shoes: Vector
     bag: Vector
     headwear: Vector
+    bearded: bool
 
 
 def draw_people(first_identity: int, count: int, schema: AttributeSchema, rng: np.random.Generator) -> list[Person]:
@@ -91,7 +93,7 @@ def _agreeing(labels: dict[str, str], rng: np.random.Generator) -> dict[str, str
         labels |= {"lower_type": "skirt", "lower_colour": labels["upper_colour"]}
     if labels["gender"] == "female" and labels["hair"] in {"sport_cut", "bald"}:
         labels["hair"] = str(rng.choice(["bob", "long"]))
-    if labels["gender"] == "male" and labels["hair"] in {"bob", "long"} and rng.random() < 0.8:
+    if labels["gender"] == "male" and labels["hair"] in {"bob", "long"} and rng.random() < 0.9:
         labels["hair"] = "sport_cut"
     if labels["hair"] == "bald" and labels["age"] in {"child", "adolescent", "young_adult"}:
         labels["age"] = str(rng.choice(["middle_aged", "elderly"]))
@@ -101,6 +103,8 @@ def _agreeing(labels: dict[str, str], rng: np.random.Generator) -> dict[str, str
         labels |= {"upper_colour": "white", "lower_colour": "grey", "bag": "backpack"}
         if labels["upper_type"] == "one_piece":
             labels["upper_type"] = "short_sleeve"
+    if labels["upper_type"] == "coat" and labels["lower_type"] == "short_trousers":  # nothing of them would be seen
+        labels["lower_type"] = "long_trousers"
     if rng.random() < 0.3 and labels["upper_type"] != "one_piece":  # most streets are not as colourful
         labels["lower_colour"] = str(rng.choice(["black", "blue", "grey"]))
     if rng.random() < 0.3:
@@ -114,7 +118,7 @@ def _dress(identity: int, labels: dict[str, str], rng: np.random.Generator) -> P
     taller = 0.0 if labels["age"] == "child" else (0.06 if labels["gender"] == "male" else -0.06)
     wish = {"short": -0.04, "medium": 0.0, "tall": 0.08}[labels["height"]]
     height_m = float(mean + taller + wish + rng.uniform(-spread, spread))
-    labels["height"] = "short" if height_m < 1.45 else "tall" if height_m > 1.72 else "medium"
+    labels["height"] = "short" if height_m < _SHORT_M else "tall" if height_m > _TALL_M else "medium"
     old = labels["age"] == "elderly"
     hair = WHITE_HAIR if old else GREYING_HAIR if labels["age"] == "middle_aged" else HAIR
     upper_pattern = patterns.LAPELS if labels["upper_type"] == "coat" else int(rng.choice(_PATTERNS, p=_PATTERN_SHARES))
@@ -137,13 +141,23 @@ def _dress(identity: int, labels: dict[str, str], rng: np.random.Generator) -> P
         lower=shade_of(labels["lower_colour"], rng),
         lower_seam=bool(rng.random() < 0.2),
         shoes=shade_of(labels["shoe_colour"], rng),
-        bag=COLOURS[str(rng.choice(colours, p=_BAG_SHARES))],
+        bag=COLOURS[_other_than(labels["upper_colour"], colours, _BAG_SHARES, rng)],
         headwear=COLOURS[str(rng.choice(colours))],
+        bearded=labels["gender"] == "male" and labels["age"] in _BEARD_AGES and bool(rng.random() < 0.6),
     )
 
 
 _PATTERN_SHARES = (0.40, 0.16, 0.08, 0.12, 0.12, 0.12)
 _BAG_SHARES = np.array([4, 1, 2, 1, 1, 1, 1, 2, 1, 1, 3]) / 18
+
+
+_BEARD_AGES = {"young_adult", "middle_aged", "elderly"}
+
+
+def _other_than(colour: str, colours: list[str], shares: np.ndarray, rng: np.random.Generator) -> str:
+    """One of `colours` by their `shares`, but not `colour`: a bag stands out from the clothes behind it."""
+    left = shares * [name != colour for name in colours]
+    return str(rng.choice(colours, p=left / left.sum()))
 
 
 def _contrasting(colour: str, rng: np.random.Generator) -> str:

@@ -47,7 +47,7 @@ def frame_of(person: Person) -> Frame:
     """Measures by height, gender and age: a child has a large head and short legs, a man wide shoulders."""
     height, build = person.height_m, person.build
     child, male = person.labels["age"] == "child", person.labels["gender"] == "male"
-    leg = 0.435 if child else 0.48
+    leg = 0.435 if child else 0.48 + 0.15 * (height - 1.65)  # the tall have long legs
     head = 0.086 if child else 0.068
     trunk = 1 - leg - 0.04 - 2.15 * head - 0.03  # from hips to the neck
     return Frame(

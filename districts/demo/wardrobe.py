@@ -19,7 +19,8 @@ _SIDES = (
 )
 _FLAT = 0.64  # the trunk's depth by its width
 _DARK = (0.04, 0.04, 0.05)
-_LENS = (0.72, 0.82, 0.88)
+_LENS = (0.80, 0.90, 0.95)
+_STICK = (0.25, 0.14, 0.07)
 
 
 def dress(person: Person, frame: Frame) -> Shapes:
@@ -33,6 +34,8 @@ def dress(person: Person, frame: Frame) -> Shapes:
     _add_headwear(shapes, person, frame)
     _add_eyewear(shapes, person, frame)
     _add_bag(shapes, person, frame)
+    if person.labels["age"] == "elderly":
+        _add_stick(shapes, frame)
     return shapes
 
 
@@ -70,16 +73,16 @@ def _add_trunk(shapes: Shapes, person: Person, frame: Frame) -> None:
     shapes.ball((0, 0, -0.01 * height), (0.07 * height, frame.hips_width, 0.07 * height), lower, PELVIS)
     if kind == "coat":
         shapes.cone(
-            (0, 0, -0.20 * height), (0, 0, 0.04 * height), (0.155 * height, 0.105 * height), upper, PELVIS, 0.87
+            (0, 0, -0.20 * height), (0, 0, 0.04 * height), (0.125 * height, 0.115 * height), upper, PELVIS, 0.87
         )
     elif kind == "one_piece":
         shapes.cone(
-            (0, 0, -0.25 * height), (0, 0, 0.06 * height), (0.155 * height, frame.waist_width), upper, PELVIS, 0.85
+            (0, 0, -0.25 * height), (0, 0, 0.06 * height), (0.170 * height, frame.waist_width), upper, PELVIS, 0.85
         )
     if kind != "one_piece" and person.labels["lower_type"] == "skirt":
         hem = -0.31 if kind == "coat" else -0.22  # seen below a coat
         shapes.cone(
-            (0, 0, hem * height), (0, 0, 0.03 * height), (0.145 * height, frame.hips_width), lower, PELVIS, 0.85
+            (0, 0, hem * height), (0, 0, 0.03 * height), (0.165 * height, frame.hips_width), lower, PELVIS, 0.85
         )
 
 
@@ -88,7 +91,7 @@ def _add_arms(shapes: Shapes, person: Person, frame: Frame) -> None:
     kind = person.labels["upper_type"]
     plain_sleeve = person.upper_pattern in {patterns.LOGO, patterns.TWO_TONE, patterns.LAPELS}
     sleeve = Paint(person.upper) if plain_sleeve else _upper_paint(person)
-    thick = height * (0.044 if kind == "coat" else 0.036)
+    thick = height * {"coat": 0.046, "long_sleeve": 0.042}.get(kind, 0.036)
     for side, upper_arm, forearm, *_ in _SIDES:
         elbow: Vector = (0, 0, -frame.upper_arm)
         shapes.ball((0, 0, 0), (thick * 1.25, thick * 1.25, thick * 1.25), Paint(person.upper), upper_arm)
@@ -97,8 +100,8 @@ def _add_arms(shapes: Shapes, person: Person, frame: Frame) -> None:
             shapes.ball(elbow, (thick * 0.9, thick * 0.9, thick * 0.9), Paint(person.upper), upper_arm)
             shapes.cone((0, 0, 0), (0, 0, -frame.forearm), (thick * 0.9, thick * 0.72), sleeve, forearm)
         else:
-            hem: Vector = (0, side * 0.004, -0.6 * frame.upper_arm)
-            shapes.cone((0, 0, 0), hem, (thick * 1.2, thick * 1.2), sleeve, upper_arm)
+            hem: Vector = (0, side * 0.004, -0.5 * frame.upper_arm)
+            shapes.cone((0, 0, 0), hem, (thick * 1.25, thick * 1.45), sleeve, upper_arm)
             shapes.cone((0, 0, 0), elbow, (thick * 0.8, thick * 0.72), skin, upper_arm)
             shapes.ball(elbow, (thick * 0.72, thick * 0.72, thick * 0.72), skin, upper_arm)
             shapes.cone((0, 0, 0), (0, 0, -frame.forearm), (thick * 0.72, thick * 0.55), skin, forearm)
@@ -119,8 +122,8 @@ def _add_legs(shapes: Shapes, person: Person, frame: Frame) -> None:
             shapes.cone((0, 0, 0), (0, 0, -frame.shin), (0.046 * wide, 0.040 * wide), seam, shin)
         else:
             if kind == "short_trousers":
-                hem: Vector = (0, 0, -0.86 * frame.thigh)
-                shapes.cone((0, 0, 0.02 * height), hem, (0.066 * wide, 0.064 * wide), seam, thigh)
+                hem: Vector = (0, 0, -0.72 * frame.thigh)
+                shapes.cone((0, 0, 0.02 * height), hem, (0.068 * wide, 0.074 * wide), seam, thigh)
             shapes.cone((0, 0, 0), knee, (0.052 * wide, 0.036 * wide), skin, thigh)
             shapes.ball(knee, (0.036 * wide, 0.036 * wide, 0.036 * wide), skin, thigh)
             shapes.cone((0, 0, 0), (0, 0, -frame.shin), (0.038 * wide, 0.026 * wide), skin, shin)
@@ -145,6 +148,10 @@ def _add_head(shapes: Shapes, person: Person, frame: Frame) -> None:
     )
     mouth = Paint((0.55, 0.22, 0.2))
     shapes.ball((0.80 * radius, 0, middle - 0.55 * radius), (0.1 * radius, 0.28 * radius, 0.07 * radius), mouth, HEAD)
+    if person.bearded:
+        paint = Paint(person.hair, _darker(person.hair, 0.5), patterns.CURLS)
+        chin: Vector = (0.30 * radius, 0, middle - 0.72 * radius)
+        shapes.ball(chin, (0.74 * radius, 0.84 * radius, 0.62 * radius), paint, HEAD, ((0.6, 0, -0.8), -0.2))
     for side in (1, -1):
         ear: Vector = (0, side * 0.86 * radius, middle - 0.1 * radius)
         shapes.ball(ear, (0.2 * radius, 0.1 * radius, 0.28 * radius), shadowed, HEAD)
@@ -161,13 +168,12 @@ def _add_hair(shapes: Shapes, person: Person, frame: Frame) -> None:
     radius, middle, kind = frame.head, _head_height(frame), person.labels["hair"]
     paint = Paint(person.hair, _darker(person.hair, 0.5), patterns.CURLS)
     if kind == "sport_cut":
-        cut = ((-0.55, 0.0, 0.84), 0.10)
+        cut = ((-0.35, 0.0, 0.94), 0.30)
         shapes.ball((-0.02 * radius, 0, middle), (1.08 * radius, 0.95 * radius, 1.2 * radius), paint, HEAD, cut)
     elif kind in {"bob", "long"}:
         cut = ((-0.94, 0.0, 0.34), -0.22)
-        shapes.ball(
-            (-0.06 * radius, 0, middle - 0.12 * radius), (1.2 * radius, 1.2 * radius, 1.42 * radius), paint, HEAD, cut
-        )
+        wide = (1.25 if kind == "long" else 1.45) * radius
+        shapes.ball((-0.06 * radius, 0, middle - 0.15 * radius), (wide, wide, 1.45 * radius), paint, HEAD, cut)
     if kind == "long":
         length = 0.13 * frame.height
         shapes.ball((-0.75 * radius, 0, middle - 0.9 * length), (0.55 * radius, 1.1 * radius, length), paint, HEAD)
@@ -252,6 +258,13 @@ def _add_bag(shapes: Shapes, person: Person, frame: Frame) -> None:
             low: Vector = (0.7 * face * depth, 0.9 * frame.waist_width, 0.0)
             shapes.cone(shoulder, middle, (0.020 * height, 0.020 * height), dark, CHEST)
             shapes.cone(middle, low, (0.020 * height, 0.020 * height), dark, CHEST)
+
+
+def _add_stick(shapes: Shapes, frame: Frame) -> None:
+    height, hand = frame.height, -frame.forearm - 0.04 * frame.height
+    wood, bone = Paint(_STICK), skeleton.FOREARM_LEFT
+    shapes.cone((0, 0, hand), (-0.06 * height, 0, hand - 0.30 * height), (0.012 * height, 0.010 * height), wood, bone)
+    shapes.cone((-0.04 * height, 0, hand), (0.03 * height, 0, hand), (0.014 * height, 0.014 * height), wood, bone)
 
 
 _HANDBAG_BONE = skeleton.FOREARM_RIGHT

@@ -12,6 +12,7 @@ from districts import prepare, preview
 from districts.demo.crop_sets import known_labels
 from districts.demo.filming import Film
 from districts.demo.ground_truth import VIEWS, GroundTruth, ground_truth_of, view_index
+from districts.demo.palette import COLOURS
 from districts.demo.people import Person, draw_people
 from districts.demo.render import render_demo
 from districts.demo.sessions import SPLITS, plan_session, take_seconds
@@ -245,13 +246,19 @@ def test_labels_of_a_person_agree_with_each_other() -> None:
             assert labels["lower_colour"] == labels["upper_colour"]
         assert not (labels["gender"] == "female" and labels["hair"] in {"sport_cut", "bald"})
         assert labels["age"] != "child" or labels["height"] == "short"
+        assert (labels["upper_type"], labels["lower_type"]) != ("coat", "short_trousers")
+        assert not person.bearded or labels["gender"] == "male"
+        assert person.bag != COLOURS[labels["upper_colour"]]
 
 
-def test_short_hair_under_a_hat_is_unknown() -> None:
+@pytest.mark.parametrize("headwear", ["hat", "helmet", "none"])
+@pytest.mark.parametrize("hair", ["sport_cut", "bob", "long", "bald"])
+def test_hair_that_a_hat_or_helmet_covers_is_unknown(headwear: str, hair: str) -> None:
     truth = ground_truth_of([(1, 1, 50, 50, 90, 150, 1.0, 0)])
-    for headwear, hair in (("hat", ""), ("helmet", ""), ("none", "sport_cut")):
-        person = bareheaded({"headwear": headwear, "hair": "sport_cut"})
-        assert known_labels(person, truth, 0, np.random.default_rng(1), unknown_share=0.0)["hair"] == hair
+    covered = {"hat": {"sport_cut", "bald"}, "helmet": {"sport_cut", "bald", "bob"}, "none": set()}[headwear]
+    person = bareheaded({"headwear": headwear, "hair": hair})
+    known = known_labels(person, truth, 0, np.random.default_rng(1), unknown_share=0.0)["hair"]
+    assert known == ("" if hair in covered else hair)
 
 
 def bareheaded(labels: dict[str, str]) -> Person:
@@ -265,7 +272,9 @@ def bareheaded(labels: dict[str, str]) -> Person:
     [
         pytest.param((50, 50, 90, 150), "front", set(), id="all is seen"),
         pytest.param((50, 50, 90, 150), "back", {"eyewear"}, id="from behind"),
-        pytest.param((50, 260, 90, 360), "side", {"shoe_colour", "height"}, id="feet below the picture"),
+        pytest.param((50, 50, 100, 195), "side", set(), id="in profile, close"),
+        pytest.param((50, 50, 90, 150), "side", {"eyewear"}, id="in profile, far away"),
+        pytest.param((50, 260, 90, 360), "front", {"shoe_colour", "height"}, id="feet below the picture"),
         pytest.param((50, 0, 90, 90), "front", {"hair", "headwear", "eyewear", "height"}, id="head above the picture"),
     ],
 )
