@@ -29,21 +29,24 @@ $(INSTALLED): requirements.lock
 	  "$$uv" pip sync --quiet --require-hashes --python $(VENV)/bin/python requirements.lock
 	@touch $@
 
+demo: setup ## run the whole pipeline on the demo district, then print its results
+	@if dvc status --quiet; then echo "nothing to do: no stage changed"; else \
+	  $(MAKE) --no-print-directory demo-models && dvc repro; fi
+	@python -m evaluation.show_results
+
 # DVC runs one stage at a time. The models do not depend on each other, and networks as small as the demo's gain
 # nothing from a second thread, so two models are made at a time, each on half of the cores.
 DEMO_MODELS := attributes detector reid-osnet reid-resnet50
-demo: setup ## run the whole pipeline on the demo district, then print its results
+demo-models:
 	dvc repro prepare
 	@OMP_NUM_THREADS=$$(( $$(nproc) > 1 ? $$(nproc) / 2 : 1 )) $(MAKE) --no-print-directory -j2 $(DEMO_MODELS:%=demo-%)
-	dvc repro
-	@python -m evaluation.show_results
 
-.PHONY: $(DEMO_MODELS:%=demo-%)
+.PHONY: demo-models $(DEMO_MODELS:%=demo-%)
 demo-detector demo-attributes: demo-%:
-	dvc repro --wait-for-lock --single-item train_$* export@$* predict@$* evaluate_$*
+	dvc --wait-for-lock repro --single-item train_$* export@$* predict@$* evaluate_$*
 
 demo-reid-osnet demo-reid-resnet50: demo-reid-%:
-	dvc repro --wait-for-lock --single-item train_reid@$* export@reid-$* predict@reid-$* evaluate_reid@$*
+	dvc --wait-for-lock repro --single-item train_reid@$* export@reid-$* predict@reid-$* evaluate_reid@$*
 
 # The slow tests share one run of the pipeline, which would be done once a worker if they were spread.
 test: setup ## run all tests

@@ -4,7 +4,7 @@ Fatal: training or evaluation would break, or its figures would mean nothing. Wa
 """
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from districts.layout import (
     PICTURE_SUFFIXES,
     District,
     ReidTable,
+    Split,
     read_attribute_row,
     read_district,
     read_labelled_frame,
@@ -28,9 +29,10 @@ from domain.attributes import AttributeSchema, read_schema
 from domain.errors import InputError
 
 REPORT = "data_report.md"
-_SPLITS = ("train", "val", "test")
+_SPLITS: tuple[Split, ...] = ("train", "val", "test")
 _REID_PARTS = ("bounding_box_train", "bounding_box_val", "query", "bounding_box_test")
 _FEW_LABELS = 5
+_NAMED = 20  # of many files
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,7 @@ def check_district(folder: Path) -> list[Finding]:
     except InputError as error:
         return [Finding(True, str(folder / "district.yaml"), str(error))]
     parts = {
-        "detection": lambda: _check_detection(folder),
+        "detection": lambda: check_detection(folder, _SPLITS),
         "attributes": lambda: _check_attributes(folder, schema, {camera.id for camera in district.cameras}),
         "reid": lambda: _check_reid(folder, len(district.cameras)),
         "videos": lambda: _check_videos(folder, district, schema),
@@ -82,6 +84,19 @@ def write_report(folder: Path, findings: list[Finding]) -> Path:
     return file
 
 
+def require_sound(findings: Iterable[Finding]) -> None:
+    """Stop where one of `findings` is fatal.
+
+    Raises:
+        InputError: which names the fatal ones, or the first of many.
+    """
+    fatal = [str(finding) for finding in findings if finding.is_fatal]
+    if fatal:
+        raise InputError(
+            f"the data must pass its checks, got {len(fatal)} fatal defects:\n" + "\n".join(fatal[:_NAMED])
+        )
+
+
 def _relative(place: str, folder: Path) -> str:
     return place.removeprefix(f"{folder}/")
 
@@ -94,18 +109,26 @@ def _pictures(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if path.suffix.lower() in PICTURE_SUFFIXES)
 
 
-def _check_detection(folder: Path) -> Iterator[Finding]:
-    for split in _SPLITS:
+def check_detection(folder: Path, splits: Sequence[Split]) -> Iterator[Finding]:
+    """What is wrong with `splits` of the detection set of the district in `folder`."""
+    for split in splits:
         images, labels = folder / "detection" / "images" / split, folder / "detection" / "labels" / split
         if not images.is_dir() or not _pictures(images):
             yield Finding(True, str(images), "must hold pictures, got none")
             continue
-        num_boxes = 0
+        num_boxes, empty = 0, []
         for picture in _pictures(images):
             try:
-                num_boxes += len(read_labelled_frame(picture, labels).boxes_xyxy)
+                frame = read_labelled_frame(picture, labels)
             except InputError as error:
                 yield Finding(True, str(picture), str(error))
+                continue
+            num_boxes += len(frame.boxes_xyxy)
+            if len(frame.boxes_xyxy) == 0:
+                empty.append(picture.stem)
+        if empty:
+            names = ", ".join(f"{name}.txt" for name in empty[:_NAMED]) + (", …" if len(empty) > _NAMED else "")
+            yield Finding(False, str(labels), f"{len(empty)} pictures have no labels, so nobody is in them: {names}")
         if num_boxes == 0:
             yield Finding(True, str(labels), "must label at least one person, got none")
         stems = {picture.stem for picture in _pictures(images)}

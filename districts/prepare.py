@@ -8,7 +8,7 @@ from typing import Literal
 
 from pydantic import model_validator
 
-from districts.checks import check_district, write_report
+from districts.checks import check_district, require_sound, write_report
 from districts.demo.render import render_demo
 from districts.demo.settings import DemoSettings
 from domain.atomic import atomic_folder
@@ -50,12 +50,7 @@ def main(argv: Sequence[str] = ()) -> None:
             take_over(settings.source, folder)
         findings = check_district(folder)
         report = write_report(folder, findings)
-        fatal = [finding for finding in findings if finding.is_fatal]
-        if fatal:
-            raise InputError(
-                f"the data of {settings.name} must pass its checks, got {len(fatal)} fatal defects:\n"
-                + "\n".join(str(finding) for finding in fatal[:20])
-            )
+        require_sound(findings)
     print(f"{target / report.name}: {len(findings)} warnings")
 
 

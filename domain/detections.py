@@ -5,7 +5,7 @@ The engine decodes anchors; this is all that follows, the same for training's va
 
 import numpy as np
 
-from domain.boxes import Detections, suppress_overlaps
+from domain.boxes import Detections, Nms, suppress_overlaps
 from domain.errors import require_shape
 from domain.images import Resized
 
@@ -17,6 +17,7 @@ def postprocess(
     score_threshold: float,
     iou_threshold: float,
     max_detections: int = 300,
+    nms: Nms = "iou",
 ) -> Detections:
     """The people (or other classes) of one picture, best score first, in pixels of the original picture.
 
@@ -30,6 +31,7 @@ def postprocess(
         score_threshold: a candidate needs at least this.
         iou_threshold: a candidate goes when it overlaps a better one of its class by more than this.
         max_detections: the best so many are kept.
+        nms: see `suppress_overlaps`.
 
     Raises:
         InputError: if the arrays are not `[anchor, 4]` and `[anchor, class]`.
@@ -39,6 +41,6 @@ def postprocess(
     anchors, classes = np.nonzero(scores >= score_threshold)
     candidates = boxes_xyxy[anchors].astype(np.float32, copy=False)
     candidate_scores = scores[anchors, classes].astype(np.float32, copy=False)
-    kept = suppress_overlaps(candidates, candidate_scores, classes, iou_threshold)[:max_detections]
+    kept = suppress_overlaps(candidates, candidate_scores, classes, iou_threshold, nms)[:max_detections]
     boxes = resized.boxes_to_original(candidates[kept])
     return Detections(boxes.astype(np.float32, copy=False), candidate_scores[kept], classes[kept].astype(np.int64))

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveInt
 
 from domain.atomic import atomic_file
 from domain.attributes import AttributeSchema
+from domain.boxes import Nms
 from domain.errors import ArtifactError
 
 CARD = "card.json"
@@ -51,6 +52,7 @@ class ModelCard(BaseModel):
     class_names: tuple[str, ...] = ()  # detector: in the order of its class scores
     score_threshold: Fraction | None = None  # detector: of best F1 on validation
     iou_threshold: Fraction | None = None  # detector: of non-maximum suppression
+    nms: Nms = "iou"  # detector: what overlap means in it
     attribute_schema: AttributeSchema | None = None  # attributes: groups in the order of output_names
     stripes: PositiveInt = 1  # attributes, re-ID: parts of the crop, top to bottom, with features of their own
     feature: PositiveInt | None = None  # re-ID: length of an embedding

@@ -66,22 +66,19 @@ class TrainingRun:
         """Keep the trained torch `network` with a signature.
 
         Args:
-            network: a torch module in eval mode on the CPU.
+            network: a torch module in eval mode on the CPU that gives one tensor; MLflow serves no others.
             input_example: float32 `[batch, 3, height, width]`; batch at least 2, for one would freeze the axis.
             name: the model's, such as `reid-osnet`.
         """
         import torch  # here, for evaluation reads predictions and needs no torch otherwise
 
         with torch.inference_mode():
-            output = network(torch.from_numpy(input_example))
-        if isinstance(output, tuple | list):
-            output = {f"output_{index}": part for index, part in enumerate(output)}
-        arrays = {key: part.numpy() for key, part in output.items()} if isinstance(output, dict) else output.numpy()
+            output = network(torch.from_numpy(input_example)).numpy()
         mlflow.pytorch.log_model(
             network,
             name=name,
             input_example=input_example,
-            signature=infer_signature(input_example, arrays),
+            signature=infer_signature(input_example, output),
             pip_requirements=[f"torch=={torch.__version__.partition('+')[0]}"],  # else it imports all to find out
         )
 

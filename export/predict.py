@@ -44,14 +44,14 @@ def predict_boxes(engine: Engine, data: Path, split: Split, settings: ExportSett
 
     Of a detector of several classes only the first, person, is looked at.
     """
-    if engine.card.iou_threshold is None:
+    if (overlap := engine.card.iou_threshold) is None:
         raise ArtifactError("the detector's card must have iou_threshold; rerun train_detector")
     files = list_pictures(data / "detection" / "images" / split)
     found = []
     for pictures in resized_batches(files, engine.card, settings.predict_batch, f"detector, {split}"):
         outputs = engine(stacked(pictures))
         found += [
-            postprocess(boxes, scores[:, :1], picture, settings.predict_score_threshold, engine.card.iou_threshold)
+            postprocess(boxes, scores[:, :1], picture, settings.predict_score_threshold, overlap, nms=engine.card.nms)
             for boxes, scores, picture in zip(outputs["boxes"], outputs["scores"], pictures, strict=True)
         ]
     return DetectorPredictions(

@@ -61,7 +61,7 @@ def _frames(card: ModelCard, data: Path, num_images: int, score_threshold: float
 
     def average_precision(outputs: Outputs) -> float:
         found = [
-            postprocess(boxes, scores[:, :1], picture, score_threshold, iou_threshold)
+            postprocess(boxes, scores[:, :1], picture, score_threshold, iou_threshold, nms=card.nms)
             for boxes, scores, picture in zip(outputs["boxes"], outputs["scores"], pictures, strict=True)
         ]
         return score_detections(found, [frame.boxes_xyxy for frame in frames]).ap50_95

@@ -96,7 +96,8 @@ class Perception:
             outputs = self._detector(np.stack([one.image for one in resized]))
             scores = outputs["scores"][:, :, self._person : self._person + 1]
             detections += [
-                postprocess(outputs["boxes"][i], scores[i], one, weakest, overlap) for i, one in enumerate(resized)
+                postprocess(outputs["boxes"][i], scores[i], one, weakest, overlap, nms=self._detector.card.nms)
+                for i, one in enumerate(resized)
             ]
         return detections
 

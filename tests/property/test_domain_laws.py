@@ -2,10 +2,10 @@
 
 import numpy as np
 import torch
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from torchvision.ops import batched_nms, box_iou
+from torchvision.ops import batched_nms, box_iou, distance_box_iou
 
 from domain.boxes import pairwise_iou, suppress_overlaps
 from domain.embeddings import cosine_distances, unit_length, weighted_mean
@@ -40,6 +40,28 @@ def test_suppression_equals_torchvision(some: np.ndarray, seed: int, threshold: 
     classes = rng.integers(0, 2, len(some))
     expected = batched_nms(torch.from_numpy(some), torch.from_numpy(scores), torch.from_numpy(classes), threshold)
     assert suppress_overlaps(some, scores, classes, threshold).tolist() == expected.tolist()
+
+
+@given(boxes(), st.integers(0, 5), st.sampled_from([0.3, 0.45, 0.7]))
+def test_suppression_by_distance_equals_torchvisions_distance_iou(
+    some: np.ndarray, seed: int, threshold: float
+) -> None:
+    scores = np.random.default_rng(seed).permutation(len(some)).astype(np.float32)
+    overlaps = distance_box_iou(torch.from_numpy(some).double(), torch.from_numpy(some).double()).numpy()
+    assume(not np.isclose(overlaps, threshold, atol=1e-4).any())
+    expected: list[int] = []
+    for candidate in np.argsort(-scores):
+        if not (overlaps[candidate, expected] > threshold).any():
+            expected.append(int(candidate))
+    classes = np.zeros(len(some), np.int64)
+    assert suppress_overlaps(some, scores, classes, threshold, nms="diou").tolist() == expected
+
+
+def test_suppression_by_distance_keeps_a_box_whose_centre_is_elsewhere() -> None:
+    some = np.array([[0, 0, 10, 10], [0, 0, 10, 6]], np.float32)
+    scores, classes = np.array([0.9, 0.8]), np.zeros(2, np.int64)
+    assert suppress_overlaps(some, scores, classes, 0.59).tolist() == [0]
+    assert suppress_overlaps(some, scores, classes, 0.59, nms="diou").tolist() == [0, 1]
 
 
 def test_suppression_would_be_noticed_with_another_threshold() -> None:

@@ -7,8 +7,11 @@ import numpy as np
 import pytest
 import torch
 
+from districts.layout import read_labelled_frame
+from domain.boxes import Detections
 from domain.detections import postprocess
 from domain.images import read_image, stretch
+from evaluation.detection import score_detections
 from training.detector.darknet import load_weights, save_weights
 from training.detector.network import DarknetNetwork, build_yolov4
 
@@ -64,7 +67,9 @@ def test_the_comparison_would_notice_swapped_colours(tiny: DarknetNetwork, real_
     assert not close(our_heads(tiny, np.ascontiguousarray(images[:, ::-1])), theirs)
 
 
-def opencv_boxes(real_data: Path, images: np.ndarray, size: tuple[int, int]) -> list[tuple[int, float, np.ndarray]]:
+def opencv_boxes(
+    real_data: Path, images: np.ndarray, size: tuple[int, int], lowest_score: float = 0.3
+) -> list[tuple[int, float, np.ndarray]]:
     """Class, score and box xyxy of what OpenCV's reader and its suppression within each class find."""
     weights = real_data / "weights"
     reader = cv2.dnn.readNetFromDarknet(str(weights / "yolov4-tiny.cfg"), str(weights / "yolov4-tiny.weights"))
@@ -74,7 +79,7 @@ def opencv_boxes(real_data: Path, images: np.ndarray, size: tuple[int, int]) -> 
     found = []
     for label in range(rows.shape[1] - 5):
         scores = rows[:, 5 + label]
-        for index in cv2.dnn.NMSBoxes(boxes.tolist(), scores.tolist(), 0.3, 0.45):
+        for index in cv2.dnn.NMSBoxes(boxes.tolist(), scores.tolist(), lowest_score, 0.45):
             left, top, width, height = boxes[index]
             found.append((label, float(scores[index]), np.array([left, top, left + width, top + height])))
     return sorted(found, key=lambda item: (item[0], -item[1]))
@@ -96,6 +101,31 @@ def test_boxes_after_suppression_are_opencvs(name: str, tiny: DarknetNetwork, re
     limits = np.array(image.shape[1::-1] * 2)
     expected = np.clip(np.stack([box for _, _, box in theirs]), 0, limits)
     np.testing.assert_allclose(ours.boxes_xyxy[order], expected, atol=0.05)  # pixels
+
+
+def test_untrained_on_penn_fudan_people_are_found_as_well_as_by_opencv(tiny: DarknetNetwork, real_data: Path) -> None:
+    folder = real_data / "pennfudan"
+    files = sorted((folder / "images" / "val").iterdir())
+    frames = [read_labelled_frame(file, folder / "labels" / "val") for file in files]
+    ours, theirs = [], []
+    for frame in frames:
+        images, image = picture(frame.image, 416), read_image(frame.image)
+        with torch.inference_mode():
+            boxes, scores = (output[0].numpy() for output in tiny.eval()(torch.from_numpy(images)))
+        ours.append(postprocess(boxes, scores[:, :1], stretch(image, 416, 416), 0.01, 0.45))
+        people = [found for found in opencv_boxes(real_data, images, image.shape[:2], 0.01) if found[0] == 0]
+        theirs.append(
+            Detections(
+                np.array([box for _, _, box in people], np.float32).reshape(-1, 4),
+                np.array([score for _, score, _ in people], np.float32),
+                np.zeros(len(people), np.int64),
+            )
+        )
+    true_boxes = [frame.boxes_xyxy for frame in frames]
+    assert len(frames) == 30
+    expected = score_detections(theirs, true_boxes)
+    assert expected.ap50 > 0.8
+    assert score_detections(ours, true_boxes).ap50 == pytest.approx(expected.ap50, abs=0.02)
 
 
 def with_random_weights(network: DarknetNetwork) -> DarknetNetwork:

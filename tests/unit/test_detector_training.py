@@ -1,7 +1,13 @@
 """The stage `train_detector` on a handful of pictures: what it writes, and that it goes on after being stopped."""
 
 import csv
+import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -9,15 +15,18 @@ import pytest
 import torch
 import yaml
 
+from districts.layout import read_labelled_frame
 from domain.errors import InputError
 from domain.images import write_image
 from domain.model_card import read_card
+from evaluation.detection import score_detections
 from evaluation.experiment_log import TrainingRun
 from training.detector import train
 from training.detector.darknet import load_weights
 from training.detector.load import load_detector
 from training.detector.network import build_yolov4
-from training.detector.trainer import TrainableDetector
+from training.detector.threshold import detect
+from training.detector.trainer import DetectorTrainer, TrainableDetector
 
 ROOT = Path(__file__).resolve().parents[2]
 DOWN = "[conv]\nbatch_normalize=1\nfilters={}\nsize=3\nstride=2\npad=1\nactivation=leaky\n"
@@ -100,6 +109,26 @@ def test_a_stopped_training_goes_on_and_writes_the_model(district: Path, monkeyp
     assert torch.equal(network(images)[0], again(images)[0])
 
 
+def test_a_training_killed_in_the_middle_of_an_epoch_ends_with_all_its_epochs(district: Path) -> None:
+    command = [sys.executable, "-m", "training.detector.train", "detector.max_epochs=12"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    results = district / train.CHECKPOINTS / "run" / "results.csv"
+    with subprocess.Popen(command, cwd=district, env=environment, stdout=subprocess.DEVNULL) as process:
+        deadline = time.monotonic() + 120
+        while not (results.is_file() and len(epochs_in(results)) >= 2):
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        process.kill()
+    assert process.returncode == -signal.SIGKILL
+    before = len(epochs_in(results))
+    assert before < 12
+    again = subprocess.run(command, cwd=district, env=environment, capture_output=True, text=True, check=False)
+    assert again.returncode == 0, again.stderr
+    assert "going on from" in again.stdout
+    assert epochs_in(district / "models" / "detector" / "training" / "results.csv") == list(range(1, 13))
+
+
 def test_changed_settings_begin_anew(district: Path) -> None:
     settings = train.DetectorSettings.from_params("detector")
     assert not prepare(settings)
@@ -128,10 +157,17 @@ def test_wrong_settings_stop_the_run(overrides: list[str], message: str, distric
         train.main(overrides)
 
 
-def test_wrong_labels_stop_the_run_and_are_named(district: Path) -> None:
-    (district / "data/tiny/detection/labels/train/3.txt").write_text("4 0.5 0.5 0.1 0.1\n")
-    with pytest.raises(InputError, match=r"3.txt, line 1: class must be 0"):
+def test_bad_data_is_named_before_training_starts(district: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    labels, images = district / "data/tiny/detection/labels/train", district / "data/tiny/detection/images/train"
+    (labels / "2.txt").write_text("0 0.5 1.5 0.1 0.1\n")
+    (labels / "3.txt").write_text("0 0.5 0.5 0.1 0.1\n4 0.5 0.5 0.1 0.1\n")
+    (images / "4.jpg").write_bytes((images / "4.jpg").read_bytes()[:100])
+    with pytest.raises(
+        InputError, match=r"got 3 fatal defects:\n(?s:.*)2\.txt, line 1(?s:.*)3\.txt, line 2(?s:.*)4\.jpg"
+    ):
         train.main()
+    assert "1 pictures have no labels, so nobody is in them: 0.txt" in capsys.readouterr().out
+    assert not train.CHECKPOINTS.exists()
 
 
 def test_the_trainers_loss_counts_a_batch_by_its_share_of_the_nominal_one() -> None:
@@ -151,3 +187,75 @@ def test_the_trainers_loss_counts_a_batch_by_its_share_of_the_nominal_one() -> N
             totals.append(float(total))
     assert totals[0] == pytest.approx(sum(float(part) for part in parts.values()))
     assert totals[1] == pytest.approx(totals[0] / 4)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "expected"),
+    [
+        ("steps", {0: 1.0, 7: 1.0, 8: 0.1, 9: 0.01}),
+        ("cosine", {0: 1.0, 5: 0.505, 10: 0.01}),
+    ],
+)
+def test_the_rate_follows_the_schedule(schedule: str, expected: dict[int, float]) -> None:
+    trainer = DetectorTrainer.__new__(DetectorTrainer)
+    trainer.args = SimpleNamespace(cos_lr=schedule == "cosine", lrf=0.01)
+    trainer.epochs = 10
+    trainer.optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+    trainer._setup_scheduler()
+    assert {epoch: trainer.lf(epoch) for epoch in expected} == pytest.approx(expected)
+
+
+def test_the_burn_in_rises_with_the_fourth_power() -> None:
+    weight = torch.nn.Parameter(torch.zeros(1))
+    trainer = DetectorTrainer.__new__(DetectorTrainer)
+    trainer.model, trainer.ema, trainer.epoch, trainer.lf = torch.nn.Module(), None, 0, lambda _: 1.0
+    trainer.device, trainer.scaler = torch.device("cpu"), torch.amp.GradScaler("cpu", enabled=False)
+    trainer.optimizer = torch.optim.SGD([{"params": [weight], "initial_lr": 0.2}], lr=0.2)
+    moved = []
+    for share in (0.5, 1.0, 1.0):  # of ultralytics' line
+        trainer.optimizer.param_groups[0]["lr"] = 0.2 * share
+        before, weight.grad = weight.item(), torch.ones(1)
+        trainer.optimizer_step()
+        moved.append(before - weight.item())
+    assert moved == pytest.approx([0.2 * 0.5**4, 0.2, 0.2])
+
+
+def test_eight_pictures_are_learned_by_heart(district: Path) -> None:
+    rng = np.random.default_rng(1)
+    for split in ("train", "val"):
+        folder = district / "data/eight/detection"
+        (folder / "labels" / split).mkdir(parents=True)
+    frames = []
+    for index in range(8):
+        image = rng.integers(0, 90, (96, 160, 3), dtype=np.uint8)
+        lines = []
+        for place in rng.permutation(5)[: 1 + index % 3]:  # one to three people beside each other
+            width, height = rng.integers(10, 24), rng.integers(30, 70)
+            left, top = 32 * place + rng.integers(0, 32 - width), rng.integers(0, 96 - height)
+            image[top : top + height, left : left + width] = rng.integers(120, 255, 3)
+            middle = (left + width / 2) / 160, (top + height / 2) / 96
+            lines.append(f"0 {middle[0]:.6f} {middle[1]:.6f} {width / 160:.6f} {height / 96:.6f}")
+        for split in ("train", "val"):
+            write_image(folder / "images" / split / f"{index}.png", image)
+            (folder / "labels" / split / f"{index}.txt").write_text("\n".join(lines))
+        frames.append(read_labelled_frame(folder / "images/train" / f"{index}.png", folder / "labels/train"))
+    train.main(
+        [
+            "district.name=eight",
+            "detector.cfg=yolov4-tiny",
+            "detector.input_height_px=96",
+            "detector.input_width_px=160",
+            "detector.anchors=fit",
+            "detector.max_epochs=60",
+            "detector.batch=8",
+            "detector.nominal_batch=8",
+            "detector.optimizer=AdamW",
+            "detector.lr=0.002",
+            "detector.mosaic=0",
+            "detector.mosaic_off_epochs=0",
+            "detector.scale=0",
+        ]
+    )
+    network = load_detector(district / "models" / "detector")
+    found = detect(network, frames, iou_threshold=0.5, nms="iou")
+    assert score_detections(found, [frame.boxes_xyxy for frame in frames]).ap50 == pytest.approx(1.0)

@@ -52,7 +52,7 @@ def test_a_file_system_without_hard_links_gets_copies(source: Path, monkeypatch:
 def test_a_fatal_defect_leaves_the_earlier_data_in_place(source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     prepare.main()
     monkeypatch.setattr(prepare, "check_district", lambda folder: [Finding(True, "videos/c1.txt, line 3", "is wrong")])
-    expected = r"mine must pass its checks, got 1 fatal defects:\nfatal: videos/c1\.txt, line 3: is wrong"
+    expected = r"the data must pass its checks, got 1 fatal defects:\nfatal: videos/c1\.txt, line 3: is wrong"
     with pytest.raises(InputError, match=expected):
         prepare.main()
     assert Path("data/mine/videos/c1.mp4").is_file()

@@ -18,7 +18,7 @@ from domain.settings import read_params
 from domain.stage import run_stage
 from evaluation.experiment_log import Provenance, training_run
 from training.attributes.losses import RareLabels, build_loss
-from training.attributes.network import AttributeNetwork, build_attribute_network
+from training.attributes.network import AttributeNetwork, build_attribute_network, group_probabilities
 from training.attributes.task import AttributeTask
 from training.augmentation import CHANNEL_MEAN, CHANNEL_STD, Augmentation, Normalise
 from training.crops import CropData, CropDataset, ShuffledBatches
@@ -76,8 +76,22 @@ def main(argv: Sequence[str] = ()) -> None:
         with atomic_folder(MODELS / MODEL) as out:
             torch.save(network.state_dict(), out / WEIGHTS)
             write_card(card, out)
-        run.log_model(network, np.zeros((2, 3, settings.input_height_px, settings.input_width_px), np.float32), MODEL)
+        example = np.zeros((2, 3, settings.input_height_px, settings.input_width_px), np.float32)
+        run.log_model(_OneTable(network), example, MODEL)
     shutil.rmtree(checkpoints)
+
+
+class _OneTable(torch.nn.Module):
+    """The network with the probabilities of all groups in one tensor, `[batch, label]`."""
+
+    def __init__(self, network: AttributeNetwork) -> None:
+        """`network` keeps its mode."""
+        super().__init__()
+        self.network = network
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """See `group_probabilities`; pictures are float `[batch, 3, height, width]`, normalised."""
+        return group_probabilities(self.network(images))
 
 
 def choose_schema(settings: AttributeSettings, folder: Path) -> AttributeSchema:

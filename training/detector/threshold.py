@@ -6,7 +6,7 @@ import torch
 from tqdm import tqdm
 
 from districts.layout import LabelledFrame
-from domain.boxes import Detections
+from domain.boxes import Detections, Nms
 from domain.detections import postprocess
 from domain.images import letterbox, read_image
 from evaluation.detection import precision_recall_curve
@@ -17,7 +17,9 @@ _NOTHING_FOUND = 0.5  # the threshold where there is none to choose
 
 
 @torch.inference_mode()
-def detect(network: DarknetNetwork, frames: Sequence[LabelledFrame], iou_threshold: float) -> list[Detections]:
+def detect(
+    network: DarknetNetwork, frames: Sequence[LabelledFrame], iou_threshold: float, nms: Nms
+) -> list[Detections]:
     """What `network` finds in each frame, down to very low scores, letterboxed to its definition's input size."""
     height, width = network.definition.input_size
     found = []
@@ -25,7 +27,7 @@ def detect(network: DarknetNetwork, frames: Sequence[LabelledFrame], iou_thresho
         resized = letterbox(read_image(frame.image), height, width)
         images = torch.from_numpy(resized.image).permute(2, 0, 1)[None].float() / 255
         boxes, scores = (output[0].numpy() for output in network.decoded(images))
-        found.append(postprocess(boxes, scores, resized, _LOWEST_SCORE, iou_threshold))
+        found.append(postprocess(boxes, scores, resized, _LOWEST_SCORE, iou_threshold, nms=nms))
     return found
 
 

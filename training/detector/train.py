@@ -11,8 +11,10 @@ import numpy as np
 import torch
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
+from districts.checks import check_detection, require_sound
 from districts.layout import LabelledFrame, read_detection_split
 from domain.atomic import atomic_file, atomic_folder
+from domain.boxes import Nms
 from domain.model_card import ModelCard, write_card
 from domain.paths import DATA, MODELS
 from domain.settings import Settings, read_params
@@ -44,6 +46,7 @@ class DetectorSettings(Settings):
     nominal_batch: PositiveInt
     optimizer: Literal["SGD", "AdamW"]
     lr: PositiveFloat
+    schedule: Literal["cosine", "steps"]
     final_lr_fraction: float = Field(gt=0, le=1)
     momentum: float = Field(ge=0, lt=1)
     weight_decay: NonNegativeFloat
@@ -58,6 +61,7 @@ class DetectorSettings(Settings):
     device: str | int | None
     cache_images: bool
     iou_threshold: float = Field(gt=0, le=1)
+    nms: Nms
 
 
 def main(argv: Sequence[str] = ()) -> None:
@@ -66,6 +70,10 @@ def main(argv: Sequence[str] = ()) -> None:
     params = read_params(argv)
     district, seed = str(params["district"]["name"]), int(params["seed"])
     detection = DATA / district / "detection"
+    findings = list(check_detection(detection.parent, ("train", "val")))
+    for finding in findings:
+        print(finding)
+    require_sound(findings)
     train, val = (read_detection_split(detection.parent, split) for split in ("train", "val"))
     print(f"{district}: {len(train)} training and {len(val)} validation pictures, {_num_people(train)} people to learn")
 
@@ -75,7 +83,7 @@ def main(argv: Sequence[str] = ()) -> None:
         "train_detector", params=logged, dataset_folder=detection, district=district, checkpoint_folder=CHECKPOINTS
     ) as run:
         network, curves = _train(settings, seed, can_resume, run)
-        threshold, f1 = best_f1_threshold(val, detect(network, val, settings.iou_threshold))
+        threshold, f1 = best_f1_threshold(val, detect(network, val, settings.iou_threshold, settings.nms))
         print(f"best F1 on validation: {f1:.3f} at the score {threshold:.3f}")
         run.log_curves({"val/best_f1": f1}, step=settings.max_epochs)
         card = ModelCard(
@@ -88,6 +96,7 @@ def main(argv: Sequence[str] = ()) -> None:
             class_names=("person",),
             score_threshold=threshold,
             iou_threshold=settings.iou_threshold,
+            nms=settings.nms,
             district=district,
             data_hash=run.provenance.data_hash,
             git_revision=run.provenance.git_revision,
@@ -157,7 +166,7 @@ def _overrides(settings: DetectorSettings, seed: int) -> dict[str, Any]:
         "optimizer": settings.optimizer,
         "lr0": settings.lr,
         "lrf": settings.final_lr_fraction,
-        "cos_lr": True,
+        "cos_lr": settings.schedule == "cosine",
         "momentum": settings.momentum,
         "weight_decay": settings.weight_decay,
         "warmup_epochs": settings.warmup_epochs,

@@ -1,0 +1,259 @@
+"""YOLOv4's training step and inference beside ultralytics' own networks and OpenCV's Darknet reader, as JSON.
+
+    python -m benchmarks.detector                                  # YOLOv4-tiny at 416, on the CPU
+    python -m benchmarks.detector --network yolov4 --size 608 --batch 2
+    python -m benchmarks.detector --device cuda --batch 64         # AMP, channels-last and torch.compile on and off
+
+Method: random weights and pictures, the same for all. A training step is what ultralytics' trainer does with a batch
+that is loaded: loss, backward, clipped SGD step, moving average. The peer is the ultralytics network of about the same
+FLOPs, which are counted, so that the step is also given per FLOP. Each case runs in a process of its own, so that its
+peak of memory is its own; the first step is not counted.
+"""
+
+import argparse
+import json
+import os
+import platform
+import resource
+import sys
+import tempfile
+from collections.abc import Callable
+from multiprocessing import get_context
+from pathlib import Path
+from time import perf_counter
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+_PEERS = {"yolov4-tiny": "yolo11s.yaml", "yolov4": "yolov8l.yaml"}
+_CLASSES = 1
+_PEOPLE_A_PICTURE = 4
+
+
+def training_batch(batch: int, size: int, device: str) -> dict[str, Any]:
+    """Seeded noise with a few people a picture, as ultralytics' loader gives it."""
+    import torch
+
+    generator = torch.Generator().manual_seed(0)
+    people = batch * _PEOPLE_A_PICTURE
+    boxes = torch.rand(people, 4, generator=generator) * torch.tensor([0.8, 0.6, 0.1, 0.3])
+    made = {
+        "img": torch.rand(batch, 3, size, size, generator=generator),
+        "batch_idx": torch.arange(batch).repeat_interleave(_PEOPLE_A_PICTURE).float(),
+        "cls": torch.zeros(people, 1),
+        "bboxes": boxes + torch.tensor([0.1, 0.2, 0.05, 0.1]),
+    }
+    return {name: tensor.to(device) for name, tensor in made.items()}
+
+
+def build(name: str, size: int) -> Any:
+    """The network `name` as ultralytics' trainer holds it: ours, or one of its own if it is a `.yaml`."""
+    import torch
+
+    torch.manual_seed(0)
+    # the trainer's module first: it keeps ultralytics off the network
+    from training.detector.network import DarknetNetwork, read_definition
+    from training.detector.trainer import TrainableDetector
+
+    if not name.endswith(".yaml"):
+        definition = read_definition(name).with_classes(_CLASSES).with_input_size(size, size)
+        model: Any = TrainableDetector(DarknetNetwork(definition), {0: "person"})
+        model.args = SimpleNamespace(nbs=64)
+        return model
+    from ultralytics.cfg import get_cfg
+    from ultralytics.nn.tasks import DetectionModel
+
+    model = DetectionModel(name, nc=_CLASSES, verbose=False)
+    model.args = get_cfg()
+    return model
+
+
+def gigaflops(model: Any, size: int) -> float:
+    """Of one picture forward, a multiplication and an addition being two."""
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode
+
+    with FlopCounterMode(display=False) as counter, torch.inference_mode():
+        model.eval()(torch.zeros(1, 3, size, size))
+    return float(counter.get_total_flops()) / 1e9
+
+
+def time_training(name: str, options: argparse.Namespace, variant: dict[str, bool]) -> dict[str, float]:
+    """A training step's wall clock and memory."""
+    import torch
+    from ultralytics.utils.torch_utils import ModelEMA
+
+    model = build(name, options.size)
+    flops = gigaflops(model, options.size)
+    model = model.to(options.device).train()
+    average = ModelEMA(model)
+    if variant.get("channels_last"):
+        model = model.to(memory_format=torch.channels_last)
+    forward = torch.compile(model) if variant.get("compile") else model
+    optimizer = torch.optim.SGD(model.parameters(), lr=1e-4, momentum=0.9, nesterov=True)
+    batch = training_batch(options.batch, options.size, options.device)
+
+    def step() -> None:
+        with torch.autocast(options.device, torch.bfloat16, enabled=variant.get("amp", False)):
+            loss, _ = model.loss(batch, forward(batch["img"]))
+        loss.sum().backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), max_norm=10.0)
+        optimizer.step()
+        optimizer.zero_grad()
+        average.update(model)
+        if options.device == "cuda":
+            torch.cuda.synchronize()
+
+    seconds = median_time(step, options.repeats)
+    return {
+        "gigaflops_a_picture_forward": flops,
+        "step_s": seconds,
+        "pictures_a_second": options.batch / seconds,
+        "gigaflops_a_second": 3 * flops * options.batch / seconds,  # backward is two forwards
+        "peak_memory_gb": peak_memory_gb(options.device),
+    }
+
+
+def time_torch(name: str, options: argparse.Namespace, variant: dict[str, bool]) -> dict[str, float]:
+    """Inference by torch as it is, decoded."""
+    import torch
+
+    model = build(name, options.size).eval().to(options.device)
+    if variant.get("channels_last"):
+        model = model.to(memory_format=torch.channels_last)
+    forward = torch.compile(model) if variant.get("compile") else model
+    images = training_batch(options.batch, options.size, options.device)["img"]
+
+    def infer() -> None:
+        with torch.inference_mode(), torch.autocast(options.device, torch.bfloat16, enabled=variant.get("amp", False)):
+            forward(images)
+        if options.device == "cuda":
+            torch.cuda.synchronize()
+
+    return speed(infer, options)
+
+
+def time_engine(name: str, options: argparse.Namespace, _: dict[str, bool]) -> dict[str, float]:
+    """Inference by the ONNX engine that the service runs."""
+    from domain.model_card import ModelCard, write_card
+    from export.engines import load
+    from export.onnx_graph import EngineNetwork, export_onnx
+    from export.settings import Profile
+
+    card = ModelCard(
+        task="detector",
+        architecture=name,
+        input_height_px=options.size,
+        input_width_px=options.size,
+        resize="letterbox",
+        output_names=("boxes", "scores"),
+        class_names=("person",),
+        district="none",
+    )
+    images = np.random.default_rng(0).integers(0, 256, (options.batch, options.size, options.size, 3), dtype=np.uint8)
+    with tempfile.TemporaryDirectory() as folder:
+        network = EngineNetwork(build(name, options.size).network, card)
+        engines = (export_onnx(network, Path(folder), Profile(min_batch=1, opt_batch=8, max_batch=64)),)
+        write_card(card.model_copy(update={"engines": engines}), Path(folder))
+        engine = load(Path(folder))
+        return speed(lambda: engine(images), options)
+
+
+def time_opencv(name: str, options: argparse.Namespace, _: dict[str, bool]) -> dict[str, float]:
+    """Inference by OpenCV's Darknet reader."""
+    import cv2
+
+    from training.detector.darknet import save_weights
+
+    images = np.random.default_rng(0).random((options.batch, 3, options.size, options.size), np.float32)
+    with tempfile.TemporaryDirectory() as folder:
+        network = build(name, options.size).network
+        network.definition.write(Path(folder) / "network.cfg")
+        save_weights(network, Path(folder) / "network.weights")
+        reader = cv2.dnn.readNetFromDarknet(f"{folder}/network.cfg", f"{folder}/network.weights")
+    names = reader.getUnconnectedOutLayersNames()
+
+    def infer() -> None:
+        reader.setInput(images)
+        reader.forward(names)
+
+    return speed(infer, options)
+
+
+def speed(infer: Callable[[], Any], options: argparse.Namespace) -> dict[str, float]:
+    """Figures of one way to infer."""
+    seconds = median_time(infer, options.repeats)
+    return {
+        "batch_s": seconds,
+        "pictures_a_second": options.batch / seconds,
+        "peak_memory_gb": peak_memory_gb(options.device),
+    }
+
+
+def median_time(function: Callable[[], Any], repeats: int) -> float:
+    """Median wall clock of a call in seconds, after one that is not counted."""
+    function()
+    times_s = []
+    for _ in range(repeats):
+        start = perf_counter()
+        function()
+        times_s.append(perf_counter() - start)
+    return float(np.median(times_s))
+
+
+def peak_memory_gb(device: str) -> float:
+    """Of this process, or of the GPU."""
+    if device == "cuda":
+        import torch
+
+        return float(torch.cuda.max_memory_allocated() / 1e9)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
+
+
+def in_own_process(measure: Callable[..., dict[str, float]], *arguments: Any) -> dict[str, float]:
+    """What `measure` returns, from a fresh process."""
+    with get_context("spawn").Pool(1) as pool:
+        return pool.apply(measure, arguments)
+
+
+def main() -> None:
+    """Print one JSON document."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--network", choices=sorted(_PEERS), default="yolov4-tiny")
+    parser.add_argument("--size", type=int, default=416)
+    parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    options = parser.parse_args()
+    ours, peer = options.network, _PEERS[options.network]
+    variants: dict[str, dict[str, bool]] = {"plain": {}}
+    if options.device == "cuda":
+        variants |= {
+            "amp": {"amp": True},
+            "amp, channels-last": {"amp": True, "channels_last": True},
+            "amp, channels-last, compiled": {"amp": True, "channels_last": True, "compile": True},
+        }
+    results: dict[str, Any] = {"training": {}, "inference": {}}
+    for title, variant in variants.items():
+        for name in (ours, peer):
+            results["training"][f"{name}, {title}"] = in_own_process(time_training, name, options, variant)
+            results["inference"][f"{name}, torch, {title}"] = in_own_process(time_torch, name, options, variant)
+    if options.device == "cpu":
+        results["inference"][f"{ours}, engine"] = in_own_process(time_engine, ours, options, {})
+        results["inference"][f"{ours}, OpenCV"] = in_own_process(time_opencv, ours, options, {})
+        rates = {title: figures["pictures_a_second"] for title, figures in results["inference"].items()}
+        results["engine_by_opencv"] = rates[f"{ours}, engine"] / rates[f"{ours}, OpenCV"]
+    step = {name: results["training"][f"{name}, plain"]["gigaflops_a_second"] for name in (ours, peer)}
+    results["training_speed_per_flop_by_peer"] = step[ours] / step[peer]
+    machine = {
+        "machine": platform.machine(),
+        "cores": len(os.sched_getaffinity(0)),
+        "python": platform.python_version(),
+    }
+    json.dump({"metadata": machine | vars(options), "results": results}, sys.stdout, indent=2)
+    print()
+
+
+if __name__ == "__main__":
+    main()
