@@ -9,7 +9,6 @@ from domain.atomic import atomic_file
 from domain.errors import ArtifactError
 from domain.model_card import ModelCard
 from domain.paths import METRICS, PLOTS
-from evaluation.experiment_log import log_results
 
 
 def keep_results(
@@ -28,6 +27,8 @@ def keep_results(
         prefix: of the metrics' names in the log.
         logged: what of the metrics goes into the log; default: all.
     """
+    from evaluation.experiment_log import log_results  # here, for MLflow takes seconds and readers need none
+
     with atomic_file(METRICS / f"{name}.json") as aside:
         aside.write_text(json.dumps(metrics, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     log_results(card, prefix, metrics if logged is None else logged, sorted((PLOTS / name).iterdir()))

@@ -37,7 +37,7 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "mlflow": {"tracking_uri": None, "experiment": "test"},
     }
     Path("params.yaml").write_text(yaml.safe_dump(params))
-    monkeypatch.setattr("evaluation.results.log_results", lambda *_: True)
+    monkeypatch.setattr("evaluation.experiment_log.log_results", lambda *_: True)
     write_district(Path("data/tiny"))
     write_predictions()
     write_answers()
