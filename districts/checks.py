@@ -274,7 +274,9 @@ def _video_problem(file: Path) -> str | None:
 
 def _check_identities(folder: Path) -> Iterator[Finding]:
     """No person of a training set may be in a test set: its figures would be of people it has learnt by heart."""
-    splits = {split: _attribute_identities(folder / "attributes" / f"{split}.csv") for split in _SPLITS}
+    splits: dict[str, dict[int, str]] = {
+        split: _attribute_identities(folder / "attributes" / f"{split}.csv") for split in _SPLITS
+    }
     yield from _shared(splits)
     parts = {part: _reid_identities(folder / "reid" / part) for part in _REID_PARTS}
     reid = {

@@ -5,7 +5,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import torch
-from torch import Tensor, distributed, multiprocessing
+from torch import Tensor, distributed
+from torch.multiprocessing.spawn import spawn
 from torch.nn.parallel import DistributedDataParallel
 
 from training.detector.network import build_yolov4
@@ -59,7 +60,7 @@ def test_two_processes_have_the_gradient_of_one(tmp_path: Path) -> None:
     loss, _ = alone(pictures(slice(0, 4)))
     loss.backward()
     expected = gradients(alone)
-    multiprocessing.spawn(learn, args=(tmp_path,), nprocs=NUM_PROCESSES)  # type: ignore[no-untyped-call]
+    spawn(learn, args=(tmp_path,), nprocs=NUM_PROCESSES)
     both = [torch.load(tmp_path / f"{rank}.pt") for rank in range(NUM_PROCESSES)]
     assert max(float(gradient.abs().max()) for gradient in expected) > 1e-3
     for one, other, whole in zip(*both, expected, strict=True):

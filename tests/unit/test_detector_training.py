@@ -182,7 +182,7 @@ def test_the_trainers_loss_counts_a_batch_by_its_share_of_the_nominal_one() -> N
     ],
 )
 def test_the_rate_follows_the_schedule(schedule: str, expected: dict[int, float]) -> None:
-    trainer = DetectorTrainer.__new__(DetectorTrainer)
+    trainer: Any = DetectorTrainer.__new__(DetectorTrainer)
     trainer.args = SimpleNamespace(cos_lr=schedule == "cosine", lrf=0.01)
     trainer.epochs = 10
     trainer.optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
@@ -192,7 +192,7 @@ def test_the_rate_follows_the_schedule(schedule: str, expected: dict[int, float]
 
 def test_the_burn_in_rises_with_the_fourth_power() -> None:
     weight = torch.nn.Parameter(torch.zeros(1))
-    trainer = DetectorTrainer.__new__(DetectorTrainer)
+    trainer: Any = DetectorTrainer.__new__(DetectorTrainer)
     trainer.model, trainer.ema, trainer.epoch, trainer.lf = torch.nn.Module(), None, 0, lambda _: 1.0
     trainer.device, trainer.scaler = torch.device("cpu"), torch.amp.GradScaler("cpu", enabled=False)
     trainer.optimizer = torch.optim.SGD([{"params": [weight], "initial_lr": 0.2}], lr=0.2)

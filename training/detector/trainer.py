@@ -124,6 +124,9 @@ class DetectorTrainer(DetectionTrainer):
 
     validator: Any
     ema: Any
+    optimizer: Any
+    scheduler: Any
+    lf: Any
     metrics: Any
 
     def __init__(self, cfg: Any = DEFAULT_CFG, overrides: Any = None, _callbacks: Any = None) -> None:
