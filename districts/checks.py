@@ -168,7 +168,7 @@ def _check_attribute_rows(
             continue
         for count, label in zip(counts, labels, strict=True):
             count[label] += label >= 0
-        if row["camera"] not in cameras:
+        if row["camera"] and row["camera"] not in cameras:
             yield Finding(False, f"{file}, line {line}", f"camera {row['camera']!r} is not in district.yaml")
         picture = file.parent / "images" / row["image"]
         if cv2.imread(str(picture)) is None:

@@ -40,7 +40,7 @@ class District(BaseModel):
     attribute_schema: str  # a schema's name, or a .yaml file relative to the district's folder
     source: str
     licence: str
-    cameras: tuple[Camera, ...] = Field(min_length=1)  # re-ID file names count them from 1 in this order
+    cameras: tuple[Camera, ...]  # re-ID file names count them from 1 in this order; none: no videos
 
 
 class Problem(BaseModel):

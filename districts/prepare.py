@@ -1,6 +1,5 @@
 """DVC stage `prepare`: a seed, or a folder of existing data -> data/<district>, checked."""
 
-import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +10,8 @@ from pydantic import model_validator
 from districts.checks import check_district, require_sound, write_report
 from districts.demo.render import render_demo
 from districts.demo.settings import DemoSettings
+from districts.links import link_or_copy
+from districts.pa100k import import_pa100k
 from domain.atomic import atomic_folder
 from domain.errors import InputError
 from domain.paths import DATA
@@ -22,14 +23,14 @@ class PrepareSettings(Settings):
     """Section `district`."""
 
     name: str
-    importer: Literal["demo", "folder"]
-    source: Path | None = None  # of the importer `folder`
+    importer: Literal["demo", "folder", "pa100k"]
+    source: Path | None = None  # of the other importers
     demo: DemoSettings | None = None  # of the importer `demo`
 
     @model_validator(mode="after")
     def _importer_has_its_settings(self) -> "PrepareSettings":
-        if self.importer == "folder" and self.source is None:
-            raise ValueError("the importer folder needs `source`, the folder to take the data from")
+        if self.importer != "demo" and self.source is None:
+            raise ValueError(f"the importer {self.importer} needs `source`, the folder to take the data from")
         if self.importer == "demo" and self.demo is None:
             raise ValueError("the importer demo needs the section `demo`")
         return self
@@ -46,6 +47,8 @@ def main(argv: Sequence[str] = ()) -> None:
     with atomic_folder(target) as folder:
         if settings.importer == "demo" and settings.demo is not None:
             render_demo(settings.name, settings.demo, folder)
+        elif settings.importer == "pa100k" and settings.source is not None:
+            import_pa100k(settings.name, settings.source, folder)
         elif settings.source is not None:
             take_over(settings.source, folder)
         findings = check_district(folder)
@@ -62,14 +65,7 @@ def take_over(source: Path, folder: Path) -> None:
     """
     if not source.is_dir():
         raise InputError(f"district.source must be a folder in the layout of districts/layout.py, got {source}")
-    shutil.copytree(source, folder, copy_function=_link_or_copy, dirs_exist_ok=True)
-
-
-def _link_or_copy(source: str, target: str) -> None:
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copy2(source, target)
+    shutil.copytree(source, folder, copy_function=link_or_copy, dirs_exist_ok=True)
 
 
 if __name__ == "__main__":

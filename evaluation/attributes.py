@@ -87,6 +87,25 @@ def score_attributes(probabilities: np.ndarray, labels: np.ndarray, schema: Attr
     )
 
 
+def constant_answer(train_labels: np.ndarray, schema: AttributeSchema, num_images: int) -> np.ndarray:
+    """What a model must beat: probability 1 for each group's most frequent label in training, for every image.
+
+    Args:
+        train_labels: int64 `[image, group]`, -1 unknown.
+        schema: groups and their labels.
+        num_images: to answer for.
+
+    Returns:
+        float32 `[num_images, labels of all groups]`.
+    """
+    parts = []
+    for i, group in enumerate(schema.groups):
+        known = train_labels[train_labels[:, i] >= 0, i]
+        most = np.bincount(known, minlength=len(group.labels)).argmax()
+        parts.append(np.eye(len(group.labels), dtype=np.float32)[most])
+    return np.tile(np.concatenate(parts), (num_images, 1))
+
+
 def restrict_to(
     probabilities: np.ndarray, labels: np.ndarray, schema: AttributeSchema, names: Sequence[str]
 ) -> tuple[np.ndarray, np.ndarray, AttributeSchema]:

@@ -1,8 +1,9 @@
 """DVC stage `evaluate_attributes`: predictions/attributes and labels -> metrics/attributes.json, plots/attributes."""
 
 from collections.abc import Sequence
+from typing import Any
 
-from districts.layout import read_attribute_split
+from districts.layout import Split, read_attribute_split
 from domain.atomic import atomic_folder
 from domain.attributes import AttributeSchema, read_schema
 from domain.errors import ArtifactError
@@ -10,12 +11,13 @@ from domain.model_card import read_card
 from domain.paths import ENGINES, PLOTS, PREDICTIONS
 from domain.predictions import AttributePredictions
 from domain.stage import run_stage
-from evaluation.attributes import restrict_to, score_attributes
+from evaluation.attributes import AttributeScores, constant_answer, restrict_to, score_attributes
 from evaluation.figures import plot_attribute_bars
 from evaluation.results import keep_results, require_same_images
 from evaluation.settings import district_folder
 
 _MODEL = "attributes"
+_SPLITS: tuple[Split, Split] = ("test", "train")
 _STUDY = "suseong_no_colour"  # the schema of the study's trained model
 
 
@@ -29,15 +31,18 @@ def main(argv: Sequence[str] = ()) -> None:
     schema = card.attribute_schema
     if schema is None:
         raise ArtifactError(f"{ENGINES / _MODEL} must have a card with attribute_schema; rerun train_attributes")
-    table = read_attribute_split(district_folder(argv), "test", schema)
+    folder = district_folder(argv)
+    table, train = (read_attribute_split(folder, split, schema) for split in _SPLITS)
     predictions = AttributePredictions.read(PREDICTIONS / _MODEL / "test.npz")
     require_same_images(predictions.images.tolist(), table.images, _MODEL)
     scores = score_attributes(predictions.probabilities, table.labels, schema)
     metrics = scores.as_metrics()
+    constant = constant_answer(train.labels, schema, len(table.images))
+    metrics["constant"] = _without_groups(score_attributes(constant, table.labels, schema))
     study = study_groups(schema)
     if study:
-        restricted = score_attributes(*restrict_to(predictions.probabilities, table.labels, schema, study)).as_metrics()
-        metrics["no_colour"] = {name: value for name, value in restricted.items() if name != "groups"}
+        restricted = restrict_to(predictions.probabilities, table.labels, schema, study)
+        metrics["no_colour"] = _without_groups(score_attributes(*restricted))
     with atomic_folder(PLOTS / _MODEL) as plots:
         titles = {group.name: group.english for group in schema.groups}
         plot_attribute_bars(scores.groups, titles, plots / "groups.png")
@@ -48,6 +53,10 @@ def study_groups(schema: AttributeSchema) -> tuple[str, ...]:
     """Names of the study's groups if `schema` has all of them, else none."""
     study = read_schema(_STUDY).groups
     return tuple(group.name for group in study) if set(study) <= set(schema.groups) else ()
+
+
+def _without_groups(scores: AttributeScores) -> dict[str, Any]:
+    return {name: value for name, value in scores.as_metrics().items() if name != "groups"}
 
 
 if __name__ == "__main__":

@@ -77,8 +77,7 @@ class TrainingRun:
         mlflow.pytorch.log_model(
             network,
             name=name,
-            input_example=input_example,
-            signature=infer_signature(input_example, output),
+            signature=infer_signature(input_example, output),  # of the example, which is not kept: MLflow would run it
             pip_requirements=[f"torch=={torch.__version__.partition('+')[0]}"],  # else it imports all to find out
         )
 

@@ -92,7 +92,13 @@ def attribute_section(metrics: Mapping[str, Any] | None, plots: Path) -> Section
         return Section(title, stage, is_run=False)
     study_labels = metrics.get("no_colour", {})
     rows = [
-        (name, percent(field_study.ATTRIBUTES[key]), percent(study_labels.get(key)), percent(metrics[key]))
+        (
+            name,
+            percent(field_study.ATTRIBUTES[key]),
+            percent(study_labels.get(key)),
+            percent(metrics[key]),
+            percent(metrics["constant"][key]),
+        )
         for key, name in _SCORE_TITLES.items()
     ]
     groups = [
@@ -101,10 +107,11 @@ def attribute_section(metrics: Mapping[str, Any] | None, plots: Path) -> Section
     ]
     text = (
         f"{metrics['num_images']} test crops; what is unknown of a crop is left out. The study's 28 labels leave out "
-        "colours, height and the scene; the last column counts every group of the schema."
+        "colours, height and the scene. The last column is what always answering each group's most frequent label in "
+        "training would get."
     )
     tables = (
-        Table(("", "study, 28 labels", "ours, the same 28", "ours, all groups"), rows),
+        Table(("", "study, 28 labels", "ours, the same 28", "ours, all groups", "constant answer"), rows),
         Table(("group", "crops", "accuracy", "F1, mean over labels"), groups, "Each group:"),
     )
     return Section(title, stage, True, text, tables, pictures(plots / "attributes", {"groups": "Attributes by group"}))

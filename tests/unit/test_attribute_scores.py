@@ -5,7 +5,7 @@ import pytest
 
 from domain.attributes import AttributeSchema, Group, Label, read_schema
 from domain.errors import InputError
-from evaluation.attributes import restrict_to, score_attributes
+from evaluation.attributes import constant_answer, restrict_to, score_attributes
 
 
 def group(name: str, *labels: str) -> Group:
@@ -96,3 +96,8 @@ def test_images_of_which_nothing_is_known_are_refused() -> None:
 def test_a_group_the_schema_does_not_have_is_refused() -> None:
     with pytest.raises(InputError, match="the schema small has the groups view, bag, got 'hat'"):
         restrict_to(certain([[0, 0]]), np.zeros((1, 2), np.int64), SCHEMA, ["hat"])
+
+
+def test_the_constant_answer_is_each_groups_most_frequent_label_in_training() -> None:
+    train = np.array([[1, -1], [1, 1], [0, 0], [-1, 1]])
+    assert constant_answer(train, SCHEMA, 3).tolist() == [[0, 1, 0, 1]] * 3

@@ -80,7 +80,8 @@ def write_attributes(folder: Path) -> None:
     for i in range(6):
         labels = [group.label_names[i % len(group.labels)] for group in SCHEMA.groups]
         lines.append(",".join([f"{i}.jpg", str(i), "c1", *labels]))
-    (folder / "test.csv").write_text("\n".join(lines) + "\n")
+    for split in ("train", "test"):
+        (folder / f"{split}.csv").write_text("\n".join(lines) + "\n")
 
 
 def walk(first_frame: int, track: int) -> TrackTable:
@@ -164,6 +165,8 @@ def test_stages_score_right_predictions_with_one(workspace: Path) -> None:
     metrics = {name: json.loads((workspace / "metrics" / f"{name}.json").read_text()) for name in show_results.MODELS}
     assert metrics["detector"]["ap50"] == metrics["detector"]["f1"] == pytest.approx(1)
     assert metrics["attributes"]["instance_f1"] == metrics["attributes"]["no_colour"]["instance_f1"] == 1
+    assert metrics["attributes"]["constant"]["instance_f1"] < 0.8
+    assert metrics["attributes"]["constant"]["label_mean_accuracy"] == pytest.approx(0.5)
     for backbone in ("osnet", "resnet50"):
         for variant in ("plain", "reranked"):
             values = metrics[f"reid-{backbone}"][variant]
