@@ -77,7 +77,8 @@ class TrainingRun:
         mlflow.pytorch.log_model(
             network,
             name=name,
-            signature=infer_signature(input_example, output),  # of the example, which is not kept: MLflow would run it
+            input_example=input_example,  # MLflow traces the network with it
+            signature=infer_signature(input_example, output),
             pip_requirements=[f"torch=={torch.__version__.partition('+')[0]}"],  # else it imports all to find out
         )
 
