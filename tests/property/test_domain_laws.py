@@ -38,6 +38,7 @@ def test_suppression_equals_torchvision(some: np.ndarray, seed: int, threshold: 
     rng = np.random.default_rng(seed)
     scores = rng.permutation(len(some)).astype(np.float32)
     classes = rng.integers(0, 2, len(some))
+    assume(not np.isclose(pairwise_iou(some, some), threshold, atol=1e-5).any())  # where rounding decides
     expected = batched_nms(torch.from_numpy(some), torch.from_numpy(scores), torch.from_numpy(classes), threshold)
     assert suppress_overlaps(some, scores, classes, threshold).tolist() == expected.tolist()
 
