@@ -48,10 +48,9 @@ demo-detector demo-attributes: demo-%:
 demo-reid-osnet demo-reid-resnet50: demo-reid-%:
 	dvc --wait-for-lock repro --single-item train_reid@$* export@reid-$* predict@reid-$* evaluate_reid@$*
 
-# The slow tests share one run of the pipeline, which would be done once a worker if they were spread.
+# One worker runs the pipeline and its tests (a group), the other all the rest meanwhile.
 test: setup ## run all tests
-	pytest -n 2 -m "not slow"
-	pytest -m slow
+	OMP_NUM_THREADS=1 pytest -n 2 --dist loadgroup
 
 check: setup ## formatting, lint, types, who may import whom
 	ruff format --check .

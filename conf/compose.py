@@ -1,6 +1,6 @@
 """Compose `conf/` into `params.yaml` as `dvc exp run` does: `python -m conf.compose [experiment=smoke …]`."""
 
-import sys
+import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -18,4 +18,6 @@ def compose(overrides: Sequence[str], target: Path) -> None:
 
 
 if __name__ == "__main__":
-    compose(sys.argv[1:], PARAMS)
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("overrides", nargs="*", help="Hydra's, such as experiment=smoke or reid.lr=0.001")
+    compose(parser.parse_args().overrides, PARAMS)

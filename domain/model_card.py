@@ -7,7 +7,7 @@ own configuration.
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveInt, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat, PositiveInt, ValidationError
 
 from domain.atomic import atomic_file
 from domain.attributes import AttributeSchema
@@ -54,6 +54,7 @@ class ModelCard(BaseModel):
     iou_threshold: Fraction | None = None  # detector: of non-maximum suppression
     nms: Nms = "iou"  # detector: what overlap means in it
     attribute_schema: AttributeSchema | None = None  # attributes: groups in the order of output_names
+    temperatures: dict[str, PositiveFloat] = {}  # attributes: of each group, already inside the weights
     stripes: PositiveInt = 1  # attributes, re-ID: parts of the crop, top to bottom, with features of their own
     feature: PositiveInt | None = None  # re-ID: length of an embedding
     match_distance: NonNegativeFloat | None = None  # re-ID: cosine distance that parts same from different people best

@@ -14,6 +14,8 @@ import numpy as np
 from domain.attributes import AttributeSchema
 from domain.errors import InputError, require_shape
 
+_CALIBRATION_BINS = 15
+
 
 @dataclass(frozen=True)
 class GroupScores:
@@ -21,6 +23,7 @@ class GroupScores:
 
     accuracy: float
     f1: float  # mean over the labels that occur in truth or prediction
+    calibration_error: float
     num_images: int
     confusion: np.ndarray  # int64 [true label, predicted label]
 
@@ -38,6 +41,7 @@ class AttributeScores:
     instance_recall: float  # |T and P| / |T|
     instance_f1: float  # harmonic mean of the two means above
     label_mean_accuracy: float  # mean over labels of (true positive rate + true negative rate) / 2
+    calibration_error: float  # mean over groups of the expected calibration error
     num_labels: int  # binary labels in that mean
     num_labels_skipped: int  # that no image has, or every image has
     num_images: int  # in the instance-based scores
@@ -54,7 +58,9 @@ class AttributeScores:
 def score_attributes(probabilities: np.ndarray, labels: np.ndarray, schema: AttributeSchema) -> AttributeScores:
     """Scores of predicted probabilities against known labels.
 
-    Source: Li et al. 2016 (RAP) for the instance-based scores and the label mean accuracy.
+    Sources: Li et al. 2016 (RAP) for the instance-based scores and the label mean accuracy; Guo et al. 2017 for the
+    expected calibration error: how far confidence and accuracy are apart, over 15 bins of the decided label's
+    probability.
 
     Args:
         probabilities: float `[image, labels of all groups]`, groups in the order of the schema.
@@ -74,16 +80,18 @@ def score_attributes(probabilities: np.ndarray, labels: np.ndarray, schema: Attr
     has, says = true_labels & counted, predicted_labels & counted
     label_scores = _label_accuracies(has, says, counted)
     instance = _instance_scores(has, says)
+    groups = {
+        group.name: _score_group(part[known[:, i]], labels[known[:, i], i])
+        for i, (group, part) in enumerate(zip(schema.groups, _parts(probabilities, schema), strict=True))
+        if known[:, i].any()
+    }
     return AttributeScores(
         **instance,
         label_mean_accuracy=float(np.nanmean(label_scores)) if not np.isnan(label_scores).all() else 0.0,
         num_labels=int((~np.isnan(label_scores)).sum()),
         num_labels_skipped=int(np.isnan(label_scores).sum()),
-        groups={
-            group.name: _score_group(labels[known[:, i], i], predicted[known[:, i], i], len(group.labels))
-            for i, group in enumerate(schema.groups)
-            if known[:, i].any()
-        },
+        calibration_error=float(np.mean([group.calibration_error for group in groups.values()])),
+        groups=groups,
     )
 
 
@@ -130,8 +138,12 @@ def _decide(probabilities: np.ndarray, labels: np.ndarray, schema: AttributeSche
     sizes = [len(group.labels) for group in schema.groups]
     require_shape("probabilities", probabilities, (None, sum(sizes)))
     require_shape("labels", labels, (len(probabilities), len(sizes)))
-    parts = np.split(probabilities, np.cumsum(sizes)[:-1], axis=1)
-    return np.stack([part.argmax(axis=1) for part in parts], axis=1)
+    return np.stack([part.argmax(axis=1) for part in _parts(probabilities, schema)], axis=1)
+
+
+def _parts(probabilities: np.ndarray, schema: AttributeSchema) -> list[np.ndarray]:
+    """Of each group, `[image, label]`."""
+    return np.split(probabilities, np.cumsum([len(group.labels) for group in schema.groups])[:-1], axis=1)
 
 
 def _binary_columns(
@@ -174,8 +186,17 @@ def _label_accuracies(has: np.ndarray, says: np.ndarray, counted: np.ndarray) ->
     return np.where(both_kinds, rates / 2, np.nan)
 
 
-def _score_group(labels: np.ndarray, predicted: np.ndarray, num_labels: int) -> GroupScores:
+def _score_group(probabilities: np.ndarray, labels: np.ndarray) -> GroupScores:
+    predicted, num_labels = probabilities.argmax(axis=1), probabilities.shape[1]
     confusion = np.bincount(labels * num_labels + predicted, minlength=num_labels**2).reshape(num_labels, num_labels)
     right, occurring = confusion.diagonal(), confusion.sum(axis=0) + confusion.sum(axis=1)
     f1 = 2 * right[occurring > 0] / occurring[occurring > 0]
-    return GroupScores(float(right.sum() / len(labels)), float(f1.mean()), len(labels), confusion)
+    apart = _calibration_error(probabilities.max(axis=1), predicted == labels)
+    return GroupScores(float(right.sum() / len(labels)), float(f1.mean()), apart, len(labels), confusion)
+
+
+def _calibration_error(confidence: np.ndarray, is_right: np.ndarray) -> float:
+    """Mean over bins of |mean confidence - accuracy|, weighed by their images."""
+    bins = np.clip(np.ceil(confidence * _CALIBRATION_BINS).astype(int) - 1, 0, _CALIBRATION_BINS - 1)
+    apart = np.bincount(bins, confidence - is_right, minlength=_CALIBRATION_BINS)
+    return float(np.abs(apart).sum() / len(confidence))

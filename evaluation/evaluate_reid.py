@@ -18,12 +18,14 @@ from domain.settings import read_params
 from domain.stage import run_stage
 from evaluation.crop_figures import RankedCrop, RankedRow, plot_ranked_crops
 from evaluation.figures import plot_camera_pairs, plot_cmc, plot_distances
+from evaluation.open_set import score_open_set
 from evaluation.reranking import k_reciprocal_distances
 from evaluation.results import keep_results, require_same_images
 from evaluation.retrieval import RetrievalScores, bootstrap_interval, camera_pair_precision, evaluate_retrieval
 from evaluation.settings import EvaluationSettings, district_folder
 
 _RANKS = (1, 5, 10, 20)  # of the study's Table 5
+_FALSE_ALARM_RATES = (0.01, 0.1)
 _SHOWN = 10  # gallery crops in a row of the picture
 _HISTOGRAM_PAIRS = 200_000
 
@@ -65,7 +67,10 @@ def main(argv: Sequence[str] = ()) -> None:
     }
     with atomic_folder(PLOTS / model) as plots:
         draw(ranking, scores, card.match_distance, settings, seed, plots)
-    metrics: dict[str, Any] = {name: summary(each, settings.bootstrap_repeats, seed) for name, each in scores.items()}
+    metrics: dict[str, Any] = {
+        name: summary(each, settings.bootstrap_repeats, seed) | open_set_summary(distances, ranking)
+        for (name, each), distances in zip(scores.items(), (ranking.plain, ranking.reranked), strict=True)
+    }
     sizes = {"num_query": len(query.images), "num_gallery": len(gallery.images)}
     keep_results(model, card, metrics | sizes | {"reranking_s": reranking_s})
 
@@ -108,6 +113,12 @@ def summary(scores: RetrievalScores, bootstrap_repeats: int, seed: int) -> dict[
         **{f"rank{k}": scores.rank(k) for k in _RANKS},
         "num_valid_queries": scores.num_valid_queries,
     }
+
+
+def open_set_summary(distances: np.ndarray, ranking: _Ranking) -> dict[str, float]:
+    """Detection and identification rate at each of `_FALSE_ALARM_RATES`, for `metrics/`."""
+    scores = score_open_set(distances, *ranking.labels, _FALSE_ALARM_RATES)
+    return {f"detection_rate_far{100 * each.false_alarm_rate:.0f}": each.detection_rate for each in scores}
 
 
 def ranked_rows(distances: np.ndarray, ranking: _Ranking, count: int, seed: int) -> list[RankedRow]:

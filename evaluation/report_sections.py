@@ -15,9 +15,11 @@ _SCORE_TITLES = {
     "instance_recall": "instance recall",
     "instance_f1": "instance F1",
     "label_mean_accuracy": "label mean accuracy",
+    "calibration_error": "expected calibration error",
 }
 _REID_TITLES = {
     "map": "mAP", "minp": "mINP", "rank1": "Rank-1", "rank5": "Rank-5", "rank10": "Rank-10", "rank20": "Rank-20",
+    "detection_rate_far1": "found, if 1 % false alarms", "detection_rate_far10": "found, if 10 % false alarms",
 }  # fmt: skip
 
 
@@ -94,7 +96,7 @@ def attribute_section(metrics: Mapping[str, Any] | None, plots: Path) -> Section
     rows = [
         (
             name,
-            percent(field_study.ATTRIBUTES[key]),
+            percent(field_study.ATTRIBUTES.get(key)),
             percent(study_labels.get(key)),
             percent(metrics[key]),
             percent(metrics["constant"][key]),
@@ -138,7 +140,9 @@ def reid_section(metrics: Mapping[str, Mapping[str, Any] | None], plots: Path) -
     first = next(iter(run.values()))
     text = (
         f"Query {first['num_query']:,}, gallery {first['num_gallery']:,} (study: 3,441 and 16,441), Market-1501 "
-        f"protocol. {_comparison(run)}"
+        "protocol. The last rows are for a person who may not be there: how many are found at first place, where the "
+        "distance that counts as found lets so many searches for somebody absent report a wrong one. "
+        f"{_comparison(run)}"
     )
     shown = {
         "cmc": "CMC with and without re-ranking",

@@ -12,6 +12,7 @@ from pydantic import Field, PositiveInt, model_validator
 from torch import nn
 
 from domain.atomic import atomic_folder
+from domain.boxes import Nms
 from domain.errors import InputError
 from domain.model_card import ModelCard, write_card
 from domain.settings import Settings
@@ -27,7 +28,10 @@ from training.detector.network import DarknetNetwork, build_yolov4
 from training.reid.network import build_reid_network, load_pretrained
 
 _PERSON = "person"
-_ONLY_FOR = {"detector": ("cfg", "names", "score_threshold", "iou_threshold"), "reid": ("backbone", "height", "width")}
+_ONLY_FOR = {
+    "detector": ("cfg", "names", "score_threshold", "iou_threshold", "nms"),
+    "reid": ("backbone", "height", "width"),
+}
 
 
 class ImportArguments(Settings):
@@ -40,6 +44,7 @@ class ImportArguments(Settings):
     names: Path | None = None  # detector: a class name a line; without it the first class is person
     score_threshold: float = Field(default=0.25, ge=0, le=1)  # detector: Darknet's own default
     iou_threshold: float = Field(default=0.45, ge=0, le=1)  # detector: Darknet's own default
+    nms: Nms = "iou"  # detector: what overlap means in its suppression; diou for a cfg with nms_kind=diounms
     backbone: str | None = None  # reid: torchreid's name of the architecture
     height: PositiveInt = 256  # reid: input in pixels
     width: PositiveInt = 128
@@ -107,6 +112,7 @@ def _detector(arguments: ImportArguments) -> tuple[nn.Module, ModelCard]:
         class_names=_class_names(arguments.names, network),
         score_threshold=arguments.score_threshold,
         iou_threshold=arguments.iou_threshold,
+        nms=arguments.nms,
         district="",
         source=arguments.weights.name,
     )

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from pydantic import Field, NonNegativeInt, PositiveInt
 from pytorch_lightning import Callback, LightningModule, Trainer, seed_everything
@@ -28,6 +29,7 @@ class HardwareSettings(Settings):
 
     accelerator: Literal["auto", "cpu", "gpu"]
     devices: PositiveInt  # processes; the batch is that of all together
+    accumulate_batches: PositiveInt  # whose mean gradient makes one step; triplets are mined in each
     precision: Literal["32", "bf16-mixed", "16-mixed"]
     channels_last: bool
     num_workers: NonNegativeInt  # that decode pictures, when they do not fit in memory
@@ -71,6 +73,7 @@ def fit(
     *,
     monitor: str,
     folder: Path,
+    seed: int,
     log_curves: Curves,
 ) -> dict[str, float]:
     """Train `task` and leave in it the weights that validate best (the last ones without validation data).
@@ -81,7 +84,8 @@ def fit(
         settings: of the run.
         monitor: the validation score to be highest, such as `val/map`.
         folder: where checkpoints lie; a `last.ckpt` in it is gone on from.
-        log_curves: takes points of named curves and their epoch (from 1).
+        seed: of what is drawn at random while training.
+        log_curves: takes points of named curves and their epoch (from 1); picklable if there are several devices.
 
     Returns:
         the validation scores of these weights; empty without validation data.
@@ -96,7 +100,8 @@ def fit(
     )
     last = ModelCheckpoint(folder, "last", every_n_epochs=1, enable_version_counter=False, save_on_train_epoch_end=True)
     averaging = [EMAWeightAveraging(decay=settings.ema_decay)] if settings.ema_decay else []
-    trainer = _trainer(settings, folder, [*averaging, best, last, CurveLog(log_curves)])
+    devices = settings.hardware.devices
+    trainer = _trainer(settings, folder, devices, [*averaging, best, last, EpochSeeds(seed), CurveLog(log_curves)])
     resumed = folder / "last.ckpt"
     trainer.fit(task, datamodule=data, ckpt_path=str(resumed) if resumed.is_file() else None)
     kept = folder / "best.ckpt"
@@ -104,7 +109,7 @@ def fit(
     task.load_state_dict(state)
     if not data.val_dataloader():
         return {}
-    checking = _trainer(settings, folder, [])
+    checking = _trainer(settings, folder, 1, [])
     return dict(checking.validate(task, datamodule=data, verbose=False)[0])
 
 
@@ -121,6 +126,19 @@ def validation_interval(max_epochs: int, at_most: int) -> int:
         (3, 1)
     """
     return next(interval for interval in range(min(at_most, max_epochs), 0, -1) if max_epochs % interval == 0)
+
+
+class EpochSeeds(Callback):
+    """What an epoch draws depends on the seed and its number alone: a resumed run draws what it would have drawn."""
+
+    def __init__(self, seed: int) -> None:
+        """`seed` is the run's."""
+        self._seed = seed
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Each process draws its own numbers."""
+        sequence = np.random.SeedSequence((self._seed, trainer.current_epoch, trainer.global_rank))
+        torch.manual_seed(int(sequence.generate_state(1)[0]))
 
 
 class CurveLog(Callback):
@@ -144,12 +162,14 @@ class CurveLog(Callback):
             self._log_curves(values | more, trainer.current_epoch + 1)
 
 
-def _trainer(settings: CropTrainingSettings, folder: Path, callbacks: list[Callback]) -> Trainer:
+def _trainer(settings: CropTrainingSettings, folder: Path, devices: int, callbacks: list[Callback]) -> Trainer:
     hardware = settings.hardware
     return Trainer(
         accelerator=hardware.accelerator,
-        devices=hardware.devices,
+        devices=devices,
+        strategy="ddp_spawn" if devices > 1 else "auto",  # only training is done by all, the stage itself by one
         precision=hardware.precision,
+        accumulate_grad_batches=hardware.accumulate_batches,
         max_epochs=settings.max_epochs,
         check_val_every_n_epoch=validation_interval(settings.max_epochs, settings.validate_every_epochs),
         callbacks=[*callbacks, TQDMProgressBar()],

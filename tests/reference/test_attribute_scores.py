@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 from sklearn.metrics import (
     accuracy_score,
     balanced_accuracy_score,
@@ -11,6 +12,7 @@ from sklearn.metrics import (
     precision_score,
     recall_score,
 )
+from torchmetrics.functional.classification import multiclass_calibration_error
 
 from domain.attributes import AttributeSchema, read_schema
 from evaluation.attributes import score_attributes
@@ -86,6 +88,21 @@ def test_group_scores_equal_scikit_learn(unknown: bool) -> None:
         np.testing.assert_array_equal(
             scores.groups[group.name].confusion, confusion_matrix(truth, says, labels=range(len(group.labels)))
         )
+
+
+@pytest.mark.parametrize("unknown", [False, True])
+def test_calibration_error_equals_torchmetrics(unknown: bool) -> None:
+    schema = read_schema("suseong")
+    scores, labels = random_predictions(schema, 2, unknown)
+    ends = np.cumsum([len(group.labels) for group in schema.groups])[:-1]
+    parts = [np.exp(4 * part) / np.exp(4 * part).sum(1, keepdims=True) for part in np.split(scores, ends, axis=1)]
+    groups = score_attributes(np.concatenate(parts, axis=1), labels, schema).groups
+    for i, (group, part) in enumerate(zip(schema.groups, parts, strict=True)):
+        known = labels[:, i] >= 0
+        expected = multiclass_calibration_error(
+            torch.from_numpy(part[known]), torch.from_numpy(labels[known, i]), len(group.labels), n_bins=15
+        )
+        assert groups[group.name].calibration_error == pytest.approx(float(expected), abs=1e-6)
 
 
 def test_the_comparison_would_notice_labels_of_another_image() -> None:

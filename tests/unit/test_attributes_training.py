@@ -12,6 +12,7 @@ from domain.attributes import read_schema
 from domain.errors import ArtifactError
 from domain.model_card import ModelCard, read_card, write_card
 from tests.crops import small_settings, write_attribute_set
+from training.attributes.calibration import fit_temperatures
 from training.attributes.losses import GroupedCrossEntropy, build_loss
 from training.attributes.network import build_attribute_network, group_probabilities, load_attributes
 from training.attributes.train import AttributeSettings, choose_schema, main, train_attributes
@@ -74,11 +75,34 @@ def test_clothes_are_learnt_and_the_schema_is_the_districts(tmp_path: Path) -> N
     assert schema.group_names == ("upper", "lower")
     assert choose_schema(settings(schema="pa100k"), tmp_path / "town").name == "pa100k"
     curves: dict[str, float] = {}
-    network = train_attributes(
+    network, temperatures = train_attributes(
         settings(), tmp_path / "town", schema, 0, tmp_path / "ckpt", lambda values, _: curves.update(values)
     )
     assert curves["val/instance_f1"] > 0.7
+    assert temperatures.keys() == {"upper", "lower"}
     assert not network.training
+
+
+def test_temperatures_undo_what_logits_were_multiplied_by() -> None:
+    generator = torch.Generator().manual_seed(5)
+    honest = {"upper": torch.randn(20000, 4, generator=generator), "lower": torch.randn(20000, 2, generator=generator)}
+    drawn = [torch.multinomial(part.softmax(1), 1, generator=generator)[:, 0] for part in honest.values()]
+    labels = torch.stack(drawn, 1)
+    labels[::5, 0] = -1
+    scaled = {"upper": 3 * honest["upper"], "lower": 0.25 * honest["lower"], "never known": torch.zeros(20000, 2)}
+    temperatures = fit_temperatures(scaled, torch.cat([labels, torch.full((20000, 1), -1)], 1))
+    assert temperatures == pytest.approx({"upper": 3, "lower": 0.25, "never known": 1}, rel=0.05)
+
+
+def test_a_cooled_network_divides_its_logits() -> None:
+    network = build_attribute_network("osnet_x0_25", SCHEMA).eval()
+    torch.nn.init.normal_(network.heads.bias)
+    images = torch.rand(2, 3, 64, 32)
+    temperatures = {group.name: 1 + place for place, group in enumerate(SCHEMA.groups)}
+    before = network(images)
+    network.cool(temperatures)
+    for name, logits in network(images).items():
+        torch.testing.assert_close(logits, before[name] / temperatures[name])
 
 
 def test_a_folder_of_another_model_is_refused(tmp_path: Path) -> None:
@@ -111,6 +135,7 @@ def test_the_stage_leaves_a_model_that_loads(tmp_path: Path, monkeypatch: pytest
     card = read_card(tmp_path / "models" / "attributes")
     assert card.output_names == ("upper", "lower")
     assert card.mlflow_run_id
+    assert card.temperatures.keys() == {"upper", "lower"}
     outputs = load_attributes(tmp_path / "models" / "attributes")(torch.rand(2, 3, 64, 32))
     assert {name: part.shape for name, part in outputs.items()} == {"upper": (2, 3), "lower": (2, 2)}
     assert not (tmp_path / "checkpoints" / "attributes").exists()

@@ -43,10 +43,12 @@ def test_darknet_weights_become_an_engine(darknet: tuple[Path, Path], tmp_path: 
     names = tmp_path / "three.names"
     names.write_text("person\ncar\ndog\n")
     out = tmp_path / "engine"
-    main(["task=detector", f"cfg={cfg}", f"weights={weights}", f"names={names}", f"out={out}", f"plan={plan}"])
+    inputs = [f"cfg={cfg}", f"weights={weights}", f"names={names}", "nms=diou"]
+    main(["task=detector", *inputs, f"out={out}", f"plan={plan}"])
     engine = load(out, runtime="onnxruntime", threads=1)
     assert engine.card.class_names == ("person", "car", "dog")
-    assert (engine.card.resize, engine.card.score_threshold, engine.card.iou_threshold) == ("stretch", 0.25, 0.45)
+    assert (engine.card.resize, engine.card.nms) == ("stretch", "diou")
+    assert (engine.card.score_threshold, engine.card.iou_threshold) == (0.25, 0.45)
     outputs = engine(np.zeros((3, SIZE, SIZE, 3), np.uint8))
     anchors = 2 * (SIZE // 8) ** 2
     assert outputs["boxes"].shape == (3, anchors, 4)

@@ -1,6 +1,7 @@
 """Crops, augmentation, sampling and the distance that decides a match."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -127,10 +128,37 @@ def test_without_a_same_or_a_different_pair_there_is_no_match_distance() -> None
     assert best_match_distance(embeddings, np.array([1, 1]), np.array([1, 1])) is None
 
 
+def optimization(**changes: Any) -> OptimizationSettings:
+    plain = {"optimizer": "sgd", "lr": 0.1, "weight_decay": 0.01, "warmup_fraction": 0.5, "schedule": "cosine"}
+    return OptimizationSettings.model_validate(plain | {"steps_at": (0.5, 0.75)} | changes)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "rates"),
+    [
+        (
+            "cosine",
+            [0.05, 0.1, 0.1, 0.1 * 0.962, 0.1 * 0.854, 0.1 * 0.691, 0.1 * 0.5, 0.1 * 0.309, 0.1 * 0.146, 0.0038],
+        ),
+        ("steps", [0.05, 0.1, 0.1, 0.1, 0.1, 0.01, 0.01, 0.01, 0.001, 0.001]),
+    ],
+)
+def test_the_rate_follows_the_schedule(schedule: str, rates: list[float]) -> None:
+    network = torch.nn.Linear(2, 2)
+    configured: Any = configure_optimizer(network, 10, optimization(schedule=schedule, warmup_fraction=0.2))
+    optimizer, scheduler = configured["optimizer"], configured["lr_scheduler"]["scheduler"]
+    seen = []
+    for _ in range(10):
+        seen.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        scheduler.step()
+    assert seen == pytest.approx(rates, abs=1e-4)
+
+
 @pytest.mark.parametrize("name", ["adamw", "sgd"])
 def test_norms_and_biases_are_not_decayed(name: str) -> None:
     network = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.BatchNorm1d(2))
-    settings = OptimizationSettings(optimizer=name, lr=0.1, weight_decay=0.01, warmup_fraction=0.5)  # type: ignore[arg-type]
+    settings = optimization(optimizer=name)
     configured = configure_optimizer(network, 10, settings)
     groups = configured["optimizer"].param_groups
     assert [(len(group["params"]), group["weight_decay"]) for group in groups] == [(1, 0.01), (3, 0.0)]

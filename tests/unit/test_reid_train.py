@@ -1,5 +1,10 @@
 """The stage `train_reid`: what it leaves, how it goes on after a kill, what it refuses."""
 
+import os
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +21,7 @@ from training.lightning_run import checkpoint_folder
 from training.reid.network import load_reid
 from training.reid.train import ReidSettings, main, train_reid
 
+ROOT = Path(__file__).resolve().parents[2]
 BACKBONES = {
     name: {"architecture": name, "weights": None, "stripes": stripes, "share_of_epochs": 1.0}
     for name, stripes in {"osnet_x0_25": 3, "resnet18": 1}.items()
@@ -51,6 +57,53 @@ def test_a_killed_training_goes_on_where_it_stopped_and_keeps_the_best(tmp_path:
     _, scores = train_reid(settings, folder, 0, tmp_path / "checkpoints", curves)
     assert epochs == [1, 2, 2, 3]
     assert scores["val/map"] == pytest.approx(max(maps), abs=1e-5)
+
+
+def start_stage(folder: Path) -> list[str]:
+    """Data and params.yaml in `folder`; the command that trains there."""
+    write_reid_set(folder / "data" / "town", num_train=4, num_val=4)
+    params = {
+        "seed": 1,
+        "experiment_name": "test",
+        "district": {"name": "town"},
+        "mlflow": {"tracking_uri": f"sqlite:///{folder / 'log.db'}", "experiment": "test"},
+        "reid": values(max_epochs=5, ema_decay=0.9),
+    }
+    (folder / "params.yaml").write_text(yaml.safe_dump(params))
+    return [sys.executable, "-m", "training.reid.train"]
+
+
+def test_a_training_killed_in_the_middle_ends_with_the_weights_of_an_undisturbed_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    undisturbed, killed = tmp_path / "undisturbed", tmp_path / "killed"
+    subprocess.run(start_stage(undisturbed), cwd=undisturbed, env=environment, check=True, stdout=subprocess.DEVNULL)
+    last = killed / "checkpoints" / "reid-osnet_x0_25" / "last.ckpt"
+    with subprocess.Popen(start_stage(killed), cwd=killed, env=environment, stdout=subprocess.DEVNULL) as process:
+        while not last.is_file():
+            assert process.poll() is None
+            time.sleep(0.01)
+        process.kill()
+    assert process.returncode == -signal.SIGKILL
+    assert not (killed / "models").exists()
+    subprocess.run(start_stage(killed), cwd=killed, env=environment, check=True, stdout=subprocess.DEVNULL)
+    file = Path("models") / "reid-osnet_x0_25" / "weights.pt"
+    expected, resumed = (torch.load(folder / file, weights_only=True) for folder in (undisturbed, killed))
+    for name, weight in expected.items():
+        torch.testing.assert_close(resumed[name], weight, rtol=1e-3, atol=1e-5)
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_seed_others(tmp_path: Path) -> None:
+    folder = write_reid_set(tmp_path, num_train=4, num_val=4)
+    settings = ReidSettings.model_validate(values(max_epochs=1))
+    first, same, other = (
+        train_reid(settings, folder, seed, tmp_path / f"run{place}", lambda *_: None)[0].state_dict()
+        for place, seed in enumerate((5, 5, 6))
+    )
+    for name, weight in first.items():
+        torch.testing.assert_close(same[name], weight, rtol=1e-4, atol=1e-6)
+    assert any((weight - other[name]).abs().max() > 1e-3 for name, weight in first.items() if "conv" in name)
 
 
 def test_a_checkpoint_of_other_settings_is_not_gone_on_from(

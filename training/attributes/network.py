@@ -37,6 +37,13 @@ class AttributeNetwork(nn.Module):
         logits = self.heads(self.neck(trunk_features(self.trunk, images, self.stripes)))
         return dict(zip(self.group_sizes, logits.split(list(self.group_sizes.values()), dim=1), strict=True))
 
+    @torch.no_grad()
+    def cool(self, temperatures: Mapping[str, float]) -> None:
+        """Divide the logits of each group by its temperature, once and for all: the heads' weights take it in."""
+        rows = torch.tensor([temperatures[name] for name, size in self.group_sizes.items() for _ in range(size)])
+        self.heads.weight.div_(rows[:, None])
+        self.heads.bias.div_(rows)
+
 
 def build_attribute_network(backbone: str, schema: AttributeSchema, stripes: int = 1) -> AttributeNetwork:
     """A network with random weights; `backbone` is a torchreid architecture, such as `osnet_x0_25`.

@@ -31,7 +31,7 @@ class AttributeTask(CropTask):
     def training_step(self, batch: CropBatch, batch_idx: int) -> Tensor:
         """The loss; labels are `[batch, group]`, -1 unknown."""
         loss: Tensor = self.loss(self.network(self.prepare(batch.images)), batch.labels)
-        self.log("train/loss", loss, on_step=False, on_epoch=True, batch_size=len(batch.images))
+        self.log("train/loss", loss, on_step=False, on_epoch=True, sync_dist=True, batch_size=len(batch.images))
         return loss
 
     def validation_step(self, batch: CropBatch, batch_idx: int) -> None:

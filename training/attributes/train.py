@@ -17,11 +17,12 @@ from domain.paths import DATA, MODELS
 from domain.settings import read_params
 from domain.stage import run_stage
 from evaluation.experiment_log import Provenance, training_run
+from training.attributes.calibration import fit_temperatures
 from training.attributes.losses import RareLabels, build_loss
 from training.attributes.network import AttributeNetwork, build_attribute_network, group_probabilities
 from training.attributes.task import AttributeTask
 from training.augmentation import CHANNEL_MEAN, CHANNEL_STD, Augmentation, Normalise
-from training.crops import CropData, CropDataset, ShuffledBatches
+from training.crops import CropData, CropDataset, InOrder, ShuffledBatches
 from training.lightning_run import CropTrainingSettings, Curves, checkpoint_folder, fit, seed_run
 from training.optimization import configure_optimizer
 from training.trunk import WEIGHTS, load_pretrained
@@ -56,7 +57,7 @@ def main(argv: Sequence[str] = ()) -> None:
         district=district,
         checkpoint_folder=checkpoints,
     ) as run:
-        network = train_attributes(settings, folder, schema, seed, checkpoints, run.log_curves)
+        network, temperatures = train_attributes(settings, folder, schema, seed, checkpoints, run.log_curves)
         card = ModelCard(
             task="attributes",
             architecture=settings.architecture,
@@ -67,6 +68,7 @@ def main(argv: Sequence[str] = ()) -> None:
             channel_std=CHANNEL_STD,
             output_names=schema.group_names,
             attribute_schema=schema,
+            temperatures=temperatures,
             stripes=settings.stripes,
             district=district,
             data_hash=run.provenance.data_hash,
@@ -113,8 +115,8 @@ def train_attributes(
     seed: int,
     checkpoints: Path,
     log_curves: Curves,
-) -> AttributeNetwork:
-    """Train on the split `train` of the district in `folder`, validate on `val`.
+) -> tuple[AttributeNetwork, dict[str, float]]:
+    """Train on the split `train` of the district in `folder`, validate and calibrate on `val`.
 
     Args:
         settings: of the run.
@@ -125,7 +127,7 @@ def train_attributes(
         log_curves: takes points of named curves and their epoch.
 
     Returns:
-        the network with the best weights, in eval mode on the CPU.
+        the network with the best weights, in eval mode on the CPU, and the temperatures that its heads took in.
     """
     seed_run(seed)
     train, labels = _read_crops(settings, folder, "train", schema)
@@ -144,8 +146,21 @@ def train_attributes(
     )
     batches = partial(ShuffledBatches, len(train), settings.batch, seed)
     data = CropData(train, batches, val, settings.validation_batch, settings.hardware.num_workers)
-    fit(task, data, settings, monitor="val/instance_f1", folder=checkpoints, log_curves=log_curves)
-    return network.cpu().to(memory_format=torch.contiguous_format).eval()
+    fit(task, data, settings, monitor="val/instance_f1", folder=checkpoints, seed=seed, log_curves=log_curves)
+    network.cpu().to(memory_format=torch.contiguous_format).eval()
+    temperatures = fit_temperatures(*_answers(task, val, settings.validation_batch))
+    network.cool(temperatures)
+    return network, temperatures
+
+
+@torch.inference_mode()
+def _answers(task: AttributeTask, crops: CropDataset, batch: int) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
+    """Logits of each group, and labels."""
+    batches = [crops[indices] for indices in InOrder(len(crops), batch)]
+    logits = [task.network(task.eval().prepare(each.images)) for each in batches]
+    return {name: torch.cat([each[name] for each in logits]) for name in logits[0]}, torch.cat(
+        [b.labels for b in batches]
+    )
 
 
 def _read_crops(

@@ -44,6 +44,7 @@ class ReidTask(CropTask):
             {"train/identity_loss": identity_loss, "train/triplet_loss": triplet_loss, "train/loss": loss},
             on_step=False,
             on_epoch=True,
+            sync_dist=True,
             batch_size=len(logits),
         )
         return loss

@@ -133,13 +133,11 @@ def train_reid(
         channels_last=settings.hardware.channels_last,
     )
 
-    def batches(rank: int, world_size: int) -> IdentityBatches:
-        p, k = settings.identities_per_batch, settings.images_per_identity
-        return IdentityBatches(classes, p, k, seed, rank, world_size)
-
+    people_and_pictures = settings.identities_per_batch, settings.images_per_identity
+    batches = partial(IdentityBatches, classes, *people_and_pictures, seed)
     val = read_validation_crops(settings, data_folder)
     data = CropData(train, batches, val, settings.validation_batch, settings.hardware.num_workers)
-    scores = fit(task, data, settings, monitor="val/map", folder=checkpoints, log_curves=log_curves)
+    scores = fit(task, data, settings, monitor="val/map", folder=checkpoints, seed=seed, log_curves=log_curves)
     return network.cpu().to(memory_format=torch.contiguous_format).eval(), scores
 
 
