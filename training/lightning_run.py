@@ -101,7 +101,7 @@ def fit(
     last = ModelCheckpoint(folder, "last", every_n_epochs=1, enable_version_counter=False, save_on_train_epoch_end=True)
     averaging = [EMAWeightAveraging(decay=settings.ema_decay)] if settings.ema_decay else []
     devices = settings.hardware.devices
-    trainer = _trainer(settings, folder, devices, [*averaging, best, last, EpochSeeds(seed), CurveLog(log_curves)])
+    trainer = _trainer(settings, folder, devices, [*averaging, best, last, StepSeeds(seed), CurveLog(log_curves)])
     resumed = folder / "last.ckpt"
     trainer.fit(task, datamodule=data, ckpt_path=str(resumed) if resumed.is_file() else None)
     kept = folder / "best.ckpt"
@@ -128,17 +128,17 @@ def validation_interval(max_epochs: int, at_most: int) -> int:
     return next(interval for interval in range(min(at_most, max_epochs), 0, -1) if max_epochs % interval == 0)
 
 
-class EpochSeeds(Callback):
-    """What an epoch draws depends on the seed and its number alone: a resumed run draws what it would have drawn."""
+class StepSeeds(Callback):
+    """What a step draws depends on the seed and its place alone: a resumed run draws what it would have drawn."""
 
     def __init__(self, seed: int) -> None:
         """`seed` is the run's."""
         self._seed = seed
 
-    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         """Each process draws its own numbers."""
-        sequence = np.random.SeedSequence((self._seed, trainer.current_epoch, trainer.global_rank))
-        torch.manual_seed(int(sequence.generate_state(1)[0]))
+        place = self._seed, trainer.current_epoch, batch_idx, trainer.global_rank
+        torch.manual_seed(int(np.random.SeedSequence(place).generate_state(1)[0]))
 
 
 class CurveLog(Callback):
