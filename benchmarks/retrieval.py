@@ -1,12 +1,13 @@
-"""Re-ranking and retrieval scores beside torchreid's: time, memory and how far results differ, as JSON.
+"""Re-ranking and retrieval scores beside torchreid's: time, memory, growth and how far results differ, as JSON.
 
     python -m benchmarks.retrieval                                  # a reduced size, with torchreid
     python -m benchmarks.retrieval --query 3441 --gallery 16441     # the study's; torchreid needs 10 GB and minutes
-    python -m benchmarks.retrieval --gallery 50000 --alone          # ours alone, for how time and memory grow
+    python -m benchmarks.retrieval --query 3441 --gallery 16441 50000 100000 --plot docs/reranking.svg
 
 Method: seeded embeddings around one centre a person, so that neighbours are as in real galleries. Each implementation
 runs in a process of its own, so that its peak of memory is its own; ours is compiled before the clock starts.
-Torchreid's time is without its three distance matrices, ours with them.
+Torchreid's time is without its three distance matrices, ours with them. Torchreid is run up to galleries of
+--torchreid-up-to; its memory grows with the square of the images.
 """
 
 import argparse
@@ -16,7 +17,7 @@ import platform
 import resource
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from multiprocessing import get_context
 from pathlib import Path
 from time import perf_counter
@@ -27,6 +28,10 @@ import numpy as np
 from domain.embeddings import cosine_distances, unit_length
 
 _CROPS_PER_PERSON = 12
+_PLOTTED: tuple[tuple[str, str, Callable[[Any], float]], ...] = (
+    ("Time of re-ranking", "seconds", lambda figures: figures["reranking_s"]["p50"]),
+    ("Peak memory of the process", "GB", lambda figures: figures["peak_memory_gb"]),
+)
 _SPREAD = 3.0  # of one person's crops, in units of the spread of people: mAP is then far from 0 and from 1
 
 
@@ -124,30 +129,56 @@ def compare(ours: dict[str, Any], theirs: dict[str, Any], folder: Path) -> dict[
     }
 
 
+def plot(figures: Sequence[Mapping[str, Any]], sizes: Sequence[int], file: Path) -> None:
+    """Seconds and memory of re-ranking by the size of the gallery, ours as lines, torchreid's as points."""
+    from matplotlib.figure import Figure
+
+    drawn = Figure(figsize=(9, 3.6), layout="constrained")
+    for place, (title, unit, value) in enumerate(_PLOTTED):
+        axes = drawn.add_subplot(1, 2, 1 + place)
+        axes.loglog(sizes, [value(each["ours"]) for each in figures], "o-", color="#2b6cb0", label="dongseon")
+        theirs = [
+            (size, value(each["torchreid"])) for size, each in zip(sizes, figures, strict=True) if "torchreid" in each
+        ]
+        if theirs:
+            axes.loglog(*zip(*theirs, strict=True), "s", color="#c53030", label="torchreid")
+        axes.set(title=title, xlabel="gallery images", ylabel=unit)
+        axes.grid(alpha=0.3, which="both")
+        axes.legend()
+    drawn.savefig(file)
+
+
 def main() -> None:
     """Print one JSON document."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--query", type=int, default=400)
-    parser.add_argument("--gallery", type=int, default=2000)
+    parser.add_argument("--gallery", type=int, nargs="+", default=[2000], help="one or several sizes")
     parser.add_argument("--feature", type=int, default=512)
-    parser.add_argument("--repeats", type=int, default=5, help="of ours; torchreid runs once")
-    parser.add_argument("--alone", action="store_true", help="without torchreid")
+    parser.add_argument("--repeats", type=int, default=3, help="of ours; torchreid runs once")
+    parser.add_argument("--torchreid-up-to", type=int, default=20_000, help="largest gallery that it is given")
+    parser.add_argument("--plot", type=Path, help="where to draw growth, .svg or .png")
     options = parser.parse_args()
-    size = options.query, options.gallery, options.feature
+    results = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        results = {"ours": measure(run_ours, size, options.repeats, folder / "ours.npy")}
-        if not options.alone:
-            results["torchreid"] = measure(run_torchreid, size, 1, folder / "torchreid.npy")
-            results["comparison"] = compare(results["ours"], results["torchreid"], folder)
+        for gallery in options.gallery:
+            size = options.query, gallery, options.feature
+            each = {"ours": measure(run_ours, size, options.repeats, folder / "ours.npy")}
+            if gallery <= options.torchreid_up_to:
+                each["torchreid"] = measure(run_torchreid, size, 1, folder / "torchreid.npy")
+                each["comparison"] = compare(each["ours"], each["torchreid"], folder)
+            results.append({"gallery": gallery} | each)
     machine = {
         "machine": platform.machine(),
         "cores": len(os.sched_getaffinity(0)),
         "python": platform.python_version(),
         "numpy": np.__version__,
+        "query": options.query,
+        "feature": options.feature,
     }
-    sizes = dict(zip(("query", "gallery", "feature"), size, strict=True))
-    json.dump({"metadata": machine | sizes, "results": results}, sys.stdout, indent=2)
+    if options.plot:
+        plot(results, options.gallery, options.plot)
+    json.dump({"metadata": machine, "results": results}, sys.stdout, indent=2)
     print()
 
 

@@ -18,6 +18,7 @@ from domain.settings import read_params
 from domain.stage import run_stage
 from evaluation.crop_figures import RankedCrop, RankedRow, plot_ranked_crops
 from evaluation.figures import plot_camera_pairs, plot_cmc, plot_distances
+from evaluation.nearest_on_gpu import choose_search
 from evaluation.open_set import score_open_set
 from evaluation.reranking import k_reciprocal_distances
 from evaluation.results import keep_results, require_same_images
@@ -56,9 +57,14 @@ def main(argv: Sequence[str] = ()) -> None:
         read_embeddings(PREDICTIONS / model / f"{part}.npz", table, model)
         for part, table in (("query", query), ("gallery", gallery))
     ]
-    k_reciprocal_distances(*(part[:1] for part in embeddings))  # compiles it, so that the time below is its own
+    find_nearest = choose_search(settings.reranking_device)
+    k_reciprocal_distances(
+        *(part[:1] for part in embeddings), find_nearest=find_nearest
+    )  # compiles it, so that the time below is its own
     start = perf_counter()
-    reranked = k_reciprocal_distances(*embeddings, k1=settings.k1, k2=settings.k2, lambda_value=settings.lambda_value)
+    reranked = k_reciprocal_distances(
+        *embeddings, k1=settings.k1, k2=settings.k2, lambda_value=settings.lambda_value, find_nearest=find_nearest
+    )
     reranking_s = perf_counter() - start
     ranking = _Ranking(folder, query, gallery, cosine_distances(*embeddings), reranked)
     scores = {

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Protocol
 
 import numpy as np
 from numba import njit
@@ -19,6 +20,16 @@ class Nearest:
     items: np.ndarray  # int32 [all, neighbour]
     squared: np.ndarray  # float32 [all, neighbour]: (1 - cosine)²
     farthest: np.ndarray  # float32 [all]: the largest (1 - cosine)² of an item to any
+
+
+class FindNearest(Protocol):
+    """A search such as `nearest_neighbours`."""
+
+    def __call__(
+        self, everyone: np.ndarray, num_queries: int, num_neighbours: int, threads: int | None = None
+    ) -> tuple[Nearest, np.ndarray]:
+        """See `nearest_neighbours`."""
+        ...
 
 
 def nearest_neighbours(

@@ -12,7 +12,7 @@ from numba import njit
 from scipy.sparse import csc_matrix, csr_matrix
 
 from domain.errors import InputError, require_shape
-from evaluation.nearest import Nearest, nearest_neighbours
+from evaluation.nearest import FindNearest, Nearest, nearest_neighbours
 from evaluation.row_threads import for_row_ranges
 
 _LENGTH_TOLERANCE = 0.01  # embeddings that were stored in half precision pass
@@ -26,6 +26,7 @@ def k_reciprocal_distances(
     k2: int = 6,
     lambda_value: float = 0.3,
     threads: int | None = None,
+    find_nearest: FindNearest = nearest_neighbours,
 ) -> np.ndarray:
     """Re-ranked distances `float32 [query, gallery]` in 0..1, smaller is nearer.
 
@@ -45,6 +46,7 @@ def k_reciprocal_distances(
         k2: nearest items whose encodings are averaged; 1 leaves each as it is.
         lambda_value: share of the original distance, 0..1; at 1 the original order stays.
         threads: default: one a core.
+        find_nearest: searches the neighbours, the largest part of the work; see `evaluation.nearest_on_gpu`.
 
     Raises:
         InputError: if embeddings do not fit or are not of unit length, or an option is out of range.
@@ -57,7 +59,7 @@ def k_reciprocal_distances(
     _check(query, gallery, k1, k2, lambda_value)
     everyone = np.concatenate([query, gallery]).astype(np.float32, copy=False)
     num_neighbours = min(max(k1 + 1, k2), len(everyone))
-    nearest, distances = nearest_neighbours(everyone, len(query), num_neighbours, threads)
+    nearest, distances = find_nearest(everyone, len(query), num_neighbours, threads)
     encoding = _encode(everyone, nearest, k1, threads)
     if k2 > 1:
         encoding = _average_over_nearest(encoding, nearest.items[:, :k2])

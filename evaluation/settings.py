@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field, NonNegativeFloat, PositiveInt
 
@@ -15,6 +16,7 @@ class EvaluationSettings(Settings):
     k1: PositiveInt
     k2: PositiveInt
     lambda_value: float = Field(ge=0, le=1)
+    reranking_device: Literal["auto", "cpu", "cuda"]
     max_rank: PositiveInt
     bootstrap_repeats: PositiveInt
     iou_threshold: float = Field(gt=0, le=1)

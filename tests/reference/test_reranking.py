@@ -1,12 +1,17 @@
 """Re-ranked distances against torchreid's `re_ranking`, an implementation over full matrices."""
 
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from torchreid.reid.utils import rerank
 
 from domain.embeddings import unit_length
+from domain.errors import InputError
+from evaluation import nearest_on_gpu
+from evaluation.nearest import nearest_neighbours
 from evaluation.reranking import k_reciprocal_distances
 
 
@@ -67,3 +72,38 @@ def test_duplicates_keep_their_order(seed: int, k1: int, k2: int, lambda_value: 
 def test_the_comparison_would_notice_another_option(wrong: dict[str, Any]) -> None:
     arrays = embeddings("clustered", 0, 20, 200)
     assert np.abs(k_reciprocal_distances(*arrays, **wrong) - torchreid_distances(*arrays)).max() > 1e-3
+
+
+@pytest.mark.parametrize("kind", ["random", "clustered", "duplicated"])
+@pytest.mark.parametrize("tile_elements", [1, 1000, 10**9])
+def test_the_search_by_torch_finds_the_same_neighbours(
+    kind: str, tile_elements: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(nearest_on_gpu, "_TILE_ELEMENTS", tile_elements)
+    query, gallery = embeddings(kind, 3, 20, 150)
+    everyone = np.concatenate([query, gallery]).astype(np.float32)
+    if kind == "duplicated":  # the products of equal vectors shall be equal, in whichever order they are summed
+        everyone = np.sign(everyone) * np.float32(2**-3)  # 64 values of 1/8 have length 1
+        everyone = np.concatenate([everyone, everyone], axis=1)
+    ours, ours_between = nearest_neighbours(everyone, 20, 21)
+    theirs, theirs_between = nearest_on_gpu.torch_nearest_neighbours(everyone, 20, 21, device="cpu")
+    np.testing.assert_array_equal(theirs.items, ours.items)
+    np.testing.assert_allclose(theirs.squared, ours.squared, atol=1e-6)
+    np.testing.assert_allclose(theirs.farthest, ours.farthest, rtol=1e-5)
+    np.testing.assert_allclose(theirs_between, ours_between, atol=1e-6)
+
+
+def test_the_search_by_torch_gives_the_same_distances() -> None:
+    arrays = embeddings("clustered", 5, 20, 150)
+    by_torch = partial(nearest_on_gpu.torch_nearest_neighbours, device="cpu")
+    np.testing.assert_allclose(
+        k_reciprocal_distances(*arrays, find_nearest=by_torch), k_reciprocal_distances(*arrays), atol=1e-5
+    )
+
+
+def test_a_gpu_that_is_not_there_is_refused() -> None:
+    if torch.cuda.is_available():
+        pytest.skip("this machine has a GPU")
+    assert nearest_on_gpu.choose_search("auto") is nearest_neighbours
+    with pytest.raises(InputError, match="reranking_device is cuda, but torch sees no GPU"):
+        nearest_on_gpu.choose_search("cuda")

@@ -100,6 +100,26 @@ def test_another_number_of_classes_leaves_the_head_and_says_so(tmp_path: Path) -
     assert torch.equal(person.layers[1].conv.weight, head)
 
 
+def test_heads_can_keep_a_class_of_the_file(tmp_path: Path) -> None:
+    coco, person = small_network(0, num_classes=80), small_network(1)
+    save_weights(coco, tmp_path / "coco.weights")
+    loaded = load_weights(person, tmp_path / "coco.weights", classes=[7])
+    assert (loaded.layers, loaded.reinitialised, loaded.kept_classes) == ((0, 1), (), (7,))
+    assert "of the file's 80 classes the heads keep (7,)" in str(loaded)
+    images = torch.rand(2, 3, 8, 8)
+    of_coco, of_person = coco.heads(images)[0], person.heads(images)[0]
+    assert of_person.shape[1] == 2 * 6
+    of_coco = of_coco.unflatten(1, (2, 85))[:, :, [0, 1, 2, 3, 4, 5 + 7]]
+    torch.testing.assert_close(of_person.unflatten(1, (2, 6)), of_coco)
+
+
+@pytest.mark.parametrize("classes", [[80], [-1], [], [0, 1]])
+def test_classes_the_file_does_not_have_cannot_be_kept(tmp_path: Path, classes: list[int]) -> None:
+    save_weights(small_network(0, num_classes=80), tmp_path / "coco.weights")
+    with pytest.raises(InputError, match=r"classes to keep must be 1 of the 80 of .*coco\.weights, from 0, got"):
+        load_weights(small_network(1), tmp_path / "coco.weights", classes)
+
+
 @pytest.mark.parametrize(
     ("num_values", "message"),
     [

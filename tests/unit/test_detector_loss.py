@@ -1,9 +1,13 @@
 """YOLOv4's loss: what it refuses, and that its gradient is sound."""
 
+import numpy as np
 import pytest
 import torch
 
+from domain.detections import postprocess
 from domain.errors import InputError
+from domain.images import letterbox
+from evaluation.detection import score_detections
 from training.detector.loss import YoloLoss, assign_anchors, complete_iou
 from training.detector.network import DarknetNetwork, YoloHead, build_yolov4
 
@@ -61,3 +65,40 @@ def test_descending_the_loss_finds_the_person() -> None:
         criterion(raw, target).total.backward()
         optimizer.step()
     assert criterion(raw, target).total.item() < first / 50
+
+
+def draw_eight_pictures() -> tuple[np.ndarray, list[np.ndarray]]:
+    """Noise `uint8 [8, 96, 160, 3]` with one to three bright upright boxes each, and these boxes, xyxy in pixels."""
+    rng = np.random.default_rng(1)
+    images, people = rng.integers(0, 80, (8, 96, 160, 3), dtype=np.uint8), []
+    for index, image in enumerate(images):
+        boxes = []
+        for place in rng.permutation(5)[: 1 + index % 3]:
+            width, height = rng.integers(10, 24), rng.integers(30, 70)
+            left, top = 32 * place + rng.integers(0, 32 - width), rng.integers(0, 96 - height)
+            image[top : top + height, left : left + width] = rng.integers(128, 256, 3)
+            boxes.append((left, top, left + width, top + height))
+        people.append(np.array(boxes, np.float32))
+    return images, people
+
+
+def test_eight_pictures_are_learned_by_heart() -> None:
+    torch.manual_seed(0)
+    images, people = draw_eight_pictures()
+    batch = torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255
+    size = np.array([160, 96])
+    targets = [
+        (index, 0, *((low + high) / 2 / size), *((high - low) / size))
+        for index, boxes in enumerate(people)
+        for low, high in zip(boxes[:, :2], boxes[:, 2:], strict=True)
+    ]
+    network = build_yolov4("yolov4-tiny").train()
+    loss, optimizer = YoloLoss(network.yolo_heads), torch.optim.AdamW(network.parameters(), lr=0.001)
+    for _ in range(120):
+        loss(network.heads(batch), torch.tensor(targets, dtype=torch.float32)).total.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    with torch.inference_mode():
+        boxes, scores = (output.numpy() for output in network.eval()(batch))
+    found = [postprocess(boxes[i], scores[i], letterbox(image, 96, 160), 0.01, 0.5) for i, image in enumerate(images)]
+    assert score_detections(found, people).ap50 == pytest.approx(1.0)

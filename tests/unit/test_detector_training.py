@@ -203,3 +203,15 @@ def test_the_burn_in_rises_with_the_fourth_power() -> None:
         trainer.optimizer_step()
         moved.append(before - weight.item())
     assert moved == pytest.approx([0.2 * 0.5**4, 0.2, 0.2])
+
+
+def test_training_on_the_cpu_keeps_the_number_of_threads(district: Path) -> None:
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(3)
+        DetectorTrainer(
+            overrides={"model": "none.cfg", "data": str(district), "device": "cpu", "project": str(district)}
+        )
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)

@@ -5,7 +5,7 @@ A convolution: bias, or with batch normalisation bias, scale, running mean, runn
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,23 +32,33 @@ class LoadedWeights:
     layers: tuple[int, ...]  # Darknet's numbers of the convolutions that were loaded
     file_classes: int | None  # classes the file was trained for; None for a partial file
     reinitialised: tuple[int, ...]  # head layers left as they were, because the file's have another number of classes
+    kept_classes: tuple[int, ...] | None  # of the file, which the heads took over instead
 
     def __str__(self) -> str:
         """One line for a person."""
         said = f"{self.num_values} values into {len(self.layers)} layers"
         if self.reinitialised:
             return f"{said}; the file is of {self.file_classes} classes, so the heads {self.reinitialised} start anew"
+        if self.kept_classes is not None:
+            return f"{said}; of the file's {self.file_classes} classes the heads keep {self.kept_classes}"
         return said
 
 
-def load_weights(network: DarknetNetwork, file: Path) -> LoadedWeights:
+def load_weights(network: DarknetNetwork, file: Path, classes: Sequence[int] | None = None) -> LoadedWeights:
     """Load `file` into `network` and return what was loaded.
 
     A file named `*.conv.N` holds the first N layers, for pre-training; the others stay as they are. A file trained for
-    another number of classes fills everything but the heads, which stay as they are.
+    another number of classes fills everything but the heads, which stay as they are, or keep some of its classes.
+
+    Args:
+        network: of the same definition as the file, the number of classes apart.
+        file: of Darknet, or written by `save_weights`.
+        classes: which of the file's classes the network's are, such as `[0]` for the person of COCO; the heads then
+            take over boxes, objectness and these. Only where the numbers of classes differ.
 
     Raises:
-        InputError: if the file is missing, or does not hold exactly the network's values; names the layer.
+        InputError: if the file is missing, does not hold exactly the network's values (names the layer), or has not
+            those classes.
     """
     if not file.is_file():
         raise InputError(f"{file} must be a Darknet weight file; it is missing")
@@ -58,21 +68,26 @@ def load_weights(network: DarknetNetwork, file: Path) -> LoadedWeights:
     last = int(partial[1]) if partial else len(network.layers)
     heads = {head.layer - 1: len(head.mask) * (5 + (file_classes or 0)) for head in network.yolo_heads}
     changed = file_classes not in (None, network.num_classes)
+    kept = _kept_classes(network, file, file_classes, classes) if changed and classes is not None else None
 
     position = 0
     loaded: list[int] = []
     reinitialised: list[int] = []
     for number, layer in _convolutions(network, last):
-        skipped = changed and number in heads
+        is_other_head = changed and number in heads
+        skipped = is_other_head and kept is None
         tensors = _tensors(layer)
-        num = heads[number] * (layer.conv.weight[0].numel() + 1) if skipped else sum(t.numel() for t in tensors)
+        num = heads[number] * (layer.conv.weight[0].numel() + 1) if is_other_head else sum(t.numel() for t in tensors)
         if position + num > len(values):
             raise InputError(
                 f"{file} must hold {num} values for layer {number} ({_describe(network, number)}), got "
                 f"{len(values) - position}: it is cut short or of another network"
             )
         if not skipped:
-            _fill(tensors, values[position : position + num], file, number)
+            part = values[position : position + num]
+            if is_other_head and kept is not None:
+                part = _of_classes(part, heads[number], 5 + (file_classes or 0), kept)
+            _fill(tensors, part, file, number)
         (reinitialised if skipped else loaded).append(number)
         position += num
     if position < len(values):
@@ -84,7 +99,7 @@ def load_weights(network: DarknetNetwork, file: Path) -> LoadedWeights:
     num_used = sum(
         t.numel() for number, layer in _convolutions(network, last) if number in loaded for t in _tensors(layer)
     )
-    return LoadedWeights(version, seen, num_used, tuple(loaded), file_classes, tuple(reinitialised))
+    return LoadedWeights(version, seen, num_used, tuple(loaded), file_classes, tuple(reinitialised), kept)
 
 
 def save_weights(network: DarknetNetwork, file: Path) -> None:
@@ -125,6 +140,25 @@ def _classes_of(network: DarknetNetwork, num_values: int) -> int:
     classes, rest = divmod(num_values - own, per_class)
     classes += network.num_classes
     return classes if rest == 0 and classes >= 1 else network.num_classes
+
+
+def _kept_classes(
+    network: DarknetNetwork, file: Path, file_classes: int | None, classes: Sequence[int]
+) -> tuple[int, ...]:
+    if len(classes) != network.num_classes or not all(0 <= each < (file_classes or 0) for each in classes):
+        raise InputError(
+            f"classes to keep must be {network.num_classes} of the {file_classes} of {file}, from 0, "
+            f"got {list(classes)}"
+        )
+    return tuple(classes)
+
+
+def _of_classes(values: np.ndarray, num_outputs: int, outputs_an_anchor: int, classes: Sequence[int]) -> np.ndarray:
+    """Of a head's values, a bias and a row of weights for each output, those of box, objectness and some classes."""
+    chosen = [0, 1, 2, 3, 4, *(5 + each for each in classes)]
+    rows = [first + output for first in range(0, num_outputs, outputs_an_anchor) for output in chosen]
+    bias, weights = values[:num_outputs], values[num_outputs:].reshape(num_outputs, -1)
+    return np.concatenate([bias[rows], weights[rows].ravel()])
 
 
 def _convolutions(network: DarknetNetwork, last: int) -> Iterator[tuple[int, Convolution]]:

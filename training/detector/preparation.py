@@ -36,13 +36,23 @@ def link_data(detection: Path, target: Path) -> None:
             (target / "labels" / split).mkdir(parents=True)
 
 
-def start_network(definition: Definition, weights: Path | None, seed: int) -> DarknetNetwork:
-    """A network with random weights from `seed`, its heads expecting few people, then `weights` where there are any."""
+def start_network(
+    definition: Definition, weights: Path | None, seed: int, weights_class: int | None = None
+) -> DarknetNetwork:
+    """A network with random weights from `seed`, its heads expecting few people, then `weights` where there are any.
+
+    Args:
+        definition: of one class.
+        weights: Darknet's.
+        seed: of the random weights.
+        weights_class: of `weights` trained for several classes, the one that is a person; None starts the heads anew.
+    """
     torch.manual_seed(seed)
     network = DarknetNetwork(definition)
     expect_few_people(network)
     if weights is not None:
-        print(f"{weights}: {load_weights(network, weights)}")
+        classes = None if weights_class is None else [weights_class]
+        print(f"{weights}: {load_weights(network, weights, classes)}")
     return network
 
 

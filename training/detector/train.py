@@ -36,6 +36,7 @@ class DetectorSettings(Settings):
 
     cfg: str
     weights: Path | None
+    weights_class: NonNegativeInt | None
     input_height_px: PositiveInt
     input_width_px: PositiveInt
     anchors: Literal["cfg", "fit"]
@@ -124,7 +125,7 @@ def _prepare(settings: DetectorSettings, seed: int, detection: Path, train: list
     size = settings.input_height_px, settings.input_width_px
     loss_options = {"iou_normalizer": settings.iou_normalizer, "iou_thresh": settings.iou_thresh}
     definition = define_network(settings.cfg, size, settings.anchors, loss_options, train, seed)
-    network = start_network(definition, settings.weights, seed)
+    network = start_network(definition, settings.weights, seed, settings.weights_class)
     definition.write(CHECKPOINTS / "network.cfg")
     save_weights(network, CHECKPOINTS / "network.weights")
     link_data(detection, CHECKPOINTS / "data")

@@ -132,7 +132,9 @@ class DetectorTrainer(DetectionTrainer):
     def __init__(self, cfg: Any = DEFAULT_CFG, overrides: Any = None, _callbacks: Any = None) -> None:
         """As ultralytics' own, which its worker processes call with these names."""
         _stay_offline()
+        threads = torch.get_num_threads()
         super().__init__(cfg, overrides, _callbacks)
+        torch.set_num_threads(threads)  # ultralytics takes one core less than there are, whatever OMP_NUM_THREADS says
 
     def get_dataset(self) -> dict[str, Any]:
         """The data set, without ultralytics' search for it and its downloads."""

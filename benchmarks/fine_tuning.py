@@ -1,0 +1,97 @@
+"""What training on a district's own pictures adds to official Darknet weights: AP before and after, as JSON.
+
+    python -m benchmarks.fine_tuning DATA --cfg yolov4-tiny.cfg --weights yolov4-tiny.weights [detector.lr=0.001 …]
+
+DATA holds `images/{train,val}` and `labels/{train,val}`. The stage `train_detector` runs as it is, with the settings
+below and those that follow, in a folder of its own. Before, the official network's class `person` is scored; after,
+the network that the stage wrote. Both on the pictures of `val`, letterboxed to the same size.
+"""
+
+import argparse
+import json
+import os
+import platform
+import sys
+import tempfile
+from contextlib import chdir, redirect_stdout
+from pathlib import Path
+from time import perf_counter
+
+from conf.compose import compose
+from districts.layout import LabelledFrame, read_labelled_frame
+from domain.boxes import Detections
+from domain.paths import MODELS
+from domain.settings import PARAMS
+from evaluation.detection import score_detections
+from training.detector import train
+from training.detector.darknet import load_weights
+from training.detector.load import load_detector
+from training.detector.network import DarknetNetwork, build_yolov4
+from training.detector.threshold import detect
+
+_PERSON = 0
+_SIZE = 416
+_SETTINGS = (
+    f"detector.input_height_px={_SIZE}",
+    f"detector.input_width_px={_SIZE}",
+    "detector.anchors=cfg",
+    "detector.iou_normalizer=null",
+    "detector.weights_class=0",
+    "detector.max_epochs=20",
+    "detector.batch=8",
+    "detector.nominal_batch=8",
+    "detector.optimizer=SGD",
+    "detector.lr=0.001",
+    "detector.momentum=0.9",
+    "detector.warmup_epochs=1",
+    "detector.mosaic_off_epochs=5",
+    "detector.nms=iou",
+)
+
+
+def average_precision(network: DarknetNetwork, frames: list[LabelledFrame]) -> dict[str, float]:
+    """AP50 and AP50-95 of the class `person`."""
+    found = [_people(each) for each in detect(network, frames, iou_threshold=0.5, nms="iou")]
+    scores = score_detections(found, [frame.boxes_xyxy for frame in frames])
+    return {"ap50": scores.ap50, "ap50_95": scores.ap50_95}
+
+
+def _people(found: Detections) -> Detections:
+    chosen = found.classes == _PERSON
+    return Detections(found.boxes_xyxy[chosen], found.scores[chosen], found.classes[chosen])
+
+
+def main() -> None:
+    """Print one JSON document; what the training prints goes to stderr."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("--cfg", type=Path, required=True)
+    parser.add_argument("--weights", type=Path, required=True)
+    parser.add_argument("settings", nargs="*", help="of the stage, such as detector.max_epochs=10")
+    options = parser.parse_intermixed_args()
+    data, cfg, weights = options.data.resolve(), options.cfg.resolve(), options.weights.resolve()
+    frames = [
+        read_labelled_frame(image, data / "labels" / "val") for image in sorted((data / "images" / "val").iterdir())
+    ]
+    official = DarknetNetwork(build_yolov4(cfg).definition.with_input_size(_SIZE, _SIZE)).eval()
+    load_weights(official, weights)
+    results = {"before": average_precision(official, frames)}
+    settings = [*_SETTINGS, *options.settings]
+    with tempfile.TemporaryDirectory() as folder, chdir(folder), redirect_stdout(sys.stderr):
+        compose([], PARAMS)
+        detection = Path("data") / "pictures" / "detection"
+        detection.mkdir(parents=True)
+        for name in ("images", "labels"):
+            (detection / name).symlink_to(data / name)
+        start = perf_counter()
+        train.main(["district.name=pictures", f"detector.weights={weights}", *settings])
+        seconds = perf_counter() - start
+        results["after"] = average_precision(load_detector(MODELS / train.MODEL), frames)
+    machine = {"machine": platform.machine(), "cores": len(os.sched_getaffinity(0))}
+    metadata = machine | {"settings": settings, "num_val_images": len(frames), "training_s": seconds}
+    json.dump({"metadata": metadata, "results": results}, sys.stdout, indent=2)
+    print()
+
+
+if __name__ == "__main__":
+    main()
