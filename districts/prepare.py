@@ -1,7 +1,7 @@
 """DVC stage `prepare`: a seed, or a folder of existing data -> data/<district>, checked."""
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -11,7 +11,9 @@ from districts.checks import check_district, require_sound, write_report
 from districts.demo.render import render_demo
 from districts.demo.settings import DemoSettings
 from districts.links import link_or_copy
+from districts.market1501 import import_market1501
 from districts.pa100k import import_pa100k
+from districts.peta import import_peta
 from domain.atomic import atomic_folder
 from domain.errors import InputError
 from domain.paths import DATA
@@ -23,7 +25,7 @@ class PrepareSettings(Settings):
     """Section `district`."""
 
     name: str
-    importer: Literal["demo", "folder", "pa100k"]
+    importer: Literal["demo", "folder", "market1501", "pa100k", "peta"]
     source: Path | None = None  # of the other importers
     demo: DemoSettings | None = None  # of the importer `demo`
 
@@ -33,6 +35,8 @@ class PrepareSettings(Settings):
             raise ValueError(f"the importer {self.importer} needs `source`, the folder to take the data from")
         if self.importer == "demo" and self.demo is None:
             raise ValueError("the importer demo needs the section `demo`")
+        if self.importer != "demo" and self.demo is not None:
+            raise ValueError(f"the section `demo` must be null with the importer {self.importer}")
         return self
 
 
@@ -45,19 +49,17 @@ def main(argv: Sequence[str] = ()) -> None:
     settings = PrepareSettings.from_params("district", argv)
     target = DATA / settings.name
     with atomic_folder(target) as folder:
-        if settings.importer == "demo" and settings.demo is not None:
+        if settings.demo is not None:
             render_demo(settings.name, settings.demo, folder)
-        elif settings.importer == "pa100k" and settings.source is not None:
-            import_pa100k(settings.name, settings.source, folder)
         elif settings.source is not None:
-            take_over(settings.source, folder)
+            _IMPORTERS[settings.importer](settings.name, settings.source, folder)
         findings = check_district(folder)
         report = write_report(folder, findings)
         require_sound(findings)
     print(f"{target / report.name}: {len(findings)} warnings")
 
 
-def take_over(source: Path, folder: Path) -> None:
+def take_over(_: str, source: Path, folder: Path) -> None:
     """Hard-link every file of `source` into `folder`, or copy where the file system has no hard links.
 
     Raises:
@@ -66,6 +68,15 @@ def take_over(source: Path, folder: Path) -> None:
     if not source.is_dir():
         raise InputError(f"district.source must be a folder in the layout of districts/layout.py, got {source}")
     shutil.copytree(source, folder, copy_function=link_or_copy, dirs_exist_ok=True)
+
+
+# Each takes the district's name, the source and the folder to fill.
+_IMPORTERS: dict[str, Callable[[str, Path, Path], None]] = {
+    "folder": take_over,
+    "market1501": import_market1501,
+    "pa100k": import_pa100k,
+    "peta": import_peta,
+}
 
 
 if __name__ == "__main__":

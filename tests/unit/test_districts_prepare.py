@@ -75,6 +75,13 @@ def test_an_importer_needs_its_settings() -> None:
         prepare.main()
 
 
+def test_the_demo_is_not_rendered_for_another_importer() -> None:
+    demo = yaml.safe_load((Path(__file__).parents[2] / "conf/district/demo.yaml").read_text())["demo"]
+    write_params(name="mine", importer="folder", source="source", demo=demo)
+    with pytest.raises(InputError, match="the section `demo` must be null with the importer folder"):
+        prepare.main()
+
+
 def test_the_preview_needs_a_prepared_district() -> None:
     write_params(name="mine", importer="folder", source="nowhere")
     with pytest.raises(InputError, match=r"data/mine/district\.yaml must exist"):

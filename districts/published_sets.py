@@ -1,0 +1,69 @@
+"""What the importers of published attribute sets share: MATLAB files, yes-or-no columns, and our own layout."""
+
+import csv
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+from scipy.io import loadmat
+from scipy.io.matlab import MatReadError
+
+from districts.layout import Split
+from domain.attributes import UNKNOWN, AttributeSchema, Group
+from domain.errors import InputError
+
+Row = tuple[str, int, str, dict[str, str]]  # image, identity, camera ("" if unknown), label of each group
+
+
+def read_matlab(file: Path, what: str) -> dict[str, Any]:
+    """The variables of a MATLAB `file`.
+
+    Raises:
+        InputError: if it cannot be read; says that it must be `what`.
+    """
+    try:
+        content: dict[str, Any] = loadmat(str(file))
+    except (OSError, ValueError, MatReadError) as error:
+        raise InputError(f"{file} must be {what}: {error}") from error
+    return content
+
+
+def labels_of_columns(marks: Iterable[int], schema: AttributeSchema) -> dict[str, str]:
+    """Label of each group from yes-or-no columns, of which a group takes as many as it has labels that are counted.
+
+    Where not exactly one column of a group is set it is unknown, unless it has a label for absence and none is set.
+    """
+    values = iter(marks)
+    return {group.name: _label_of(group, values) for group in schema.groups}
+
+
+def write_attribute_district(
+    folder: Path, name: str, schema: AttributeSchema, source: str, licence: str, splits: dict[Split, list[Row]]
+) -> None:
+    """`district.yaml` without cameras and `attributes/<split>.csv`; pictures are the importer's own affair."""
+    district = {
+        "name": name,
+        "time_zone": "UTC",
+        "attribute_schema": schema.name,
+        "source": source,
+        "licence": licence,
+        "cameras": [],
+    }
+    (folder / "attributes").mkdir(parents=True, exist_ok=True)
+    (folder / "district.yaml").write_text(yaml.safe_dump(district, sort_keys=False), encoding="utf-8")
+    for split, rows in splits.items():
+        with (folder / "attributes" / f"{split}.csv").open("w", newline="", encoding="utf-8") as lines:
+            writer = csv.DictWriter(lines, ["image", "identity", "camera", *schema.group_names])
+            writer.writeheader()
+            for image, identity, camera, labels in rows:
+                writer.writerow({"image": image, "identity": identity, "camera": camera, **labels})
+
+
+def _label_of(group: Group, values: Iterator[int]) -> str:
+    counted = [label.name for label in group.labels if not label.absent]
+    marked = [name for name in counted if next(values)]
+    if len(marked) == 1:
+        return marked[0]
+    absent = [label.name for label in group.labels if label.absent]
+    return absent[0] if absent and not marked else UNKNOWN
