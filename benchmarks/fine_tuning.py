@@ -30,10 +30,7 @@ from training.detector.network import DarknetNetwork, build_yolov4
 from training.detector.threshold import detect
 
 _PERSON = 0
-_SIZE = 416
 _SETTINGS = (
-    f"detector.input_height_px={_SIZE}",
-    f"detector.input_width_px={_SIZE}",
     "detector.anchors=cfg",
     "detector.iou_normalizer=null",
     "detector.weights_class=0",
@@ -67,16 +64,18 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("--cfg", type=Path, required=True)
     parser.add_argument("--weights", type=Path, required=True)
+    parser.add_argument("--size", type=int, default=416, help="height and width of the network's input")
     parser.add_argument("settings", nargs="*", help="of the stage, such as detector.max_epochs=10")
     options = parser.parse_intermixed_args()
     data, cfg, weights = options.data.resolve(), options.cfg.resolve(), options.weights.resolve()
     frames = [
         read_labelled_frame(image, data / "labels" / "val") for image in sorted((data / "images" / "val").iterdir())
     ]
-    official = DarknetNetwork(build_yolov4(cfg).definition.with_input_size(_SIZE, _SIZE)).eval()
+    official = DarknetNetwork(build_yolov4(cfg).definition.with_input_size(options.size, options.size)).eval()
     load_weights(official, weights)
     results = {"before": average_precision(official, frames)}
-    settings = [*_SETTINGS, *options.settings]
+    size = [f"detector.input_{side}_px={options.size}" for side in ("height", "width")]
+    settings = [*_SETTINGS, *size, *options.settings]
     with tempfile.TemporaryDirectory() as folder, chdir(folder), redirect_stdout(sys.stderr):
         compose([], PARAMS)
         detection = Path("data") / "pictures" / "detection"

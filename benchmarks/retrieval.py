@@ -56,8 +56,11 @@ def run_ours(arrays: tuple[np.ndarray, ...], repeats: int) -> tuple[np.ndarray, 
     query, gallery, *labels = arrays
     few = [each[:50] for each in arrays]
     evaluate_retrieval(k_reciprocal_distances(few[0], few[0]), few[2], few[2], few[4], few[4] + 1)  # compiles both
-    times_s = [timed(k_reciprocal_distances, query, gallery) for _ in range(repeats)]
-    reranked = k_reciprocal_distances(query, gallery)
+    times_s = []
+    for _ in range(repeats):
+        start = perf_counter()
+        reranked = k_reciprocal_distances(query, gallery)
+        times_s.append(perf_counter() - start)
     plain = cosine_distances(query, gallery)
     score_times_s = [timed(evaluate_retrieval, plain, *labels) for _ in range(repeats)]
     return reranked, {

@@ -29,14 +29,13 @@ def choose_search(device: Literal["auto", "cpu", "cuda"]) -> FindNearest:
 
 
 def torch_nearest_neighbours(
-    everyone: np.ndarray, num_queries: int, num_neighbours: int, threads: int | None = None, *, device: str
+    everyone: np.ndarray, num_queries: int, num_neighbours: int, *, device: str
 ) -> tuple[Nearest, np.ndarray]:
-    """As `nearest_neighbours`, on torch's `device`; `threads` means nothing here.
+    """As `nearest_neighbours`, on torch's `device`.
 
     Rows are taken in tiles of a gibibyte. A distance and its item make one integer key, for distances are not
     negative and so order like their bits: `topk` then keeps ties in the order of items.
     """
-    del threads
     count = len(everyone)
     vectors = torch.from_numpy(everyone).to(device)
     places = torch.arange(count, device=device)
