@@ -67,6 +67,7 @@ lock: setup ## renew requirements.lock from pyproject.toml
 
 bench: setup ## measure against what others use; prints JSON
 	python -m benchmarks.retrieval
+	python -m benchmarks.detector
 
 serve: setup ## serve the Bento of the last run on http://127.0.0.1:3000
 	@test -f bento/bento.yaml || { echo "error: bento/ must hold a built Bento; run make demo first" >&2; exit 1; }

@@ -94,6 +94,14 @@ def test_temperatures_undo_what_logits_were_multiplied_by() -> None:
     assert temperatures == pytest.approx({"upper": 3, "lower": 0.25, "never known": 1}, rel=0.05)
 
 
+def test_being_right_on_every_picture_of_a_small_split_does_not_make_certain() -> None:
+    labels = torch.zeros(20, 1, dtype=torch.long)
+    logits = torch.tensor([[2.0, 0.0]]).repeat(20, 1)
+    temperature = fit_temperatures({"coat": logits}, labels)["coat"]
+    confidence = (logits[0] / temperature).softmax(0)[0]
+    assert confidence == pytest.approx(1 - 1 / 42, abs=1e-3)  # 20 right ones, and half of a doubt of one
+
+
 def test_a_cooled_network_divides_its_logits() -> None:
     network = build_attribute_network("osnet_x0_25", SCHEMA).eval()
     torch.nn.init.normal_(network.heads.bias)

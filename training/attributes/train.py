@@ -24,6 +24,7 @@ from training.attributes.task import AttributeTask
 from training.augmentation import CHANNEL_MEAN, CHANNEL_STD, Augmentation, Normalise
 from training.crops import CropData, CropDataset, InOrder, ShuffledBatches
 from training.lightning_run import CropTrainingSettings, Curves, checkpoint_folder, fit, seed_run
+from training.one_table import OneTable
 from training.optimization import configure_optimizer
 from training.trunk import WEIGHTS, load_pretrained
 
@@ -79,21 +80,8 @@ def main(argv: Sequence[str] = ()) -> None:
             torch.save(network.state_dict(), out / WEIGHTS)
             write_card(card, out)
         example = np.zeros((2, 3, settings.input_height_px, settings.input_width_px), np.float32)
-        run.log_model(_OneTable(network), example, MODEL)
+        run.log_model(OneTable(network, group_probabilities), example, MODEL)
     shutil.rmtree(checkpoints)
-
-
-class _OneTable(torch.nn.Module):
-    """The network with the probabilities of all groups in one tensor, `[batch, label]`."""
-
-    def __init__(self, network: AttributeNetwork) -> None:
-        """`network` keeps its mode."""
-        super().__init__()
-        self.network = network
-
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """See `group_probabilities`; pictures are float `[batch, 3, height, width]`, normalised."""
-        return group_probabilities(self.network(images))
 
 
 def choose_schema(settings: AttributeSettings, folder: Path) -> AttributeSchema:

@@ -4,6 +4,7 @@ import csv
 import json
 import shutil
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -25,6 +26,7 @@ from training.detector.load import CFG, DARKNET_WEIGHTS, WEIGHTS
 from training.detector.network import DarknetNetwork
 from training.detector.preparation import define_network, link_data, start_network
 from training.detector.threshold import best_f1_threshold, detect
+from training.one_table import OneTable
 
 MODEL = "detector"
 CHECKPOINTS = Path("checkpoints") / MODEL
@@ -107,7 +109,7 @@ def main(argv: Sequence[str] = ()) -> None:
         _write_model(network, card, curves)
         run.log_figures(sorted((MODELS / MODEL / "training").iterdir()))
         example = np.zeros((2, 3, settings.input_height_px, settings.input_width_px), np.float32)
-        run.log_model(_OneTable(network), example, MODEL)
+        run.log_model(OneTable(network, partial(torch.cat, dim=2)), example, MODEL)  # xyxy boxes, then scores
     shutil.rmtree(CHECKPOINTS)
 
 
@@ -185,19 +187,6 @@ def _overrides(settings: DetectorSettings, seed: int) -> dict[str, Any]:
         "seed": seed,
         "plots": True,
     }
-
-
-class _OneTable(torch.nn.Module):
-    """The network with boxes and scores in one tensor, `[batch, anchor, 4 + class]`: MLflow serves single ones only."""
-
-    def __init__(self, network: DarknetNetwork) -> None:
-        """`network` keeps its mode."""
-        super().__init__()
-        self.network = network
-
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Boxes (xyxy, input pixels) and scores of float `[batch, 3, height, width]`, RGB, 0..1."""
-        return torch.cat(self.network(images), 2)
 
 
 class _CurveLog:
