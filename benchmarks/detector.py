@@ -7,7 +7,7 @@
 Method: random weights and pictures, the same for all. A training step is what ultralytics' trainer does with a batch
 that is loaded: loss, backward, clipped SGD step, moving average. The peer is the ultralytics network of about the same
 FLOPs, which are counted, so that the step is also given per FLOP. Each case runs in a process of its own, so that its
-peak of memory is its own; the first step is not counted.
+peak of memory is its own; the first step is not counted. Cases take turns, for a shared machine is not always as fast.
 """
 
 import argparse
@@ -223,7 +223,8 @@ def main() -> None:
     parser.add_argument("--network", choices=sorted(_PEERS), default="yolov4-tiny")
     parser.add_argument("--size", type=int, default=416)
     parser.add_argument("--batch", type=int, default=8)
-    parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=3, help="all cases one after the other, so often; medians count")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     options = parser.parse_args()
     ours, peer = options.network, _PEERS[options.network]
@@ -234,14 +235,20 @@ def main() -> None:
             "amp, channels-last": {"amp": True, "channels_last": True},
             "amp, channels-last, compiled": {"amp": True, "channels_last": True, "compile": True},
         }
-    results: dict[str, Any] = {"training": {}, "inference": {}}
+    cases: dict[tuple[str, str], tuple[Any, ...]] = {}
     for title, variant in variants.items():
         for name in (ours, peer):
-            results["training"][f"{name}, {title}"] = in_own_process(time_training, name, options, variant)
-            results["inference"][f"{name}, torch, {title}"] = in_own_process(time_torch, name, options, variant)
+            cases["training", f"{name}, {title}"] = time_training, name, options, variant
+            cases["inference", f"{name}, torch, {title}"] = time_torch, name, options, variant
     if options.device == "cpu":
-        results["inference"][f"{ours}, engine"] = in_own_process(time_engine, ours, options, {})
-        results["inference"][f"{ours}, OpenCV"] = in_own_process(time_opencv, ours, options, {})
+        cases["inference", f"{ours}, engine"] = time_engine, ours, options, {}
+        cases["inference", f"{ours}, OpenCV"] = time_opencv, ours, options, {}
+    rounds = [{place: in_own_process(*case) for place, case in cases.items()} for _ in range(options.rounds)]
+    results: dict[str, Any] = {"training": {}, "inference": {}}
+    for part, title in cases:
+        measured = [each[part, title] for each in rounds]
+        results[part][title] = {name: float(np.median([each[name] for each in measured])) for name in measured[0]}
+    if options.device == "cpu":
         rates = {title: figures["pictures_a_second"] for title, figures in results["inference"].items()}
         results["engine_by_opencv"] = rates[f"{ours}, engine"] / rates[f"{ours}, OpenCV"]
     step = {name: results["training"][f"{name}, plain"]["gigaflops_a_second"] for name in (ours, peer)}
