@@ -48,9 +48,16 @@ demo-detector demo-attributes: demo-%:
 demo-reid-osnet demo-reid-resnet50: demo-reid-%:
 	dvc --wait-for-lock repro --single-item train_reid@$* export@reid-$* predict@reid-$* evaluate_reid@$*
 
-# One worker runs the pipeline and its tests (a group), the other all the rest meanwhile.
+# The slow tests share one run of the pipeline on one core; all others run beside them on another.
 test: setup ## run all tests
-	OMP_NUM_THREADS=1 pytest -n 2 --dist loadgroup
+	@OMP_NUM_THREADS=1 $(MAKE) --no-print-directory -j2 test-fast test-slow
+
+.PHONY: test-fast test-slow
+test-fast:
+	pytest -m "not slow"
+
+test-slow:
+	pytest -m slow --basetemp="$$(mktemp -d)"
 
 check: setup ## formatting, lint, types, who may import whom
 	ruff format --check .

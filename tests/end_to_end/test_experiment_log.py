@@ -7,7 +7,7 @@ import pytest
 
 from tests.end_to_end.conftest import free_port, page_text, server
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("pipeline")]  # one run of it, in one worker
+pytestmark = pytest.mark.slow
 TRAININGS = ["train_detector", "train_attributes", "train_reid-osnet", "train_reid-resnet50"]
 
 

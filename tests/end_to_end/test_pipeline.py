@@ -11,7 +11,7 @@ from domain.model_card import read_card
 from export.engines import load
 from tests.end_to_end.conftest import run, succeed
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("pipeline")]  # one run of it, in one worker
+pytestmark = pytest.mark.slow
 MODELS = ["detector", "attributes", "reid-osnet", "reid-resnet50"]
 
 

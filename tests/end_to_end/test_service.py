@@ -8,7 +8,7 @@ import pytest
 
 from tests.end_to_end.conftest import free_port, server, succeed
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("pipeline")]  # one run of it, in one worker
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
