@@ -225,7 +225,7 @@ def test_a_schema_that_is_none_says_why(tmp_path: Path, content: str, message: s
 
 
 def test_an_unknown_schema_lists_the_known_ones() -> None:
-    with pytest.raises(InputError, match="must be one of market1501, pa100k, suseong, suseong_no_colour, or"):
+    with pytest.raises(InputError, match="must be one of market1501, pa100k, peta, suseong, suseong_no_colour, or"):
         read_schema("daegu")
 
 
