@@ -57,7 +57,7 @@ test-fast:
 	pytest -m "not slow"
 
 test-slow:
-	pytest -m slow --basetemp="$$(mktemp -d)"
+	folder="$$(mktemp -d)"; trap 'rm -rf "$$folder"' EXIT; pytest -m slow --basetemp="$$folder"
 
 check: setup ## formatting, lint, types, who may import whom
 	ruff format --check .

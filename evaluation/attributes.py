@@ -81,7 +81,7 @@ def score_attributes(probabilities: np.ndarray, labels: np.ndarray, schema: Attr
     label_scores = _label_accuracies(has, says, counted)
     instance = _instance_scores(has, says)
     groups = {
-        group.name: _score_group(part[known[:, i]], labels[known[:, i], i])
+        group.name: _score_group(part[known[:, i]], predicted[known[:, i], i], labels[known[:, i], i])
         for i, (group, part) in enumerate(zip(schema.groups, _parts(probabilities, schema), strict=True))
         if known[:, i].any()
     }
@@ -186,8 +186,8 @@ def _label_accuracies(has: np.ndarray, says: np.ndarray, counted: np.ndarray) ->
     return np.where(both_kinds, rates / 2, np.nan)
 
 
-def _score_group(probabilities: np.ndarray, labels: np.ndarray) -> GroupScores:
-    predicted, num_labels = probabilities.argmax(axis=1), probabilities.shape[1]
+def _score_group(probabilities: np.ndarray, predicted: np.ndarray, labels: np.ndarray) -> GroupScores:
+    num_labels = probabilities.shape[1]
     confusion = np.bincount(labels * num_labels + predicted, minlength=num_labels**2).reshape(num_labels, num_labels)
     right, occurring = confusion.diagonal(), confusion.sum(axis=0) + confusion.sum(axis=1)
     f1 = 2 * right[occurring > 0] / occurring[occurring > 0]

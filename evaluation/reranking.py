@@ -38,8 +38,8 @@ def k_reciprocal_distances(
     Cost: (query + gallery)² · feature floating point operations for the base distances, of which each tile is
     computed once and used for its rows and its columns; 8 bytes for each of the (query + gallery) · (k1 + 1)
     neighbours and about 16 for each non-zero of the encoding (50 to 150 an item); and the result itself. At the
-    study's size, 3,441 × 16,441 × 512, these products are 2.0e11 operations: 1.5 to 2 s of 2.6 s on two cores that
-    multiply matrices at 1.0e11 to 1.4e11 operations a second. Measured with `benchmarks.retrieval`.
+    study's size, 3,441 × 16,441 × 512, these products are 2.0e11 operations and took 1.25 s of
+    2.68 s on two cores, as `benchmarks.retrieval` prints.
 
     Args:
         query: `[query, feature]`, unit length.
