@@ -154,7 +154,7 @@ def time_engine(name: str, options: argparse.Namespace, _: dict[str, bool]) -> d
     images = np.random.default_rng(0).integers(0, 256, (options.batch, options.size, options.size, 3), dtype=np.uint8)
     with tempfile.TemporaryDirectory() as folder:
         network = EngineNetwork(build(name, options.size).network, card)
-        engines = (export_onnx(network, Path(folder), Profile(min_batch=1, opt_batch=8, max_batch=64)),)
+        engines = export_onnx(network, Path(folder), Profile(min_batch=1, opt_batch=8, max_batch=64))
         write_card(card.model_copy(update={"engines": engines}), Path(folder))
         engine = load(Path(folder))
         return speed(lambda: engine(images), options)

@@ -22,23 +22,24 @@ def main(argv: Sequence[str] = ()) -> None:
     card = read_card(trained)
     network = load_network(trained, card)
     sample = sample_of(card, district_folder(argv), settings.parity.images, settings.predict_score_threshold)
-    profile = settings.profile(card.task)
+    precisions = settings.precisions[settings.model]
     with atomic_folder(ENGINES / settings.model) as folder:
-        print(f"{settings.model}: ONNX")
-        engines = [export_onnx(network, folder, profile, sha256_of(trained / "weights.pt"))]
+        print(f"{settings.model}: ONNX in {', '.join(precisions)}")
+        engines = export_onnx(
+            network,
+            folder,
+            settings.profile(card.task),
+            sha256_of(trained / "weights.pt"),
+            precisions=precisions,
+            calibration=sample.images,
+        )
         if settings.plan.builder != "none":
             print(f"{settings.model}: plan by {settings.plan.builder}")
-            engines.append(
-                build_plan(
-                    folder,
-                    card,
-                    builder=settings.plan.builder,
-                    precision=settings.plan.precision,
-                    capabilities=settings.plan.compute_capabilities,
-                    profile=profile,
-                )
-            )
-        card = card.model_copy(update={"engines": tuple(engines)})
+            source = engines[precisions.index(settings.plan.precision)]
+            capabilities = settings.plan.compute_capabilities
+            plan = build_plan(folder, card, source, builder=settings.plan.builder, capabilities=capabilities)
+            engines = (*engines, plan)
+        card = card.model_copy(update={"engines": engines})
         write_card(card, folder)
         parity = compare(folder, card, network, sample, settings)
         write_parity(parity, folder)

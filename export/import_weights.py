@@ -8,9 +8,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, Self
 
+import numpy as np
 from pydantic import Field, PositiveInt, model_validator
 from torch import nn
 
+from districts.layout import list_pictures
 from domain.atomic import atomic_folder
 from domain.boxes import Nms
 from domain.errors import InputError
@@ -20,7 +22,8 @@ from domain.stage import run_stage
 from export.engines.loading import sha256_of
 from export.keyed_arguments import parse_arguments
 from export.onnx_graph import EngineNetwork, export_onnx
-from export.settings import Precision, Profile
+from export.pictures import resized_batches, stacked
+from export.settings import PlanPrecision, Precision, Profile
 from export.tensorrt_plan import build_plan
 from training.augmentation import CHANNEL_MEAN, CHANNEL_STD
 from training.detector.darknet import load_weights
@@ -28,6 +31,7 @@ from training.detector.network import DarknetNetwork, build_yolov4
 from training.reid.network import build_reid_network, load_pretrained
 
 _PERSON = "person"
+_CALIBRATION_IMAGES = 64  # at most
 _ONLY_FOR = {
     "detector": ("cfg", "names", "score_threshold", "iou_threshold", "nms"),
     "reid": ("backbone", "height", "width"),
@@ -49,12 +53,15 @@ class ImportArguments(Settings):
     height: PositiveInt = 256  # reid: input in pixels
     width: PositiveInt = 128
     max_batch: PositiveInt = 32
-    plan: bool = False  # also a TensorRT-RTX plan
-    precision: Precision = "fp16"  # of the plan
+    precisions: tuple[Precision, ...] = ("fp32",)  # of the ONNX files; the first is what a CPU runs
+    pictures: Path | None = None  # folder of pictures from which int8 takes its ranges
+    plan: PlanPrecision | None = None  # also a TensorRT-RTX plan of that precision
     compute_capabilities: tuple[str, ...] = ("8.0", "8.6", "8.9", "12.0")  # of the plan
 
     @model_validator(mode="after")
     def _fits_the_task(self) -> Self:
+        if "fp32" not in self.precisions:
+            raise ValueError(f"precisions must hold fp32, from which the others are made, got {list(self.precisions)}")
         needed = "cfg" if self.task == "detector" else "backbone"
         if getattr(self, needed) is None:
             raise ValueError(f"task={self.task} needs {needed}=…")
@@ -75,20 +82,31 @@ def main(argv: Sequence[str] = ()) -> None:
     profile = Profile(min_batch=1, opt_batch=min(8, arguments.max_batch), max_batch=arguments.max_batch)
     with atomic_folder(arguments.out) as folder:
         wrapped = EngineNetwork(network, card)
-        engines = [export_onnx(wrapped, folder, profile, sha256_of(arguments.weights))]
+        precisions = arguments.precisions
+        if arguments.plan and arguments.plan not in precisions:
+            precisions = (*precisions, arguments.plan)
+        engines = export_onnx(
+            wrapped,
+            folder,
+            profile,
+            sha256_of(arguments.weights),
+            precisions=precisions,
+            calibration=_calibration(arguments.pictures, card) if "int8" in precisions else None,
+        )
         if arguments.plan:
-            engines.append(
-                build_plan(
-                    folder,
-                    card,
-                    builder="tensorrt_rtx",
-                    precision=arguments.precision,
-                    capabilities=arguments.compute_capabilities,
-                    profile=profile,
-                )
-            )
-        write_card(card.model_copy(update={"engines": tuple(engines)}), folder)
+            source = engines[precisions.index(arguments.plan)]
+            capabilities = arguments.compute_capabilities
+            engines = (*engines, build_plan(folder, card, source, builder="tensorrt_rtx", capabilities=capabilities))
+        write_card(card.model_copy(update={"engines": engines}), folder)
     print(f"{arguments.out}: {card.architecture}, {', '.join(entry.file for entry in engines)}")
+
+
+def _calibration(folder: Path | None, card: ModelCard) -> np.ndarray:
+    if folder is None:
+        raise InputError("int8 needs pictures like those it will see, from which to take ranges: pictures=<folder>")
+    files = list_pictures(folder)
+    files = files[:: -(-len(files) // _CALIBRATION_IMAGES)]
+    return stacked(next(resized_batches(files, card, len(files), "pictures for int8")))
 
 
 def _detector(arguments: ImportArguments) -> tuple[nn.Module, ModelCard]:

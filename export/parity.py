@@ -21,7 +21,7 @@ from export.engines.cuda_driver import compute_capability
 from export.engines.tensorrt_runtime import require_fitting, runtime_version
 from export.networks import load_network
 from export.onnx_graph import EngineNetwork
-from export.settings import ExportSettings, Limits, ParitySettings, district_folder
+from export.settings import ExportSettings, Limits, ParitySettings, Precision, district_folder
 from export.validation import ValidationSample, sample_of
 
 PARITY = "parity.json"
@@ -44,7 +44,7 @@ class EngineParity(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     runtime: str
-    precision: str
+    precision: Precision
     checked: bool
     reason: str = ""  # why it was not checked
     outputs: dict[str, OutputDifference] = {}
@@ -161,7 +161,8 @@ def write_parity(parity: Parity, folder: Path) -> None:
 
 def log_parity(card: ModelCard, parity: Parity) -> None:
     """Leave the differences in the experiment log, in the run of the model's training."""
-    log_results(card, "parity", {Path(file).suffix[1:]: engine.model_dump() for file, engine in parity.engines.items()})
+    by_kind = {f"{engine.runtime}-{engine.precision}": engine.model_dump() for engine in parity.engines.values()}
+    log_results(card, "parity", by_kind)
 
 
 def _why_not_here(entry: EngineFile) -> str:

@@ -11,7 +11,8 @@ from domain.paths import DATA
 from domain.settings import Settings, read_params
 
 ModelName = Literal["detector", "attributes", "reid-osnet", "reid-resnet50"]
-Precision = Literal["fp32", "fp16"]
+Precision = Literal["fp32", "fp16", "int8"]
+PlanPrecision = Literal["fp32", "fp16"]
 
 
 class Profile(Settings):
@@ -40,7 +41,7 @@ class PlanSettings(Settings):
     """Of the TensorRT plan."""
 
     builder: Literal["tensorrt_rtx", "tensorrt", "none"]  # none: ONNX only
-    precision: Precision
+    precision: PlanPrecision
     compute_capabilities: tuple[str, ...] = Field(min_length=1)  # tensorrt_rtx; tensorrt builds for the GPU it runs on
 
 
@@ -54,13 +55,14 @@ class Limits(Settings):
 class ParitySettings(Settings):
     """Of the comparison with torch."""
 
-    images: PositiveInt  # validation pictures
+    images: PositiveInt  # validation pictures; int8 takes its ranges from them too
     fp32: Limits
     fp16: Limits
+    int8: Limits
 
-    def limits(self, precision: str) -> Limits:
+    def limits(self, precision: Precision) -> Limits:
         """Of an engine of that precision."""
-        return self.fp32 if precision == "fp32" else self.fp16
+        return {"fp32": self.fp32, "fp16": self.fp16, "int8": self.int8}[precision]
 
 
 class ExportSettings(Settings):
@@ -68,11 +70,24 @@ class ExportSettings(Settings):
 
     model: ModelName
     profiles: Profiles
+    precisions: dict[ModelName, tuple[Precision, ...]]  # of ONNX files; the first is what a CPU runs
     plan: PlanSettings
     parity: ParitySettings
     threads: PositiveInt | None  # of ONNX Runtime; null takes all cores
     predict_batch: PositiveInt
     predict_score_threshold: float = Field(ge=0, le=1)  # low, so that the precision-recall curve is whole
+
+    @model_validator(mode="after")
+    def _have_what_is_built_from_them(self) -> Self:
+        if self.model not in self.precisions:
+            raise ValueError(f"precisions must have {self.model}, got {', '.join(self.precisions)}")
+        for model, precisions in self.precisions.items():
+            listed = ", ".join(precisions)
+            if "fp32" not in precisions or len(set(precisions)) != len(precisions):
+                raise ValueError(f"precisions.{model} must hold fp32, and each once, got {listed}")
+            if self.plan.builder != "none" and self.plan.precision not in precisions:
+                raise ValueError(f"precisions.{model} must hold the plan's, {self.plan.precision}, got {listed}")
+        return self
 
     def profile(self, task: Literal["detector", "attributes", "reid"]) -> Profile:
         """Of that task."""

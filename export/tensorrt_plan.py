@@ -11,8 +11,6 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal
 
-import onnx
-from google.protobuf.message import DecodeError
 from pydantic import Field
 
 from domain.atomic import atomic_file
@@ -22,12 +20,11 @@ from domain.settings import Settings
 from domain.stage import run_stage
 from export.engines.cuda_driver import compute_capability
 from export.engines.engine import INPUT_NAME
-from export.engines.loading import sha256_of
-from export.half_precision import to_half
+from export.engines.loading import onnx_name, require_checksum, sha256_of
 from export.keyed_arguments import parse_arguments
-from export.settings import Precision, Profile
+from export.settings import PlanPrecision
 
-PLAN, ONNX = "model.plan", "model.onnx"
+PLAN = "model.plan"
 Builder = Literal["tensorrt_rtx", "tensorrt"]
 
 
@@ -36,7 +33,7 @@ class RebuildArguments(Settings):
 
     folder: Path
     builder: Builder | None = None  # of the card's plan where not given, else tensorrt_rtx
-    precision: Precision | None = None  # of the card's plan where not given, else fp16
+    precision: PlanPrecision | None = None  # of the card's plan where not given, else fp16
     compute_capabilities: tuple[str, ...] | None = Field(default=None, min_length=1)  # of the GPU present
 
 
@@ -44,21 +41,18 @@ def main(argv: Sequence[str] = ()) -> None:
     """Rebuild the plan of an engine folder from its ONNX and note it in the card."""
     arguments = parse_arguments(RebuildArguments, argv)
     folder, card = arguments.folder, read_card(arguments.folder)
-    onnx_entry = next((entry for entry in card.engines if entry.file == ONNX), None)
-    if onnx_entry is None:
-        raise ArtifactError(f"{folder} must hold {ONNX}, its card lists none; export the model again")
     old = next((entry for entry in card.engines if entry.file == PLAN), None)
     here = compute_capability()
     capabilities = arguments.compute_capabilities or ((here,) if here else None)
     if capabilities is None:
         raise InputError('this machine has no NVIDIA GPU to build for; name them, such as compute_capabilities=["8.6"]')
+    precision = arguments.precision or ("fp32" if old and old.precision == "fp32" else "fp16")
     entry = build_plan(
         folder,
         card,
+        _source(folder, card, precision),
         builder=arguments.builder or (old.runtime if old and old.runtime != "onnxruntime" else "tensorrt_rtx"),
-        precision=arguments.precision or ("fp32" if old and old.precision == "fp32" else "fp16"),
         capabilities=capabilities,
-        profile=Profile(**onnx_entry.model_dump(include=set(Profile.model_fields))),
     )
     others = tuple(item for item in card.engines if item.file != PLAN)
     write_card(card.model_copy(update={"engines": (*others, entry)}), folder)
@@ -68,21 +62,19 @@ def main(argv: Sequence[str] = ()) -> None:
 def build_plan(
     folder: Path,
     card: ModelCard,
+    source: EngineFile,
     *,
     builder: Builder,
-    precision: Precision,
     capabilities: Sequence[str],
-    profile: Profile,
 ) -> EngineFile:
-    """Build `model.plan` of `folder` from its `model.onnx` and return the card's entry for it.
+    """Build `model.plan` of `folder` from one of its ONNX files and return the card's entry for it.
 
     Args:
         folder: engine folder.
         card: its card.
+        source: the ONNX file, whose precision and profile the plan gets; plans are typed as their graphs are.
         builder: `tensorrt_rtx` builds anywhere for `capabilities`; `tensorrt` for the GPU of this machine.
-        precision: "fp16" halves the graph first, see `export.half_precision`.
         capabilities: compute capabilities such as "8.6".
-        profile: batch sizes.
 
     Raises:
         InputError: if the builder is not installed or does not know a compute capability, or `tensorrt` has no GPU.
@@ -90,23 +82,36 @@ def build_plan(
     """
     trt = _import(builder)
     started = time.perf_counter()
-    graph = _read_onnx(folder / ONNX)
-    model = to_half(graph) if precision == "fp16" else graph
-    sizes = [(batch, card.input_height_px, card.input_width_px, 3) for batch in profile.model_dump().values()]
+    file = folder / source.file
+    require_checksum(file, source)
+    batches = source.min_batch, source.opt_batch, source.max_batch
+    sizes = [(batch, card.input_height_px, card.input_width_px, 3) for batch in batches]
     if builder == "tensorrt":
         capabilities = _present_gpu()
-    plan = _Compiler(trt, folder / ONNX).compile(model.SerializeToString(), sizes, capabilities)
+    plan = _Compiler(trt, file).compile(file.read_bytes(), sizes, capabilities)
     with atomic_file(folder / PLAN) as aside:
         aside.write_bytes(plan)
-    return EngineFile(
-        file=PLAN,
-        runtime=builder,
-        precision=precision,
-        sha256=sha256_of(folder / PLAN),
-        **profile.model_dump(),
-        runtime_version=str(trt.__version__),
-        compute_capabilities=tuple(capabilities),
-        build_s=round(time.perf_counter() - started, 2),
+    return source.model_copy(
+        update={
+            "file": PLAN,
+            "runtime": builder,
+            "sha256": sha256_of(folder / PLAN),
+            "runtime_version": str(trt.__version__),
+            "compute_capabilities": tuple(capabilities),
+            "build_s": round(time.perf_counter() - started, 2),
+        }
+    )
+
+
+def _source(folder: Path, card: ModelCard, precision: str) -> EngineFile:
+    """The ONNX file of that precision."""
+    for entry in card.engines:
+        if entry.file == onnx_name(precision):
+            return entry
+    listed = ", ".join(entry.file for entry in card.engines) or "none"
+    raise ArtifactError(
+        f"{folder} must hold {onnx_name(precision)} for a plan in {precision}, its card lists {listed}; export the "
+        f"model again with {precision} among export.precisions"
     )
 
 
@@ -178,13 +183,6 @@ def _named_capability(trt: Any, capability: str) -> Any:
         numbers = ", ".join(f"{key[2:-1]}.{key[-1]}" for key in known if key.startswith("SM"))
         raise InputError(f"compute capability must be one of {numbers} for {trt.__name__}, got {capability!r}")
     return known[name]
-
-
-def _read_onnx(file: Path) -> onnx.ModelProto:
-    try:
-        return onnx.load(file)
-    except (OSError, DecodeError) as error:
-        raise ArtifactError(f"{file} must be a usable ONNX file; export the model again ({error})") from error
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ from domain.cameras import Camera
 from domain.errors import ArtifactError, InputError
 from domain.images import write_image
 from domain.model_card import ModelCard
+from export.engines.loading import onnx_name
 from serving import tables
 from serving.database import connect
 from serving.fusion import LEAST_PROBABILITY
@@ -48,13 +49,13 @@ class StoredTracklet:
 def version_of_model(card: ModelCard) -> str:
     """Which re-ID weights made an embedding, from the card of an engine: sightings of others cannot be compared.
 
-    Example: `osnet_x0_25-3f9a0c5d1e22`, the architecture and the start of the ONNX file's checksum; all engines that
-    were built from one ONNX file, whatever their precision, share it.
+    Example: `osnet_x0_25-3f9a0c5d1e22`, the architecture and the start of the checksum of its ONNX file in fp32; all
+    engines that were made from it, whatever their precision, share it.
 
     Raises:
         ArtifactError: if the card belongs to no engine.
     """
-    checksums = [engine.sha256 for engine in card.engines if engine.runtime == "onnxruntime"]
+    checksums = [engine.sha256 for engine in card.engines if engine.file == onnx_name("fp32")]
     if not checksums:
         raise ArtifactError("a re-ID engine's card must list its ONNX file, got none; rerun export for this model")
     return f"{card.architecture}-{checksums[0][:12]}"

@@ -39,10 +39,15 @@ def load(path: Path | str, *, runtime: Runtime = "auto", threads: int | None = N
     card = read_card(folder)
     entry = _choose(folder, card, runtime) if path.is_dir() else _entry_of(path, card)
     file = folder / entry.file
-    _require_checksum(file, entry)
+    require_checksum(file, entry)
     runs_on_cpu = entry.runtime == "onnxruntime"
     runner: Runner = OnnxRunner(file, card, threads) if runs_on_cpu else TensorRtRunner(file, entry, card)
     return Engine(card, entry, runner)
+
+
+def onnx_name(precision: str) -> str:
+    """Name of the ONNX file of that precision in an engine folder."""
+    return "model.onnx" if precision == "fp32" else f"model.{precision}.onnx"
 
 
 def sha256_of(file: Path) -> str:
@@ -56,6 +61,16 @@ def sha256_of(file: Path) -> str:
             return hashlib.file_digest(content, "sha256").hexdigest()
     except OSError as error:
         raise ArtifactError(f"{file} must be a readable file; export the model again ({error.strerror})") from error
+
+
+def require_checksum(file: Path, entry: EngineFile) -> None:
+    """Raise `ArtifactError` unless `file` is there and is the one that the card's `entry` describes."""
+    got = sha256_of(file)
+    if got != entry.sha256:
+        raise ArtifactError(
+            f"{file} does not fit its card: sha256 must begin with {entry.sha256[:12]}, got {got[:12]}; "
+            "export the model again"
+        )
 
 
 def _choose(folder: Path, card: ModelCard, runtime: Runtime) -> EngineFile:
@@ -87,12 +102,3 @@ def _entry_of(file: Path, card: ModelCard) -> EngineFile:
             return entry
     listed = ", ".join(entry.file for entry in card.engines) or "none"
     raise ArtifactError(f"{file} must be an engine of the card beside it, which lists {listed}; export the model again")
-
-
-def _require_checksum(file: Path, entry: EngineFile) -> None:
-    got = sha256_of(file)
-    if got != entry.sha256:
-        raise ArtifactError(
-            f"{file} does not fit its card: sha256 must begin with {entry.sha256[:12]}, got {got[:12]}; "
-            "export the model again"
-        )
