@@ -6,12 +6,12 @@ from domain.atomic import atomic_folder
 from domain.model_card import read_card, write_card
 from domain.paths import ENGINES, MODELS
 from domain.stage import run_stage
-from export.engines.loading import sha256_of
+from export.engines.files import sha256_of
+from export.engines.plan_building import build_plan
 from export.networks import load_network
 from export.onnx_graph import export_onnx
 from export.parity import compare, log_parity, require_within_limits, write_parity
 from export.settings import ExportSettings, district_folder
-from export.tensorrt_plan import build_plan
 from export.validation import sample_of
 
 

@@ -19,12 +19,12 @@ from domain.errors import InputError
 from domain.model_card import ModelCard, write_card
 from domain.settings import Settings
 from domain.stage import run_stage
-from export.engines.loading import sha256_of
+from export.engines.files import sha256_of
+from export.engines.plan_building import PlanPrecision, build_plan
 from export.keyed_arguments import parse_arguments
 from export.onnx_graph import EngineNetwork, export_onnx
 from export.pictures import resized_batches, stacked
-from export.settings import PlanPrecision, Precision, Profile
-from export.tensorrt_plan import build_plan
+from export.settings import Precision, Profile
 from training.augmentation import CHANNEL_MEAN, CHANNEL_STD
 from training.detector.darknet import load_weights
 from training.detector.network import DarknetNetwork, build_yolov4

@@ -17,7 +17,7 @@ from torch.nn.functional import normalize
 from domain.atomic import atomic_file
 from domain.model_card import EngineFile, ModelCard
 from export.engines.engine import INPUT_NAME
-from export.engines.loading import onnx_name, sha256_of
+from export.engines.files import onnx_name, sha256_of
 from export.half_precision import to_half
 from export.quantization import to_int8
 from export.settings import Precision, Profile
@@ -90,7 +90,7 @@ def export_onnx(
         InputError: if a weight is too large for fp16, or int8 has no pictures.
     """
     started = time.perf_counter()
-    graph = _graph(network, weights_sha256)
+    graph = network_graph(network, weights_sha256)
     entries = []
     for precision in precisions:
         model = graph
@@ -116,7 +116,8 @@ def export_onnx(
     return tuple(entries)
 
 
-def _graph(network: EngineNetwork, weights_sha256: str) -> onnx.ModelProto:
+def network_graph(network: EngineNetwork, weights_sha256: str) -> onnx.ModelProto:
+    """`network` as an ONNX graph in float32; arguments as of `export_onnx`."""
     card = network.card
     example = torch.zeros(_EXAMPLE_BATCH, card.input_height_px, card.input_width_px, 3, dtype=torch.uint8)
     neutral = [f"output.{index}" for index in range(len(card.output_names))]

@@ -9,10 +9,10 @@ from pydantic import Field, NonNegativeFloat, PositiveInt, model_validator
 from domain.errors import InputError
 from domain.paths import DATA
 from domain.settings import Settings, read_params
+from export.engines.plan_building import PlanPrecision
 
 ModelName = Literal["detector", "attributes", "reid-osnet", "reid-resnet50"]
 Precision = Literal["fp32", "fp16", "int8"]
-PlanPrecision = Literal["fp32", "fp16"]
 
 
 class Profile(Settings):

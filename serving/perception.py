@@ -17,7 +17,7 @@ from domain.errors import ArtifactError
 from domain.images import resize_for
 from domain.model_card import ModelCard
 from domain.settings import Settings
-from export.engines import load
+from export.engines import WithoutPlan, load
 from serving.tracklet import Tracklet
 
 _PERSON = "person"
@@ -32,6 +32,7 @@ class PerceptionSettings(Settings):
     strong_score: float = Field(gt=0, lt=1)
     iou_threshold: float = Field(gt=0, le=1)
     match_distance: PositiveFloat
+    without_plan: WithoutPlan
 
 
 class Engine(Protocol):
@@ -43,15 +44,15 @@ class Engine(Protocol):
         """Outputs by name of `uint8 [batch, height, width, 3]` RGB."""
 
 
-def open_engine(path: Path, task: str) -> Engine:
-    """The engine at `path` if it does `task`.
+def open_engine(path: Path, task: str, without_plan: WithoutPlan) -> Engine:
+    """The engine at `path` if it does `task`; `without_plan` as `export.engines.load` has it.
 
     Raises:
         ArtifactError: if there is none, it is unusable, or it does something else.
     """
     if not path.exists():
         raise ArtifactError(f"{path} must be an engine for the task {task}; it is missing, export that model first")
-    engine: Engine = load(path)
+    engine: Engine = load(path, without_plan=without_plan)
     if engine.card.task != task:
         raise ArtifactError(f"{path} must be an engine for the task {task}, its card says {engine.card.task}")
     return engine

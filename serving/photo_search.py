@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict
 
 from domain.attributes import AttributeSchema
 from domain.cameras import Camera, Sighting
-from domain.errors import ArtifactError, DongseonError, InputError
+from domain.errors import DongseonError, InputError
 from domain.images import crop_boxes
 from domain.model_card import ModelCard
 from evaluation.reranking import k_reciprocal_distances
@@ -47,6 +47,7 @@ class EngineStatus(BaseModel):
     district: str
     runtime: str
     precision: str
+    notice: str  # why ONNX Runtime runs on a machine with a GPU; else empty
 
 
 class Status(BaseModel):
@@ -80,7 +81,7 @@ class PhotoSearch:
         self._last_reason: str | None = None
         try:
             self._load_engines()
-        except ArtifactError as error:
+        except DongseonError as error:
             self._failure = str(error)
 
     def close(self) -> None:
@@ -157,7 +158,7 @@ class PhotoSearch:
         wanted = self._deployment
         for name, task in ((wanted.detector, "detector"), (wanted.attributes, "attributes"), (wanted.reid, "reid")):
             if name is not None:
-                engine = open_engine(wanted.engine(name), task)
+                engine = open_engine(wanted.engine(name), task, wanted.perception.without_plan)
                 assert isinstance(engine, Engine), "export.engines.load gives these"
                 self._engines[name] = engine
         reid = self._engines[wanted.reid]
@@ -232,4 +233,5 @@ def _engine_status(engine: Engine) -> EngineStatus:
         district=engine.card.district,
         runtime=engine.file.runtime,
         precision=engine.file.precision,
+        notice=engine.notice,
     )

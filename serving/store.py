@@ -22,7 +22,7 @@ from domain.cameras import Camera
 from domain.errors import ArtifactError, InputError
 from domain.images import write_image
 from domain.model_card import ModelCard
-from export.engines.loading import onnx_name
+from export.engines.files import onnx_name
 from serving import tables
 from serving.database import connect
 from serving.fusion import LEAST_PROBABILITY

@@ -45,11 +45,12 @@ def main(argv: Sequence[str] = ()) -> None:
     params = read_params(argv)
     folder = DATA / params["district"]["name"]
     district, problems = read_district(folder), read_problems(folder)
-    reid = open_engine(ENGINES / f"reid-{params['reid']['backbone']}", "reid")
+    without_plan = settings.perception.without_plan
+    reid = open_engine(ENGINES / f"reid-{params['reid']['backbone']}", "reid", without_plan)
     perception = Perception(
-        open_engine(ENGINES / settings.detector, "detector"),
+        open_engine(ENGINES / settings.detector, "detector", without_plan),
         reid,
-        open_engine(ENGINES / settings.attributes, "attributes"),
+        open_engine(ENGINES / settings.attributes, "attributes", without_plan),
         settings.perception,
     )
     followed = follow_cameras(district, folder, perception, settings)

@@ -47,10 +47,11 @@ def main(argv: Sequence[str] = ()) -> None:
     settings = TrackingSettings.from_params("tracking", arguments.overrides)
     if arguments.out.exists() and any(arguments.out.iterdir()) and not (arguments.out / _SUMMARY).is_file():
         raise InputError(f"--out must be a new folder or one of an earlier run, {arguments.out} holds something else")
+    without_plan = settings.perception.without_plan
     perception = Perception(
-        open_engine(arguments.detector, "detector"),
-        open_engine(arguments.reid, "reid"),
-        open_engine(arguments.attributes, "attributes") if arguments.attributes else None,
+        open_engine(arguments.detector, "detector", without_plan),
+        open_engine(arguments.reid, "reid", without_plan),
+        open_engine(arguments.attributes, "attributes", without_plan) if arguments.attributes else None,
         settings.perception,
     )
     with atomic_folder(arguments.out) as folder:

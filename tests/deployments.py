@@ -37,9 +37,9 @@ def picture(colour: tuple[int, int, int], seed: int = 0) -> np.ndarray:
 
 def fill_store(deployment: Deployment) -> None:
     """Each of `PEOPLE` seen four times in turn: tracklets 1, 4, 7, 10 are red, 2, 5, … green, 3, 6, … blue."""
-    reid = open_engine(deployment.engine(deployment.reid), "reid")
+    reid = open_engine(deployment.engine(deployment.reid), "reid", "fall_back")
     perception = Perception(
-        open_engine(deployment.engine(deployment.detector), "detector"), reid, None, deployment.perception
+        open_engine(deployment.engine(deployment.detector), "detector", "fall_back"), reid, None, deployment.perception
     )
     crops = [picture(PEOPLE[i % 3], seed=i) for i in range(12)]
     embeddings = perception.embed(crops)

@@ -12,7 +12,7 @@ from onnx import NodeProto, TensorProto, helper, numpy_helper
 
 from domain.attributes import AttributeSchema, Group, Label
 from domain.model_card import EngineFile, ModelCard, write_card
-from export.engines.loading import sha256_of
+from export.engines.files import sha256_of
 
 HEIGHT, WIDTH, FEATURE = 32, 32, 8
 BAGS = AttributeSchema(

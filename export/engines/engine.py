@@ -26,12 +26,14 @@ class Engine:
     Attributes:
         card: the model's card: input size, outputs, labels, thresholds.
         file: the entry of the card that was opened; says runtime, precision and profile.
+        notice: why this file and not a plan runs on a machine with a GPU; empty where there is nothing to say.
     """
 
-    def __init__(self, card: ModelCard, file: EngineFile, runner: Runner) -> None:
+    def __init__(self, card: ModelCard, file: EngineFile, runner: Runner, notice: str = "") -> None:
         """An engine of an opened file; `load` opens files."""
         self.card = card
         self.file = file
+        self.notice = notice
         self._runner = runner
 
     def __call__(self, images: np.ndarray) -> dict[str, np.ndarray]:

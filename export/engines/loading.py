@@ -1,91 +1,95 @@
 """Which of a model's engine files runs here, and whether it is the one its card describes."""
 
-import hashlib
 import logging
 from pathlib import Path
 from typing import Literal
 
-from domain.errors import ArtifactError, InputError
+from domain.errors import ArtifactError, DongseonError, InputError
 from domain.model_card import EngineFile, ModelCard, read_card
 from export.engines.cuda_driver import compute_capability
 from export.engines.engine import Engine, Runner
-from export.engines.onnx_runtime import OnnxRunner
+from export.engines.files import require_checksum
+from export.engines.onnx_runtime import CPU, OnnxRunner, Provider, gpu_provider
+from export.engines.plan_building import rebuild_plan
 from export.engines.tensorrt_runtime import TensorRtRunner, require_fitting, runtime_version
 
 _log = logging.getLogger(__name__)
 Runtime = Literal["auto", "onnxruntime", "tensorrt", "tensorrt_rtx"]
+WithoutPlan = Literal["fall_back", "rebuild", "stop"]
 
 
-def load(path: Path | str, *, runtime: Runtime = "auto", threads: int | None = None) -> Engine:
+def load(
+    path: Path | str,
+    *,
+    runtime: Runtime = "auto",
+    threads: int | None = None,
+    without_plan: WithoutPlan = "fall_back",
+) -> Engine:
     """The engine at `path`: a folder with `card.json`, or one file beside it.
 
-    Of a folder, "auto" opens the plan where an NVIDIA GPU is present and the plan fits it; where there is a GPU and it
-    does not fit, that is logged as a warning and ONNX Runtime runs on the CPU instead; `engine.file` says what runs.
-    A file, or a runtime asked for by name, is opened or refused, never replaced.
+    Of a folder, "auto" opens without a GPU the first ONNX file of the card on the CPU. Where an NVIDIA GPU is present
+    it opens the plan that fits it. Where none does, `without_plan` decides, and what was done is logged as a warning
+    and said by `engine.notice`. A file, or a runtime asked for by name, is opened or refused, never replaced; a file
+    of ONNX runs on the CPU.
 
     Args:
         path: engine folder such as `engines/detector`, or a file in it such as `engines/detector/model.onnx`.
         runtime: which kind of file of a folder to open.
         threads: of ONNX Runtime on the CPU; None takes all cores this process may use.
+        without_plan: on a GPU for which there is no plan: "fall_back" to ONNX Runtime, on the GPU if the installed
+            one can, else on the CPU; "rebuild" the plan from its ONNX, which takes seconds to minutes; or "stop".
 
     Raises:
         ArtifactError: if a file is missing, corrupt, does not fit its card, or was built for another machine.
-        InputError: if `threads` is less than one.
+        InputError: if `threads` is less than one, or a plan to be rebuilt needs a package that is not installed.
     """
     if threads is not None and threads < 1:
         raise InputError(f"threads must be at least 1 or None, got {threads}")
     path = Path(path)
     folder = path if path.is_dir() else path.parent
     card = read_card(folder)
-    entry = _choose(folder, card, runtime) if path.is_dir() else _entry_of(path, card)
-    file = folder / entry.file
-    require_checksum(file, entry)
-    runs_on_cpu = entry.runtime == "onnxruntime"
-    runner: Runner = OnnxRunner(file, card, threads) if runs_on_cpu else TensorRtRunner(file, entry, card)
-    return Engine(card, entry, runner)
+    if path.is_dir() and runtime == "auto" and (capability := compute_capability()) is not None:
+        return _load_on_gpu(folder, card, capability, threads, without_plan)
+    entry = _first(folder, card, "onnxruntime" if runtime == "auto" else runtime) if path.is_dir() else None
+    return _open(folder, card, entry or _entry_of(path, card), threads)
 
 
-def onnx_name(precision: str) -> str:
-    """Name of the ONNX file of that precision in an engine folder."""
-    return "model.onnx" if precision == "fp32" else f"model.{precision}.onnx"
-
-
-def sha256_of(file: Path) -> str:
-    """Checksum of `file` in hexadecimal.
-
-    Raises:
-        ArtifactError: if it cannot be read.
-    """
-    try:
-        with file.open("rb") as content:
-            return hashlib.file_digest(content, "sha256").hexdigest()
-    except OSError as error:
-        raise ArtifactError(f"{file} must be a readable file; export the model again ({error.strerror})") from error
-
-
-def require_checksum(file: Path, entry: EngineFile) -> None:
-    """Raise `ArtifactError` unless `file` is there and is the one that the card's `entry` describes."""
-    got = sha256_of(file)
-    if got != entry.sha256:
-        raise ArtifactError(
-            f"{file} does not fit its card: sha256 must begin with {entry.sha256[:12]}, got {got[:12]}; "
-            "export the model again"
-        )
-
-
-def _choose(folder: Path, card: ModelCard, runtime: Runtime) -> EngineFile:
-    if runtime != "auto":
-        return _first(folder, card, runtime)
-    capability = compute_capability()
+def _load_on_gpu(
+    folder: Path, card: ModelCard, capability: str, threads: int | None, without_plan: WithoutPlan
+) -> Engine:
     plans = [entry for entry in card.engines if entry.runtime != "onnxruntime"]
-    for entry in plans if capability is not None else ():
+    misfit: DongseonError = ArtifactError(f"{folder} holds no plan for this machine's GPU ({capability})")
+    for entry in plans:
         try:
             require_fitting(folder / entry.file, entry, runtime_version(entry.runtime), capability)
         except ArtifactError as error:
-            _log.warning("ONNX Runtime on the CPU runs instead of a plan: %s", error)
+            misfit = error
         else:
-            return entry
-    return _first(folder, card, "onnxruntime")
+            return _open(folder, card, entry, threads)
+    if without_plan == "stop":
+        raise misfit
+    if without_plan == "rebuild":
+        _log.warning("building a plan for this machine: %s", misfit)
+        card = rebuild_plan(folder, capabilities=[capability])
+        return _open(folder, card, card.engines[-1], threads, notice=f"plan built here: {misfit}")
+    provider = gpu_provider()
+    place = "the CPU" if provider == CPU else "the GPU"
+    notice = f"ONNX Runtime on {place} runs instead of a plan: {misfit}"
+    _log.warning("%s", notice)
+    entries = [entry for entry in card.engines if entry.runtime == "onnxruntime"]
+    halves = [entry for entry in entries if entry.precision == "fp16"]
+    entry = halves[0] if halves and provider != CPU else _first(folder, card, "onnxruntime")
+    return _open(folder, card, entry, threads, provider, notice)
+
+
+def _open(
+    folder: Path, card: ModelCard, entry: EngineFile, threads: int | None, provider: Provider = CPU, notice: str = ""
+) -> Engine:
+    file = folder / entry.file
+    require_checksum(file, entry)
+    by_onnx_runtime = entry.runtime == "onnxruntime"
+    runner: Runner = OnnxRunner(file, card, threads, provider) if by_onnx_runtime else TensorRtRunner(file, entry, card)
+    return Engine(card, entry, runner, notice)
 
 
 def _first(folder: Path, card: ModelCard, runtime: str) -> EngineFile:

@@ -1,8 +1,9 @@
-"""ONNX files through ONNX Runtime on the CPU."""
+"""ONNX files through ONNX Runtime, on the CPU or by one of its GPU providers."""
 
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import onnxruntime
@@ -12,6 +13,8 @@ from domain.errors import ArtifactError
 from domain.model_card import ModelCard
 from export.engines.engine import INPUT_NAME
 
+Provider = Literal["CPUExecutionProvider", "CUDAExecutionProvider", "TensorrtExecutionProvider"]
+CPU: Provider = "CPUExecutionProvider"
 # ONNX Runtime's errors have no common base class below Exception.
 _CANNOT_OPEN = (
     failures.EPFail,
@@ -28,11 +31,11 @@ _CANNOT_OPEN = (
 
 
 class OnnxRunner:
-    """An ONNX Runtime session on the CPU; its `run` is safe from several threads."""
+    """An ONNX Runtime session; its `run` is safe from several threads."""
 
-    def __init__(self, file: Path, card: ModelCard, threads: int | None) -> None:
+    def __init__(self, file: Path, card: ModelCard, threads: int | None, provider: Provider = CPU) -> None:
         """Open `file` and hold it against `card`; raises `ArtifactError` when one of them is wrong."""
-        self._session = _open(file, threads)
+        self._session = _open(file, threads, provider)
         self._output_names = list(card.output_names)
         _require_input(file, self._session, card)
         shapes = {output.name: tuple(output.shape[1:]) for output in self._session.get_outputs()}
@@ -49,22 +52,35 @@ class OnnxRunner:
         return dict(zip(self._output_names, outputs, strict=True))
 
 
+def gpu_provider() -> Provider:
+    """The provider of the installed ONNX Runtime for a GPU; the CPU's if it has none."""
+    return "CUDAExecutionProvider" if "CUDAExecutionProvider" in onnxruntime.get_available_providers() else CPU
+
+
 def available_cores() -> int:
     """CPU cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _open(file: Path, threads: int | None) -> onnxruntime.InferenceSession:
+def _open(file: Path, threads: int | None, provider: Provider) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
     options.intra_op_num_threads = threads or available_cores()
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
     try:
-        return onnxruntime.InferenceSession(file.read_bytes(), options, providers=["CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(
+            file.read_bytes(), options, providers=list(dict.fromkeys((provider, CPU)))
+        )
     except _CANNOT_OPEN as error:
         reason = str(error).strip().splitlines()[0]
         raise ArtifactError(f"{file} must be a usable ONNX file; export the model again ({reason})") from error
+    if session.get_providers()[0] != provider:  # ONNX Runtime itself would go on, on the CPU
+        raise ArtifactError(
+            f"{file} must run by {provider}, which does not start on this machine; install what it needs, or take "
+            "onnxruntime in place of onnxruntime-gpu"
+        )
+    return session
 
 
 def _require_input(file: Path, session: onnxruntime.InferenceSession, card: ModelCard) -> None:

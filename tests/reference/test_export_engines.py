@@ -9,18 +9,21 @@ import torch
 from torchreid.reid.models import build_model
 
 from domain.detections import postprocess
+from domain.embeddings import cosine_distances
 from domain.images import read_image, resize_for
+from evaluation.retrieval import evaluate_retrieval
 from export.engines import load
 from export.engines.engine import Engine
 from export.import_weights import main as import_weights
 from export.onnx_graph import EngineNetwork
 from export.parity import output_differences, torch_outputs
+from export.validation import Outputs, ValidationSample, sample_of
 from training.detector.darknet import load_weights
 from training.detector.network import build_yolov4
 
 
 @pytest.fixture(scope="session")
-def detector(real_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Engine:
+def detector_folder(real_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder, weights = tmp_path_factory.mktemp("engines") / "yolov4-tiny", real_data / "weights"
     import_weights(
         [
@@ -29,18 +32,31 @@ def detector(real_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Engin
             f"weights={weights}/yolov4-tiny.weights",
             f"names={weights}/coco.names",
             "max_batch=4",
+            "precisions=[fp32, fp16, int8]",
+            f"pictures={real_data}/pennfudan/images/train",
             f"out={folder}",
         ]
     )
-    return load(folder)
+    return folder
 
 
 @pytest.fixture(scope="session")
-def reid(real_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Engine:
+def detector(detector_folder: Path) -> Engine:
+    return load(detector_folder)
+
+
+@pytest.fixture(scope="session")
+def reid(reid_folder: Path) -> Engine:
+    return load(reid_folder)
+
+
+@pytest.fixture(scope="session")
+def reid_folder(real_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("engines") / "osnet"
     weights = real_data / "weights" / "osnet_x0_25_msmt17.pth"
-    import_weights(["task=reid", "backbone=osnet_x0_25", f"weights={weights}", "max_batch=4", f"out={folder}"])
-    return load(folder)
+    command = ["task=reid", "backbone=osnet_x0_25", f"weights={weights}", "max_batch=4", f"out={folder}"]
+    import_weights([*command, "precisions=[fp32, fp16, int8]", f"pictures={real_data}/pa100k/data"])
+    return folder
 
 
 @pytest.fixture(scope="session")
@@ -123,6 +139,46 @@ def test_embeddings_equal_torchreid(real_data: Path, reid: Engine, crops: np.nda
 def test_the_comparison_would_notice_a_missing_normalisation(real_data: Path, reid: Engine, crops: np.ndarray) -> None:
     darker = (crops * 0.5).astype(np.uint8)
     assert np.abs(reid(darker)["embeddings"] - torchreid_embeddings(real_data, crops)).max() > 1e-2
+
+
+@pytest.fixture(scope="session")
+def pennfudan(real_data: Path, detector: Engine, tmp_path_factory: pytest.TempPathFactory) -> ValidationSample:
+    """All its 120 pictures as one split: on the 30 of `val` chance alone moves AP50-95 by more than int8 may."""
+    district = tmp_path_factory.mktemp("pennfudan")
+    for kind in ("images", "labels"):
+        folder = district / "detection" / kind / "val"
+        folder.mkdir(parents=True)
+        for split in ("train", "val"):
+            for file in (real_data / "pennfudan" / kind / split).iterdir():
+                (folder / file.name).symlink_to(file)
+    return sample_of(detector.card, district, 120, score_threshold=0.01)
+
+
+@pytest.fixture(scope="session")
+def seen_twice(real_data: Path, reid: Engine) -> ValidationSample:
+    """150 people of PA-100K, each also darker, less sharp and a little aside, as another camera would have it."""
+    files = sorted((real_data / "pa100k" / "data").iterdir())[::9][:150]
+    first = np.stack([resize_for(reid.card, read_image(file)).image for file in files])
+    aside = np.roll(first, (12, 8), axis=(1, 2))
+    second = np.stack([cv2.GaussianBlur(image, (0, 0), 2.5) for image in (aside * 0.6).astype(np.uint8)])
+    people, cameras = np.tile(np.arange(len(files)), 2), np.repeat([0, 1], len(files))
+
+    def mean_average_precision(outputs: Outputs) -> float:
+        distances = cosine_distances(outputs["embeddings"], outputs["embeddings"])
+        return evaluate_retrieval(distances, people, people, cameras, cameras).mean_average_precision
+
+    names = tuple(file.name for file in files) * 2
+    return ValidationSample(names, np.concatenate([first, second]), "map", mean_average_precision)
+
+
+@pytest.mark.parametrize(("file", "most"), [("model.fp16.onnx", 0.005), ("model.int8.onnx", 0.02)])
+@pytest.mark.parametrize("task", ["detector", "reid"])
+def test_the_metric_holds_in_fewer_bits(request: pytest.FixtureRequest, task: str, file: str, most: float) -> None:
+    engine = request.getfixturevalue(task)
+    sample = request.getfixturevalue("pennfudan" if task == "detector" else "seen_twice")
+    expected = sample.metric(engine(sample.images))
+    assert 0.4 < expected < 0.98  # neither lost nor so easy that nothing could be lost
+    assert abs(sample.metric(load(request.getfixturevalue(f"{task}_folder") / file)(sample.images)) - expected) <= most
 
 
 def test_the_card_names_the_source(reid: Engine, detector: Engine) -> None:

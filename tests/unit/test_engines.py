@@ -10,9 +10,9 @@ import pytest
 from onnx import TensorProto, helper
 
 from domain.errors import ArtifactError, InputError
-from domain.model_card import EngineFile, ModelCard, write_card
+from domain.model_card import EngineFile, ModelCard, read_card, write_card
 from export.engines import load
-from export.engines.loading import sha256_of
+from export.engines.files import sha256_of
 from export.engines.tensorrt_runtime import require_fitting
 
 HEIGHT, WIDTH, MAX_BATCH = 6, 4, 8
@@ -239,8 +239,61 @@ def test_a_plan_that_does_not_fit_the_gpu_is_replaced_with_a_warning(
     folder_with_plan: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr("export.engines.loading.compute_capability", lambda: "12.9")
-    assert load(folder_with_plan, threads=1).file.runtime == "onnxruntime"
+    engine = load(folder_with_plan, threads=1)
+    assert engine.file.runtime == "onnxruntime"
     assert "ONNX Runtime on the CPU runs instead of a plan" in caplog.text
+    assert engine.notice in caplog.text
+    assert "this machine" in engine.notice
+
+
+def test_a_plan_that_does_not_fit_the_gpu_stops_where_it_must_not_be_replaced(
+    folder_with_plan: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("export.engines.loading.compute_capability", lambda: "12.9")
+    with pytest.raises(ArtifactError, match=r"was built by tensorrt_rtx .*; this machine"):
+        load(folder_with_plan, threads=1, without_plan="stop")
+
+
+def test_a_folder_without_a_plan_stops_on_a_gpu_where_it_must_not_be_replaced(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("export.engines.loading.compute_capability", lambda: "8.6")
+    with pytest.raises(ArtifactError, match=r"holds no plan for this machine's GPU \(8\.6\)"):
+        load(folder, threads=1, without_plan="stop")
+
+
+def test_a_plan_is_rebuilt_where_that_is_wanted(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("tensorrt_rtx", reason="tensorrt-rtx is not installed on this machine")
+    monkeypatch.setattr("export.engines.loading.compute_capability", lambda: "8.6")
+    graph = onnx.load(folder / "model.onnx")
+    onnx.save(graph, folder / "model.fp16.onnx")  # without weights, half precision is the same graph
+    single = read_card(folder).engines[0]
+    half = single.model_copy(update={"file": "model.fp16.onnx", "precision": "fp16"})
+    half = half.model_copy(update={"sha256": sha256_of(folder / "model.fp16.onnx")})
+    write_card(CARD.model_copy(update={"engines": (single, half)}), folder)
+    with pytest.raises(ArtifactError, match="this machine has no NVIDIA GPU"):  # built, and then not opened here
+        load(folder, threads=1, without_plan="rebuild")
+    plan = read_card(folder).engines[-1]
+    assert (plan.file, plan.precision, plan.compute_capabilities) == ("model.plan", "fp16", ("8.6",))
+    assert plan.sha256 == sha256_of(folder / "model.plan")
+
+
+def test_a_gpu_provider_that_does_not_start_is_no_silent_cpu(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("export.engines.loading.compute_capability", lambda: "8.6")
+    monkeypatch.setattr("export.engines.loading.gpu_provider", lambda: "CUDAExecutionProvider")
+    with pytest.raises(ArtifactError, match="must run by CUDAExecutionProvider, which does not start on this machine"):
+        load(folder, threads=1)
+
+
+def test_the_first_onnx_file_of_the_card_is_what_a_cpu_runs(folder: Path) -> None:
+    onnx.save(onnx.load(folder / "model.onnx"), folder / "model.int8.onnx")
+    single = read_card(folder).engines[0]
+    small = single.model_copy(update={"file": "model.int8.onnx", "precision": "int8"})
+    small = small.model_copy(update={"sha256": sha256_of(folder / "model.int8.onnx")})
+    for entries in ((single, small), (small, single)):
+        write_card(CARD.model_copy(update={"engines": entries}), folder)
+        assert load(folder, threads=1).file == entries[0]
+    assert load(folder / "model.onnx", threads=1).file == single
 
 
 def test_a_plan_asked_for_by_name_is_never_replaced(folder_with_plan: Path, monkeypatch: pytest.MonkeyPatch) -> None:

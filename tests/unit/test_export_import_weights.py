@@ -36,9 +36,9 @@ def darknet(tmp_path: Path) -> tuple[Path, Path]:
 
 
 @pytest.mark.parametrize(
-    "plan", [False, pytest.param(True, marks=pytest.mark.skipif(not HAS_RTX, reason="no builder"))]
+    "plan", ["null", pytest.param("fp16", marks=pytest.mark.skipif(not HAS_RTX, reason="no builder"))]
 )
-def test_darknet_weights_become_an_engine(darknet: tuple[Path, Path], tmp_path: Path, plan: bool) -> None:
+def test_darknet_weights_become_an_engine(darknet: tuple[Path, Path], tmp_path: Path, plan: str) -> None:
     cfg, weights = darknet
     names = tmp_path / "three.names"
     names.write_text("person\ncar\ndog\n")
@@ -53,13 +53,31 @@ def test_darknet_weights_become_an_engine(darknet: tuple[Path, Path], tmp_path: 
     anchors = 2 * (SIZE // 8) ** 2
     assert outputs["boxes"].shape == (3, anchors, 4)
     assert outputs["scores"].shape == (3, anchors, 3)
-    assert [entry.file for entry in engine.card.engines] == ["model.onnx", "model.plan"][: 1 + plan]
+    files = [entry.file for entry in engine.card.engines]
+    assert files == ["model.onnx", "model.fp16.onnx", "model.plan"][: 1 if plan == "null" else 3]
 
 
 def test_without_names_the_first_class_is_person(darknet: tuple[Path, Path], tmp_path: Path) -> None:
     cfg, weights = darknet
     main(["task=detector", f"cfg={cfg}", f"weights={weights}", f"out={tmp_path}/engine"])
     assert load(tmp_path / "engine", threads=1).card.class_names == ("person", "class_1", "class_2")
+
+
+def test_int8_needs_pictures(darknet: tuple[Path, Path], tmp_path: Path) -> None:
+    cfg, weights = darknet
+    command = ["task=detector", f"cfg={cfg}", f"weights={weights}", f"out={tmp_path}/e", "precisions=[fp32, int8]"]
+    with pytest.raises(InputError, match="int8 needs pictures like those it will see, from which to take ranges"):
+        main(command)
+    (tmp_path / "pictures").mkdir()
+    with pytest.raises(InputError, match=r"pictures must hold pictures \(.*\), got none"):
+        main([*command, f"pictures={tmp_path}/pictures"])
+    assert not (tmp_path / "e").exists()
+
+
+def test_precisions_without_fp32_are_refused(darknet: tuple[Path, Path], tmp_path: Path) -> None:
+    cfg, weights = darknet
+    with pytest.raises(InputError, match="precisions must hold fp32, from which the others are made, got"):
+        main(["task=detector", f"cfg={cfg}", f"weights={weights}", f"out={tmp_path}/e", "precisions=[int8]"])
 
 
 def test_a_wrong_number_of_names_is_refused(darknet: tuple[Path, Path], tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import yaml
 from torch import Tensor, nn
 
 from domain.attributes import AttributeSchema, Group, Label
-from domain.errors import ArtifactError
+from domain.errors import ArtifactError, InputError
 from domain.images import write_image
 from domain.model_card import ModelCard, read_card, write_card
 from domain.predictions import AttributePredictions, DetectorPredictions, ReidPredictions
@@ -162,9 +162,11 @@ def test_a_model_becomes_an_engine_and_predictions(workplace: Callable[[str], st
     assert set(onnx["outputs"]) == set(tiny_card(task).output_names)
     assert all(output["largest"] <= 1e-4 for output in onnx["outputs"].values())
     assert abs(onnx["metric_difference"]) <= 1e-3
+    assert all(engine["checked"] for engine in found["engines"].values())
+    assert [engine["precision"] for engine in found["engines"].values()] == ["fp32", "fp16", "int8"]
     card, prefix, numbers = LOGGED.pop()
     assert (card.task, prefix) == (task, "parity")
-    assert numbers["onnx"]["metric_difference"] == onnx["metric_difference"]
+    assert numbers["onnxruntime-fp32"]["metric_difference"] == onnx["metric_difference"]
     predict.main([f"export.model={model}"])
     folder = Path("predictions", model)
     if task == "detector":
@@ -194,7 +196,8 @@ def test_a_plan_that_cannot_run_here_is_marked_as_not_checked(workplace: Callabl
     assert engines["model.onnx"]["checked"]
     assert not engines["model.plan"]["checked"]
     assert "this machine has no NVIDIA GPU" in engines["model.plan"]["reason"]
-    assert [entry.file for entry in read_card(Path("engines", model)).engines] == ["model.onnx", "model.plan"]
+    files = [entry.file for entry in read_card(Path("engines", model)).engines]
+    assert files == ["model.onnx", "model.fp16.onnx", "model.int8.onnx", "model.plan"]
 
 
 def test_parity_is_measured_again_by_its_own_command(workplace: Callable[[str], str]) -> None:
@@ -231,6 +234,35 @@ def test_an_engine_far_from_torch_fails_and_leaves_nothing(
     with pytest.raises(ArtifactError, match=message):
         export.main([f"export.model={model}", f"export.parity.fp32.{limit}=1e-12", f"export.parity.fp32.{loose}=9"])
     assert not Path("engines", model).exists()
+
+
+@pytest.mark.parametrize("precision", ["fp16", "int8"])
+def test_limits_are_those_of_the_precision(workplace: Callable[[str], str], precision: str) -> None:
+    model = workplace("reid")
+    with pytest.raises(
+        ArtifactError, match=rf"model\.{precision}\.onnx of reid-osnet \({precision}\) must be within 0"
+    ):
+        export.main([f"export.model={model}", f"export.parity.{precision}.output=0"])
+
+
+def test_what_a_cpu_runs_is_chosen_by_the_configuration(workplace: Callable[[str], str]) -> None:
+    model = workplace("reid")
+    export.main([f"export.model={model}", "export.precisions.reid-osnet=[int8, fp32, fp16]"])
+    assert load(Path("engines", model), threads=1).file.precision == "int8"
+    predict.main([f"export.model={model}"])
+    assert ReidPredictions.read(Path("predictions", model, "query.npz")).embeddings.shape == (8, 6)
+
+
+@pytest.mark.parametrize("precisions", ["[fp16]", "[fp32, fp32, fp16]", "[]"])
+def test_precisions_hold_fp32_once(workplace: Callable[[str], str], precisions: str) -> None:
+    with pytest.raises(InputError, match=r"precisions\.reid-osnet must hold fp32, and each once, got"):
+        export.main([f"export.model={workplace('reid')}", f"export.precisions.reid-osnet={precisions}"])
+
+
+def test_precisions_hold_the_plans(workplace: Callable[[str], str]) -> None:
+    command = [f"export.model={workplace('reid')}", "export.precisions.reid-osnet=[fp32]"]
+    with pytest.raises(InputError, match=r"precisions\.reid-osnet must hold the plan's, fp16, got fp32"):
+        export.main([*command, "export.plan.builder=tensorrt_rtx"])
 
 
 def test_a_card_without_what_its_task_needs_is_refused(workplace: Callable[[str], str]) -> None:

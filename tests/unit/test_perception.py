@@ -92,13 +92,13 @@ def test_thresholds_come_from_the_card_and_else_from_the_settings() -> None:
 
 def test_a_missing_engine_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(ArtifactError, match="must be an engine for the task detector; it is missing, export"):
-        open_engine(tmp_path / "engines" / "detector", "detector")
+        open_engine(tmp_path / "engines" / "detector", "detector", "fall_back")
 
 
 def test_an_engine_for_something_else_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(perception_module, "load", lambda path: ColourReid())
+    monkeypatch.setattr(perception_module, "load", lambda path, without_plan: ColourReid())
     with pytest.raises(ArtifactError, match="must be an engine for the task detector, its card says reid"):
-        open_engine(tmp_path, "detector")
+        open_engine(tmp_path, "detector", "fall_back")
 
 
 def test_everybody_in_every_camera_is_followed_and_described(tmp_path: Path) -> None:

@@ -107,7 +107,7 @@ def tracked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def prepare(place: Path, patch: pytest.MonkeyPatch) -> Path:
     patch.chdir(place)
     patch.delenv("DATABASE_URL", raising=False)
-    patch.setattr(track, "open_engine", lambda path, task: ENGINES[task]())
+    patch.setattr(track, "open_engine", lambda path, task, without_plan: ENGINES[task]())
     write_district(place / "data" / "toy")
     serving = yaml.safe_load((ROOT / "conf" / "serving" / "search.yaml").read_text())
     write_params(place, serving=serving, district={"name": "toy"}, reid={"backbone": "osnet"})

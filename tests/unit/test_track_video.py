@@ -18,7 +18,7 @@ ENGINES = {"detector": ColourDetector, "reid": ColourReid, "attributes": ColourA
 def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with params.yaml and a video; engines that see coloured boxes."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(track_video, "open_engine", lambda path, task: ENGINES[task]())
+    monkeypatch.setattr(track_video, "open_engine", lambda path, task, without_plan: ENGINES[task]())
     write_params(tmp_path)
     write_video(tmp_path / "street.mp4", [Walker("red", 20, 40), Walker("green", 280, -40)], seconds=3)
     return tmp_path
