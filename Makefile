@@ -13,7 +13,7 @@ export DVC_NO_ANALYTICS := 1
 export MLFLOW_DISABLE_TELEMETRY := true
 export YOLO_OFFLINE := true
 
-.PHONY: help setup demo test check lock params bench serve mlflow clean
+.PHONY: help setup demo test check lock params bench bench-engines serve mlflow clean
 
 help: ## list these commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -75,6 +75,9 @@ lock: setup ## renew requirements.lock from pyproject.toml
 bench: setup ## measure against what others use; prints JSON
 	python -m benchmarks.retrieval
 	python -m benchmarks.detector
+
+bench-engines: setup ## measure engines beside torch, OpenCV and OpenVINO, by batch; prints JSON, renews docs/engines.svg
+	python -m benchmarks.engines --plot docs/engines.svg
 
 serve: setup ## serve the Bento of the last run on http://127.0.0.1:3000
 	@test -f bento/bento.yaml || { echo "error: bento/ must hold a built Bento; run make demo first" >&2; exit 1; }

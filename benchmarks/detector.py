@@ -173,6 +173,7 @@ def time_opencv(name: str, options: argparse.Namespace, _: dict[str, bool]) -> d
         save_weights(network, Path(folder) / "network.weights")
         reader = cv2.dnn.readNetFromDarknet(f"{folder}/network.cfg", f"{folder}/network.weights")
     names = reader.getUnconnectedOutLayersNames()
+    cv2.setNumThreads(len(os.sched_getaffinity(0)))  # importing ultralytics left it a single one
 
     def infer() -> None:
         reader.setInput(images)
@@ -211,7 +212,7 @@ def peak_memory_gb(device: str) -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
 
 
-def in_own_process(measure: Callable[..., dict[str, float]], *arguments: Any) -> dict[str, float]:
+def in_own_process(measure: Callable[..., Any], *arguments: Any) -> Any:
     """What `measure` returns, from a fresh process."""
     with get_context("spawn").Pool(1) as pool:
         return pool.apply(measure, arguments)
