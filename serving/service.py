@@ -10,6 +10,7 @@ from bentoml._internal.utils.analytics import usage_stats
 
 from domain.privacy import TELEMETRY_OFF, switch_telemetry_off
 from serving.http_api import build_api
+from serving.overload import AtMost
 from serving.photo_search import PhotoSearch
 from serving.service_settings import Deployment
 
@@ -18,13 +19,14 @@ usage_stats.do_not_track.cache_clear()  # `bentoml serve` has asked, and remembe
 _deployment = Deployment.read(Path(__file__).resolve().parent.parent)
 _http = _deployment.settings.service
 _api = build_api()
+_api.add_middleware(AtMost, most=_http.max_concurrent)
 
 
 @bentoml.service(
     name="PersonSearch",
     workers=1,
     http={"host": _http.host, "port": _http.port},
-    traffic={"timeout": _http.timeout_s, "max_concurrency": _http.max_concurrent},
+    traffic={"timeout": _http.timeout_s},
     envs=[{"name": "BENTOML_DO_NOT_TRACK", "value": TELEMETRY_OFF["BENTOML_DO_NOT_TRACK"]}],
 )
 @bentoml.asgi_app(_api, path="/v1")

@@ -203,12 +203,11 @@ class Store(AbstractContextManager["Store"]):
         held = sa.select(table.c.model_version).where(table.c.model_version == model_version).limit(1)
         try:
             with self._engine.begin() as connection:
-                found = connection.execute(held).first()
+                if connection.execute(held).first():
+                    return None
                 others = connection.execute(sa.select(table.c.model_version).distinct().limit(5)).scalars().all()
         except sa.exc.DBAPIError as error:
             return f"the database does not answer: {error.orig}"
-        if found:
-            return None
         holds = f"only of {', '.join(sorted(others))}" if others else "none at all"
         return f"the store must hold sightings of the model {model_version}, it holds {holds}; rerun serving.track"
 

@@ -1,4 +1,5 @@
 import json
+import shutil
 from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
@@ -182,6 +183,50 @@ def test_an_engine_that_does_not_load_is_a_reason_not_a_crash(tmp_path: Path) ->
         status = client.get("/status").json()
         assert not status["ready"]
         assert "model.onnx does not fit its card" in status["reason"]
+
+
+def with_a_gpu(
+    deployment: Deployment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, **perception: str
+) -> Deployment:
+    """The same store, on a machine with a GPU for which the engines have no plan."""
+    copy = shutil.copytree(deployment.root, tmp_path / "copy", ignore=shutil.ignore_patterns("store"))
+    monkeypatch.setenv("DONGSEON_STORE", str(deployment.store))
+    monkeypatch.setattr("export.engines.loading.compute_capability", lambda: "8.6")
+    params = yaml.safe_load((copy / "params.yaml").read_text())
+    params["tracking"]["perception"] |= perception
+    (copy / "params.yaml").write_text(yaml.safe_dump(params))
+    return Deployment.read(copy)
+
+
+def test_a_gpu_without_a_plan_is_served_by_the_cpu_and_said(
+    deployment: Deployment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    for client in client_of(with_a_gpu(deployment, tmp_path, monkeypatch)):
+        status = client.get("/status").json()
+        assert status["ready"], status["reason"]
+        notice = "ONNX Runtime on the CPU runs instead of a plan"
+        assert all(engine["notice"].startswith(notice) for engine in status["engines"].values())
+        assert "(8.6)" in status["engines"]["detector"]["notice"]
+        assert notice in caplog.text
+        assert search(client, png(picture(RED)))["sightings"]
+
+
+def test_a_gpu_without_a_plan_is_not_ready_where_that_must_not_be_replaced(
+    deployment: Deployment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for client in client_of(with_a_gpu(deployment, tmp_path, monkeypatch, without_plan="stop")):
+        status = client.get("/status").json()
+        assert not status["ready"]
+        assert "holds no plan for this machine's GPU (8.6)" in status["reason"]
+        assert client.post("/search", files={"photo": ("photo.png", png(picture(RED)))}).status_code == 503
+
+
+def test_a_plan_that_cannot_be_rebuilt_is_a_reason_not_a_crash(
+    deployment: Deployment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for client in client_of(with_a_gpu(deployment, tmp_path, monkeypatch, without_plan="rebuild")):
+        reason = client.get("/status").json()["reason"]
+        assert "must hold model.fp16.onnx for a plan in fp16, its card lists model.onnx" in reason
 
 
 def test_a_database_that_is_away_is_a_reason_not_a_crash(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,186 @@
+"""Search in stores of growing size: latency with and without filters and re-ranking, recall, growth, as JSON.
+
+    python -m benchmarks.search                               # 10,000 and 100,000 tracklets
+    python -m benchmarks.search --tracklets 1000000           # some 5 GB of disk, and minutes to build the index
+
+Method: the store of the service, an embedded PostgreSQL with its HNSW index as it is made there, filled with clustered
+vectors: people are points in a space of few dimensions, each of whose tracklets lie around it. Queries are further
+views of people in the store, one after the other. Recall is the share of the true nearest that the store finds; the
+true ones come from all products.
+"""
+
+import argparse
+import json
+import os
+import platform
+import sys
+import tempfile
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import psycopg
+import sqlalchemy as sa
+import yaml
+from pgvector import HalfVector
+from pgvector.psycopg import register_vector
+
+from domain.cameras import Camera
+from domain.embeddings import unit_length
+from domain.settings import PARAMS
+from serving import tables
+from serving.search import Searcher, SearchSettings
+from serving.store import Store, open_store
+
+_FEATURE, _LATENT = 512, 48
+_TRACKLETS_A_PERSON, _SPREAD = 12, 0.6  # of one person's tracklets, in units of the spread of people
+_CAMERAS, _DAYS = 40, 30
+_START = datetime(2026, 5, 1, tzinfo=UTC)
+_CHUNK = 20_000
+_NEAREST = 100
+_BUILD_MEMORY = "2GB"
+
+
+class People:
+    """Vectors of people, by seed."""
+
+    def __init__(self, number: int) -> None:
+        """`number` people."""
+        self._rng = np.random.default_rng(0)
+        self._centres = self._rng.standard_normal((number, _LATENT), dtype=np.float32)
+        self._outward = self._rng.standard_normal((_LATENT, _FEATURE), dtype=np.float32) / np.sqrt(_LATENT)
+
+    def seen(self, number: int) -> np.ndarray:
+        """Embeddings `float32 [number, feature]` of tracklets of people by chance."""
+        who = self._rng.integers(0, len(self._centres), number)
+        latent = self._centres[who] + _SPREAD * self._rng.standard_normal((number, _LATENT), dtype=np.float32)
+        own = 0.3 * self._rng.standard_normal((number, _FEATURE), dtype=np.float32)
+        return unit_length(latent @ self._outward + own)
+
+
+def fill(store: Store, url: str, people: People, number: int) -> tuple[np.ndarray, dict[str, float]]:
+    """Put `number` tracklets into the empty store; their embeddings in half precision, and what it took."""
+    cameras = [
+        Camera(
+            id=f"c{i}", name=f"Gate {i}", latitude=35.8, longitude=128.5 + i / 100, fps=10, width_px=64, height_px=48
+        )
+        for i in range(_CAMERAS)
+    ]
+    store.replace_sightings("bench", cameras, "bench", [])
+    kept = np.empty((number, _FEATURE), np.float16)
+    names = "district id camera_id first_seen last_seen boxes quality feature embedding attributes model_version crop"
+    attributes = json.dumps({"bag": {"none": 0.7, "backpack": 0.3}, "hair": {"short": 0.6, "long": 0.4}})
+    start = perf_counter()
+    with psycopg.connect(url) as connection, connection.cursor() as cursor:
+        register_vector(connection)
+        with cursor.copy(f"COPY tracklets ({', '.join(names.split())}) FROM STDIN") as copy:
+            for first in range(0, number, _CHUNK):
+                part = people.seen(min(_CHUNK, number - first)).astype(np.float16)
+                kept[first : first + len(part)] = part
+                for place, vector in enumerate(part, first):
+                    seen = _START + timedelta(seconds=place * _DAYS * 86400 / number)
+                    row = ("bench", place, f"c{place * 7919 % _CAMERAS}", seen, seen + timedelta(seconds=8))
+                    text = HalfVector(vector).to_text()
+                    copy.write_row((*row, "[[1, 2, 3, 4, 5, 0.9]]", 0.8, _FEATURE, text, attributes, "bench", "none"))
+    copied = perf_counter()
+    engine = store._engine
+    with engine.begin() as connection_:
+        connection_.execute(sa.text(f"SET LOCAL maintenance_work_mem = '{_BUILD_MEMORY}'"))
+        connection_.execute(tables.create_embedding_index(_FEATURE))
+    built = perf_counter()
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection_:
+        connection_.execute(sa.text("VACUUM ANALYZE tracklets"))
+        sizes = connection_.execute(
+            sa.text(f"SELECT pg_table_size('tracklets'), pg_relation_size('tracklets_embedding_{_FEATURE}')")
+        ).one()
+    return kept, {
+        "copy_s": copied - start,
+        "index_s": built - copied,
+        "table_gb": sizes[0] / 1e9,
+        "index_gb": sizes[1] / 1e9,
+    }
+
+
+def true_nearest(queries: np.ndarray, kept: np.ndarray, count: int) -> list[set[int]]:
+    """The `count` nearest rows of `kept` to each query."""
+    similarity = np.concatenate(
+        [queries @ kept[first : first + _CHUNK].astype(np.float32).T for first in range(0, len(kept), _CHUNK)], axis=1
+    )
+    return [set(row.tolist()) for row in np.argpartition(-similarity, count - 1, axis=1)[:, :count]]
+
+
+def timed(ask: Callable[[np.ndarray], Any], queries: np.ndarray) -> tuple[dict[str, float], list[Any]]:
+    """Latencies of `ask` over `queries`, and its answers; a tenth of them are asked before the clock starts."""
+    for query in queries[: len(queries) // 10]:
+        ask(query)
+    answers, times_s = [], []
+    for query in queries:
+        start = perf_counter()
+        answers.append(ask(query))
+        times_s.append(perf_counter() - start)
+    p50, p95 = np.percentile(times_s, (50, 95)).tolist()
+    return {"p50_ms": 1000 * p50, "p95_ms": 1000 * p95}, answers
+
+
+def measure(number: int, num_queries: int) -> dict[str, Any]:
+    """Figures of a store of `number` tracklets."""
+    settings = SearchSettings.model_validate(yaml.safe_load(Path(PARAMS).read_text())["serving"]["search"])
+    with tempfile.TemporaryDirectory() as folder, open_store(Path(folder) / "store") as store:
+        url = store._engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
+        people = People(max(1, number // _TRACKLETS_A_PERSON))
+        kept, filled = fill(store, url, people, number)
+        queries = people.seen(num_queries)
+        searcher = Searcher(store, 0.3, settings, "bench")
+        middle = _START + timedelta(days=_DAYS / 2)
+        cases: dict[str, Callable[[np.ndarray], Any]] = {
+            f"nearest {_NEAREST}": lambda query: store.nearest(query, _NEAREST, model_version="bench"),
+            "… of 4 cameras": lambda query: store.nearest(query, _NEAREST, ["c1", "c2", "c3", "c4"]),
+            "… of one day": lambda query: store.nearest(
+                query, _NEAREST, since=middle, until=middle + timedelta(days=1), model_version="bench"
+            ),
+            f"re-ranked {settings.candidates}": lambda query: searcher.search(query),
+            f"re-ranked {settings.candidates}, of 4 cameras": lambda query: searcher.search(
+                query, cameras=["c1", "c2", "c3", "c4"]
+            ),
+        }
+        latencies, answers = {}, {}
+        for title, ask in cases.items():
+            latencies[title], answers[title] = timed(ask, queries)
+        true = true_nearest(queries, kept, _NEAREST)
+        found = answers[f"nearest {_NEAREST}"]
+        recall = [
+            len({one.id for one in answer} & nearest) / _NEAREST for answer, nearest in zip(found, true, strict=True)
+        ]
+        return {
+            **filled,
+            "latencies": latencies,
+            f"recall_at_{_NEAREST}": float(np.mean(recall)),
+            "least_recall": min(recall),
+        }
+
+
+def main() -> None:
+    """Print one JSON document."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--tracklets", nargs="+", type=int, default=[10_000, 100_000])
+    parser.add_argument("--queries", type=int, default=300)
+    options = parser.parse_args()
+    results = {}
+    for number in options.tracklets:
+        print(f"{number} tracklets", file=sys.stderr)
+        results[number] = measure(number, options.queries)
+    metadata = {
+        "machine": platform.machine(),
+        "cores": len(os.sched_getaffinity(0)),
+        "feature": _FEATURE,
+        "queries": options.queries,
+    }
+    json.dump({"metadata": metadata, "results": results}, sys.stdout, indent=2)
+    print()
+
+
+if __name__ == "__main__":
+    main()

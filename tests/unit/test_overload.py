@@ -1,0 +1,79 @@
+import asyncio
+from typing import Any
+
+import httpx
+import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from serving.overload import AtMost
+
+MOST = 3
+
+
+def guarded(gate: asyncio.Event) -> Starlette:
+    """Answers when `gate` opens; /broken fails."""
+
+    async def wait(request: Request) -> Response:
+        if request.url.path == "/broken":
+            raise RuntimeError
+        await gate.wait()
+        return PlainTextResponse("done")
+
+    app = Starlette(routes=[Route("/{anything}", wait)])
+    app.add_middleware(AtMost, most=MOST)
+    return app
+
+
+def client(app: Starlette) -> httpx.AsyncClient:
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    return httpx.AsyncClient(transport=transport, base_url="http://service")
+
+
+def run(scenario: Any) -> None:
+    async def main() -> None:
+        gate = asyncio.Event()
+        async with client(guarded(gate)) as asking:
+            await asyncio.wait_for(scenario(gate, asking), timeout=20)
+
+    asyncio.run(main())
+
+
+def test_more_than_the_limit_are_turned_away_at_once_and_those_in_work_are_answered() -> None:
+    async def scenario(gate: asyncio.Event, asking: httpx.AsyncClient) -> None:
+        in_work = [asyncio.create_task(asking.get("/search")) for _ in range(MOST)]
+        await asyncio.sleep(0.1)
+        turned_away = [await asking.get("/search") for _ in range(5)]  # while the gate is still shut
+        assert {answer.status_code for answer in turned_away} == {503}
+        assert turned_away[0].headers["Retry-After"] == "1"
+        assert "works on 3 requests, its limit" in turned_away[0].json()["error"]
+        gate.set()
+        assert [(await answer).text for answer in in_work] == ["done"] * MOST
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("path", ["/search", "/broken"])
+def test_it_recovers_when_requests_end_however_they_end(path: str) -> None:
+    async def scenario(gate: asyncio.Event, asking: httpx.AsyncClient) -> None:
+        gate.set()
+        answers = [await asking.get(path) for _ in range(4 * MOST)]
+        assert 503 not in {answer.status_code for answer in answers}
+        assert (await asking.get("/search")).text == "done"
+
+    run(scenario)
+
+
+def test_a_client_that_leaves_frees_its_place() -> None:
+    async def scenario(gate: asyncio.Event, asking: httpx.AsyncClient) -> None:
+        left = [asyncio.create_task(asking.get("/search")) for _ in range(MOST)]
+        await asyncio.sleep(0.1)
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
+        gate.set()
+        assert (await asking.get("/search")).status_code == 200
+
+    run(scenario)
