@@ -100,10 +100,14 @@ def _rows_of_person(identity: int, camera: str, table: TrackTable, left_out: Seq
 
 
 def _under_one_id(tables: Sequence[TrackTable], chosen: Sequence[np.ndarray]) -> TrackTable:
-    """The chosen rows of all cameras under one id, as one video in which the cameras take turns."""
+    """The chosen rows of all cameras under one id, as one video in which the cameras take turns.
+
+    Nobody is twice in a frame: where one stop ends in the frame in which the next begins, the first row counts.
+    """
     parts = [
         (table.frames[rows] * len(tables) + turn, table.boxes_xyxy[rows], table.confidences[rows])
         for turn, (table, rows) in enumerate(zip(tables, chosen, strict=True))
     ]
     frames, boxes, confidences = (np.concatenate(column) for column in zip(*parts, strict=True))
-    return TrackTable(frames, np.zeros_like(frames), boxes, confidences)
+    frames, first = np.unique(frames, return_index=True)
+    return TrackTable(frames, np.zeros_like(frames), boxes[first], confidences[first])

@@ -17,14 +17,21 @@ TRUTH = {
 }
 RESULT = {
     "c1": joined(table(range(10, 31), 1), table(range(500, 521), 3), table(range(50, 61), 6, left=50)),
-    "c2": joined(table(range(100, 120), 2), table(range(200, 220), 5)),
+    "c2": joined(table(range(100, 120), 2), table(range(119, 151), 4), table(range(200, 220), 5)),
 }
-RANKED = [(1, "c1", 10, 30), (2, "c2", 100, 119), (3, "c1", 500, 520), (5, "c2", 200, 219), (6, "c1", 50, 60)]
+RANKED = [
+    (1, "c1", 10, 30),
+    (2, "c2", 100, 119),
+    (3, "c1", 500, 520),
+    (4, "c2", 119, 150),
+    (5, "c2", 200, 219),
+    (6, "c1", 50, 60),
+]
 NUM_TRUE = 51 + 21  # boxes of the person, without the question's
 
 
 def score(route: list[int]) -> RouteScores:
-    return score_route(PROBLEM, answer(RANKED, route), VISITS, {1, 2, 3}, TRUTH, RESULT, 0.5)
+    return score_route(PROBLEM, answer(RANKED, route), VISITS, {1, 2, 3, 4}, TRUTH, RESULT, 0.5)
 
 
 @pytest.mark.parametrize(
@@ -46,6 +53,7 @@ def test_stops_and_appearances_are_compared(route: list[int], precision: float, 
     [
         pytest.param([1, 2, 3], 20 + 21, 20 + 21, id="right stops of both cameras"),
         pytest.param([2, 5], 20, 20 + 20, id="a wrong stop"),
+        pytest.param([2, 4], 20 + 31, 20 + 31, id="two stops share a frame"),
         pytest.param([], 0, 0, id="empty"),
     ],
 )
