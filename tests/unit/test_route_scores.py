@@ -16,7 +16,12 @@ TRUTH = {
     "c2": table(range(100, 151), 7),
 }
 RESULT = {
-    "c1": joined(table(range(10, 31), 1), table(range(500, 521), 3), table(range(50, 61), 6, left=50)),
+    "c1": joined(
+        table(range(10, 31), 1),
+        table(range(500, 521), 3),
+        table(range(50, 61), 6, left=50),
+        table(range(100, 120), 7, left=50),
+    ),
     "c2": joined(table(range(100, 120), 2), table(range(119, 151), 4), table(range(200, 220), 5)),
 }
 RANKED = [
@@ -26,6 +31,7 @@ RANKED = [
     (4, "c2", 119, 150),
     (5, "c2", 200, 219),
     (6, "c1", 50, 60),
+    (7, "c1", 100, 119),
 ]
 NUM_TRUE = 51 + 21  # boxes of the person, without the question's
 
@@ -53,6 +59,7 @@ def test_stops_and_appearances_are_compared(route: list[int], precision: float, 
     [
         pytest.param([1, 2, 3], 20 + 21, 20 + 21, id="right stops of both cameras"),
         pytest.param([2, 5], 20, 20 + 20, id="a wrong stop"),
+        pytest.param([2, 7], 20, 20 + 20, id="frames of the same number in two cameras"),
         pytest.param([2, 4], 20 + 31, 20 + 31, id="two stops share a frame"),
         pytest.param([], 0, 0, id="empty"),
     ],
