@@ -62,15 +62,15 @@ def score_route(
     found = [stop for stop in scored if stop.tracklet in right]
     covered = [visit for visit in asked if any(covers(stop, visit) for stop in found)]
     in_time = sorted(scored, key=lambda stop: stop.first_seen)
-    people = [_rows_of_person(problem.identity, camera, table, questions) for camera, table in truth.items()]
-    tracks = [np.isin(result[camera].tracks, [stop.tracklet for stop in scored]) for camera in truth]
+    person = [_rows_of_person(problem.identity, camera, table, questions) for camera, table in truth.items()]
+    route = [np.isin(result[camera].tracks, [stop.tracklet for stop in scored]) for camera in truth]
     return RouteScores(
         precision=len(found) / max(len(scored), 1),
         recall=len(covered) / len(asked),
         order_agreement=order_agreement([stop.camera for stop in in_time], [visit.camera for visit in asked]),
         counts=count_tracking(
-            _under_one_id(list(truth.values()), people),
-            _under_one_id([result[camera] for camera in truth], tracks),
+            _under_one_id(list(truth.values()), person),
+            _under_one_id([result[camera] for camera in truth], route),
             iou_threshold,
         ),
     )
