@@ -3,6 +3,8 @@
 An appearance is a visit of the person to a camera. For one problem Rank-k = n / h: h appearances, but the one the
 question was cut from; n of them have a right tracklet among the first k that the answer ranks in that camera at that
 time. A tracklet is right if most of its boxes lie on the person. An appearance nobody's tracklet covers is wrong.
+False candidates are the tracklets of others that stand before the first of the person in the whole ranking; those that
+show the person in the question's own appearance are passed over.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,7 +14,7 @@ import numpy as np
 
 from districts.layout import Problem, TrackTable
 from domain.boxes import pairwise_iou
-from domain.errors import ArtifactError, InputError
+from domain.errors import InputError
 from evaluation.answers import Answer, RankedTracklet
 
 MAX_RANK = 5  # of the study's Table 7
@@ -34,8 +36,7 @@ class ProblemScores:
     problem: str
     num_appearances: int  # h
     ranks: np.ndarray  # float64 [5]: Rank-k at k - 1
-    route_precision: float  # share of the route's stops that show the person; 0 for an empty route
-    route_recall: float  # share of the appearances that a right stop of the route covers
+    num_false_before_right: int  # tracklets of others ranked before the first of the person; all of them if none is
 
 
 def visits_of(
@@ -84,7 +85,7 @@ def score_problem(
     fps: Mapping[str, float],
     window_s: float,
 ) -> ProblemScores:
-    """Rank-1 … Rank-5 and the route's figures for one problem.
+    """Rank-1 … Rank-5 and the false candidates of one problem.
 
     Args:
         problem: what was asked.
@@ -104,25 +105,16 @@ def score_problem(
     ranks = np.zeros(MAX_RANK)
     for visit in asked:
         margin = window_s * fps[visit.camera]
-        candidates = [one.tracklet for one in answer.ranked if _covers(one, visit, margin)]
+        candidates = [one.tracklet for one in answer.ranked if covers(one, visit, margin)]
         first_right = next((place for place, tracklet in enumerate(candidates) if tracklet in right), MAX_RANK)
         ranks[first_right:] += 1
-    frames_of = {one.tracklet: one for one in answer.ranked}
-    try:
-        stops = [frames_of[stop.tracklet] for stop in answer.route]
-    except KeyError as error:
-        raise ArtifactError(
-            f"problem {problem.id}: tracklet {error} of the route is not ranked; rerun track"
-        ) from error
-    scored = [stop for stop in stops if not any(_covers(stop, visit, 0) for visit in questions)]
-    found = [stop for stop in scored if stop.tracklet in right]
-    covered = [visit for visit in asked if any(_covers(stop, visit, 0) for stop in found)]
+    is_known = [one.tracklet in right and any(covers(one, visit) for visit in questions) for one in answer.ranked]
+    is_right = [one.tracklet in right for one, known in zip(answer.ranked, is_known, strict=True) if not known]
     return ProblemScores(
         problem=problem.id,
         num_appearances=len(asked),
         ranks=ranks / len(asked),
-        route_precision=len(found) / max(len(scored), 1),
-        route_recall=len(covered) / len(asked),
+        num_false_before_right=[*is_right, True].index(True),
     )
 
 
@@ -143,7 +135,7 @@ def is_question(visit: Visit, problem: Problem) -> bool:
     return visit.camera == problem.camera and visit.first_frame <= problem.frame <= visit.last_frame
 
 
-def _covers(tracklet: RankedTracklet, visit: Visit, margin: float) -> bool:
+def covers(tracklet: RankedTracklet, visit: Visit, margin: float = 0) -> bool:
     """Whether the tracklet is in the visit's camera and overlaps its time, widened by `margin` frames on both sides."""
     return (
         tracklet.camera == visit.camera

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from districts.layout import District, Problem, TrackTable, read_district, read_problems, read_tracks
 from domain.atomic import atomic_folder
-from domain.errors import ArtifactError
+from domain.errors import ArtifactError, InputError
 from domain.model_card import read_card
 from domain.paths import ENGINES, PLOTS, TRACKS
 from domain.settings import read_params
@@ -28,6 +28,7 @@ from evaluation.appearances import (
 from evaluation.crop_figures import RankedCrop, RankedRow, plot_ranked_crops
 from evaluation.figures import plot_route
 from evaluation.results import keep_results
+from evaluation.routes import RouteScores, score_route
 from evaluation.settings import EvaluationSettings, district_folder
 from evaluation.tracking import combine, count_tracking, score_tracking
 
@@ -40,9 +41,10 @@ class _Solved:
 
     problem: Problem
     answer: Answer
-    visits: list[Visit]
+    visits: list[Visit]  # in order of time
     right: set[int]
     scores: ProblemScores
+    route: RouteScores
 
 
 def main(argv: Sequence[str] = ()) -> None:
@@ -52,7 +54,7 @@ def main(argv: Sequence[str] = ()) -> None:
     district, problems, answers = read_district(folder), read_problems(folder), read_answers(TRACKS)
     truth = {camera.id: read_tracks(folder / "videos" / f"{camera.id}.txt") for camera in district.cameras}
     result = {camera.id: read_result(TRACKS / f"{camera.id}.txt") for camera in district.cameras}
-    solved = solve(problems, answers, truth, result, settings)
+    solved = solve(district, problems, answers, truth, result, settings)
     metrics = tracking_metrics(truth, result, settings.iou_threshold) | problem_metrics(solved, len(problems))
     metrics["ranked_attributes"] = ranked_attributes(solved)
     with atomic_folder(PLOTS / "tracking") as plots:
@@ -70,6 +72,7 @@ def read_result(file: Path) -> TrackTable:
 
 
 def solve(
+    district: District,
     problems: Sequence[Problem],
     answers: Answers,
     truth: Mapping[str, TrackTable],
@@ -79,7 +82,8 @@ def solve(
     """Score each problem whose person appears again after the question; the others cannot be scored.
 
     Raises:
-        ArtifactError: if a problem has no answer or a camera no frame rate.
+        ArtifactError: if a problem has no answer, a camera no frame rate, or a route a stop that is not ranked.
+        InputError: if a camera in which a person appears has no start.
     """
     by_id = {answer.id: answer for answer in answers.problems}
     missing = [problem.id for problem in problems if problem.id not in by_id]
@@ -89,6 +93,7 @@ def solve(
     solved = []
     for problem in problems:
         visits = visits_of(problem.identity, truth, answers.fps, settings.visit_gap_s, settings.visit_min_s)
+        visits.sort(key=lambda visit: beginning(visit, district))
         if all(is_question(visit, problem) for visit in visits):
             continue
         right: set[int] = set()
@@ -96,7 +101,8 @@ def solve(
             right |= right_tracklets(problem.identity, truth[camera], result[camera], settings.iou_threshold)
         answer = by_id[problem.id]
         scores = score_problem(problem, answer, visits, right, answers.fps, settings.appearance_window_s)
-        solved.append(_Solved(problem, answer, visits, right, scores))
+        route = score_route(problem, answer, visits, right, truth, result, settings.iou_threshold)
+        solved.append(_Solved(problem, answer, visits, right, scores, route))
     return solved
 
 
@@ -123,23 +129,39 @@ def tracking_metrics(
 
 
 def problem_metrics(solved: Sequence[_Solved], num_problems: int) -> dict[str, Any]:
-    """Rank-1 … Rank-5 and the routes' figures, means over problems and each problem's own."""
-    scores = [each.scores for each in solved]
+    """Rank-1 … Rank-5, false candidates and the routes' figures, of all problems and each problem's own.
+
+    Means over problems, but HOTA and IDF1 over all cameras: these count the boxes of all problems together.
+    """
+    ranks = appearance_rank_k([each.scores for each in solved])
+    orders = [each.route.order_agreement for each in solved if each.route.order_agreement is not None]
+    over_cameras = combine([each.route.counts for each in solved])
     return {
-        **{f"rank{k}": float(value) for k, value in enumerate(appearance_rank_k(scores), start=1)},
-        "route_precision": float(np.mean([each.route_precision for each in scores])),
-        "route_recall": float(np.mean([each.route_recall for each in scores])),
-        "num_problems": len(scores),
-        "num_problems_unscored": num_problems - len(scores),
-        "problems": {
-            each.problem: {
-                "appearances": each.num_appearances,
-                **{f"rank{k}": float(value) for k, value in enumerate(each.ranks, start=1)},
-                "route_precision": each.route_precision,
-                "route_recall": each.route_recall,
-            }
-            for each in scores
-        },
+        **{f"rank{k}": float(value) for k, value in enumerate(ranks, start=1)},
+        "false_before_right": float(np.mean([each.scores.num_false_before_right for each in solved])),
+        "route_precision": float(np.mean([each.route.precision for each in solved])),
+        "route_recall": float(np.mean([each.route.recall for each in solved])),
+        "route_order": float(np.mean(orders)) if orders else None,
+        "route_idf1": over_cameras.idf1,
+        "route_hota": over_cameras.hota,
+        "num_problems": len(solved),
+        "num_problems_unscored": num_problems - len(solved),
+        "problems": {each.problem.id: metrics_of_problem(each) for each in solved},
+    }
+
+
+def metrics_of_problem(solved: _Solved) -> dict[str, Any]:
+    """What `problem_metrics` has of all, of one."""
+    over_cameras = combine([solved.route.counts])
+    return {
+        "appearances": solved.scores.num_appearances,
+        **{f"rank{k}": float(value) for k, value in enumerate(solved.scores.ranks, start=1)},
+        "false_before_right": solved.scores.num_false_before_right,
+        "route_precision": solved.route.precision,
+        "route_recall": solved.route.recall,
+        "route_order": solved.route.order_agreement,
+        "route_idf1": over_cameras.idf1,
+        "route_hota": over_cameras.hota,
     }
 
 
@@ -188,15 +210,19 @@ def draw(district: District, folder: Path, solved: Sequence[_Solved], plots: Pat
 
 def timed_visits(solved: _Solved, district: District) -> list[tuple[str, str]]:
     """Camera and time of day of each true appearance, in order of time; the question is marked."""
-    cameras = {camera.id: camera for camera in district.cameras}
     timed = []
     for visit in solved.visits:
-        camera = cameras[visit.camera]
-        if camera.start is not None:
-            seen = camera.start + timedelta(seconds=(visit.first_frame - 1) / camera.fps)
-            mark = " (question)" if is_question(visit, solved.problem) else ""
-            timed.append((seen, visit.camera, f"{seen:%H:%M:%S}{mark}"))
-    return [(camera, label) for _, camera, label in sorted(timed)]
+        mark = " (question)" if is_question(visit, solved.problem) else ""
+        timed.append((visit.camera, f"{beginning(visit, district):%H:%M:%S}{mark}"))
+    return timed
+
+
+def beginning(visit: Visit, district: District) -> datetime:
+    """When the appearance began; `InputError` if the district does not say when the camera's video starts."""
+    camera = next(camera for camera in district.cameras if camera.id == visit.camera)
+    if camera.start is None:
+        raise InputError(f"district.yaml must say when the video of camera {camera.id} starts (start:)")
+    return camera.start + timedelta(seconds=(visit.first_frame - 1) / camera.fps)
 
 
 def _is_predicted(group: str, answer: Answer) -> bool:

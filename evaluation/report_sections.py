@@ -67,6 +67,16 @@ def percent(value: float | None) -> str:
     return NOTHING if value is None else f"{100 * value:.1f}"
 
 
+def decimal(value: float | None, places: int) -> str:
+    """A number with so many decimals; a dash where there is none.
+
+    Example:
+        >>> decimal(0.667, 2), decimal(None, 2)
+        ('0.67', '–')
+    """
+    return NOTHING if value is None else f"{value:.{places}f}"
+
+
 def detection_section(metrics: Mapping[str, Any] | None, plots: Path) -> Section:
     """Detection accuracy."""
     title, stage = "Detection", "evaluate_detector"
@@ -181,14 +191,23 @@ def tracking_section(metrics: Mapping[str, Any] | None, plots: Path) -> Section:
     if metrics is None:
         return Section(title, stage, is_run=False)
     rows = [(f"Rank-{k}", percent(field_study.TRACKING[f"rank{k}"]), percent(metrics[f"rank{k}"])) for k in range(1, 6)]
+    rows.append(("false candidates before the first right one", NOTHING, decimal(metrics["false_before_right"], 1)))
     names = {"idf1": "IDF1", "mota": "MOTA", "hota": "HOTA", "deta": "DetA", "assa": "AssA", "loca": "LocA"}
     within = [(name, percent(metrics[key])) for key, name in names.items()]
-    routes = [("stops that show the person", percent(metrics["route_precision"])),
-              ("appearances on the route", percent(metrics["route_recall"]))]  # fmt: skip
+    routes = [
+        ("camera visits, precision: stops that show the person", percent(metrics["route_precision"])),
+        ("camera visits, recall: appearances on the route", percent(metrics["route_recall"])),
+        ("order of cameras, Kendall's tau from -1 to 1", decimal(metrics["route_order"], 2)),
+        ("IDF1 over all cameras, the route as one id", percent(metrics["route_idf1"])),
+        ("HOTA over all cameras, the route as one id", percent(metrics["route_hota"])),
+    ]
     text = (
         f"{metrics['num_problems']} problems. Rank-k = n / h: of h appearances of the person, the question's own left "
         "out, n have a right tracklet among the first k of their camera and time; the mean over problems. "
-        "An appearance nobody's tracklet covers counts as wrong."
+        "An appearance nobody's tracklet covers counts as wrong. False candidates are the tracklets of others that "
+        "stand before the first of the person in the ranking of all cameras. IDF1 and HOTA over all cameras take the "
+        "people asked for and their routes, each under one id for all cameras; they count missing appearances, wrong "
+        "stops and boxes. The order of cameras needs two that route and person both visit."
     )
     shown = {"ranked_problems": "Each problem's crop and the first ten tracklets; green is right"}
     routes_shown = {file.stem: "" for file in sorted((plots / "tracking").glob("route_*.png"))[:3]}
@@ -197,6 +216,7 @@ def tracking_section(metrics: Mapping[str, Any] | None, plots: Path) -> Section:
         Table(("", "study", "ours"), rows),
         Table(("within cameras", "ours"), within),
         Table(("route", "ours"), routes),
+        _problem_table(metrics["problems"]),
     )
     return Section(title, stage, True, text, tables, figures)
 
@@ -248,7 +268,9 @@ def glance(metrics: Mapping[str, Mapping[str, Any] | None]) -> list[tuple[str, s
             name = f"re-ID mAP, {_title(backbone, variant)}"
             rows.append((name, percent(study), ours(f"reid-{backbone}", variant, "map")))
     rows.append(("tracking Rank-1", percent(field_study.TRACKING["rank1"]), ours("tracking", "rank1")))
-    rows.append(("tracking IDF1", NOTHING, ours("tracking", "idf1")))
+    for name, key in (("IDF1", "idf1"), ("HOTA", "hota")):
+        rows.append((f"tracking {name}, within cameras", NOTHING, ours("tracking", key)))
+        rows.append((f"tracking {name}, routes over cameras", NOTHING, ours("tracking", f"route_{key}")))
     return rows
 
 
@@ -276,6 +298,24 @@ def _comparison(run: Mapping[str, Mapping[str, Any]]) -> str:
         certainty = "their 95 % intervals lie apart" if apart else "but their 95 % intervals overlap"
         sentences.append(f"Re-ranked, {better} has the higher mAP; {certainty}.")
     return " ".join(sentences)
+
+
+def _problem_table(problems: Mapping[str, Mapping[str, Any]]) -> Table:
+    columns = ("problem", "appearances", "Rank-1", "Rank-5", "false before right", "route precision", "route recall",
+               "order", "route IDF1", "route HOTA")  # fmt: skip
+    rows = [
+        (
+            name,
+            str(each["appearances"]),
+            *(percent(each[key]) for key in ("rank1", "rank5")),
+            str(each["false_before_right"]),
+            *(percent(each[key]) for key in ("route_precision", "route_recall")),
+            decimal(each["route_order"], 2),
+            *(percent(each[key]) for key in ("route_idf1", "route_hota")),
+        )
+        for name, each in problems.items()
+    ]
+    return Table(columns, rows, "Each problem:")
 
 
 def _route_caption(name: str) -> str:

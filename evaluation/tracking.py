@@ -26,7 +26,7 @@ class TrackingScores:
     hota: float  # mean over IoU 0.05 … 0.95 of sqrt(DetA · AssA) (Luiten et al. 2020); so are the next three
     detection_accuracy: float
     association_accuracy: float
-    localisation_accuracy: float
+    localisation_accuracy: float  # a threshold at which nothing is matched counts as 1
     num_switches: int  # a person continued by another tracklet
 
 
@@ -72,14 +72,14 @@ def combine(sequences: Sequence[TrackingCounts]) -> TrackingScores:
     matched = np.sum([counts.hota_matched for counts in sequences], axis=0)
     detection = matched / (num_true + num_predicted - matched)
     association = np.sum([counts.hota_association for counts in sequences], axis=0) / np.maximum(matched, 1)
-    overlap = np.sum([counts.hota_overlap for counts in sequences], axis=0) / np.maximum(matched, 1)
+    overlap = np.sum([counts.hota_overlap for counts in sequences], axis=0)
     return TrackingScores(
         idf1=2 * sum(counts.num_identity_true for counts in sequences) / (num_true + num_predicted),
         mota=1 - errors / num_true,
         hota=float(np.sqrt(detection * association).mean()),
         detection_accuracy=float(detection.mean()),
         association_accuracy=float(association.mean()),
-        localisation_accuracy=float(overlap.mean()),
+        localisation_accuracy=float(np.where(matched > 0, overlap / np.maximum(matched, 1), 1).mean()),
         num_switches=num_switches,
     )
 

@@ -50,6 +50,10 @@ def test_each_model_ends_as_an_engine_with_its_card(smoke: Path, model: str) -> 
         ("reid-osnet", {"plain", "reranked"}),
         ("reid-resnet50", {"plain", "reranked"}),
         ("tracking", {"rank1", "rank2", "rank3", "rank4", "rank5", "idf1", "hota"}),
+        (
+            "tracking",
+            {"false_before_right", "route_precision", "route_recall", "route_order", "route_idf1", "route_hota"},
+        ),
     ],
 )
 def test_metrics_have_their_stable_names(smoke: Path, file: str, keys: set[str]) -> None:

@@ -1,6 +1,7 @@
-"""Tracking scores against motmetrics, on random walks and on the two sequences it is shipped with."""
+"""Tracking scores against motmetrics and TrackEval, on random walks and on the two sequences motmetrics ships."""
 
 from pathlib import Path
+from typing import Any
 
 import motmetrics
 import numpy as np
@@ -123,3 +124,67 @@ def test_hota_equals_its_definition_box_by_box() -> None:
     np.testing.assert_allclose(
         [scores.hota, scores.detection_accuracy, scores.association_accuracy], expected, atol=1e-9
     )
+
+
+def trackeval_scores(sequences: list[tuple[TrackTable, TrackTable]]) -> np.ndarray:
+    """HOTA, DetA, AssA, LocA and IDF1 by TrackEval, of all sequences together."""
+    metrics = pytest.importorskip("trackeval").metrics
+    hota, identity = metrics.HOTA(), metrics.Identity({"PRINT_CONFIG": False})
+    data = {str(number): trackeval_data(*tables) for number, tables in enumerate(sequences)}
+    hotas = hota.combine_sequences({name: hota.eval_sequence(each) for name, each in data.items()})
+    idf1 = identity.combine_sequences({name: identity.eval_sequence(each) for name, each in data.items()})["IDF1"]
+    return np.array([*(hotas[name].mean() for name in ("HOTA", "DetA", "AssA", "LocA")), idf1])
+
+
+def trackeval_data(truth: TrackTable, result: TrackTable) -> dict[str, Any]:
+    """A sequence as TrackEval's metrics take it: ids from 0, lists by frame."""
+    identities, people = np.unique(truth.tracks, return_inverse=True)
+    tracklets, tracks = np.unique(result.tracks, return_inverse=True)
+    frames = [(truth.frames == frame, result.frames == frame) for frame in np.union1d(truth.frames, result.frames)]
+    return {
+        "num_gt_ids": len(identities),
+        "num_tracker_ids": len(tracklets),
+        "num_gt_dets": len(people),
+        "num_tracker_dets": len(tracks),
+        "num_timesteps": len(frames),
+        "gt_ids": [people[mine] for mine, _ in frames],
+        "tracker_ids": [tracks[theirs] for _, theirs in frames],
+        "similarity_scores": [
+            pairwise_iou(truth.boxes_xyxy[mine], result.boxes_xyxy[theirs]).astype(float) for mine, theirs in frames
+        ],
+    }
+
+
+def our_scores(sequences: list[tuple[TrackTable, TrackTable]]) -> np.ndarray:
+    own = combine([count_tracking(*tables) for tables in sequences])
+    return np.array([own.hota, own.detection_accuracy, own.association_accuracy, own.localisation_accuracy, own.idf1])
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_scores_equal_trackeval(seed: int) -> None:
+    walks = [random_walks(seed)]
+    np.testing.assert_allclose(our_scores(walks), trackeval_scores(walks), atol=1e-6)
+
+
+def test_several_sequences_combine_as_in_trackeval() -> None:
+    """In the last nobody is found."""
+    truth, result = random_walks(6)
+    nobody = TrackTable(*(np.empty_like(column[:0]) for column in vars(result).values()))
+    walks = [random_walks(4), random_walks(5), (truth, nobody)]
+    np.testing.assert_allclose(our_scores(walks), trackeval_scores(walks), atol=1e-6)
+
+
+def test_trackeval_would_notice_tracklets_dealt_anew() -> None:
+    truth, result = random_walks(0)
+    shuffled = np.random.default_rng(0).permutation(result.tracks)
+    dealt = TrackTable(result.frames, shuffled, result.boxes_xyxy, result.confidences)
+    hota, detection, association, *_ = abs(our_scores([(truth, dealt)]) - trackeval_scores([(truth, result)]))
+    assert min(hota, association) > 0.1
+    assert detection < 0.1  # which changes only as ids steer which boxes are paired
+
+
+@pytest.mark.parametrize("sequence", ["TUD-Campus", "TUD-Stadtmitte"])
+def test_scores_of_real_streets_equal_trackeval(real_data: Path, sequence: str) -> None:
+    folder = real_data / "mot" / sequence
+    tables = [(read_tracks(folder / "gt.txt"), read_tracks(folder / "test.txt"))]
+    np.testing.assert_allclose(our_scores(tables), trackeval_scores(tables), atol=1e-6)

@@ -1,6 +1,7 @@
 """The report of everything, of some, and of nothing, from evaluation stages run on a tiny district."""
 
 import json
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -9,14 +10,16 @@ import numpy as np
 import pytest
 import yaml
 
-from districts.layout import TrackTable, read_reid_folder, write_tracks
+from districts.layout import TrackTable, read_district, read_problems, read_reid_folder, read_tracks, write_tracks
 from domain.attributes import read_schema
 from domain.embeddings import unit_length
-from domain.errors import ArtifactError
+from domain.errors import ArtifactError, InputError
 from domain.model_card import ModelCard, write_card
 from domain.predictions import AttributePredictions, DetectorPredictions, ReidPredictions
 from evaluation import evaluate_attributes, evaluate_detector, evaluate_reid, evaluate_tracking, report, show_results
+from evaluation.answers import read_answers
 from evaluation.results import read_metrics
+from evaluation.settings import EvaluationSettings
 from tests.conftest import ROOT
 
 SCHEMA = read_schema("suseong_no_colour")
@@ -172,8 +175,10 @@ def test_stages_score_right_predictions_with_one(workspace: Path) -> None:
             values = metrics[f"reid-{backbone}"][variant]
             assert {values[name] for name in ("map", "minp", "rank1", "rank5", "rank10", "rank20")} == {1.0}
     tracking = metrics["tracking"]
-    assert [tracking[name] for name in ("rank1", "rank5", "idf1", "mota", "route_precision", "route_recall")] == [1] * 6
-    assert (tracking["num_problems"], tracking["num_problems_unscored"]) == (1, 1)
+    ones = ("rank1", "rank5", "idf1", "mota", "route_precision", "route_recall", "route_idf1")
+    assert [tracking[name] for name in ones] == [1] * 7
+    assert tracking["route_hota"] == pytest.approx(1)
+    assert (tracking["false_before_right"], tracking["route_order"]) == (0, None)  # a single camera has no order
     assert tracking["ranked_attributes"]["ranked"][0]["probabilities"] == {"gender": 0.75}
 
 
@@ -186,6 +191,8 @@ def test_the_report_has_every_table_and_needs_no_other_file(workspace: Path, cap
     assert "not run" not in text
     assert "synthetic district" in text
     assert "| Rank-1 | 81.9 | 100.0 |" in text
+    assert "| false candidates before the first right one | – | 0.0 |" in text
+    assert "| p01 | 1 | 100.0 | 100.0 | 0 | 100.0 | 100.0 | – | 100.0 | 100.0 |" in text
     assert "<td>Rank-1</td>" in html.replace(' style="text-align: left;"', "")
     assert "data:image/png;base64," in html
     assert "data:image/jpeg;base64," in html
@@ -235,6 +242,26 @@ def test_a_camera_without_tracklets_file_is_refused(workspace: Path) -> None:
     with pytest.raises(
         ArtifactError, match=r"c2\.txt must hold the tracklets of a camera of the district; rerun track"
     ):
+        evaluate_tracking.main()
+
+
+def test_appearances_are_in_order_of_the_cameras_clocks(workspace: Path) -> None:
+    folder = workspace / "data" / "tiny"
+    district = read_district(folder)
+    truth = {camera.id: read_tracks(folder / "videos" / f"{camera.id}.txt") for camera in district.cameras}
+    settings = EvaluationSettings.from_params("evaluation")
+    early = district.cameras[1].model_copy(update={"start": district.cameras[1].start - timedelta(hours=1)})
+    changed = district.model_copy(update={"cameras": (district.cameras[0], early)})
+    for each, expected in ((district, ["c1", "c2"]), (changed, ["c2", "c1"])):
+        answers = read_answers(workspace / "tracks")
+        solved = evaluate_tracking.solve(each, read_problems(folder), answers, truth, truth, settings)
+        assert [visit.camera for visit in solved[0].visits] == expected
+
+
+def test_a_camera_without_a_start_is_refused(workspace: Path) -> None:
+    file = workspace / "data" / "tiny" / "district.yaml"
+    file.write_text(file.read_text().replace("start: ", "start: null # "))
+    with pytest.raises(InputError, match=r"must say when the video of camera c1 starts \(start:\)"):
         evaluate_tracking.main()
 
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from districts.layout import Problem, TrackTable
+from districts.layout import Problem
 from domain.errors import ArtifactError, InputError
-from evaluation.answers import Answer, read_answers
+from evaluation.answers import read_answers
 from evaluation.appearances import (
     ProblemScores,
     Visit,
@@ -17,51 +17,15 @@ from evaluation.appearances import (
     score_problem,
     visits_of,
 )
+from tests.answers import answer, joined, table
 
 FPS = {"c1": 10.0, "c2": 10.0}
 PROBLEM = Problem(id="p01", identity=7, crops=("p.jpg",), attributes={}, camera="c1", frame=15)
 VISITS = [Visit("c1", 10, 30), Visit("c1", 500, 520), Visit("c2", 100, 150)]
 
 
-def table(frames: range, identity: int, left: float = 0.0) -> TrackTable:
-    boxes = np.tile(np.array([left, 0, left + 10, 20], np.float32), (len(frames), 1))
-    return TrackTable(np.array(frames), np.full(len(frames), identity), boxes, np.ones(len(frames), np.float32))
-
-
-def joined(*tables: TrackTable) -> TrackTable:
-    return TrackTable(
-        *(np.concatenate([getattr(each, name) for each in tables]) for name in TrackTable.__dataclass_fields__)
-    )
-
-
-def answer(ranked: list[tuple[int, str, int, int]], route: list[int] | None = None) -> Answer:
-    """Tracklets (id, camera, first frame, last frame), the likeliest first, and the route's ids."""
-    time = "2026-01-01T00:00:00+09:00"
-    return Answer.model_validate(
-        {
-            "id": "p01",
-            "ranked": [
-                {
-                    "tracklet": tracklet,
-                    "camera": camera,
-                    "distance": 0.1,
-                    "probability": 0.9,
-                    "first_seen": time,
-                    "last_seen": time,
-                    "first_frame": first,
-                    "last_frame": last,
-                    "crop": f"crops/{tracklet}.jpg",
-                    "attributes": {},
-                }
-                for tracklet, camera, first, last in ranked
-            ],
-            "route": [{"tracklet": tracklet, "camera": "c1", "time": time} for tracklet in route or []],
-        }
-    )
-
-
-def score(ranked: list[tuple[int, str, int, int]], right: set[int], route: list[int] | None = None) -> ProblemScores:
-    return score_problem(PROBLEM, answer(ranked, route), VISITS, right, FPS, window_s=1.0)
+def score(ranked: list[tuple[int, str, int, int]], right: set[int]) -> ProblemScores:
+    return score_problem(PROBLEM, answer(ranked, route=[]), VISITS, right, FPS, window_s=1.0)
 
 
 def test_visits_are_parted_by_gaps_and_short_ones_left_out() -> None:
@@ -100,16 +64,22 @@ def test_an_appearance_nobody_covers_is_wrong() -> None:
     np.testing.assert_array_equal(score([], right={3}).ranks, 0)
 
 
-def test_a_route_is_scored_by_stops_and_appearances_other_than_the_question() -> None:
-    ranked = [(1, "c1", 10, 30), (2, "c2", 100, 120), (3, "c1", 500, 520)]
-    scores = score(ranked, right={1, 3}, route=[1, 2, 3])
-    assert scores.route_precision == 0.5
-    assert scores.route_recall == 0.5
-    assert score(ranked, right={1, 3}).route_precision == 0
+@pytest.mark.parametrize(
+    ("right", "expected"),
+    [
+        pytest.param({1, 2, 3}, 0, id="right at once"),
+        pytest.param({1, 4}, 2, id="the question's own tracklet is passed over"),
+        pytest.param({4}, 3, id="somebody else in the question's camera and time is false"),
+        pytest.param(set(), 4, id="nobody right"),
+    ],
+)
+def test_false_candidates_stand_before_the_first_of_the_person(right: set[int], expected: int) -> None:
+    ranked = [(1, "c1", 10, 30), (2, "c2", 100, 120), (3, "c2", 900, 950), (4, "c1", 500, 520)]
+    assert score(ranked, right).num_false_before_right == expected
 
 
 def test_the_study_s_figure_is_the_mean_over_problems() -> None:
-    scores = [ProblemScores("p", 2, np.full(5, value), 0, 0) for value in (0.5, 1.0)]
+    scores = [ProblemScores("p", 2, np.full(5, value), 0) for value in (0.5, 1.0)]
     np.testing.assert_allclose(appearance_rank_k(scores), 0.75)
 
 
@@ -120,12 +90,7 @@ def test_without_problems_there_is_no_figure() -> None:
 
 def test_a_person_who_never_appears_again_is_refused() -> None:
     with pytest.raises(InputError, match="the person of problem p01 must appear again after the question"):
-        score_problem(PROBLEM, answer([]), VISITS[:1], set(), FPS, 1.0)
-
-
-def test_a_route_over_tracklets_that_are_not_ranked_is_refused() -> None:
-    with pytest.raises(ArtifactError, match="problem p01: tracklet 9 of the route is not ranked; rerun track"):
-        score([], right=set(), route=[9])
+        score_problem(PROBLEM, answer([], []), VISITS[:1], set(), FPS, 1.0)
 
 
 def test_answers_are_read_back(tmp_path: Path) -> None:
