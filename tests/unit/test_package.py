@@ -45,10 +45,23 @@ def test_imports_inside_functions_and_of_packages_are_followed(tmp_path: Path) -
     assert found == set(files) - {"b/unused.py"}
 
 
+def test_the_bento_can_change_the_schema_and_remove_what_is_old(tmp_path: Path) -> None:
+    package._stage_code(tmp_path)
+    code = (
+        "import serving.retention; from alembic.config import Config; from alembic.script import ScriptDirectory as S; "
+        "config = Config(); config.set_main_option('script_location', 'serving:migrations'); "
+        "print([each.path for each in S.from_config(config).walk_revisions()], S.from_config(config).env_py_location)"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    for file in (ROOT / "serving" / "migrations").rglob("*.py"):
+        assert str(tmp_path / file.relative_to(ROOT)) in ended.stdout
+
+
 def test_requirements_are_pinned_and_without_torch() -> None:
     requirements = package.pinned_requirements(ROOT / "pyproject.toml", ROOT / "requirements.lock")
     assert all("==" in requirement for requirement in requirements)
     assert any(requirement.startswith("psycopg[binary]==") for requirement in requirements)
+    assert any(requirement.startswith("alembic==") for requirement in requirements)
     forbidden = ("torch", "mlflow", "dvc", "hydra", "ultralytics", "pytorch")
     assert not [requirement for requirement in requirements if requirement.startswith(forbidden)]
 
