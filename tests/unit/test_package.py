@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -68,7 +69,7 @@ def test_requirements_are_pinned_and_without_torch() -> None:
 
 def test_a_lock_that_lacks_a_dependency(tmp_path: Path) -> None:
     (tmp_path / "lock").write_text("numpy==2.4.6 \\\n")
-    with pytest.raises(ArtifactError, match="must pin av, a dependency of"):
+    with pytest.raises(ArtifactError, match="must pin alembic, a dependency of"):
         package.pinned_requirements(ROOT / "pyproject.toml", tmp_path / "lock")
 
 
@@ -151,5 +152,8 @@ def test_the_bento_is_served_from_a_clean_folder(
         assert found.json()["sightings"][0]["tracklet_id"] in {3, 6, 9, 12}
         text = httpx.post(f"{address}/v1/search", files={"photo": ("a.jpg", b"I am a text file")}, timeout=20)
         assert (text.status_code, "photo must be a picture" in text.text) == (400, True)
+    command = [sys.executable, "-m", "serving.retention"]
+    ended = subprocess.run(command, cwd=project / "bento" / "src", capture_output=True, text=True, check=True)
+    assert re.match(r"removed \d+ tracklets", ended.stdout)
     assert "tracking payload" not in (tmp_path / "service.log").read_text().lower()  # what BentoML would have sent
     assert not list(clean.rglob("onnxruntime.db"))  # where ONNX Runtime keeps what it would send

@@ -128,8 +128,8 @@ def test_a_database_of_a_newer_version_is_refused_and_left_alone(
 
 def test_processes_that_open_a_new_database_at_once(database: str, tmp_path: Path) -> None:
     code = "import sys; from pathlib import Path; from serving.database import connect; connect(Path(), sys.argv[1])"
-    opening = [subprocess.Popen([sys.executable, "-c", code, database], cwd=ROOT) for _ in range(3)]
-    assert [process.wait(60) for process in opening] == [0, 0, 0]
+    opening = [subprocess.Popen([sys.executable, "-c", code, database], cwd=ROOT) for _ in range(2)]
+    assert [process.wait(60) for process in opening] == [0, 0]
     engine, _ = connect(tmp_path, database)
     with engine.connect() as connection:
         assert differences(connection) == []
