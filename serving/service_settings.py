@@ -29,6 +29,12 @@ class HttpSettings(Settings):
     max_photo_pixels: PositiveInt
 
 
+class RetentionSettings(Settings):
+    """How long sightings are kept."""
+
+    days: int = Field(ge=1, le=36500)  # since a tracklet was last seen; a case under legal hold keeps it longer
+
+
 class ServingSettings(Settings):
     """The section `serving`."""
 
@@ -36,6 +42,12 @@ class ServingSettings(Settings):
     search: SearchSettings
     route: RouteSettings
     service: HttpSettings
+    retention: RetentionSettings
+
+    @property
+    def store_folder(self) -> Path:
+        """Folder of the store: the environment's `DONGSEON_STORE`, else the setting."""
+        return Path(os.environ.get("DONGSEON_STORE") or self.store)
 
 
 @dataclass(frozen=True)
@@ -74,8 +86,8 @@ class Deployment:
 
     @property
     def store(self) -> Path:
-        """Folder of the store: the environment's `DONGSEON_STORE`, else the setting, relative to `root`."""
-        return self.root / (os.environ.get("DONGSEON_STORE") or self.settings.store)
+        """Folder of the store, relative to `root`."""
+        return self.root / self.settings.store_folder
 
     def engine(self, name: str) -> Path:
         """Folder of the engine `name`."""

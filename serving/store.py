@@ -4,8 +4,8 @@ Without an address it is an embedded PostgreSQL in `<folder>/postgres`, a real o
 and is shared by all processes that open the same folder; `DATABASE_URL` names another. Crops lie in `<folder>/crops`.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,6 +29,7 @@ from serving.fusion import LEAST_PROBABILITY
 from serving.tracklet import Tracklet
 
 _HALVES_HEADER_BYTES = 4  # before the big-endian numbers of a halfvec's binary form
+_WRITERS_LOCK = 2023  # any number but serving.database's
 _MAX_EF_SEARCH = 1000  # pgvector's limit of candidates an HNSW scan keeps in view
 
 
@@ -98,18 +99,35 @@ class Store(AbstractContextManager["Store"]):
         if embedded is not None:
             embedded.__exit__(None, None, None)
 
+    @contextmanager
+    def sole_writer(self) -> Iterator[sa.Engine]:
+        """The database while no other process replaces or removes sightings, so that rows and crops stay together."""
+        with self._engine.begin() as guard:
+            guard.execute(sa.select(sa.func.pg_advisory_xact_lock(_WRITERS_LOCK)))
+            yield self._engine
+
+    def require_replaceable(self, district: str) -> None:
+        """Raise `InputError` if a case under legal hold has sightings of `district`."""
+        with self._engine.begin() as connection:
+            _require_no_hold(connection, district)
+
     def replace_sightings(
         self, district: str, cameras: Sequence[Camera], model_version: str, tracklets: Iterable[Tracklet]
     ) -> None:
         """Put these in place of all that was known of `district`, in one transaction: all or nothing, again the same.
 
+        Cases lose their sightings of `district`, for their numbers now mean other people.
+
         Raises:
-            InputError: if embeddings differ in length, an id comes twice, or a camera is not among `cameras`.
+            InputError: if embeddings differ in length, an id comes twice, a camera is not among `cameras`, or a case
+                under legal hold has sightings of `district`.
         """
         kept = list(tracklets)
         _check(kept, {camera.id for camera in cameras})
         crops = self.folder / "crops" / district
-        with atomic_folder(crops) as aside, self._engine.begin() as connection:
+        with self.sole_writer() as engine, atomic_folder(crops) as aside, engine.begin() as connection:
+            lock_cases(connection)
+            _require_no_hold(connection, district)
             connection.execute(sa.delete(tables.tracklets).where(tables.tracklets.c.district == district))
             connection.execute(sa.delete(tables.districts).where(tables.districts.c.name == district))
             connection.execute(sa.insert(tables.districts), {"name": district})
@@ -210,6 +228,32 @@ class Store(AbstractContextManager["Store"]):
             return f"the database does not answer: {error.orig}"
         holds = f"only of {', '.join(sorted(others))}" if others else "none at all"
         return f"the store must hold sightings of the model {model_version}, it holds {holds}; rerun serving.track"
+
+
+def lock_cases(connection: sa.Connection) -> None:
+    """Let nobody put a sighting into a case, or a case under hold, before this transaction ends."""
+    connection.execute(sa.text("LOCK TABLE cases, case_sightings IN SHARE ROW EXCLUSIVE MODE"))
+
+
+def held_sightings() -> sa.Select[tuple[str, int]]:
+    """District and tracklet id of all sightings in cases under legal hold."""
+    table, cases = tables.case_sightings, tables.cases
+    return sa.select(table.c.district, table.c.tracklet_id).join(cases).where(cases.c.legal_hold)
+
+
+def _require_no_hold(connection: sa.Connection, district: str) -> None:
+    table, cases = tables.case_sightings, tables.cases
+    holding = (
+        sa.select(cases.c.id, cases.c.title)
+        .where(cases.c.legal_hold, cases.c.id.in_(sa.select(table.c.case_id).where(table.c.district == district)))
+        .order_by(cases.c.id)
+    )
+    found = [f"{row.id} ({row.title})" for row in connection.execute(holding)]
+    if found:
+        raise InputError(
+            f"sightings of the district {district} can be replaced only when no case under legal hold has one of them, "
+            f"got the cases {', '.join(found)}; lift the hold, or track the new videos as another district"
+        )
 
 
 def _check(tracklets: Sequence[Tracklet], camera_ids: set[str]) -> None:

@@ -1,19 +1,25 @@
-"""Tables of the store: districts, their cameras, and the tracklets seen in them."""
+"""Tables of the store: districts, their cameras, the tracklets seen in them, cases, and what retention removed.
+
+A change here goes with a revision in `serving/migrations/versions`.
+"""
 
 from pgvector.sqlalchemy import HALFVEC
 from sqlalchemy import (
     DDL,
     BigInteger,
+    Boolean,
     Column,
     DateTime,
     Float,
     ForeignKey,
     ForeignKeyConstraint,
+    Identity,
     Index,
     Integer,
     MetaData,
     Table,
     Text,
+    func,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
@@ -52,6 +58,37 @@ tracklets = Table(
     Column("crop", Text, nullable=False),  # path below the store's folder
     ForeignKeyConstraint(["district", "camera_id"], ["cameras.district", "cameras.id"], ondelete="CASCADE"),
     Index("tracklets_by_time", "camera_id", "first_seen"),
+)
+
+cases = Table(
+    "cases",
+    metadata,
+    Column("id", BigInteger, Identity(), primary_key=True),
+    Column("title", Text, nullable=False),
+    Column("opened", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("closed", DateTime(timezone=True)),
+    Column("legal_hold", Boolean, nullable=False),  # nothing removes or replaces the case's sightings, closed or not
+)
+
+case_sightings = Table(
+    "case_sightings",
+    metadata,
+    Column("case_id", BigInteger, ForeignKey("cases.id", ondelete="CASCADE"), primary_key=True),
+    Column("district", Text, primary_key=True),
+    Column("tracklet_id", BigInteger, primary_key=True),
+    ForeignKeyConstraint(["district", "tracklet_id"], ["tracklets.district", "tracklets.id"], ondelete="CASCADE"),
+    Index("case_sightings_by_tracklet", "district", "tracklet_id"),
+)
+
+removals = Table(  # one a run of serving.retention
+    "removals",
+    metadata,
+    Column("id", BigInteger, Identity(), primary_key=True),
+    Column("removed", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("cutoff", DateTime(timezone=True), nullable=False),  # tracklets last seen before it
+    Column("tracklets", Integer, nullable=False),
+    Column("crops", Integer, nullable=False),  # files, also those an interrupted run left; 0 until they are deleted
+    Column("reason", Text, nullable=False),
 )
 
 

@@ -36,7 +36,7 @@ def main(argv: Sequence[str] = ()) -> None:
     """Follow everybody in all cameras, fill the store, answer the problems, write the folder.
 
     Raises:
-        InputError: if the district's data or a video is missing or wrong.
+        InputError: if the district's data or a video is missing or wrong, or a case under legal hold has its sightings.
         ArtifactError: if an engine is missing; names the stage to rerun.
     """
     settings = TrackingSettings.from_params("tracking", argv)
@@ -53,6 +53,8 @@ def main(argv: Sequence[str] = ()) -> None:
         open_engine(ENGINES / settings.attributes, "attributes", without_plan),
         settings.perception,
     )
+    with open_store(STORE) as store:
+        store.require_replaceable(district.name)  # now, not when hours of video are followed
     followed = follow_cameras(district, folder, perception, settings)
     tracklets = renumber(one.tracklets for one in followed.values())
     version = version_of_model(reid.card)

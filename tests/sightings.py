@@ -1,10 +1,14 @@
 """Small sightings for the tests of store, search and service."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
+import sqlalchemy as sa
 
 from domain.cameras import Camera
+from serving import tables
+from serving.store import Store
 from serving.tracklet import Tracklet
 
 NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
@@ -47,3 +51,17 @@ def tracklet(
         quality=0.7,
         crops=[np.full((16, 8, 3), number % 256, np.uint8)],
     )
+
+
+def put_into_case(
+    store: Store, district: str, tracklets: Sequence[int], *, legal_hold: bool, closed: datetime | None = None
+) -> None:
+    """Open a case with these sightings."""
+    cases = tables.cases
+    with store._engine.begin() as connection:
+        insert = sa.insert(cases).values(title="Red coat", legal_hold=legal_hold, closed=closed).returning(cases.c.id)
+        number = connection.execute(insert).scalar_one()
+        connection.execute(
+            sa.insert(tables.case_sightings),
+            [{"case_id": number, "district": district, "tracklet_id": each} for each in tracklets],
+        )

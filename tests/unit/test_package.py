@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -45,17 +46,30 @@ def test_imports_inside_functions_and_of_packages_are_followed(tmp_path: Path) -
     assert found == set(files) - {"b/unused.py"}
 
 
+def test_the_bento_can_change_the_schema_and_remove_what_is_old(tmp_path: Path) -> None:
+    package._stage_code(tmp_path)
+    code = (
+        "import serving.retention; from alembic.config import Config; from alembic.script import ScriptDirectory as S; "
+        "config = Config(); config.set_main_option('script_location', 'serving:migrations'); "
+        "print([each.path for each in S.from_config(config).walk_revisions()], S.from_config(config).env_py_location)"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    for file in (ROOT / "serving" / "migrations").rglob("*.py"):
+        assert str(tmp_path / file.relative_to(ROOT)) in ended.stdout
+
+
 def test_requirements_are_pinned_and_without_torch() -> None:
     requirements = package.pinned_requirements(ROOT / "pyproject.toml", ROOT / "requirements.lock")
     assert all("==" in requirement for requirement in requirements)
     assert any(requirement.startswith("psycopg[binary]==") for requirement in requirements)
+    assert any(requirement.startswith("alembic==") for requirement in requirements)
     forbidden = ("torch", "mlflow", "dvc", "hydra", "ultralytics", "pytorch")
     assert not [requirement for requirement in requirements if requirement.startswith(forbidden)]
 
 
 def test_a_lock_that_lacks_a_dependency(tmp_path: Path) -> None:
     (tmp_path / "lock").write_text("numpy==2.4.6 \\\n")
-    with pytest.raises(ArtifactError, match="must pin av, a dependency of"):
+    with pytest.raises(ArtifactError, match="must pin alembic, a dependency of"):
         package.pinned_requirements(ROOT / "pyproject.toml", tmp_path / "lock")
 
 
@@ -138,5 +152,8 @@ def test_the_bento_is_served_from_a_clean_folder(
         assert found.json()["sightings"][0]["tracklet_id"] in {3, 6, 9, 12}
         text = httpx.post(f"{address}/v1/search", files={"photo": ("a.jpg", b"I am a text file")}, timeout=20)
         assert (text.status_code, "photo must be a picture" in text.text) == (400, True)
+    command = [sys.executable, "-m", "serving.retention"]
+    ended = subprocess.run(command, cwd=project / "bento" / "src", capture_output=True, text=True, check=True)
+    assert re.match(r"removed \d+ tracklets", ended.stdout)
     assert "tracking payload" not in (tmp_path / "service.log").read_text().lower()  # what BentoML would have sent
     assert not list(clean.rglob("onnxruntime.db"))  # where ONNX Runtime keeps what it would send

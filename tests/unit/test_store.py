@@ -13,7 +13,7 @@ from domain.images import read_image
 from domain.model_card import EngineFile, ModelCard
 from serving import tables
 from serving.store import Store, open_store, version_of_model
-from tests.sightings import CAMERAS, NOON, tracklet, unit_vectors
+from tests.sightings import CAMERAS, NOON, put_into_case, tracklet, unit_vectors
 
 
 @pytest.fixture(scope="module")
@@ -89,6 +89,32 @@ def test_a_failed_replacement_changes_nothing(filled: tuple[Store, np.ndarray]) 
         store.replace_sightings("demo", CAMERAS, "net-2", [broken])
     assert rows(store) == before
     assert (store.folder / "crops" / "demo" / "000030.jpg").is_file()
+
+
+def test_sightings_under_a_legal_hold_are_not_replaced_until_it_is_lifted(filled: tuple[Store, np.ndarray]) -> None:
+    store, embeddings = filled
+    put_into_case(store, "demo", [3], legal_hold=True)
+    before = rows(store)
+    with pytest.raises(InputError, match=r"got the cases \d+ \(Red coat\); lift the hold"):
+        store.replace_sightings("demo", CAMERAS, "net-1", [tracklet(1, embeddings[0])])
+    with pytest.raises(InputError, match="lift the hold"):
+        store.require_replaceable("demo")
+    store.require_replaceable("other")
+    assert rows(store) == before
+    assert len(list((store.folder / "crops" / "demo").iterdir())) == 30
+    with store._engine.begin() as connection:
+        connection.execute(sa.update(tables.cases).values(legal_hold=False))
+    store.replace_sightings("demo", CAMERAS, "net-1", [tracklet(1, embeddings[0])])
+    assert len(rows(store)) == 1
+
+
+def test_cases_without_a_hold_lose_the_sightings_that_are_replaced(filled: tuple[Store, np.ndarray]) -> None:
+    store, embeddings = filled
+    put_into_case(store, "demo", [1, 3], legal_hold=False)
+    store.replace_sightings("demo", CAMERAS, "net-1", [tracklet(1, embeddings[0])])
+    with store._engine.begin() as connection:
+        assert "Red coat" in connection.execute(sa.select(tables.cases.c.title)).scalars().all()
+        assert connection.execute(sa.select(tables.case_sightings)).all() == []  # tracklet 1 may be somebody else now
 
 
 def test_a_model_with_another_length_of_embedding_replaces_the_first(filled: tuple[Store, np.ndarray]) -> None:

@@ -13,6 +13,7 @@ from domain.images import write_image
 from domain.model_card import EngineFile
 from serving import perception, track
 from serving.store import open_store
+from tests.sightings import CAMERAS, put_into_case, tracklet, unit_vectors
 from tests.walkers import (
     ROOT,
     START,
@@ -165,6 +166,19 @@ def test_the_store_holds_what_was_seen_and_twice_is_once(tracked: Path) -> None:
         found = store.described({"upper_colour": "red"}, limit=100)
     assert len(found) == 4
     assert all((tracked / "store" / one.crop).is_file() for one in found)
+
+
+def test_a_legal_hold_stops_the_stage_before_it_follows_anybody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepare(tmp_path, monkeypatch)
+    with open_store(tmp_path / "store") as store:
+        store.replace_sightings("toy", CAMERAS, "net-1", [tracklet(1, unit_vectors(0, 1, 16)[0])])
+        put_into_case(store, "toy", [1], legal_hold=True)
+    (tmp_path / "data" / "toy" / "videos" / "c1.mp4").unlink()  # following would complain of that
+    with pytest.raises(InputError, match="sightings of the district toy can be replaced only when no case"):
+        track.main()
+    assert not (tmp_path / "tracks").exists()
 
 
 def test_a_camera_without_start_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,94 @@
+"""Removes sightings that are older than the retention: rows, embeddings and crops, except those under a legal hold.
+
+    python -m serving.retention [serving.retention.days=7]
+
+Rows go first, in one transaction with their record in the table `removals`; then every crop that no row names. So a row
+never lacks its crop, and crops that a killed run leaves without a row are gone after the next one. Settings: section
+`serving` of params.yaml in the current folder; `key=value` arguments override them.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from domain.errors import ArtifactError
+from domain.stage import run_stage
+from serving import tables
+from serving.service_settings import ServingSettings
+from serving.store import Store, held_sightings, lock_cases, open_store
+
+
+@dataclass(frozen=True)
+class Removal:
+    """How much one run removed."""
+
+    tracklets: int
+    crops: int  # files, also those that an interrupted run left
+
+
+def main(argv: Sequence[str] = ()) -> None:
+    """Read the settings, remove what is too old, say how much it was.
+
+    Raises:
+        InputError: if a setting is wrong, or the database does not answer.
+        ArtifactError: if a crop cannot be deleted.
+    """
+    settings = ServingSettings.from_params("serving", argv)
+    days = settings.retention.days
+    cutoff = datetime.now(UTC) - timedelta(days=days)
+    with open_store(settings.store_folder) as store:
+        removal = remove_before(store, cutoff, f"last seen more than {days} days ago")
+    print(
+        f"removed {removal.tracklets} tracklets and {removal.crops} crops last seen before {cutoff:%Y-%m-%d %H:%M} UTC"
+    )
+
+
+def remove_before(store: Store, cutoff: datetime, reason: str) -> Removal:
+    """Remove tracklets last seen before `cutoff`, with their crops, unless a case under legal hold has them.
+
+    Raises:
+        ArtifactError: if a crop cannot be deleted; all others are, and the next run tries it again.
+    """
+    table, removals = tables.tracklets, tables.removals
+    with store.sole_writer() as engine:
+        with engine.begin() as connection:
+            lock_cases(connection)
+            is_held = sa.tuple_(table.c.district, table.c.id).in_(held_sightings())
+            tracklets = connection.execute(sa.delete(table).where(table.c.last_seen < cutoff, ~is_held)).rowcount
+            record = sa.insert(removals).values(cutoff=cutoff, tracklets=tracklets, crops=0, reason=reason)
+            number = connection.execute(record.returning(removals.c.id)).scalar_one()
+        with engine.begin() as connection:
+            orphans = _crops_without_row(store.folder, connection)
+            failures = _delete(orphans)
+            removal = Removal(tracklets, len(orphans) - len(failures))
+            connection.execute(sa.update(removals).where(removals.c.id == number).values(crops=removal.crops))
+    if failures:
+        raise ArtifactError(
+            f"crops of removed tracklets must be deletable, {len(failures)} of {len(orphans)} are not: {failures[0]}; "
+            "make them so and run serving.retention again"
+        )
+    return removal
+
+
+def _crops_without_row(folder: Path, connection: sa.Connection) -> list[Path]:
+    """Files in the crop folders of all districts of the database that no tracklet names."""
+    named = {folder / crop for crop in connection.execute(sa.select(tables.tracklets.c.crop)).scalars()}
+    districts = connection.execute(sa.select(tables.districts.c.name)).scalars()
+    return [file for name in districts for file in (folder / "crops" / name).glob("*") if file not in named]
+
+
+def _delete(files: Sequence[Path]) -> list[OSError]:
+    failures = []
+    for file in files:
+        try:
+            file.unlink()
+        except OSError as error:
+            failures.append(error)
+    return failures
+
+
+if __name__ == "__main__":
+    run_stage(main)

@@ -1,0 +1,51 @@
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from domain.cameras import Sighting
+from serving.search import Searcher, SearchSettings
+from serving.store import open_store
+from tests.conftest import ROOT
+from tests.sightings import CAMERAS, tracklet, unit_vectors
+
+SEARCH = SearchSettings(candidates=50, k1=20, k2=6, lambda_value=0.3, attribute_weight=0.05, probability_softness=0.05)
+EMBEDDINGS = unit_vectors(seed=0, number=30, feature=16)
+QUERY = unit_vectors(seed=1, number=1, feature=16)[0]
+
+
+def run_documented(folder: Path, number: int) -> None:
+    """Run the numbered block of shell commands of the manual in `folder`."""
+    blocks = re.findall(r"```bash\n(.*?)```", (ROOT / "docs" / "deploy.md").read_text(encoding="utf-8"), re.DOTALL)
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    command = ["bash", "-eu", "-c", blocks[number]]
+    ended = subprocess.run(
+        command, cwd=folder, env=os.environ | {"PATH": path}, capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+
+
+def search(folder: Path) -> tuple[list[Sighting], list[bytes]]:
+    """What a search answers, and the crops it names."""
+    with open_store(folder / "store") as store:
+        found = Searcher(store, 0.3, SEARCH, "net-1").search(QUERY, {"bag": "backpack"})
+        return found, [(store.folder / one.crop).read_bytes() for one in found]
+
+
+def test_a_restored_backup_answers_a_search_as_before(tmp_path: Path) -> None:
+    old, new = tmp_path / "old", tmp_path / "new"
+    old.mkdir()
+    new.mkdir()
+    people = [tracklet(i + 1, EMBEDDINGS[i], after_s=i, attributes={"bag": {"backpack": i / 30}}) for i in range(30)]
+    with open_store(old / "store") as store:
+        store.replace_sightings("demo", CAMERAS, "net-1", people)
+        run_documented(old, 0)
+    before = search(old)
+    assert len(before[0]) == 30
+    for name in ("sightings.dump", "crops.tar"):
+        shutil.move(old / name, new / name)
+    shutil.rmtree(old)  # nothing is answered from there
+    run_documented(new, 1)
+    assert search(new) == before

