@@ -37,6 +37,7 @@ def connect(folder: Path, url: str | None = None) -> tuple[sa.Engine, PostgresSe
             connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_SCHEMA_LOCK)))
             connection.execute(sa.text("CREATE EXTENSION IF NOT EXISTS vector"))
             tables.metadata.create_all(connection)
+            connection.execute(tables.add_time_zone())
     except sa.exc.DBAPIError as error:  # no answer, no such database, or no right to make tables
         shown = where.render_as_string(hide_password=True)
         raise InputError(

@@ -1,8 +1,9 @@
 """DVC stage `package`: engines and the service's code -> a Bento in `bento/` that needs nothing else of the project.
 
-The Bento holds the modules that the service imports and no others, `params.yaml` with the sections it reads (the store
-as an absolute path), the engines, and pinned requirements. It is built in a temporary folder below the project, with
-BentoML's own store there too, so nothing is written to anybody's home. (BentoML refuses to build in a hidden folder.)
+The Bento holds the modules that the service imports and no others, the schemas and the page's files, `params.yaml` with
+the sections it reads (the store as an absolute path), the engines, and pinned requirements. It is built in a temporary
+folder below the project, with BentoML's own store there too, so nothing is written to anybody's home. (BentoML refuses
+to build in a hidden folder.)
 """
 
 import ast
@@ -29,6 +30,7 @@ from serving.store import version_of_model
 
 _CODE = Path(__file__).resolve().parent.parent
 _ENTRY = "serving.service"
+_FILES = ("domain/schemas/*.yaml", "serving/page/*")  # what the modules read beside them
 _SECTIONS = ("serving", "tracking", "reid")  # of params.yaml: what `Deployment.read` looks at
 _PINNED = re.compile(r"^(?P<name>[A-Za-z0-9._-]+)(?:\[[^\]]*\])?==(?P<version>[^\s;\\]+)", re.MULTILINE)
 _NAME = re.compile(r"^[A-Za-z0-9._-]+(?:\[[^\]]*\])?")
@@ -118,8 +120,8 @@ def _stage_engines(deployment: Deployment) -> str:
 
 
 def _stage_code(staged: Path) -> None:
-    schemas = sorted((_CODE / "domain" / "schemas").glob("*.yaml"))
-    for file in [*imported_modules(_ENTRY, _CODE), *schemas]:
+    files = [file for pattern in _FILES for file in sorted(_CODE.glob(pattern))]
+    for file in [*imported_modules(_ENTRY, _CODE), *files]:
         target = staged / file.relative_to(_CODE)
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(file, target)

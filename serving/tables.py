@@ -19,7 +19,12 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 metadata = MetaData()
 
-districts = Table("districts", metadata, Column("name", Text, primary_key=True))
+districts = Table(
+    "districts",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("time_zone", Text, nullable=False, server_default="UTC"),  # IANA
+)
 
 cameras = Table(
     "cameras",
@@ -53,6 +58,11 @@ tracklets = Table(
     ForeignKeyConstraint(["district", "camera_id"], ["cameras.district", "cameras.id"], ondelete="CASCADE"),
     Index("tracklets_by_time", "camera_id", "first_seen"),
 )
+
+
+def add_time_zone() -> DDL:
+    """Gives the districts of a store that is older than their time zones the column for them."""
+    return DDL("ALTER TABLE districts ADD COLUMN IF NOT EXISTS time_zone TEXT NOT NULL DEFAULT 'UTC'")
 
 
 def create_embedding_index(feature: int) -> DDL:

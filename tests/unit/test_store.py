@@ -37,6 +37,30 @@ def rows(store: Store) -> list[tuple[object, ...]]:
         return [tuple(row) for row in connection.execute(sa.select(table).order_by(table.c.district, table.c.id))]
 
 
+def test_tracklets_are_found_by_district_and_number(filled: tuple[Store, np.ndarray]) -> None:
+    store, embeddings = filled
+    store.replace_sightings("other", CAMERAS[:1], "net-1", [tracklet(1, embeddings[7])], time_zone="Asia/Seoul")
+    found = store.tracklets([("demo", 5), ("other", 1), ("other", 5), ("demo", 2)])
+    assert [(one.district, one.id) for one in found] == [("other", 1), ("demo", 2), ("demo", 5)]
+    assert store.tracklets([]) == []
+
+
+def test_districts_keep_their_time_zone_and_cameras(store: Store) -> None:
+    store.replace_sightings("demo", CAMERAS, "net-1", [], time_zone="Asia/Seoul")
+    store.replace_sightings("zone", CAMERAS[:1], "net-1", [])
+    known = {district.name: district for district in store.districts()}
+    assert (known["demo"].time_zone, known["demo"].cameras) == ("Asia/Seoul", CAMERAS)
+    assert (known["zone"].time_zone, known["zone"].cameras) == ("UTC", CAMERAS[:1])
+
+
+def test_a_store_older_than_time_zones_gets_them(tmp_path: Path) -> None:
+    with open_store(tmp_path / "store") as store, store._engine.begin() as connection:
+        connection.execute(sa.text("ALTER TABLE districts DROP COLUMN time_zone"))
+    with open_store(tmp_path / "store") as store:
+        store.replace_sightings("demo", CAMERAS, "net-1", [])
+        assert [district.time_zone for district in store.districts()] == ["UTC"]
+
+
 def test_nearest_equals_a_search_over_all(filled: tuple[Store, np.ndarray]) -> None:
     store, embeddings = filled
     query = unit_vectors(seed=1, number=1, feature=16)[0]
