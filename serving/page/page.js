@@ -25,7 +25,8 @@ async function ask(address, request) {
   });
   const content = await answer.json().catch(() => ({}));
   if (answer.ok) return content;
-  throw new Error(words[`status${answer.status}`] ?? words.failed, { cause: content.error });
+  const kind = answer.headers.has("Retry-After") ? "busy" : `status${answer.status}`;
+  throw new Error(words[kind] ?? words.failed, { cause: content.error });
 }
 
 /** Runs `work`; what goes wrong is shown to the operator. */
@@ -249,7 +250,7 @@ function drawMap(route) {
 }
 
 function drawTimeLine(route) {
-  const [width, left, right, rowHeight] = [640, 170, 80, 30];
+  const [width, left, right, rowHeight] = [540, 150, 80, 28];
   const begin = Date.parse(route[0].first_seen);
   const lasts = Math.max(1, Date.parse(route.at(-1).last_seen) - begin);
   const x = (time) => left + ((width - left - right) * (Date.parse(time) - begin)) / lasts;

@@ -97,3 +97,21 @@ def test_what_goes_wrong_is_said_in_plain_words(service: str, browser: Browser, 
     browser.evaluate("document.querySelector('#search .primary').click()")
     browser.wait_for("document.querySelector('#problem').innerText.includes('사진 파일과 조건을 확인하세요')")
     assert "the photo must be a picture" in browser.evaluate("document.querySelector('#problem').innerText")
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        pytest.param("{status: 503}", "서비스가 아직 준비되지 않았습니다", id="not ready"),
+        pytest.param("{status: 503, headers: {'Retry-After': 1}}", "지금은 이용자가 많습니다", id="busy"),
+        pytest.param("{status: 500}", "서비스에 오류가 났습니다", id="a bug"),
+        pytest.param(None, "서버에 연결할 수 없습니다", id="away"),
+    ],
+)
+def test_a_service_in_trouble_is_told_apart(service: str, browser: Browser, answer: str | None, words: str) -> None:
+    browser.open(f"{service}/")
+    fetched = "Promise.reject(new TypeError())" if answer is None else f"Promise.resolve(new Response('', {answer}))"
+    browser.evaluate(f"window.fetch = () => {fetched}; 0")
+    browser.evaluate("document.querySelector('[data-group=bag]').value = 'backpack'")
+    browser.evaluate("document.querySelector('#search .primary').click()")
+    browser.wait_for(f"document.querySelector('#problem').innerText.includes('{words}')")
