@@ -28,7 +28,8 @@ class Sighting(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    tracklet_id: int
+    district: str
+    tracklet_id: int  # unique in its district
     camera_id: str
     first_seen: datetime
     last_seen: datetime

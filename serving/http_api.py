@@ -12,17 +12,17 @@ from typing import Any, TypeVar
 
 import anyio.to_thread
 from anyio import CapacityLimiter
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 from starlette.applications import Starlette
-from starlette.datastructures import FormData, UploadFile
+from starlette.datastructures import FormData
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
-from starlette.types import Message, Receive
+from starlette.types import Message
 
 from domain.errors import InputError
-from serving.photo_search import NotReadyError
+from serving.photo_search import NotReadyError, RouteRequest, SightingId, UnknownSightingError
 
 _FIELDS = ("photo", "top_k", "attributes", "cameras", "since", "until")
 _T = TypeVar("_T")
@@ -33,11 +33,14 @@ def build_api() -> Starlette:
     return Starlette(
         routes=[
             Route("/search", _search, methods=["POST"]),
+            Route("/route", _route, methods=["POST"]),
+            Route("/crops/{district}/{tracklet_id}", _crop),
             Route("/cameras", _cameras),
             Route("/status", _status),
         ],
         exception_handlers={
             InputError: _answer_with(400),
+            UnknownSightingError: _answer_with(404),
             NotReadyError: _answer_with(503),
             HTTPException: _http_error,
         },
@@ -48,12 +51,35 @@ async def _search(request: Request) -> Response:
     """POST /v1/search, multipart: a file `photo`; fields `top_k`, `attributes`, `cameras`, `since`, `until`."""
     form = await _read_form(request)
     photo = form.get("photo")
-    if not isinstance(photo, UploadFile):
-        raise InputError("the request must be multipart/form-data with a file in the field photo, got none")
-    content = await photo.read()
+    if isinstance(photo, str):
+        raise InputError("the field photo must hold a file, got text")
+    content = await photo.read() if photo is not None else None
     found = request.app.state.photo_search
     answer = await _in_thread(request, lambda: found.search(content, **_options(form)))
     return _json(answer)
+
+
+async def _route(request: Request) -> Response:
+    """POST /v1/route, JSON: `{"sightings": [{"district": …, "tracklet_id": …}, …]}`, those that a person confirmed."""
+    body = await _limited(request).body()
+    try:
+        asked = RouteRequest.model_validate_json(body)
+    except ValidationError as error:
+        example = '{"sightings": [{"district": "demo", "tracklet_id": 1}]}'
+        raise InputError(f"the request must be JSON such as {example}: {error.errors()[0]['msg']}") from error
+    found = request.app.state.photo_search
+    return _json(await _in_thread(request, lambda: found.route(asked.sightings)))
+
+
+async def _crop(request: Request) -> Response:
+    """GET /v1/crops/<district>/<tracklet_id>: the picture of a sighting, which no cache may keep."""
+    try:
+        wanted = SightingId.model_validate(request.path_params)
+    except ValidationError as error:
+        raise HTTPException(404) from error
+    found = request.app.state.photo_search
+    file = await _in_thread(request, lambda: found.crop(wanted))
+    return FileResponse(file, headers={"Cache-Control": "private, no-store"})
 
 
 async def _cameras(request: Request) -> Response:
@@ -76,27 +102,26 @@ async def _in_thread(request: Request, work: Callable[[], _T]) -> _T:
 
 async def _read_form(request: Request) -> FormData:
     """The form of a request whose body is at most as long as allowed; it is cut off where it gets longer."""
-    most = request.app.state.max_upload_bytes
-    limited = Request(request.scope, _limited(request.receive, most))
-    form = await limited.form(max_files=1, max_fields=len(_FIELDS))
+    form = await _limited(request).form(max_files=1, max_fields=len(_FIELDS))
     strange = sorted(set(form) - set(_FIELDS))
     if strange:
         raise InputError(f"form fields must be among {', '.join(_FIELDS)}, got {', '.join(map(repr, strange))}")
     return form
 
 
-def _limited(receive: Receive, most: int) -> Receive:
+def _limited(request: Request) -> Request:
+    most = request.app.state.max_upload_bytes
     got = 0
 
     async def receive_limited() -> Message:
         nonlocal got
-        message = await receive()
+        message = await request.receive()
         got += len(message.get("body", b""))
         if got > most:
-            raise InputError(f"the upload with its photo must have at most {most} bytes, got more")
+            raise InputError(f"the request with its photo must have at most {most} bytes, got more")
         return message
 
-    return receive_limited
+    return Request(request.scope, receive_limited)
 
 
 def _options(form: FormData) -> dict[str, Any]:

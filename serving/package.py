@@ -1,9 +1,9 @@
 """DVC stage `package`: engines and the service's code -> a Bento in `bento/` that needs nothing else of the project.
 
-The Bento holds the modules that the service and `serving.retention` import and no others, the migrations of the store,
-`params.yaml` with the sections it reads (the store as an absolute path), the engines, and pinned requirements. It is
-built in a temporary folder below the project, with BentoML's own store there too, so nothing is written to anybody's
-home. (BentoML refuses to build in a hidden folder.)
+The Bento holds the modules that the service and `serving.retention` import and no others, what they read beside them
+(schemas, the page's files, the store's migrations), `params.yaml` with the sections it reads (the store as an absolute
+path), the engines, and pinned requirements. It is built in a temporary folder below the project, with BentoML's own
+store there too, so nothing is written to anybody's home. (BentoML refuses to build in a hidden folder.)
 """
 
 import ast
@@ -31,6 +31,7 @@ from serving.store import version_of_model
 _CODE = Path(__file__).resolve().parent.parent
 _ENTRY = "serving.service"
 _COMMANDS = ("serving.retention",)  # what must run beside the service, on a machine that has nothing but the Bento
+_FILES = ("domain/schemas/*.yaml", "serving/page/*", "serving/migrations/**/*.py")  # read, not imported
 _SECTIONS = ("serving", "tracking", "reid")  # of params.yaml: what `Deployment.read` looks at
 _PINNED = re.compile(r"^(?P<name>[A-Za-z0-9._-]+)(?:\[[^\]]*\])?==(?P<version>[^\s;\\]+)", re.MULTILINE)
 _NAME = re.compile(r"^[A-Za-z0-9._-]+(?:\[[^\]]*\])?")
@@ -121,9 +122,7 @@ def _stage_engines(deployment: Deployment) -> str:
 
 def _stage_code(staged: Path) -> None:
     modules = {file for entry in (_ENTRY, *_COMMANDS) for file in imported_modules(entry, _CODE)}
-    schemas = (_CODE / "domain" / "schemas").glob("*.yaml")
-    migrations = (_CODE / "serving" / "migrations").rglob("*.py")  # Alembic finds them by their folder
-    for file in sorted({*modules, *schemas, *migrations}):
+    for file in sorted({*modules, *(file for pattern in _FILES for file in _CODE.glob(pattern))}):
         target = staged / file.relative_to(_CODE)
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(file, target)

@@ -1,25 +1,26 @@
-"""What the service does with a photo: find the person in it, describe them, search the store."""
+"""What the service does: search the store for the person of a photo or description, and join sightings to a route."""
 
 import logging
 import threading
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from pathlib import Path
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from domain.attributes import AttributeSchema
 from domain.cameras import Camera, Sighting
 from domain.errors import DongseonError, InputError
 from domain.images import crop_boxes
-from domain.model_card import ModelCard
 from evaluation.reranking import k_reciprocal_distances
 from export.engines.engine import Engine
 from serving.perception import Perception, open_engine
 from serving.photo import decode_photo
-from serving.search import Searcher
+from serving.route import likeliest_route
+from serving.search import Searcher, sighting_of
 from serving.service_settings import Deployment
-from serving.store import Store, open_store, version_of_model
+from serving.store import Store, StoredDistrict, open_store, version_of_model
 
 _log = logging.getLogger(__name__)
 
@@ -28,14 +29,46 @@ class NotReadyError(DongseonError):
     """The service cannot search yet; the message says why."""
 
 
+class UnknownSightingError(DongseonError):
+    """No such sighting is stored."""
+
+
 class SearchAnswer(BaseModel):
-    """What a photo search answers."""
+    """What a search answers."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     model_version: str
-    person_xyxy: tuple[float, float, float, float] | None  # who was searched, pixels of the photo; None: all of it
+    person_xyxy: (
+        tuple[float, float, float, float] | None
+    )  # who was searched, pixels of the photo; None: all of it, or no photo
     sightings: list[Sighting]  # nearest first
+
+
+class SightingId(BaseModel):
+    """Which sighting is meant."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    district: str = Field(pattern=r"^[^\x00]+$")  # what a column of text can hold
+    tracklet_id: int = Field(ge=0, lt=2**63)
+
+
+class RouteRequest(BaseModel):
+    """Sightings that a person has confirmed."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    sightings: list[SightingId]
+
+
+class RouteAnswer(BaseModel):
+    """The way that joins them."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    route: list[Sighting]  # in order of time
+    left_out: list[Sighting]  # nobody on foot can have been there as well
 
 
 class EngineStatus(BaseModel):
@@ -116,9 +149,56 @@ class PhotoSearch:
         """
         return self._ready_store().cameras()
 
+    def districts(self) -> list[StoredDistrict]:
+        """Districts whose sightings are stored.
+
+        Raises:
+            NotReadyError: if the service is not ready.
+        """
+        return self._ready_store().districts()
+
+    def attribute_schema(self) -> AttributeSchema | None:
+        """By what people are described; None without an attribute engine."""
+        name = self._deployment.attributes
+        return self._engines[name].card.attribute_schema if name in self._engines else None
+
+    def crop(self, wanted: SightingId) -> Path:
+        """File of the picture of a sighting.
+
+        Raises:
+            UnknownSightingError: if it is not stored.
+            NotReadyError: if the service is not ready.
+        """
+        store = self._ready_store()
+        for one in store.tracklets([(wanted.district, wanted.tracklet_id)]):
+            file = store.folder / one.crop
+            if file.is_file():
+                return file
+        raise UnknownSightingError(f"a crop must be of a stored sighting, got {wanted.district}/{wanted.tracklet_id}")
+
+    def route(self, confirmed: Sequence[SightingId]) -> RouteAnswer:
+        """The longest walk through sightings that are certain to show one person.
+
+        Raises:
+            InputError: if one of them is not stored, or they are too many.
+            NotReadyError: if the service is not ready.
+        """
+        if not 1 <= len(confirmed) <= self._limits.max_top_k:
+            raise InputError(f"a route must have 1 to {self._limits.max_top_k} sightings, got {len(confirmed)}")
+        asked = {(one.district, one.tracklet_id) for one in confirmed}
+        found = self._ready_store().tracklets(asked)
+        strange = sorted(asked - {(one.district, one.id) for one in found})
+        if strange:
+            raise InputError(
+                f"sightings must be stored ones, got {', '.join(f'{name}/{id_}' for name, id_ in strange)}"
+            )
+        sightings = [sighting_of(one, distance=0.0, probability=1.0) for one in found]
+        route = likeliest_route(sightings, self._deployment.settings.route)
+        return RouteAnswer(route=route, left_out=[one for one in sightings if one not in route])
+
     def search(
         self,
-        photo: bytes,
+        photo: bytes | None,
         *,
         attributes: Mapping[str, str] | None = None,
         top_k: int | None = None,
@@ -126,25 +206,27 @@ class PhotoSearch:
         since: datetime | None = None,
         until: datetime | None = None,
     ) -> SearchAnswer:
-        """Sightings of the person in `photo`, a picture file, nearest first.
+        """Sightings of the person in `photo`, a picture file, or of whom `attributes` describe, nearest first.
 
         The photo may be a crop of a person or a scene. Of the people that the detector finds, the one is searched whose
         box is largest and most certain (area × score); where it finds nobody, the whole photo is taken for the person.
 
         Raises:
-            InputError: if the photo is no usable picture, or a filter names what does not exist.
+            InputError: if the photo is no usable picture, a filter names what does not exist, or there is neither photo
+                nor attribute.
             NotReadyError: if the service is not ready.
         """
-        image = decode_photo(photo, self._limits.max_photo_pixels)
+        if photo is None and not attributes:
+            raise InputError("a search must be multipart/form-data with a file photo, attributes, or both, got neither")
+        image = None if photo is None else decode_photo(photo, self._limits.max_photo_pixels)
         self._check_request(attributes or {}, top_k)
         store = self._ready_store()
         if cameras is not None:
             _check_cameras(cameras, store)
         assert self._perception is not None, "a ready service has engines"
         assert self._model_version is not None, "a ready service has engines"
-        box = _largest_person(self._perception, image)
-        crop = image if box is None else crop_boxes(image, box[None])[0]
-        embedding = self._perception.embed([crop])[0]
+        box = None if image is None else _largest_person(self._perception, image)
+        embedding = None if image is None else self._perception.embed([_crop_of(image, box)])[0]
         searcher = Searcher(
             store, self._perception.match_distance, self._deployment.settings.search, self._model_version
         )
@@ -192,9 +274,7 @@ class PhotoSearch:
             raise InputError(f"top_k must be 1 to {self._limits.max_top_k}, got {top_k}")
         if not attributes:
             return
-        name = self._deployment.attributes
-        card: ModelCard | None = self._engines[name].card if name in self._engines else None
-        schema: AttributeSchema | None = card.attribute_schema if card is not None else None
+        schema = self.attribute_schema()
         if schema is None:
             raise InputError("attributes must be left out: this service has no attribute engine")
         for group, label in attributes.items():
@@ -208,6 +288,10 @@ def _check_cameras(wanted: Sequence[str], store: Store) -> None:
     strange = sorted(set(wanted) - set(known))
     if strange:
         raise InputError(f"cameras must be among {', '.join(known)}, got {', '.join(map(repr, strange))}")
+
+
+def _crop_of(image: np.ndarray, box: np.ndarray | None) -> np.ndarray:
+    return image if box is None else crop_boxes(image, box[None])[0]
 
 
 def _largest_person(perception: Perception, image: np.ndarray) -> np.ndarray | None:

@@ -103,7 +103,7 @@ class Searcher:
         )[0]
         shifts = [settings.attribute_weight * attribute_evidence(one.attributes, asked) for one in found]
         sightings = [
-            _sighting(
+            sighting_of(
                 one,
                 distance=float(reranked[i] - shifts[i]),
                 probability=match_probability(
@@ -127,11 +127,13 @@ def _one_query(embedding: np.ndarray) -> np.ndarray:
 
 def _by_description(one: StoredTracklet, asked: Mapping[str, str]) -> Sighting:
     likelihood = description_likelihood(one.attributes, asked)
-    return _sighting(one, distance=1 - likelihood, probability=likelihood)
+    return sighting_of(one, distance=1 - likelihood, probability=likelihood)
 
 
-def _sighting(one: StoredTracklet, *, distance: float, probability: float) -> Sighting:
+def sighting_of(one: StoredTracklet, *, distance: float, probability: float) -> Sighting:
+    """`one` as an answer."""
     return Sighting(
+        district=one.district,
         tracklet_id=one.id,
         camera_id=one.camera.id,
         first_seen=one.first_seen,

@@ -10,6 +10,7 @@ from bentoml._internal.utils.analytics import usage_stats
 
 from domain.privacy import TELEMETRY_OFF, switch_telemetry_off
 from serving.http_api import build_api
+from serving.operator_page import build_page
 from serving.overload import AtMost
 from serving.photo_search import PhotoSearch
 from serving.service_settings import Deployment
@@ -18,7 +19,7 @@ switch_telemetry_off()
 usage_stats.do_not_track.cache_clear()  # `bentoml serve` has asked, and remembered, before it imports this
 _deployment = Deployment.read(Path(__file__).resolve().parent.parent)
 _http = _deployment.settings.service
-_api = build_api()
+_api, _page = build_api(), build_page()
 _api.add_middleware(AtMost, most=_http.max_concurrent)
 
 
@@ -29,6 +30,7 @@ _api.add_middleware(AtMost, most=_http.max_concurrent)
     traffic={"timeout": _http.timeout_s},
     envs=[{"name": "BENTOML_DO_NOT_TRACK", "value": TELEMETRY_OFF["BENTOML_DO_NOT_TRACK"]}],
 )
+@bentoml.asgi_app(_page, path="/")
 @bentoml.asgi_app(_api, path="/v1")
 class PersonSearch:
     """Finds the sightings of a person in a photo; /readyz when engines and store are there and fit together."""
@@ -36,7 +38,7 @@ class PersonSearch:
     def __init__(self) -> None:
         """Load the engines; what is missing is told by /readyz and /v1/status."""
         self._photo_search = PhotoSearch(_deployment)
-        _api.state.photo_search = self._photo_search
+        _api.state.photo_search = _page.state.photo_search = self._photo_search
         _api.state.max_upload_bytes = _http.max_upload_bytes
         _api.state.threads = _http.threads
 

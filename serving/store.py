@@ -4,10 +4,11 @@ Without an address it is an embedded PostgreSQL in `<folder>/postgres`, a real o
 and is shared by all processes that open the same folder; `DATABASE_URL` names another. Crops lie in `<folder>/crops`.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import groupby
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -37,7 +38,8 @@ _MAX_EF_SEARCH = 1000  # pgvector's limit of candidates an HNSW scan keeps in vi
 class StoredTracklet:
     """A tracklet as the store returns it to search."""
 
-    id: int
+    district: str
+    id: int  # unique in its district
     camera: Camera
     first_seen: datetime
     last_seen: datetime
@@ -45,6 +47,15 @@ class StoredTracklet:
     embedding: np.ndarray  # float32 [feature], unit length up to half precision
     attributes: dict[str, dict[str, float]]  # group -> label -> probability
     crop: str  # path below the store's folder
+
+
+@dataclass(frozen=True)
+class StoredDistrict:
+    """A district as the store knows it."""
+
+    name: str
+    time_zone: str  # IANA, such as Asia/Seoul
+    cameras: list[Camera]
 
 
 def version_of_model(card: ModelCard) -> str:
@@ -112,11 +123,24 @@ class Store(AbstractContextManager["Store"]):
             _require_no_hold(connection, district)
 
     def replace_sightings(
-        self, district: str, cameras: Sequence[Camera], model_version: str, tracklets: Iterable[Tracklet]
+        self,
+        district: str,
+        cameras: Sequence[Camera],
+        model_version: str,
+        tracklets: Iterable[Tracklet],
+        *,
+        time_zone: str = "UTC",
     ) -> None:
         """Put these in place of all that was known of `district`, in one transaction: all or nothing, again the same.
 
         Cases lose their sightings of `district`, for their numbers now mean other people.
+
+        Args:
+            district: its name.
+            cameras: all of them, also those that saw nobody.
+            model_version: see `version_of_model`.
+            tracklets: what was seen.
+            time_zone: of the district, by its IANA name; times are shown in it.
 
         Raises:
             InputError: if embeddings differ in length, an id comes twice, a camera is not among `cameras`, or a case
@@ -130,7 +154,7 @@ class Store(AbstractContextManager["Store"]):
             _require_no_hold(connection, district)
             connection.execute(sa.delete(tables.tracklets).where(tables.tracklets.c.district == district))
             connection.execute(sa.delete(tables.districts).where(tables.districts.c.name == district))
-            connection.execute(sa.insert(tables.districts), {"name": district})
+            connection.execute(sa.insert(tables.districts), {"name": district, "time_zone": time_zone})
             connection.execute(
                 sa.insert(tables.cameras), [{"district": district, **camera.model_dump()} for camera in cameras]
             )
@@ -208,12 +232,29 @@ class Store(AbstractContextManager["Store"]):
         with self._engine.begin() as connection:
             return [_stored(row) for row in connection.execute(query).mappings()]
 
+    def tracklets(self, ids: Collection[tuple[str, int]]) -> list[StoredTracklet]:
+        """Those of `ids`, each a district and a number in it, that are stored, by time."""
+        table = tables.tracklets
+        wanted = sa.tuple_(table.c.district, table.c.id).in_(list(ids))
+        query = _filtered().where(wanted).order_by(table.c.first_seen, table.c.id)
+        with self._engine.begin() as connection:
+            return [_stored(row) for row in connection.execute(query).mappings()]
+
+    def districts(self) -> list[StoredDistrict]:
+        """Districts that have cameras, by name, with their cameras by id."""
+        table, places = tables.districts, tables.cameras
+        at_place = table.c.name == places.c.district
+        query = sa.select(table.c.time_zone, places).join(places, at_place).order_by(places.c.district, places.c.id)
+        with self._engine.begin() as connection:
+            rows = connection.execute(query).mappings().all()
+        return [
+            StoredDistrict(name, time_zone, [_camera(row) for row in of_district])
+            for (name, time_zone), of_district in groupby(rows, lambda row: (row["district"], row["time_zone"]))
+        ]
+
     def cameras(self) -> list[Camera]:
         """Cameras of all districts, by district and id."""
-        table = tables.cameras
-        with self._engine.begin() as connection:
-            rows = connection.execute(sa.select(table).order_by(table.c.district, table.c.id)).mappings()
-            return [Camera.model_validate({name: row[name] for name in Camera.model_fields}) for row in rows]
+        return [camera for district in self.districts() for camera in district.cameras]
 
     def is_ready(self, model_version: str) -> str | None:
         """None when the store answers and holds sightings of this model; else the reason why it cannot be searched."""
@@ -293,7 +334,10 @@ def _row(tracklet: Tracklet, district: str, model_version: str, crop: str) -> di
 
 
 def _filtered(
-    cameras: Sequence[str] | None, since: datetime | None, until: datetime | None, model_version: str | None
+    cameras: Sequence[str] | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    model_version: str | None = None,
 ) -> sa.Select[Any]:
     table, places = tables.tracklets, tables.cameras
     at_camera = (table.c.district == places.c.district) & (table.c.camera_id == places.c.id)
@@ -303,7 +347,7 @@ def _filtered(
         *([table.c.first_seen <= until] if until is not None else []),
         *([table.c.model_version == model_version] if model_version is not None else []),
     ]
-    columns = [table.c[name] for name in ("id", "first_seen", "last_seen", "quality", "attributes", "crop")]
+    columns = [table.c[name] for name in ("district", "id", "first_seen", "last_seen", "quality", "attributes", "crop")]
     camera = [places.c[name].label(f"camera_{name}") for name in Camera.model_fields]
     binary = sa.func.halfvec_send(table.c.embedding, type_=sa.LargeBinary)  # read far faster than its text
     halves = binary.label("halves")
@@ -312,8 +356,9 @@ def _filtered(
 
 def _stored(row: sa.RowMapping) -> StoredTracklet:
     return StoredTracklet(
+        district=row["district"],
         id=row["id"],
-        camera=Camera.model_validate({name: row[f"camera_{name}"] for name in Camera.model_fields}),
+        camera=_camera(row, "camera_"),
         first_seen=row["first_seen"].astimezone(UTC),
         last_seen=row["last_seen"].astimezone(UTC),
         quality=row["quality"],
@@ -321,3 +366,7 @@ def _stored(row: sa.RowMapping) -> StoredTracklet:
         attributes=row["attributes"],
         crop=row["crop"],
     )
+
+
+def _camera(row: sa.RowMapping, prefix: str = "") -> Camera:
+    return Camera.model_validate({name: row[prefix + name] for name in Camera.model_fields})

@@ -25,7 +25,12 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 metadata = MetaData()
 
-districts = Table("districts", metadata, Column("name", Text, primary_key=True))
+districts = Table(
+    "districts",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("time_zone", Text, nullable=False, server_default="UTC"),  # IANA
+)
 
 cameras = Table(
     "cameras",

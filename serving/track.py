@@ -59,7 +59,7 @@ def main(argv: Sequence[str] = ()) -> None:
     tracklets = renumber(one.tracklets for one in followed.values())
     version = version_of_model(reid.card)
     with open_store(STORE) as store, atomic_folder(TRACKS) as tracks:
-        store.replace_sightings(district.name, district.cameras, version, tracklets)
+        store.replace_sightings(district.name, district.cameras, version, tracklets, time_zone=district.time_zone)
         searcher = Searcher(store, perception.match_distance, search, version)
         write_tracklets(tracks, district, tracklets)
         answers = {

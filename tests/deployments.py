@@ -1,5 +1,6 @@
 """A folder from which the service can run, with tiny engines and a store of coloured people."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -38,11 +39,14 @@ def picture(colour: tuple[int, int, int], seed: int = 0) -> np.ndarray:
 def fill_store(deployment: Deployment) -> None:
     """Each of `PEOPLE` seen four times in turn: tracklets 1, 4, 7, 10 are red, 2, 5, … green, 3, 6, … blue."""
     reid = open_engine(deployment.engine(deployment.reid), "reid", "fall_back")
-    perception = Perception(
-        open_engine(deployment.engine(deployment.detector), "detector", "fall_back"), reid, None, deployment.perception
-    )
+    detector = open_engine(deployment.engine(deployment.detector), "detector", "fall_back")
+    attributes = None
+    if deployment.attributes is not None:
+        attributes = open_engine(deployment.engine(deployment.attributes), "attributes", "fall_back")
+    perception = Perception(detector, reid, attributes, deployment.perception)
     crops = [picture(PEOPLE[i % 3], seed=i) for i in range(12)]
     embeddings = perception.embed(crops)
-    found = [tracklet(i + 1, embeddings[i], camera=i % 2, after_s=60 * i) for i in range(12)]
+    found = [replace(tracklet(i + 1, embeddings[i], camera=i % 2, after_s=60 * i), crops=[crops[i]]) for i in range(12)]
     with open_store(deployment.store) as store:
-        store.replace_sightings("demo", CAMERAS, version_of_model(reid.card), found)
+        version = version_of_model(reid.card)
+        store.replace_sightings("demo", CAMERAS, version, perception.described(found), time_zone="Asia/Seoul")

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.browser import QUIET
 from tests.conftest import ROOT
 
 _GIT = ["git", "-c", "user.name=Tester", "-c", "user.email=tester@localhost", "-c", "init.defaultBranch=main"]
@@ -107,7 +108,7 @@ def _answers(address: str) -> bool:
 
 @pytest.fixture(scope="session")
 def chromium() -> str:
-    """Debian's browser, with the switches that keep it quiet and off the network."""
+    """Debian's browser."""
     browser = shutil.which("chromium")
     if browser is None:
         pytest.skip("chromium is not installed; .ci/run installs it")
@@ -116,6 +117,5 @@ def chromium() -> str:
 
 def page_text(chromium: str, folder: Path, address: str) -> str:
     """What the page at `address` holds after its scripts ran."""
-    quiet = "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking"
-    more = "--disable-component-update --disable-sync --virtual-time-budget=15000 --dump-dom"
-    return succeed(folder, chromium, *quiet.split(), *more.split(), f"--user-data-dir={folder / 'browser'}", address)
+    dump = ["--virtual-time-budget=15000", "--dump-dom", f"--user-data-dir={folder / 'browser'}", address]
+    return succeed(folder, chromium, *QUIET, *dump)

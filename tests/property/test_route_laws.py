@@ -20,6 +20,7 @@ def sightings(draw: st.DrawFn) -> list[Sighting]:
         begin_s, lasts_s = draw(st.integers(0, 300)), draw(st.integers(0, 60))
         found.append(
             Sighting(
+                district="demo",
                 tracklet_id=number,
                 camera_id=str(number),
                 first_seen=NOON + timedelta(seconds=begin_s),
@@ -71,6 +72,7 @@ def test_the_order_of_the_hits_changes_nothing(found: list[Sighting], random: ob
 def test_trying_all_would_notice_a_greedy_chain() -> None:
     def at(number: int, begin_s: int, end_s: int, probability: float) -> Sighting:
         return Sighting(
+            district="demo",
             tracklet_id=number,
             camera_id="a",
             first_seen=NOON + timedelta(seconds=begin_s),

@@ -28,6 +28,14 @@ def test_the_service_needs_no_training_and_no_pipeline() -> None:
     assert "serving/track.py" not in names
 
 
+def test_what_the_modules_read_beside_them_goes_along(tmp_path: Path) -> None:
+    package._stage_code(tmp_path)
+    names = {str(file.relative_to(tmp_path)) for file in tmp_path.rglob("*") if file.is_file()}
+    assert {"serving/page/page.html", "serving/page/page.js", "serving/page/page.css"} <= names
+    assert "domain/schemas/suseong.yaml" in names
+    assert not [name for name in names if name.startswith("tests/")]
+
+
 def test_imports_inside_functions_and_of_packages_are_followed(tmp_path: Path) -> None:
     files = {
         "a/__init__.py": "",
@@ -150,6 +158,8 @@ def test_the_bento_is_served_from_a_clean_folder(
         found = httpx.post(f"{address}/v1/search", files={"photo": photo.getvalue()}, timeout=20)
         assert found.status_code == 200, found.text
         assert found.json()["sightings"][0]["tracklet_id"] in {3, 6, 9, 12}
+        page = httpx.get(f"{address}/", timeout=20)
+        assert (page.status_code, "사람 찾기" in page.text) == (200, True)
         text = httpx.post(f"{address}/v1/search", files={"photo": ("a.jpg", b"I am a text file")}, timeout=20)
         assert (text.status_code, "photo must be a picture" in text.text) == (400, True)
     command = [sys.executable, "-m", "serving.retention"]

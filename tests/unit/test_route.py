@@ -12,6 +12,7 @@ METRES_PER_DEGREE = 111_195.08  # of latitude, on the sphere that domain.cameras
 
 def sighting(number: int, begin_s: float, end_s: float, metres_north: float, probability: float) -> Sighting:
     return Sighting(
+        district="demo",
         tracklet_id=number,
         camera_id=f"north{metres_north:.0f}",
         first_seen=NOON + timedelta(seconds=begin_s),

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
+from httpx import Response
 from PIL import Image
 from starlette.testclient import TestClient
 
@@ -96,6 +97,102 @@ def test_fields_narrow_the_search(client: TestClient) -> None:
     assert {sighting["camera_id"] for sighting in answer["sightings"]} == {"cam1"}
 
 
+def test_a_search_by_attributes_alone(client: TestClient) -> None:
+    answer = client.post("/search", data={"attributes": '{"bag": "backpack"}', "top_k": "4"})
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["person_xyxy"] is None
+    found = answer.json()["sightings"]
+    assert {sighting["tracklet_id"] for sighting in found} == {1, 4, 7, 10}  # the red ones carry it
+    assert all(sighting["match_probability"] > 0.5 for sighting in found)
+
+
+@pytest.mark.parametrize("attributes", [pytest.param({}, id="no field"), pytest.param({"attributes": "{}"}, id="none")])
+def test_a_search_for_nothing_gets_400_with_a_message(client: TestClient, attributes: dict[str, str]) -> None:
+    answer = client.post("/search", data={"top_k": "4", **attributes})
+    assert answer.status_code == 400
+    assert "a file photo, attributes, or both, got neither" in answer.json()["error"]
+
+
+def test_a_crop_is_that_of_the_sighting_and_stays_in_no_cache(client: TestClient) -> None:
+    answer = client.get("/crops/demo/3")
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "image/jpeg")
+    assert answer.headers["cache-control"] == "private, no-store"
+    red, _, blue = np.asarray(Image.open(BytesIO(answer.content))).mean(axis=(0, 1))
+    assert blue > 2 * red  # tracklet 3 is a blue person
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        pytest.param("demo/99", id="unknown number"),
+        pytest.param("elsewhere/1", id="unknown district"),
+        pytest.param("demo/1.jpg", id="no number"),
+        pytest.param(f"demo/{10**30}", id="a number that no column holds"),
+        pytest.param("%00/1", id="a district that no column holds"),
+        pytest.param("..%2F..%2Fparams.yaml/1", id="a path as the district"),
+        pytest.param("demo/..%2F..%2F..%2Fparams.yaml", id="a path as the number"),
+    ],
+)
+def test_a_crop_that_is_not_stored_gets_404(client: TestClient, address: str) -> None:
+    answer = client.get(f"/crops/{address}")
+    assert answer.status_code == 404
+    assert answer.json()["error"]
+
+
+def test_a_crop_whose_file_is_gone_gets_404(tmp_path: Path) -> None:
+    deployment = write_deployment(tmp_path)
+    fill_store(deployment)
+    (deployment.store / "crops" / "demo" / "000001.jpg").unlink()
+    for client in client_of(deployment):
+        assert "must be of a stored sighting, got demo/1" in client.get("/crops/demo/1").json()["error"]
+        assert client.get("/crops/demo/2").status_code == 200
+
+
+def ask_route(client: TestClient, *numbers: int) -> Response:
+    sightings = [{"district": "demo", "tracklet_id": number} for number in numbers]
+    return client.post("/route", json={"sightings": sightings})
+
+
+def test_confirmed_sightings_become_a_route_in_order_of_time(client: TestClient) -> None:
+    answer = ask_route(client, 7, 1, 4, 1).json()
+    assert [sighting["tracklet_id"] for sighting in answer["route"]] == [1, 4, 7]
+    assert [sighting["camera_id"] for sighting in answer["route"]] == ["cam0", "cam1", "cam0"]
+    assert answer["left_out"] == []
+
+
+def test_a_confirmed_sighting_that_nobody_can_walk_to_is_left_out(tmp_path: Path) -> None:
+    deployment = write_deployment(tmp_path)
+    params = yaml.safe_load((tmp_path / "params.yaml").read_text())
+    params["serving"]["route"]["max_walking_speed_m_s"] = 1.0  # 111 metres to the other camera in 55 seconds: too far
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
+    fill_store(deployment)
+    for client in client_of(Deployment.read(tmp_path)):
+        answer = ask_route(client, 1, 2, 3, 4).json()
+        assert [sighting["tracklet_id"] for sighting in answer["route"]] == [1, 3]
+        assert [sighting["tracklet_id"] for sighting in answer["left_out"]] == [2, 4]
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        pytest.param("nothing", "must be JSON such as", id="no JSON"),
+        pytest.param(
+            '{"sightings": [{"district": "demo", "tracklet_id": 9223372036854775808}]}', "less than", id="big"
+        ),
+        pytest.param('{"sightings": [{"district": "", "tracklet_id": 1}]}', "match pattern", id="no district"),
+        pytest.param('{"sightings": []}', "a route must have 1 to 500 sightings, got 0", id="none"),
+        pytest.param(
+            '{"sightings": [{"district": "demo", "tracklet_id": 99}]}', "stored ones, got demo/99", id="not stored"
+        ),
+        pytest.param("x" * (MAX_UPLOAD_BYTES + 1), "must have at most 300000 bytes", id="large"),
+    ],
+)
+def test_a_route_of_what_is_no_sighting_gets_400_with_a_message(client: TestClient, body: str, message: str) -> None:
+    answer = client.post("/route", content=body)
+    assert answer.status_code == 400
+    assert message in answer.json()["error"]
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -171,6 +268,8 @@ def test_a_store_without_sightings_is_not_ready_until_they_come(tmp_path: Path) 
         assert answer.status_code == 503
         assert "it holds none at all" in answer.json()["error"]
         assert client.get("/cameras").status_code == 503
+        assert client.get("/crops/demo/1").status_code == 503
+        assert ask_route(client, 1).status_code == 503
         fill_store(deployment)
         assert client.get("/status").json()["ready"] is True
         assert client.post("/search", files={"photo": png(picture(RED))}).status_code == 200

@@ -12,7 +12,7 @@ from domain.errors import ArtifactError, InputError
 from domain.images import read_image
 from domain.model_card import EngineFile, ModelCard
 from serving import tables
-from serving.store import Store, open_store, version_of_model
+from serving.store import Store, StoredDistrict, open_store, version_of_model
 from tests.sightings import CAMERAS, NOON, put_into_case, tracklet, unit_vectors
 
 
@@ -35,6 +35,21 @@ def rows(store: Store) -> list[tuple[object, ...]]:
     with store._engine.begin() as connection:
         table = tables.tracklets
         return [tuple(row) for row in connection.execute(sa.select(table).order_by(table.c.district, table.c.id))]
+
+
+def test_districts_keep_their_tracklets_cameras_and_time_zone(tmp_path: Path) -> None:
+    embeddings = unit_vectors(seed=0, number=4, feature=16)
+    with open_store(tmp_path / "store") as store:
+        found = [tracklet(i + 1, embeddings[i], after_s=10 * i) for i in range(4)]
+        store.replace_sightings("demo", CAMERAS, "net-1", found, time_zone="Asia/Seoul")
+        store.replace_sightings("other", CAMERAS[:1], "net-1", found[:1])
+        ids = [("demo", 3), ("other", 1), ("other", 3), ("demo", 2)]
+        assert [(one.district, one.id) for one in store.tracklets(ids)] == [("other", 1), ("demo", 2), ("demo", 3)]
+        assert store.tracklets([]) == []
+        assert store.districts() == [
+            StoredDistrict("demo", "Asia/Seoul", CAMERAS),
+            StoredDistrict("other", "UTC", CAMERAS[:1]),
+        ]
 
 
 def test_nearest_equals_a_search_over_all(filled: tuple[Store, np.ndarray]) -> None:

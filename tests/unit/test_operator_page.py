@@ -1,0 +1,80 @@
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from starlette.testclient import TestClient
+
+from serving.operator_page import build_page
+from serving.photo_search import PhotoSearch
+from serving.service_settings import Deployment
+from serving.store import StoredDistrict
+from tests.deployments import fill_store, write_deployment
+from tests.sightings import CAMERAS
+
+
+def client_of(deployment: Deployment) -> Iterator[TestClient]:
+    page = build_page()
+    page.state.photo_search = PhotoSearch(deployment)
+    with TestClient(page) as client:
+        yield client
+    page.state.photo_search.close()
+
+
+@pytest.fixture(scope="module")
+def deployment(tmp_path_factory: pytest.TempPathFactory) -> Deployment:
+    written = write_deployment(tmp_path_factory.mktemp("deployment"))
+    fill_store(written)
+    return written
+
+
+@pytest.fixture(scope="module")
+def client(deployment: Deployment) -> Iterator[TestClient]:
+    yield from client_of(deployment)
+
+
+def test_the_page_is_korean_first_and_english_on_request(client: TestClient) -> None:
+    korean, english = client.get("/").text, client.get("/?lang=en").text
+    assert '<html lang="ko">' in korean
+    assert all(word in korean for word in ("가방", "배낭", "상관없음", "동선 보기", "Asia/Seoul", "Gate 2"))
+    assert '<html lang="en">' in english
+    assert all(word in english for word in ("backpack", "any", "Show route"))
+    assert not re.search("[가-힣]", english.replace(">한국어<", ""))  # the switch back alone is Korean
+
+
+@pytest.mark.parametrize("address", ["/", "/page.js", "/page.css"])
+def test_the_browser_is_told_to_ask_nobody_else(client: TestClient, address: str) -> None:
+    answer = client.get(address)
+    assert answer.status_code == 200
+    policy = answer.headers["content-security-policy"]
+    assert policy.startswith("default-src 'self'; img-src 'self' blob: data:;")
+    assert "unsafe" not in policy
+    assert set(re.findall(r"https?://[^\"'\s]+", answer.text)) <= {
+        "http://www.w3.org/2000/svg"
+    }  # SVG's name, no address
+
+
+def test_scripts_and_styles_are_files_not_parts_of_the_page(client: TestClient) -> None:
+    text = client.get("/").text
+    assert re.findall(r"<script[^>]*>([^<]*)</script>", text) == [""]
+    assert not re.search(r"<style|\sstyle=|\son[a-z]+=", text)
+
+
+def test_names_from_the_store_are_text_not_html(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    camera = CAMERAS[0].model_copy(update={"name": '<b onclick="x()">Gate'})
+    monkeypatch.setattr(PhotoSearch, "districts", lambda _: [StoredDistrict("demo", "UTC", [camera])])
+    text = client.get("/").text
+    assert "<b onclick" not in text
+    assert "&lt;b onclick" in text
+
+
+def test_a_service_that_is_not_ready_says_so_on_the_page(tmp_path: Path) -> None:
+    for client in client_of(write_deployment(tmp_path)):
+        answer = client.get("/")
+        assert answer.status_code == 200
+        assert "서비스가 아직 준비되지 않았습니다" in answer.text
+        assert "it holds none at all" in answer.text
+
+
+def test_templates_are_not_served(client: TestClient) -> None:
+    assert client.get("/page.html").status_code == 404
