@@ -81,7 +81,7 @@ bench-engines: setup ## measure engines beside torch, OpenCV and OpenVINO, by ba
 
 serve: setup ## serve the Bento of the last run on http://127.0.0.1:3000
 	@test -f bento/bento.yaml || { echo "error: bento/ must hold a built Bento; run make demo first" >&2; exit 1; }
-	bentoml serve bento --host 127.0.0.1
+	bentoml serve $(CURDIR)/bento --host 127.0.0.1
 
 mlflow: setup ## open the experiment log on http://127.0.0.1:5000
 	mlflow ui --backend-store-uri sqlite:///mlflow.db --host 127.0.0.1
