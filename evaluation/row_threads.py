@@ -10,7 +10,6 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 _CHUNKS_PER_THREAD = 8  # small enough that a slow chunk at the end leaves no core idle for long
-_LEAST_ROWS = 1024  # fewer, as in a search's candidates, are done sooner than threads start
 
 
 def for_row_ranges(kernel: Callable[..., None], num_rows: int, *arguments: Any, threads: int | None = None) -> None:
@@ -21,7 +20,7 @@ def for_row_ranges(kernel: Callable[..., None], num_rows: int, *arguments: Any, 
         threads: default: one a core that this process may use.
     """
     threads = threads or len(os.sched_getaffinity(0))
-    if threads == 1 or num_rows < _LEAST_ROWS:
+    if threads == 1 or num_rows <= 1:
         kernel(0, num_rows, *arguments)
         return
     chunk = max(1, -(-num_rows // (threads * _CHUNKS_PER_THREAD)))

@@ -97,8 +97,7 @@ def export_onnx(
         if precision == "fp16":
             model = to_half(graph)
         elif precision == "int8":
-            no_pictures = np.empty((0, network.card.input_height_px, network.card.input_width_px, 3), np.uint8)
-            model = to_int8(graph, no_pictures if calibration is None else calibration)
+            model = to_int8(graph, calibration)
         file = folder / onnx_name(precision)
         with atomic_file(file) as aside:
             onnx.save(model, aside)

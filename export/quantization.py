@@ -24,7 +24,7 @@ _WEIGHTED = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 _CALIBRATION_BATCH = 8
 
 
-def to_int8(model: ModelProto, images: np.ndarray) -> ModelProto:
+def to_int8(model: ModelProto, images: np.ndarray | None) -> ModelProto:
     """A quantised copy of the float32 `model`, in ONNX's quantise-dequantise form.
 
     Weights take 7 of the 8 bits: CPUs without dot-product instructions (VNNI) add two products in 16 bits, which 8-bit
@@ -37,7 +37,7 @@ def to_int8(model: ModelProto, images: np.ndarray) -> ModelProto:
     Raises:
         InputError: if there is no picture.
     """
-    if len(images) == 0:
+    if images is None or len(images) == 0:
         raise InputError("int8 needs pictures to take ranges from, got none; give some, or leave int8 out")
     with tempfile.TemporaryDirectory() as folder, _without_advice():
         source, fused, quantised = (Path(folder) / f"{name}.onnx" for name in ("source", "fused", "quantised"))

@@ -13,7 +13,7 @@ from domain.errors import ArtifactError
 from domain.model_card import ModelCard
 from export.engines.engine import INPUT_NAME
 
-Provider = Literal["CPUExecutionProvider", "CUDAExecutionProvider", "TensorrtExecutionProvider"]
+Provider = Literal["CPUExecutionProvider", "CUDAExecutionProvider"]
 CPU: Provider = "CPUExecutionProvider"
 # ONNX Runtime's errors have no common base class below Exception.
 _CANNOT_OPEN = (
