@@ -1,8 +1,8 @@
 """Pictures of sightings, the one place that writes, finds and deletes them.
 
-They lie encrypted below one address, a folder or an object storage that fsspec reaches: AES-256-GCM with the crop's path
-as associated data, so one that was changed, cut short or put in another's place does not open. A file is the number of
-the key that closed it, 12 bytes of nonce, then the ciphertext of a JPEG with its tag.
+They lie encrypted below one address, a folder or an object storage that fsspec reaches: AES-256-GCM with the crop's
+path as associated data, so one that was changed, cut short or put in another's place does not open. A file is the
+number of the key that closed it, 12 bytes of nonce, then the ciphertext of a JPEG with its tag.
 
 The key lies outside database and crops, in the file that `DONGSEON_CROP_KEY` names, `<folder of the store>.key` where
 it names none. Each of its lines is a key, 32 bytes in base64, the newest last: new crops are closed with that one, old
