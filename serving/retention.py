@@ -2,9 +2,9 @@
 
     python -m serving.retention [serving.retention.days=7]
 
-Rows go first, in one transaction with their record in the table `removals`; then every crop that no row names. So a row
-never lacks its crop, and crops that a killed run leaves without a row are gone after the next one. Settings: section
-`serving` of params.yaml in the current folder; `key=value` arguments override them.
+Rows go first, in one transaction with their record in the table `removals` and in the audit; then every crop that no
+row names. So a row never lacks its crop, and crops that a killed run leaves without a row are gone after the next one.
+Settings: section `serving` of params.yaml in the current folder; `key=value` arguments override them.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,8 @@ import sqlalchemy as sa
 
 from domain.errors import ArtifactError
 from domain.stage import run_stage
-from serving import tables
+from serving import audit, tables
+from serving.audit import Action
 from serving.service_settings import ServingSettings
 from serving.store import Store, held_sightings, lock_cases, open_store
 
@@ -60,6 +61,8 @@ def remove_before(store: Store, cutoff: datetime, reason: str) -> Removal:
             tracklets = connection.execute(sa.delete(table).where(table.c.last_seen < cutoff, ~is_held)).rowcount
             record = sa.insert(removals).values(cutoff=cutoff, tracklets=tracklets, crops=0, reason=reason)
             number = connection.execute(record.returning(removals.c.id)).scalar_one()
+            details = {"removal": number, "cutoff": cutoff.isoformat(), "tracklets": tracklets, "reason": reason}
+            audit.append(connection, audit.command_account(), Action.RETENTION, details)
         with engine.begin() as connection:
             orphans = _crops_without_row(store.folder, connection)
             failures = _delete(orphans)

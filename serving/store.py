@@ -110,6 +110,10 @@ class Store(AbstractContextManager["Store"]):
         if embedded is not None:
             embedded.__exit__(None, None, None)
 
+    def begin(self) -> AbstractContextManager[sa.Connection]:
+        """A transaction on the database."""
+        return self._engine.begin()
+
     @contextmanager
     def sole_writer(self) -> Iterator[sa.Engine]:
         """The database while no other process replaces or removes sightings, so that rows and crops stay together."""
