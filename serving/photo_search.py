@@ -171,7 +171,7 @@ class PhotoSearch:
         """
         store = self._ready_store()
         for one in store.tracklets([(wanted.district, wanted.tracklet_id)]):
-            file = store.folder / one.crop
+            file = store.crops.file(one.crop)
             if file.is_file():
                 return file
         raise UnknownSightingError(f"a crop must be of a stored sighting, got {wanted.district}/{wanted.tracklet_id}")

@@ -5,7 +5,7 @@ from alembic import op
 from sqlalchemy.dialects.postgresql import JSONB
 
 revision = "5"
-down_revision = "3"
+down_revision = "4"
 
 
 def upgrade() -> None:
