@@ -3,8 +3,9 @@
 import logging
 import threading
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
-from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
@@ -23,6 +24,9 @@ from serving.service_settings import Deployment
 from serving.store import Store, StoredDistrict, open_store, version_of_model
 
 _log = logging.getLogger(__name__)
+
+District = Annotated[str, Field(pattern=r"^[^\x00]+$")]  # what a column of text can hold
+TrackletId = Annotated[int, Field(ge=0, lt=2**63)]
 
 
 class NotReadyError(DongseonError):
@@ -50,8 +54,8 @@ class SightingId(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    district: str = Field(pattern=r"^[^\x00]+$")  # what a column of text can hold
-    tracklet_id: int = Field(ge=0, lt=2**63)
+    district: District
+    tracklet_id: TrackletId
 
 
 class RouteRequest(BaseModel):
@@ -162,8 +166,8 @@ class PhotoSearch:
         name = self._deployment.attributes
         return self._engines[name].card.attribute_schema if name in self._engines else None
 
-    def crop(self, wanted: SightingId) -> Path:
-        """File of the picture of a sighting.
+    def crop(self, wanted: SightingId) -> bytes:
+        """The picture of a sighting, a JPEG file.
 
         Raises:
             UnknownSightingError: if it is not stored.
@@ -171,9 +175,8 @@ class PhotoSearch:
         """
         store = self._ready_store()
         for one in store.tracklets([(wanted.district, wanted.tracklet_id)]):
-            file = store.crops.file(one.crop)
-            if file.is_file():
-                return file
+            with suppress(FileNotFoundError):
+                return store.crops.file(one.crop).read_bytes()
         raise UnknownSightingError(f"a crop must be of a stored sighting, got {wanted.district}/{wanted.tracklet_id}")
 
     def route(self, confirmed: Sequence[SightingId]) -> RouteAnswer:
@@ -253,11 +256,11 @@ class PhotoSearch:
     def _reason_of_store(self) -> str | None:
         assert self._model_version is not None, "asked only when the engines are loaded"
         try:
-            return self._open_store().is_ready(self._model_version)
+            return self.store().is_ready(self._model_version)
         except DongseonError as error:
             return str(error)
 
-    def _open_store(self) -> Store:
+    def store(self) -> Store:
         with self._store_lock:
             if self._store is None:
                 self._store = open_store(self._deployment.store)
@@ -267,7 +270,7 @@ class PhotoSearch:
         reason = self.reason_not_ready()
         if reason:
             raise NotReadyError(reason)
-        return self._open_store()
+        return self.store()
 
     def _check_request(self, attributes: Mapping[str, str], top_k: int | None) -> None:
         if top_k is not None and not 1 <= top_k <= self._limits.max_top_k:
