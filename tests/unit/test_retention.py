@@ -9,7 +9,7 @@ import sqlalchemy as sa
 import yaml
 
 from domain.errors import ArtifactError, InputError
-from serving import retention, tables
+from serving import audit, retention, tables
 from serving.partitions import existing_partitions
 from serving.retention import Removal, remove_before
 from serving.store import Store, open_store
@@ -61,6 +61,11 @@ def test_what_is_older_goes_with_its_crop_and_is_recorded(store: Store) -> None:
     assert remove_before(store, CUTOFF, "old") == Removal(tracklets=4, crops=4)
     assert rows(store) == crops(store) == {5, 6, 7, 8}
     assert records(store) == [(CUTOFF, 4, 4, "old")]
+    with store.begin() as connection:
+        last = list(audit.records(connection))[-1]
+        audit.verify(connection)
+    assert (last.action, last.account[:8]) == ("retention", "command:")
+    assert last.details.items() >= {"cutoff": CUTOFF.isoformat(), "tracklets": 4, "reason": "old"}.items()
 
 
 def test_a_second_run_removes_nothing_more(store: Store) -> None:
