@@ -25,7 +25,7 @@ from serving.store import Store, StoredDistrict, open_store, version_of_model
 _log = logging.getLogger(__name__)
 
 District = Annotated[str, Field(pattern=r"^[^\x00]+$")]  # what a column of text can hold
-TrackletId = Annotated[int, Field(ge=0, lt=2**63)]
+TrackletId = Annotated[int, Field(ge=0, le=2**63 - 1)]
 
 
 class NotReadyError(DongseonError):
