@@ -3,7 +3,6 @@
 import logging
 import threading
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from datetime import datetime
 from typing import Annotated
 
@@ -12,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from domain.attributes import AttributeSchema
 from domain.cameras import Camera, Sighting
-from domain.errors import DongseonError, InputError
+from domain.errors import ArtifactError, DongseonError, InputError
 from domain.images import crop_boxes
 from evaluation.reranking import k_reciprocal_distances
 from export.engines.engine import Engine
@@ -175,8 +174,12 @@ class PhotoSearch:
         """
         store = self._ready_store()
         for one in store.tracklets([(wanted.district, wanted.tracklet_id)]):
-            with suppress(FileNotFoundError):
-                return (store.folder / one.crop).read_bytes()
+            try:
+                return store.crops.read(one.crop)
+            except FileNotFoundError as error:
+                _log.error("a sighting must have its crop: %s", error)
+            except ArtifactError as error:
+                _log.error("%s", error)
         raise UnknownSightingError(f"a crop must be of a stored sighting, got {wanted.district}/{wanted.tracklet_id}")
 
     def route(self, confirmed: Sequence[SightingId]) -> RouteAnswer:

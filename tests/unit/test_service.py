@@ -142,7 +142,7 @@ def test_a_crop_that_is_not_stored_gets_404(client: TestClient, address: str) ->
 def test_a_crop_whose_file_is_gone_gets_404(tmp_path: Path) -> None:
     deployment = write_deployment(tmp_path)
     fill_store(deployment)
-    (deployment.store / "crops" / "demo" / "000001.jpg").unlink()
+    next(deployment.store.rglob("000001.jpg")).unlink()
     for client in client_of(deployment):
         assert "must be of a stored sighting, got demo/1" in client.get("/crops/demo/1").json()["error"]
         assert client.get("/crops/demo/2").status_code == 200
