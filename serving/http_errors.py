@@ -21,6 +21,7 @@ _MEANINGS = {
     400: "The request cannot be used as it is; the error says what must be changed.",
     404: "No such sighting is stored.",
     413: "The request is longer than the service takes.",
+    429: "The account, or the address, has asked too often; Retry-After says when to try again.",
     503: "The service is not ready, or has too much to do; then Retry-After says when to try again.",
 }
 
@@ -45,6 +46,7 @@ def add_error_answers(api: FastAPI) -> None:
     api.add_exception_handler(NotReadyError, _answer_with(503))
     api.add_exception_handler(RequestValidationError, _answer_unfit)
     api.add_exception_handler(HTTPException, _answer_refused)
+    api.add_exception_handler(Exception, _answer_failed)
 
 
 class UploadLimit:
@@ -100,6 +102,10 @@ def _answer_unfit(_: Request, error: Exception) -> JSONResponse:
 def _answer_refused(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException), "registered for this kind only"
     return _answer(error.status_code, error.detail, error.headers)
+
+
+def _answer_failed(_: Request, __: Exception) -> JSONResponse:
+    return _answer(500, "the service has failed, which is no fault of the request; its log tells why, see X-Request-ID")
 
 
 def _answer(status: int, message: str, headers: Any = None) -> JSONResponse:

@@ -14,10 +14,12 @@ import numpy as np
 import psutil
 import pytest
 import schemathesis
+import yaml
 from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
+from domain.settings import PARAMS
 from serving import package
 from serving.service_settings import Deployment
 from tests.deployments import fill_store, write_deployment
@@ -41,13 +43,22 @@ class Served:
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     folder, temporary = tmp_path_factory.mktemp("hostile") / "service", tmp_path_factory.mktemp("temporary")
-    deployment = write_deployment(folder)
+    deployment = unlimited(write_deployment(folder))
     package._stage_code(folder)
     fill_store(deployment)
     port = free_port()
     serve = [sys.executable, "-m", "bentoml", "serve", "serving.service:PersonSearch", "--port", str(port)]
     with server(folder, ["env", f"TMPDIR={temporary}", *serve], f"http://127.0.0.1:{port}/readyz"):
         yield Served(f"http://127.0.0.1:{port}", deployment, temporary)
+
+
+def unlimited(deployment: Deployment) -> Deployment:
+    """All requests of the test come from one address, as fast as they can."""
+    file = deployment.root / PARAMS
+    params = yaml.safe_load(file.read_text())
+    params["serving"]["service"]["searches_per_minute"] = 1_000_000
+    file.write_text(yaml.safe_dump(params))
+    return Deployment.read(deployment.root)
 
 
 def kept(served: Served) -> tuple[dict[str, int], set[Path]]:

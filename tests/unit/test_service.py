@@ -230,7 +230,7 @@ def test_the_openapi_document_declares_every_answer(client: TestClient) -> None:
         for method, operation in at.items()
     }
     assert declared == {
-        "post /search": {"200", "400", "413", "503"},
+        "post /search": {"200", "400", "413", "429", "503"},
         "post /route": {"200", "400", "413", "503"},
         "get /crops/{district}/{tracklet_id}": {"200", "404", "503"},
         "get /cameras": {"200", "503"},
