@@ -16,6 +16,8 @@ from domain.errors import DongseonError, InputError
 from domain.images import crop_boxes
 from evaluation.reranking import k_reciprocal_distances
 from export.engines.engine import Engine
+from serving import audit
+from serving.audit import Action
 from serving.perception import Perception, open_engine
 from serving.photo import decode_photo
 from serving.route import likeliest_route
@@ -261,9 +263,20 @@ class PhotoSearch:
             return str(error)
 
     def store(self) -> Store:
+        """The store, opened when it is first asked for; with what, is recorded in the audit when it changed.
+
+        Raises:
+            NotReadyError: if it does not open.
+        """
         with self._store_lock:
             if self._store is None:
-                self._store = open_store(self._deployment.store)
+                try:
+                    self._store = open_store(self._deployment.store)
+                except DongseonError as error:
+                    raise NotReadyError(str(error)) from error
+                with self._store.begin() as connection:
+                    running = self._deployment.described() | {"model_version": self._model_version}
+                    audit.append_change(connection, Action.CONFIGURATION, running)
             return self._store
 
     def _ready_store(self) -> Store:

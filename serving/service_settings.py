@@ -27,6 +27,22 @@ class HttpSettings(Settings):
     max_top_k: PositiveInt
     max_upload_bytes: PositiveInt
     max_photo_pixels: PositiveInt
+    tls: TlsSettings | None
+
+
+class TlsSettings(Settings):
+    """What the service proves itself with."""
+
+    certificate: Path  # PEM, with those that lead to a root
+    key: Path  # PEM, without a password; readable by the service's user only
+
+
+class AccessSettings(Settings):
+    """Who is let in, see `serving.gate`."""
+
+    open_paths: tuple[str, ...]  # answered without a token
+    session_hours: PositiveFloat
+    failures_per_minute: PositiveInt  # wrong tokens from one address
 
 
 class RetentionSettings(Settings):
@@ -42,6 +58,7 @@ class ServingSettings(Settings):
     search: SearchSettings
     route: RouteSettings
     service: HttpSettings
+    access: AccessSettings
     retention: RetentionSettings
 
     @property
@@ -78,6 +95,14 @@ class Deployment:
             attributes=_value(params, file, "tracking", "attributes"),
             reid=f"reid-{_value(params, file, 'reid', 'backbone')}",
         )
+
+    def described(self) -> dict[str, Any]:
+        """All of it as JSON, for the audit."""
+        return {
+            "serving": self.settings.model_dump(mode="json"),
+            "perception": self.perception.model_dump(mode="json"),
+            "engines": list(self.engines),
+        }
 
     @property
     def engines(self) -> tuple[str, ...]:
