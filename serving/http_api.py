@@ -10,7 +10,8 @@ import hashlib
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, FastAPI, Form, Path, Request, Response, UploadFile
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Json
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Json
+from pydantic_core import PydanticCustomError
 
 from domain.cameras import Camera
 from domain.errors import InputError
@@ -31,8 +32,17 @@ from serving.photo_search import (
     TrackletId,
 )
 
-_MOMENT = "a time with its zone, such as 2026-05-01T09:00:00+09:00"
 _router = APIRouter()
+
+
+def _written_out(moment: Any) -> Any:
+    """Refuse a count of seconds, which pydantic would take for a time as well."""
+    if isinstance(moment, str) and moment[4:5] != "-":
+        raise PydanticCustomError("datetime_parsing", "Input should be a valid datetime or date")
+    return moment
+
+
+Moment = Annotated[AwareDatetime, BeforeValidator(_written_out)]
 
 
 class SearchForm(BaseModel):
@@ -46,8 +56,8 @@ class SearchForm(BaseModel):
     top_k: int | None = None
     attributes: Json[dict[str, str]] | None = None  # group -> label, as JSON
     cameras: str | None = None  # ids, separated by commas
-    since: AwareDatetime | None = None
-    until: AwareDatetime | None = None
+    since: Moment | None = None
+    until: Moment | None = None
 
 
 class CamerasAnswer(BaseModel):

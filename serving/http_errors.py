@@ -56,13 +56,15 @@ class UploadLimit:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, and stop whoever reads too much of it."""
-        got = 0
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        most, got = scope["app"].state.max_upload_bytes, 0
 
         async def receive_limited() -> Message:
             nonlocal got
             message = await receive()
             got += len(message.get("body", b""))
-            most = scope["app"].state.max_upload_bytes
             if got > most:
                 raise HTTPException(413, f"the request with its photo must have at most {most} bytes, got more")
             return message

@@ -3,7 +3,6 @@
 import logging
 import threading
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from datetime import datetime
 from typing import Annotated
 
@@ -12,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from domain.attributes import AttributeSchema
 from domain.cameras import Camera, Sighting
-from domain.errors import DongseonError, InputError
+from domain.errors import ArtifactError, DongseonError, InputError
 from domain.images import crop_boxes
 from evaluation.reranking import k_reciprocal_distances
 from export.engines.engine import Engine
@@ -28,7 +27,7 @@ from serving.store import Store, StoredDistrict, open_store, version_of_model
 _log = logging.getLogger(__name__)
 
 District = Annotated[str, Field(pattern=r"^[^\x00]+$")]  # what a column of text can hold
-TrackletId = Annotated[int, Field(ge=0, lt=2**63)]
+TrackletId = Annotated[int, Field(ge=0, le=2**63 - 1)]
 
 
 class NotReadyError(DongseonError):
@@ -130,6 +129,23 @@ class PhotoSearch:
         if store is not None:
             store.close()
 
+    def store(self) -> Store:
+        """The store, opened when it is first asked for; with what, is recorded in the audit when it changed.
+
+        Raises:
+            NotReadyError: if it does not open.
+        """
+        with self._store_lock:
+            if self._store is None:
+                try:
+                    self._store = open_store(self._deployment.store)
+                except DongseonError as error:
+                    raise NotReadyError(str(error)) from error
+                with self._store.begin() as connection:
+                    running = self._deployment.described() | {"model_version": self._model_version}
+                    audit.append_change(connection, Action.CONFIGURATION, running)
+            return self._store
+
     def reason_not_ready(self) -> str | None:
         """None when engines and store are there and fit together; logged when it changes."""
         reason = self._failure or self._reason_of_store()
@@ -177,8 +193,12 @@ class PhotoSearch:
         """
         store = self._ready_store()
         for one in store.tracklets([(wanted.district, wanted.tracklet_id)]):
-            with suppress(FileNotFoundError):
-                return store.crops.file(one.crop).read_bytes()
+            try:
+                return store.crops.read(one.crop)
+            except FileNotFoundError as error:
+                _log.error("a sighting must have its crop: %s", error)
+            except ArtifactError as error:
+                _log.error("%s", error)
         raise UnknownSightingError(f"a crop must be of a stored sighting, got {wanted.district}/{wanted.tracklet_id}")
 
     def route(self, confirmed: Sequence[SightingId]) -> RouteAnswer:
@@ -261,23 +281,6 @@ class PhotoSearch:
             return self.store().is_ready(self._model_version)
         except DongseonError as error:
             return str(error)
-
-    def store(self) -> Store:
-        """The store, opened when it is first asked for; with what, is recorded in the audit when it changed.
-
-        Raises:
-            NotReadyError: if it does not open.
-        """
-        with self._store_lock:
-            if self._store is None:
-                try:
-                    self._store = open_store(self._deployment.store)
-                except DongseonError as error:
-                    raise NotReadyError(str(error)) from error
-                with self._store.begin() as connection:
-                    running = self._deployment.described() | {"model_version": self._model_version}
-                    audit.append_change(connection, Action.CONFIGURATION, running)
-            return self._store
 
     def _ready_store(self) -> Store:
         reason = self.reason_not_ready()

@@ -179,7 +179,7 @@ def test_a_confirmed_sighting_that_nobody_can_walk_to_is_left_out(tmp_path: Path
         pytest.param("", "must be a JSON object with the header Content-Type", id="nothing"),
         pytest.param("{}", "the request must have sightings", id="no sightings"),
         pytest.param(
-            '{"sightings": [{"district": "demo", "tracklet_id": 9223372036854775808}]}', "less than", id="big"
+            '{"sightings": [{"district": "demo", "tracklet_id": 9223372036854775808}]}', "less than or equal", id="big"
         ),
         pytest.param('{"sightings": [{"district": "", "tracklet_id": 1}]}', "match pattern", id="no district"),
         pytest.param('{"sightings": []}', "a route must have 1 to 500 sightings, got 0", id="none"),
@@ -256,7 +256,7 @@ def test_no_page_of_documentation_asks_the_network(client: TestClient, address: 
         ({"cameras": "cam1,cam9"}, "cameras must be among cam0, cam1, cam2, got 'cam9'"),
         (
             {"since": "yesterday"},
-            "since must be a valid datetime or date, input is too short, such as 2026-05-01T09:00:00+09:00",
+            "since must be a valid datetime or date, such as 2026-05-01T09:00:00+09:00",
         ),
         (
             {"until": "2026-05-01T09:00:00"},
