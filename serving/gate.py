@@ -36,7 +36,7 @@ _THREADS = 4  # that look accounts up at the same time
 _T = TypeVar("_T")
 
 
-class Refusal(AuthenticationError):
+class RefusedError(AuthenticationError):
     """Why a request is not let in."""
 
     def __init__(self, status: int, message: str, retry_after_s: int | None = None) -> None:
@@ -84,21 +84,23 @@ class Gate(AuthenticationBackend):
         """The account that asks, and its permissions; None on an open path.
 
         Raises:
-            Refusal: if it has no fitting token or session, or may not ask this.
+            RefusedError: if it has no fitting token or session, or may not ask this.
         """
         if conn.scope["path"] in self._open_paths:
             return None
         account = await self._account(conn)
         permission = permission_for(conn.scope.get("method", ""), conn.scope["path"])
         if not account.may(permission):
-            raise Refusal(403, f"this needs the permission {permission}, which the role {account.role} does not have")
+            raise RefusedError(
+                403, f"this needs the permission {permission}, which the role {account.role} does not have"
+            )
         return AuthCredentials(sorted(PERMISSIONS[account.role])), Asker(account)
 
     async def sign_in(self, conn: HTTPConnection, token: str) -> str:
         """Begin a session for the account of `token`; its id.
 
         Raises:
-            Refusal: if the token is none, or the form came from another site.
+            RefusedError: if the token is none, or the form came from another site.
         """
         require_own_origin(conn)
         account = await self._account_of_token(conn, token)
@@ -116,7 +118,7 @@ class Gate(AuthenticationBackend):
         session_id = conn.cookies.get(COOKIE)
         account = await self._in_thread(lambda store: _of_session(store, session_id)) if session_id else None
         if account is None:
-            raise Refusal(401, "a request must have a token, as the header Authorization: Bearer …; or sign in")
+            raise RefusedError(401, "a request must have a token, as the header Authorization: Bearer …; or sign in")
         if conn.scope.get("method") not in _SAFE:
             require_own_origin(conn)
         return account
@@ -129,14 +131,14 @@ class Gate(AuthenticationBackend):
         if not self._tokens.is_known(token) and not self._failures.test(self._most_failures, address):
             ends = self._failures.get_window_stats(self._most_failures, address).reset_time
             wait_s = max(1, math.ceil(ends - time.time()))
-            raise Refusal(429, f"too many wrong tokens came from this address; try again in {wait_s} s", wait_s)
+            raise RefusedError(429, f"too many wrong tokens came from this address; try again in {wait_s} s", wait_s)
         with store.begin() as connection:
             account = self._tokens.account_of(connection, token)
             if account is None:
                 audit.append(connection, _NOBODY, Action.REFUSED, {"address": address, "path": path})
         if account is None:
             self._failures.hit(self._most_failures, address)
-            raise Refusal(401, "the token must be that of an account which is neither disabled nor expired")
+            raise RefusedError(401, "the token must be that of an account which is neither disabled nor expired")
         return account
 
     async def _in_thread(self, work: Callable[[Store], _T]) -> _T:
@@ -145,14 +147,16 @@ class Gate(AuthenticationBackend):
             return await anyio.to_thread.run_sync(lambda: work(self.store()), limiter=self._limiter)
         except (DongseonError, sa.exc.OperationalError) as error:
             reason = error.orig if isinstance(error, sa.exc.OperationalError) else error
-            raise Refusal(503, f"nobody can be let in while the database is away: {reason}") from error
+            raise RefusedError(503, f"nobody can be let in while the database is away: {reason}") from error
 
 
 def require_own_origin(conn: HTTPConnection) -> None:
-    """Raise `Refusal` unless the request comes from a page of this service, as the browser says."""
+    """Raise `RefusedError` unless the request comes from a page of this service, as the browser says."""
     origin = conn.headers.get("origin", "")
     if not origin or urlsplit(origin).netloc != conn.headers.get("host"):
-        raise Refusal(403, f"the request must come from a page of this service, its origin is {origin or 'not given'}")
+        raise RefusedError(
+            403, f"the request must come from a page of this service, its origin is {origin or 'not given'}"
+        )
 
 
 def _of_session(store: Store, session_id: str) -> Account | None:
@@ -168,4 +172,3 @@ def _begin(store: Store, account: Account, hours: float) -> str:
 def _end(store: Store, account: Account, session_id: str) -> None:
     with store.begin() as connection:
         end_session(connection, account, session_id)
-

@@ -19,7 +19,7 @@ from serving import audit, case_api
 from serving.accounts import Account
 from serving.audit import Action
 from serving.case_api import CaseId, Text
-from serving.cases import open_case_of, record_search
+from serving.cases import UnknownCaseError, open_case_of, record_search
 from serving.http_context import By, Found, in_thread, in_transaction
 from serving.http_errors import UploadLimit, add_error_answers, declared
 from serving.photo_search import (
@@ -78,8 +78,8 @@ def build_api() -> FastAPI:
         redirect_slashes=False,
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
     )
-    api.include_router(_router)
-    api.include_router(case_api.router)
+    for router in (_router, case_api.router):
+        api.include_router(router, responses=declared(401, 403, 429))  # by serving.gate
     api.add_middleware(UploadLimit)
     add_error_answers(api)
     return api
@@ -113,7 +113,10 @@ async def search(
     """Sightings of the person in a photo, or of whom attributes describe, nearest first; recorded with its case."""
     photo = await form.photo.read() if form.photo is not None else None
     cameras = [name.strip() for name in form.cameras.split(",")] if form.cameras is not None else None
-    await in_transaction(request, lambda connection: open_case_of(connection, by, form.case))
+    try:
+        await in_transaction(request, lambda connection: open_case_of(connection, by, form.case))
+    except UnknownCaseError as error:
+        raise InputError(str(error)) from error
     answer = await in_thread(
         request,
         lambda: found.search(
@@ -166,7 +169,6 @@ async def cameras(request: Request, found: Found) -> CamerasAnswer:
 async def status(request: Request, found: Found) -> Status:
     """Whether the service can search, and with which engines."""
     return await in_thread(request, found.status)
-
 
 
 async def _record(request: Request, by: Account, action: Action, details: dict[str, Any]) -> None:

@@ -18,8 +18,11 @@ from serving.photo_search import NotReadyError, UnknownSightingError
 
 _MEANINGS = {
     400: "The request cannot be used as it is; the error says what must be changed.",
+    401: "The request has no token, or not that of an account.",
+    403: "The account's role may not do this.",
     404: "No such sighting is stored, or no such case is the account's.",
     413: "The request is longer than the service takes.",
+    429: "Too many wrong tokens came from this address; Retry-After says when to try again.",
     503: "The service is not ready, or has too much to do; then Retry-After says when to try again.",
 }
 

@@ -1,7 +1,7 @@
 """The operators' page at /: search by photo or attributes, judge the sightings, see the route.
 
-Rendered here in Korean or English for who is signed in; `page/page.js` asks /v1 and fills the page's templates. It asks no other host, and
-the browser is told to refuse if anything should.
+Rendered here in Korean or English for who is signed in; `page/page.js` asks /v1 and fills the page's templates. It asks
+no other host, and the browser is told to refuse if anything should.
 """
 
 from starlette.applications import Starlette
@@ -13,15 +13,18 @@ from serving.cases import CaseAnswer, cases_of
 from serving.http_errors import UploadLimit
 from serving.page_files import render, send_file
 from serving.photo_search import NotReadyError
-from serving.roles import Permission
+from serving.roles import Permission, Role
 from serving.sign_in import SIGN_IN_ROUTES
 
+_KOREAN = {Role.OPERATOR: "담당자", Role.REVIEWER: "책임자", Role.AUDITOR: "감사자", Role.ADMIN: "관리자"}
 _MAX_FORM_BYTES = 4096  # of signing in, the only form that is posted here
 
 
 def build_page() -> Starlette:
     """The application; set its `state.photo_search` (a `PhotoSearch`) and `state.gate` (a `Gate`)."""
-    page = Starlette(routes=[Route("/", _page), Route("/page.js", send_file), Route("/page.css", send_file), *SIGN_IN_ROUTES])
+    page = Starlette(
+        routes=[Route("/", _page), Route("/page.js", send_file), Route("/page.css", send_file), *SIGN_IN_ROUTES]
+    )
     page.add_middleware(UploadLimit)
     page.state.max_upload_bytes = _MAX_FORM_BYTES
     return page
@@ -43,6 +46,9 @@ def _page(request: Request) -> Response:
         request,
         "page.html",
         account=account,
+        role_korean=_KOREAN[account.role],
+        may_search=account.may(Permission.SEARCH),
+        may_review=account.may(Permission.REVIEW),
         cases=cases,
         groups=schema.groups if schema is not None else (),
         districts=districts,

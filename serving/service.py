@@ -62,4 +62,7 @@ class PersonSearch:
         self._photo_search.close()
 
 
-PersonSearch.add_asgi_middleware(AuthenticationMiddleware, backend=_gate, on_error=refuse)  # around all of BentoML too
+# Around all of BentoML's own endpoints too. Its decorator returns a Service, whatever the annotation says.
+PersonSearch.add_asgi_middleware(  # type: ignore[attr-defined]
+    AuthenticationMiddleware, backend=_gate, on_error=refuse
+)

@@ -17,6 +17,13 @@ from serving.route import RouteSettings
 from serving.search import SearchSettings
 
 
+class TlsSettings(Settings):
+    """What the service proves itself with."""
+
+    certificate: Path  # PEM, with those that lead to a root
+    key: Path  # PEM, without a password; readable by the service's user only
+
+
 class HttpSettings(Settings):
     """Address and limits of the service."""
 
@@ -30,13 +37,6 @@ class HttpSettings(Settings):
     max_upload_bytes: PositiveInt
     max_photo_pixels: PositiveInt
     tls: TlsSettings | None
-
-
-class TlsSettings(Settings):
-    """What the service proves itself with."""
-
-    certificate: Path  # PEM, with those that lead to a root
-    key: Path  # PEM, without a password; readable by the service's user only
 
 
 class AccessSettings(Settings):

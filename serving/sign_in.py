@@ -5,13 +5,13 @@ from starlette.requests import HTTPConnection, Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from serving.gate import COOKIE, Gate, Refusal
+from serving.gate import COOKIE, Gate, RefusedError
 from serving.page_files import is_english, render, send_file
 
 
 def refuse(conn: HTTPConnection, error: AuthenticationError) -> Response:
     """The answer to a request that `serving.gate` does not let in; instead of the page, that to sign in."""
-    assert isinstance(error, Refusal), "the gate raises no other"
+    assert isinstance(error, RefusedError), "the gate raises no other"
     if error.status == 401 and conn.scope["path"] == "/":
         return _page(conn, error)
     return JSONResponse({"error": str(error)}, error.status, error.headers)
@@ -28,7 +28,7 @@ async def _sign_in(request: Request) -> Response:
     token = (await request.form(max_files=0, max_fields=1)).get("token", "")
     try:
         session_id = await gate.sign_in(request, str(token).strip())
-    except Refusal as refusal:
+    except RefusedError as refusal:
         return _page(request, refusal, was_tried=True)
     answer = RedirectResponse(f"./{_language(request)}", status_code=303)
     is_secure = request.url.scheme == "https"
@@ -46,7 +46,7 @@ async def _sign_out(request: Request) -> Response:
     return answer
 
 
-def _page(conn: HTTPConnection, refusal: Refusal | None = None, *, was_tried: bool = False) -> Response:
+def _page(conn: HTTPConnection, refusal: RefusedError | None = None, *, was_tried: bool = False) -> Response:
     status = 200 if refusal is None else refusal.status
     answer = render(conn, "sign-in.html", status, failed=status if was_tried else None)
     answer.headers.update(refusal.headers if refusal is not None else {})
