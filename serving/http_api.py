@@ -106,7 +106,7 @@ async def _each_field_once(request: Request) -> None:
         raise InputError(f"a form must hold each field once, got more of {', '.join(repeated)}")
 
 
-@_router.post("/search", dependencies=[Depends(_each_field_once)], responses=declared(400, 413, 503))
+@_router.post("/search", dependencies=[Depends(_each_field_once)], responses=declared(400, 413, 429, 503))
 async def search(
     request: Request, found: Found, by: By, form: Annotated[SearchForm, Form(media_type="multipart/form-data")]
 ) -> SearchAnswer:

@@ -4,6 +4,7 @@ import logging
 import threading
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from time import perf_counter
 from typing import Annotated
 
 import numpy as np
@@ -17,6 +18,7 @@ from evaluation.reranking import k_reciprocal_distances
 from export.engines.engine import Engine
 from serving import audit
 from serving.audit import Action
+from serving.metrics import SEARCH_SECONDS, STAGE_SECONDS
 from serving.perception import Perception, open_engine
 from serving.photo import decode_photo
 from serving.route import likeliest_route
@@ -243,6 +245,7 @@ class PhotoSearch:
         """
         if photo is None and not attributes:
             raise InputError("a search must be multipart/form-data with a file photo, attributes, or both, got neither")
+        began = perf_counter()
         image = None if photo is None else decode_photo(photo, self._limits.max_photo_pixels)
         self._check_request(attributes or {}, top_k)
         store = self._ready_store()
@@ -251,7 +254,7 @@ class PhotoSearch:
         assert self._perception is not None, "a ready service has engines"
         assert self._model_version is not None, "a ready service has engines"
         box = None if image is None else _largest_person(self._perception, image)
-        embedding = None if image is None else self._perception.embed([_crop_of(image, box)])[0]
+        embedding = None if image is None else _embedding_of(self._perception, image, box)
         searcher = Searcher(
             store, self._perception.match_distance, self._deployment.settings.search, self._model_version
         )
@@ -259,6 +262,7 @@ class PhotoSearch:
             embedding, attributes, top_k=top_k or self._limits.top_k, cameras=cameras, since=since, until=until
         )
         person = None if box is None else box.round(1).tolist()
+        SEARCH_SECONDS.labels("attributes" if photo is None else "photo").observe(perf_counter() - began)
         return SearchAnswer(model_version=self._model_version, person_xyxy=person, sightings=sightings)
 
     def _load_engines(self) -> None:
@@ -313,6 +317,12 @@ def _crop_of(image: np.ndarray, box: np.ndarray | None) -> np.ndarray:
     return image if box is None else crop_boxes(image, box[None])[0]
 
 
+@STAGE_SECONDS.labels("embed").time()
+def _embedding_of(perception: Perception, image: np.ndarray, box: np.ndarray | None) -> np.ndarray:
+    return perception.embed([_crop_of(image, box)])[0]
+
+
+@STAGE_SECONDS.labels("detect").time()
 def _largest_person(perception: Perception, image: np.ndarray) -> np.ndarray | None:
     found = perception.detect([image])[0]
     boxes, scores = found.boxes_xyxy, found.scores

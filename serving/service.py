@@ -13,14 +13,18 @@ from starlette.middleware.authentication import AuthenticationMiddleware
 from domain.privacy import TELEMETRY_OFF, switch_telemetry_off
 from serving.gate import Gate
 from serving.http_api import build_api
+from serving.logs import RequestLog, write_json_logs
+from serving.metrics import DatabaseFigures
 from serving.operator_page import build_page
 from serving.overload import AtMost
 from serving.photo_search import PhotoSearch
+from serving.rate_limit import RateLimit
 from serving.service_settings import Deployment
 from serving.sign_in import refuse
 
 switch_telemetry_off()
 usage_stats.do_not_track.cache_clear()  # `bentoml serve` has asked, and remembered, before it imports this
+write_json_logs()
 _deployment = Deployment.read(Path(__file__).resolve().parent.parent)
 _http = _deployment.settings.service
 _api, _page = build_api(), build_page()
@@ -28,6 +32,7 @@ _gate = _page.state.gate = Gate(_deployment.settings.access)
 _ssl: SSLSchema = {"enabled": _http.tls is not None}
 if _http.tls is not None:
     _ssl |= {"certfile": str(_http.tls.certificate), "keyfile": str(_http.tls.key)}
+_api.add_middleware(RateLimit, per_minute={"/search": _http.searches_per_minute})
 _api.add_middleware(AtMost, most=_http.max_concurrent)
 
 
@@ -37,6 +42,7 @@ _api.add_middleware(AtMost, most=_http.max_concurrent)
     http={"host": _http.host, "port": _http.port},
     ssl=_ssl,
     traffic={"timeout": _http.timeout_s},
+    logging={"access": {"enabled": False}},  # serving.logs writes it
     envs=[{"name": "BENTOML_DO_NOT_TRACK", "value": TELEMETRY_OFF["BENTOML_DO_NOT_TRACK"]}],
 )
 @bentoml.asgi_app(_page, path="/")
@@ -62,7 +68,7 @@ class PersonSearch:
         self._photo_search.close()
 
 
-# Around all of BentoML's own endpoints too. Its decorator returns a Service, whatever the annotation says.
-PersonSearch.add_asgi_middleware(  # type: ignore[attr-defined]
-    AuthenticationMiddleware, backend=_gate, on_error=refuse
-)
+assert isinstance(PersonSearch, bentoml.Service), "what bentoml.service makes of the class"
+PersonSearch.add_asgi_middleware(RequestLog)  # the outermost, around all of BentoML's own answers too
+PersonSearch.add_asgi_middleware(AuthenticationMiddleware, backend=_gate, on_error=refuse)  # and so is this
+PersonSearch.add_asgi_middleware(DatabaseFigures, store=lambda: _api.state.photo_search.store())

@@ -31,6 +31,7 @@ class HttpSettings(Settings):
     port: int = Field(ge=1, le=65535)
     timeout_s: PositiveFloat
     max_concurrent: PositiveInt
+    searches_per_minute: PositiveInt
     threads: PositiveInt
     top_k: PositiveInt
     max_top_k: PositiveInt

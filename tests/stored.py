@@ -11,7 +11,10 @@ _OF_REQUESTS = {"audit", "searches", "cases", "case_operators", "case_sightings"
 
 
 def stored(deployment: Deployment, *temporary: Path) -> tuple[dict[str, int], set[Path]]:
-    """Rows of every table but those that say who asked for what, and every file of the deployment and below `temporary` that is not the database's own."""
+    """Rows of every table but those that say who asked for what, and every file there and below `temporary`.
+
+    The database's own files are left out.
+    """
     with open_store(deployment.store) as store, store.sole_writer() as engine, engine.connect() as connection:
         tables = sa.inspect(connection).get_table_names()
         rows = {
