@@ -21,8 +21,9 @@ from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from domain.settings import PARAMS
 from serving import package
+from serving.roles import Role
 from serving.service_settings import Deployment
-from tests.deployments import fill_store, write_deployment
+from tests.deployments import FOR_CASE, fill_store, token_of, write_deployment
 from tests.end_to_end.conftest import free_port, server
 from tests.hostile_uploads import BOUNDARY, MULTIPART, form, hostile_uploads, picture_file
 from tests.stored import stored
@@ -36,8 +37,19 @@ MOST_GROWTH_MB = 300
 @dataclass(frozen=True)
 class Served:
     address: str
+    token: str
     deployment: Deployment
     temporary: Path
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.token}"}
+
+    @property
+    def head(self) -> str:
+        """The beginning of a search, but for the length."""
+        kind = f"Content-Type: {MULTIPART}\r\n"
+        return f"POST /v1/search HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {self.token}\r\n{kind}"
 
 
 @pytest.fixture(scope="module")
@@ -49,14 +61,16 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     port = free_port()
     serve = [sys.executable, "-m", "bentoml", "serve", "serving.service:PersonSearch", "--port", str(port)]
     with server(folder, ["env", f"TMPDIR={temporary}", *serve], f"http://127.0.0.1:{port}/readyz"):
-        yield Served(f"http://127.0.0.1:{port}", deployment, temporary)
+        token = token_of(deployment, "reviewer", Role.REVIEWER)
+        yield Served(f"http://127.0.0.1:{port}", token, deployment, temporary)
 
 
 def unlimited(deployment: Deployment) -> Deployment:
-    """All requests of the test come from one address, as fast as they can."""
+    """All requests of the test come from one account, as fast as they can; the fuzzer reads the document."""
     file = deployment.root / PARAMS
     params = yaml.safe_load(file.read_text())
     params["serving"]["service"]["searches_per_minute"] = 1_000_000
+    params["serving"]["access"]["open_paths"].append("/v1/openapi.json")
     file.write_text(yaml.safe_dump(params))
     return Deployment.read(deployment.root)
 
@@ -75,9 +89,9 @@ def memory_mb() -> float:
 
 def test_a_thousand_hostile_uploads_leave_nothing(served: Served) -> None:
     before, answers = kept(served), Counter[tuple[int, bool]]()
-    with httpx.Client(base_url=served.address, timeout=LONGEST_S) as client:
+    with httpx.Client(base_url=served.address, headers=served.headers, timeout=LONGEST_S) as client:
         for _ in range(20):  # what the engines and the decoder allocate once
-            client.post("/v1/search", files={"photo": PHOTO})
+            client.post("/v1/search", data=FOR_CASE, files={"photo": PHOTO})
         start = most = memory_mb()
         for upload in hostile_uploads(seed=1, each=40):
             answer = client.post(
@@ -101,7 +115,7 @@ def test_a_body_that_never_ends_is_cut_off(served: Served, chunked: bool) -> Non
     before, limit = kept(served), served.deployment.settings.service.max_upload_bytes
     where = urlsplit(served.address)
     length = "Transfer-Encoding: chunked" if chunked else f"Content-Length: {10**12}"
-    head = f"POST /v1/search HTTP/1.1\r\nHost: x\r\nContent-Type: {MULTIPART}\r\n{length}\r\n\r\n"
+    head = f"{served.head}{length}\r\n\r\n"
     begun = f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="photo"; filename="x"\r\n\r\n'.encode()
     megabyte, sent, answer = bytes(1_000_000), 0, b""
     with socket.create_connection((where.hostname, where.port), timeout=LONGEST_S) as peer:
@@ -120,7 +134,7 @@ def test_a_body_that_never_ends_is_cut_off(served: Served, chunked: bool) -> Non
 @pytest.mark.parametrize("length", ["5", "-1", "abc", "9999999", "1, 2"])
 def test_a_length_that_is_wrong_leaves_nothing(served: Served, length: str) -> None:
     before, where, body = kept(served), urlsplit(served.address), form(PHOTO)
-    head = f"POST /v1/search HTTP/1.1\r\nHost: x\r\nContent-Type: {MULTIPART}\r\nContent-Length: {length}\r\n\r\n"
+    head = f"{served.head}Content-Length: {length}\r\n\r\n"
     with socket.create_connection((where.hostname, where.port), timeout=2) as peer:
         peer.sendall(head.encode() + body)
         try:
@@ -145,7 +159,7 @@ def test_the_fuzzer_finds_no_answer_that_is_not_declared(served: Served) -> None
         operation = data.draw(st.sampled_from(operations))
         mode = data.draw(st.sampled_from([schemathesis.GenerationMode.POSITIVE, schemathesis.GenerationMode.NEGATIVE]))
         case = data.draw(operation.as_strategy(generation_mode=mode))
-        case.validate_response(case.call(), excluded_checks=[positive_data_acceptance])
+        case.validate_response(case.call(headers=served.headers), excluded_checks=[positive_data_acceptance])
         asked[operation.label] += 1
 
     ask()
