@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from domain.settings import PARAMS
 from serving import package
 from serving.roles import ENDPOINTS, Role
+from serving.service_settings import Deployment
 from tests.deployments import FOR_CASE, fill_store, token_of, write_deployment
 from tests.end_to_end.conftest import free_port, server
 
@@ -45,15 +46,17 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory, certificate: Path) -> Iterator[tuple[httpx.Client, dict[Role, str]]]:
+def served(
+    tmp_path_factory: pytest.TempPathFactory, certificate: Path
+) -> Iterator[tuple[httpx.Client, dict[Role, str]]]:
     """Asks a service by https, and a token of each role."""
     folder = tmp_path_factory.mktemp("access") / "service"
     write_deployment(folder)
+    package._stage_code(folder)
     params = yaml.safe_load((folder / PARAMS).read_text())
     params["serving"]["service"]["tls"] = {"certificate": str(certificate), "key": str(certificate.with_suffix(".key"))}
     (folder / PARAMS).write_text(yaml.safe_dump(params))
-    package._stage_code(folder)
-    deployment = write_tls_read(folder)
+    deployment = Deployment.read(folder)
     fill_store(deployment)
     tokens = {role: token_of(deployment, role.value, role) for role in Role}
     port = free_port()
@@ -63,3 +66,39 @@ def served(tmp_path_factory: pytest.TempPathFactory, certificate: Path) -> Itera
         with httpx.Client(base_url=f"https://127.0.0.1:{port}", verify=trusted, timeout=30) as client:
             yield client, tokens
         assert not any(token.split("_", 2)[2] in (folder / "server.log").read_text() for token in tokens.values())
+
+
+def test_nothing_but_the_open_paths_answers_without_a_token(served: tuple[httpx.Client, dict[Role, str]]) -> None:
+    client, _ = served
+    asked = [(method, path) for method, path in ENDPOINTS] + [("GET", path) for path in OF_BENTOML]
+    for method, path in asked:
+        answer = client.request(method, path)
+        assert answer.status_code == 401, f"{method} {path}"
+    for path in ("/livez", "/readyz", "/healthz", "/sign-in", "/sign-in.css"):
+        assert client.get(path).status_code == 200
+
+
+def test_metrics_and_documents_are_the_admins(served: tuple[httpx.Client, dict[Role, str]]) -> None:
+    client, tokens = served
+    for path, words in (
+        ("/metrics", "dongseon_requests"),
+        ("/v1/openapi.json", "/cases/{case_id}"),
+        ("/docs.json", ""),
+    ):
+        for role, token in tokens.items():
+            answer = client.get(path, headers={"Authorization": f"Bearer {token}"})
+            assert answer.status_code == (200 if role is Role.ADMIN else 403), f"{path} {role}"
+            assert role is not Role.ADMIN or words in answer.text
+
+
+def test_signing_in_over_https_gives_a_cookie_that_stays_there(served: tuple[httpx.Client, dict[Role, str]]) -> None:
+    client, tokens = served
+    origin = {"Origin": str(client.base_url).rstrip("/")}
+    answer = client.post("/sign-in", data={"token": tokens[Role.REVIEWER]}, headers=origin)
+    assert answer.status_code == 303, answer.text
+    assert {"secure", "httponly", "samesite=strict"} <= set(answer.headers["set-cookie"].lower().split("; "))
+    asked = FOR_CASE | {"attributes": '{"bag": "backpack"}'}
+    assert client.post("/v1/search", data=asked, headers=origin).status_code == 200
+    client.cookies.clear()
+    with pytest.raises(httpx.HTTPError):
+        httpx.get(client.base_url.join("/readyz").copy_with(scheme="http"), timeout=10)
