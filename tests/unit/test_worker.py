@@ -1,20 +1,12 @@
-import os
-import signal
-import subprocess
-import sys
-import time
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-import yaml
 
 from serving import ingest, tables, worker
 from serving.store import open_store
-from tests.conftest import ROOT
 from tests.deployments import write_deployment
-from tests.recordings import contents, segment_states, write_district, write_recording
+from tests.recordings import contents, segment_states, write_district
 
 
 @pytest.fixture
