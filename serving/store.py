@@ -24,7 +24,7 @@ from domain.errors import ArtifactError, InputError
 from domain.model_card import ModelCard
 from export.engines.files import onnx_name
 from serving import segments, tables
-from serving.crops import Crops, crop_path
+from serving.crops import crop_path, open_crops
 from serving.database import connect
 from serving.fusion import LEAST_PROBABILITY
 from serving.partitions import create_partitions, day_of
@@ -97,7 +97,7 @@ class Store(AbstractContextManager["Store"]):
     def __init__(self, folder: Path, engine: sa.Engine, embedded: PostgresServer | None = None) -> None:
         """Take over `engine`, and `embedded` if it runs the database."""
         self.folder = folder
-        self.crops = Crops(folder)
+        self.crops = open_crops(folder)
         self._engine = engine
         self._embedded = embedded.__enter__() if embedded is not None else None
 

@@ -82,7 +82,7 @@ def contents(store: Store) -> list[Any]:
             sorted(
                 (
                     sorted((key, str(value)) for key, value in one.items() if key not in {"id", "segment_id", "crop"}),
-                    cv2.imread(str(store.crops.file(one["crop"]))).tolist(),
+                    store.crops.read(one["crop"]),
                 )
                 for one in tracklets
                 if one["segment_id"] == segment["id"]
