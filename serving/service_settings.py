@@ -10,6 +10,7 @@ from pydantic import Field, PositiveFloat, PositiveInt
 from domain.errors import InputError
 from domain.paths import ENGINES, STORE
 from domain.settings import PARAMS, Settings, read_params
+from serving.live_stream import ConnectionSettings
 from serving.perception import PerceptionSettings
 from serving.route import RouteSettings
 from serving.search import SearchSettings
@@ -35,6 +36,16 @@ class RetentionSettings(Settings):
     days: int = Field(ge=1, le=36500)  # since a tracklet was last seen; a case under legal hold keeps it longer
 
 
+class StreamsSettings(Settings):
+    """How live cameras are followed; `conf/serving/search.yaml` says what each value means."""
+
+    file: Path | None
+    connection: ConnectionSettings
+    segment_s: PositiveFloat
+    max_waiting_bytes: PositiveInt
+    metrics_port: int | None = Field(ge=1, le=65535)
+
+
 class ServingSettings(Settings):
     """The section `serving`."""
 
@@ -43,6 +54,7 @@ class ServingSettings(Settings):
     route: RouteSettings
     service: HttpSettings
     retention: RetentionSettings
+    streams: StreamsSettings
 
     @property
     def store_folder(self) -> Path:
