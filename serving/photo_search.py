@@ -4,17 +4,19 @@ import logging
 import threading
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from pathlib import Path
+from time import perf_counter
+from typing import Annotated
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from domain.attributes import AttributeSchema
 from domain.cameras import Camera, Sighting
-from domain.errors import DongseonError, InputError
+from domain.errors import ArtifactError, DongseonError, InputError
 from domain.images import crop_boxes
 from evaluation.reranking import k_reciprocal_distances
 from export.engines.engine import Engine
+from serving.metrics import SEARCH_SECONDS, STAGE_SECONDS
 from serving.perception import Perception, open_engine
 from serving.photo import decode_photo
 from serving.route import likeliest_route
@@ -23,6 +25,9 @@ from serving.service_settings import Deployment
 from serving.store import Store, StoredDistrict, open_store, version_of_model
 
 _log = logging.getLogger(__name__)
+
+District = Annotated[str, Field(pattern=r"^[^\x00]+$")]  # what a column of text can hold
+TrackletId = Annotated[int, Field(ge=0, le=2**63 - 1)]
 
 
 class NotReadyError(DongseonError):
@@ -50,8 +55,8 @@ class SightingId(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    district: str = Field(pattern=r"^[^\x00]+$")  # what a column of text can hold
-    tracklet_id: int = Field(ge=0, lt=2**63)
+    district: District
+    tracklet_id: TrackletId
 
 
 class RouteRequest(BaseModel):
@@ -162,8 +167,8 @@ class PhotoSearch:
         name = self._deployment.attributes
         return self._engines[name].card.attribute_schema if name in self._engines else None
 
-    def crop(self, wanted: SightingId) -> Path:
-        """File of the picture of a sighting.
+    def crop(self, wanted: SightingId) -> bytes:
+        """The picture of a sighting, a JPEG file.
 
         Raises:
             UnknownSightingError: if it is not stored.
@@ -171,9 +176,12 @@ class PhotoSearch:
         """
         store = self._ready_store()
         for one in store.tracklets([(wanted.district, wanted.tracklet_id)]):
-            file = store.crops.file(one.crop)
-            if file.is_file():
-                return file
+            try:
+                return store.crops.read(one.crop)
+            except FileNotFoundError as error:
+                _log.error("a sighting must have its crop: %s", error)
+            except ArtifactError as error:
+                _log.error("%s", error)
         raise UnknownSightingError(f"a crop must be of a stored sighting, got {wanted.district}/{wanted.tracklet_id}")
 
     def route(self, confirmed: Sequence[SightingId]) -> RouteAnswer:
@@ -218,6 +226,7 @@ class PhotoSearch:
         """
         if photo is None and not attributes:
             raise InputError("a search must be multipart/form-data with a file photo, attributes, or both, got neither")
+        began = perf_counter()
         image = None if photo is None else decode_photo(photo, self._limits.max_photo_pixels)
         self._check_request(attributes or {}, top_k)
         store = self._ready_store()
@@ -226,7 +235,7 @@ class PhotoSearch:
         assert self._perception is not None, "a ready service has engines"
         assert self._model_version is not None, "a ready service has engines"
         box = None if image is None else _largest_person(self._perception, image)
-        embedding = None if image is None else self._perception.embed([_crop_of(image, box)])[0]
+        embedding = None if image is None else _embedding_of(self._perception, image, box)
         searcher = Searcher(
             store, self._perception.match_distance, self._deployment.settings.search, self._model_version
         )
@@ -234,7 +243,22 @@ class PhotoSearch:
             embedding, attributes, top_k=top_k or self._limits.top_k, cameras=cameras, since=since, until=until
         )
         person = None if box is None else box.round(1).tolist()
+        SEARCH_SECONDS.labels("attributes" if photo is None else "photo").observe(perf_counter() - began)
         return SearchAnswer(model_version=self._model_version, person_xyxy=person, sightings=sightings)
+
+    def store(self) -> Store:
+        """The store, opened when it is first asked for.
+
+        Raises:
+            NotReadyError: if it does not open.
+        """
+        with self._store_lock:
+            if self._store is None:
+                try:
+                    self._store = open_store(self._deployment.store)
+                except DongseonError as error:
+                    raise NotReadyError(str(error)) from error
+            return self._store
 
     def _load_engines(self) -> None:
         wanted = self._deployment
@@ -253,21 +277,15 @@ class PhotoSearch:
     def _reason_of_store(self) -> str | None:
         assert self._model_version is not None, "asked only when the engines are loaded"
         try:
-            return self._open_store().is_ready(self._model_version)
+            return self.store().is_ready(self._model_version)
         except DongseonError as error:
             return str(error)
-
-    def _open_store(self) -> Store:
-        with self._store_lock:
-            if self._store is None:
-                self._store = open_store(self._deployment.store)
-            return self._store
 
     def _ready_store(self) -> Store:
         reason = self.reason_not_ready()
         if reason:
             raise NotReadyError(reason)
-        return self._open_store()
+        return self.store()
 
     def _check_request(self, attributes: Mapping[str, str], top_k: int | None) -> None:
         if top_k is not None and not 1 <= top_k <= self._limits.max_top_k:
@@ -294,6 +312,12 @@ def _crop_of(image: np.ndarray, box: np.ndarray | None) -> np.ndarray:
     return image if box is None else crop_boxes(image, box[None])[0]
 
 
+@STAGE_SECONDS.labels("embed").time()
+def _embedding_of(perception: Perception, image: np.ndarray, box: np.ndarray | None) -> np.ndarray:
+    return perception.embed([_crop_of(image, box)])[0]
+
+
+@STAGE_SECONDS.labels("detect").time()
 def _largest_person(perception: Perception, image: np.ndarray) -> np.ndarray | None:
     found = perception.detect([image])[0]
     boxes, scores = found.boxes_xyxy, found.scores

@@ -2,10 +2,10 @@
 
     python -m serving.retention [serving.retention.days=7]
 
-Rows go first, in one transaction with their record in the table `removals`: a day that nobody needs any more as a whole
-partition, others row by row, and with them segments and gaps that have nothing left. Then every crop that no row names.
-So a row never lacks its crop, and crops that a killed run leaves without a row are gone after the next one. Settings:
-section `serving` of params.yaml in the current folder; `key=value` arguments override them.
+Rows go first, in one transaction with their record in the table `removals` and in the audit: a day that nobody needs
+any more as a whole partition, others row by row, and with them segments and gaps that have nothing left. Then every
+crop that no row names. So a row never lacks its crop, and crops that a killed run leaves without a row are gone after
+the next one. Settings: section `serving` of params.yaml in the current folder; `key=value` arguments override them.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,8 @@ import sqlalchemy as sa
 
 from domain.errors import ArtifactError
 from domain.stage import run_stage
-from serving import segments, tables
+from serving import audit, segments, tables
+from serving.audit import Action
 from serving.crops import Crops
 from serving.partitions import day_of, drop_partition, existing_partitions
 from serving.service_settings import ServingSettings
@@ -64,6 +65,8 @@ def remove_before(store: Store, cutoff: datetime, reason: str) -> Removal:
             segments.remove_before(connection, cutoff)
             record = sa.insert(removals).values(cutoff=cutoff, tracklets=tracklets, crops=0, reason=reason)
             number = connection.execute(record.returning(removals.c.id)).scalar_one()
+            details = {"removal": number, "cutoff": cutoff.isoformat(), "tracklets": tracklets, "reason": reason}
+            audit.append(connection, audit.command_account(), Action.RETENTION, details)
         with engine.begin() as connection:
             orphans = _crops_without_row(store.crops, connection)
             failures = store.crops.delete(orphans)

@@ -15,6 +15,7 @@ from domain.errors import InputError, require_shape
 from domain.settings import Settings
 from evaluation.reranking import k_reciprocal_distances
 from serving.fusion import attribute_evidence, description_likelihood, match_probability
+from serving.metrics import STAGE_SECONDS
 from serving.store import Store, StoredTracklet
 
 
@@ -86,10 +87,12 @@ class Searcher:
                 raise InputError(f"{name} must have a time zone, such as 2026-05-01T09:00:00+09:00, got {moment}")
         limit = max(self._settings.candidates, top_k or 0)
         if embedding is None:
-            found = self._store.described(asked, limit, cameras, since, until, model_version=self._model_version)
+            with STAGE_SECONDS.labels("database").time():
+                found = self._store.described(asked, limit, cameras, since, until, model_version=self._model_version)
             return [_by_description(one, asked) for one in found][:top_k]
         query = _one_query(embedding)
-        found = self._store.nearest(query, limit, cameras, since, until, model_version=self._model_version)
+        with STAGE_SECONDS.labels("database").time():
+            found = self._store.nearest(query, limit, cameras, since, until, model_version=self._model_version)
         return self._by_photo(query, found, asked)[:top_k]
 
     def _by_photo(self, query: np.ndarray, found: Sequence[StoredTracklet], asked: Mapping[str, str]) -> list[Sighting]:
@@ -98,9 +101,10 @@ class Searcher:
         settings = self._settings
         gallery = unit_length(np.stack([one.embedding for one in found]))
         plain = cosine_distances(query[None], gallery)[0]
-        reranked = k_reciprocal_distances(
-            query[None], gallery, k1=settings.k1, k2=settings.k2, lambda_value=settings.lambda_value
-        )[0]
+        with STAGE_SECONDS.labels("re-rank").time():
+            reranked = k_reciprocal_distances(
+                query[None], gallery, k1=settings.k1, k2=settings.k2, lambda_value=settings.lambda_value
+            )[0]
         shifts = [settings.attribute_weight * attribute_evidence(one.attributes, asked) for one in found]
         sightings = [
             sighting_of(

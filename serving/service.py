@@ -10,16 +10,21 @@ from bentoml._internal.utils.analytics import usage_stats
 
 from domain.privacy import TELEMETRY_OFF, switch_telemetry_off
 from serving.http_api import build_api
+from serving.logs import RequestLog, write_json_logs
+from serving.metrics import DatabaseFigures
 from serving.operator_page import build_page
 from serving.overload import AtMost
 from serving.photo_search import PhotoSearch
+from serving.rate_limit import RateLimit
 from serving.service_settings import Deployment
 
 switch_telemetry_off()
 usage_stats.do_not_track.cache_clear()  # `bentoml serve` has asked, and remembered, before it imports this
+write_json_logs()
 _deployment = Deployment.read(Path(__file__).resolve().parent.parent)
 _http = _deployment.settings.service
 _api, _page = build_api(), build_page()
+_api.add_middleware(RateLimit, per_minute={"/search": _http.searches_per_minute})
 _api.add_middleware(AtMost, most=_http.max_concurrent)
 
 
@@ -28,6 +33,7 @@ _api.add_middleware(AtMost, most=_http.max_concurrent)
     workers=1,
     http={"host": _http.host, "port": _http.port},
     traffic={"timeout": _http.timeout_s},
+    logging={"access": {"enabled": False}},  # serving.logs writes it
     envs=[{"name": "BENTOML_DO_NOT_TRACK", "value": TELEMETRY_OFF["BENTOML_DO_NOT_TRACK"]}],
 )
 @bentoml.asgi_app(_page, path="/")
@@ -50,3 +56,8 @@ class PersonSearch:
     def close(self) -> None:
         """Leave the store; the embedded database stops with its last user."""
         self._photo_search.close()
+
+
+assert isinstance(PersonSearch, bentoml.Service), "what bentoml.service makes of the class"
+PersonSearch.add_asgi_middleware(RequestLog)  # the outermost, around all of BentoML's own answers too
+PersonSearch.add_asgi_middleware(DatabaseFigures, store=lambda: _api.state.photo_search.store())

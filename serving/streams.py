@@ -29,16 +29,15 @@ import yaml
 from pydantic import ValidationError
 
 from domain.errors import InputError
-from domain.paths import ENGINES
-from domain.settings import Settings, read_params
+from domain.settings import Settings
 from domain.stage import run_stage
 from serving.following import TrackingSettings
 from serving.gathering import GatheredPerception
 from serving.live_following import LiveFollower
 from serving.live_stream import LiveStream, require_rtsp
 from serving.outbox import Outbox, stream_name
-from serving.perception import Perception, open_engine
-from serving.service_settings import ServingSettings, StreamsSettings
+from serving.perception import Engine, Perception, open_engine
+from serving.service_settings import Deployment, StreamsSettings
 from serving.store import Store, open_store, version_of_model
 from serving.stream_metrics import serve_metrics
 
@@ -62,26 +61,18 @@ def main(argv: Sequence[str] = ()) -> None:
         ArtifactError: if an engine is missing or for another task.
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    serving = ServingSettings.from_params("serving", argv)
-    settings, tracking = serving.streams, TrackingSettings.from_params("tracking", argv)
+    deployment = Deployment.read(Path(), argv)
+    settings, tracking = deployment.settings.streams, TrackingSettings.from_params("tracking", argv)
     if settings.file is None:
         raise InputError("serving.streams.file must name the file of live cameras, got none; docs/deploy.md shows one")
     file = read_streams(settings.file)
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
-    without_plan = tracking.perception.without_plan
-    reid = open_engine(ENGINES / f"reid-{read_params(argv)['reid']['backbone']}", "reid", without_plan)
-    perception = GatheredPerception(
-        open_engine(ENGINES / tracking.detector, "detector", without_plan),
-        reid,
-        open_engine(ENGINES / tracking.attributes, "attributes", without_plan),
-        tracking.perception,
-        max_wait_s=0,  # cameras do not show pictures at the same moment: calls gather while an engine computes
-    )
-    with open_store(serving.store_folder) as store:
+    reid = open_engine(deployment.engine(deployment.reid), "reid", tracking.perception.without_plan)
+    with open_store(deployment.store) as store:
         outbox = _open_outbox(store, file, version_of_model(reid.card), settings)
-        follow_streams(file, perception, outbox, settings, tracking, stopping)
+        follow_streams(file, _perception(deployment, reid, tracking), outbox, settings, tracking, stopping)
         lost = outbox.close(_FLUSH_S)
     if lost:
         _log.error("%d segments could not be stored; the next run says that nothing is known of their time", lost)
@@ -165,6 +156,15 @@ def _run(
 def _report_death(follower: LiveFollower, future: Future[None]) -> None:
     _log.error("camera %s: a bug ended its thread", follower.camera_id, exc_info=future.exception())
     follower.lose("a bug; the log says which")
+
+
+def _perception(deployment: Deployment, reid: Engine, tracking: TrackingSettings) -> GatheredPerception:
+    without_plan, attributes = tracking.perception.without_plan, None
+    detector = open_engine(deployment.engine(deployment.detector), "detector", without_plan)
+    if deployment.attributes is not None:
+        attributes = open_engine(deployment.engine(deployment.attributes), "attributes", without_plan)
+    # Cameras do not show pictures at the same moment, so nobody waits: calls gather while an engine computes.
+    return GatheredPerception(detector, reid, attributes, tracking.perception, max_wait_s=0)
 
 
 def _open_outbox(store: Store, file: StreamsFile, model_version: str, settings: StreamsSettings) -> Outbox:

@@ -1,4 +1,5 @@
-"""Tables of the store: districts, cameras, segments of video, the tracklets seen in them, cases, what was removed.
+"""Tables of the store: districts, cameras, segments of video, the tracklets seen in them, cases, what was removed; who
+may ask, what was asked, and the audit.
 
 A change here goes with a revision in `serving/migrations/versions`.
 """
@@ -142,6 +143,73 @@ removals = Table(  # one a run of serving.retention
     Column("tracklets", Integer, nullable=False),
     Column("crops", Integer, nullable=False),  # files, also those an interrupted run left; 0 until they are deleted
     Column("reason", Text, nullable=False),
+)
+
+accounts = Table(
+    "accounts",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("role", Text, nullable=False),  # serving.roles.Role
+    Column("token_id", Text, nullable=False, unique=True),  # the public half of the token
+    Column("token_hash", Text, nullable=False),  # Argon2id of the secret half
+    Column("created", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("expires", DateTime(timezone=True)),
+    Column("disabled", DateTime(timezone=True)),
+)
+
+sessions = Table(  # of browsers
+    "sessions",
+    metadata,
+    Column("id_hash", Text, primary_key=True),  # SHA-256 of what the cookie holds
+    Column("account", Text, ForeignKey("accounts.name", ondelete="CASCADE"), nullable=False),
+    Column("created", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("expires", DateTime(timezone=True), nullable=False),
+)
+
+case_operators = Table(  # operators who may work on a case; reviewers may on each
+    "case_operators",
+    metadata,
+    Column("case_id", BigInteger, ForeignKey("cases.id", ondelete="CASCADE"), primary_key=True),
+    Column("account", Text, ForeignKey("accounts.name", ondelete="CASCADE"), primary_key=True),
+)
+
+verdicts = Table(  # all that were given, the last of a sighting counts; they outlive the sighting
+    "verdicts",
+    metadata,
+    Column("id", BigInteger, Identity(), primary_key=True),
+    Column("case_id", BigInteger, ForeignKey("cases.id", ondelete="CASCADE"), nullable=False),
+    Column("district", Text, nullable=False),
+    Column("tracklet_id", BigInteger, nullable=False),
+    Column("verdict", Text, nullable=False),  # confirmed, rejected or none
+    Column("account", Text, nullable=False),
+    Column("at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Index("verdicts_by_sighting", "case_id", "district", "tracklet_id"),
+)
+
+searches = Table(
+    "searches",
+    metadata,
+    Column("id", BigInteger, Identity(), primary_key=True),
+    Column("case_id", BigInteger, ForeignKey("cases.id", ondelete="CASCADE"), nullable=False),
+    Column("account", Text, nullable=False),
+    Column("at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("reason", Text, nullable=False),
+    Column("question", JSONB, nullable=False),  # all fields but the photo
+    Column("photo_sha256", Text),
+    Column("model_version", Text, nullable=False),
+    Column("found", JSONB, nullable=False),  # [[district, tracklet id], …], nearest first
+    Index("searches_by_case", "case_id"),
+)
+
+audit = Table(  # append-only, by triggers; see serving.audit
+    "audit",
+    metadata,
+    Column("number", BigInteger, primary_key=True, autoincrement=False),  # 1, 2, 3, … without a gap
+    Column("at", DateTime(timezone=True), nullable=False),
+    Column("account", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("details", JSONB, nullable=False),
+    Column("hash", Text, nullable=False),  # SHA-256 over the hash before it and this record
 )
 
 

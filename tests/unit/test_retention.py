@@ -9,7 +9,7 @@ import sqlalchemy as sa
 import yaml
 
 from domain.errors import ArtifactError, InputError
-from serving import retention, tables
+from serving import audit, retention, tables
 from serving.partitions import existing_partitions
 from serving.retention import Removal, remove_before
 from serving.store import Store, open_store
@@ -61,6 +61,11 @@ def test_what_is_older_goes_with_its_crop_and_is_recorded(store: Store) -> None:
     assert remove_before(store, CUTOFF, "old") == Removal(tracklets=4, crops=4)
     assert rows(store) == crops(store) == {5, 6, 7, 8}
     assert records(store) == [(CUTOFF, 4, 4, "old")]
+    with store.begin() as connection:
+        last = list(audit.records(connection))[-1]
+        audit.verify(connection)
+    assert (last.action, last.account[:8]) == ("retention", "command:")
+    assert last.details.items() >= {"cutoff": CUTOFF.isoformat(), "tracklets": 4, "reason": "old"}.items()
 
 
 def test_a_second_run_removes_nothing_more(store: Store) -> None:
@@ -130,14 +135,12 @@ def test_a_killed_run_leaves_no_row_without_its_crop_and_the_next_finishes(
     def commit(_: sa.Connection) -> None:
         count("commit")
 
-    def unlink(file: Path) -> None:
+    def remove(file: str) -> None:
         count("delete")
-        file.rename(tmp / file.name)
+        Path(file).unlink()
 
-    tmp = store.folder.parent / "deleted"
-    tmp.mkdir(exist_ok=True)
     with monkeypatch.context() as patch:
-        patch.setattr(Path, "unlink", unlink)
+        patch.setattr("os.remove", remove)
         sa.event.listen(store._engine, "commit", commit)
         with pytest.raises(Killed):
             remove_before(store, CUTOFF, "old")
@@ -149,15 +152,13 @@ def test_a_killed_run_leaves_no_row_without_its_crop_and_the_next_finishes(
 
 
 def test_a_crop_that_cannot_be_deleted_is_named_and_tried_again(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    delete = Path.unlink
-
-    def refuse(file: Path) -> None:
-        if file.name == "000002.jpg":
-            raise PermissionError(13, "Permission denied", str(file))
-        delete(file)
+    def refuse(file: str) -> None:
+        if file.endswith("000002.jpg"):
+            raise PermissionError(13, "Permission denied", file)
+        Path(file).unlink()
 
     with monkeypatch.context() as patch:
-        patch.setattr(Path, "unlink", refuse)
+        patch.setattr("os.remove", refuse)
         with pytest.raises(ArtifactError, match=r"1 of 4 are not: .*000002\.jpg.*run serving\.retention again"):
             remove_before(store, CUTOFF, "old")
     assert crops(store) == {2, 5, 6, 7, 8}

@@ -57,7 +57,7 @@ def test_a_segment_is_registered_once_and_done_when_its_rows_are_stored(store: S
     assert ids(store) == [first + 1, first + 2]
     found = store.nearest(EMBEDDINGS[1], 1)[0]
     assert (found.id, found.crop) == (first + 1, f"crops/demo/{segment.id}/{first + 1}.jpg")
-    assert store.crops.file(found.crop).is_file()
+    assert store.crops.read(found.crop)
     assert register(store) == replace(segment, state="done")
     done = segment_rows(store)[0]
     assert (done["frames"], done["end"], done["damage"], done["model_version"]) == (3000, LATER, "ends early", "net-1")

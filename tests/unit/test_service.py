@@ -175,20 +175,21 @@ def test_a_confirmed_sighting_that_nobody_can_walk_to_is_left_out(tmp_path: Path
 @pytest.mark.parametrize(
     ("body", "message"),
     [
-        pytest.param("nothing", "must be JSON such as", id="no JSON"),
+        pytest.param("nothing", "the request must be JSON", id="no JSON"),
+        pytest.param("", "must be a JSON object with the header Content-Type", id="nothing"),
+        pytest.param("{}", "the request must have sightings", id="no sightings"),
         pytest.param(
-            '{"sightings": [{"district": "demo", "tracklet_id": 9223372036854775808}]}', "less than", id="big"
+            '{"sightings": [{"district": "demo", "tracklet_id": 9223372036854775808}]}', "less than or equal", id="big"
         ),
         pytest.param('{"sightings": [{"district": "", "tracklet_id": 1}]}', "match pattern", id="no district"),
         pytest.param('{"sightings": []}', "a route must have 1 to 500 sightings, got 0", id="none"),
         pytest.param(
             '{"sightings": [{"district": "demo", "tracklet_id": 99}]}', "stored ones, got demo/99", id="not stored"
         ),
-        pytest.param("x" * (MAX_UPLOAD_BYTES + 1), "must have at most 300000 bytes", id="large"),
     ],
 )
 def test_a_route_of_what_is_no_sighting_gets_400_with_a_message(client: TestClient, body: str, message: str) -> None:
-    answer = client.post("/route", content=body)
+    answer = client.post("/route", content=body, headers={"Content-Type": "application/json"})
     assert answer.status_code == 400
     assert message in answer.json()["error"]
 
@@ -199,7 +200,6 @@ def test_a_route_of_what_is_no_sighting_gets_400_with_a_message(client: TestClie
         pytest.param(b"I am a text file", "the photo must be a picture", id="text"),
         pytest.param(png(picture(RED))[:200], "the photo must be a whole picture", id="cut"),
         pytest.param(b"", "the photo must be a picture, got an empty file", id="empty"),
-        pytest.param(b"x" * (MAX_UPLOAD_BYTES + 1), "must have at most 300000 bytes", id="large"),
     ],
 )
 def test_a_file_that_is_no_photo_gets_400_with_a_message(client: TestClient, content: bytes, message: str) -> None:
@@ -208,20 +208,61 @@ def test_a_file_that_is_no_photo_gets_400_with_a_message(client: TestClient, con
     assert message in answer.json()["error"]
 
 
+@pytest.mark.parametrize("address", ["/search", "/route"])
+def test_a_request_that_is_too_long_gets_413_with_a_message(client: TestClient, address: str) -> None:
+    answer = client.post(address, files={"photo": b"x" * (MAX_UPLOAD_BYTES + 1)})
+    assert answer.status_code == 413
+    assert "must have at most 300000 bytes" in answer.json()["error"]
+
+
+@pytest.mark.parametrize("field", [("top_k", (None, b"1")), ("photo", ("photo.png", png(picture(RED))))])
+def test_a_field_that_comes_twice_gets_400(client: TestClient, field: tuple[str, Any]) -> None:
+    answer = client.post("/search", files=[field, field])
+    assert answer.status_code == 400
+    assert answer.json()["error"] == f"a form must hold each field once, got more of {field[0]}"
+
+
+def test_the_openapi_document_declares_every_answer(client: TestClient) -> None:
+    paths = client.get("/openapi.json").json()["paths"]
+    declared = {
+        f"{method} {path}": set(operation["responses"])
+        for path, at in paths.items()
+        for method, operation in at.items()
+    }
+    assert declared == {
+        "post /search": {"200", "400", "413", "429", "503"},
+        "post /route": {"200", "400", "413", "503"},
+        "get /crops/{district}/{tracklet_id}": {"200", "404", "503"},
+        "get /cameras": {"200", "503"},
+        "get /status": {"200", "503"},
+    }
+
+
+@pytest.mark.parametrize("address", ["/docs", "/redoc"])
+def test_no_page_of_documentation_asks_the_network(client: TestClient, address: str) -> None:
+    assert client.get(address).status_code == 404
+
+
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"top_k": "many"}, "top_k must be a whole number, got 'many'"),
+        ({"top_k": "many"}, "top_k must be a valid integer, unable to parse string as an integer, got 'many'"),
         ({"top_k": "0"}, "top_k must be 1 to 500, got 0"),
         ({"top_k": "501"}, "top_k must be 1 to 500, got 501"),
         ({"attributes": "backpack"}, "attributes must be JSON"),
-        ({"attributes": "[1]"}, "attributes must be JSON"),
+        ({"attributes": "[1]"}, "attributes must be a valid dictionary, got [1]"),
         ({"attributes": '{"bag": "rocket"}'}, "the attribute bag must be one of none, backpack, got 'rocket'"),
         ({"attributes": '{"hat": "none"}'}, "the schema bags has the groups bag, got 'hat'"),
         ({"cameras": "cam1,cam9"}, "cameras must be among cam0, cam1, cam2, got 'cam9'"),
-        ({"since": "yesterday"}, "since must be a time such as"),
-        ({"until": "2026-05-01T09:00:00"}, "until must have a time zone"),
-        ({"kamera": "cam1"}, "form fields must be among photo, top_k"),
+        (
+            {"since": "yesterday"},
+            "since must be a valid datetime or date, such as 2026-05-01T09:00:00+09:00",
+        ),
+        (
+            {"until": "2026-05-01T09:00:00"},
+            "until must have timezone info, such as 2026-05-01T09:00:00+09:00, got '2026-05-01T09:00:00'",
+        ),
+        ({"kamera": "cam1"}, "must hold what is asked for and nothing else, got kamera"),
     ],
 )
 def test_a_wrong_field_gets_400_with_a_message(client: TestClient, fields: dict[str, str], message: str) -> None:

@@ -9,9 +9,9 @@ import pytest
 import sqlalchemy as sa
 
 from domain.errors import ArtifactError, InputError
-from domain.images import read_image
 from domain.model_card import EngineFile, ModelCard
 from serving import tables
+from serving.photo import decode_photo
 from serving.store import Store, StoredDistrict, open_store, version_of_model
 from tests.sightings import CAMERAS, NOON, put_into_case, tracklet, unit_vectors
 
@@ -73,7 +73,7 @@ def test_a_stored_tracklet_comes_back_as_it_was(filled: tuple[Store, np.ndarray]
     assert (found.id, found.camera, found.quality) == (5, CAMERAS[1], 0.7)
     assert (found.first_seen, found.last_seen) == (NOON + timedelta(seconds=40), NOON + timedelta(seconds=45))
     np.testing.assert_allclose(found.embedding, embeddings[4], atol=1e-3)
-    assert abs(int(read_image(store.folder / found.crop).mean()) - 5) <= 2
+    assert abs(int(decode_photo(store.crops.read(found.crop), max_pixels=1000).mean()) - 5) <= 2
 
 
 @pytest.mark.parametrize(

@@ -256,7 +256,7 @@ def test_cameras_are_followed_through_cuts_and_whoever_is_down_harms_no_other(st
         require_whole(store, camera_id)
         assert {one.source for one in rows(store, tables.segments, camera_id)} == {f"stream {camera_id}"}
         for person in rows(store, tables.tracklets, camera_id):
-            assert (store.folder / person.crop).is_file()
+            assert store.crops.read(person.crop)
 
 
 @pytest.mark.slow

@@ -167,8 +167,8 @@ def test_the_store_holds_what_was_seen_and_twice_is_once(tracked: Path) -> None:
         found = store.described({"upper_colour": "red"}, limit=100)
         video = Path("data") / "toy" / "videos" / "c1.mp4"
         assert store.register_segment("toy", "c1", "moved.mp4", sha256_of(video), START).state == "done"
-    assert len(found) == 4
-    assert all((tracked / "store" / one.crop).is_file() for one in found)
+        assert len(found) == 4
+        assert all(store.crops.read(one.crop) for one in found)
 
 
 def test_a_legal_hold_stops_the_stage_before_it_follows_anybody(
