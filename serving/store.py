@@ -268,6 +268,14 @@ class Store(AbstractContextManager["Store"]):
         with self._engine.begin() as connection:
             segments.close_gap(connection, district, camera_id, until)
 
+    def resume_stream(self, district: str, camera_id: str, source: str) -> datetime | None:
+        """Until when the store knows what the live stream `source` of a camera showed, or that it did not.
+
+        None when it never did. What the last process registered and did not finish is set failed.
+        """
+        with self._engine.begin() as connection:
+            return segments.resume_stream(connection, district, camera_id, source)
+
     def _fill_segment(
         self,
         connection: sa.Connection,
