@@ -1,6 +1,7 @@
 """A real server process: what it logs and measures; a fuzzer and 1,000 hostile uploads, of which it keeps nothing."""
 
 import json
+import re
 import socket
 import sys
 from collections import Counter
@@ -69,10 +70,17 @@ def kept(served: Served) -> tuple[dict[str, int], set[Path]]:
     return rows, {file for file in files if file.suffix not in {".log", ".pyc", ".db"}}
 
 
-def memory_mb() -> float:
-    """Of all Python processes below this one."""
+def memory_mb(served: Served, field: str) -> float:
+    """Of the process that answers: `VmRSS` is now, `VmHWM` the most it ever had."""
+    port = str(urlsplit(served.address).port)
     children = psutil.Process().children(recursive=True)
-    return sum(each.memory_info().rss for each in children if "python" in each.name()) / 1e6
+    listening = [
+        each
+        for each in children
+        if any(str(at.laddr.port) == port for at in each.net_connections("tcp") if at.status == "LISTEN")
+    ]
+    texts = [Path(f"/proc/{each.pid}/status").read_text() for each in listening]
+    return max(int(re.search(rf"{field}:\s+(\d+) kB", text)[1]) for text in texts) / 1000
 
 
 def figures(served: Served) -> dict[str, float]:
@@ -110,7 +118,7 @@ def test_a_thousand_hostile_uploads_leave_nothing(served: Served) -> None:
     with httpx.Client(base_url=served.address, timeout=LONGEST_S) as client:
         for _ in range(20):  # what the engines and the decoder allocate once
             client.post("/v1/search", files={"photo": PHOTO})
-        start = most = memory_mb()
+        start = memory_mb(served, "VmRSS")
         for upload in hostile_uploads(seed=1, each=40):
             answer = client.post(
                 "/v1/search", content=upload.body, headers={"Content-Type": upload.content_type.encode("latin-1")}
@@ -118,8 +126,8 @@ def test_a_thousand_hostile_uploads_leave_nothing(served: Served) -> None:
             allowed = {200, 400, 413} if upload.may_be_readable else {400, 413}
             assert answer.status_code in allowed, f"{upload.kind}: {answer.status_code} {answer.text[:200]}"
             answers[answer.status_code, upload.may_be_readable] += 1
-            most = max(most, memory_mb())
         assert client.get("/readyz").status_code == 200
+    most = memory_mb(served, "VmHWM")
     print(
         f"answers by status and whether a decoder may read them: {dict(answers)}; memory {start:.0f} to {most:.0f} MB"
     )
