@@ -385,18 +385,24 @@ class Store(AbstractContextManager["Store"]):
         return [camera for district in self.districts() for camera in district.cameras]
 
     def is_ready(self, model_version: str) -> str | None:
-        """None when the store answers and holds sightings of this model; else the reason why it cannot be searched."""
+        """None when the store answers, holds sightings of this model and has their index; else why it is not ready."""
         table = tables.tracklets
-        held = sa.select(table.c.model_version).where(table.c.model_version == model_version).limit(1)
+        is_whole = tables.embedding_index_is_whole(table.c.feature).label("is_whole")
+        held = sa.select(table.c.feature, is_whole).where(table.c.model_version == model_version).limit(1)
         try:
             with self._engine.begin() as connection:
-                if connection.execute(held).first():
-                    return None
+                if found := connection.execute(held).first():
+                    return None if found.is_whole else _without_index(found.feature)
                 others = connection.execute(sa.select(table.c.model_version).distinct().limit(5)).scalars().all()
         except sa.exc.DBAPIError as error:
             return f"the database does not answer: {error.orig}"
         holds = f"only of {', '.join(sorted(others))}" if others else "none at all"
         return f"the store must hold sightings of the model {model_version}, it holds {holds}; rerun serving.track"
+
+
+def _without_index(feature: int) -> str:
+    index = tables.embedding_index(feature)
+    return f"the index {index} must be whole, it is missing or broken; drop it, and rerun serving.track or add a video"
 
 
 def _lock_writers(connection: sa.Connection) -> None:
