@@ -86,6 +86,7 @@ def test_a_case_is_opened_and_verdicts_are_kept_in_it(served: Served, chromium: 
         browser.evaluate("document.querySelector('[data-group=bag]').value = 'backpack'")
         browser.evaluate("document.querySelector('#search .primary').click()")
         browser.wait_for("document.querySelectorAll('#hits > [data-verdict=confirmed]').length === 1")
+        browser.wait_for("[...document.querySelectorAll('#hits img')].every(picture => picture.naturalWidth)")
         browser.evaluate("document.querySelector('nav button').click()")
         browser.wait_for("document.body.innerText.includes('Access token')")
         assert not browser.complaints
