@@ -4,7 +4,7 @@ Without an address it is an embedded PostgreSQL in `<folder>/postgres`, a real o
 and is shared by all processes that open the same folder; `DATABASE_URL` names another. Crops lie in `<folder>/crops`.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -26,7 +26,7 @@ from domain.model_card import ModelCard
 from export.engines.files import onnx_name
 from serving import tables
 from serving.database import connect
-from serving.fusion import LEAST_PROBABILITY
+from serving.description import LEAST_PROBABILITY, SURE_PROBABILITY, Description, Wanted
 from serving.tracklet import Tracklet
 
 _HALVES_HEADER_BYTES = 4  # before the big-endian numbers of a halfvec's binary form
@@ -47,6 +47,7 @@ class StoredTracklet:
     embedding: np.ndarray  # float32 [feature], unit length up to half precision
     attributes: dict[str, dict[str, float]]  # group -> label -> probability
     crop: str  # path below the store's folder
+    model_version: str  # see `version_of_model`
 
 
 @dataclass(frozen=True)
@@ -206,7 +207,7 @@ class Store(AbstractContextManager["Store"]):
 
     def described(
         self,
-        attributes: Mapping[str, str],
+        description: Description,
         limit: int,
         cameras: Sequence[str] | None = None,
         since: datetime | None = None,
@@ -214,19 +215,15 @@ class Store(AbstractContextManager["Store"]):
         *,
         model_version: str | None = None,
     ) -> list[StoredTracklet]:
-        """Up to `limit` tracklets that `attributes` (group -> label) describe best, likeliest first; else as `nearest`.
+        """Up to `limit` tracklets that fit `description` best, likeliest first; else as `nearest`.
 
         Raises:
             InputError: if no attribute is asked for.
         """
-        if not attributes:
+        if not description:
             raise InputError("a search without a photo must ask for at least one attribute, got none")
         table = tables.tracklets
-        probabilities = [
-            sa.func.coalesce(sa.cast(table.c.attributes[group][label].astext, sa.Float), 0.0)
-            for group, label in attributes.items()
-        ]
-        logs = [sa.func.ln(sa.func.greatest(each, LEAST_PROBABILITY)) for each in probabilities]
+        logs = [sa.func.ln(_fit(group, wanted)) for group, wanted in description.items()]
         likelihood = sum(logs[1:], start=logs[0])
         query = _filtered(cameras, since, until, model_version).order_by(likelihood.desc(), table.c.id).limit(limit)
         with self._engine.begin() as connection:
@@ -347,11 +344,26 @@ def _filtered(
         *([table.c.first_seen <= until] if until is not None else []),
         *([table.c.model_version == model_version] if model_version is not None else []),
     ]
-    columns = [table.c[name] for name in ("district", "id", "first_seen", "last_seen", "quality", "attributes", "crop")]
+    names = ("district", "id", "first_seen", "last_seen", "quality", "attributes", "crop", "model_version")
+    columns = [table.c[name] for name in names]
     camera = [places.c[name].label(f"camera_{name}") for name in Camera.model_fields]
     binary = sa.func.halfvec_send(table.c.embedding, type_=sa.LargeBinary)  # read far faster than its text
     halves = binary.label("halves")
     return sa.select(*columns, halves, *camera).join(places, at_camera).where(*wanted)
+
+
+def _fit(group: str, wanted: Wanted) -> sa.ColumnElement[float]:
+    """As `serving.description` has it, of a row."""
+    probabilities = {
+        label: sa.func.coalesce(sa.cast(tables.tracklets.c.attributes[group][label].astext, sa.Float), 0.0)
+        for label in wanted.labels
+    }
+    allowed = [probabilities[label] for label in wanted.allowed]
+    fit: sa.ColumnElement[float] = sum(allowed[1:], start=allowed[0])
+    if wanted.or_unknown:
+        unsure = sa.func.greatest(*probabilities.values()) < SURE_PROBABILITY
+        fit = sa.case((unsure, sa.func.greatest(fit, wanted.chance)), else_=fit)
+    return sa.func.least(sa.func.greatest(fit, LEAST_PROBABILITY), 1.0)
 
 
 def _stored(row: sa.RowMapping) -> StoredTracklet:
@@ -365,6 +377,7 @@ def _stored(row: sa.RowMapping) -> StoredTracklet:
         embedding=np.frombuffer(row["halves"], ">f2", offset=_HALVES_HEADER_BYTES).astype(np.float32),
         attributes=row["attributes"],
         crop=row["crop"],
+        model_version=row["model_version"],
     )
 
 

@@ -12,6 +12,7 @@ from domain.errors import ArtifactError, InputError
 from domain.images import write_image
 from domain.model_card import EngineFile
 from serving import perception, track
+from serving.description import Wanted
 from serving.store import open_store
 from tests.sightings import CAMERAS, put_into_case, tracklet, unit_vectors
 from tests.walkers import (
@@ -163,7 +164,7 @@ def test_the_store_holds_what_was_seen_and_twice_is_once(tracked: Path) -> None:
     assert answers(tracked) == before
     with open_store(tracked / "store") as store:
         assert store.is_ready("colours-" + "ab" * 6) is None
-        found = store.described({"upper_colour": "red"}, limit=100)
+        found = store.described({"upper_colour": Wanted(("red",), ("red", "blue"))}, limit=100)
     assert len(found) == 4
     assert all((tracked / "store" / one.crop).is_file() for one in found)
 
