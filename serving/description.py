@@ -6,8 +6,9 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from domain.attributes import AttributeSchema, Group
 from domain.errors import InputError
@@ -17,7 +18,12 @@ SURE_PROBABILITY = 0.5  # a group of which no label reaches this is not known
 
 
 class LabelQuestion(BaseModel):
-    """What is asked of one group, such as `{"is": ["backpack", "shoulder_bag"], "or_unknown": true}`."""
+    """What is asked of one group, such as `{"is": ["backpack", "handbag"], "or_unknown": true}`, or `"backpack"` alone.
+
+    Example:
+        >>> LabelQuestion.model_validate("backpack").is_
+        ('backpack',)
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -25,8 +31,13 @@ class LabelQuestion(BaseModel):
     is_not: tuple[str, ...] = ()
     or_unknown: bool = False  # people of whom it is not known are not pushed back
 
+    @model_validator(mode="before")
+    @classmethod
+    def _label_alone(cls, asked: Any) -> Any:
+        return {"is": [asked]} if isinstance(asked, str) else asked
 
-Question = Mapping[str, str | LabelQuestion]  # by group; a label alone means that one
+
+Question = Mapping[str, LabelQuestion]  # by group
 
 
 @dataclass(frozen=True)
@@ -55,13 +66,12 @@ def read_description(question: Question, schema: AttributeSchema) -> dict[str, W
     Example:
         >>> from domain.attributes import read_schema
         >>> schema = read_schema("suseong_no_colour")
-        >>> read_description({"gender": LabelQuestion(is_not=("male",))}, schema)["gender"].allowed
+        >>> read_description({"gender": LabelQuestion.model_validate({"is_not": ["male"]})}, schema)["gender"].allowed
         ('female',)
     """
     description = {}
     for name, asked in question.items():
-        group = schema.group(name)
-        wanted = _wanted(LabelQuestion.model_validate({"is": [asked]}) if isinstance(asked, str) else asked, group)
+        wanted = _wanted(asked, schema.group(name))
         if wanted.allowed != wanted.labels:
             description[name] = wanted
     return description

@@ -75,6 +75,10 @@ class TrackHistory:
         self._crops = [kept for kept in self._crops if kept not in rivals]
         self._crops.append(_KeptCrop(quality, time_s, crop.copy()))
 
+    def successor(self, number: int) -> "TrackHistory":
+        """The same person's next track, with nothing but the recent appearance; to be observed and looked at next."""
+        return TrackHistory(number, recent=self.recent, num_looks=self.num_looks)
+
     def tracklet(self, camera_id: str, moment: Callable[[float], datetime], interpolate_s: float) -> Tracklet:
         """All of it as a tracklet, attributes left empty.
 

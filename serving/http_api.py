@@ -1,96 +1,196 @@
-"""The typed HTTP interface under /v1: decode, delegate, encode.
+"""The typed HTTP interface under /v1: decode, delegate, encode. Its OpenAPI document is /v1/openapi.json.
 
-A Starlette application mounted in the BentoML service. BentoML's own endpoints (`@bentoml.api`) are not used here:
-they answer POST only, fetch a file field that holds an address from the network, and fail with 500 on form fields that
-are not UTF-8; and what a hostile upload gets must be ours to say.
+A FastAPI application mounted in the BentoML service. BentoML's own endpoints (`@bentoml.api`) are not used here: they
+answer POST only, fetch a file field that holds an address from the network, and fail with 500 on form fields that are
+not UTF-8; and what a hostile upload gets must be ours to say. There is no page of documentation, for FastAPI's loads
+its parts from the network.
 """
 
 import json
-from collections.abc import Callable, Mapping
-from datetime import datetime
-from typing import Any, TypeVar
+from collections.abc import Callable
+from typing import Annotated, Any, Literal, TypeVar
 
 import anyio.to_thread
 from anyio import CapacityLimiter
-from pydantic import BaseModel, ValidationError
-from starlette.applications import Starlette
-from starlette.datastructures import FormData
-from starlette.exceptions import HTTPException
-from starlette.requests import Request
-from starlette.responses import FileResponse, JSONResponse, Response
-from starlette.routing import Route
-from starlette.types import Message
+from fastapi import APIRouter, Depends, FastAPI, Form, Path, Request, Response, UploadFile
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Json, RootModel
+from pydantic_core import PydanticCustomError
 
+from domain.cameras import Camera
 from domain.errors import InputError
-from serving.photo_search import NotReadyError, RouteRequest, SightingId, UnknownSightingError
+from serving.description import LabelQuestion
+from serving.http_errors import UploadLimit, add_error_answers, declared
+from serving.photo_search import (
+    District,
+    PhotoSearch,
+    RouteAnswer,
+    RouteRequest,
+    SearchAnswer,
+    SightingId,
+    Status,
+    TrackletId,
+)
+from serving.photographed import Box
+from serving.route import routes_csv, routes_geojson
 
-_FIELDS = ("photo", "top_k", "attributes", "cameras", "since", "until")
 _T = TypeVar("_T")
+_ROUTE_TYPES = {"json": "application/json", "geojson": "application/geo+json", "csv": "text/csv"}
+_router = APIRouter()
 
 
-def build_api() -> Starlette:
+def _written_out(moment: Any) -> Any:
+    """Refuse a count of seconds, which pydantic would take for a time as well."""
+    if isinstance(moment, str) and moment[4:5] != "-":
+        raise PydanticCustomError("datetime_parsing", "Input should be a valid datetime or date")
+    return moment
+
+
+Moment = Annotated[AwareDatetime, BeforeValidator(_written_out)]
+
+
+class Pointed(RootModel[list[Box | None]]):
+    """A box [left, top, right, bottom] in pixels a photo, null where nobody points."""
+
+
+class Judged(RootModel[list[SightingId]]):
+    """Sightings on which somebody has decided."""
+
+
+class SearchForm(BaseModel):
+    """Who is searched, and where."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    photo: list[UploadFile] = []  # of one person
+    people_xyxy: Json[Pointed] | None = None  # where the person is in each photo
+    top_k: int | None = None
+    attributes: Json[dict[str, LabelQuestion]] | None = None  # group -> label, or its question
+    confirmed: Json[Judged] = Judged([])  # sightings that show the person, and join the photos
+    rejected: Json[Judged] = Judged([])  # sightings that show somebody else
+    cameras: str | None = None  # ids, separated by commas
+    since: Moment | None = None
+    until: Moment | None = None
+
+
+class CamerasAnswer(BaseModel):
+    """Cameras whose sightings are stored."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    cameras: list[Camera]
+
+
+def build_api() -> FastAPI:
     """The application; set its `state.photo_search` (a `PhotoSearch`), `state.max_upload_bytes` and `state.threads`."""
-    return Starlette(
-        routes=[
-            Route("/search", _search, methods=["POST"]),
-            Route("/route", _route, methods=["POST"]),
-            Route("/crops/{district}/{tracklet_id}", _crop),
-            Route("/cameras", _cameras),
-            Route("/status", _status),
-        ],
-        exception_handlers={
-            InputError: _answer_with(400),
-            UnknownSightingError: _answer_with(404),
-            NotReadyError: _answer_with(503),
-            HTTPException: _http_error,
-        },
+    api = _Api(
+        title="Dongseon",
+        description="Finds a person among the sightings of public cameras.",
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
+    )
+    api.include_router(_router)
+    api.add_middleware(UploadLimit)
+    add_error_answers(api)
+    return api
+
+
+class _Api(FastAPI):
+    """FastAPI whose document leaves out the status 422, which `http_errors` answers as 400 or 404."""
+
+    def openapi(self) -> dict[str, Any]:
+        """The OpenAPI document."""
+        document = super().openapi()
+        for operations in document["paths"].values():
+            for operation in operations.values():
+                operation["responses"].pop("422", None)
+        for unused in ("HTTPValidationError", "ValidationError"):
+            document["components"]["schemas"].pop(unused, None)
+        return document
+
+
+def _photo_search(request: Request) -> PhotoSearch:
+    found = request.app.state.photo_search
+    assert isinstance(found, PhotoSearch), "build_api says who sets it"
+    return found
+
+
+Found = Annotated[PhotoSearch, Depends(_photo_search)]
+
+
+async def _each_field_once(request: Request) -> None:
+    form = await request.form()  # FastAPI has read it
+    repeated = sorted({name for name in form if name != "photo" and len(form.getlist(name)) > 1})
+    if repeated:
+        raise InputError(f"a form must hold each field but photo once, got more of {', '.join(repeated)}")
+
+
+@_router.post("/search", dependencies=[Depends(_each_field_once)], responses=declared(400, 413, 503))
+async def search(
+    request: Request, found: Found, form: Annotated[SearchForm, Form(media_type="multipart/form-data")]
+) -> SearchAnswer:
+    """Sightings of the person in photos or confirmed sightings, or of whom attributes describe, nearest first."""
+    photos = [await each.read() for each in form.photo]
+    cameras = [name.strip() for name in form.cameras.split(",")] if form.cameras is not None else None
+    return await _in_thread(
+        request,
+        lambda: found.search(
+            photos,
+            people_xyxy=form.people_xyxy.root if form.people_xyxy is not None else None,
+            attributes=form.attributes,
+            confirmed=form.confirmed.root,
+            rejected=form.rejected.root,
+            top_k=form.top_k,
+            cameras=cameras,
+            since=form.since,
+            until=form.until,
+        ),
     )
 
 
-async def _search(request: Request) -> Response:
-    """POST /v1/search, multipart: a file `photo`; fields `top_k`, `attributes`, `cameras`, `since`, `until`."""
-    form = await _read_form(request)
-    photo = form.get("photo")
-    if isinstance(photo, str):
-        raise InputError("the field photo must hold a file, got text")
-    content = await photo.read() if photo is not None else None
-    found = request.app.state.photo_search
-    answer = await _in_thread(request, lambda: found.search(content, **_options(form)))
-    return _json(answer)
+@_router.post(
+    "/route",
+    response_model=RouteAnswer,
+    responses=declared(400, 413, 503) | {200: {"content": {kind: {} for kind in _ROUTE_TYPES.values()}}},
+)
+async def route(
+    request: Request, found: Found, asked: RouteRequest, format: Literal["json", "geojson", "csv"] = "json"
+) -> RouteAnswer | Response:
+    """The likeliest walk through sightings that a person confirmed, and its alternatives."""
+    answer = await _in_thread(request, lambda: found.route(asked))
+    if format == "json":
+        return answer
+    routes = [each.route for each in (answer, *answer.alternatives)]
+    text = json.dumps(routes_geojson(routes)) if format == "geojson" else routes_csv(routes)
+    return Response(text, media_type=_ROUTE_TYPES[format])
 
 
-async def _route(request: Request) -> Response:
-    """POST /v1/route, JSON: `{"sightings": [{"district": …, "tracklet_id": …}, …]}`, those that a person confirmed."""
-    body = await _limited(request).body()
-    try:
-        asked = RouteRequest.model_validate_json(body)
-    except ValidationError as error:
-        example = '{"sightings": [{"district": "demo", "tracklet_id": 1}]}'
-        raise InputError(f"the request must be JSON such as {example}: {error.errors()[0]['msg']}") from error
-    found = request.app.state.photo_search
-    return _json(await _in_thread(request, lambda: found.route(asked.sightings)))
+@_router.get(
+    "/crops/{district}/{tracklet_id}",
+    response_class=Response,
+    responses=declared(404, 503)
+    | {200: {"content": {"image/jpeg": {"schema": {"type": "string", "format": "binary"}}}}},
+)
+async def crop(
+    request: Request, found: Found, district: Annotated[District, Path()], tracklet_id: Annotated[TrackletId, Path()]
+) -> Response:
+    """The picture of a sighting, which no cache may keep."""
+    wanted = SightingId(district=district, tracklet_id=tracklet_id)
+    picture = await _in_thread(request, lambda: found.crop(wanted))
+    return Response(picture, media_type="image/jpeg", headers={"Cache-Control": "private, no-store"})
 
 
-async def _crop(request: Request) -> Response:
-    """GET /v1/crops/<district>/<tracklet_id>: the picture of a sighting, which no cache may keep."""
-    try:
-        wanted = SightingId.model_validate(request.path_params)
-    except ValidationError as error:
-        raise HTTPException(404) from error
-    found = request.app.state.photo_search
-    file = await _in_thread(request, lambda: found.crop(wanted))
-    return FileResponse(file, headers={"Cache-Control": "private, no-store"})
+@_router.get("/cameras", responses=declared(503))
+async def cameras(request: Request, found: Found) -> CamerasAnswer:
+    """Cameras whose sightings are stored."""
+    return CamerasAnswer(cameras=await _in_thread(request, found.cameras))
 
 
-async def _cameras(request: Request) -> Response:
-    """GET /v1/cameras."""
-    cameras = await _in_thread(request, request.app.state.photo_search.cameras)
-    return JSONResponse({"cameras": [camera.model_dump(mode="json") for camera in cameras]})
-
-
-async def _status(request: Request) -> Response:
-    """GET /v1/status."""
-    return _json(await _in_thread(request, request.app.state.photo_search.status))
+@_router.get("/status", responses=declared(503))
+async def status(request: Request, found: Found) -> Status:
+    """Whether the service can search, and with which engines."""
+    return await _in_thread(request, found.status)
 
 
 async def _in_thread(request: Request, work: Callable[[], _T]) -> _T:
@@ -98,89 +198,3 @@ async def _in_thread(request: Request, work: Callable[[], _T]) -> _T:
     if not hasattr(state, "limiter"):
         state.limiter = CapacityLimiter(state.threads)
     return await anyio.to_thread.run_sync(work, limiter=state.limiter)
-
-
-async def _read_form(request: Request) -> FormData:
-    """The form of a request whose body is at most as long as allowed; it is cut off where it gets longer."""
-    form = await _limited(request).form(max_files=1, max_fields=len(_FIELDS))
-    strange = sorted(set(form) - set(_FIELDS))
-    if strange:
-        raise InputError(f"form fields must be among {', '.join(_FIELDS)}, got {', '.join(map(repr, strange))}")
-    return form
-
-
-def _limited(request: Request) -> Request:
-    most = request.app.state.max_upload_bytes
-    got = 0
-
-    async def receive_limited() -> Message:
-        nonlocal got
-        message = await request.receive()
-        got += len(message.get("body", b""))
-        if got > most:
-            raise InputError(f"the request with its photo must have at most {most} bytes, got more")
-        return message
-
-    return Request(request.scope, receive_limited)
-
-
-def _options(form: FormData) -> dict[str, Any]:
-    fields = {name: value for name, value in form.items() if name != "photo"}
-    files = [name for name, value in fields.items() if not isinstance(value, str)]
-    if files:
-        raise InputError(f"only the field photo may hold a file, got one in {', '.join(files)}")
-    texts: dict[str, str] = {name: str(value).strip() for name, value in fields.items()}
-    readers: Mapping[str, Callable[[str, str], Any]] = {
-        "top_k": _whole_number,
-        "attributes": _labels,
-        "cameras": _names,
-        "since": _moment,
-        "until": _moment,
-    }
-    return {name: readers[name](name, text) for name, text in texts.items() if text}
-
-
-def _whole_number(name: str, text: str) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) < 10):
-        raise InputError(f"{name} must be a whole number, got {text[:40]!r}")
-    return int(text)
-
-
-def _labels(name: str, text: str) -> dict[str, str]:
-    try:
-        labels = json.loads(text)
-    except (json.JSONDecodeError, RecursionError) as error:
-        raise InputError(f'{name} must be JSON such as {{"bag": "backpack"}}, got {text[:40]!r}') from error
-    if not isinstance(labels, dict) or not all(isinstance(label, str) for label in labels.values()):
-        raise InputError(f'{name} must be JSON such as {{"bag": "backpack"}}, got {text[:40]!r}')
-    return labels
-
-
-def _names(_: str, text: str) -> list[str]:
-    return [name.strip() for name in text.split(",")]
-
-
-def _moment(name: str, text: str) -> datetime:
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise InputError(f"{name} must be a time such as 2026-05-01T09:00:00+09:00, got {text[:40]!r}") from error
-    if moment.tzinfo is None:
-        raise InputError(f"{name} must have a time zone, such as 2026-05-01T09:00:00+09:00, got {text[:40]!r}")
-    return moment
-
-
-def _json(answer: BaseModel) -> Response:
-    return Response(answer.model_dump_json(), media_type="application/json")
-
-
-def _answer_with(status: int) -> Callable[[Request, Exception], Response]:
-    def answer(_: Request, error: Exception) -> Response:
-        return JSONResponse({"error": str(error)}, status_code=status)
-
-    return answer
-
-
-def _http_error(_: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException), "registered for this kind only"
-    return JSONResponse({"error": error.detail}, status_code=error.status_code, headers=error.headers)

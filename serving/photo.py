@@ -32,8 +32,8 @@ def decode_photo(content: bytes, max_pixels: int) -> np.ndarray:
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # our own limit is checked next
             _check_size(picture.width, picture.height, max_pixels)
             picture.load()
-            upright = ImageOps.exif_transpose(picture)
-            return np.array(upright.convert("RGB"))
+            ImageOps.exif_transpose(picture, in_place=True)
+            return np.asarray(picture if picture.mode == "RGB" else picture.convert("RGB"))  # each copy costs memory
     except InputError:
         raise
     except UnidentifiedImageError as error:

@@ -4,14 +4,14 @@ import logging
 import threading
 from collections.abc import Sequence
 from datetime import datetime
-from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from domain.attributes import AttributeSchema
 from domain.cameras import Camera
-from domain.errors import DongseonError, InputError
+from domain.errors import ArtifactError, DongseonError, InputError
 from evaluation.reranking import k_reciprocal_distances
 from export.engines.engine import Engine
 from serving.description import Question, Wanted, read_description
@@ -25,6 +25,9 @@ from serving.service_settings import Deployment
 from serving.store import Store, StoredDistrict, open_store, version_of_model
 
 _log = logging.getLogger(__name__)
+
+District = Annotated[str, Field(pattern=r"^[^\x00]+$")]  # what a column of text can hold
+TrackletId = Annotated[int, Field(ge=0, le=2**63 - 1)]
 
 
 class NotReadyError(DongseonError):
@@ -50,8 +53,8 @@ class SightingId(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    district: str = Field(pattern=r"^[^\x00]+$")  # what a column of text can hold
-    tracklet_id: int = Field(ge=0, lt=2**63)
+    district: District
+    tracklet_id: TrackletId
 
 
 class RouteRequest(BaseModel):
@@ -176,8 +179,8 @@ class PhotoSearch:
         name = self._deployment.attributes
         return self._engines[name].card.attribute_schema if name in self._engines else None
 
-    def crop(self, wanted: SightingId) -> Path:
-        """File of the picture of a sighting.
+    def crop(self, wanted: SightingId) -> bytes:
+        """The picture of a sighting, a JPEG file.
 
         Raises:
             UnknownSightingError: if it is not stored.
@@ -185,9 +188,12 @@ class PhotoSearch:
         """
         store = self._ready_store()
         for one in store.tracklets([(wanted.district, wanted.tracklet_id)]):
-            file = store.folder / one.crop
-            if file.is_file():
-                return file
+            try:
+                return store.crops.read(one.crop)
+            except FileNotFoundError as error:
+                _log.error("a sighting must have its crop: %s", error)
+            except ArtifactError as error:
+                _log.error("%s", error)
         raise UnknownSightingError(f"a crop must be of a stored sighting, got {wanted.district}/{wanted.tracklet_id}")
 
     def route(self, asked: RouteRequest) -> RouteAnswer:

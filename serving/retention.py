@@ -2,21 +2,24 @@
 
     python -m serving.retention [serving.retention.days=7]
 
-Rows go first, in one transaction with their record in the table `removals`; then every crop that no row names. So a row
-never lacks its crop, and crops that a killed run leaves without a row are gone after the next one. Settings: section
-`serving` of params.yaml in the current folder; `key=value` arguments override them.
+Rows go first, in one transaction with their record in the table `removals` and in the audit: a day that nobody needs
+any more as a whole partition, others row by row, and with them segments and gaps that have nothing left. Then every
+crop that no row names. So a row never lacks its crop, and crops that a killed run leaves without a row are gone after
+the next one. Settings: section `serving` of params.yaml in the current folder; `key=value` arguments override them.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import sqlalchemy as sa
 
 from domain.errors import ArtifactError
 from domain.stage import run_stage
-from serving import tables
+from serving import audit, segments, tables
+from serving.audit import Action
+from serving.crops import Crops
+from serving.partitions import day_of, drop_partition, existing_partitions
 from serving.service_settings import ServingSettings
 from serving.store import Store, held_sightings, lock_cases, open_store
 
@@ -56,13 +59,17 @@ def remove_before(store: Store, cutoff: datetime, reason: str) -> Removal:
     with store.sole_writer() as engine:
         with engine.begin() as connection:
             lock_cases(connection)
+            tracklets = _drop_days(connection, cutoff)
             is_held = sa.tuple_(table.c.district, table.c.id).in_(held_sightings())
-            tracklets = connection.execute(sa.delete(table).where(table.c.last_seen < cutoff, ~is_held)).rowcount
+            tracklets += connection.execute(sa.delete(table).where(table.c.last_seen < cutoff, ~is_held)).rowcount
+            segments.remove_before(connection, cutoff)
             record = sa.insert(removals).values(cutoff=cutoff, tracklets=tracklets, crops=0, reason=reason)
             number = connection.execute(record.returning(removals.c.id)).scalar_one()
+            details = {"removal": number, "cutoff": cutoff.isoformat(), "tracklets": tracklets, "reason": reason}
+            audit.append(connection, audit.command_account(), Action.RETENTION, details)
         with engine.begin() as connection:
-            orphans = _crops_without_row(store.folder, connection)
-            failures = _delete(orphans)
+            orphans = _crops_without_row(store.crops, connection)
+            failures = store.crops.delete(orphans)
             removal = Removal(tracklets, len(orphans) - len(failures))
             connection.execute(sa.update(removals).where(removals.c.id == number).values(crops=removal.crops))
     if failures:
@@ -73,21 +80,18 @@ def remove_before(store: Store, cutoff: datetime, reason: str) -> Removal:
     return removal
 
 
-def _crops_without_row(folder: Path, connection: sa.Connection) -> list[Path]:
-    """Files in the crop folders of all districts of the database that no tracklet names."""
-    named = {folder / crop for crop in connection.execute(sa.select(tables.tracklets.c.crop)).scalars()}
+def _drop_days(connection: sa.Connection, cutoff: datetime) -> int:
+    """Drop the partitions of days that ended before `cutoff` and have nothing held; how many tracklets they had."""
+    held_days = set(connection.execute(held_sightings().with_only_columns(tables.case_sightings.c.day)).scalars())
+    old = [day for day in existing_partitions(connection) if day < day_of(cutoff)]
+    return sum(drop_partition(connection, day) for day in old if day not in held_days)
+
+
+def _crops_without_row(crops: Crops, connection: sa.Connection) -> list[str]:
+    """Crops of all districts of the database that no tracklet names, by path."""
+    named = set(connection.execute(sa.select(tables.tracklets.c.crop)).scalars())
     districts = connection.execute(sa.select(tables.districts.c.name)).scalars()
-    return [file for name in districts for file in (folder / "crops" / name).glob("*") if file not in named]
-
-
-def _delete(files: Sequence[Path]) -> list[OSError]:
-    failures = []
-    for file in files:
-        try:
-            file.unlink()
-        except OSError as error:
-            failures.append(error)
-    return failures
+    return sorted(path for name in districts for path in crops.of_district(name) - named)
 
 
 if __name__ == "__main__":

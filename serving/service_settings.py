@@ -1,11 +1,13 @@
 """What the service runs with: `params.yaml` and `engines/` in the folder of its code, here or inside a Bento."""
 
 import os
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from pydantic import Field, PositiveFloat, PositiveInt
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, field_validator, model_validator
 
 from domain.errors import InputError
 from domain.paths import ENGINES, STORE
@@ -36,6 +38,32 @@ class RetentionSettings(Settings):
     days: int = Field(ge=1, le=36500)  # since a tracklet was last seen; a case under legal hold keeps it longer
 
 
+class IngestSettings(Settings):
+    """How video files come into the store; `conf/serving/search.yaml` says what each value means."""
+
+    file_name: str
+    cameras_at_once: PositiveInt
+    gather_s: NonNegativeFloat
+    heartbeat_s: PositiveFloat
+    dead_after_s: PositiveFloat
+    max_attempts: PositiveInt
+
+    @field_validator("file_name")
+    @classmethod
+    def _is_expression(cls, value: str) -> str:
+        try:
+            re.compile(value)
+        except re.error as error:
+            raise ValueError(f"must be a regular expression ({error})") from error
+        return value
+
+    @model_validator(mode="after")
+    def _is_dead_after_heartbeats(self) -> Self:
+        if self.dead_after_s <= self.heartbeat_s:
+            raise ValueError("dead_after_s must be longer than heartbeat_s")
+        return self
+
+
 class ServingSettings(Settings):
     """The section `serving`."""
 
@@ -44,6 +72,7 @@ class ServingSettings(Settings):
     route: RouteSettings
     service: HttpSettings
     retention: RetentionSettings
+    ingest: IngestSettings
 
     @property
     def store_folder(self) -> Path:
@@ -63,18 +92,18 @@ class Deployment:
     reid: str
 
     @classmethod
-    def read(cls, root: Path) -> Self:
-        """What `root/params.yaml` says.
+    def read(cls, root: Path, overrides: Sequence[str] = ()) -> Self:
+        """What `root/params.yaml` says after `overrides`, each `key=value`.
 
         Raises:
             InputError: if the file is missing or does not say it.
         """
         file = root / PARAMS
-        params = read_params(file=file)
+        params = read_params(overrides, file)
         return cls(
             root=root,
-            settings=ServingSettings.from_params("serving", file=file),
-            perception=PerceptionSettings.from_params("tracking.perception", file=file),
+            settings=ServingSettings.from_params("serving", overrides, file),
+            perception=PerceptionSettings.from_params("tracking.perception", overrides, file),
             detector=_value(params, file, "tracking", "detector"),
             attributes=_value(params, file, "tracking", "attributes"),
             reid=f"reid-{_value(params, file, 'reid', 'backbone')}",

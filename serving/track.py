@@ -8,6 +8,7 @@ tracks/answers.json     each problem's ranked tracklets and route
 import json
 import logging
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +22,14 @@ from domain.images import read_image, write_image
 from domain.paths import DATA, ENGINES, STORE, TRACKS
 from domain.settings import read_params
 from domain.stage import run_stage
-from serving.description import Wanted, read_description
+from export.engines.files import sha256_of
+from serving.description import LabelQuestion, Wanted, read_description
 from serving.following import CameraVideo, Followed, StageClock, TrackingSettings, follow
 from serving.fusion import MatchCurve
 from serving.perception import Perception, open_engine
 from serving.route import RouteSettings, likeliest_route
 from serving.search import Searcher, SearchSettings
+from serving.segments import WatchedVideo
 from serving.store import open_store, version_of_model
 from serving.tracklet import Tracklet, renumber, track_table
 from serving.video import VideoReader
@@ -62,7 +65,14 @@ def main(argv: Sequence[str] = ()) -> None:
     tracklets = renumber(one.tracklets for one in followed.values())
     version = version_of_model(reid.card)
     with open_store(STORE) as store, atomic_folder(TRACKS) as tracks:
-        store.replace_sightings(district.name, district.cameras, version, tracklets, time_zone=district.time_zone)
+        store.replace_sightings(
+            district.name,
+            district.cameras,
+            version,
+            tracklets,
+            time_zone=district.time_zone,
+            videos={camera.id: _watched(_video_of(camera, folder), followed[camera.id]) for camera in district.cameras},
+        )
         curve = MatchCurve.of_engine(reid_folder, perception.match_distance, search.probability_softness)
         searcher = Searcher(store, curve, search, version)
         write_tracklets(tracks, district, tracklets)
@@ -142,7 +152,11 @@ def described(problem: Problem, perception: Perception) -> dict[str, Wanted]:
     schema = perception.attribute_schema
     if schema is None:
         return {}
-    known = {group: label for group, label in problem.attributes.items() if group in schema.group_names}
+    known = {
+        group: LabelQuestion.model_validate(label)
+        for group, label in problem.attributes.items()
+        if group in schema.group_names
+    }
     return read_description(known, schema)
 
 
@@ -173,6 +187,17 @@ def _video_of(camera: Camera, folder: Path) -> CameraVideo:
     if camera.start is None:
         raise InputError(f"{folder / 'district.yaml'} must say when the video of camera {camera.id} starts (start:)")
     return CameraVideo(camera.id, folder / "videos" / f"{camera.id}.mp4", camera.start)
+
+
+def _watched(video: CameraVideo, followed: Followed) -> WatchedVideo:
+    return WatchedVideo(
+        source=str(video.file),
+        checksum=sha256_of(video.file),
+        start=video.start,
+        end=video.start + timedelta(seconds=followed.num_frames / followed.fps),
+        frames=followed.num_frames,
+        damage=followed.damage,
+    )
 
 
 if __name__ == "__main__":

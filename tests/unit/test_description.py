@@ -23,20 +23,21 @@ SCHEMA = read_schema("suseong")
 BAGS = SCHEMA.group("bag").label_names
 
 
-def asked(**question: Any) -> LabelQuestion:
-    return LabelQuestion.model_validate({name.removesuffix("_"): value for name, value in question.items()})
+def asked(label: str | None = None, **question: Any) -> LabelQuestion:
+    named = {name.removesuffix("_"): value for name, value in question.items()}
+    return LabelQuestion.model_validate(label if label is not None else named)
 
 
 @pytest.mark.parametrize(
     ("question", "allowed"),
     [
-        pytest.param("backpack", {"backpack"}, id="a label"),
+        pytest.param(asked("backpack"), {"backpack"}, id="a label"),
         pytest.param(asked(is_=["backpack", "handbag"]), {"backpack", "handbag"}, id="any of"),
         pytest.param(asked(is_not=["backpack"]), set(BAGS) - {"backpack"}, id="is not"),
         pytest.param(asked(is_=["backpack", "handbag"], is_not=["handbag"]), {"backpack"}, id="both"),
     ],
 )
-def test_a_question_names_the_labels_that_fit(question: str | LabelQuestion, allowed: set[str]) -> None:
+def test_a_question_names_the_labels_that_fit(question: LabelQuestion, allowed: set[str]) -> None:
     wanted = read_description({"bag": question}, SCHEMA)["bag"]
     assert (set(wanted.allowed), wanted.labels, wanted.or_unknown) == (allowed, BAGS, False)
 
@@ -49,13 +50,13 @@ def test_a_group_whose_labels_all_fit_is_not_asked_for(question: LabelQuestion) 
 @pytest.mark.parametrize(
     ("question", "message"),
     [
-        ({"bag": "rocket"}, "the attribute bag must be one of backpack, .*, got 'rocket'"),
+        ({"bag": asked("rocket")}, "the attribute bag must be one of backpack, .*, got 'rocket'"),
         ({"bag": asked(is_not=["rocket"])}, "got 'rocket'"),
-        ({"hat": "none"}, "the schema suseong has the groups .*, got 'hat'"),
+        ({"hat": asked("none")}, "the schema suseong has the groups .*, got 'hat'"),
         ({"bag": asked(is_=["backpack"], is_not=["backpack"])}, "must leave a label that fits, got none: is backpack"),
     ],
 )
-def test_what_cannot_fit_is_refused(question: dict[str, str | LabelQuestion], message: str) -> None:
+def test_what_cannot_fit_is_refused(question: dict[str, LabelQuestion], message: str) -> None:
     with pytest.raises(InputError, match=message):
         read_description(question, SCHEMA)
 
@@ -85,12 +86,12 @@ def test_where_nobody_looked_unknown_counts_as_chance_and_else_as_least() -> Non
     assert description_likelihood({}, {"bag": Wanted(labels[:1], labels)}) == pytest.approx(0.01)
 
 
-QUESTIONS: list[dict[str, str | LabelQuestion]] = [
-    {"bag": "backpack"},
+QUESTIONS: list[dict[str, LabelQuestion]] = [
+    {"bag": asked("backpack")},
     {"bag": asked(is_=["backpack", "handbag"]), "upper_colour": asked(is_not=["red", "pink"])},
     {"bag": asked(is_=["backpack"], or_unknown=True)},
     {"bag": asked(is_not=["none"], or_unknown=True), "upper_colour": asked(is_=["red", "orange"], or_unknown=True)},
-    {"gender": "female", "age": asked(is_not=["child"], or_unknown=True)},
+    {"gender": asked("female"), "age": asked(is_not=["child"], or_unknown=True)},
 ]
 
 

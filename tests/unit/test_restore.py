@@ -33,7 +33,7 @@ def search(folder: Path) -> tuple[list[Hit], list[bytes]]:
     with open_store(folder / "store") as store:
         with_backpack = {"bag": Wanted(("backpack",), ("none", "backpack"))}
         found = Searcher(store, MatchCurve(0.3, 0.05), SEARCH, "net-1").search(QUERY, with_backpack)
-        return found, [(store.folder / one.crop).read_bytes() for one in found]
+        return found, [store.crops.read(one.crop) for one in found]
 
 
 def test_a_restored_backup_answers_a_search_as_before(tmp_path: Path) -> None:
@@ -46,7 +46,7 @@ def test_a_restored_backup_answers_a_search_as_before(tmp_path: Path) -> None:
         run_documented(old, 0)
     before = search(old)
     assert len(before[0]) == 30
-    for name in ("sightings.dump", "crops.tar"):
+    for name in ("sightings.dump", "crops.tar", "store.key"):
         shutil.move(old / name, new / name)
     shutil.rmtree(old)  # nothing is answered from there
     run_documented(new, 1)

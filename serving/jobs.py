@@ -1,0 +1,93 @@
+"""Jobs in the store's database, kept by procrastinate: which segments of video are still to be looked at.
+
+Its tables lie in the PostgreSQL schema `jobs`, apart from ours. A segment and its job are written in one transaction,
+so neither is ever there without the other.
+"""
+
+from pathlib import Path
+
+import procrastinate
+import sqlalchemy as sa
+from procrastinate.schema import SchemaManager
+
+from domain.errors import InputError
+
+SCHEMA = "jobs"
+FOLLOW_SEGMENT = "follow_segment"  # the one kind of job; its argument is `segment_id`
+_UNFINISHED = ("todo", "doing")
+_PATIENCE_S = 10.0  # for a connection; then the database counts as gone
+
+
+def upgrade(connection: sa.Connection) -> None:
+    """Bring procrastinate's tables to its installed version, inside the transaction of `connection`.
+
+    Its release notes have a list of SQL files, one a change. `jobs.revisions` names those that were run here; an empty
+    database gets its whole schema at once and counts all of them as run.
+
+    Raises:
+        InputError: if a newer version of procrastinate made the tables.
+    """
+    files = {file.name: file for file in sorted(Path(SchemaManager.get_migrations_path()).glob("*.sql"))}
+    connection.execute(sa.text(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}"))
+    connection.execute(sa.text(f"CREATE TABLE IF NOT EXISTS {SCHEMA}.revisions (name text PRIMARY KEY)"))
+    done = set(connection.execute(sa.text(f"SELECT name FROM {SCHEMA}.revisions")).scalars())
+    if strange := sorted(done - set(files)):
+        raise InputError(
+            f"the tables of the jobs must be those of procrastinate {procrastinate.__version__} or older, they have "
+            f"{strange[-1]}, which a newer version made; update the software, or restore a dump that this version made"
+        )
+    missing = [name for name in files if name not in done]
+    if not missing:
+        return
+    _in_schema(connection)
+    script = connection.execution_options(no_parameters=True)  # of several statements, with percent signs as they are
+    for text in [files[name].read_text(encoding="utf-8") for name in missing] if done else [SchemaManager.get_schema()]:
+        script.exec_driver_sql(text)
+    connection.execute(sa.text("INSERT INTO revisions SELECT unnest(CAST(:names AS text[]))"), {"names": missing})
+    _out_of_schema(connection)
+
+
+def open_jobs(database: sa.URL) -> procrastinate.App:
+    """The jobs in the database at this address; open the app before use, as procrastinate has it."""
+    conninfo = database.set(drivername="postgresql").render_as_string(hide_password=False)
+    options = {"options": f"-c search_path={SCHEMA} -c timezone=UTC"}
+    connector = procrastinate.PsycopgConnector(conninfo=conninfo, kwargs=options, timeout=_PATIENCE_S)
+    return procrastinate.App(connector=connector)
+
+
+def defer_segment(connection: sa.Connection, segment_id: int) -> None:
+    """Make a job of a segment, inside the transaction of `connection`; nothing if it has one that is not finished."""
+    lock = f"segment {segment_id}"
+    jobs = sa.table("procrastinate_jobs", sa.column("lock"), sa.column("status"), schema=SCHEMA)
+    unfinished = sa.cast(jobs.c.status, sa.Text).in_(_UNFINISHED)
+    if connection.execute(sa.select(jobs.c.lock).where(jobs.c.lock == lock, unfinished)).first():
+        return
+    _in_schema(connection)
+    app = procrastinate.App(connector=procrastinate.PsycopgConnector())
+    task = app.configure_task(
+        FOLLOW_SEGMENT, lock=lock, queueing_lock=lock, connection=connection.connection.driver_connection
+    )
+    task.defer(segment_id=segment_id)
+    _out_of_schema(connection)
+
+
+async def num_unfinished(app: procrastinate.App) -> int:
+    """Jobs that wait or are worked on, by whomever."""
+    return sum([len(list(await app.job_manager.list_jobs_async(status=status))) for status in _UNFINISHED])
+
+
+async def take_over(app: procrastinate.App, dead_after_s: float) -> int:
+    """Let jobs be run again whose worker gave no sign of life for `dead_after_s`; how many they were."""
+    stalled = list(await app.job_manager.get_stalled_jobs(seconds_since_heartbeat=dead_after_s))
+    for job in stalled:
+        await app.job_manager.retry_job(job)
+    return len(stalled)
+
+
+def _in_schema(connection: sa.Connection) -> None:
+    """Procrastinate names its tables without a schema."""
+    connection.execute(sa.text(f"SET LOCAL search_path TO {SCHEMA}, public"))
+
+
+def _out_of_schema(connection: sa.Connection) -> None:
+    connection.execute(sa.text("SET LOCAL search_path TO DEFAULT"))

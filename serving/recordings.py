@@ -1,0 +1,120 @@
+"""Which camera took a video file, and when it begins: from a sidecar, the file's name, or a district's folder.
+
+A sidecar `<file>.yaml` beside the file, such as gate.mp4.yaml, says it whatever the name is:
+
+    camera: c1
+    start: 2026-05-12T18:40:00+09:00     # without an offset: in the district's time zone
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import yaml
+
+from districts.layout import District
+from domain.errors import InputError
+
+_TIME_GROUPS = ("year", "month", "day", "hour", "minute", "second")
+_SIDECAR = ".yaml"
+
+
+@dataclass(frozen=True)
+class Recording:
+    """A video file of a camera."""
+
+    file: Path  # absolute
+    camera_id: str
+    start: datetime  # of the first frame, with a time zone
+
+
+@dataclass(frozen=True)
+class Naming:
+    """How recordings say of which camera and time they are; what is given here goes before what a file says.
+
+    Args:
+        file_name: regular expression that a file's name, without its ending, must match as a whole; its groups
+            `camera`, `year`, `month`, `day`, `hour`, `minute` and `second` say what is in it.
+        time_zone: of times without an offset, by its IANA name.
+        camera_id: of all files.
+        start: of the only file.
+    """
+
+    file_name: str
+    time_zone: str
+    camera_id: str | None = None
+    start: str | None = None
+
+    def recording(self, file: Path) -> Recording:
+        """What is known of `file`.
+
+        Raises:
+            InputError: if its camera or start is said nowhere, or not so that it can be understood.
+        """
+        named = self._from_name(file)
+        beside = _sidecar(file)
+        camera_id = self.camera_id or beside.get("camera") or named.get("camera")
+        start = self.start or beside.get("start") or named.get("start")
+        if not camera_id or not start:
+            missing = " and ".join(name for name, value in (("camera", camera_id), ("start", start)) if not value)
+            raise InputError(
+                f"{file} must have a known {missing}: name it so that {self.file_name} matches, write {file.name}"
+                f"{_SIDECAR} beside it, or give --camera and --start"
+            )
+        return Recording(file.resolve(), camera_id, self._moment(file, start))
+
+    def _from_name(self, file: Path) -> dict[str, str]:
+        match = re.fullmatch(self.file_name, file.stem)
+        if match is None:
+            return {}
+        groups = match.groupdict()
+        found = {"camera": groups["camera"]} if groups.get("camera") else {}
+        if all(groups.get(name) for name in _TIME_GROUPS):
+            year, month, day, hour, minute, second = (groups[name] for name in _TIME_GROUPS)
+            found["start"] = f"{year}-{month}-{day}T{hour}:{minute}:{second}"
+        return found
+
+    def _moment(self, file: Path, text: str) -> datetime:
+        try:
+            moment = datetime.fromisoformat(text)
+        except ValueError as error:
+            raise InputError(
+                f"{file} must start at a time as 2026-05-12T18:40:00+09:00 in ISO 8601, got {text!r}"
+            ) from error
+        return moment if moment.tzinfo else moment.replace(tzinfo=ZoneInfo(self.time_zone))
+
+
+def files_of(path: Path) -> list[Path]:
+    """`path` itself, or all files of the folder but hidden ones and sidecars, by name."""
+    if not path.is_dir():
+        return [path]
+    return sorted(
+        file for file in path.iterdir() if file.is_file() and file.suffix != _SIDECAR and not file.name.startswith(".")
+    )
+
+
+def recordings_of_district(district: District, folder: Path) -> Iterator[Recording | InputError]:
+    """The video of each camera of a district's folder, or why there is none to be had."""
+    for camera in district.cameras:
+        if camera.start is None:
+            yield InputError(
+                f"{folder / 'district.yaml'} must say when the video of camera {camera.id} starts (start:)"
+            )
+        else:
+            yield Recording((folder / "videos" / f"{camera.id}.mp4").resolve(), camera.id, camera.start)
+
+
+def _sidecar(file: Path) -> dict[str, str]:
+    beside = file.with_name(file.name + _SIDECAR)
+    if not beside.is_file():
+        return {}
+    try:
+        said = yaml.load(beside.read_text(encoding="utf-8"), yaml.BaseLoader)  # times stay as they are written
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"{beside} must be YAML with camera: and start:, it is not readable") from error
+    if not isinstance(said, dict) or not set(said) <= {"camera", "start"}:
+        raise InputError(f"{beside} must have camera: and start: and nothing else, got {said!r}")
+    return said

@@ -1,0 +1,147 @@
+"""A real server process under a fuzzer and 1,000 hostile uploads: it refuses, stays up, and keeps nothing."""
+
+import socket
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic
+from urllib.parse import urlsplit
+
+import httpx
+import numpy as np
+import psutil
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, given, seed, settings
+from hypothesis import strategies as st
+from schemathesis.specs.openapi.checks import positive_data_acceptance
+
+from serving import package
+from serving.service_settings import Deployment
+from tests.deployments import fill_store, write_deployment
+from tests.end_to_end.conftest import free_port, server
+from tests.hostile_uploads import BOUNDARY, MULTIPART, form, hostile_uploads, picture_file
+from tests.stored import stored
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+LONGEST_S = 20
+PHOTO = picture_file(np.random.default_rng(0))
+MOST_GROWTH_MB = 300
+
+
+@dataclass(frozen=True)
+class Served:
+    address: str
+    deployment: Deployment
+    temporary: Path
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    folder, temporary = tmp_path_factory.mktemp("hostile") / "service", tmp_path_factory.mktemp("temporary")
+    deployment = write_deployment(folder)
+    package._stage_code(folder)
+    fill_store(deployment)
+    port = free_port()
+    serve = [sys.executable, "-m", "bentoml", "serve", "serving.service:PersonSearch", "--port", str(port)]
+    with server(folder, ["env", f"TMPDIR={temporary}", *serve], f"http://127.0.0.1:{port}/readyz"):
+        yield Served(f"http://127.0.0.1:{port}", deployment, temporary)
+
+
+def kept(served: Served) -> tuple[dict[str, int], set[Path]]:
+    """What the deployment holds, less what the running server writes by itself: its log, code and metrics."""
+    rows, files = stored(served.deployment, served.temporary)
+    return rows, {file for file in files if file.suffix not in {".log", ".pyc", ".db"}}
+
+
+def memory_mb() -> float:
+    """Of all Python processes below this one."""
+    children = psutil.Process().children(recursive=True)
+    return sum(each.memory_info().rss for each in children if "python" in each.name()) / 1e6
+
+
+def test_a_thousand_hostile_uploads_leave_nothing(served: Served) -> None:
+    before, answers = kept(served), Counter[tuple[int, bool]]()
+    with httpx.Client(base_url=served.address, timeout=LONGEST_S) as client:
+        for _ in range(20):  # what the engines and the decoder allocate once
+            client.post("/v1/search", files={"photo": PHOTO})
+        start = most = memory_mb()
+        for upload in hostile_uploads(seed=1, each=40):
+            answer = client.post(
+                "/v1/search", content=upload.body, headers={"Content-Type": upload.content_type.encode("latin-1")}
+            )
+            allowed = {200, 400, 413} if upload.may_be_readable else {400, 413}
+            assert answer.status_code in allowed, f"{upload.kind}: {answer.status_code} {answer.text[:200]}"
+            answers[answer.status_code, upload.may_be_readable] += 1
+            most = max(most, memory_mb())
+        assert client.get("/readyz").status_code == 200
+    print(
+        f"answers by status and whether a decoder may read them: {dict(answers)}; memory {start:.0f} to {most:.0f} MB"
+    )
+    assert answers.total() > 1000
+    assert most - start < MOST_GROWTH_MB
+    assert kept(served) == before
+
+
+@pytest.mark.parametrize("chunked", [True, False], ids=["in chunks", "with its length"])
+def test_a_body_that_never_ends_is_cut_off(served: Served, chunked: bool) -> None:
+    before, limit = kept(served), served.deployment.settings.service.max_upload_bytes
+    where = urlsplit(served.address)
+    length = "Transfer-Encoding: chunked" if chunked else f"Content-Length: {10**12}"
+    head = f"POST /v1/search HTTP/1.1\r\nHost: x\r\nContent-Type: {MULTIPART}\r\n{length}\r\n\r\n"
+    begun = f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="photo"; filename="x"\r\n\r\n'.encode()
+    megabyte, sent, answer = bytes(1_000_000), 0, b""
+    with socket.create_connection((where.hostname, where.port), timeout=LONGEST_S) as peer:
+        peer.sendall(head.encode() + (b"%x\r\n%s\r\n" % (len(begun), begun) if chunked else begun))
+        try:
+            while sent < 5 * limit:
+                peer.sendall(b"%x\r\n%s\r\n" % (len(megabyte), megabyte) if chunked else megabyte)
+                sent += len(megabyte)
+        except OSError:
+            pass  # it has hung up
+        try:
+            answer = peer.recv(4096)
+        except OSError:
+            pass
+    assert sent < 5 * limit or b" 413 " in answer
+    assert httpx.get(f"{served.address}/readyz", timeout=LONGEST_S).status_code == 200
+    assert kept(served) == before
+
+
+@pytest.mark.parametrize("length", ["5", "-1", "abc", "9999999", "1, 2"])
+def test_a_length_that_is_wrong_leaves_nothing(served: Served, length: str) -> None:
+    before, where, body = kept(served), urlsplit(served.address), form(PHOTO)
+    head = f"POST /v1/search HTTP/1.1\r\nHost: x\r\nContent-Type: {MULTIPART}\r\nContent-Length: {length}\r\n\r\n"
+    with socket.create_connection((where.hostname, where.port), timeout=2) as peer:
+        peer.sendall(head.encode() + body)
+        try:
+            answer = peer.recv(4096)
+        except TimeoutError:
+            answer = b"HTTP/1.1 400 is what it would say if we waited"
+    assert answer.startswith(b"HTTP/1.1 4"), answer
+    assert httpx.get(f"{served.address}/readyz", timeout=LONGEST_S).status_code == 200
+    assert kept(served) == before
+
+
+def test_the_fuzzer_finds_no_answer_that_is_not_declared(served: Served) -> None:
+    before = kept(served)
+    interface = schemathesis.openapi.from_url(f"{served.address}/v1/openapi.json")
+    for found in interface.get_all_operations():
+        operation = found.ok()
+        statuses: set[int] = set()
+
+        @seed(2023)
+        @settings(max_examples=60, database=None, deadline=None, suppress_health_check=list(HealthCheck))
+        @given(data=st.data())
+        def ask(data: st.DataObject) -> None:
+            mode = data.draw(st.sampled_from(schemathesis.GenerationMode))
+            case = data.draw(operation.as_strategy(generation_mode=mode))
+            answer = case.call()
+            case.validate_response(answer, excluded_checks=[positive_data_acceptance])
+            statuses.add(answer.status_code)
+
+        ask()
+        assert statuses
+    assert kept(served) == before

@@ -1,0 +1,62 @@
+"""Whatever the OpenAPI document allows, and much that it does not: no answer that it does not declare."""
+
+from collections.abc import Iterator
+from io import BytesIO
+from typing import Any
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, seed, settings
+from PIL import Image
+from schemathesis.core.failures import FailureGroup
+from schemathesis.specs.openapi.checks import positive_data_acceptance
+from starlette.testclient import TestClient
+
+from serving.http_api import build_api
+from serving.photo_search import PhotoSearch
+from tests.deployments import RED, fill_store, picture, write_deployment
+
+API = build_api()
+API.state.max_upload_bytes, API.state.threads = 300_000, 2
+interface = schemathesis.openapi.from_asgi("/openapi.json", API)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    deployment = write_deployment(tmp_path_factory.mktemp("deployment"))
+    fill_store(deployment)
+    API.state.photo_search = PhotoSearch(deployment)
+    yield
+    API.state.photo_search.close()
+
+
+@interface.parametrize()
+@seed(2023)
+@settings(max_examples=100, database=None, suppress_health_check=list(HealthCheck))
+def test_every_answer_is_a_declared_one(case: Any) -> None:
+    answer = case.call()
+    case.validate_response(answer, excluded_checks=[positive_data_acceptance])  # valid, yet of nothing that is stored
+
+
+def test_answers_to_what_is_stored_are_as_declared() -> None:
+    photo = BytesIO()
+    Image.fromarray(picture(RED)).save(photo, "PNG")
+    with TestClient(API) as client:
+        answers = {
+            ("/search", "POST"): client.post("/search", files={"photo": photo.getvalue()}),
+            ("/route", "POST"): client.post("/route", json={"sightings": [{"district": "demo", "tracklet_id": 1}]}),
+            ("/crops/{district}/{tracklet_id}", "GET"): client.get("/crops/demo/1"),
+            ("/cameras", "GET"): client.get("/cameras"),
+            ("/status", "GET"): client.get("/status"),
+        }
+    assert len(answers) == len(list(interface.get_all_operations()))
+    for (path, method), answer in answers.items():
+        assert answer.status_code == 200, answer.text
+        interface[path][method].validate_response(answer)
+
+
+def test_the_check_notices_an_answer_that_is_not_declared() -> None:
+    with TestClient(API) as client:
+        answer = client.get("/status")
+    with pytest.raises(FailureGroup):
+        interface["/cameras"]["GET"].validate_response(answer)
