@@ -1,4 +1,4 @@
-"""Whether probabilities mean what they say: of all that is right with probability p, as is said, is the share p right?"""
+"""Whether probabilities mean what they say: of all said to be right with probability p, is the share p right?"""
 
 from dataclasses import dataclass
 

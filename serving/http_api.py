@@ -18,6 +18,7 @@ from pydantic_core import PydanticCustomError
 
 from domain.cameras import Camera
 from domain.errors import InputError
+from serving.coverage import Coverage
 from serving.description import LabelQuestion
 from serving.http_errors import UploadLimit, add_error_answers, declared
 from serving.photo_search import (
@@ -132,7 +133,7 @@ async def search(
 ) -> SearchAnswer:
     """Sightings of the person in photos or confirmed sightings, or of whom attributes describe, nearest first."""
     photos = [await each.read() for each in form.photo]
-    cameras = [name.strip() for name in form.cameras.split(",")] if form.cameras is not None else None
+    cameras = _names(form.cameras)
     return await _in_thread(
         request,
         lambda: found.search(
@@ -187,10 +188,23 @@ async def cameras(request: Request, found: Found) -> CamerasAnswer:
     return CamerasAnswer(cameras=await _in_thread(request, found.cameras))
 
 
+@_router.get("/coverage", responses=declared(400, 503))
+async def coverage(
+    request: Request, found: Found, cameras: str | None = None, since: Moment | None = None, until: Moment | None = None
+) -> Coverage:
+    """Which times of the cameras (ids, separated by commas) can be searched, and which are missing, why."""
+    names = _names(cameras)
+    return await _in_thread(request, lambda: found.coverage(names, since, until))
+
+
 @_router.get("/status", responses=declared(503))
 async def status(request: Request, found: Found) -> Status:
     """Whether the service can search, and with which engines."""
     return await _in_thread(request, found.status)
+
+
+def _names(listed: str | None) -> list[str] | None:
+    return [name.strip() for name in listed.split(",")] if listed is not None else None
 
 
 async def _in_thread(request: Request, work: Callable[[], _T]) -> _T:

@@ -14,6 +14,7 @@ from domain.cameras import Camera
 from domain.errors import ArtifactError, DongseonError, InputError
 from evaluation.reranking import k_reciprocal_distances
 from export.engines.engine import Engine
+from serving.coverage import Coverage, CoverageSummary, coverage_of
 from serving.description import Question, Wanted, read_description
 from serving.fusion import MatchCurve
 from serving.perception import Perception, open_engine
@@ -46,6 +47,7 @@ class SearchAnswer(BaseModel):
     model_version: str
     people_xyxy: list[Box | None]  # who was searched in each photo, pixels; None: all of it
     sightings: list[Hit]  # nearest first
+    coverage: CoverageSummary  # which cameras and times that were asked for could be searched
 
 
 class SightingId(BaseModel):
@@ -291,7 +293,27 @@ class PhotoSearch:
             until=until,
         )
         assert self._model_version is not None, "a ready service has engines"
-        return SearchAnswer(model_version=self._model_version, people_xyxy=boxes, sightings=hits)
+        return SearchAnswer(
+            model_version=self._model_version,
+            people_xyxy=boxes,
+            sightings=hits,
+            coverage=CoverageSummary.of(coverage_of(store, self._model_version, cameras, since, until)),
+        )
+
+    def coverage(
+        self, cameras: Sequence[str] | None = None, since: datetime | None = None, until: datetime | None = None
+    ) -> Coverage:
+        """Which times of these cameras can be searched, as `serving.coverage.coverage_of`.
+
+        Raises:
+            InputError: if there is no such camera, or the window ends before it begins.
+            NotReadyError: if the service is not ready.
+        """
+        store = self._ready_store()
+        if cameras is not None:
+            _check_cameras(cameras, store)
+        assert self._model_version is not None, "a ready service has engines"
+        return coverage_of(store, self._model_version, cameras, since, until)
 
     def _searcher(self, store: Store) -> Searcher:
         assert self._curve is not None, "a ready service has engines"

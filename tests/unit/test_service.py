@@ -312,6 +312,7 @@ def test_the_openapi_document_declares_every_answer(client: TestClient) -> None:
         "post /route": {"200", "400", "413", "503"},
         "get /crops/{district}/{tracklet_id}": {"200", "404", "503"},
         "get /cameras": {"200", "503"},
+        "get /coverage": {"200", "400", "503"},
         "get /status": {"200", "503"},
     }
 
@@ -384,6 +385,18 @@ def test_too_many_photos_get_400_with_a_message(client: TestClient) -> None:
 def test_other_methods_and_paths(client: TestClient) -> None:
     assert client.get("/search").status_code == 405
     assert client.get("/nothing").status_code == 404
+
+
+def test_a_search_says_what_it_could_see(client: TestClient) -> None:
+    answer = search(client, png(picture(RED)), cameras="cam0,cam2")["coverage"]
+    assert [(one["camera_id"], one["share"] > 0) for one in answer["cameras"]] == [("cam0", True), ("cam2", False)]
+    asked = {"cameras": "cam0", "since": "2026-05-01T12:00:00Z", "until": "2026-05-02T12:00:00Z"}
+    (camera,) = client.get("/coverage", params=asked).json()["cameras"]
+    assert camera["searched"][0]["since"] == "2026-05-01T12:00:00Z"
+    assert 0 < camera["share"] < 0.01
+    assert client.get("/coverage", params={"cameras": "cam9"}).status_code == 400
+    turned = client.get("/coverage", params={"since": asked["until"], "until": asked["since"]})
+    assert (turned.status_code, "until must not be before since" in turned.json()["error"]) == (400, True)
 
 
 def test_cameras_and_status(client: TestClient) -> None:
