@@ -6,24 +6,27 @@ not UTF-8; and what a hostile upload gets must be ours to say. There is no page 
 its parts from the network.
 """
 
+import hashlib
 import json
-from collections.abc import Callable
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
-import anyio.to_thread
-from anyio import CapacityLimiter
 from fastapi import APIRouter, Depends, FastAPI, Form, Path, Request, Response, UploadFile
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Json, RootModel
 from pydantic_core import PydanticCustomError
 
 from domain.cameras import Camera
 from domain.errors import InputError
+from serving import audit, case_api
+from serving.accounts import Account
+from serving.audit import Action
+from serving.case_api import CaseId, Text
+from serving.cases import UnknownCaseError, open_case_of, record_search
 from serving.coverage import Coverage
 from serving.description import LabelQuestion
+from serving.http_context import By, Found, in_thread, in_transaction
 from serving.http_errors import UploadLimit, add_error_answers, declared
 from serving.photo_search import (
     District,
-    PhotoSearch,
     RouteAnswer,
     RouteRequest,
     SearchAnswer,
@@ -34,7 +37,6 @@ from serving.photo_search import (
 from serving.photographed import Box
 from serving.route import routes_csv, routes_geojson
 
-_T = TypeVar("_T")
 _ROUTE_TYPES = {"json": "application/json", "geojson": "application/geo+json", "csv": "text/csv"}
 _router = APIRouter()
 
@@ -58,10 +60,12 @@ class Judged(RootModel[list[SightingId]]):
 
 
 class SearchForm(BaseModel):
-    """Who is searched, and where."""
+    """Who is searched, where, and what for."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    case: CaseId
+    reason: Text
     photo: list[UploadFile] = []  # of one person
     people_xyxy: Json[Pointed] | None = None  # where the person is in each photo
     top_k: int | None = None
@@ -91,7 +95,8 @@ def build_api() -> FastAPI:
         redirect_slashes=False,
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
     )
-    api.include_router(_router)
+    for router in (_router, case_api.router):
+        api.include_router(router, responses=declared(401, 403, 429))  # by serving.gate
     api.add_middleware(UploadLimit)
     add_error_answers(api)
     return api
@@ -111,15 +116,6 @@ class _Api(FastAPI):
         return document
 
 
-def _photo_search(request: Request) -> PhotoSearch:
-    found = request.app.state.photo_search
-    assert isinstance(found, PhotoSearch), "build_api says who sets it"
-    return found
-
-
-Found = Annotated[PhotoSearch, Depends(_photo_search)]
-
-
 async def _each_field_once(request: Request) -> None:
     form = await request.form()  # FastAPI has read it
     repeated = sorted({name for name in form if name != "photo" and len(form.getlist(name)) > 1})
@@ -127,14 +123,18 @@ async def _each_field_once(request: Request) -> None:
         raise InputError(f"a form must hold each field but photo once, got more of {', '.join(repeated)}")
 
 
-@_router.post("/search", dependencies=[Depends(_each_field_once)], responses=declared(400, 413, 503))
+@_router.post("/search", dependencies=[Depends(_each_field_once)], responses=declared(400, 413, 429, 503))
 async def search(
-    request: Request, found: Found, form: Annotated[SearchForm, Form(media_type="multipart/form-data")]
+    request: Request, found: Found, by: By, form: Annotated[SearchForm, Form(media_type="multipart/form-data")]
 ) -> SearchAnswer:
-    """Sightings of the person in photos or confirmed sightings, or of whom attributes describe, nearest first."""
+    """Sightings of the person in photos or confirmed sightings, or of whom attributes describe; kept with its case."""
     photos = [await each.read() for each in form.photo]
     cameras = _names(form.cameras)
-    return await _in_thread(
+    try:
+        await in_transaction(request, lambda connection: open_case_of(connection, by, form.case))
+    except UnknownCaseError as error:
+        raise InputError(str(error)) from error
+    answer = await in_thread(
         request,
         lambda: found.search(
             photos,
@@ -148,6 +148,12 @@ async def search(
             until=form.until,
         ),
     )
+    asked = form.model_dump(mode="json", by_alias=True, exclude={"photo", "case", "reason"}, exclude_none=True)
+    digests = " ".join(hashlib.sha256(photo).hexdigest() for photo in photos) or None
+    await in_transaction(
+        request, lambda connection: record_search(connection, by, form.case, form.reason, asked, digests, answer)
+    )
+    return answer
 
 
 @_router.post(
@@ -156,10 +162,15 @@ async def search(
     responses=declared(400, 413, 503) | {200: {"content": {kind: {} for kind in _ROUTE_TYPES.values()}}},
 )
 async def route(
-    request: Request, found: Found, asked: RouteRequest, format: Literal["json", "geojson", "csv"] = "json"
+    request: Request,
+    found: Found,
+    by: By,
+    asked: RouteRequest,
+    format: Literal["json", "geojson", "csv"] = "json",
 ) -> RouteAnswer | Response:
     """The likeliest walk through sightings that a person confirmed, and its alternatives."""
-    answer = await _in_thread(request, lambda: found.route(asked))
+    answer = await in_thread(request, lambda: found.route(asked))
+    await _record(request, by, Action.ROUTE, asked.model_dump(mode="json"))
     if format == "json":
         return answer
     routes = [each.route for each in (answer, *answer.alternatives)]
@@ -174,18 +185,23 @@ async def route(
     | {200: {"content": {"image/jpeg": {"schema": {"type": "string", "format": "binary"}}}}},
 )
 async def crop(
-    request: Request, found: Found, district: Annotated[District, Path()], tracklet_id: Annotated[TrackletId, Path()]
+    request: Request,
+    found: Found,
+    by: By,
+    district: Annotated[District, Path()],
+    tracklet_id: Annotated[TrackletId, Path()],
 ) -> Response:
     """The picture of a sighting, which no cache may keep."""
     wanted = SightingId(district=district, tracklet_id=tracklet_id)
-    picture = await _in_thread(request, lambda: found.crop(wanted))
+    picture = await in_thread(request, lambda: found.crop(wanted))
+    await _record(request, by, Action.VIEW, wanted.model_dump())
     return Response(picture, media_type="image/jpeg", headers={"Cache-Control": "private, no-store"})
 
 
 @_router.get("/cameras", responses=declared(503))
 async def cameras(request: Request, found: Found) -> CamerasAnswer:
     """Cameras whose sightings are stored."""
-    return CamerasAnswer(cameras=await _in_thread(request, found.cameras))
+    return CamerasAnswer(cameras=await in_thread(request, found.cameras))
 
 
 @_router.get("/coverage", responses=declared(400, 503))
@@ -194,21 +210,18 @@ async def coverage(
 ) -> Coverage:
     """Which times of the cameras (ids, separated by commas) can be searched, and which are missing, why."""
     names = _names(cameras)
-    return await _in_thread(request, lambda: found.coverage(names, since, until))
+    return await in_thread(request, lambda: found.coverage(names, since, until))
 
 
 @_router.get("/status", responses=declared(503))
 async def status(request: Request, found: Found) -> Status:
     """Whether the service can search, and with which engines."""
-    return await _in_thread(request, found.status)
+    return await in_thread(request, found.status)
 
 
 def _names(listed: str | None) -> list[str] | None:
     return [name.strip() for name in listed.split(",")] if listed is not None else None
 
 
-async def _in_thread(request: Request, work: Callable[[], _T]) -> _T:
-    state = request.app.state
-    if not hasattr(state, "limiter"):
-        state.limiter = CapacityLimiter(state.threads)
-    return await anyio.to_thread.run_sync(work, limiter=state.limiter)
+async def _record(request: Request, by: Account, action: Action, details: dict[str, Any]) -> None:
+    await in_transaction(request, lambda connection: audit.append(connection, by.name, action, details))

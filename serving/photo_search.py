@@ -4,6 +4,7 @@ import logging
 import threading
 from collections.abc import Sequence
 from datetime import datetime
+from time import perf_counter
 from typing import Annotated
 
 import numpy as np
@@ -14,9 +15,12 @@ from domain.cameras import Camera
 from domain.errors import ArtifactError, DongseonError, InputError
 from evaluation.reranking import k_reciprocal_distances
 from export.engines.engine import Engine
+from serving import audit
+from serving.audit import Action
 from serving.coverage import Coverage, CoverageSummary, coverage_of
 from serving.description import Question, Wanted, read_description
 from serving.fusion import MatchCurve
+from serving.metrics import SEARCH_SECONDS, STAGE_SECONDS
 from serving.perception import Perception, open_engine
 from serving.photo import decode_photo
 from serving.photographed import Box, crop_of, person_in
@@ -142,6 +146,23 @@ class PhotoSearch:
             store, self._store = self._store, None
         if store is not None:
             store.close()
+
+    def store(self) -> Store:
+        """The store, opened when it is first asked for; with what, is recorded in the audit when it changed.
+
+        Raises:
+            NotReadyError: if it does not open.
+        """
+        with self._store_lock:
+            if self._store is None:
+                try:
+                    self._store = open_store(self._deployment.store)
+                except DongseonError as error:
+                    raise NotReadyError(str(error)) from error
+                with self._store.begin() as connection:
+                    running = self._deployment.described() | {"model_version": self._model_version}
+                    audit.append_change(connection, Action.CONFIGURATION, running)
+            return self._store
 
     def reason_not_ready(self) -> str | None:
         """None when engines and store are there and fit together; logged when it changes."""
@@ -272,6 +293,7 @@ class PhotoSearch:
             raise InputError(
                 "a search must be multipart/form-data with a file photo, attributes or confirmed sightings, got none"
             )
+        began = perf_counter()
         pointed = self._pointed(len(photos), people_xyxy)
         self._check_judged(confirmed, rejected)
         images = [decode_photo(photo, self._limits.max_photo_pixels) for photo in photos]
@@ -282,8 +304,10 @@ class PhotoSearch:
         perception, searcher = self._running_perception(), self._searcher(store)
         boxes = [person_in(perception, image, box) for image, box in zip(images, pointed, strict=True)]
         crops = [crop_of(image, box) for image, box in zip(images, boxes, strict=True)]
+        with STAGE_SECONDS.labels("embed").time():
+            embeddings = perception.embed(crops) if crops else None
         hits = searcher.search(
-            perception.embed(crops) if crops else None,
+            embeddings,
             description,
             confirmed=_keys(confirmed),
             rejected=_keys(rejected),
@@ -293,12 +317,9 @@ class PhotoSearch:
             until=until,
         )
         assert self._model_version is not None, "a ready service has engines"
-        return SearchAnswer(
-            model_version=self._model_version,
-            people_xyxy=boxes,
-            sightings=hits,
-            coverage=CoverageSummary.of(coverage_of(store, self._model_version, cameras, since, until)),
-        )
+        coverage = CoverageSummary.of(coverage_of(store, self._model_version, cameras, since, until))
+        SEARCH_SECONDS.labels("photo" if photos or confirmed else "attributes").observe(perf_counter() - began)
+        return SearchAnswer(model_version=self._model_version, people_xyxy=boxes, sightings=hits, coverage=coverage)
 
     def coverage(
         self, cameras: Sequence[str] | None = None, since: datetime | None = None, until: datetime | None = None
@@ -343,21 +364,15 @@ class PhotoSearch:
     def _reason_of_store(self) -> str | None:
         assert self._model_version is not None, "asked only when the engines are loaded"
         try:
-            return self._open_store().is_ready(self._model_version)
+            return self.store().is_ready(self._model_version)
         except DongseonError as error:
             return str(error)
-
-    def _open_store(self) -> Store:
-        with self._store_lock:
-            if self._store is None:
-                self._store = open_store(self._deployment.store)
-            return self._store
 
     def _ready_store(self) -> Store:
         reason = self.reason_not_ready()
         if reason:
             raise NotReadyError(reason)
-        return self._open_store()
+        return self.store()
 
     def _describe(self, attributes: Question, top_k: int | None) -> dict[str, Wanted]:
         if top_k is not None and not 1 <= top_k <= self._limits.max_top_k:

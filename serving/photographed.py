@@ -8,6 +8,7 @@ from pydantic import Field
 from domain.boxes import pairwise_iou
 from domain.errors import InputError
 from domain.images import crop_boxes
+from serving.metrics import STAGE_SECONDS
 from serving.perception import Perception
 
 _Pixel = Annotated[float, Field(allow_inf_nan=False)]
@@ -15,6 +16,7 @@ Box = tuple[_Pixel, _Pixel, _Pixel, _Pixel]  # left, top, right, bottom, pixels
 _SAME_PERSON_IOU = 0.3  # a box drawn by hand overlaps the detector's at least so much if it means the same person
 
 
+@STAGE_SECONDS.labels("detect").time()
 def person_in(perception: Perception, image: np.ndarray, pointed: Box | None = None) -> Box | None:
     """Box of the person who is meant in `image`, `uint8 [height, width, 3]` RGB; None where it is all of the picture.
 

@@ -17,6 +17,7 @@ from domain.settings import Settings
 from evaluation.reranking import k_reciprocal_distances
 from serving.description import Description, attribute_evidence, description_likelihood
 from serving.fusion import MatchCurve
+from serving.metrics import STAGE_SECONDS
 from serving.store import Store, StoredTracklet
 
 SightingKey = tuple[str, int]  # district and number in it
@@ -114,10 +115,12 @@ class Searcher:
         filters = cameras, since, until
         if looks:
             query = unit_length(np.mean(looks, axis=0))
-            found = self._store.nearest(query, enough, *filters, model_version=self._model_version)
+            with STAGE_SECONDS.labels("database").time():
+                found = self._store.nearest(query, enough, *filters, model_version=self._model_version)
             hits = self._by_looks(query, _without(rejected, found)[:limit], asked, wrong)
         elif asked:
-            found = self._store.described(asked, enough, *filters, model_version=self._model_version)
+            with STAGE_SECONDS.labels("database").time():
+                found = self._store.described(asked, enough, *filters, model_version=self._model_version)
             hits = _by_description(_without(rejected, found)[:limit], asked)
         else:
             raise InputError("confirmed sightings must be of the model that searches, got only such of another")
@@ -134,9 +137,10 @@ class Searcher:
         settings = self._settings
         gallery = unit_length(np.stack([one.embedding for one in found]))
         plain = cosine_distances(query[None], gallery)[0]
-        reranked = k_reciprocal_distances(
-            query[None], gallery, k1=settings.k1, k2=settings.k2, lambda_value=settings.lambda_value
-        )[0]
+        with STAGE_SECONDS.labels("re-rank").time():
+            reranked = k_reciprocal_distances(
+                query[None], gallery, k1=settings.k1, k2=settings.k2, lambda_value=settings.lambda_value
+            )[0]
         evidence = np.array([attribute_evidence(one.attributes, asked) for one in found])
         shifts = self._likeness_to(wrong, gallery) - self._curve.softness * settings.attribute_trust * evidence
         hits = [

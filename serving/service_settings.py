@@ -17,6 +17,13 @@ from serving.route import RouteSettings
 from serving.search import SearchSettings
 
 
+class TlsSettings(Settings):
+    """What the service proves itself with."""
+
+    certificate: Path  # PEM, with those that lead to a root
+    key: Path  # PEM, without a password; readable by the service's user only
+
+
 class HttpSettings(Settings):
     """Address and limits of the service."""
 
@@ -24,12 +31,22 @@ class HttpSettings(Settings):
     port: int = Field(ge=1, le=65535)
     timeout_s: PositiveFloat
     max_concurrent: PositiveInt
+    searches_per_minute: PositiveInt
     threads: PositiveInt
     top_k: PositiveInt
     max_top_k: PositiveInt
     max_upload_bytes: PositiveInt
     max_photo_pixels: PositiveInt
     max_photos: PositiveInt
+    tls: TlsSettings | None
+
+
+class AccessSettings(Settings):
+    """Who is let in, see `serving.gate`."""
+
+    open_paths: tuple[str, ...]  # answered without a token
+    session_hours: PositiveFloat
+    failures_per_minute: PositiveInt  # wrong tokens from one address
 
 
 class RetentionSettings(Settings):
@@ -71,6 +88,7 @@ class ServingSettings(Settings):
     search: SearchSettings
     route: RouteSettings
     service: HttpSettings
+    access: AccessSettings
     retention: RetentionSettings
     ingest: IngestSettings
 
@@ -108,6 +126,14 @@ class Deployment:
             attributes=_value(params, file, "tracking", "attributes"),
             reid=f"reid-{_value(params, file, 'reid', 'backbone')}",
         )
+
+    def described(self) -> dict[str, Any]:
+        """All of it as JSON, for the audit."""
+        return {
+            "serving": self.settings.model_dump(mode="json"),
+            "perception": self.perception.model_dump(mode="json"),
+            "engines": list(self.engines),
+        }
 
     @property
     def engines(self) -> tuple[str, ...]:
