@@ -304,10 +304,8 @@ class PhotoSearch:
         perception, searcher = self._running_perception(), self._searcher(store)
         boxes = [person_in(perception, image, box) for image, box in zip(images, pointed, strict=True)]
         crops = [crop_of(image, box) for image, box in zip(images, boxes, strict=True)]
-        with STAGE_SECONDS.labels("embed").time():
-            embeddings = perception.embed(crops) if crops else None
         hits = searcher.search(
-            embeddings,
+            _embeddings_of(perception, crops) if crops else None,
             description,
             confirmed=_keys(confirmed),
             rejected=_keys(rejected),
@@ -409,6 +407,11 @@ def _check_cameras(wanted: Sequence[str], store: Store) -> None:
     strange = sorted(set(wanted) - set(known))
     if strange:
         raise InputError(f"cameras must be among {', '.join(known)}, got {', '.join(map(repr, strange))}")
+
+
+@STAGE_SECONDS.labels("embed").time()
+def _embeddings_of(perception: Perception, crops: Sequence[np.ndarray]) -> np.ndarray:
+    return perception.embed(crops)
 
 
 def _warm_up(perception: Perception) -> None:

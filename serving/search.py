@@ -14,7 +14,7 @@ from domain.cameras import Sighting
 from domain.embeddings import cosine_distances, unit_length
 from domain.errors import InputError, require_shape
 from domain.settings import Settings
-from evaluation.reranking import k_reciprocal_distances
+from evaluation.reranking import rerank_candidates
 from serving.description import Description, attribute_evidence, description_likelihood
 from serving.fusion import MatchCurve
 from serving.metrics import STAGE_SECONDS
@@ -117,20 +117,25 @@ class Searcher:
             query = unit_length(np.mean(looks, axis=0))
             with STAGE_SECONDS.labels("database").time():
                 found = self._store.nearest(query, enough, *filters, model_version=self._model_version)
-            hits = self._by_looks(query, _without(rejected, found)[:limit], asked, wrong)
+            hits = self._by_looks(query, _without(rejected, found)[:limit], asked, wrong, top_k)
         elif asked:
             with STAGE_SECONDS.labels("database").time():
                 found = self._store.described(asked, enough, *filters, model_version=self._model_version)
-            hits = _by_description(_without(rejected, found)[:limit], asked)
+            hits = _by_description(_without(rejected, found)[: top_k or limit], asked)
         else:
             raise InputError("confirmed sightings must be of the model that searches, got only such of another")
-        return [_confirmed(hit) if (hit.district, hit.tracklet_id) in confirmed else hit for hit in hits][:top_k]
+        return [_confirmed(hit) if (hit.district, hit.tracklet_id) in confirmed else hit for hit in hits]
 
     def _embeddings_of(self, judged: Sequence[StoredTracklet]) -> list[np.ndarray]:
         return [one.embedding for one in judged if self._model_version in (None, one.model_version)]
 
     def _by_looks(
-        self, query: np.ndarray, found: Sequence[StoredTracklet], asked: Description, wrong: Sequence[np.ndarray]
+        self,
+        query: np.ndarray,
+        found: Sequence[StoredTracklet],
+        asked: Description,
+        wrong: Sequence[np.ndarray],
+        top_k: int | None,
     ) -> list[Hit]:
         if not found:
             return []
@@ -138,20 +143,20 @@ class Searcher:
         gallery = unit_length(np.stack([one.embedding for one in found]))
         plain = cosine_distances(query[None], gallery)[0]
         with STAGE_SECONDS.labels("re-rank").time():
-            reranked = k_reciprocal_distances(
-                query[None], gallery, k1=settings.k1, k2=settings.k2, lambda_value=settings.lambda_value
-            )[0]
+            reranked = rerank_candidates(
+                query, gallery, k1=settings.k1, k2=settings.k2, lambda_value=settings.lambda_value
+            )
         evidence = np.array([attribute_evidence(one.attributes, asked) for one in found])
         shifts = self._likeness_to(wrong, gallery) - self._curve.softness * settings.attribute_trust * evidence
-        hits = [
+        distances = reranked + shifts
+        return [
             hit_of(
-                one,
-                distance=float(reranked[i] + shifts[i]),
+                found[i],
+                distance=float(distances[i]),
                 probability=self._curve.probability(float(plain[i] + shifts[i])),
             )
-            for i, one in enumerate(found)
+            for i in np.argsort(distances, kind="stable")[:top_k]
         ]
-        return sorted(hits, key=lambda one: one.distance)
 
     def _likeness_to(self, wrong: Sequence[np.ndarray], gallery: np.ndarray) -> np.ndarray:
         """Distance `[gallery]` by which those fall back that look like somebody rejected.

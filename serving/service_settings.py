@@ -12,6 +12,7 @@ from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, field_
 from domain.errors import InputError
 from domain.paths import ENGINES, STORE
 from domain.settings import PARAMS, Settings, read_params
+from serving.live_stream import ConnectionSettings
 from serving.perception import PerceptionSettings
 from serving.route import RouteSettings
 from serving.search import SearchSettings
@@ -81,6 +82,16 @@ class IngestSettings(Settings):
         return self
 
 
+class StreamsSettings(Settings):
+    """How live cameras are followed; `conf/serving/search.yaml` says what each value means."""
+
+    file: Path | None
+    connection: ConnectionSettings
+    segment_s: PositiveFloat
+    max_waiting_bytes: PositiveInt
+    metrics_port: int | None = Field(ge=1, le=65535)
+
+
 class ServingSettings(Settings):
     """The section `serving`."""
 
@@ -91,6 +102,7 @@ class ServingSettings(Settings):
     access: AccessSettings
     retention: RetentionSettings
     ingest: IngestSettings
+    streams: StreamsSettings
 
     @property
     def store_folder(self) -> Path:
