@@ -157,6 +157,15 @@ def test_a_body_that_never_ends_is_cut_off(served: Served, chunked: bool) -> Non
     assert kept(served) == before
 
 
+def test_an_answer_before_the_end_of_the_body_arrives(served: Served) -> None:
+    limit = served.deployment.settings.service.max_upload_bytes
+    with httpx.Client(base_url=served.address, timeout=LONGEST_S) as client:
+        for _ in range(20):  # a connection that were reset under the answer would lose it only now and then
+            broken = client.post("/v1/search", content=bytes(limit - 1000), headers={"Content-Type": MULTIPART})
+            assert (broken.status_code, bool(broken.json()["error"])) == (400, True)
+            assert client.post("/v1/search", files={"photo": bytes(limit + 1)}).status_code == 413
+
+
 @pytest.mark.parametrize("length", ["5", "-1", "abc", "9999999", "1, 2"])
 def test_a_length_that_is_wrong_leaves_nothing(served: Served, length: str) -> None:
     before, where, body = kept(served), urlsplit(served.address), form(PHOTO)
