@@ -118,7 +118,7 @@ def test_a_thousand_hostile_uploads_leave_nothing(served: Served) -> None:
     with httpx.Client(base_url=served.address, timeout=LONGEST_S) as client:
         for _ in range(20):  # what the engines and the decoder allocate once
             client.post("/v1/search", files={"photo": PHOTO})
-        start = memory_mb(served, "VmRSS")
+        start, started = memory_mb(served, "VmRSS"), memory_mb(served, "VmHWM")
         for upload in hostile_uploads(seed=1, each=40):
             answer = client.post(
                 "/v1/search", content=upload.body, headers={"Content-Type": upload.content_type.encode("latin-1")}
@@ -129,7 +129,7 @@ def test_a_thousand_hostile_uploads_leave_nothing(served: Served) -> None:
         assert client.get("/readyz").status_code == 200
     most = memory_mb(served, "VmHWM")
     print(
-        f"answers by status and whether a decoder may read them: {dict(answers)}; memory {start:.0f} to {most:.0f} MB"
+        f"answers by status and whether a decoder may read them: {dict(answers)}; memory {start:.0f} (before it {started:.0f}) to {most:.0f} MB"
     )
     assert answers.total() > 1000
     assert most - start < MOST_GROWTH_MB
