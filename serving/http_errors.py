@@ -86,9 +86,17 @@ def _answer_unfit(_: Request, error: Exception) -> JSONResponse:
     return _answer(404 if first["loc"][0] == "path" else 400, _explain(first))
 
 
-def _answer_refused(_: Request, error: Exception) -> JSONResponse:
+def _answer_refused(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException), "registered for this kind only"
-    return _answer(error.status_code, error.detail, error.headers)
+    headers = dict(error.headers or {})
+    if error.status_code == 405 and "route" in request.scope:
+        headers["Allow"] = _documented_methods(request)  # Starlette names those of the first route only
+    return _answer(error.status_code, error.detail, headers)
+
+
+def _documented_methods(request: Request) -> str:
+    operations = request.app.openapi()["paths"][request.scope["route"].path]
+    return ", ".join(sorted(method.upper() for method in operations))
 
 
 def _answer_failed(_: Request, __: Exception) -> JSONResponse:
