@@ -6,7 +6,7 @@
 Searches need a case; a reviewer's token opens one, and closes it at the end. All are of one account, so
 `serving.service.searches_per_minute` of the Bento's params.yaml must be high enough not to be what is measured.
 
-All of them are one address, so raise `serving.service.searches_per_minute` far above what they can ask before `package`.
+All of them are one address: raise `serving.service.searches_per_minute` far above what they ask before `package` runs.
 First `--searchers` people search one photo after the other for `--seconds`; then `--crowd` of them for a tenth of that,
 which is meant to be more than the service works on at once; then one searcher again. A searcher begins the next search
 when the last is answered, or a second after it was turned away.
