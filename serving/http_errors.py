@@ -14,14 +14,17 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from domain.errors import InputError
+from serving.cases import UnknownCaseError
 from serving.photo_search import NotReadyError, UnknownSightingError
 
 _LINGER_S = 1.0
 _MEANINGS = {
     400: "The request cannot be used as it is; the error says what must be changed.",
-    404: "No such sighting is stored.",
+    401: "The request has no token, or not that of an account.",
+    403: "The account's role may not do this.",
+    404: "No such sighting is stored, or no such case is the account's.",
     413: "The request is longer than the service takes.",
-    429: "The account, or the address, has asked too often; Retry-After says when to try again.",
+    429: "The account or address asked too often, or sent too many wrong tokens; Retry-After says how long to wait.",
     503: "The service is not ready, or has too much to do; then Retry-After says when to try again.",
 }
 
@@ -43,6 +46,7 @@ def add_error_answers(api: FastAPI) -> None:
     """Let `api` answer each error of ours, and of FastAPI's, as `ErrorAnswer`."""
     api.add_exception_handler(InputError, _answer_with(400))
     api.add_exception_handler(UnknownSightingError, _answer_with(404))
+    api.add_exception_handler(UnknownCaseError, _answer_with(404))
     api.add_exception_handler(NotReadyError, _answer_with(503))
     api.add_exception_handler(RequestValidationError, _answer_unfit)
     api.add_exception_handler(HTTPException, _answer_refused)

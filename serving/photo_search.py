@@ -16,6 +16,8 @@ from domain.errors import ArtifactError, DongseonError, InputError
 from domain.images import crop_boxes
 from evaluation.reranking import k_reciprocal_distances
 from export.engines.engine import Engine
+from serving import audit
+from serving.audit import Action
 from serving.metrics import SEARCH_SECONDS, STAGE_SECONDS
 from serving.perception import Perception, open_engine
 from serving.photo import decode_photo
@@ -128,6 +130,23 @@ class PhotoSearch:
             store, self._store = self._store, None
         if store is not None:
             store.close()
+
+    def store(self) -> Store:
+        """The store, opened when it is first asked for; with what, is recorded in the audit when it changed.
+
+        Raises:
+            NotReadyError: if it does not open.
+        """
+        with self._store_lock:
+            if self._store is None:
+                try:
+                    self._store = open_store(self._deployment.store)
+                except DongseonError as error:
+                    raise NotReadyError(str(error)) from error
+                with self._store.begin() as connection:
+                    running = self._deployment.described() | {"model_version": self._model_version}
+                    audit.append_change(connection, Action.CONFIGURATION, running)
+            return self._store
 
     def reason_not_ready(self) -> str | None:
         """None when engines and store are there and fit together; logged when it changes."""
@@ -245,20 +264,6 @@ class PhotoSearch:
         person = None if box is None else box.round(1).tolist()
         SEARCH_SECONDS.labels("attributes" if photo is None else "photo").observe(perf_counter() - began)
         return SearchAnswer(model_version=self._model_version, person_xyxy=person, sightings=sightings)
-
-    def store(self) -> Store:
-        """The store, opened when it is first asked for.
-
-        Raises:
-            NotReadyError: if it does not open.
-        """
-        with self._store_lock:
-            if self._store is None:
-                try:
-                    self._store = open_store(self._deployment.store)
-                except DongseonError as error:
-                    raise NotReadyError(str(error)) from error
-            return self._store
 
     def _load_engines(self) -> None:
         wanted = self._deployment

@@ -18,6 +18,13 @@ from serving.route import RouteSettings
 from serving.search import SearchSettings
 
 
+class TlsSettings(Settings):
+    """What the service proves itself with."""
+
+    certificate: Path  # PEM, with those that lead to a root
+    key: Path  # PEM, without a password; readable by the service's user only
+
+
 class HttpSettings(Settings):
     """Address and limits of the service."""
 
@@ -31,6 +38,15 @@ class HttpSettings(Settings):
     max_top_k: PositiveInt
     max_upload_bytes: PositiveInt
     max_photo_pixels: PositiveInt
+    tls: TlsSettings | None
+
+
+class AccessSettings(Settings):
+    """Who is let in, see `serving.gate`."""
+
+    open_paths: tuple[str, ...]  # answered without a token
+    session_hours: PositiveFloat
+    failures_per_minute: PositiveInt  # wrong tokens from one address
 
 
 class RetentionSettings(Settings):
@@ -82,6 +98,7 @@ class ServingSettings(Settings):
     search: SearchSettings
     route: RouteSettings
     service: HttpSettings
+    access: AccessSettings
     retention: RetentionSettings
     ingest: IngestSettings
     streams: StreamsSettings
@@ -120,6 +137,14 @@ class Deployment:
             attributes=_value(params, file, "tracking", "attributes"),
             reid=f"reid-{_value(params, file, 'reid', 'backbone')}",
         )
+
+    def described(self) -> dict[str, Any]:
+        """All of it as JSON, for the audit."""
+        return {
+            "serving": self.settings.model_dump(mode="json"),
+            "perception": self.perception.model_dump(mode="json"),
+            "engines": list(self.engines),
+        }
 
     @property
     def engines(self) -> tuple[str, ...]:

@@ -45,8 +45,8 @@ def main(argv: Sequence[str] = ()) -> None:
         ArtifactError: if an engine is missing.
     """
     arguments = _arguments(argv)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    logging.getLogger("procrastinate").setLevel(logging.WARNING)
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s")
+    _log.setLevel(logging.INFO)
     deployment = Deployment.read(Path(), arguments.overrides)
     tracking = TrackingSettings.from_params("tracking", arguments.overrides)
     with open_store(deployment.store) as store:
@@ -177,6 +177,7 @@ async def work_on_jobs(work: SegmentWork, *, until_empty: bool) -> None:
                     delete_jobs="successful",  # the segment tells what came of it
                 )
             )
+            _log.info("looking for segments; %s at the same time", threads)
             watch = asyncio.create_task(_watch(app, work.ingest, until_empty))
             told = asyncio.create_task(told_to_end.wait())
             done, _ = await asyncio.wait((worker, watch, told), return_when=asyncio.FIRST_COMPLETED)

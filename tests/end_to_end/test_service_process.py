@@ -1,5 +1,7 @@
-"""A real server process under a fuzzer and 1,000 hostile uploads: it refuses, stays up, and keeps nothing."""
+"""A real server process: what it logs and measures; a fuzzer and 1,000 hostile uploads, of which it keeps nothing."""
 
+import json
+import re
 import socket
 import sys
 from collections import Counter
@@ -29,6 +31,7 @@ from tests.stored import stored
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 LONGEST_S = 20
+SECRET = "s3cret"
 PHOTO = picture_file(np.random.default_rng(0))
 MOST_GROWTH_MB = 300
 
@@ -67,10 +70,47 @@ def kept(served: Served) -> tuple[dict[str, int], set[Path]]:
     return rows, {file for file in files if file.suffix not in {".log", ".pyc", ".db"}}
 
 
-def memory_mb() -> float:
-    """Of all Python processes below this one."""
+def memory_mb(served: Served, field: str) -> float:
+    """Of the process that answers: `VmRSS` is now, `VmHWM` the most it ever had."""
+    port = str(urlsplit(served.address).port)
     children = psutil.Process().children(recursive=True)
-    return sum(each.memory_info().rss for each in children if "python" in each.name()) / 1e6
+    listening = [
+        each
+        for each in children
+        if any(str(at.laddr.port) == port for at in each.net_connections("tcp") if at.status == "LISTEN")
+    ]
+    texts = [Path(f"/proc/{each.pid}/status").read_text() for each in listening]
+    return max(int(re.search(rf"{field}:\s+(\d+) kB", text)[1]) for text in texts) / 1000
+
+
+def figures(served: Served) -> dict[str, float]:
+    """Samples of /metrics, by name and labels as they stand there."""
+    text = httpx.get(f"{served.address}/metrics", timeout=LONGEST_S).text
+    return {line.rsplit(" ", 1)[0]: float(line.rsplit(" ", 1)[1]) for line in text.splitlines() if line[:1] not in "# "}
+
+
+def test_a_search_is_measured_and_its_lines_carry_its_id(served: Served) -> None:
+    before = figures(served)
+    sent = {"X-Request-ID": "search-of-the-test", "Authorization": f"Bearer {SECRET}"}
+    files = {"photo": (f"{SECRET}.png", PHOTO)}
+    answer = httpx.post(f"{served.address}/v1/search?x={SECRET}", files=files, headers=sent, timeout=LONGEST_S)
+    assert (answer.status_code, answer.headers["X-Request-ID"]) == (200, "search-of-the-test")
+    after = figures(served)
+    for name in (
+        'dongseon_search_seconds_count{kind="photo"}',
+        *(f'dongseon_stage_seconds_count{{stage="{stage}"}}' for stage in ("decode", "detect", "embed", "re-rank")),
+        'dongseon_requests_total{method="POST",route="/v1/search",status="200"}',
+    ):
+        assert after[name] == before.get(name, 0) + 1, name
+    assert after['dongseon_segments{state="done"}'] >= 1
+    assert after["dongseon_queue_age_seconds"] == 0
+
+    log = (served.deployment.root / "server.log").read_text()
+    lines = [json.loads(line) for line in log.splitlines() if line.startswith("{")]
+    mine = [line for line in lines if line.get("request_id") == "search-of-the-test"]
+    assert [(line["event"], line["route"], line["status"]) for line in mine] == [("request", "/v1/search", 200)]
+    assert SECRET not in log
+    assert "/v1/search" not in "".join(line for line in log.splitlines() if not line.startswith("{"))
 
 
 def test_a_thousand_hostile_uploads_leave_nothing(served: Served) -> None:
@@ -78,7 +118,7 @@ def test_a_thousand_hostile_uploads_leave_nothing(served: Served) -> None:
     with httpx.Client(base_url=served.address, timeout=LONGEST_S) as client:
         for _ in range(20):  # what the engines and the decoder allocate once
             client.post("/v1/search", files={"photo": PHOTO})
-        start = most = memory_mb()
+        start = memory_mb(served, "VmRSS")
         for upload in hostile_uploads(seed=1, each=40):
             answer = client.post(
                 "/v1/search", content=upload.body, headers={"Content-Type": upload.content_type.encode("latin-1")}
@@ -86,8 +126,8 @@ def test_a_thousand_hostile_uploads_leave_nothing(served: Served) -> None:
             allowed = {200, 400, 413} if upload.may_be_readable else {400, 413}
             assert answer.status_code in allowed, f"{upload.kind}: {answer.status_code} {answer.text[:200]}"
             answers[answer.status_code, upload.may_be_readable] += 1
-            most = max(most, memory_mb())
         assert client.get("/readyz").status_code == 200
+    most = memory_mb(served, "VmHWM")
     print(
         f"answers by status and whether a decoder may read them: {dict(answers)}; memory {start:.0f} to {most:.0f} MB"
     )
