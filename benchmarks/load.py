@@ -3,6 +3,7 @@
     make serve &                                                     # after make demo
     python -m benchmarks.load --photos data/demo/reid/query --seconds 300
 
+All of them are one address, so raise `serving.service.searches_per_minute` far above what they can ask before `package`.
 First `--searchers` people search one photo after the other for `--seconds`; then `--crowd` of them for a tenth of that,
 which is meant to be more than the service works on at once; then one searcher again. A searcher begins the next search
 when the last is answered, or a second after it was turned away.

@@ -27,11 +27,13 @@ import sqlalchemy as sa
 import yaml
 from pgvector import HalfVector
 from pgvector.psycopg import register_vector
+from psycopg.types.json import Jsonb
 
 from domain.cameras import Camera
 from domain.embeddings import unit_length
 from domain.settings import PARAMS
 from serving import tables
+from serving.partitions import create_partitions, day_of
 from serving.search import Searcher, SearchSettings
 from serving.store import Store, open_store
 
@@ -42,6 +44,22 @@ _START = datetime(2026, 5, 1, tzinfo=UTC)
 _CHUNK = 20_000
 _NEAREST = 100
 _BUILD_MEMORY = "2GB"
+_COLUMN_TYPES = {
+    "district": "text",
+    "id": "int8",
+    "day": "date",
+    "segment_id": "int8",
+    "camera_id": "text",
+    "first_seen": "timestamptz",
+    "last_seen": "timestamptz",
+    "boxes": "jsonb",
+    "quality": "float8",
+    "feature": "int4",
+    "embedding": "halfvec",
+    "attributes": "jsonb",
+    "model_version": "text",
+    "crop": "text",
+}
 
 
 class People:
@@ -62,7 +80,10 @@ class People:
 
 
 def fill(store: Store, url: str, people: People, number: int) -> tuple[np.ndarray, dict[str, float]]:
-    """Put `number` tracklets into the empty store; their embeddings in half precision, and what it took."""
+    """Put `number` tracklets into the empty store; their embeddings in half precision, and what it took.
+
+    Partitions and index are made as the store makes them; rows are copied, which inserts them faster.
+    """
     cameras = [
         Camera(
             id=f"c{i}", name=f"Gate {i}", latitude=35.8, longitude=128.5 + i / 100, fps=10, width_px=64, height_px=48
@@ -70,37 +91,63 @@ def fill(store: Store, url: str, people: People, number: int) -> tuple[np.ndarra
         for i in range(_CAMERAS)
     ]
     store.replace_sightings("bench", cameras, "bench", [])
+    with store.sole_writer() as engine, engine.begin() as connection:
+        connection.execute(
+            sa.insert(tables.segments),
+            [
+                {
+                    "district": "bench",
+                    "camera_id": camera.id,
+                    "source": "bench",
+                    "checksum": str(hour),
+                    "start": _START + timedelta(hours=hour),
+                    "end": _START + timedelta(hours=hour + 1),
+                    "state": "done",
+                }
+                for hour in range(24 * _DAYS + 1)  # the last tracklet may end in the next
+                for camera in cameras
+            ],
+        )
+        create_partitions(connection, (day_of(_START + timedelta(days=day)) for day in range(_DAYS + 1)))
+        first_segment = connection.execute(sa.select(sa.func.min(tables.segments.c.id))).scalar_one()
     kept = np.empty((number, _FEATURE), np.float16)
-    names = "district id camera_id first_seen last_seen boxes quality feature embedding attributes model_version crop"
-    attributes = json.dumps({"bag": {"none": 0.7, "backpack": 0.3}, "hair": {"short": 0.6, "long": 0.4}})
+    attributes = Jsonb({"bag": {"none": 0.7, "backpack": 0.3}, "hair": {"short": 0.6, "long": 0.4}})
+    boxes = Jsonb([[1, 2, 3, 4, 5, 0.9]])
     start = perf_counter()
-    with psycopg.connect(url) as connection, connection.cursor() as cursor:
-        register_vector(connection)
-        with cursor.copy(f"COPY tracklets ({', '.join(names.split())}) FROM STDIN") as copy:
+    with psycopg.connect(url) as writing:
+        register_vector(writing)
+        with writing.cursor().copy(f"COPY tracklets ({', '.join(_COLUMN_TYPES)}) FROM STDIN (FORMAT BINARY)") as copy:
+            copy.set_types(list(_COLUMN_TYPES.values()))
             for first in range(0, number, _CHUNK):
                 part = people.seen(min(_CHUNK, number - first)).astype(np.float16)
                 kept[first : first + len(part)] = part
                 for place, vector in enumerate(part, first):
-                    seen = _START + timedelta(seconds=place * _DAYS * 86400 / number)
-                    row = ("bench", place, f"c{place * 7919 % _CAMERAS}", seen, seen + timedelta(seconds=8))
-                    text = HalfVector(vector).to_text()
-                    copy.write_row((*row, "[[1, 2, 3, 4, 5, 0.9]]", 0.8, _FEATURE, text, attributes, "bench", "none"))
+                    seconds = place * _DAYS * 86400 / number
+                    seen, gone = (_START + timedelta(seconds=seconds + passed) for passed in (0, 8))
+                    camera = place * 7919 % _CAMERAS
+                    segment = first_segment + int(seconds // 3600) * _CAMERAS + camera
+                    row = ("bench", place, day_of(gone), segment, f"c{camera}", seen, gone)
+                    copy.write_row((*row, boxes, 0.8, _FEATURE, HalfVector(vector), attributes, "bench", "none"))
     copied = perf_counter()
-    engine = store._engine
-    with engine.begin() as connection_:
-        connection_.execute(sa.text(f"SET LOCAL maintenance_work_mem = '{_BUILD_MEMORY}'"))
-        connection_.execute(tables.create_embedding_index(_FEATURE))
+    with store.sole_writer() as engine, engine.begin() as connection:
+        connection.execute(sa.text(f"SET LOCAL maintenance_work_mem = '{_BUILD_MEMORY}'"))
+        connection.execute(tables.create_embedding_index(_FEATURE))
     built = perf_counter()
-    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection_:
-        connection_.execute(sa.text("VACUUM ANALYZE tracklets"))
-        sizes = connection_.execute(
-            sa.text(f"SELECT pg_table_size('tracklets'), pg_relation_size('tracklets_embedding_{_FEATURE}')")
+    with store.sole_writer() as engine, engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(sa.text("VACUUM ANALYZE tracklets"))
+        sizes = connection.execute(
+            sa.text(
+                "SELECT sum(pg_table_size(inhrelid)) FILTER (WHERE relkind IN ('r', 'p')),"
+                " sum(pg_relation_size(inhrelid)) FILTER (WHERE inhparent = to_regclass(:index))"
+                " FROM pg_inherits JOIN pg_class ON oid = inhrelid"
+            ),
+            {"index": f"tracklets_embedding_{_FEATURE}"},
         ).one()
     return kept, {
         "copy_s": copied - start,
         "index_s": built - copied,
-        "table_gb": sizes[0] / 1e9,
-        "index_gb": sizes[1] / 1e9,
+        "table_gb": float(sizes[0]) / 1e9,
+        "index_gb": float(sizes[1]) / 1e9,
     }
 
 

@@ -6,21 +6,24 @@ not UTF-8; and what a hostile upload gets must be ours to say. There is no page 
 its parts from the network.
 """
 
-from collections.abc import Callable
-from typing import Annotated, Any, TypeVar
+import hashlib
+from typing import Annotated, Any
 
-import anyio.to_thread
-from anyio import CapacityLimiter
 from fastapi import APIRouter, Depends, FastAPI, Form, Path, Request, Response, UploadFile
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Json
 from pydantic_core import PydanticCustomError
 
 from domain.cameras import Camera
 from domain.errors import InputError
+from serving import audit, case_api
+from serving.accounts import Account
+from serving.audit import Action
+from serving.case_api import CaseId, Text
+from serving.cases import UnknownCaseError, open_case_of, record_search
+from serving.http_context import By, Found, in_thread, in_transaction
 from serving.http_errors import UploadLimit, add_error_answers, declared
 from serving.photo_search import (
     District,
-    PhotoSearch,
     RouteAnswer,
     RouteRequest,
     SearchAnswer,
@@ -29,7 +32,6 @@ from serving.photo_search import (
     TrackletId,
 )
 
-_T = TypeVar("_T")
 _router = APIRouter()
 
 
@@ -44,10 +46,12 @@ Moment = Annotated[AwareDatetime, BeforeValidator(_written_out)]
 
 
 class SearchForm(BaseModel):
-    """Who is searched, and where."""
+    """Who is searched, where, and what for."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    case: CaseId
+    reason: Text
     photo: UploadFile | None = None
     top_k: int | None = None
     attributes: Json[dict[str, str]] | None = None  # group -> label, as JSON
@@ -74,7 +78,8 @@ def build_api() -> FastAPI:
         redirect_slashes=False,
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
     )
-    api.include_router(_router)
+    for router in (_router, case_api.router):
+        api.include_router(router, responses=declared(401, 403, 429))  # by serving.gate
     api.add_middleware(UploadLimit)
     add_error_answers(api)
     return api
@@ -94,15 +99,6 @@ class _Api(FastAPI):
         return document
 
 
-def _photo_search(request: Request) -> PhotoSearch:
-    found = request.app.state.photo_search
-    assert isinstance(found, PhotoSearch), "build_api says who sets it"
-    return found
-
-
-Found = Annotated[PhotoSearch, Depends(_photo_search)]
-
-
 async def _each_field_once(request: Request) -> None:
     form = await request.form()  # FastAPI has read it
     repeated = sorted({name for name in form if len(form.getlist(name)) > 1})
@@ -110,25 +106,37 @@ async def _each_field_once(request: Request) -> None:
         raise InputError(f"a form must hold each field once, got more of {', '.join(repeated)}")
 
 
-@_router.post("/search", dependencies=[Depends(_each_field_once)], responses=declared(400, 413, 503))
+@_router.post("/search", dependencies=[Depends(_each_field_once)], responses=declared(400, 413, 429, 503))
 async def search(
-    request: Request, found: Found, form: Annotated[SearchForm, Form(media_type="multipart/form-data")]
+    request: Request, found: Found, by: By, form: Annotated[SearchForm, Form(media_type="multipart/form-data")]
 ) -> SearchAnswer:
-    """Sightings of the person in a photo, or of whom attributes describe, nearest first."""
+    """Sightings of the person in a photo, or of whom attributes describe, nearest first; recorded with its case."""
     photo = await form.photo.read() if form.photo is not None else None
     cameras = [name.strip() for name in form.cameras.split(",")] if form.cameras is not None else None
-    return await _in_thread(
+    try:
+        await in_transaction(request, lambda connection: open_case_of(connection, by, form.case))
+    except UnknownCaseError as error:
+        raise InputError(str(error)) from error
+    answer = await in_thread(
         request,
         lambda: found.search(
             photo, attributes=form.attributes, top_k=form.top_k, cameras=cameras, since=form.since, until=form.until
         ),
     )
+    question = form.model_dump(mode="json", exclude={"photo", "case", "reason"}, exclude_none=True)
+    digest = hashlib.sha256(photo).hexdigest() if photo is not None else None
+    await in_transaction(
+        request, lambda connection: record_search(connection, by, form.case, form.reason, question, digest, answer)
+    )
+    return answer
 
 
 @_router.post("/route", responses=declared(400, 413, 503))
-async def route(request: Request, found: Found, asked: RouteRequest) -> RouteAnswer:
+async def route(request: Request, found: Found, by: By, asked: RouteRequest) -> RouteAnswer:
     """The longest walk through sightings that a person confirmed."""
-    return await _in_thread(request, lambda: found.route(asked.sightings))
+    answer = await in_thread(request, lambda: found.route(asked.sightings))
+    await _record(request, by, Action.ROUTE, asked.model_dump())
+    return answer
 
 
 @_router.get(
@@ -138,28 +146,30 @@ async def route(request: Request, found: Found, asked: RouteRequest) -> RouteAns
     | {200: {"content": {"image/jpeg": {"schema": {"type": "string", "format": "binary"}}}}},
 )
 async def crop(
-    request: Request, found: Found, district: Annotated[District, Path()], tracklet_id: Annotated[TrackletId, Path()]
+    request: Request,
+    found: Found,
+    by: By,
+    district: Annotated[District, Path()],
+    tracklet_id: Annotated[TrackletId, Path()],
 ) -> Response:
     """The picture of a sighting, which no cache may keep."""
     wanted = SightingId(district=district, tracklet_id=tracklet_id)
-    picture = await _in_thread(request, lambda: found.crop(wanted))
+    picture = await in_thread(request, lambda: found.crop(wanted))
+    await _record(request, by, Action.VIEW, wanted.model_dump())
     return Response(picture, media_type="image/jpeg", headers={"Cache-Control": "private, no-store"})
 
 
 @_router.get("/cameras", responses=declared(503))
 async def cameras(request: Request, found: Found) -> CamerasAnswer:
     """Cameras whose sightings are stored."""
-    return CamerasAnswer(cameras=await _in_thread(request, found.cameras))
+    return CamerasAnswer(cameras=await in_thread(request, found.cameras))
 
 
 @_router.get("/status", responses=declared(503))
 async def status(request: Request, found: Found) -> Status:
     """Whether the service can search, and with which engines."""
-    return await _in_thread(request, found.status)
+    return await in_thread(request, found.status)
 
 
-async def _in_thread(request: Request, work: Callable[[], _T]) -> _T:
-    state = request.app.state
-    if not hasattr(state, "limiter"):
-        state.limiter = CapacityLimiter(state.threads)
-    return await anyio.to_thread.run_sync(work, limiter=state.limiter)
+async def _record(request: Request, by: Account, action: Action, details: dict[str, Any]) -> None:
+    await in_transaction(request, lambda connection: audit.append(connection, by.name, action, details))

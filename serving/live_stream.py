@@ -86,7 +86,7 @@ class LiveStream:
         stride: int = 1,
     ) -> None:
         """Begin to dial."""
-        _require_rtsp(name, address)
+        require_rtsp(name, address)
         self.name = name
         self.num_frames = 0  # decoded
         self.num_dropped = 0  # decoded and wanted, but a newer one came before the consumer
@@ -273,7 +273,7 @@ class _Clock:
         return datetime.fromtimestamp(self._zero_s + picture.time, UTC)
 
 
-def _require_rtsp(name: str, address: str) -> None:
+def require_rtsp(name: str, address: str) -> None:
     """Raise `InputError`, which does not show `address`, unless that is what it is."""
     try:
         parts = urlsplit(address)

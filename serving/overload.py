@@ -3,6 +3,8 @@
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from serving.metrics import REFUSED
+
 _RETRY_AFTER_S = 1
 
 
@@ -20,6 +22,7 @@ class AtMost:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
         elif self._in_work >= self._most:
+            REFUSED.labels("overload").inc()
             busy = {"error": f"the service works on {self._most} requests, its limit; try again in a moment"}
             answer = JSONResponse(busy, status_code=503, headers={"Retry-After": str(_RETRY_AFTER_S)})
             await answer(scope, receive, send)

@@ -5,9 +5,11 @@ new partition, one graph a day.
 """
 
 from collections.abc import Iterable
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 
 import sqlalchemy as sa
+
+from serving import tables
 
 _PREFIX = "tracklets_"
 
@@ -41,6 +43,23 @@ def existing_partitions(connection: sa.Connection) -> list[date]:
         "WHERE inhparent = 'tracklets'::regclass ORDER BY 1"
     )
     return [datetime.strptime(name.removeprefix(_PREFIX), "%Y%m%d").date() for name in children.scalars()]
+
+
+def days_between(connection: sa.Connection, since: datetime | None, until: datetime | None) -> list[date]:
+    """Days, rising, that can hold tracklets which ended at `since` or later and began at `until` or earlier.
+
+    A tracklet lies in its segment, so it ends at the latest as long after `until` as the longest segment lasts.
+    """
+    latest = None
+    if until is not None:
+        table = tables.segments
+        longest = connection.execute(sa.select(sa.func.max(table.c.end - table.c.start))).scalar_one()
+        latest = day_of(until + (longest or timedelta()))
+    return [
+        day
+        for day in existing_partitions(connection)
+        if (since is None or day >= day_of(since)) and (latest is None or day <= latest)
+    ]
 
 
 def drop_partition(connection: sa.Connection, day: date) -> int:

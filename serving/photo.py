@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from domain.errors import InputError
+from serving.metrics import STAGE_SECONDS
 
 _FORMATS = ("JPEG", "PNG", "WEBP", "BMP")  # what cameras and telephones write; each decoder more is one more to trust
 _MIN_SIDE_PX = 8
@@ -16,6 +17,7 @@ _MAX_ASPECT = 20
 _BROKEN = (OSError, SyntaxError, ValueError, TypeError, KeyError, IndexError, EOFError, struct.error, zlib.error)
 
 
+@STAGE_SECONDS.labels("decode").time()
 def decode_photo(content: bytes, max_pixels: int) -> np.ndarray:
     """The picture in `content` as `uint8 [height, width, 3]` RGB, upright as its EXIF orientation says.
 

@@ -4,6 +4,7 @@ import logging
 import threading
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from time import perf_counter
 from typing import Annotated
 
 import numpy as np
@@ -15,6 +16,9 @@ from domain.errors import ArtifactError, DongseonError, InputError
 from domain.images import crop_boxes
 from evaluation.reranking import k_reciprocal_distances
 from export.engines.engine import Engine
+from serving import audit
+from serving.audit import Action
+from serving.metrics import SEARCH_SECONDS, STAGE_SECONDS
 from serving.perception import Perception, open_engine
 from serving.photo import decode_photo
 from serving.route import likeliest_route
@@ -127,6 +131,23 @@ class PhotoSearch:
         if store is not None:
             store.close()
 
+    def store(self) -> Store:
+        """The store, opened when it is first asked for; with what, is recorded in the audit when it changed.
+
+        Raises:
+            NotReadyError: if it does not open.
+        """
+        with self._store_lock:
+            if self._store is None:
+                try:
+                    self._store = open_store(self._deployment.store)
+                except DongseonError as error:
+                    raise NotReadyError(str(error)) from error
+                with self._store.begin() as connection:
+                    running = self._deployment.described() | {"model_version": self._model_version}
+                    audit.append_change(connection, Action.CONFIGURATION, running)
+            return self._store
+
     def reason_not_ready(self) -> str | None:
         """None when engines and store are there and fit together; logged when it changes."""
         reason = self._failure or self._reason_of_store()
@@ -224,6 +245,7 @@ class PhotoSearch:
         """
         if photo is None and not attributes:
             raise InputError("a search must be multipart/form-data with a file photo, attributes, or both, got neither")
+        began = perf_counter()
         image = None if photo is None else decode_photo(photo, self._limits.max_photo_pixels)
         self._check_request(attributes or {}, top_k)
         store = self._ready_store()
@@ -232,7 +254,7 @@ class PhotoSearch:
         assert self._perception is not None, "a ready service has engines"
         assert self._model_version is not None, "a ready service has engines"
         box = None if image is None else _largest_person(self._perception, image)
-        embedding = None if image is None else self._perception.embed([_crop_of(image, box)])[0]
+        embedding = None if image is None else _embedding_of(self._perception, image, box)
         searcher = Searcher(
             store, self._perception.match_distance, self._deployment.settings.search, self._model_version
         )
@@ -240,6 +262,7 @@ class PhotoSearch:
             embedding, attributes, top_k=top_k or self._limits.top_k, cameras=cameras, since=since, until=until
         )
         person = None if box is None else box.round(1).tolist()
+        SEARCH_SECONDS.labels("attributes" if photo is None else "photo").observe(perf_counter() - began)
         return SearchAnswer(model_version=self._model_version, person_xyxy=person, sightings=sightings)
 
     def _load_engines(self) -> None:
@@ -259,21 +282,15 @@ class PhotoSearch:
     def _reason_of_store(self) -> str | None:
         assert self._model_version is not None, "asked only when the engines are loaded"
         try:
-            return self._open_store().is_ready(self._model_version)
+            return self.store().is_ready(self._model_version)
         except DongseonError as error:
             return str(error)
-
-    def _open_store(self) -> Store:
-        with self._store_lock:
-            if self._store is None:
-                self._store = open_store(self._deployment.store)
-            return self._store
 
     def _ready_store(self) -> Store:
         reason = self.reason_not_ready()
         if reason:
             raise NotReadyError(reason)
-        return self._open_store()
+        return self.store()
 
     def _check_request(self, attributes: Mapping[str, str], top_k: int | None) -> None:
         if top_k is not None and not 1 <= top_k <= self._limits.max_top_k:
@@ -300,6 +317,12 @@ def _crop_of(image: np.ndarray, box: np.ndarray | None) -> np.ndarray:
     return image if box is None else crop_boxes(image, box[None])[0]
 
 
+@STAGE_SECONDS.labels("embed").time()
+def _embedding_of(perception: Perception, image: np.ndarray, box: np.ndarray | None) -> np.ndarray:
+    return perception.embed([_crop_of(image, box)])[0]
+
+
+@STAGE_SECONDS.labels("detect").time()
 def _largest_person(perception: Perception, image: np.ndarray) -> np.ndarray | None:
     found = perception.detect([image])[0]
     boxes, scores = found.boxes_xyxy, found.scores

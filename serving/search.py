@@ -13,8 +13,9 @@ from domain.cameras import Sighting
 from domain.embeddings import cosine_distances, unit_length
 from domain.errors import InputError, require_shape
 from domain.settings import Settings
-from evaluation.reranking import k_reciprocal_distances
+from evaluation.reranking import rerank_candidates
 from serving.fusion import attribute_evidence, description_likelihood, match_probability
+from serving.metrics import STAGE_SECONDS
 from serving.store import Store, StoredTracklet
 
 
@@ -86,33 +87,39 @@ class Searcher:
                 raise InputError(f"{name} must have a time zone, such as 2026-05-01T09:00:00+09:00, got {moment}")
         limit = max(self._settings.candidates, top_k or 0)
         if embedding is None:
-            found = self._store.described(asked, limit, cameras, since, until, model_version=self._model_version)
+            with STAGE_SECONDS.labels("database").time():
+                found = self._store.described(asked, limit, cameras, since, until, model_version=self._model_version)
             return [_by_description(one, asked) for one in found][:top_k]
         query = _one_query(embedding)
-        found = self._store.nearest(query, limit, cameras, since, until, model_version=self._model_version)
-        return self._by_photo(query, found, asked)[:top_k]
+        with STAGE_SECONDS.labels("database").time():
+            found = self._store.nearest(query, limit, cameras, since, until, model_version=self._model_version)
+        return self._by_photo(query, found, asked, top_k)
 
-    def _by_photo(self, query: np.ndarray, found: Sequence[StoredTracklet], asked: Mapping[str, str]) -> list[Sighting]:
+    def _by_photo(
+        self, query: np.ndarray, found: Sequence[StoredTracklet], asked: Mapping[str, str], top_k: int | None
+    ) -> list[Sighting]:
         if not found:
             return []
         settings = self._settings
         gallery = unit_length(np.stack([one.embedding for one in found]))
         plain = cosine_distances(query[None], gallery)[0]
-        reranked = k_reciprocal_distances(
-            query[None], gallery, k1=settings.k1, k2=settings.k2, lambda_value=settings.lambda_value
-        )[0]
-        shifts = [settings.attribute_weight * attribute_evidence(one.attributes, asked) for one in found]
-        sightings = [
+        with STAGE_SECONDS.labels("re-rank").time():
+            reranked = rerank_candidates(
+                query, gallery, k1=settings.k1, k2=settings.k2, lambda_value=settings.lambda_value
+            )
+        evidence = np.array([attribute_evidence(one.attributes, asked) for one in found])
+        shifts = settings.attribute_weight * evidence
+        distances = reranked - shifts
+        return [
             sighting_of(
-                one,
-                distance=float(reranked[i] - shifts[i]),
+                found[i],
+                distance=float(distances[i]),
                 probability=match_probability(
                     float(plain[i] - shifts[i]), self._match_distance, settings.probability_softness
                 ),
             )
-            for i, one in enumerate(found)
+            for i in np.argsort(distances, kind="stable")[:top_k]
         ]
-        return sorted(sightings, key=lambda one: one.distance)
 
 
 def _one_query(embedding: np.ndarray) -> np.ndarray:

@@ -4,10 +4,11 @@ Without an address it is an embedded PostgreSQL in `<folder>/postgres`, a real o
 and is shared by all processes that open the same folder; `DATABASE_URL` names another. Crops lie in `<folder>/crops`.
 """
 
+import math
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, time, timedelta
 from itertools import groupby
 from pathlib import Path
 from types import TracebackType
@@ -27,13 +28,16 @@ from serving import segments, tables
 from serving.crops import crop_path, open_crops
 from serving.database import connect
 from serving.fusion import LEAST_PROBABILITY
-from serving.partitions import create_partitions, day_of
+from serving.partitions import create_partitions, day_of, days_between
 from serving.segments import RegisteredSegment, WatchedVideo
 from serving.tracklet import Tracklet
 
 _HALVES_HEADER_BYTES = 4  # before the big-endian numbers of a halfvec's binary form
 _UNKNOWN_SOURCE = "unknown"
 _WRITERS_LOCK = 2023  # any number but serving.database's
+_COLUMNS = ("district", "id", "camera_id", "first_seen", "last_seen", "quality", "attributes", "crop")
+_LEAST_EF_SEARCH = 40
+_LEAST_SHARE = 1e-6
 _MAX_EF_SEARCH = 1000  # pgvector's limit of candidates an HNSW scan keeps in view
 
 
@@ -268,6 +272,14 @@ class Store(AbstractContextManager["Store"]):
         with self._engine.begin() as connection:
             segments.close_gap(connection, district, camera_id, until)
 
+    def resume_stream(self, district: str, camera_id: str, source: str) -> datetime | None:
+        """Until when the store knows what the live stream `source` of a camera showed, or that it did not.
+
+        None when it never did. What the last process registered and did not finish is set failed.
+        """
+        with self._engine.begin() as connection:
+            return segments.resume_stream(connection, district, camera_id, source)
+
     def _fill_segment(
         self,
         connection: sa.Connection,
@@ -312,17 +324,17 @@ class Store(AbstractContextManager["Store"]):
         feature, table = len(embedding), tables.tracklets
         vector = sa.cast(sa.bindparam("query", np.asarray(embedding, np.float32), HALFVEC()), HALFVEC(feature))
         distance = sa.cast(table.c.embedding, HALFVEC(feature)).cosine_distance(vector)
-        query = (
-            _filtered(cameras, since, until, model_version)
-            .where(table.c.feature == sa.literal_column(str(feature)))  # a literal, or the index cannot be chosen
-            .order_by(distance)
-            .limit(limit)
-        )
         with self._engine.begin() as connection:
-            effort = min(_MAX_EF_SEARCH, max(2 * limit, 100))
-            connection.execute(sa.text(f"SET LOCAL hnsw.ef_search = {effort}"))
-            connection.execute(sa.text("SET LOCAL hnsw.iterative_scan = strict_order"))
-            return [_stored(row) for row in connection.execute(query).mappings()]
+            days = days_between(connection, since, until)
+            share = _share_of_cameras(connection, cameras) * _share_of_days(days, since, until)
+            _prepare_scans(connection, limit / max(share, _LEAST_SHARE), len(days))
+            query = (
+                _filtered(cameras, since, until, model_version, days)
+                .where(table.c.feature == sa.literal_column(str(feature)))  # a literal, or the index cannot be chosen
+                .order_by(distance)
+                .limit(limit)
+            )
+            return _read(connection, query)
 
     def described(
         self,
@@ -348,9 +360,10 @@ class Store(AbstractContextManager["Store"]):
         ]
         logs = [sa.func.ln(sa.func.greatest(each, LEAST_PROBABILITY)) for each in probabilities]
         likelihood = sum(logs[1:], start=logs[0])
-        query = _filtered(cameras, since, until, model_version).order_by(likelihood.desc(), table.c.id).limit(limit)
         with self._engine.begin() as connection:
-            return [_stored(row) for row in connection.execute(query).mappings()]
+            days = days_between(connection, since, until)
+            found = _filtered(cameras, since, until, model_version, days)
+            return _read(connection, found.order_by(likelihood.desc(), table.c.id).limit(limit))
 
     def tracklets(self, ids: Collection[tuple[str, int]]) -> list[StoredTracklet]:
         """Those of `ids`, each a district and a number in it, that are stored, by time."""
@@ -358,7 +371,7 @@ class Store(AbstractContextManager["Store"]):
         wanted = sa.tuple_(table.c.district, table.c.id).in_(list(ids))
         query = _filtered().where(wanted).order_by(table.c.first_seen, table.c.id)
         with self._engine.begin() as connection:
-            return [_stored(row) for row in connection.execute(query).mappings()]
+            return _read(connection, query)
 
     def districts(self) -> list[StoredDistrict]:
         """Districts that have cameras, by name, with their cameras by id."""
@@ -377,18 +390,24 @@ class Store(AbstractContextManager["Store"]):
         return [camera for district in self.districts() for camera in district.cameras]
 
     def is_ready(self, model_version: str) -> str | None:
-        """None when the store answers and holds sightings of this model; else the reason why it cannot be searched."""
+        """None when the store answers, holds sightings of this model and has their index; else why it is not ready."""
         table = tables.tracklets
-        held = sa.select(table.c.model_version).where(table.c.model_version == model_version).limit(1)
+        is_whole = tables.embedding_index_is_whole(table.c.feature).label("is_whole")
+        held = sa.select(table.c.feature, is_whole).where(table.c.model_version == model_version).limit(1)
         try:
             with self._engine.begin() as connection:
-                if connection.execute(held).first():
-                    return None
+                if found := connection.execute(held).first():
+                    return None if found.is_whole else _without_index(found.feature)
                 others = connection.execute(sa.select(table.c.model_version).distinct().limit(5)).scalars().all()
         except sa.exc.DBAPIError as error:
             return f"the database does not answer: {error.orig}"
         holds = f"only of {', '.join(sorted(others))}" if others else "none at all"
         return f"the store must hold sightings of the model {model_version}, it holds {holds}; rerun serving.track"
+
+
+def _without_index(feature: int) -> str:
+    index = tables.embedding_index(feature)
+    return f"the index {index} must be whole, it is missing or broken; drop it, and rerun serving.track or add a video"
 
 
 def _lock_writers(connection: sa.Connection) -> None:
@@ -473,35 +492,84 @@ def _filtered(
     since: datetime | None = None,
     until: datetime | None = None,
     model_version: str | None = None,
+    days: Sequence[date] = (),
 ) -> sa.Select[Any]:
-    table, places = tables.tracklets, tables.cameras
-    at_camera = (table.c.district == places.c.district) & (table.c.camera_id == places.c.id)
+    """Tracklets that pass; `days` are those of the window, so that no other partition is read."""
+    table = tables.tracklets
     wanted = [
         *([table.c.camera_id.in_(cameras)] if cameras is not None else []),
         *([table.c.last_seen >= since] if since is not None else []),
         *([table.c.first_seen <= until] if until is not None else []),
         *([table.c.model_version == model_version] if model_version is not None else []),
+        *([table.c.day.between(days[0], days[-1])] if days and (since is not None or until is not None) else []),
     ]
-    columns = [table.c[name] for name in ("district", "id", "first_seen", "last_seen", "quality", "attributes", "crop")]
-    camera = [places.c[name].label(f"camera_{name}") for name in Camera.model_fields]
+    columns = [table.c[name] for name in _COLUMNS]
     binary = sa.func.halfvec_send(table.c.embedding, type_=sa.LargeBinary)  # read far faster than its text
-    halves = binary.label("halves")
-    return sa.select(*columns, halves, *camera).join(places, at_camera).where(*wanted)
+    return sa.select(*columns, binary.label("halves")).where(*wanted)
 
 
-def _stored(row: sa.RowMapping) -> StoredTracklet:
+def _prepare_scans(connection: sa.Connection, reach: float, num_days: int) -> None:
+    """Settings of the scans of this transaction's search, one scan a day.
+
+    Of the `reach` tracklets that lie nearest before filters, a day holds `reach / num_days` if they are spread evenly.
+    A scan keeps twice as many candidates in view, and `_LEAST_EF_SEARCH` for what a greedy walk misses. Where people
+    were seen on few days only, the merge asks those days for more, and iterative scans go on from where they stopped.
+    Plans are made for the values at hand, or days outside of a window could not be left out.
+    """
+    effort = min(_MAX_EF_SEARCH, _LEAST_EF_SEARCH + math.ceil(2 * reach / max(1, num_days)))
+    settings = {
+        "hnsw.ef_search": str(effort),
+        "hnsw.iterative_scan": "strict_order",
+        "plan_cache_mode": "force_custom_plan",
+        "jit": "off",
+    }
+    connection.execute(sa.select(*(sa.func.set_config(name, value, True) for name, value in settings.items())))
+
+
+def _share_of_cameras(connection: sa.Connection, cameras: Sequence[str] | None) -> float:
+    if cameras is None:
+        return 1.0
+    table = tables.cameras
+    asked = sa.func.count().filter(table.c.id.in_(cameras))
+    number, num_asked = connection.execute(sa.select(sa.func.count(), asked).select_from(table)).one()
+    return num_asked / number if number else 1.0
+
+
+def _share_of_days(days: Sequence[date], since: datetime | None, until: datetime | None) -> float:
+    """Part of the hours of `days` that lies between `since` and `until`."""
+    if not days:
+        return 1.0
+    first, last = (datetime.combine(day, time(), UTC) for day in (days[0], days[-1] + timedelta(days=1)))
+    asked = min(until or last, last) - max(since or first, first)
+    return max(asked / (last - first), 0.0)
+
+
+def _read(connection: sa.Connection, query: sa.Select[Any]) -> list[StoredTracklet]:
+    """Tracklets that `query`, one of `_filtered`, finds, with their cameras."""
+    rows = connection.execute(query).all()
+    places = tables.cameras
+    seen_at = list({(row.district, row.camera_id) for row in rows})
+    at_place = sa.tuple_(places.c.district, places.c.id).in_(seen_at)
+    found = connection.execute(sa.select(places).where(at_place)).mappings().all() if seen_at else []
+    cameras = {(row["district"], row["id"]): _camera(row) for row in found}
+    return [  # a camera is missing only if its sightings were replaced between the two questions
+        _stored(row, cameras[row.district, row.camera_id]) for row in rows if (row.district, row.camera_id) in cameras
+    ]
+
+
+def _stored(row: sa.Row[Any], camera: Camera) -> StoredTracklet:
     return StoredTracklet(
-        district=row["district"],
-        id=row["id"],
-        camera=_camera(row, "camera_"),
-        first_seen=row["first_seen"].astimezone(UTC),
-        last_seen=row["last_seen"].astimezone(UTC),
-        quality=row["quality"],
-        embedding=np.frombuffer(row["halves"], ">f2", offset=_HALVES_HEADER_BYTES).astype(np.float32),
-        attributes=row["attributes"],
-        crop=row["crop"],
+        district=row.district,
+        id=row.id,
+        camera=camera,
+        first_seen=row.first_seen.astimezone(UTC),
+        last_seen=row.last_seen.astimezone(UTC),
+        quality=row.quality,
+        embedding=np.frombuffer(row.halves, ">f2", offset=_HALVES_HEADER_BYTES).astype(np.float32),
+        attributes=row.attributes,
+        crop=row.crop,
     )
 
 
-def _camera(row: sa.RowMapping, prefix: str = "") -> Camera:
-    return Camera.model_validate({name: row[prefix + name] for name in Camera.model_fields})
+def _camera(row: sa.RowMapping) -> Camera:
+    return Camera.model_validate({name: row[name] for name in Camera.model_fields})

@@ -11,6 +11,8 @@ from io import BytesIO
 import numpy as np
 from PIL import Image
 
+from tests.deployments import FOR_CASE
+
 BOUNDARY = "hostile"
 MULTIPART = f"multipart/form-data; boundary={BOUNDARY}"
 _KINDS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
@@ -52,8 +54,9 @@ def hostile_uploads(seed: int, each: int) -> Iterator[Upload]:
 
 
 def form(photo: bytes, filename: bytes = b"photo.jpg", more: bytes = b"") -> bytes:
-    """A form with a photo, and parts that are already encoded."""
-    return more + part(b'name="photo"; filename="' + filename + b'"', photo) + f"--{BOUNDARY}--\r\n".encode()
+    """A form with a photo, what every search must say, and parts that are already encoded."""
+    said = b"".join(part(f'name="{name}"'.encode(), text.encode()) for name, text in FOR_CASE.items())
+    return said + more + part(b'name="photo"; filename="' + filename + b'"', photo) + f"--{BOUNDARY}--\r\n".encode()
 
 
 def part(disposition: bytes, content: bytes, headers: bytes = b"") -> bytes:

@@ -14,9 +14,10 @@ from starlette.testclient import TestClient
 
 from serving.http_api import build_api
 from serving.photo_search import PhotoSearch
-from tests.deployments import RED, fill_store, picture, write_deployment
+from tests.deployments import RED, SignedIn, fill_store, picture, write_deployment
 
 API = build_api()
+API.add_middleware(SignedIn)
 API.state.max_upload_bytes, API.state.threads = 300_000, 2
 interface = schemathesis.openapi.from_asgi("/openapi.json", API)
 

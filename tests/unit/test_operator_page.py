@@ -5,16 +5,18 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
+from serving.accounts import Account
 from serving.operator_page import build_page
 from serving.photo_search import PhotoSearch
 from serving.service_settings import Deployment
 from serving.store import StoredDistrict
-from tests.deployments import fill_store, write_deployment
+from tests.deployments import REVIEWER, SignedIn, fill_store, write_deployment
 from tests.sightings import CAMERAS
 
 
-def client_of(deployment: Deployment) -> Iterator[TestClient]:
+def client_of(deployment: Deployment, account: Account = REVIEWER) -> Iterator[TestClient]:
     page = build_page()
+    page.add_middleware(SignedIn, account=account)
     page.state.photo_search = PhotoSearch(deployment)
     with TestClient(page) as client:
         yield client

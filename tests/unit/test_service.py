@@ -16,7 +16,7 @@ from domain.errors import InputError
 from serving.http_api import build_api
 from serving.photo_search import PhotoSearch
 from serving.service_settings import Deployment
-from tests.deployments import BLUE, GREEN, RED, fill_store, picture, write_deployment
+from tests.deployments import BLUE, FOR_CASE, GREEN, RED, SignedIn, fill_store, picture, write_deployment
 from tests.sightings import CAMERAS
 
 MAX_UPLOAD_BYTES = 300_000
@@ -30,6 +30,7 @@ def png(image: np.ndarray) -> bytes:
 
 def client_of(deployment: Deployment) -> Iterator[TestClient]:
     api = build_api()
+    api.add_middleware(SignedIn)
     api.state.photo_search = PhotoSearch(deployment)
     api.state.max_upload_bytes, api.state.threads = MAX_UPLOAD_BYTES, 2
     with TestClient(api) as client:
@@ -50,7 +51,7 @@ def client(deployment: Deployment) -> Iterator[TestClient]:
 
 
 def search(client: TestClient, photo: bytes, **fields: str) -> Any:
-    answer = client.post("/search", files={"photo": ("photo.png", photo)}, data=fields)
+    answer = client.post("/search", files={"photo": ("photo.png", photo)}, data=FOR_CASE | fields)
     assert answer.status_code == 200, answer.text
     return answer.json()
 
@@ -98,7 +99,7 @@ def test_fields_narrow_the_search(client: TestClient) -> None:
 
 
 def test_a_search_by_attributes_alone(client: TestClient) -> None:
-    answer = client.post("/search", data={"attributes": '{"bag": "backpack"}', "top_k": "4"})
+    answer = client.post("/search", data=FOR_CASE | {"attributes": '{"bag": "backpack"}', "top_k": "4"})
     assert answer.status_code == 200, answer.text
     assert answer.json()["person_xyxy"] is None
     found = answer.json()["sightings"]
@@ -108,7 +109,7 @@ def test_a_search_by_attributes_alone(client: TestClient) -> None:
 
 @pytest.mark.parametrize("attributes", [pytest.param({}, id="no field"), pytest.param({"attributes": "{}"}, id="none")])
 def test_a_search_for_nothing_gets_400_with_a_message(client: TestClient, attributes: dict[str, str]) -> None:
-    answer = client.post("/search", data={"top_k": "4", **attributes})
+    answer = client.post("/search", data=FOR_CASE | {"top_k": "4", **attributes})
     assert answer.status_code == 400
     assert "a file photo, attributes, or both, got neither" in answer.json()["error"]
 
@@ -203,7 +204,7 @@ def test_a_route_of_what_is_no_sighting_gets_400_with_a_message(client: TestClie
     ],
 )
 def test_a_file_that_is_no_photo_gets_400_with_a_message(client: TestClient, content: bytes, message: str) -> None:
-    answer = client.post("/search", files={"photo": ("photo.jpg", content, "image/jpeg")})
+    answer = client.post("/search", data=FOR_CASE, files={"photo": ("photo.jpg", content, "image/jpeg")})
     assert answer.status_code == 400
     assert message in answer.json()["error"]
 
@@ -217,7 +218,7 @@ def test_a_request_that_is_too_long_gets_413_with_a_message(client: TestClient, 
 
 @pytest.mark.parametrize("field", [("top_k", (None, b"1")), ("photo", ("photo.png", png(picture(RED))))])
 def test_a_field_that_comes_twice_gets_400(client: TestClient, field: tuple[str, Any]) -> None:
-    answer = client.post("/search", files=[field, field])
+    answer = client.post("/search", data=FOR_CASE, files=[field, field])
     assert answer.status_code == 400
     assert answer.json()["error"] == f"a form must hold each field once, got more of {field[0]}"
 
@@ -229,12 +230,22 @@ def test_the_openapi_document_declares_every_answer(client: TestClient) -> None:
         for path, at in paths.items()
         for method, operation in at.items()
     }
+    refused = {"401", "403", "429", "503"}
     assert declared == {
-        "post /search": {"200", "400", "413", "503"},
-        "post /route": {"200", "400", "413", "503"},
-        "get /crops/{district}/{tracklet_id}": {"200", "404", "503"},
-        "get /cameras": {"200", "503"},
-        "get /status": {"200", "503"},
+        "post /search": {"200", "400", "413"} | refused,
+        "post /route": {"200", "400", "413"} | refused,
+        "get /crops/{district}/{tracklet_id}": {"200", "404"} | refused,
+        "get /cameras": {"200"} | refused,
+        "get /status": {"200"} | refused,
+        "get /cases": {"200"} | refused,
+        "post /cases": {"201", "400", "413"} | refused,
+        "get /cases/{case_id}": {"200", "404"} | refused,
+        "post /cases/{case_id}/close": {"200", "400", "404"} | refused,
+        "put /cases/{case_id}/legal-hold": {"200", "400", "404", "413"} | refused,
+        "put /cases/{case_id}/operators": {"200", "400", "404", "413"} | refused,
+        "post /cases/{case_id}/verdicts": {"204", "400", "404", "413"} | refused,
+        "get /cases/{case_id}/export": {"200", "404"} | refused,
+        "get /audit": {"200", "400"} | refused,
     }
 
 
@@ -266,7 +277,7 @@ def test_no_page_of_documentation_asks_the_network(client: TestClient, address: 
     ],
 )
 def test_a_wrong_field_gets_400_with_a_message(client: TestClient, fields: dict[str, str], message: str) -> None:
-    answer = client.post("/search", files={"photo": ("photo.png", png(picture(RED)))}, data=fields)
+    answer = client.post("/search", files={"photo": ("photo.png", png(picture(RED)))}, data=FOR_CASE | fields)
     assert answer.status_code == 400
     assert message in answer.json()["error"]
 
@@ -275,9 +286,9 @@ def test_a_wrong_field_gets_400_with_a_message(client: TestClient, fields: dict[
     "request_body",
     [
         pytest.param({"json": {"photo": "http://127.0.0.1:9/x.jpg"}}, id="JSON"),
-        pytest.param({"data": {"photo": "http://127.0.0.1:9/x.jpg"}}, id="an address is not fetched"),
+        pytest.param({"data": FOR_CASE | {"photo": "http://127.0.0.1:9/x.jpg"}}, id="an address is not fetched"),
         pytest.param({"content": b"--x", "headers": {"content-type": "multipart/form-data"}}, id="no boundary"),
-        pytest.param({"files": {"photo": b"1", "top_k": ("k", b"\xff\xfe")}}, id="two files"),
+        pytest.param({"data": FOR_CASE, "files": {"photo": b"1", "top_k": ("k", b"\xff\xfe")}}, id="two files"),
         pytest.param({}, id="nothing"),
     ],
 )
@@ -304,8 +315,9 @@ def test_cameras_and_status(client: TestClient) -> None:
 def test_a_store_without_sightings_is_not_ready_until_they_come(tmp_path: Path) -> None:
     deployment = write_deployment(tmp_path)
     for client in client_of(deployment):
+        assert client.post("/cases", json={"title": "A missing child"}).json()["id"] == 1
         assert "rerun serving.track" in client.get("/status").json()["reason"]
-        answer = client.post("/search", files={"photo": png(picture(RED))})
+        answer = client.post("/search", files={"photo": png(picture(RED))}, data=FOR_CASE)
         assert answer.status_code == 503
         assert "it holds none at all" in answer.json()["error"]
         assert client.get("/cameras").status_code == 503
@@ -313,7 +325,7 @@ def test_a_store_without_sightings_is_not_ready_until_they_come(tmp_path: Path) 
         assert ask_route(client, 1).status_code == 503
         fill_store(deployment)
         assert client.get("/status").json()["ready"] is True
-        assert client.post("/search", files={"photo": png(picture(RED))}).status_code == 200
+        assert client.post("/search", files={"photo": png(picture(RED))}, data=FOR_CASE).status_code == 200
 
 
 def test_an_engine_that_does_not_load_is_a_reason_not_a_crash(tmp_path: Path) -> None:
@@ -358,7 +370,9 @@ def test_a_gpu_without_a_plan_is_not_ready_where_that_must_not_be_replaced(
         status = client.get("/status").json()
         assert not status["ready"]
         assert "holds no plan for this machine's GPU (8.6)" in status["reason"]
-        assert client.post("/search", files={"photo": ("photo.png", png(picture(RED)))}).status_code == 503
+        assert (
+            client.post("/search", files={"photo": ("photo.png", png(picture(RED)))}, data=FOR_CASE).status_code == 503
+        )
 
 
 def test_a_plan_that_cannot_be_rebuilt_is_a_reason_not_a_crash(
@@ -383,7 +397,7 @@ def test_attributes_need_an_engine(tmp_path: Path) -> None:
     fill_store(deployment)
     for client in client_of(deployment):
         fields = {"attributes": '{"bag": "none"}'}
-        answer = client.post("/search", files={"photo": png(picture(RED))}, data=fields)
+        answer = client.post("/search", files={"photo": png(picture(RED))}, data=FOR_CASE | fields)
         assert (answer.status_code, "has no attribute engine" in answer.text) == (400, True)
 
 
