@@ -30,11 +30,8 @@ from serving.store import version_of_model
 
 _CODE = Path(__file__).resolve().parent.parent
 _ENTRY = "serving.service"
-_COMMANDS = (
-    "serving.ingest",
-    "serving.retention",
-    "serving.worker",
-)  # what must run beside the service, on a machine that has nothing but the Bento
+# What must run beside the service, on a machine that has nothing but the Bento.
+_COMMANDS = ("serving.ingest", "serving.retention", "serving.worker")
 _FILES = ("domain/schemas/*.yaml", "serving/page/*", "serving/migrations/**/*.py")  # read, not imported
 _SECTIONS = ("serving", "tracking", "reid")  # of params.yaml: what `Deployment.read` looks at
 _PINNED = re.compile(r"^(?P<name>[A-Za-z0-9._-]+)(?:\[[^\]]*\])?==(?P<version>[^\s;\\]+)", re.MULTILINE)
