@@ -35,7 +35,6 @@ _COMMANDS = (
     "serving.accounts",
     "serving.audit",
     "serving.ingest",
-    "serving.labels",
     "serving.retention",
     "serving.streams",
     "serving.worker",
