@@ -148,7 +148,7 @@ async def search(
             until=form.until,
         ),
     )
-    asked = form.model_dump(mode="json", by_alias=True, exclude={"photo", "case", "reason"}, exclude_none=True)
+    asked = form.model_dump(mode="json", by_alias=True, exclude={"photo", "case", "reason"}, exclude_defaults=True)
     digests = " ".join(hashlib.sha256(photo).hexdigest() for photo in photos) or None
     await in_transaction(
         request, lambda connection: record_search(connection, by, form.case, form.reason, asked, digests, answer)
@@ -170,7 +170,7 @@ async def route(
 ) -> RouteAnswer | Response:
     """The likeliest walk through sightings that a person confirmed, and its alternatives."""
     answer = await in_thread(request, lambda: found.route(asked))
-    await _record(request, by, Action.ROUTE, asked.model_dump(mode="json"))
+    await _record(request, by, Action.ROUTE, asked.model_dump(mode="json", exclude_defaults=True))
     if format == "json":
         return answer
     routes = [each.route for each in (answer, *answer.alternatives)]

@@ -7,8 +7,8 @@ import sqlalchemy as sa
 from prometheus_client import REGISTRY
 
 from serving import tables
-from serving.metrics import read_database_figures
 from serving.description import LabelQuestion
+from serving.metrics import read_database_figures
 from serving.photo_search import PhotoSearch
 from serving.service_settings import Deployment
 from serving.store import Store, open_store
