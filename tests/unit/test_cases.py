@@ -1,3 +1,4 @@
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -80,6 +81,12 @@ def test_the_last_verdict_counts_and_all_are_kept(store: Store, people: dict[str
     assert [(one.tracklet_id, one.verdict) for one in details.verdicts] == [(1, "confirmed"), (2, "rejected")]
     assert [one.verdict for one in exported.verdicts if one.tracklet_id == 3] == ["rejected", "none"]
     assert {one.account for one in exported.verdicts} == {"kim"}
+
+
+def test_two_who_confirm_at_once_confirm_it_once(store: Store, people: dict[str, Account], case: int) -> None:
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(lambda _: judge(store, people["lee"], case, 1, Verdict.CONFIRMED), range(16)))
+    assert in_case(store, case) == {1}
 
 
 def test_verdicts_need_a_case_one_may_work_on_and_a_stored_sighting(

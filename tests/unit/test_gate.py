@@ -184,6 +184,13 @@ def test_what_is_no_credential_lets_nobody_in(app: Starlette, tokens: dict[Role,
     assert client.get("/v1/status", params={"token": tokens[ADMIN]}).status_code == 401
 
 
+@pytest.mark.parametrize("path", ["/v1/crops/%00/1", "/%ed%a0%80", "/..%2f..%2fetc", "/" + "x" * 5000])
+def test_strange_paths_of_strangers_are_refused_like_others(app: Starlette, path: str) -> None:
+    client = TestClient(app, client=(path[:9], 1))
+    assert client.get(f"http://testserver{path}").status_code == 401
+    assert client.get(f"http://testserver{path}", headers=bearer("x")).status_code == 401
+
+
 def test_a_browser_without_a_session_gets_the_page_to_sign_in(client: TestClient) -> None:
     answer = client.get("/")
     assert (answer.status_code, "접속 토큰" in answer.text) == (401, True)
