@@ -7,10 +7,11 @@ its parts from the network.
 """
 
 import hashlib
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, FastAPI, Form, Path, Request, Response, UploadFile
-from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Json
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Json
 from pydantic_core import PydanticCustomError
 
 from domain.cameras import Camera
@@ -42,7 +43,14 @@ def _written_out(moment: Any) -> Any:
     return moment
 
 
-Moment = Annotated[AwareDatetime, BeforeValidator(_written_out)]
+def _in_utc(moment: datetime) -> datetime:
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError as error:
+        raise PydanticCustomError("datetime_parsing", "Input should be a time that UTC has as well") from error
+
+
+Moment = Annotated[AwareDatetime, BeforeValidator(_written_out), AfterValidator(_in_utc)]
 
 
 class SearchForm(BaseModel):
