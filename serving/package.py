@@ -30,11 +30,15 @@ from serving.store import version_of_model
 
 _CODE = Path(__file__).resolve().parent.parent
 _ENTRY = "serving.service"
+# What must run beside the service, on a machine that has nothing but the Bento.
 _COMMANDS = (
-    "serving.retention",
     "serving.accounts",
     "serving.audit",
-)  # what must run beside the service, on a machine that has nothing but the Bento
+    "serving.ingest",
+    "serving.retention",
+    "serving.streams",
+    "serving.worker",
+)
 _FILES = ("domain/schemas/*.yaml", "serving/page/*", "serving/migrations/**/*.py")  # read, not imported
 _SECTIONS = ("serving", "tracking", "reid")  # of params.yaml: what `Deployment.read` looks at
 _PINNED = re.compile(r"^(?P<name>[A-Za-z0-9._-]+)(?:\[[^\]]*\])?==(?P<version>[^\s;\\]+)", re.MULTILINE)

@@ -52,11 +52,10 @@ def browser(chromium: str, served: Served) -> Iterator[Browser]:
 
 
 def sign_in(browser: Browser, served: Served) -> None:
-    browser.open(f"{served.address}/")
-    browser.wait_for("document.querySelector('[name=token]')")
+    browser.open(f"{served.address}/sign-in")
     browser.evaluate(f"document.querySelector('[name=token]').value = '{served.token}'")
     browser.evaluate("document.querySelector('form button').click()")
-    browser.wait_for("document.querySelector('#search')")
+    browser.wait_for("document.querySelector('#search') && document.readyState === 'complete'")
 
 
 def test_a_case_is_opened_and_verdicts_are_kept_in_it(served: Served, chromium: str) -> None:
