@@ -49,6 +49,7 @@ def _page(request: Request) -> Response:
         role_korean=_KOREAN[account.role],
         may_search=account.may(Permission.SEARCH),
         may_review=account.may(Permission.REVIEW),
+        may_audit=account.may(Permission.AUDIT),
         cases=cases,
         groups=schema.groups if schema is not None else (),
         districts=districts,

@@ -65,6 +65,7 @@ def test_a_case_is_opened_and_verdicts_are_kept_in_it(served: Served, chromium: 
         browser.evaluate("document.querySelector('[data-group=bag]').value = 'backpack'")
         browser.evaluate("document.querySelector('#search .primary').click()")
         browser.wait_for("document.querySelector('#problem').innerText.includes('사건을 고르고 찾는 이유를 적으세요')")
+        browser.evaluate("document.querySelector('.case summary').click()")
         browser.evaluate("document.querySelector('#title').value = '빨간 외투의 아이'")
         browser.evaluate("document.querySelector('#open-case').click()")
         browser.wait_for("document.querySelector('[name=case]').selectedOptions[0].text.includes('빨간 외투의 아이')")
@@ -86,6 +87,7 @@ def test_a_case_is_opened_and_verdicts_are_kept_in_it(served: Served, chromium: 
         browser.evaluate("document.querySelector('[data-group=bag]').value = 'backpack'")
         browser.evaluate("document.querySelector('#search .primary').click()")
         browser.wait_for("document.querySelectorAll('#hits > [data-verdict=confirmed]').length === 1")
+        browser.wait_for("[...document.querySelectorAll('#hits img')].every(picture => picture.naturalWidth)")
         browser.evaluate("document.querySelector('nav button').click()")
         browser.wait_for("document.body.innerText.includes('Access token')")
         assert not browser.complaints
