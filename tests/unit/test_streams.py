@@ -1,4 +1,5 @@
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -36,8 +37,12 @@ CONNECTION = ConnectionSettings(silence_s=2, first_pause_s=0.1, max_pause_s=0.4)
 
 @pytest.fixture(scope="module")
 def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
-    with open_store(tmp_path_factory.mktemp("streams") / "store") as store:
+    folder = tmp_path_factory.mktemp("streams") / "store"
+    with open_store(folder) as store:
         yield store
+    server = folder / "postgres" / "postmaster.pid"
+    if server.exists():  # a process that was killed is still counted as one that needs it
+        os.kill(int(server.read_text().splitlines()[0]), signal.SIGINT)
 
 
 @pytest.fixture
