@@ -16,35 +16,34 @@ class MotionGateSettings(Settings):
     width_px: PositiveInt
     grey_levels: PositiveFloat
     area: float = Field(gt=0, lt=1)
-    background_s: PositiveFloat
     longest_skip_s: PositiveFloat
 
 
 class MotionGate:
-    """Compares the frames of one camera with a running background; make a new one for each video."""
+    """Compares the frames of one camera with the last that passed, of which it is known who is in it.
+
+    A running background would not do: who stops would dissolve in it, and who leaves would not be missed.
+    """
 
     def __init__(self, settings: MotionGateSettings) -> None:
-        """No background yet, so the first frame passes."""
+        """Nothing has passed yet, so the first frame does."""
         self._settings = settings
-        self._background: np.ndarray | None = None  # float32 [height, width], grey
-        self._last_s = self._passed_s = -math.inf
+        self._passed: np.ndarray | None = None  # float32 [height, width], grey
+        self._passed_s = -math.inf
 
     def passes(self, image: np.ndarray, time_s: float) -> bool:
         """Whether something moved in `image`, `uint8 [height, width, 3]` RGB, or none passed for `longest_skip_s`."""
-        settings = self._settings
-        grey = self._small_grey(image)
-        background = grey if self._background is None else self._background
-        moved = np.abs(grey - background) > settings.grey_levels
-        kept = math.exp(-(time_s - self._last_s) / settings.background_s)
-        self._background, self._last_s = kept * background + (1 - kept) * grey, time_s
-        passes = moved.mean() >= settings.area or time_s - self._passed_s >= settings.longest_skip_s
-        if passes:
-            self._passed_s = time_s
-        return bool(passes)
+        settings, grey = self._settings, self._small_grey(image)
+        is_due = time_s - self._passed_s >= settings.longest_skip_s
+        if not is_due and self._passed is not None:
+            moved = np.abs(grey - self._passed) > settings.grey_levels
+            if moved.mean() < settings.area:
+                return False
+        self._passed, self._passed_s = grey, time_s
+        return True
 
     def _small_grey(self, image: np.ndarray) -> np.ndarray:
         height, width = image.shape[:2]
         size = self._settings.width_px, max(1, round(height * self._settings.width_px / width))
-        return cv2.cvtColor(cv2.resize(image, size, interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY).astype(
-            np.float32
-        )
+        small = cv2.cvtColor(cv2.resize(image, size, interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY)
+        return cv2.blur(small.astype(np.float32), (3, 3))  # noise is no movement

@@ -1,3 +1,4 @@
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -60,6 +61,28 @@ def test_tables_of_a_newer_procrastinate_are_refused(store: Store) -> None:
         ):
             jobs.upgrade(connection)
         connection.rollback()
+
+
+def test_workers_who_take_over_at_once_do_not_disturb_each_other(store: Store) -> None:
+    with store.begin() as connection:
+        url = connection.engine.url
+        for segment_id in range(20):
+            jobs.defer_segment(connection, segment_id)
+    with store.begin() as connection:
+        connection.execute(sa.text("SET LOCAL search_path TO jobs"))
+        connection.execute(sa.text("UPDATE procrastinate_jobs SET status = 'doing'"))  # of a worker that is no more
+
+    async def take_over() -> list[int]:
+        async with jobs.open_jobs(url).open_async() as one, jobs.open_jobs(url).open_async() as other:
+            taken = await asyncio.gather(jobs.take_over(one, 5), jobs.take_over(other, 5))
+            assert await jobs.num_unfinished(one) == 20
+            return list(taken)
+
+    assert sum(asyncio.run(take_over())) == 20
+    with store.begin() as connection:
+        states = connection.execute(sa.text("SELECT DISTINCT status::text FROM jobs.procrastinate_jobs")).scalars()
+        assert list(states) == ["todo"]
+        connection.execute(sa.text("TRUNCATE jobs.procrastinate_jobs CASCADE"))
 
 
 def test_a_job_is_made_once_and_only_with_its_segment(store: Store) -> None:
