@@ -3,12 +3,13 @@
     python -m benchmarks.ingest                                       # after make demo: ten videos of five minutes
     python -m benchmarks.ingest --cameras 2 --seconds 60
 
-The videos are those of a district, repeated until they are long enough. Both sides get the same decoder, the same
+The videos are those of a district, repeated until they are long enough. All sides get the same decoder, the same
 detector and re-ID engines and all cores, each in a process of its own, one after the other. BoT-SORT runs as
 ultralytics runs it, one camera after the other and one frame at a time; without its motion compensation, which is for
-moving cameras, unless `--gmc` names one. Ours is what `serving.worker` does, but for the store; `gated` is
-with the motion gate, `described` with attributes, which the peer does not have. Peak memory is of the process, `memory_mb` what it held after each tenth of
-the frames; `cpu_seconds` are of all cores, and tell more than the clock where other work runs beside.
+moving cameras, unless `--gmc` names one. `ours` is what `serving.worker` does, but for the store; `gated` is that with
+the motion gate, `described` with attributes, which the peer does not have. Peak memory is of the process, `memory_mb`
+what it held after each tenth of the frames; `cpu_seconds` are of all cores, and tell more than the clock where other
+work runs beside.
 """
 
 import argparse
@@ -53,15 +54,15 @@ class Progress:
 
     def __init__(self, num_frames: int) -> None:
         """None yet, of `num_frames`."""
-        self._num_frames, self._passed = num_frames, 0
+        self._num_frames, self.passed = num_frames, 0
         self._lock = threading.Lock()
         self.memory_mb: list[float] = []
 
     def add(self, frames: int) -> None:
         """Some more frames were passed."""
         with self._lock:
-            self._passed += frames
-            if self._passed * _TENTHS >= self._num_frames * (len(self.memory_mb) + 1):
+            self.passed += frames
+            if self.passed * _TENTHS >= self._num_frames * (len(self.memory_mb) + 1):
                 self.memory_mb.append(round(_memory_mb(), 1))
 
 
@@ -124,7 +125,7 @@ def bot_sort(
 
 
 def repeat_video(source: Path, target: Path, seconds: float) -> int:
-    """Write `source` again and again into `target`, packets as they are, until it is `seconds` long; its frames."""
+    """Write `source` again and again into `target`, packets as they are, until it is `seconds` long; how many."""
     num_frames, shift = 0, Fraction(0)
     with av.open(str(target), "w") as output:
         stream = None
@@ -244,7 +245,8 @@ def _measure(side: str, videos: Sequence[Path], num_frames: int, options: argpar
         overrides = [*options.overrides, *_OVERRIDES.get(side, [])]
         figures = ours(videos, options.root, progress, describes=side == "described", overrides=overrides)
     return figures | {
-        "frames_a_second": num_frames / figures["seconds"],
+        "frames": progress.passed,
+        "frames_a_second": progress.passed / figures["seconds"],
         "real_time_factor": len(videos) * options.seconds / figures["seconds"],
         "memory_mb": progress.memory_mb,
         "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3,
@@ -281,7 +283,6 @@ def main() -> None:
         "cores": len(os.sched_getaffinity(0)),
         "cameras": options.cameras,
         "seconds_each": options.seconds,
-        "frames": num_frames,
         "settings": options.overrides,
     }
     json.dump({"metadata": metadata, "results": results}, sys.stdout, indent=2)
