@@ -15,7 +15,6 @@ work runs beside.
 import argparse
 import json
 import multiprocessing
-import os
 import platform
 import resource
 import sys
@@ -37,10 +36,11 @@ from scipy.optimize import linear_sum_assignment
 
 from domain.boxes import Detections
 from domain.images import crop_boxes
+from export.engines.onnx_runtime import available_cores
 from serving.following import CameraVideo, StageClock, TrackingSettings, follow
 from serving.gathering import GatheredPerception
 from serving.perception import Engine, Perception, open_engine
-from serving.service_settings import Deployment
+from serving.service_settings import Deployment, IngestSettings
 from serving.video import VideoReader
 
 _START = datetime(2026, 5, 12, tzinfo=UTC)
@@ -70,9 +70,12 @@ def ours(
     videos: Sequence[Path], root: Path, progress: Progress, *, describes: bool, overrides: Sequence[str]
 ) -> dict[str, Any]:
     """As `serving.worker` follows: a thread a camera, batches over all of them."""
-    deployment, tracking, engines = _deployment(root, describes, overrides)
-    ingest = deployment.settings.ingest
-    perception = GatheredPerception(*engines, tracking.perception, max_wait_s=ingest.gather_s)
+    ingest = IngestSettings.from_params("serving.ingest", overrides)
+    threads = max(1, available_cores() // ingest.batches_at_once)
+    tracking, engines = _engines(root, describes, threads, overrides)
+    perception = GatheredPerception(
+        *engines, tracking.perception, max_wait_s=ingest.gather_s, batches_at_once=ingest.batches_at_once
+    )
     _warm_up(perception)
     clocks = [StageClock() for _ in videos]
 
@@ -95,7 +98,7 @@ def bot_sort(
     videos: Sequence[Path], root: Path, progress: Progress, *, gmc: str, overrides: Sequence[str]
 ) -> dict[str, Any]:
     """As ultralytics' `track` runs it, the re-ID engine in place of its encoder."""
-    _, tracking, engines = _deployment(root, False, overrides)
+    tracking, engines = _engines(root, False, available_cores(), overrides)
     perception = Perception(*engines, tracking.perception)
     _warm_up(perception)
     make_tracker = _bot_sort_maker(gmc, perception)
@@ -147,18 +150,18 @@ def repeat_video(source: Path, target: Path, seconds: float) -> int:
     return num_frames
 
 
-def _deployment(
-    root: Path, describes: bool, overrides: Sequence[str]
-) -> tuple[Deployment, TrackingSettings, tuple[Engine, Engine, Engine | None]]:
+def _engines(
+    root: Path, describes: bool, threads: int, overrides: Sequence[str]
+) -> tuple[TrackingSettings, tuple[Engine, Engine, Engine | None]]:
     deployment = Deployment.read(Path(), overrides)
     tracking = TrackingSettings.from_params("tracking", overrides)
-    cv2.setNumThreads(len(os.sched_getaffinity(0)))  # importing ultralytics sets it to one
+    cv2.setNumThreads(available_cores())  # importing ultralytics sets it to one
 
     def engine(name: str, task: str) -> Engine:
-        return open_engine(root / deployment.engine(name), task, tracking.perception.without_plan)
+        return open_engine(root / deployment.engine(name), task, tracking.perception.without_plan, threads)
 
     attributes = engine(deployment.attributes, "attributes") if describes and deployment.attributes else None
-    return deployment, tracking, (engine(deployment.detector, "detector"), engine(deployment.reid, "reid"), attributes)
+    return tracking, (engine(deployment.detector, "detector"), engine(deployment.reid, "reid"), attributes)
 
 
 def _warm_up(perception: Perception) -> None:
@@ -196,7 +199,7 @@ def _bot_sort_maker(gmc: str, perception: Perception) -> Callable[[], Any]:
     from ultralytics.utils import YAML, IterableSimpleNamespace
     from ultralytics.utils.checks import check_yaml
 
-    cv2.setNumThreads(len(os.sched_getaffinity(0)))
+    cv2.setNumThreads(available_cores())
     strong = perception.strong_score
     defaults = YAML.load(check_yaml("botsort.yaml"))
     defaults |= {"gmc_method": gmc, "track_high_thresh": strong, "new_track_thresh": strong, "model": "engine"}
@@ -280,7 +283,7 @@ def main() -> None:
         results = {side: _in_process(side, videos, num_frames, options) for side in options.sides}
     metadata = {
         "machine": platform.machine(),
-        "cores": len(os.sched_getaffinity(0)),
+        "cores": available_cores(),
         "cameras": options.cameras,
         "seconds_each": options.seconds,
         "settings": options.overrides,
