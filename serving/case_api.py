@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, StrictBool
 
 from serving import audit, cases
 from serving.cases import CaseAnswer, CaseDetails, CaseExport, Verdict
@@ -32,7 +32,7 @@ class LegalHold(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    held: bool
+    held: StrictBool
 
 
 class Operators(BaseModel):

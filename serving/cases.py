@@ -11,6 +11,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from pydantic import BaseModel, ConfigDict
+from sqlalchemy.dialects.postgresql import insert
 
 from domain.errors import DongseonError, InputError
 from serving import audit, tables
@@ -186,18 +187,18 @@ def give_verdict(
     case = open_case_of(connection, account, case_id)
     table, kept = tables.tracklets, tables.case_sightings
     is_meant = (table.c.district == sighting.district) & (table.c.id == sighting.tracklet_id)
-    day = connection.execute(sa.select(table.c.day).where(is_meant)).scalar()
+    found = sa.select(table.c.day).where(is_meant).with_for_update(read=True, key_share=True)  # it stays until the end
+    day = connection.execute(found).scalar()
     if day is None and verdict is not Verdict.NONE:
         raise UnknownSightingError(
             f"a verdict must be on a stored sighting, got {sighting.district}/{sighting.tracklet_id}"
         )
-    is_in_case = (kept.c.district == sighting.district) & (kept.c.tracklet_id == sighting.tracklet_id)
-    is_in_case &= kept.c.case_id == case_id
     if verdict is Verdict.CONFIRMED:
-        if connection.execute(sa.select(kept).where(is_in_case)).first() is None:
-            connection.execute(sa.insert(kept).values(case_id=case_id, day=day, **sighting.model_dump()))
+        confirmed = insert(kept).values(case_id=case_id, day=day, **sighting.model_dump())
+        connection.execute(confirmed.on_conflict_do_nothing())  # somebody may have confirmed it as well
     elif not case.legal_hold:
-        connection.execute(sa.delete(kept).where(is_in_case))
+        is_in_case = (kept.c.district == sighting.district) & (kept.c.tracklet_id == sighting.tracklet_id)
+        connection.execute(sa.delete(kept).where(is_in_case, kept.c.case_id == case_id))
     given = {"case_id": case_id, **sighting.model_dump(), "verdict": verdict}
     connection.execute(sa.insert(tables.verdicts).values(account=account.name, **given))
     audit.append(connection, account.name, Action.VERDICT, given)

@@ -124,10 +124,10 @@ class Gate(AuthenticationBackend):
         return account
 
     async def _account_of_token(self, conn: HTTPConnection, token: str) -> Account:
-        address, path = conn.client.host if conn.client is not None else "", conn.scope["path"]
-        return await self._in_thread(lambda store: self._look_up(store, token, address, path))
+        address = conn.client.host if conn.client is not None else ""
+        return await self._in_thread(lambda store: self._look_up(store, token, address))
 
-    def _look_up(self, store: Store, token: str, address: str, path: str) -> Account:
+    def _look_up(self, store: Store, token: str, address: str) -> Account:
         if not self._tokens.is_known(token) and not self._failures.test(self._most_failures, address):
             ends = self._failures.get_window_stats(self._most_failures, address).reset_time
             wait_s = max(1, math.ceil(ends - time.time()))
@@ -135,7 +135,7 @@ class Gate(AuthenticationBackend):
         with store.begin() as connection:
             account = self._tokens.account_of(connection, token)
             if account is None:
-                audit.append(connection, _NOBODY, Action.REFUSED, {"address": address, "path": path})
+                audit.append(connection, _NOBODY, Action.REFUSED, {"address": address})
         if account is None:
             self._failures.hit(self._most_failures, address)
             raise RefusedError(401, "the token must be that of an account which is neither disabled nor expired")

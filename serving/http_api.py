@@ -7,10 +7,11 @@ its parts from the network.
 """
 
 import hashlib
-from typing import Annotated, Any
+import json
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, FastAPI, Form, Path, Request, Response, UploadFile
-from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Json
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Json, RootModel
 from pydantic_core import PydanticCustomError
 
 from domain.cameras import Camera
@@ -20,6 +21,8 @@ from serving.accounts import Account
 from serving.audit import Action
 from serving.case_api import CaseId, Text
 from serving.cases import UnknownCaseError, open_case_of, record_search
+from serving.coverage import Coverage
+from serving.description import LabelQuestion
 from serving.http_context import By, Found, in_thread, in_transaction
 from serving.http_errors import UploadLimit, add_error_answers, declared
 from serving.photo_search import (
@@ -31,7 +34,10 @@ from serving.photo_search import (
     Status,
     TrackletId,
 )
+from serving.photographed import Box
+from serving.route import routes_csv, routes_geojson
 
+_ROUTE_TYPES = {"json": "application/json", "geojson": "application/geo+json", "csv": "text/csv"}
 _router = APIRouter()
 
 
@@ -45,6 +51,14 @@ def _written_out(moment: Any) -> Any:
 Moment = Annotated[AwareDatetime, BeforeValidator(_written_out)]
 
 
+class Pointed(RootModel[list[Box | None]]):
+    """A box [left, top, right, bottom] in pixels a photo, null where nobody points."""
+
+
+class Judged(RootModel[list[SightingId]]):
+    """Sightings on which somebody has decided."""
+
+
 class SearchForm(BaseModel):
     """Who is searched, where, and what for."""
 
@@ -52,9 +66,12 @@ class SearchForm(BaseModel):
 
     case: CaseId
     reason: Text
-    photo: UploadFile | None = None
+    photo: list[UploadFile] = []  # of one person
+    people_xyxy: Json[Pointed] | None = None  # where the person is in each photo
     top_k: int | None = None
-    attributes: Json[dict[str, str]] | None = None  # group -> label, as JSON
+    attributes: Json[dict[str, LabelQuestion]] | None = None  # group -> label, or its question
+    confirmed: Json[Judged] = Judged([])  # sightings that show the person, and join the photos
+    rejected: Json[Judged] = Judged([])  # sightings that show somebody else
     cameras: str | None = None  # ids, separated by commas
     since: Moment | None = None
     until: Moment | None = None
@@ -101,18 +118,18 @@ class _Api(FastAPI):
 
 async def _each_field_once(request: Request) -> None:
     form = await request.form()  # FastAPI has read it
-    repeated = sorted({name for name in form if len(form.getlist(name)) > 1})
+    repeated = sorted({name for name in form if name != "photo" and len(form.getlist(name)) > 1})
     if repeated:
-        raise InputError(f"a form must hold each field once, got more of {', '.join(repeated)}")
+        raise InputError(f"a form must hold each field but photo once, got more of {', '.join(repeated)}")
 
 
 @_router.post("/search", dependencies=[Depends(_each_field_once)], responses=declared(400, 413, 429, 503))
 async def search(
     request: Request, found: Found, by: By, form: Annotated[SearchForm, Form(media_type="multipart/form-data")]
 ) -> SearchAnswer:
-    """Sightings of the person in a photo, or of whom attributes describe, nearest first; recorded with its case."""
-    photo = await form.photo.read() if form.photo is not None else None
-    cameras = [name.strip() for name in form.cameras.split(",")] if form.cameras is not None else None
+    """Sightings of the person in photos or confirmed sightings, or of whom attributes describe; kept with its case."""
+    photos = [await each.read() for each in form.photo]
+    cameras = _names(form.cameras)
     try:
         await in_transaction(request, lambda connection: open_case_of(connection, by, form.case))
     except UnknownCaseError as error:
@@ -120,23 +137,45 @@ async def search(
     answer = await in_thread(
         request,
         lambda: found.search(
-            photo, attributes=form.attributes, top_k=form.top_k, cameras=cameras, since=form.since, until=form.until
+            photos,
+            people_xyxy=form.people_xyxy.root if form.people_xyxy is not None else None,
+            attributes=form.attributes,
+            confirmed=form.confirmed.root,
+            rejected=form.rejected.root,
+            top_k=form.top_k,
+            cameras=cameras,
+            since=form.since,
+            until=form.until,
         ),
     )
-    question = form.model_dump(mode="json", exclude={"photo", "case", "reason"}, exclude_none=True)
-    digest = hashlib.sha256(photo).hexdigest() if photo is not None else None
+    asked = form.model_dump(mode="json", by_alias=True, exclude={"photo", "case", "reason"}, exclude_none=True)
+    digests = " ".join(hashlib.sha256(photo).hexdigest() for photo in photos) or None
     await in_transaction(
-        request, lambda connection: record_search(connection, by, form.case, form.reason, question, digest, answer)
+        request, lambda connection: record_search(connection, by, form.case, form.reason, asked, digests, answer)
     )
     return answer
 
 
-@_router.post("/route", responses=declared(400, 413, 503))
-async def route(request: Request, found: Found, by: By, asked: RouteRequest) -> RouteAnswer:
-    """The longest walk through sightings that a person confirmed."""
-    answer = await in_thread(request, lambda: found.route(asked.sightings))
-    await _record(request, by, Action.ROUTE, asked.model_dump())
-    return answer
+@_router.post(
+    "/route",
+    response_model=RouteAnswer,
+    responses=declared(400, 413, 503) | {200: {"content": {kind: {} for kind in _ROUTE_TYPES.values()}}},
+)
+async def route(
+    request: Request,
+    found: Found,
+    by: By,
+    asked: RouteRequest,
+    format: Literal["json", "geojson", "csv"] = "json",
+) -> RouteAnswer | Response:
+    """The likeliest walk through sightings that a person confirmed, and its alternatives."""
+    answer = await in_thread(request, lambda: found.route(asked))
+    await _record(request, by, Action.ROUTE, asked.model_dump(mode="json"))
+    if format == "json":
+        return answer
+    routes = [each.route for each in (answer, *answer.alternatives)]
+    text = json.dumps(routes_geojson(routes)) if format == "geojson" else routes_csv(routes)
+    return Response(text, media_type=_ROUTE_TYPES[format])
 
 
 @_router.get(
@@ -165,10 +204,23 @@ async def cameras(request: Request, found: Found) -> CamerasAnswer:
     return CamerasAnswer(cameras=await in_thread(request, found.cameras))
 
 
+@_router.get("/coverage", responses=declared(400, 503))
+async def coverage(
+    request: Request, found: Found, cameras: str | None = None, since: Moment | None = None, until: Moment | None = None
+) -> Coverage:
+    """Which times of the cameras (ids, separated by commas) can be searched, and which are missing, why."""
+    names = _names(cameras)
+    return await in_thread(request, lambda: found.coverage(names, since, until))
+
+
 @_router.get("/status", responses=declared(503))
 async def status(request: Request, found: Found) -> Status:
     """Whether the service can search, and with which engines."""
     return await in_thread(request, found.status)
+
+
+def _names(listed: str | None) -> list[str] | None:
+    return [name.strip() for name in listed.split(",")] if listed is not None else None
 
 
 async def _record(request: Request, by: Account, action: Action, details: dict[str, Any]) -> None:

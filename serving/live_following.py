@@ -50,12 +50,10 @@ class LiveFollower:
         self._segment.see(frame)
 
     def tell(self, gap: Gap) -> None:
-        """A gap has begun or, where its end is known, is over."""
+        """A gap has begun. That it is over is seen: it ends with the first frame that was looked at."""
         if gap.until is None:
             self.close(gap.since)
             self._outbox.begin_gap(self.camera_id, gap.since, gap.reason)
-        else:
-            self._outbox.end_gap(self.camera_id, gap.until)
 
     def close(self, end: datetime | None = None) -> None:
         """Finish the open segment, if there is one, at `end` or its last frame."""

@@ -11,6 +11,7 @@ from typing import Protocol
 import numpy as np
 from pydantic import Field, PositiveFloat, PositiveInt
 
+from domain.attributes import AttributeSchema
 from domain.boxes import Detections
 from domain.detections import postprocess
 from domain.errors import ArtifactError
@@ -83,6 +84,11 @@ class Perception:
         """Whether there is an attribute engine."""
         return self._attributes is not None
 
+    @property
+    def attribute_schema(self) -> AttributeSchema | None:
+        """By what people are described; None without an attribute engine."""
+        return self._attributes.card.attribute_schema if self._attributes is not None else None
+
     def detect(self, images: Sequence[np.ndarray]) -> list[Detections]:
         """People in each picture, weak ones too, best score first; boxes in pixels of that picture.
 
@@ -118,7 +124,7 @@ class Perception:
 
     def described(self, tracklets: Sequence[Tracklet]) -> list[Tracklet]:
         """`tracklets` with the mean attribute probabilities of their crops."""
-        schema = self._attributes.card.attribute_schema if self._attributes is not None else None
+        schema = self.attribute_schema
         if schema is None or not tracklets:
             return list(tracklets)
         probabilities = self.attributes([crop for tracklet in tracklets for crop in tracklet.crops])

@@ -39,6 +39,7 @@ ENDPOINTS: Mapping[tuple[str, str], Permission] = {
     ("POST", "/sign-out"): Permission.ENTER,
     ("GET", "/v1/status"): Permission.ENTER,
     ("GET", "/v1/cameras"): Permission.ENTER,
+    ("GET", "/v1/coverage"): Permission.ENTER,
     ("POST", "/v1/search"): Permission.SEARCH,
     ("POST", "/v1/route"): Permission.SEARCH,
     ("GET", "/v1/crops/{district}/{tracklet_id}"): Permission.SEARCH,

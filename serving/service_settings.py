@@ -38,6 +38,7 @@ class HttpSettings(Settings):
     max_top_k: PositiveInt
     max_upload_bytes: PositiveInt
     max_photo_pixels: PositiveInt
+    max_photos: PositiveInt
     tls: TlsSettings | None
 
 

@@ -27,7 +27,7 @@ from export.engines.files import onnx_name
 from serving import segments, tables
 from serving.crops import crop_path, open_crops
 from serving.database import connect
-from serving.fusion import LEAST_PROBABILITY
+from serving.description import LEAST_PROBABILITY, SURE_PROBABILITY, Description, Wanted
 from serving.partitions import create_partitions, day_of, days_between
 from serving.segments import RegisteredSegment, WatchedVideo
 from serving.tracklet import Tracklet
@@ -35,7 +35,7 @@ from serving.tracklet import Tracklet
 _HALVES_HEADER_BYTES = 4  # before the big-endian numbers of a halfvec's binary form
 _UNKNOWN_SOURCE = "unknown"
 _WRITERS_LOCK = 2023  # any number but serving.database's
-_COLUMNS = ("district", "id", "camera_id", "first_seen", "last_seen", "quality", "attributes", "crop")
+_COLUMNS = ("district", "id", "camera_id", "first_seen", "last_seen", "quality", "attributes", "crop", "model_version")
 _LEAST_EF_SEARCH = 40
 _LEAST_SHARE = 1e-6
 _MAX_EF_SEARCH = 1000  # pgvector's limit of candidates an HNSW scan keeps in view
@@ -54,6 +54,7 @@ class StoredTracklet:
     embedding: np.ndarray  # float32 [feature], unit length up to half precision
     attributes: dict[str, dict[str, float]]  # group -> label -> probability
     crop: str  # path below the store's folder
+    model_version: str  # see `version_of_model`
 
 
 @dataclass(frozen=True)
@@ -338,7 +339,7 @@ class Store(AbstractContextManager["Store"]):
 
     def described(
         self,
-        attributes: Mapping[str, str],
+        description: Description,
         limit: int,
         cameras: Sequence[str] | None = None,
         since: datetime | None = None,
@@ -346,19 +347,15 @@ class Store(AbstractContextManager["Store"]):
         *,
         model_version: str | None = None,
     ) -> list[StoredTracklet]:
-        """Up to `limit` tracklets that `attributes` (group -> label) describe best, likeliest first; else as `nearest`.
+        """Up to `limit` tracklets that fit `description` best, likeliest first; else as `nearest`.
 
         Raises:
             InputError: if no attribute is asked for.
         """
-        if not attributes:
+        if not description:
             raise InputError("a search without a photo must ask for at least one attribute, got none")
         table = tables.tracklets
-        probabilities = [
-            sa.func.coalesce(sa.cast(table.c.attributes[group][label].astext, sa.Float), 0.0)
-            for group, label in attributes.items()
-        ]
-        logs = [sa.func.ln(sa.func.greatest(each, LEAST_PROBABILITY)) for each in probabilities]
+        logs = [sa.func.ln(_fit(group, wanted)) for group, wanted in description.items()]
         likelihood = sum(logs[1:], start=logs[0])
         with self._engine.begin() as connection:
             days = days_between(connection, since, until)
@@ -508,6 +505,20 @@ def _filtered(
     return sa.select(*columns, binary.label("halves")).where(*wanted)
 
 
+def _fit(group: str, wanted: Wanted) -> sa.ColumnElement[float]:
+    """As `serving.description` has it, of a row."""
+    probabilities = {
+        label: sa.func.coalesce(sa.cast(tables.tracklets.c.attributes[group][label].astext, sa.Float), 0.0)
+        for label in wanted.labels
+    }
+    allowed = [probabilities[label] for label in wanted.allowed]
+    fit: sa.ColumnElement[float] = sum(allowed[1:], start=allowed[0])
+    if wanted.or_unknown:
+        unsure = sa.func.greatest(*probabilities.values()) < SURE_PROBABILITY
+        fit = sa.case((unsure, sa.func.greatest(fit, wanted.chance)), else_=fit)
+    return sa.func.least(sa.func.greatest(fit, LEAST_PROBABILITY), 1.0)
+
+
 def _prepare_scans(connection: sa.Connection, reach: float, num_days: int) -> None:
     """Settings of the scans of this transaction's search, one scan a day.
 
@@ -568,6 +579,7 @@ def _stored(row: sa.Row[Any], camera: Camera) -> StoredTracklet:
         embedding=np.frombuffer(row.halves, ">f2", offset=_HALVES_HEADER_BYTES).astype(np.float32),
         attributes=row.attributes,
         crop=row.crop,
+        model_version=row.model_version,
     )
 
 

@@ -1,16 +1,18 @@
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import pytest
 import sqlalchemy as sa
 
-from domain.cameras import Sighting
 from domain.errors import InputError
 from serving import audit, cases, tables
 from serving.accounts import Account, account_named, create_account
 from serving.cases import UnknownCaseError, Verdict
+from serving.coverage import CoverageSummary
 from serving.photo_search import SearchAnswer, SightingId, UnknownSightingError
 from serving.retention import remove_before
 from serving.roles import Role
+from serving.search import Hit
 from serving.store import Store
 from tests.sightings import CAMERAS, NOON, tracklet, unit_vectors
 
@@ -81,6 +83,12 @@ def test_the_last_verdict_counts_and_all_are_kept(store: Store, people: dict[str
     assert {one.account for one in exported.verdicts} == {"kim"}
 
 
+def test_two_who_confirm_at_once_confirm_it_once(store: Store, people: dict[str, Account], case: int) -> None:
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(lambda _: judge(store, people["lee"], case, 1, Verdict.CONFIRMED), range(16)))
+    assert in_case(store, case) == {1}
+
+
 def test_verdicts_need_a_case_one_may_work_on_and_a_stored_sighting(
     store: Store, people: dict[str, Account], case: int
 ) -> None:
@@ -128,7 +136,7 @@ def test_a_closed_case_takes_no_more_work_and_keeps_its_hold(
 
 
 def test_a_search_is_kept_with_its_reason(store: Store, people: dict[str, Account], case: int) -> None:
-    seen = Sighting(
+    seen = Hit(
         district="demo",
         tracklet_id=3,
         camera_id="cam0",
@@ -139,9 +147,13 @@ def test_a_search_is_kept_with_its_reason(store: Store, people: dict[str, Accoun
         distance=0.1,
         match_probability=0.9,
         crop="crops/demo/000003.jpg",
+        model_version="net-1",
     )
     answer = SearchAnswer(
-        model_version="net-1", person_xyxy=None, sightings=[seen, seen.model_copy(update={"tracklet_id": 1})]
+        model_version="net-1",
+        people_xyxy=[],
+        sightings=[seen, seen.model_copy(update={"tracklet_id": 1})],
+        coverage=CoverageSummary(since=None, until=None, share=0, cameras=[]),
     )
     question = {"top_k": 2, "since": datetime(2026, 5, 1, tzinfo=UTC).isoformat()}
     with store.begin() as connection:

@@ -34,6 +34,7 @@ MATRIX = {  # who may ask what; the case is one that nobody has opened
     "GET /page.css": EVERYBODY,
     "GET /v1/status": EVERYBODY,
     "GET /v1/cameras": EVERYBODY,
+    "GET /v1/coverage": EVERYBODY,
     "POST /v1/search": {OPERATOR, REVIEWER},
     "POST /v1/route": {OPERATOR, REVIEWER},
     "GET /v1/crops/demo/1": {OPERATOR, REVIEWER},
@@ -181,6 +182,13 @@ def test_what_is_no_credential_lets_nobody_in(app: Starlette, tokens: dict[Role,
     answer = client.get("/v1/status", headers={name: value.format(tokens[ADMIN]) for name, value in headers.items()})
     assert answer.status_code == 401
     assert client.get("/v1/status", params={"token": tokens[ADMIN]}).status_code == 401
+
+
+@pytest.mark.parametrize("path", ["/v1/crops/%00/1", "/%ed%a0%80", "/..%2f..%2fetc", "/" + "x" * 5000])
+def test_strange_paths_of_strangers_are_refused_like_others(app: Starlette, path: str) -> None:
+    client = TestClient(app, client=(path[:9], 1))
+    assert client.get(f"http://testserver{path}").status_code == 401
+    assert client.get(f"http://testserver{path}", headers=bearer("x")).status_code == 401
 
 
 def test_a_browser_without_a_session_gets_the_page_to_sign_in(client: TestClient) -> None:

@@ -16,7 +16,7 @@ from serving.photo_search import PhotoSearch
 from serving.service_settings import Deployment
 from tests.deployments import FOR_CASE, SignedIn, fill_store, write_deployment
 from tests.hostile_uploads import hostile_uploads
-from tests.stored import stored
+from tests.stored import num_searches, stored
 
 LONGEST_S = 10  # a decoder on a busy machine; a bomb that goes off takes minutes
 INJECTIONS = [
@@ -73,8 +73,9 @@ def unchanged(deployment: Deployment, tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 @pytest.mark.usefixtures("unchanged")
-def test_hostile_uploads_are_refused_and_leave_nothing(client: TestClient) -> None:
+def test_hostile_uploads_are_refused_and_leave_nothing(client: TestClient, deployment: Deployment) -> None:
     statuses: Counter[tuple[int, bool]] = Counter()
+    searches = num_searches(deployment)
     for upload in hostile_uploads(seed=2023, each=2):
         began = monotonic()
         headers = {"Content-Type": upload.content_type.encode("latin-1")}
@@ -84,6 +85,7 @@ def test_hostile_uploads_are_refused_and_leave_nothing(client: TestClient) -> No
         assert answer.status_code in allowed, f"{upload.kind}: {answer.status_code} {answer.text[:200]}"
         assert answer.status_code == 200 or answer.json()["error"]
         statuses[answer.status_code, upload.may_be_readable] += 1
+    assert num_searches(deployment) == searches + statuses[200, True]  # of pictures, none of the refused
     assert statuses[400, False] > 150
     assert statuses[200, True] > 10  # the generator makes pictures that only look damaged, too
 

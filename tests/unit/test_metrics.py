@@ -7,6 +7,7 @@ import sqlalchemy as sa
 from prometheus_client import REGISTRY
 
 from serving import tables
+from serving.description import LabelQuestion
 from serving.metrics import read_database_figures
 from serving.photo_search import PhotoSearch
 from serving.service_settings import Deployment
@@ -59,8 +60,8 @@ def test_a_search_is_timed_as_a_whole_and_by_stage(deployment: Deployment) -> No
 
     found = PhotoSearch(deployment)
     before = counted()
-    found.search(picture_file(np.random.default_rng(0)))
-    found.search(None, attributes={"bag": "backpack"})
+    found.search([picture_file(np.random.default_rng(0))])
+    found.search(attributes={"bag": LabelQuestion.model_validate("backpack")})
     found.close()
     grown = {name: count - before[name] for name, count in counted().items()}
     once = dict.fromkeys(("photo", "attributes", "decode", "detect", "embed", "re-rank"), 1)

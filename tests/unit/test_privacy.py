@@ -7,7 +7,8 @@ import pytest
 
 from domain.privacy import TELEMETRY_OFF
 from serving import package
-from tests.deployments import fill_store, write_deployment
+from serving.roles import Role
+from tests.deployments import fill_store, token_of, write_deployment
 
 ASK_THE_PACKAGE = {
     "mlflow": "from mlflow.telemetry.utils import is_telemetry_disabled as is_off; assert is_off()",
@@ -50,7 +51,9 @@ from starlette.testclient import TestClient
 running = service.PersonSearch.inner()
 with TestClient(service.PersonSearch.to_asgi()) as client:
     assert client.get("/v1/openapi.json").status_code in (200, 401, 403)
-    client.post("/v1/search", data={"attributes": '{"bag": "backpack"}'})
+    asked = {"attributes": '{"bag": "backpack"}', "case": "1", "reason": "a child is missing"}
+    answer = client.post("/v1/search", data=asked, headers={"Authorization": f"Bearer {sys.argv[1]}"})
+    assert answer.status_code == 200, answer.text
 running.close()
 assert environments.keys() == {"onnxruntime", "fastapi"}, environments.keys()
 for package, environment in environments.items():
@@ -71,7 +74,7 @@ def test_the_service_switches_telemetry_off_before_it_loads_what_has_one_and_ask
         "OTEL_EXPORTER_OTLP_ENDPOINT": "http://192.0.2.7:4318",
         "HOME": str(tmp_path),
     }
-    command = [sys.executable, "-c", SERVE]
+    command = [sys.executable, "-c", SERVE, token_of(deployment, "reviewer", Role.REVIEWER)]
     ended = subprocess.run(command, cwd=deployment.root, env=environment, capture_output=True, text=True, check=False)
     assert ended.returncode == 0, ended.stderr[-3000:] + ended.stdout[-3000:]
     assert not list(tmp_path.rglob("onnxruntime.db"))  # where ONNX Runtime keeps what it would send

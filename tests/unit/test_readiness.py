@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
+from serving.description import LabelQuestion
 from serving.photo_search import NotReadyError, PhotoSearch
 from serving.store import open_store
 from tests.deployments import fill_store, write_deployment
@@ -23,7 +24,7 @@ def test_without_its_index_a_store_is_not_ready_and_says_so_until_it_is_made_aga
             connection.execute(sa.text(f"DROP INDEX {name}"))
         assert f"the index {name} must be whole, it is missing or broken" in str(found.reason_not_ready())
         with pytest.raises(NotReadyError, match=name):
-            found.search(None, attributes={"bag": "backpack"})
+            found.search(attributes={"bag": LabelQuestion.model_validate("backpack")})
         fill_store(deployment)
         assert found.reason_not_ready() is None
     finally:

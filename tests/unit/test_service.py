@@ -76,12 +76,12 @@ def test_in_a_scene_the_person_is_searched_not_the_street(client: TestClient) ->
     scene = np.full((60, 80, 3), RED, np.uint8)
     scene[:, :40] = GREEN  # the tiny detector finds people in the left half
     answer = search(client, png(scene))
-    assert answer["person_xyxy"] == [0, 0, 40, 60]
+    assert answer["people_xyxy"] == [[0, 0, 40, 60]]
     assert answer["sightings"][0]["tracklet_id"] in {2, 5, 8, 11}
 
 
 def test_where_nobody_is_found_the_whole_photo_is_the_person(client: TestClient) -> None:
-    assert search(client, png(np.full((60, 80, 3), (90, 10, 10), np.uint8)))["person_xyxy"] is None
+    assert search(client, png(np.full((60, 80, 3), (90, 10, 10), np.uint8)))["people_xyxy"] == [None]
 
 
 def test_fields_narrow_the_search(client: TestClient) -> None:
@@ -101,7 +101,7 @@ def test_fields_narrow_the_search(client: TestClient) -> None:
 def test_a_search_by_attributes_alone(client: TestClient) -> None:
     answer = client.post("/search", data=FOR_CASE | {"attributes": '{"bag": "backpack"}', "top_k": "4"})
     assert answer.status_code == 200, answer.text
-    assert answer.json()["person_xyxy"] is None
+    assert answer.json()["people_xyxy"] == []
     found = answer.json()["sightings"]
     assert {sighting["tracklet_id"] for sighting in found} == {1, 4, 7, 10}  # the red ones carry it
     assert all(sighting["match_probability"] > 0.5 for sighting in found)
@@ -111,7 +111,7 @@ def test_a_search_by_attributes_alone(client: TestClient) -> None:
 def test_a_search_for_nothing_gets_400_with_a_message(client: TestClient, attributes: dict[str, str]) -> None:
     answer = client.post("/search", data=FOR_CASE | {"top_k": "4", **attributes})
     assert answer.status_code == 400
-    assert "a file photo, attributes, or both, got neither" in answer.json()["error"]
+    assert "a file photo, attributes or confirmed sightings, got none" in answer.json()["error"]
 
 
 def test_a_crop_is_that_of_the_sighting_and_stays_in_no_cache(client: TestClient) -> None:
@@ -183,7 +183,7 @@ def test_a_confirmed_sighting_that_nobody_can_walk_to_is_left_out(tmp_path: Path
             '{"sightings": [{"district": "demo", "tracklet_id": 9223372036854775808}]}', "less than or equal", id="big"
         ),
         pytest.param('{"sightings": [{"district": "", "tracklet_id": 1}]}', "match pattern", id="no district"),
-        pytest.param('{"sightings": []}', "a route must have 1 to 500 sightings, got 0", id="none"),
+        pytest.param('{"sightings": []}', "a route must have a confirmed sighting, got none", id="none"),
         pytest.param(
             '{"sightings": [{"district": "demo", "tracklet_id": 99}]}', "stored ones, got demo/99", id="not stored"
         ),
@@ -216,11 +216,89 @@ def test_a_request_that_is_too_long_gets_413_with_a_message(client: TestClient, 
     assert "must have at most 300000 bytes" in answer.json()["error"]
 
 
-@pytest.mark.parametrize("field", [("top_k", (None, b"1")), ("photo", ("photo.png", png(picture(RED))))])
-def test_a_field_that_comes_twice_gets_400(client: TestClient, field: tuple[str, Any]) -> None:
-    answer = client.post("/search", data=FOR_CASE, files=[field, field])
+def test_a_field_that_comes_twice_gets_400(client: TestClient) -> None:
+    answer = client.post("/search", data=FOR_CASE, files=[("top_k", (None, b"1"))] * 2)
     assert answer.status_code == 400
-    assert answer.json()["error"] == f"a form must hold each field once, got more of {field[0]}"
+    assert answer.json()["error"] == "a form must hold each field but photo once, got more of top_k"
+
+
+def test_several_photos_of_one_person_ask_together(client: TestClient) -> None:
+    scene = np.full((60, 80, 3), BLUE, np.uint8)
+    scene[:, :40] = GREEN
+    photos = [("photo", ("a.png", png(picture(GREEN, seed=50)))), ("photo", ("b.png", png(scene)))]
+    answer = client.post("/search", data=FOR_CASE, files=photos).json()
+    assert [box is None for box in answer["people_xyxy"]] == [False, False]
+    assert answer["people_xyxy"][1] == [0, 0, 40, 60]
+    assert {sighting["tracklet_id"] for sighting in answer["sightings"][:4]} == {2, 5, 8, 11}
+
+
+@pytest.mark.parametrize(
+    ("pointed", "box", "first"),
+    [
+        pytest.param([2, 3, 38, 60], [0, 0, 40, 60], {2, 5, 8, 11}, id="at whom the detector finds"),
+        pytest.param([50, 0, 80, 60], [50, 0, 80, 60], {1, 4, 7, 10}, id="at whom it does not find"),
+    ],
+)
+def test_a_scene_may_point_at_the_person(
+    client: TestClient, pointed: list[int], box: list[int], first: set[int]
+) -> None:
+    scene = np.full((60, 80, 3), RED, np.uint8)
+    scene[:, :40] = GREEN
+    answer = search(client, png(scene), people_xyxy=json.dumps([pointed]))
+    assert answer["people_xyxy"] == [box]
+    assert answer["sightings"][0]["tracklet_id"] in first
+
+
+def judged(*numbers: int) -> str:
+    return json.dumps([{"district": "demo", "tracklet_id": number} for number in numbers])
+
+
+def test_confirmed_sightings_ask_and_rejected_ones_are_left_out(client: TestClient) -> None:
+    answer = client.post("/search", data=FOR_CASE | {"confirmed": judged(2), "rejected": judged(5)})
+    assert answer.status_code == 200, answer.text
+    found = answer.json()["sightings"]
+    assert {sighting["tracklet_id"] for sighting in found[:3]} == {2, 8, 11}
+    assert {sighting["tracklet_id"] for sighting in found if sighting["confirmed"]} == {2}
+    assert 5 not in {sighting["tracklet_id"] for sighting in found}
+    assert {sighting["model_version"] for sighting in found} == {answer.json()["model_version"]}
+
+
+@pytest.mark.parametrize(
+    ("question", "found"),
+    [
+        pytest.param({"is": ["backpack"]}, {1, 4, 7, 10}, id="is"),
+        pytest.param({"is_not": ["none"], "or_unknown": True}, {1, 4, 7, 10}, id="is not, or unknown"),
+    ],
+)
+def test_attributes_may_be_questions(client: TestClient, question: dict[str, Any], found: set[int]) -> None:
+    answer = client.post("/search", data=FOR_CASE | {"attributes": json.dumps({"bag": question}), "top_k": "4"})
+    assert {sighting["tracklet_id"] for sighting in answer.json()["sightings"]} == found
+
+
+def test_likely_sightings_fill_a_route(client: TestClient) -> None:
+    asked = {"sightings": json.loads(judged(4)), "rejected": json.loads(judged(5)), "fill": True}
+    answer = client.post("/route", json=asked).json()
+    assert [sighting["tracklet_id"] for sighting in answer["route"]] == [1, 4, 7, 10]
+    assert [sighting["confirmed"] for sighting in answer["route"]] == [False, True, False, False]
+    assert answer["left_out"] == []
+    assert sum(each["relative_probability"] for each in [answer, *answer["alternatives"]]) == pytest.approx(1)
+    before = client.post("/route", json={**asked, "until": "2026-05-01T12:05:00Z", "cameras": ["cam0", "cam1"]}).json()
+    assert [sighting["tracklet_id"] for sighting in before["route"]] == [1, 4]
+
+
+def test_a_route_comes_as_geojson_and_as_a_table(client: TestClient) -> None:
+    asked = {"sightings": json.loads(judged(1, 4))}
+    geojson = client.post("/route?format=geojson", json=asked)
+    assert geojson.headers["content-type"] == "application/geo+json"
+    kinds = [feature["geometry"]["type"] for feature in geojson.json()["features"]]
+    assert kinds == ["LineString", "Point", "Point"]
+    table = client.post("/route?format=csv", json=asked)
+    assert table.headers["content-type"].startswith("text/csv")
+    assert [line.split(",")[:4] for line in table.text.splitlines()[1:]] == [
+        ["1", "1", "demo", "1"],
+        ["1", "2", "demo", "4"],
+    ]
+    assert client.post("/route?format=kml", json=asked).status_code == 400
 
 
 def test_the_openapi_document_declares_every_answer(client: TestClient) -> None:
@@ -246,6 +324,7 @@ def test_the_openapi_document_declares_every_answer(client: TestClient) -> None:
         "post /cases/{case_id}/verdicts": {"204", "400", "404", "413"} | refused,
         "get /cases/{case_id}/export": {"200", "404"} | refused,
         "get /audit": {"200", "400"} | refused,
+        "get /coverage": {"200", "400"} | refused,
     }
 
 
@@ -273,6 +352,16 @@ def test_no_page_of_documentation_asks_the_network(client: TestClient, address: 
             {"until": "2026-05-01T09:00:00"},
             "until must have timezone info, such as 2026-05-01T09:00:00+09:00, got '2026-05-01T09:00:00'",
         ),
+        ({"attributes": '{"bag": {"isnt": ["none"]}}'}, "nothing else, got attributes.bag.isnt"),
+        ({"attributes": '{"bag": {"is_not": ["none", "backpack"]}}'}, "the attribute bag must leave a label that fits"),
+        ({"people_xyxy": "[[1, 2, 3]]"}, "people_xyxy.0.3"),
+        ({"people_xyxy": "[null, null]"}, "people_xyxy must have a box or null a photo, got 2 for 1"),
+        ({"people_xyxy": "[[40, 0, 20, 9]]"}, "people_xyxy must hold boxes [left, top, right, bottom] in a picture"),
+        ({"people_xyxy": "[[NaN, 0, 20, 9]]"}, "people_xyxy"),
+        ({"confirmed": "7"}, "confirmed must be a valid"),
+        ({"confirmed": judged(99)}, "sightings must be stored ones, got demo/99"),
+        ({"confirmed": judged(1), "rejected": judged(1)}, "must be confirmed or rejected, got demo/1 as both"),
+        ({"rejected": judged(*range(501))}, "at most 500 sightings may be judged, got 501"),
         ({"kamera": "cam1"}, "must hold what is asked for and nothing else, got kamera"),
     ],
 )
@@ -298,9 +387,27 @@ def test_a_request_that_is_no_upload_gets_400(client: TestClient, request_body: 
     assert answer.json()["error"]
 
 
+def test_too_many_photos_get_400_with_a_message(client: TestClient) -> None:
+    answer = client.post("/search", data=FOR_CASE, files=[("photo", ("photo.png", png(picture(RED))))] * 9)
+    assert answer.status_code == 400
+    assert answer.json()["error"] == "a search must have at most 8 photos, got 9"
+
+
 def test_other_methods_and_paths(client: TestClient) -> None:
     assert client.get("/search").status_code == 405
     assert client.get("/nothing").status_code == 404
+
+
+def test_a_search_says_what_it_could_see(client: TestClient) -> None:
+    answer = search(client, png(picture(RED)), cameras="cam0,cam2")["coverage"]
+    assert [(one["camera_id"], one["share"] > 0) for one in answer["cameras"]] == [("cam0", True), ("cam2", False)]
+    asked = {"cameras": "cam0", "since": "2026-05-01T12:00:00Z", "until": "2026-05-02T12:00:00Z"}
+    (camera,) = client.get("/coverage", params=asked).json()["cameras"]
+    assert camera["searched"][0]["since"] == "2026-05-01T12:00:00Z"
+    assert 0 < camera["share"] < 0.01
+    assert client.get("/coverage", params={"cameras": "cam9"}).status_code == 400
+    turned = client.get("/coverage", params={"since": asked["until"], "until": asked["since"]})
+    assert (turned.status_code, "until must not be before since" in turned.json()["error"]) == (400, True)
 
 
 def test_cameras_and_status(client: TestClient) -> None:
