@@ -48,16 +48,10 @@ demo-detector demo-attributes: demo-%:
 demo-reid-osnet demo-reid-resnet50: demo-reid-%:
 	dvc --wait-for-lock repro --single-item train_reid@$* export@reid-$* predict@reid-$* evaluate_reid@$*
 
-# The slow tests share one run of the pipeline on one core; all others run beside them on another.
+# On two cores, in the order of collection: what takes longest, the run of the whole pipeline, begins first.
 test: setup ## run all tests
-	@OMP_NUM_THREADS=1 $(MAKE) --no-print-directory -j2 test-fast test-slow
-
-.PHONY: test-fast test-slow
-test-fast:
-	pytest -m "not slow"
-
-test-slow:
-	folder="$$(mktemp -d)"; trap 'rm -rf "$$folder"' EXIT; pytest -m slow --basetemp="$$folder"
+	@folder="$$(mktemp -d)"; trap 'rm -rf "$$folder"' EXIT; \
+	  OMP_NUM_THREADS=1 pytest --basetemp="$$folder" --numprocesses 2 --dist loadgroup --no-loadscope-reorder
 
 check: setup ## formatting, lint, types, who may import whom
 	ruff format --check .
