@@ -73,9 +73,10 @@ bench: setup ## measure against what others use; prints JSON
 bench-engines: setup ## measure engines beside torch, OpenCV and OpenVINO, by batch; prints JSON, renews docs/engines.svg
 	python -m benchmarks.engines --plot docs/engines.svg
 
-serve: setup ## serve the Bento of the last run on http://127.0.0.1:3000; the first time, print tokens to sign in with
+serve: setup ## take in videos that are new, then serve the last run on http://127.0.0.1:3000; the first time, print tokens
 	@test -f bento/bento.yaml || { echo "error: bento/ must hold a built Bento; run make demo first" >&2; exit 1; }
 	@python -m serving.accounts first
+	@python -m serving.ingest && python -m serving.worker --until-empty
 	bentoml serve $(CURDIR)/bento --host 127.0.0.1
 
 mlflow: setup ## open the experiment log on http://127.0.0.1:5000
