@@ -1,7 +1,10 @@
 """Many searchers at once against a running service: latencies, answers by status, overload and recovery, as JSON.
 
-    make serve &                                                     # after make demo
-    python -m benchmarks.load --photos data/demo/reid/query --seconds 300
+    make serve                                       # after make demo; it prints a reviewer's token the first time
+    DONGSEON_TOKEN=dongseon_… python -m benchmarks.load --photos data/demo/reid/query --seconds 300
+
+Searches need a case; a reviewer's token opens one, and closes it at the end. All are of one account, so raise
+`serving.service.searches_per_minute` far above what they can ask before `package`.
 
 First `--searchers` people search one photo after the other for `--seconds`; then `--crowd` of them for a tenth of that,
 which is meant to be more than the service works on at once; then one searcher again. A searcher begins the next search
@@ -16,6 +19,7 @@ import platform
 import sys
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import cycle
 from pathlib import Path
 from time import perf_counter
@@ -24,10 +28,19 @@ from typing import Any
 import httpx
 import numpy as np
 
-_BUSY = 503
+_TOO_OFTEN, _BUSY = 429, 503
 
 
-async def search_for(url: str, photos: Sequence[bytes], searchers: int, seconds: float) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Service:
+    """A running service, and what every search must say to it."""
+
+    url: str
+    headers: dict[str, str]
+    form: dict[str, str]
+
+
+async def search_for(service: Service, photos: Sequence[bytes], searchers: int, seconds: float) -> dict[str, Any]:
     """What `searchers` who search at once for `seconds` saw."""
     statuses: Counter[str] = Counter()
     latencies_s: dict[bool, list[float]] = {True: [], False: []}  # by whether it was answered 503
@@ -39,17 +52,19 @@ async def search_for(url: str, photos: Sequence[bytes], searchers: int, seconds:
             if start >= end:
                 return
             try:
-                answer = await client.post("/v1/search", files={"photo": ("photo.jpg", photo, "image/jpeg")})
+                answer = await client.post(
+                    "/v1/search", data=service.form, files={"photo": ("photo.jpg", photo, "image/jpeg")}
+                )
             except httpx.HTTPError as error:
                 statuses[type(error).__name__] += 1
                 continue
             statuses[str(answer.status_code)] += 1
             latencies_s[answer.status_code == _BUSY].append(perf_counter() - start)
-            if answer.status_code == _BUSY:
+            if answer.status_code in (_BUSY, _TOO_OFTEN):
                 await asyncio.sleep(float(answer.headers["Retry-After"]))
 
     limits = httpx.Limits(max_connections=searchers)
-    async with httpx.AsyncClient(base_url=url, timeout=120, limits=limits) as client:
+    async with httpx.AsyncClient(base_url=service.url, headers=service.headers, timeout=120, limits=limits) as client:
         start = perf_counter()
         await asyncio.gather(*(keep_searching(client, number) for number in range(searchers)))
         taken_s = perf_counter() - start
@@ -73,8 +88,15 @@ def main() -> None:
     photos = [file.read_bytes() for file in sorted(options.photos.glob("*.jpg"))]
     if not photos:
         parser.error(f"--photos must hold .jpg files, {options.photos} holds none")
+    token = os.environ.get("DONGSEON_TOKEN")
+    if token is None:
+        parser.error("DONGSEON_TOKEN must hold a reviewer's token; see python -m serving.accounts")
+    headers = {"Authorization": f"Bearer {token}"}
+    with httpx.Client(base_url=options.url, headers=headers) as client:
+        opened = client.post("/v1/cases", json={"title": "benchmarks.load"}).raise_for_status().json()
+    service = Service(options.url, headers, {"case": str(opened["id"]), "reason": "a measurement"})
     results = {
-        name: asyncio.run(search_for(options.url, photos, searchers, seconds))
+        name: asyncio.run(search_for(service, photos, searchers, seconds))
         for name, searchers, seconds in (
             ("one", 1, options.seconds / 30),
             ("many", options.searchers, options.seconds),
@@ -82,6 +104,8 @@ def main() -> None:
             ("one_again", 1, options.seconds / 30),
         )
     }
+    with httpx.Client(base_url=options.url, headers=headers) as client:
+        client.post(f"/v1/cases/{opened['id']}/close").raise_for_status()
     metadata = {"machine": platform.machine(), "cores": len(os.sched_getaffinity(0)), "photos": len(photos)}
     json.dump({"metadata": metadata, "results": results}, sys.stdout, indent=2)
     print()

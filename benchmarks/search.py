@@ -33,6 +33,7 @@ from domain.cameras import Camera
 from domain.embeddings import unit_length
 from domain.settings import PARAMS
 from serving import tables
+from serving.fusion import MatchCurve
 from serving.partitions import create_partitions, day_of
 from serving.search import Searcher, SearchSettings
 from serving.store import Store, open_store
@@ -180,7 +181,7 @@ def measure(number: int, num_queries: int) -> dict[str, Any]:
         people = People(max(1, number // _TRACKLETS_A_PERSON))
         kept, filled = fill(store, url, people, number)
         queries = people.seen(num_queries)
-        searcher = Searcher(store, 0.3, settings, "bench")
+        searcher = Searcher(store, MatchCurve(0.3, 0.05), settings, "bench")
         middle = _START + timedelta(days=_DAYS / 2)
         cases: dict[str, Callable[[np.ndarray], Any]] = {
             f"nearest {_NEAREST}": lambda query: store.nearest(query, _NEAREST, model_version="bench"),

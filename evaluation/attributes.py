@@ -13,6 +13,7 @@ import numpy as np
 
 from domain.attributes import AttributeSchema
 from domain.errors import InputError, require_shape
+from evaluation.reliability import score_reliability
 
 _CALIBRATION_BINS = 15
 
@@ -191,12 +192,6 @@ def _score_group(probabilities: np.ndarray, predicted: np.ndarray, labels: np.nd
     confusion = np.bincount(labels * num_labels + predicted, minlength=num_labels**2).reshape(num_labels, num_labels)
     right, occurring = confusion.diagonal(), confusion.sum(axis=0) + confusion.sum(axis=1)
     f1 = 2 * right[occurring > 0] / occurring[occurring > 0]
-    apart = _calibration_error(probabilities.max(axis=1), predicted == labels)
-    return GroupScores(float(right.sum() / len(labels)), float(f1.mean()), apart, len(labels), confusion)
-
-
-def _calibration_error(confidence: np.ndarray, is_right: np.ndarray) -> float:
-    """Mean over bins of |mean confidence - accuracy|, weighed by their images."""
-    bins = np.clip(np.ceil(confidence * _CALIBRATION_BINS).astype(int) - 1, 0, _CALIBRATION_BINS - 1)
-    apart = np.bincount(bins, confidence - is_right, minlength=_CALIBRATION_BINS)
-    return float(np.abs(apart).sum() / len(confidence))
+    reliability = score_reliability(probabilities.max(axis=1), predicted == labels, _CALIBRATION_BINS)
+    accuracy = float(right.sum() / len(labels))
+    return GroupScores(accuracy, float(f1.mean()), reliability.calibration_error, len(labels), confusion)

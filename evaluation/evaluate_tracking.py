@@ -20,18 +20,21 @@ from evaluation.appearances import (
     ProblemScores,
     Visit,
     appearance_rank_k,
+    covers,
     is_question,
     right_tracklets,
     score_problem,
     visits_of,
 )
 from evaluation.crop_figures import RankedCrop, RankedRow, plot_ranked_crops
-from evaluation.figures import plot_route
+from evaluation.figures import plot_reliability, plot_route
+from evaluation.reliability import Reliability, score_reliability
 from evaluation.results import keep_results
 from evaluation.routes import RouteScores, score_route
 from evaluation.settings import EvaluationSettings, district_folder
 from evaluation.tracking import combine, count_tracking, score_tracking
 
+_RELIABILITY_BINS = 10
 _SHOWN = 5  # ranked tracklets of a problem, as in the study's Table 6
 
 
@@ -57,8 +60,16 @@ def main(argv: Sequence[str] = ()) -> None:
     solved = solve(district, problems, answers, truth, result, settings)
     metrics = tracking_metrics(truth, result, settings.iou_threshold) | problem_metrics(solved, len(problems))
     metrics["ranked_attributes"] = ranked_attributes(solved)
+    reliability = match_reliability(solved)
+    metrics["match_probability"] = {
+        "brier": reliability.brier,
+        "calibration_error": reliability.calibration_error,
+        "num_hits": int(reliability.counts.sum()),
+        "share_right": float(reliability.right @ reliability.counts / reliability.counts.sum()),
+    }
     with atomic_folder(PLOTS / "tracking") as plots:
         draw(district, folder, solved, plots)
+        plot_reliability(reliability, plots / "reliability.png")
     card = read_card(ENGINES / f"reid-{read_params(argv)['reid']['backbone']}")
     logged = {name: value for name, value in metrics.items() if name not in ("cameras", "problems")}
     keep_results("tracking", card, metrics, "tracking", logged)
@@ -182,6 +193,18 @@ def ranked_attributes(solved: Sequence[_Solved]) -> dict[str, Any]:
             for one in first.answer.ranked[:_SHOWN]
         ],
     }
+
+
+def match_reliability(solved: Sequence[_Solved]) -> Reliability:
+    """Of the match probabilities of all hits of all problems; those of the question's own appearance are left out."""
+    probabilities, is_right = [], []
+    for each in solved:
+        questions = [visit for visit in each.visits if is_question(visit, each.problem)]
+        for one in each.answer.ranked:
+            if not (one.tracklet in each.right and any(covers(one, visit) for visit in questions)):
+                probabilities.append(one.probability)
+                is_right.append(one.tracklet in each.right)
+    return score_reliability(np.array(probabilities), np.array(is_right), _RELIABILITY_BINS)
 
 
 def draw(district: District, folder: Path, solved: Sequence[_Solved], plots: Path) -> None:

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from domain.cameras import Camera
 from evaluation.attributes import GroupScores
 from evaluation.detection import PrecisionRecallCurve
+from evaluation.reliability import Reliability
 
 BLUE, ORANGE, GREEN, RED, GREY = "#2b6cb0", "#dd6b20", "#2f855a", "#c53030", "#a0aec0"
 _DPI = 130
@@ -77,6 +78,19 @@ def plot_distances(same: np.ndarray, different: np.ndarray, threshold: float | N
     if threshold is not None:
         axes.axvline(threshold, color=RED, ls="--", label=f"match threshold {threshold:.3f}")
     axes.legend()
+    _save(figure, file)
+
+
+def plot_reliability(reliability: Reliability, file: Path) -> None:
+    """Share of right ones over the probability that was said, with how many each point stands for."""
+    figure, axes = _one_axes((5.2, 4.6), "Match probability and truth", "probability said", "share right")
+    axes.plot([0, 1], [0, 1], color=GREY, ls="--", label="means what it says")
+    label = f"ECE {reliability.calibration_error:.3f}, Brier {reliability.brier:.3f}"
+    axes.plot(reliability.probabilities, reliability.right, "o-", color=BLUE, label=label)
+    for x, y, count in zip(reliability.probabilities, reliability.right, reliability.counts, strict=True):
+        axes.annotate(f"{count:,}", (x, y), (4, -11), textcoords="offset points", fontsize=7)
+    axes.set(xlim=(-0.02, 1.04), ylim=(-0.06, 1.04))
+    axes.legend(loc="upper left")
     _save(figure, file)
 
 

@@ -209,13 +209,24 @@ def tracking_section(metrics: Mapping[str, Any] | None, plots: Path) -> Section:
         "people asked for and their routes, each under one id for all cameras; they count missing appearances, wrong "
         "stops and boxes. The order of cameras needs two that route and person both visit."
     )
-    shown = {"ranked_problems": "Each problem's crop and the first ten tracklets; green is right"}
+    reliability = metrics["match_probability"]
+    probabilities = [
+        ("hits", f"{reliability['num_hits']:,}"),
+        ("share that shows the person", percent(reliability["share_right"])),
+        ("expected calibration error", percent(reliability["calibration_error"])),
+        ("Brier score, 0 is best", decimal(reliability["brier"], 4)),
+    ]
+    shown = {
+        "ranked_problems": "Each problem's crop and the first ten tracklets; green is right",
+        "reliability": "Match probabilities of all hits: the share that shows the person over the probability said",
+    }
     routes_shown = {file.stem: "" for file in sorted((plots / "tracking").glob("route_*.png"))[:3]}
     figures = pictures(plots / "tracking", shown | {name: _route_caption(name) for name in routes_shown})
     tables = (
         Table(("", "study", "ours"), rows),
         Table(("within cameras", "ours"), within),
         Table(("route", "ours"), routes),
+        Table(("match probability", "ours"), probabilities),
         _problem_table(metrics["problems"]),
     )
     return Section(title, stage, True, text, tables, figures)

@@ -1,4 +1,4 @@
-"""DVC stage `export`: models/<model> -> engines/<model>: ONNX, a TensorRT plan, card and parity with torch."""
+"""DVC stage `export`: models/<model> -> engines/<model>: ONNX, TensorRT plan, card, parity with torch, calibration."""
 
 from collections.abc import Sequence
 
@@ -6,6 +6,9 @@ from domain.atomic import atomic_folder
 from domain.model_card import read_card, write_card
 from domain.paths import ENGINES, MODELS
 from domain.stage import run_stage
+from export.calibration import calibrate
+from export.engines import load
+from export.engines.calibration import write_calibration
 from export.engines.files import sha256_of
 from export.engines.plan_building import build_plan
 from export.networks import load_network
@@ -43,6 +46,11 @@ def main(argv: Sequence[str] = ()) -> None:
         write_card(card, folder)
         parity = compare(folder, card, network, sample, settings)
         write_parity(parity, folder)
+        if card.task == "reid":
+            engine = load(folder / engines[0].file, threads=settings.threads)
+            calibration = calibrate(engine, district_folder(argv), settings.match_prior, settings.predict_batch)
+            if calibration is not None:
+                write_calibration(calibration, folder)
         require_within_limits(parity, settings.parity, settings.model)
     log_parity(card, parity)
 

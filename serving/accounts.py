@@ -78,8 +78,10 @@ def main(argv: Sequence[str] = ()) -> None:
                 disable_account(connection, options.name, by)
                 print(f"{options.name} is disabled")
             case "first":
-                for name, role, token in create_first_accounts(connection, by):
+                for name, role, token in (made := create_first_accounts(connection, by)):
                     _show(name, role, token)
+                if made:
+                    print("sign in on the page with the reviewer's to search; keep both in a password manager")
             case _:
                 for account in accounts(connection):
                     print(_line(account))

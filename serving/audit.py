@@ -146,6 +146,15 @@ def append(connection: sa.Connection, account: str, action: Action, details: Map
     connection.execute(sa.insert(audit), {**vars(record), "hash": record.hash_after(before.hash)})
 
 
+def append_change(connection: sa.Connection, action: Action, details: Mapping[str, Any]) -> None:
+    """Add a record of this machine's service, unless the last one of `action` has the same details."""
+    connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_AUDIT_LOCK)))
+    now = sa.cast(sa.literal(dict(details), JSONB), JSONB)
+    last = sa.select(audit.c.details == now).where(audit.c.action == action).order_by(audit.c.number.desc()).limit(1)
+    if not connection.execute(last).scalar():
+        append(connection, command_account(), action, details)
+
+
 def records(connection: sa.Connection, after: int = 0, limit: int | None = None) -> Iterator[Record]:
     """Records with a number above `after`, at most `limit`, in order; read in batches while they are taken."""
     query = sa.select(audit).where(audit.c.number > after).order_by(audit.c.number).limit(limit)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
-from itertools import islice
+from itertools import compress, islice
 from pathlib import Path
 
 from pydantic import PositiveInt
@@ -14,6 +14,7 @@ from domain.boxes import Detections
 from domain.images import crop_boxes
 from domain.settings import Settings
 from serving.looks import Looks, crop_qualities
+from serving.motion_gate import MotionGate, MotionGateSettings
 from serving.perception import Perception, PerceptionSettings
 from serving.tracker import Tracker, TrackerSettings
 from serving.tracklet import Tracklet
@@ -26,6 +27,7 @@ class TrackingSettings(Settings):
     detector: str
     attributes: str
     frame_stride: PositiveInt
+    motion_gate: MotionGateSettings
     perception: PerceptionSettings
     tracker: TrackerSettings
 
@@ -72,6 +74,19 @@ class _Stream:
     frames: Iterator[Frame]
     tracker: Tracker
     tracklets: list[Tracklet]
+    gate: MotionGate | None
+    people: Detections | None = None  # of the last frame that the detector saw
+
+    def passes(self, frame: Frame) -> bool:
+        return self.gate is None or self.gate.passes(frame.image, frame.time_s)
+
+    def people_in(self, passing: Sequence[bool], found: Iterator[Detections]) -> Iterator[Detections]:
+        """Of each frame the next of `found` if it passed, else those who were there before: nobody moved."""
+        for passed in passing:
+            if passed:
+                self.people = next(found)
+            assert self.people is not None, "the first frame passes"
+            yield self.people
 
 
 def follow(
@@ -101,9 +116,16 @@ def follow(
                 taken = [list(islice(stream.frames, frames_each)) for stream in running]
             running = [stream for stream, frames in zip(running, taken, strict=True) if frames]
             taken = [frames for frames in taken if frames]
+            with clock.timed("gate"):
+                passing = [
+                    [stream.passes(frame) for frame in frames] for stream, frames in zip(running, taken, strict=True)
+                ]
             with clock.timed("detect"):
-                found = iter(perception.detect([frame.image for frames in taken for frame in frames]))
-            detections = [[next(found) for _ in frames] for frames in taken]
+                passed = [list(compress(frames, passes)) for frames, passes in zip(taken, passing, strict=True)]
+                found = iter(perception.detect([frame.image for frames in passed for frame in frames]))
+            detections = [
+                list(stream.people_in(passes, found)) for stream, passes in zip(running, passing, strict=True)
+            ]
             for step in range(max(map(len, taken), default=0)):
                 seen = [
                     (stream, frames[step], people[step])
@@ -130,7 +152,8 @@ def _open(stack: ExitStack, video: CameraVideo, perception: Perception, settings
         strong_score=perception.strong_score,
         match_distance=perception.match_distance,
     )
-    return _Stream(reader, iter(reader), tracker, [])
+    gate = MotionGate(settings.motion_gate) if settings.motion_gate.enabled else None
+    return _Stream(reader, iter(reader), tracker, [], gate)
 
 
 def _advance(seen: Sequence[tuple[_Stream, Frame, Detections]], perception: Perception, clock: StageClock) -> None:

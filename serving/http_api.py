@@ -6,21 +6,28 @@ not UTF-8; and what a hostile upload gets must be ours to say. There is no page 
 its parts from the network.
 """
 
-from collections.abc import Callable
-from typing import Annotated, Any, TypeVar
+import hashlib
+import json
+from datetime import datetime
+from typing import Annotated, Any, Literal
 
-import anyio.to_thread
-from anyio import CapacityLimiter
 from fastapi import APIRouter, Depends, FastAPI, Form, Path, Request, Response, UploadFile
-from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Json
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Json, RootModel
 from pydantic_core import PydanticCustomError
 
 from domain.cameras import Camera
 from domain.errors import InputError
+from serving import audit, case_api
+from serving.accounts import Account
+from serving.audit import Action
+from serving.case_api import CaseId, Text
+from serving.cases import UnknownCaseError, open_case_of, record_search
+from serving.coverage import Coverage
+from serving.description import LabelQuestion
+from serving.http_context import By, Found, in_thread, in_transaction
 from serving.http_errors import UploadLimit, add_error_answers, declared
 from serving.photo_search import (
     District,
-    PhotoSearch,
     RouteAnswer,
     RouteRequest,
     SearchAnswer,
@@ -28,8 +35,10 @@ from serving.photo_search import (
     Status,
     TrackletId,
 )
+from serving.photographed import Box
+from serving.route import routes_csv, routes_geojson
 
-_T = TypeVar("_T")
+_ROUTE_TYPES = {"json": "application/json", "geojson": "application/geo+json", "csv": "text/csv"}
 _router = APIRouter()
 
 
@@ -40,17 +49,37 @@ def _written_out(moment: Any) -> Any:
     return moment
 
 
-Moment = Annotated[AwareDatetime, BeforeValidator(_written_out)]
+def _of_our_days(moment: datetime) -> datetime:
+    """Refuse the ends of the calendar, beyond which nobody can count days."""
+    if not 1900 <= moment.year < 2200:
+        raise PydanticCustomError("datetime_parsing", "Input should be a time between 1900 and 2200")
+    return moment
+
+
+Moment = Annotated[AwareDatetime, BeforeValidator(_written_out), AfterValidator(_of_our_days)]
+
+
+class Pointed(RootModel[list[Box | None]]):
+    """A box [left, top, right, bottom] in pixels a photo, null where nobody points."""
+
+
+class Judged(RootModel[list[SightingId]]):
+    """Sightings on which somebody has decided."""
 
 
 class SearchForm(BaseModel):
-    """Who is searched, and where."""
+    """Who is searched, where, and what for."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    photo: UploadFile | None = None
+    case: CaseId
+    reason: Text
+    photo: list[UploadFile] = []  # of one person
+    people_xyxy: Json[Pointed] | None = None  # where the person is in each photo
     top_k: int | None = None
-    attributes: Json[dict[str, str]] | None = None  # group -> label, as JSON
+    attributes: Json[dict[str, LabelQuestion]] | None = None  # group -> label, or its question
+    confirmed: Json[Judged] = Judged([])  # sightings that show the person, and join the photos
+    rejected: Json[Judged] = Judged([])  # sightings that show somebody else
     cameras: str | None = None  # ids, separated by commas
     since: Moment | None = None
     until: Moment | None = None
@@ -74,7 +103,8 @@ def build_api() -> FastAPI:
         redirect_slashes=False,
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
     )
-    api.include_router(_router)
+    for router in (_router, case_api.router):
+        api.include_router(router, responses=declared(401, 403, 429))  # by serving.gate
     api.add_middleware(UploadLimit)
     add_error_answers(api)
     return api
@@ -94,41 +124,66 @@ class _Api(FastAPI):
         return document
 
 
-def _photo_search(request: Request) -> PhotoSearch:
-    found = request.app.state.photo_search
-    assert isinstance(found, PhotoSearch), "build_api says who sets it"
-    return found
-
-
-Found = Annotated[PhotoSearch, Depends(_photo_search)]
-
-
 async def _each_field_once(request: Request) -> None:
     form = await request.form()  # FastAPI has read it
-    repeated = sorted({name for name in form if len(form.getlist(name)) > 1})
+    repeated = sorted({name for name in form if name != "photo" and len(form.getlist(name)) > 1})
     if repeated:
-        raise InputError(f"a form must hold each field once, got more of {', '.join(repeated)}")
+        raise InputError(f"a form must hold each field but photo once, got more of {', '.join(repeated)}")
 
 
 @_router.post("/search", dependencies=[Depends(_each_field_once)], responses=declared(400, 413, 429, 503))
 async def search(
-    request: Request, found: Found, form: Annotated[SearchForm, Form(media_type="multipart/form-data")]
+    request: Request, found: Found, by: By, form: Annotated[SearchForm, Form(media_type="multipart/form-data")]
 ) -> SearchAnswer:
-    """Sightings of the person in a photo, or of whom attributes describe, nearest first."""
-    photo = await form.photo.read() if form.photo is not None else None
-    cameras = [name.strip() for name in form.cameras.split(",")] if form.cameras is not None else None
-    return await _in_thread(
+    """Sightings of the person in photos or confirmed sightings, or of whom attributes describe; kept with its case."""
+    photos = [await each.read() for each in form.photo]
+    cameras = _names(form.cameras)
+    try:
+        await in_transaction(request, lambda connection: open_case_of(connection, by, form.case))
+    except UnknownCaseError as error:
+        raise InputError(str(error)) from error
+    answer = await in_thread(
         request,
         lambda: found.search(
-            photo, attributes=form.attributes, top_k=form.top_k, cameras=cameras, since=form.since, until=form.until
+            photos,
+            people_xyxy=form.people_xyxy.root if form.people_xyxy is not None else None,
+            attributes=form.attributes,
+            confirmed=form.confirmed.root,
+            rejected=form.rejected.root,
+            top_k=form.top_k,
+            cameras=cameras,
+            since=form.since,
+            until=form.until,
         ),
     )
+    asked = form.model_dump(mode="json", by_alias=True, exclude={"photo", "case", "reason"}, exclude_defaults=True)
+    digests = " ".join(hashlib.sha256(photo).hexdigest() for photo in photos) or None
+    await in_transaction(
+        request, lambda connection: record_search(connection, by, form.case, form.reason, asked, digests, answer)
+    )
+    return answer
 
 
-@_router.post("/route", responses=declared(400, 413, 503))
-async def route(request: Request, found: Found, asked: RouteRequest) -> RouteAnswer:
-    """The longest walk through sightings that a person confirmed."""
-    return await _in_thread(request, lambda: found.route(asked.sightings))
+@_router.post(
+    "/route",
+    response_model=RouteAnswer,
+    responses=declared(400, 413, 503) | {200: {"content": {kind: {} for kind in _ROUTE_TYPES.values()}}},
+)
+async def route(
+    request: Request,
+    found: Found,
+    by: By,
+    asked: RouteRequest,
+    format: Literal["json", "geojson", "csv"] = "json",
+) -> RouteAnswer | Response:
+    """The likeliest walk through sightings that a person confirmed, and its alternatives."""
+    answer = await in_thread(request, lambda: found.route(asked))
+    await _record(request, by, Action.ROUTE, asked.model_dump(mode="json", exclude_defaults=True))
+    if format == "json":
+        return answer
+    routes = [each.route for each in (answer, *answer.alternatives)]
+    text = json.dumps(routes_geojson(routes)) if format == "geojson" else routes_csv(routes)
+    return Response(text, media_type=_ROUTE_TYPES[format])
 
 
 @_router.get(
@@ -138,28 +193,43 @@ async def route(request: Request, found: Found, asked: RouteRequest) -> RouteAns
     | {200: {"content": {"image/jpeg": {"schema": {"type": "string", "format": "binary"}}}}},
 )
 async def crop(
-    request: Request, found: Found, district: Annotated[District, Path()], tracklet_id: Annotated[TrackletId, Path()]
+    request: Request,
+    found: Found,
+    by: By,
+    district: Annotated[District, Path()],
+    tracklet_id: Annotated[TrackletId, Path()],
 ) -> Response:
     """The picture of a sighting, which no cache may keep."""
     wanted = SightingId(district=district, tracklet_id=tracklet_id)
-    picture = await _in_thread(request, lambda: found.crop(wanted))
+    picture = await in_thread(request, lambda: found.crop(wanted))
+    await _record(request, by, Action.VIEW, wanted.model_dump())
     return Response(picture, media_type="image/jpeg", headers={"Cache-Control": "private, no-store"})
 
 
 @_router.get("/cameras", responses=declared(503))
 async def cameras(request: Request, found: Found) -> CamerasAnswer:
     """Cameras whose sightings are stored."""
-    return CamerasAnswer(cameras=await _in_thread(request, found.cameras))
+    return CamerasAnswer(cameras=await in_thread(request, found.cameras))
+
+
+@_router.get("/coverage", responses=declared(400, 503))
+async def coverage(
+    request: Request, found: Found, cameras: str | None = None, since: Moment | None = None, until: Moment | None = None
+) -> Coverage:
+    """Which times of the cameras (ids, separated by commas) can be searched, and which are missing, why."""
+    names = _names(cameras)
+    return await in_thread(request, lambda: found.coverage(names, since, until))
 
 
 @_router.get("/status", responses=declared(503))
 async def status(request: Request, found: Found) -> Status:
     """Whether the service can search, and with which engines."""
-    return await _in_thread(request, found.status)
+    return await in_thread(request, found.status)
 
 
-async def _in_thread(request: Request, work: Callable[[], _T]) -> _T:
-    state = request.app.state
-    if not hasattr(state, "limiter"):
-        state.limiter = CapacityLimiter(state.threads)
-    return await anyio.to_thread.run_sync(work, limiter=state.limiter)
+def _names(listed: str | None) -> list[str] | None:
+    return [name.strip() for name in listed.split(",")] if listed is not None else None
+
+
+async def _record(request: Request, by: Account, action: Action, details: dict[str, Any]) -> None:
+    await in_transaction(request, lambda connection: audit.append(connection, by.name, action, details))

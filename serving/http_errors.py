@@ -5,7 +5,6 @@ import reprlib
 from collections.abc import Callable
 from typing import Any
 
-import anyio
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
@@ -14,14 +13,16 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from domain.errors import InputError
+from serving.cases import UnknownCaseError
 from serving.photo_search import NotReadyError, UnknownSightingError
 
-_LINGER_S = 1.0
 _MEANINGS = {
     400: "The request cannot be used as it is; the error says what must be changed.",
-    404: "No such sighting is stored.",
+    401: "The request has no token, or not that of an account.",
+    403: "The account's role may not do this.",
+    404: "No such sighting is stored, or no such case is the account's.",
     413: "The request is longer than the service takes.",
-    429: "The account, or the address, has asked too often; Retry-After says when to try again.",
+    429: "The account or address asked too often, or sent too many wrong tokens; Retry-After says how long to wait.",
     503: "The service is not ready, or has too much to do; then Retry-After says when to try again.",
 }
 
@@ -43,6 +44,7 @@ def add_error_answers(api: FastAPI) -> None:
     """Let `api` answer each error of ours, and of FastAPI's, as `ErrorAnswer`."""
     api.add_exception_handler(InputError, _answer_with(400))
     api.add_exception_handler(UnknownSightingError, _answer_with(404))
+    api.add_exception_handler(UnknownCaseError, _answer_with(404))
     api.add_exception_handler(NotReadyError, _answer_with(503))
     api.add_exception_handler(RequestValidationError, _answer_unfit)
     api.add_exception_handler(HTTPException, _answer_refused)
@@ -50,11 +52,7 @@ def add_error_answers(api: FastAPI) -> None:
 
 
 class UploadLimit:
-    """Middleware that answers 413 to a request where its body gets longer than `app.state.max_upload_bytes`.
-
-    An answer before the end of the body may reach nobody, for the connection is reset under it: what is left of a body
-    that is not too long is read, for a moment, and dropped.
-    """
+    """Middleware that answers 413 to a request where its body gets longer than `app.state.max_upload_bytes`."""
 
     def __init__(self, app: ASGIApp) -> None:
         """Guard `app`."""
@@ -65,28 +63,17 @@ class UploadLimit:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        most, got, more = scope["app"].state.max_upload_bytes, 0, True
-
-        async def receive_counted() -> Message:
-            nonlocal got, more
-            message = await receive()
-            got += len(message.get("body", b""))
-            more = message.get("more_body", False)
-            return message
+        most, got = scope["app"].state.max_upload_bytes, 0
 
         async def receive_limited() -> Message:
-            message = await receive_counted()
+            nonlocal got
+            message = await receive()
+            got += len(message.get("body", b""))
             if got > most:
                 raise HTTPException(413, f"the request with its photo must have at most {most} bytes, got more")
             return message
 
-        async def send_after_reading(message: Message) -> None:
-            with anyio.move_on_after(_LINGER_S):
-                while message["type"] == "http.response.start" and more and got <= most:
-                    await receive_counted()
-            await send(message)
-
-        await self._app(scope, receive_limited, send_after_reading)
+        await self._app(scope, receive_limited, send)
 
 
 def _answer_with(status: int) -> Callable[[Request, Exception], JSONResponse]:
@@ -99,9 +86,17 @@ def _answer_unfit(_: Request, error: Exception) -> JSONResponse:
     return _answer(404 if first["loc"][0] == "path" else 400, _explain(first))
 
 
-def _answer_refused(_: Request, error: Exception) -> JSONResponse:
+def _answer_refused(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException), "registered for this kind only"
-    return _answer(error.status_code, error.detail, error.headers)
+    headers = dict(error.headers or {})
+    if error.status_code == 405 and "route" in request.scope:
+        headers["Allow"] = _documented_methods(request)  # Starlette names those of the first route only
+    return _answer(error.status_code, error.detail, headers)
+
+
+def _documented_methods(request: Request) -> str:
+    operations = request.app.openapi()["paths"][request.scope["route"].path]
+    return ", ".join(sorted(method.upper() for method in operations))
 
 
 def _answer_failed(_: Request, __: Exception) -> JSONResponse:

@@ -4,10 +4,12 @@ Its tables lie in the PostgreSQL schema `jobs`, apart from ours. A segment and i
 so neither is ever there without the other.
 """
 
+from contextlib import suppress
 from pathlib import Path
 
 import procrastinate
 import sqlalchemy as sa
+from procrastinate.exceptions import ConnectorException
 from procrastinate.schema import SchemaManager
 
 from domain.errors import InputError
@@ -21,7 +23,7 @@ _PATIENCE_S = 10.0  # for a connection; then the database counts as gone
 def upgrade(connection: sa.Connection) -> None:
     """Bring procrastinate's tables to its installed version, inside the transaction of `connection`.
 
-    Its release notes have a list of SQL files, one a change. `jobs.revisions` names those that were run here; an empty
+    It comes with SQL files, one a change. `jobs.revisions` names those that were run here; an empty
     database gets its whole schema at once and counts all of them as run.
 
     Raises:
@@ -78,10 +80,12 @@ async def num_unfinished(app: procrastinate.App) -> int:
 
 async def take_over(app: procrastinate.App, dead_after_s: float) -> int:
     """Let jobs be run again whose worker gave no sign of life for `dead_after_s`; how many they were."""
-    stalled = list(await app.job_manager.get_stalled_jobs(seconds_since_heartbeat=dead_after_s))
-    for job in stalled:
-        await app.job_manager.retry_job(job)
-    return len(stalled)
+    taken = 0
+    for job in await app.job_manager.get_stalled_jobs(seconds_since_heartbeat=dead_after_s):
+        with suppress(ConnectorException):  # another worker was faster; a database that is gone shows itself next time
+            await app.job_manager.retry_job(job)
+            taken += 1
+    return taken
 
 
 def _in_schema(connection: sa.Connection) -> None:

@@ -86,7 +86,7 @@ class LiveStream:
         stride: int = 1,
     ) -> None:
         """Begin to dial."""
-        _require_rtsp(name, address)
+        require_rtsp(name, address)
         self.name = name
         self.num_frames = 0  # decoded
         self.num_dropped = 0  # decoded and wanted, but a newer one came before the consumer
@@ -182,10 +182,11 @@ class LiveStream:
                 return
             if self._is_silent_since(began_s):  # FFmpeg calls it invalid data, the end of the stream, …
                 reason = _SILENT
-            failures = 0 if self.num_frames > frames else failures + 1
+            failures = 0 if self.num_frames > frames else failures
             pause_s = min(self._settings.max_pause_s, shortest_s * 2 ** min(failures, 30)) * random.uniform(0.5, 1)
             with self._changed:
                 self._begin_gap(reason)
+            failures += 1
             self.num_reconnects += 1
             _log.warning("camera %s: %s; dialling again in %.1f s", self.name, reason, pause_s)
             self._stopping.wait(pause_s)
@@ -196,11 +197,11 @@ class LiveStream:
         Raises:
             FFmpegError: if it breaks.
         """
-        silence_s = self._settings.silence_s
-        with av.open(self._address, options=_TRANSPORT, timeout=(silence_s, silence_s)) as container:
-            if not container.streams.video:
-                return "it sends no video"
-            stream = container.streams.video[0]
+        limits_s = (self._settings.silence_s, self._settings.silence_s)  # to open, to read
+        with av.open(self._address, options=_TRANSPORT, timeout=limits_s, metadata_errors="replace") as container:
+            stream = next(iter(container.streams.video), None)
+            if stream is None or stream.codec_context is None:
+                return "it sends no video of a known codec"
             stream.codec_context.thread_count = 1  # cores are shared by cameras; frame threads would add delay
             self._clock.restart()
             for packet in container.demux(stream):
@@ -224,12 +225,18 @@ class LiveStream:
                 self._begin_gap(_SILENT)
             if self._gap is not None and self._gap.until is None:
                 self._gap = replace(self._gap, until=seen)
+                self._drop()
             self.num_frames += 1
             self._last_seen, self._last_sign_s = seen, time.monotonic()
             if (self.num_frames - 1) % self._stride == 0:
-                self.num_dropped += self._picture is not None
+                self._drop()
                 self._picture = self.num_frames, seen, picture
             self._changed.notify_all()
+
+    def _drop(self) -> None:
+        """What was not given by now never will be."""
+        self.num_dropped += self._picture is not None
+        self._picture = None
 
     def _begin_gap(self, reason: str) -> None:
         """From the last picture on; one whose end the consumer has not heard of yet goes on instead."""
@@ -237,8 +244,7 @@ class LiveStream:
             self._gap = Gap(self._last_seen, None, reason)
         elif self._gap.until is not None:
             self._gap = replace(self._gap, until=None)
-            self.num_dropped += self._picture is not None
-            self._picture = None
+            self._drop()
         self._changed.notify_all()
 
 
@@ -273,7 +279,7 @@ class _Clock:
         return datetime.fromtimestamp(self._zero_s + picture.time, UTC)
 
 
-def _require_rtsp(name: str, address: str) -> None:
+def require_rtsp(name: str, address: str) -> None:
     """Raise `InputError`, which does not show `address`, unless that is what it is."""
     try:
         parts = urlsplit(address)

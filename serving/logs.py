@@ -7,7 +7,6 @@ query string is ever written: the path is that of the route, as in the OpenAPI d
 import logging
 import re
 import sys
-import warnings
 from time import perf_counter
 from uuid import uuid4
 
@@ -52,7 +51,6 @@ def write_json_logs() -> None:
     logging.getLogger("bentoml.access").setLevel(logging.WARNING)  # ours has the id and the account
     logging.getLogger("python_multipart").setLevel(logging.ERROR)  # it warns of every broken form
     logging.captureWarnings(True)
-    warnings.simplefilter("default")
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),

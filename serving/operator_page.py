@@ -1,53 +1,57 @@
 """The operators' page at /: search by photo or attributes, judge the sightings, see the route.
 
-Rendered here in Korean or English; `page/page.js` asks /v1 and fills the page's templates. It asks no other host, and
-the browser is told to refuse if anything should.
+Rendered here in Korean or English for who is signed in; `page/page.js` asks /v1 and fills the page's templates. It asks
+no other host, and the browser is told to refuse if anything should.
 """
 
-from pathlib import Path
-
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import FileResponse, HTMLResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
+from serving.cases import CaseAnswer, cases_of
+from serving.http_errors import UploadLimit
+from serving.page_files import render, send_file
 from serving.photo_search import NotReadyError
+from serving.roles import Permission, Role
+from serving.sign_in import SIGN_IN_ROUTES
 
-_FILES = Path(__file__).parent / "page"
-_PAGES = Environment(loader=FileSystemLoader(_FILES), autoescape=True, undefined=StrictUndefined, trim_blocks=True)
-_HEADERS = {
-    "Content-Security-Policy": "default-src 'self'; img-src 'self' blob: data:; base-uri 'none'; form-action 'self'; "
-    "frame-ancestors 'none'",
-    "Cache-Control": "no-cache",
-    "X-Content-Type-Options": "nosniff",
-}
+_KOREAN = {Role.OPERATOR: "담당자", Role.REVIEWER: "책임자", Role.AUDITOR: "감사자", Role.ADMIN: "관리자"}
+_MAX_FORM_BYTES = 4096  # of signing in, the only form that is posted here
 
 
 def build_page() -> Starlette:
-    """The application; set its `state.photo_search` (a `PhotoSearch`)."""
-    return Starlette(routes=[Route("/", _page), Route("/page.js", _file), Route("/page.css", _file)])
+    """The application; set its `state.photo_search` (a `PhotoSearch`) and `state.gate` (a `Gate`)."""
+    page = Starlette(
+        routes=[Route("/", _page), Route("/page.js", send_file), Route("/page.css", send_file), *SIGN_IN_ROUTES]
+    )
+    page.add_middleware(UploadLimit)
+    page.state.max_upload_bytes = _MAX_FORM_BYTES
+    return page
 
 
 def _page(request: Request) -> Response:
     """GET /, in Korean; `?lang=en` in English."""
-    found = request.app.state.photo_search
+    found, account = request.app.state.photo_search, request.user.account
+    cases: list[CaseAnswer] = []
     try:
+        if account.may(Permission.SEARCH):
+            with found.store().begin() as connection:
+                cases = [case for case in cases_of(connection, account) if case.closed is None]
         districts, reason = found.districts(), None
     except NotReadyError as error:
         districts, reason = [], str(error)
-    english = request.query_params.get("lang") == "en"
     schema = found.attribute_schema()
-    html = _PAGES.get_template("page.html").render(
-        english=english,
-        say=lambda korean, english_words: english_words if english else korean,
+    return render(
+        request,
+        "page.html",
+        account=account,
+        role_korean=_KOREAN[account.role],
+        may_search=account.may(Permission.SEARCH),
+        may_review=account.may(Permission.REVIEW),
+        may_audit=account.may(Permission.AUDIT),
+        cases=cases,
         groups=schema.groups if schema is not None else (),
         districts=districts,
         reason=reason,
     )
-    return HTMLResponse(html, headers=_HEADERS)
-
-
-def _file(request: Request) -> Response:
-    """GET /page.js and /page.css."""
-    return FileResponse(_FILES / Path(request.url.path).name, headers=_HEADERS)

@@ -30,7 +30,16 @@ from serving.store import version_of_model
 
 _CODE = Path(__file__).resolve().parent.parent
 _ENTRY = "serving.service"
-_COMMANDS = ("serving.retention",)  # what must run beside the service, on a machine that has nothing but the Bento
+# What must run beside the service, on a machine that has nothing but the Bento.
+_COMMANDS = (
+    "serving.accounts",
+    "serving.audit",
+    "serving.ingest",
+    "serving.labels",
+    "serving.retention",
+    "serving.streams",
+    "serving.worker",
+)
 _FILES = ("domain/schemas/*.yaml", "serving/page/*", "serving/migrations/**/*.py")  # read, not imported
 _SECTIONS = ("serving", "tracking", "reid")  # of params.yaml: what `Deployment.read` looks at
 _PINNED = re.compile(r"^(?P<name>[A-Za-z0-9._-]+)(?:\[[^\]]*\])?==(?P<version>[^\s;\\]+)", re.MULTILINE)
@@ -56,8 +65,10 @@ def main(argv: Sequence[str] = ()) -> None:
     http = deployment.settings.service
     print(f"{BENTO} holds the service for the model {model_version}; serve it from any folder:")
     print(f"  BENTOML_DO_NOT_TRACK=True bentoml serve {BENTO.resolve()}")
-    print(f"then open http://{http.host}:{http.port}/readyz, or search:")
-    print(f"  curl -F photo=@person.jpg http://{http.host}:{http.port}/v1/search")
+    address = f"{'https' if http.tls is not None else 'http'}://{http.host}:{http.port}"
+    print(f"make accounts in {BENTO.resolve() / 'src'}: python -m serving.accounts create NAME --role reviewer")
+    print(f"then sign in at {address}/, or ask with the token:")
+    print(f'  curl -H "Authorization: Bearer $TOKEN" {address}/v1/status')
 
 
 def imported_modules(entry: str, root: Path) -> list[Path]:

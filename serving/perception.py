@@ -11,6 +11,7 @@ from typing import Protocol
 import numpy as np
 from pydantic import Field, PositiveFloat, PositiveInt
 
+from domain.attributes import AttributeSchema
 from domain.boxes import Detections
 from domain.detections import postprocess
 from domain.errors import ArtifactError
@@ -44,15 +45,15 @@ class Engine(Protocol):
         """Outputs by name of `uint8 [batch, height, width, 3]` RGB."""
 
 
-def open_engine(path: Path, task: str, without_plan: WithoutPlan) -> Engine:
-    """The engine at `path` if it does `task`; `without_plan` as `export.engines.load` has it.
+def open_engine(path: Path, task: str, without_plan: WithoutPlan, threads: int | None = None) -> Engine:
+    """The engine at `path` if it does `task`; `without_plan` and `threads` as `export.engines.load` has them.
 
     Raises:
         ArtifactError: if there is none, it is unusable, or it does something else.
     """
     if not path.exists():
         raise ArtifactError(f"{path} must be an engine for the task {task}; it is missing, export that model first")
-    engine: Engine = load(path, without_plan=without_plan)
+    engine: Engine = load(path, threads=threads, without_plan=without_plan)
     if engine.card.task != task:
         raise ArtifactError(f"{path} must be an engine for the task {task}, its card says {engine.card.task}")
     return engine
@@ -82,6 +83,11 @@ class Perception:
     def describes(self) -> bool:
         """Whether there is an attribute engine."""
         return self._attributes is not None
+
+    @property
+    def attribute_schema(self) -> AttributeSchema | None:
+        """By what people are described; None without an attribute engine."""
+        return self._attributes.card.attribute_schema if self._attributes is not None else None
 
     def detect(self, images: Sequence[np.ndarray]) -> list[Detections]:
         """People in each picture, weak ones too, best score first; boxes in pixels of that picture.
@@ -118,7 +124,7 @@ class Perception:
 
     def described(self, tracklets: Sequence[Tracklet]) -> list[Tracklet]:
         """`tracklets` with the mean attribute probabilities of their crops."""
-        schema = self._attributes.card.attribute_schema if self._attributes is not None else None
+        schema = self.attribute_schema
         if schema is None or not tracklets:
             return list(tracklets)
         probabilities = self.attributes([crop for tracklet in tracklets for crop in tracklet.crops])

@@ -2,25 +2,30 @@
 
 import logging
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from time import perf_counter
 from typing import Annotated
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from domain.attributes import AttributeSchema
-from domain.cameras import Camera, Sighting
+from domain.cameras import Camera
 from domain.errors import ArtifactError, DongseonError, InputError
-from domain.images import crop_boxes
 from evaluation.reranking import k_reciprocal_distances
 from export.engines.engine import Engine
+from serving import audit
+from serving.audit import Action
+from serving.coverage import Coverage, CoverageSummary, coverage_of
+from serving.description import Question, Wanted, read_description
+from serving.fusion import MatchCurve
 from serving.metrics import SEARCH_SECONDS, STAGE_SECONDS
 from serving.perception import Perception, open_engine
 from serving.photo import decode_photo
-from serving.route import likeliest_route
-from serving.search import Searcher, sighting_of
+from serving.photographed import Box, crop_of, person_in
+from serving.route import likeliest_routes, relative_probabilities
+from serving.search import Hit, Searcher, SightingKey, hit_of, stored_sightings
 from serving.service_settings import Deployment
 from serving.store import Store, StoredDistrict, open_store, version_of_model
 
@@ -44,10 +49,9 @@ class SearchAnswer(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     model_version: str
-    person_xyxy: (
-        tuple[float, float, float, float] | None
-    )  # who was searched, pixels of the photo; None: all of it, or no photo
-    sightings: list[Sighting]  # nearest first
+    people_xyxy: list[Box | None]  # who was searched in each photo, pixels; None: all of it
+    sightings: list[Hit]  # nearest first
+    coverage: CoverageSummary  # which cameras and times that were asked for could be searched
 
 
 class SightingId(BaseModel):
@@ -60,20 +64,33 @@ class SightingId(BaseModel):
 
 
 class RouteRequest(BaseModel):
-    """Sightings that a person has confirmed."""
+    """Sightings that a person has confirmed, and whether likely ones may fill the way between them."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    sightings: list[SightingId]
+    sightings: list[SightingId]  # confirmed
+    rejected: list[SightingId] = []  # show somebody else
+    fill: bool = False  # search for more with the confirmed ones, in these cameras and times
+    cameras: list[str] | None = None
+    since: AwareDatetime | None = None
+    until: AwareDatetime | None = None
 
 
-class RouteAnswer(BaseModel):
-    """The way that joins them."""
+class RouteFound(BaseModel):
+    """One way."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    route: list[Sighting]  # in order of time
-    left_out: list[Sighting]  # nobody on foot can have been there as well
+    route: list[Hit]  # in order of time
+    log_odds: float  # that all its stops show the person
+    relative_probability: float  # if one of the answered ways is right; these add up to 1
+
+
+class RouteAnswer(RouteFound):
+    """The likeliest way."""
+
+    left_out: list[Hit]  # confirmed, but nobody on foot can have been there as well
+    alternatives: list[RouteFound]  # each passes a sighting that no way before it does, the likeliest first
 
 
 class EngineStatus(BaseModel):
@@ -112,6 +129,7 @@ class PhotoSearch:
         self._limits = deployment.settings.service
         self._engines: dict[str, Engine] = {}
         self._perception: Perception | None = None
+        self._curve: MatchCurve | None = None
         self._model_version: str | None = None
         self._failure: str | None = None
         self._store: Store | None = None
@@ -128,6 +146,23 @@ class PhotoSearch:
             store, self._store = self._store, None
         if store is not None:
             store.close()
+
+    def store(self) -> Store:
+        """The store, opened when it is first asked for; with what, is recorded in the audit when it changed.
+
+        Raises:
+            NotReadyError: if it does not open.
+        """
+        with self._store_lock:
+            if self._store is None:
+                try:
+                    self._store = open_store(self._deployment.store)
+                except DongseonError as error:
+                    raise NotReadyError(str(error)) from error
+                with self._store.begin() as connection:
+                    running = self._deployment.described() | {"model_version": self._model_version}
+                    audit.append_change(connection, Action.CONFIGURATION, running)
+            return self._store
 
     def reason_not_ready(self) -> str | None:
         """None when engines and store are there and fit together; logged when it changes."""
@@ -184,81 +219,128 @@ class PhotoSearch:
                 _log.error("%s", error)
         raise UnknownSightingError(f"a crop must be of a stored sighting, got {wanted.district}/{wanted.tracklet_id}")
 
-    def route(self, confirmed: Sequence[SightingId]) -> RouteAnswer:
-        """The longest walk through sightings that are certain to show one person.
+    def route(self, asked: RouteRequest) -> RouteAnswer:
+        """The walk through sightings that are certain to show one person, and where asked, through likely ones.
 
         Raises:
-            InputError: if one of them is not stored, or they are too many.
+            InputError: if a sighting is not stored, they are too many, or a filter names what does not exist.
             NotReadyError: if the service is not ready.
         """
-        if not 1 <= len(confirmed) <= self._limits.max_top_k:
-            raise InputError(f"a route must have 1 to {self._limits.max_top_k} sightings, got {len(confirmed)}")
-        asked = {(one.district, one.tracklet_id) for one in confirmed}
-        found = self._ready_store().tracklets(asked)
-        strange = sorted(asked - {(one.district, one.id) for one in found})
-        if strange:
-            raise InputError(
-                f"sightings must be stored ones, got {', '.join(f'{name}/{id_}' for name, id_ in strange)}"
+        self._check_judged(asked.sightings, asked.rejected)
+        if not asked.sightings:
+            raise InputError("a route must have a confirmed sighting, got none")
+        store = self._ready_store()
+        stored = stored_sightings(store, _keys(asked.sightings))
+        confirmed = [hit_of(one, distance=0.0, probability=1.0, confirmed=True) for one in stored]
+        hits: list[Hit] = []
+        if asked.fill:
+            if asked.cameras is not None:
+                _check_cameras(asked.cameras, store)
+            hits = self._searcher(store).search(
+                confirmed=_keys(asked.sightings),
+                rejected=_keys(asked.rejected),
+                top_k=self._limits.max_top_k,
+                cameras=asked.cameras,
+                since=asked.since,
+                until=asked.until,
             )
-        sightings = [sighting_of(one, distance=0.0, probability=1.0) for one in found]
-        route = likeliest_route(sightings, self._deployment.settings.route)
-        return RouteAnswer(route=route, left_out=[one for one in sightings if one not in route])
+        settings = self._deployment.settings.route
+        routes = likeliest_routes(hits, settings, confirmed=confirmed, most=settings.most_routes)
+        first, *others = [
+            RouteFound(route=each.stops, log_odds=each.log_odds, relative_probability=share)
+            for each, share in zip(routes, relative_probabilities(routes), strict=True)
+        ]
+        return RouteAnswer(
+            **dict(first),
+            left_out=[one for one in confirmed if one not in first.route],
+            alternatives=others,
+        )
 
     def search(
         self,
-        photo: bytes | None,
+        photos: Sequence[bytes] = (),
         *,
-        attributes: Mapping[str, str] | None = None,
+        people_xyxy: Sequence[Box | None] | None = None,
+        attributes: Question | None = None,
+        confirmed: Sequence[SightingId] = (),
+        rejected: Sequence[SightingId] = (),
         top_k: int | None = None,
         cameras: Sequence[str] | None = None,
         since: datetime | None = None,
         until: datetime | None = None,
     ) -> SearchAnswer:
-        """Sightings of the person in `photo`, a picture file, or of whom `attributes` describe, nearest first.
+        """Sightings of the person in `photos`, picture files, or of whom `attributes` describe, nearest first.
 
-        The photo may be a crop of a person or a scene. Of the people that the detector finds, the one is searched whose
-        box is largest and most certain (area × score); where it finds nobody, the whole photo is taken for the person.
+        Each photo may be a crop of the person or a scene, see `serving.photographed.person_in`.
+
+        Args:
+            photos: of one person.
+            people_xyxy: where the person is in each photo; None, and a None in it, where nobody has pointed.
+            attributes: labels by group.
+            confirmed: sightings that show the person; they are searched for like the photos.
+            rejected: sightings that show somebody else; left out of the answer, and their look-alikes fall back.
+            top_k: how many to answer; None for as many as the settings say.
+            cameras: ids of cameras to search; None for all.
+            since: leaves out what ended before; with a time zone.
+            until: leaves out what began after; with a time zone.
 
         Raises:
-            InputError: if the photo is no usable picture, a filter names what does not exist, or there is neither photo
-                nor attribute.
+            InputError: if a photo is no usable picture, a filter or a sighting names what does not exist, there are too
+                many of them, or nothing to search for.
             NotReadyError: if the service is not ready.
         """
-        if photo is None and not attributes:
-            raise InputError("a search must be multipart/form-data with a file photo, attributes, or both, got neither")
+        if not (photos or attributes or confirmed):
+            raise InputError(
+                "a search must be multipart/form-data with a file photo, attributes or confirmed sightings, got none"
+            )
         began = perf_counter()
-        image = None if photo is None else decode_photo(photo, self._limits.max_photo_pixels)
-        self._check_request(attributes or {}, top_k)
+        pointed = self._pointed(len(photos), people_xyxy)
+        self._check_judged(confirmed, rejected)
+        images = [decode_photo(photo, self._limits.max_photo_pixels) for photo in photos]
+        description = self._describe(attributes or {}, top_k)
         store = self._ready_store()
         if cameras is not None:
             _check_cameras(cameras, store)
-        assert self._perception is not None, "a ready service has engines"
+        perception, searcher = self._running_perception(), self._searcher(store)
+        boxes = [person_in(perception, image, box) for image, box in zip(images, pointed, strict=True)]
+        crops = [crop_of(image, box) for image, box in zip(images, boxes, strict=True)]
+        hits = searcher.search(
+            _embeddings_of(perception, crops) if crops else None,
+            description,
+            confirmed=_keys(confirmed),
+            rejected=_keys(rejected),
+            top_k=top_k or self._limits.top_k,
+            cameras=cameras,
+            since=since,
+            until=until,
+        )
         assert self._model_version is not None, "a ready service has engines"
-        box = None if image is None else _largest_person(self._perception, image)
-        embedding = None if image is None else _embedding_of(self._perception, image, box)
-        searcher = Searcher(
-            store, self._perception.match_distance, self._deployment.settings.search, self._model_version
-        )
-        sightings = searcher.search(
-            embedding, attributes, top_k=top_k or self._limits.top_k, cameras=cameras, since=since, until=until
-        )
-        person = None if box is None else box.round(1).tolist()
-        SEARCH_SECONDS.labels("attributes" if photo is None else "photo").observe(perf_counter() - began)
-        return SearchAnswer(model_version=self._model_version, person_xyxy=person, sightings=sightings)
+        coverage = CoverageSummary.of(coverage_of(store, self._model_version, cameras, since, until))
+        SEARCH_SECONDS.labels("photo" if photos or confirmed else "attributes").observe(perf_counter() - began)
+        return SearchAnswer(model_version=self._model_version, people_xyxy=boxes, sightings=hits, coverage=coverage)
 
-    def store(self) -> Store:
-        """The store, opened when it is first asked for.
+    def coverage(
+        self, cameras: Sequence[str] | None = None, since: datetime | None = None, until: datetime | None = None
+    ) -> Coverage:
+        """Which times of these cameras can be searched, as `serving.coverage.coverage_of`.
 
         Raises:
-            NotReadyError: if it does not open.
+            InputError: if there is no such camera, or the window ends before it begins.
+            NotReadyError: if the service is not ready.
         """
-        with self._store_lock:
-            if self._store is None:
-                try:
-                    self._store = open_store(self._deployment.store)
-                except DongseonError as error:
-                    raise NotReadyError(str(error)) from error
-            return self._store
+        store = self._ready_store()
+        if cameras is not None:
+            _check_cameras(cameras, store)
+        assert self._model_version is not None, "a ready service has engines"
+        return coverage_of(store, self._model_version, cameras, since, until)
+
+    def _searcher(self, store: Store) -> Searcher:
+        assert self._curve is not None, "a ready service has engines"
+        return Searcher(store, self._curve, self._deployment.settings.search, self._model_version)
+
+    def _running_perception(self) -> Perception:
+        assert self._perception is not None, "a ready service has engines"
+        return self._perception
 
     def _load_engines(self) -> None:
         wanted = self._deployment
@@ -271,6 +353,9 @@ class PhotoSearch:
         described = self._engines[wanted.attributes] if wanted.attributes is not None else None
         perception = Perception(self._engines[wanted.detector], reid, described, wanted.perception)
         _warm_up(perception)
+        self._curve = MatchCurve.of_engine(
+            wanted.engine(wanted.reid), perception.match_distance, wanted.settings.search.probability_softness
+        )
         self._model_version = version_of_model(reid.card)
         self._perception = perception
 
@@ -287,18 +372,34 @@ class PhotoSearch:
             raise NotReadyError(reason)
         return self.store()
 
-    def _check_request(self, attributes: Mapping[str, str], top_k: int | None) -> None:
+    def _describe(self, attributes: Question, top_k: int | None) -> dict[str, Wanted]:
         if top_k is not None and not 1 <= top_k <= self._limits.max_top_k:
             raise InputError(f"top_k must be 1 to {self._limits.max_top_k}, got {top_k}")
         if not attributes:
-            return
+            return {}
         schema = self.attribute_schema()
         if schema is None:
             raise InputError("attributes must be left out: this service has no attribute engine")
-        for group, label in attributes.items():
-            labels = schema.group(group).label_names
-            if label not in labels:
-                raise InputError(f"the attribute {group} must be one of {', '.join(labels)}, got {label!r}")
+        return read_description(attributes, schema)
+
+    def _pointed(self, num_photos: int, people_xyxy: Sequence[Box | None] | None) -> Sequence[Box | None]:
+        most = self._limits.max_photos
+        if num_photos > most:
+            raise InputError(f"a search must have at most {most} photos, got {num_photos}")
+        if people_xyxy is None:
+            return [None] * num_photos
+        if len(people_xyxy) != num_photos:
+            raise InputError(f"people_xyxy must have a box or null a photo, got {len(people_xyxy)} for {num_photos}")
+        return people_xyxy
+
+    def _check_judged(self, confirmed: Sequence[SightingId], rejected: Sequence[SightingId]) -> None:
+        most, number = self._limits.max_top_k, len(confirmed) + len(rejected)
+        if number > most:
+            raise InputError(f"at most {most} sightings may be judged, got {number}")
+
+
+def _keys(sightings: Sequence[SightingId]) -> set[SightingKey]:
+    return {(one.district, one.tracklet_id) for one in sightings}
 
 
 def _check_cameras(wanted: Sequence[str], store: Store) -> None:
@@ -308,22 +409,9 @@ def _check_cameras(wanted: Sequence[str], store: Store) -> None:
         raise InputError(f"cameras must be among {', '.join(known)}, got {', '.join(map(repr, strange))}")
 
 
-def _crop_of(image: np.ndarray, box: np.ndarray | None) -> np.ndarray:
-    return image if box is None else crop_boxes(image, box[None])[0]
-
-
 @STAGE_SECONDS.labels("embed").time()
-def _embedding_of(perception: Perception, image: np.ndarray, box: np.ndarray | None) -> np.ndarray:
-    return perception.embed([_crop_of(image, box)])[0]
-
-
-@STAGE_SECONDS.labels("detect").time()
-def _largest_person(perception: Perception, image: np.ndarray) -> np.ndarray | None:
-    found = perception.detect([image])[0]
-    boxes, scores = found.boxes_xyxy, found.scores
-    areas = np.prod(boxes[:, 2:] - boxes[:, :2], axis=1)
-    worth = np.where(scores >= perception.strong_score, areas * scores, 0.0)
-    return boxes[worth.argmax()] if worth.any() else None
+def _embeddings_of(perception: Perception, crops: Sequence[np.ndarray]) -> np.ndarray:
+    return perception.embed(crops)
 
 
 def _warm_up(perception: Perception) -> None:

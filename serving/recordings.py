@@ -115,6 +115,7 @@ def _sidecar(file: Path) -> dict[str, str]:
         said = yaml.load(beside.read_text(encoding="utf-8"), yaml.BaseLoader)  # times stay as they are written
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise InputError(f"{beside} must be YAML with camera: and start:, it is not readable") from error
-    if not isinstance(said, dict) or not set(said) <= {"camera", "start"}:
+    is_text = isinstance(said, dict) and all(isinstance(value, str) for value in said.values())
+    if not is_text or not set(said) <= {"camera", "start"}:
         raise InputError(f"{beside} must have camera: and start: and nothing else, got {said!r}")
     return said

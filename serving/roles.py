@@ -1,7 +1,9 @@
-"""What each role may do."""
+"""What each role may do, and which permission each endpoint asks for: whatever is not listed is the admin's alone."""
 
 from collections.abc import Mapping
 from enum import StrEnum, auto
+
+from starlette.routing import compile_path
 
 
 class Role(StrEnum):
@@ -29,3 +31,40 @@ PERMISSIONS: Mapping[Role, frozenset[Permission]] = {
     Role.AUDITOR: frozenset({Permission.ENTER, Permission.AUDIT}),
     Role.ADMIN: frozenset({Permission.ENTER, Permission.OPERATE}),
 }
+
+ENDPOINTS: Mapping[tuple[str, str], Permission] = {
+    ("GET", "/"): Permission.ENTER,
+    ("GET", "/page.js"): Permission.ENTER,
+    ("GET", "/page.css"): Permission.ENTER,
+    ("POST", "/sign-out"): Permission.ENTER,
+    ("GET", "/v1/status"): Permission.ENTER,
+    ("GET", "/v1/cameras"): Permission.ENTER,
+    ("GET", "/v1/coverage"): Permission.ENTER,
+    ("POST", "/v1/search"): Permission.SEARCH,
+    ("POST", "/v1/route"): Permission.SEARCH,
+    ("GET", "/v1/crops/{district}/{tracklet_id}"): Permission.SEARCH,
+    ("GET", "/v1/cases"): Permission.SEARCH,
+    ("POST", "/v1/cases"): Permission.REVIEW,
+    ("GET", "/v1/cases/{case_id}"): Permission.SEARCH,
+    ("POST", "/v1/cases/{case_id}/verdicts"): Permission.SEARCH,
+    ("POST", "/v1/cases/{case_id}/close"): Permission.REVIEW,
+    ("PUT", "/v1/cases/{case_id}/legal-hold"): Permission.REVIEW,
+    ("PUT", "/v1/cases/{case_id}/operators"): Permission.REVIEW,
+    ("GET", "/v1/cases/{case_id}/export"): Permission.REVIEW,
+    ("GET", "/v1/audit"): Permission.AUDIT,
+}
+
+_PATTERNS = [(method, compile_path(path)[0], permission) for (method, path), permission in ENDPOINTS.items()]
+
+
+def permission_for(method: str, path: str) -> Permission:
+    """What a request asks for.
+
+    Example:
+        >>> permission_for("GET", "/v1/crops/demo/4"), permission_for("DELETE", "/v1/crops/demo/4")
+        (<Permission.SEARCH: 'search'>, <Permission.OPERATE: 'operate'>)
+    """
+    for asked, pattern, permission in _PATTERNS:
+        if asked == ("GET" if method == "HEAD" else method) and pattern.match(path):
+            return permission
+    return Permission.OPERATE

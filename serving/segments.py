@@ -121,6 +121,20 @@ def close_gap(connection: sa.Connection, district: str, camera_id: str, until: d
     connection.execute(sa.update(table).where(is_open).values(until=sa.func.greatest(table.c.since, until)))
 
 
+def resume_stream(connection: sa.Connection, district: str, camera_id: str, source: str) -> datetime | None:
+    """End of the last segment of a stream or gap of its camera, of an open gap the beginning; unfinished ones fail."""
+    table, gaps = tables.segments, tables.gaps
+    of_stream = (table.c.district == district) & (table.c.camera_id == camera_id) & (table.c.source == source)
+    ended = {"state": "failed", "error": "the process ended before what was seen was stored"}
+    connection.execute(sa.update(table).where(of_stream, table.c.state == "waiting").values(ended))
+    at_camera = (gaps.c.district == district) & (gaps.c.camera_id == camera_id)
+    last_seen = sa.select(sa.func.max(table.c.end)).where(of_stream, table.c.state == "done")
+    last_gap = sa.select(sa.func.max(sa.func.coalesce(gaps.c.until, gaps.c.since))).where(at_camera)
+    latest = sa.func.greatest(last_seen.scalar_subquery(), last_gap.scalar_subquery())  # passes over NULL
+    moment: datetime | None = connection.execute(sa.select(latest)).scalar_one()
+    return moment
+
+
 def remove_before(connection: sa.Connection, cutoff: datetime) -> None:
     """Remove segments that ended before `cutoff` and have no tracklets left, and gaps that were closed before it."""
     table, gaps = tables.segments, tables.gaps

@@ -6,9 +6,12 @@ Its engines and `params.yaml` lie beside its code, so the same module runs from 
 from pathlib import Path
 
 import bentoml
+from _bentoml_sdk.service.config import SSLSchema
 from bentoml._internal.utils.analytics import usage_stats
+from starlette.middleware.authentication import AuthenticationMiddleware
 
 from domain.privacy import TELEMETRY_OFF, switch_telemetry_off
+from serving.gate import Gate
 from serving.http_api import build_api
 from serving.logs import RequestLog, write_json_logs
 from serving.metrics import DatabaseFigures
@@ -17,6 +20,7 @@ from serving.overload import AtMost
 from serving.photo_search import PhotoSearch
 from serving.rate_limit import RateLimit
 from serving.service_settings import Deployment
+from serving.sign_in import refuse
 
 switch_telemetry_off()
 usage_stats.do_not_track.cache_clear()  # `bentoml serve` has asked, and remembered, before it imports this
@@ -24,6 +28,10 @@ write_json_logs()
 _deployment = Deployment.read(Path(__file__).resolve().parent.parent)
 _http = _deployment.settings.service
 _api, _page = build_api(), build_page()
+_gate = _page.state.gate = Gate(_deployment.settings.access)
+_ssl: SSLSchema = {"enabled": _http.tls is not None}
+if _http.tls is not None:
+    _ssl |= {"certfile": str(_http.tls.certificate), "keyfile": str(_http.tls.key)}
 _api.add_middleware(RateLimit, per_minute={"/search": _http.searches_per_minute})
 _api.add_middleware(AtMost, most=_http.max_concurrent)
 
@@ -32,6 +40,7 @@ _api.add_middleware(AtMost, most=_http.max_concurrent)
     name="PersonSearch",
     workers=1,
     http={"host": _http.host, "port": _http.port},
+    ssl=_ssl,
     traffic={"timeout": _http.timeout_s},
     logging={"access": {"enabled": False}},  # serving.logs writes it
     envs=[{"name": "BENTOML_DO_NOT_TRACK", "value": TELEMETRY_OFF["BENTOML_DO_NOT_TRACK"]}],
@@ -45,6 +54,7 @@ class PersonSearch:
         """Load the engines; what is missing is told by /readyz and /v1/status."""
         self._photo_search = PhotoSearch(_deployment)
         _api.state.photo_search = _page.state.photo_search = self._photo_search
+        _gate.store = self._photo_search.store
         _api.state.max_upload_bytes = _http.max_upload_bytes
         _api.state.threads = _http.threads
 
@@ -60,4 +70,5 @@ class PersonSearch:
 
 assert isinstance(PersonSearch, bentoml.Service), "what bentoml.service makes of the class"
 PersonSearch.add_asgi_middleware(RequestLog)  # the outermost, around all of BentoML's own answers too
+PersonSearch.add_asgi_middleware(AuthenticationMiddleware, backend=_gate, on_error=refuse)  # and so is this
 PersonSearch.add_asgi_middleware(DatabaseFigures, store=lambda: _api.state.photo_search.store())

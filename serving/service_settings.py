@@ -12,9 +12,17 @@ from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, field_
 from domain.errors import InputError
 from domain.paths import ENGINES, STORE
 from domain.settings import PARAMS, Settings, read_params
+from serving.live_stream import ConnectionSettings
 from serving.perception import PerceptionSettings
 from serving.route import RouteSettings
 from serving.search import SearchSettings
+
+
+class TlsSettings(Settings):
+    """What the service proves itself with."""
+
+    certificate: Path  # PEM, with those that lead to a root
+    key: Path  # PEM, without a password; readable by the service's user only
 
 
 class HttpSettings(Settings):
@@ -30,6 +38,16 @@ class HttpSettings(Settings):
     max_top_k: PositiveInt
     max_upload_bytes: PositiveInt
     max_photo_pixels: PositiveInt
+    max_photos: PositiveInt
+    tls: TlsSettings | None
+
+
+class AccessSettings(Settings):
+    """Who is let in, see `serving.gate`."""
+
+    open_paths: tuple[str, ...]  # answered without a token
+    session_hours: PositiveFloat
+    failures_per_minute: PositiveInt  # wrong tokens from one address
 
 
 class RetentionSettings(Settings):
@@ -44,6 +62,7 @@ class IngestSettings(Settings):
     file_name: str
     cameras_at_once: PositiveInt
     gather_s: NonNegativeFloat
+    batches_at_once: PositiveInt
     heartbeat_s: PositiveFloat
     dead_after_s: PositiveFloat
     max_attempts: PositiveInt
@@ -64,6 +83,16 @@ class IngestSettings(Settings):
         return self
 
 
+class StreamsSettings(Settings):
+    """How live cameras are followed; `conf/serving/search.yaml` says what each value means."""
+
+    file: Path | None
+    connection: ConnectionSettings
+    segment_s: PositiveFloat
+    max_waiting_bytes: PositiveInt
+    metrics_port: int | None = Field(ge=1, le=65535)
+
+
 class ServingSettings(Settings):
     """The section `serving`."""
 
@@ -71,8 +100,10 @@ class ServingSettings(Settings):
     search: SearchSettings
     route: RouteSettings
     service: HttpSettings
+    access: AccessSettings
     retention: RetentionSettings
     ingest: IngestSettings
+    streams: StreamsSettings
 
     @property
     def store_folder(self) -> Path:
@@ -108,6 +139,14 @@ class Deployment:
             attributes=_value(params, file, "tracking", "attributes"),
             reid=f"reid-{_value(params, file, 'reid', 'backbone')}",
         )
+
+    def described(self) -> dict[str, Any]:
+        """All of it as JSON, for the audit."""
+        return {
+            "serving": self.settings.model_dump(mode="json"),
+            "perception": self.perception.model_dump(mode="json"),
+            "engines": list(self.engines),
+        }
 
     @property
     def engines(self) -> tuple[str, ...]:

@@ -27,7 +27,7 @@ from serving import segments, tables
 from serving.crops import crop_path, open_crops
 from serving.database import connect
 from serving.day_scans import day_scans, rows_of_scans
-from serving.fusion import LEAST_PROBABILITY
+from serving.description import LEAST_PROBABILITY, SURE_PROBABILITY, Description, Wanted
 from serving.partitions import create_partitions, day_of, days_between
 from serving.segments import RegisteredSegment, WatchedVideo
 from serving.tracklet import Tracklet
@@ -35,7 +35,7 @@ from serving.tracklet import Tracklet
 _HALVES_HEADER_BYTES = 4  # before the big-endian numbers of a halfvec's binary form
 _UNKNOWN_SOURCE = "unknown"
 _WRITERS_LOCK = 2023  # any number but serving.database's
-_COLUMNS = ("district", "id", "camera_id", "first_seen", "last_seen", "quality", "attributes", "crop")
+_COLUMNS = ("district", "id", "camera_id", "first_seen", "last_seen", "quality", "attributes", "crop", "model_version")
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,7 @@ class StoredTracklet:
     embedding: np.ndarray  # float32 [feature], unit length up to half precision
     attributes: dict[str, dict[str, float]]  # group -> label -> probability
     crop: str  # path below the store's folder
+    model_version: str  # see `version_of_model`
 
 
 @dataclass(frozen=True)
@@ -269,6 +270,14 @@ class Store(AbstractContextManager["Store"]):
         with self._engine.begin() as connection:
             segments.close_gap(connection, district, camera_id, until)
 
+    def resume_stream(self, district: str, camera_id: str, source: str) -> datetime | None:
+        """Until when the store knows what the live stream `source` of a camera showed, or that it did not.
+
+        None when it never did. What the last process registered and did not finish is set failed.
+        """
+        with self._engine.begin() as connection:
+            return segments.resume_stream(connection, district, camera_id, source)
+
     def _fill_segment(
         self,
         connection: sa.Connection,
@@ -328,7 +337,7 @@ class Store(AbstractContextManager["Store"]):
 
     def described(
         self,
-        attributes: Mapping[str, str],
+        description: Description,
         limit: int,
         cameras: Sequence[str] | None = None,
         since: datetime | None = None,
@@ -336,19 +345,15 @@ class Store(AbstractContextManager["Store"]):
         *,
         model_version: str | None = None,
     ) -> list[StoredTracklet]:
-        """Up to `limit` tracklets that `attributes` (group -> label) describe best, likeliest first; else as `nearest`.
+        """Up to `limit` tracklets that fit `description` best, likeliest first; else as `nearest`.
 
         Raises:
             InputError: if no attribute is asked for.
         """
-        if not attributes:
+        if not description:
             raise InputError("a search without a photo must ask for at least one attribute, got none")
         table = tables.tracklets
-        probabilities = [
-            sa.func.coalesce(sa.cast(table.c.attributes[group][label].astext, sa.Float), 0.0)
-            for group, label in attributes.items()
-        ]
-        logs = [sa.func.ln(sa.func.greatest(each, LEAST_PROBABILITY)) for each in probabilities]
+        logs = [sa.func.ln(_fit(group, wanted)) for group, wanted in description.items()]
         likelihood = sum(logs[1:], start=logs[0])
         with self._engine.begin() as connection:
             days = days_between(connection, since, until)
@@ -382,18 +387,24 @@ class Store(AbstractContextManager["Store"]):
         return [camera for district in self.districts() for camera in district.cameras]
 
     def is_ready(self, model_version: str) -> str | None:
-        """None when the store answers and holds sightings of this model; else the reason why it cannot be searched."""
+        """None when the store answers, holds sightings of this model and has their index; else why it is not ready."""
         table = tables.tracklets
-        held = sa.select(table.c.model_version).where(table.c.model_version == model_version).limit(1)
+        is_whole = tables.embedding_index_is_whole(table.c.feature).label("is_whole")
+        held = sa.select(table.c.feature, is_whole).where(table.c.model_version == model_version).limit(1)
         try:
             with self._engine.begin() as connection:
-                if connection.execute(held).first():
-                    return None
+                if found := connection.execute(held).first():
+                    return None if found.is_whole else _without_index(found.feature)
                 others = connection.execute(sa.select(table.c.model_version).distinct().limit(5)).scalars().all()
         except sa.exc.DBAPIError as error:
             return f"the database does not answer: {error.orig}"
         holds = f"only of {', '.join(sorted(others))}" if others else "none at all"
         return f"the store must hold sightings of the model {model_version}, it holds {holds}; rerun serving.track"
+
+
+def _without_index(feature: int) -> str:
+    index = tables.embedding_index(feature)
+    return f"the index {index} must be whole, it is missing or broken; drop it, and rerun serving.track or add a video"
 
 
 def _lock_writers(connection: sa.Connection) -> None:
@@ -491,6 +502,20 @@ def _filtered(
     return sa.select(*columns, binary.label("halves")).where(*wanted)
 
 
+def _fit(group: str, wanted: Wanted) -> sa.ColumnElement[float]:
+    """As `serving.description` has it, of a row."""
+    probabilities = {
+        label: sa.func.coalesce(sa.cast(tables.tracklets.c.attributes[group][label].astext, sa.Float), 0.0)
+        for label in wanted.labels
+    }
+    allowed = [probabilities[label] for label in wanted.allowed]
+    fit: sa.ColumnElement[float] = sum(allowed[1:], start=allowed[0])
+    if wanted.or_unknown:
+        unsure = sa.func.greatest(*probabilities.values()) < SURE_PROBABILITY
+        fit = sa.case((unsure, sa.func.greatest(fit, wanted.chance)), else_=fit)
+    return sa.func.least(sa.func.greatest(fit, LEAST_PROBABILITY), 1.0)
+
+
 def _with_cameras(connection: sa.Connection, found: Iterable[sa.Row[Any]]) -> list[StoredTracklet]:
     """Rows of `_filtered` as tracklets."""
     rows = list(found)
@@ -515,6 +540,7 @@ def _stored(row: sa.Row[Any], camera: Camera) -> StoredTracklet:
         embedding=np.frombuffer(row.halves, ">f2", offset=_HALVES_HEADER_BYTES).astype(np.float32),
         attributes=row.attributes,
         crop=row.crop,
+        model_version=row.model_version,
     )
 
 

@@ -11,6 +11,7 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
+    ColumnElement,
     Date,
     DateTime,
     Float,
@@ -20,15 +21,20 @@ from sqlalchemy import (
     Index,
     Integer,
     MetaData,
+    ScalarSelect,
     Table,
     Text,
     UniqueConstraint,
+    column,
     func,
+    select,
+    table,
     text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
 metadata = MetaData()
+_EMBEDDING_INDEX = "tracklets_embedding_"  # and the length
 
 districts = Table(
     "districts",
@@ -213,12 +219,24 @@ audit = Table(  # append-only, by triggers; see serving.audit
 )
 
 
+def embedding_index(feature: int) -> str:
+    """Name of the index over all embeddings of this length."""
+    return f"{_EMBEDDING_INDEX}{int(feature)}"
+
+
+def embedding_index_is_whole(feature: ColumnElement[int]) -> ScalarSelect[bool]:
+    """Whether the index over embeddings of this length is there, in every partition; NULL when it is missing."""
+    indexes = table("pg_index", column("indisvalid", Boolean), column("indexrelid"))
+    name = func.concat(_EMBEDDING_INDEX, feature)
+    return select(indexes.c.indisvalid).where(indexes.c.indexrelid == func.to_regclass(name)).scalar_subquery()
+
+
 def create_embedding_index(feature: int) -> DDL:
     """Makes, if it is missing, the HNSW index by cosine distance over all embeddings of this length, one graph a day.
 
     A column without a length holds embeddings of any model; the index casts to a length and covers its rows only.
     """
     return DDL(
-        f"CREATE INDEX IF NOT EXISTS tracklets_embedding_{int(feature)} ON tracklets "
+        f"CREATE INDEX IF NOT EXISTS {embedding_index(feature)} ON tracklets "
         f"USING hnsw ((embedding::halfvec({int(feature)})) halfvec_cosine_ops) WHERE feature = {int(feature)}"
     )

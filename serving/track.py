@@ -23,7 +23,9 @@ from domain.paths import DATA, ENGINES, STORE, TRACKS
 from domain.settings import read_params
 from domain.stage import run_stage
 from export.engines.files import sha256_of
+from serving.description import LabelQuestion, Wanted, read_description
 from serving.following import CameraVideo, Followed, StageClock, TrackingSettings, follow
+from serving.fusion import MatchCurve
 from serving.perception import Perception, open_engine
 from serving.route import RouteSettings, likeliest_route
 from serving.search import Searcher, SearchSettings
@@ -49,7 +51,8 @@ def main(argv: Sequence[str] = ()) -> None:
     folder = DATA / params["district"]["name"]
     district, problems = read_district(folder), read_problems(folder)
     without_plan = settings.perception.without_plan
-    reid = open_engine(ENGINES / f"reid-{params['reid']['backbone']}", "reid", without_plan)
+    reid_folder = ENGINES / f"reid-{params['reid']['backbone']}"
+    reid = open_engine(reid_folder, "reid", without_plan)
     perception = Perception(
         open_engine(ENGINES / settings.detector, "detector", without_plan),
         reid,
@@ -70,7 +73,8 @@ def main(argv: Sequence[str] = ()) -> None:
             time_zone=district.time_zone,
             videos={camera.id: _watched(_video_of(camera, folder), followed[camera.id]) for camera in district.cameras},
         )
-        searcher = Searcher(store, perception.match_distance, search, version)
+        curve = MatchCurve.of_engine(reid_folder, perception.match_distance, search.probability_softness)
+        searcher = Searcher(store, curve, search, version)
         write_tracklets(tracks, district, tracklets)
         answers = {
             "fps": {camera: one.fps for camera, one in followed.items()},
@@ -126,7 +130,8 @@ def answer(
 ) -> dict[str, Any]:
     """All tracklets ranked by how likely they show the person of `problem`, and the person's route, as plain values."""
     photos = [read_image(folder / "videos" / crop) for crop in problem.crops]
-    sightings = searcher.search(perception.embed(photos), problem.attributes, top_k=max(1, len(tracklets)))
+    description = described(problem, perception)
+    sightings = searcher.search(perception.embed(photos), description, top_k=max(1, len(tracklets)))
     by_id = {tracklet.id: tracklet for tracklet in tracklets}
     return {
         "id": problem.id,
@@ -140,6 +145,19 @@ def answer(
             for one in likeliest_route(sightings, route)
         ],
     }
+
+
+def described(problem: Problem, perception: Perception) -> dict[str, Wanted]:
+    """What `problem` says of the person, as far as the attribute engine knows the groups."""
+    schema = perception.attribute_schema
+    if schema is None:
+        return {}
+    known = {
+        group: LabelQuestion.model_validate(label)
+        for group, label in problem.attributes.items()
+        if group in schema.group_names
+    }
+    return read_description(known, schema)
 
 
 def _ranked(sighting: Sighting, by_id: Mapping[int, Tracklet]) -> dict[str, Any]:

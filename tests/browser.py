@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -20,6 +21,10 @@ QUIET = [  # switches that keep it off the screen and off the network
     "--disable-sync",
 ]
 _READS, _WRITES = 3, 4  # where chromium expects the two ends of its pipe
+
+
+class LeftPageError(AssertionError):
+    """The page was left before it could answer."""
 
 
 class Browser:
@@ -78,6 +83,8 @@ class Browser:
         while True:
             message = self._next_message()
             if message.get("id") == self._number:
+                if "navigated" in str(message.get("error")):
+                    raise LeftPageError(method)
                 assert "error" not in message, f"{method}: {message['error']}"
                 result: dict[str, Any] = message["result"]
                 return result
@@ -96,8 +103,9 @@ class Browser:
     def wait_for(self, condition: str, timeout_s: float = 20) -> None:
         """Until the JavaScript expression `condition` is true; fail after `timeout_s`."""
         for _ in range(int(timeout_s / 0.1)):
-            if self.evaluate(f"new Promise(done => setTimeout(() => done(!!({condition})), 100))"):
-                return
+            with suppress(LeftPageError):
+                if self.evaluate(f"new Promise(done => setTimeout(() => done(!!({condition})), 100))"):
+                    return
         shown = self.evaluate("document.body.innerText")
         raise AssertionError(f"not within {timeout_s} s: {condition}\n{shown}\n{self.complaints}")
 

@@ -1,12 +1,18 @@
 """A folder from which the service can run, with tiny engines and a store of coloured people."""
 
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 import yaml
+from starlette.types import ASGIApp, Receive, Scope, Send
 
+from serving.accounts import Account, create_account
+from serving.cases import open_case
+from serving.gate import Asker
 from serving.perception import Perception, open_engine
+from serving.roles import Role
 from serving.service_settings import Deployment
 from serving.store import open_store, version_of_model
 from tests.sightings import CAMERAS, tracklet
@@ -15,6 +21,25 @@ from tests.tiny_engines import write_engines
 ROOT = Path(__file__).resolve().parent.parent
 RED, GREEN, BLUE = (220, 60, 40), (40, 220, 60), (30, 50, 230)
 PEOPLE = (RED, GREEN, BLUE)
+REVIEWER = Account("reviewer", Role.REVIEWER, datetime.now(UTC), expires=None, disabled=None)
+FOR_CASE = {"case": "1", "reason": "a child is missing"}  # what every search must say; `fill_store` opens the case
+
+
+class SignedIn:
+    """Middleware that hands requests on as `serving.gate` does, from an account whom it has let in."""
+
+    def __init__(self, app: ASGIApp, account: Account = REVIEWER) -> None:
+        self._app = app
+        self._account = account
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._app({**scope, "user": Asker(self._account)}, receive, send)
+
+
+def token_of(deployment: Deployment, name: str, role: Role) -> str:
+    """The token of a new account."""
+    with open_store(deployment.store) as store, store.begin() as connection:
+        return create_account(connection, name, role, "test")
 
 
 def write_deployment(folder: Path) -> Deployment:
@@ -37,7 +62,7 @@ def picture(colour: tuple[int, int, int], seed: int = 0) -> np.ndarray:
 
 
 def fill_store(deployment: Deployment) -> None:
-    """Each of `PEOPLE` seen four times in turn: tracklets 1, 4, 7, 10 are red, 2, 5, … green, 3, 6, … blue."""
+    """Each of `PEOPLE` seen four times in turn: tracklets 1, 4, 7, 10 are red, 2, 5, … green, 3, 6, … blue; a case."""
     reid = open_engine(deployment.engine(deployment.reid), "reid", "fall_back")
     detector = open_engine(deployment.engine(deployment.detector), "detector", "fall_back")
     attributes = None
@@ -50,3 +75,5 @@ def fill_store(deployment: Deployment) -> None:
     with open_store(deployment.store) as store:
         version = version_of_model(reid.card)
         store.replace_sightings("demo", CAMERAS, version, perception.described(found), time_zone="Asia/Seoul")
+        with store.begin() as connection:
+            open_case(connection, REVIEWER, "A missing child", operators=[])

@@ -11,6 +11,8 @@ from io import BytesIO
 import numpy as np
 from PIL import Image
 
+from tests.deployments import FOR_CASE
+
 BOUNDARY = "hostile"
 MULTIPART = f"multipart/form-data; boundary={BOUNDARY}"
 _KINDS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
@@ -52,8 +54,12 @@ def hostile_uploads(seed: int, each: int) -> Iterator[Upload]:
 
 
 def form(photo: bytes, filename: bytes = b"photo.jpg", more: bytes = b"") -> bytes:
-    """A form with a photo, and parts that are already encoded."""
-    return more + part(b'name="photo"; filename="' + filename + b'"', photo) + f"--{BOUNDARY}--\r\n".encode()
+    """A form with a photo, what every search must say, and parts that are already encoded."""
+    return _said() + more + part(b'name="photo"; filename="' + filename + b'"', photo) + f"--{BOUNDARY}--\r\n".encode()
+
+
+def _said() -> bytes:
+    return b"".join(part(f'name="{name}"'.encode(), text.encode()) for name, text in FOR_CASE.items())
 
 
 def part(disposition: bytes, content: bytes, headers: bytes = b"") -> bytes:
@@ -133,7 +139,9 @@ def _wrong_types() -> Iterator[Upload]:
     }
     for name, content in contents.items():
         yield Upload(name, form(content))
-    yield Upload("a field instead of a file", part(b'name="photo"', b"file:///etc/passwd") + f"--{BOUNDARY}--".encode())
+    yield Upload(
+        "a field instead of a file", _said() + part(b'name="photo"', b"file:///etc/passwd") + f"--{BOUNDARY}--".encode()
+    )
 
 
 def _bombs() -> Iterator[Upload]:
@@ -180,17 +188,23 @@ def _broken_multipart() -> Iterator[Upload]:
     yield Upload("line feeds alone", whole.replace(b"\r\n", b"\n"))
     yield Upload("no disposition", f"--{BOUNDARY}\r\n\r\n".encode() + photo + b"\r\n" + end)
     yield Upload("no name", part(b'filename="x.png"', photo) + end)
-    yield Upload("header without a colon", part(b'name="photo"; filename="x"', photo, b"Nonsense\r\n") + end)
-    yield Upload("long header", part(b'name="photo"; filename="x"', photo, b"X: " + b"x" * 100_000 + b"\r\n") + end)
-    yield Upload("many headers", part(b'name="photo"; filename="x"', photo, b"X: x\r\n" * 5000) + end, MULTIPART, True)
+    yield Upload("header without a colon", _said() + part(b'name="photo"; filename="x"', photo, b"Nonsense\r\n") + end)
+    yield Upload(
+        "long header", _said() + part(b'name="photo"; filename="x"', photo, b"X: " + b"x" * 100_000 + b"\r\n") + end
+    )
+    yield Upload(
+        "many headers", _said() + part(b'name="photo"; filename="x"', photo, b"X: x\r\n" * 5000) + end, MULTIPART, True
+    )
     nested = b"Content-Type: multipart/mixed; boundary=inner\r\n"
-    yield Upload("nested", part(b'name="photo"; filename="x"', b"--inner\r\n\r\nx\r\n--inner--", nested) + end)
+    yield Upload(
+        "nested", _said() + part(b'name="photo"; filename="x"', b"--inner\r\n\r\nx\r\n--inner--", nested) + end
+    )
     packed = b"Content-Transfer-Encoding: base64\r\n"
-    yield Upload("base64", part(b'name="photo"; filename="x"', b"aGVsbG8=", packed) + end)
-    yield Upload("photo twice", form(photo, more=part(b'name="photo"; filename="1"', photo)))
+    yield Upload("base64", _said() + part(b'name="photo"; filename="x"', b"aGVsbG8=", packed) + end)
+    yield Upload("photo twice", form(photo, more=part(b'name="photo"; filename="1"', photo)), may_be_readable=True)
     yield Upload("field twice", form(photo, more=part(b'name="top_k"', b"1") * 2))
     yield Upload("2,000 fields", form(photo, more=part(b'name="top_k"', b"1") * 2000))
-    yield Upload("2,000 files", part(b'name="photo"; filename="x"', b"") * 2000 + end)
+    yield Upload("2,000 files", _said() + part(b'name="photo"; filename="x"', b"") * 2000 + end)
     yield Upload("strange field", form(photo, more=part(b'name="\xff\xfe"', b"1")))
     yield Upload("strange field with NUL", form(photo, more=part(b'name="top_k\0"', b"1")))
     for field in (b"top_k", b"attributes", b"cameras", b"since", b"until"):

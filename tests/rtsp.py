@@ -141,6 +141,44 @@ class Line:
             _shut(target)
 
 
+class FalseCamera:
+    """Speaks RTSP just well enough to be listened to, describes itself as it is told, and sends random pictures."""
+
+    def __init__(self, media: bytes) -> None:
+        self._description = b"v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\nt=0 0\r\n" + media
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.address = f"rtsp://127.0.0.1:{self._listener.getsockname()[1]}/street"
+        threading.Thread(target=self._accept, name="false camera", daemon=True).start()
+
+    def close(self) -> None:
+        _shut(self._listener)
+
+    def _accept(self) -> None:
+        with suppress(OSError):  # closed
+            while True:
+                end, _ = self._listener.accept()
+                with end, end.makefile("rb") as lines, suppress(OSError):
+                    while request := [line.decode().strip() for line in iter(lines.readline, b"\r\n") if line]:
+                        self._answer(end, *request)
+
+    def _answer(self, end: socket.socket, request: str, *headers: str) -> None:
+        [count] = [header for header in headers if header.startswith("CSeq")]
+        answer = f"RTSP/1.0 200 OK\r\n{count}\r\nSession: 1\r\nPublic: DESCRIBE, SETUP, PLAY\r\n"
+        verb, body = request.split()[0], b""
+        if verb == "DESCRIBE":
+            body = self._description
+            answer += f"Content-Type: application/sdp\r\nContent-Length: {len(body)}\r\n"
+        if verb == "SETUP":
+            answer += "Transport: RTP/AVP/TCP;unicast;interleaved=0-1\r\n"
+        end.sendall(answer.encode() + b"\r\n" + body)
+        if verb == "PLAY":
+            noise = random.Random(0)
+            for _ in range(20):
+                packet = b"\x80\x60" + noise.randbytes(800)
+                end.sendall(b"$\0" + len(packet).to_bytes(2, "big") + packet)
+            end.shutdown(socket.SHUT_RDWR)
+
+
 def _shut(end: socket.socket) -> None:
     with suppress(OSError):  # the other side was quicker
         end.shutdown(socket.SHUT_RDWR)

@@ -4,17 +4,30 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
+from serving import tables
 from serving.service_settings import Deployment
 from serving.store import open_store
 
+_OF_REQUESTS = {"audit", "searches", "cases", "case_operators", "case_sightings", "verdicts", "sessions"}
+
 
 def stored(deployment: Deployment, *temporary: Path) -> tuple[dict[str, int], set[Path]]:
-    """Rows of every table, and every file of the deployment and below `temporary` that is not the database's own."""
+    """Rows of every table but those that say who asked for what, and every file there and below `temporary`.
+
+    The database's own files are left out.
+    """
     with open_store(deployment.store) as store, store.sole_writer() as engine, engine.connect() as connection:
-        tables = sa.inspect(connection).get_table_names()
+        names = sa.inspect(connection).get_table_names()
         rows = {
             name: connection.execute(sa.select(sa.func.count()).select_from(sa.table(name))).scalar_one()
-            for name in tables
+            for name in names
+            if name not in _OF_REQUESTS
         }
     files = {file for folder in (deployment.root, *temporary) for file in folder.rglob("*") if file.is_file()}
     return rows, {file for file in files if deployment.store / "postgres" not in file.parents}
+
+
+def num_searches(deployment: Deployment) -> int:
+    """How many searches are recorded: those that were answered."""
+    with open_store(deployment.store) as store, store.begin() as connection:
+        return connection.execute(sa.select(sa.func.count()).select_from(tables.searches)).scalar_one()

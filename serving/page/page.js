@@ -4,6 +4,9 @@ const $ = (selector, inside = document) => inside.querySelector(selector);
 const all = (selector, inside = document) => [...inside.querySelectorAll(selector)];
 const words = document.body.dataset;
 const form = $("#search");
+const { case: caseField, reason: reasonField } = form.elements;
+const json = (content, method = "POST") =>
+  ({ method, headers: { "Content-Type": "application/json" }, body: JSON.stringify(content) });
 const SHOWN_ATTRIBUTES = 5;
 const VERDICT_OF_KEY = { KeyC: "confirmed", KeyR: "rejected" }; // places on the keyboard, whatever language it types
 
@@ -14,6 +17,29 @@ const cameras = new Map(
   ]),
 );
 const cameraOf = (sighting) => cameras.get(`${sighting.district}/${sighting.camera_id}`);
+
+// --- the case ---
+
+let searched = ""; // the case of the sightings that are shown
+
+for (const field of [caseField, reasonField]) {
+  const kept = sessionStorage.getItem(field.name);
+  if (kept && (field === reasonField || all("option", field).some((option) => option.value === kept)))
+    field.value = kept;
+  field.addEventListener("change", () => sessionStorage.setItem(field.name, field.value));
+}
+
+$("#open-case")?.addEventListener("click", () =>
+  attempt(async () => {
+    const title = $("#title").value.trim();
+    if (!title) throw new Error(words.noTitle);
+    const operators = $("#operators").value.split(",").map((name) => name.trim()).filter(Boolean);
+    const { id } = await ask("v1/cases", json({ title, operators }));
+    caseField.append(new Option(`${id} · ${title}`, id, true, true));
+    caseField.dispatchEvent(new Event("change"));
+    $("#title").value = "";
+  }),
+);
 
 // --- asking ---
 
@@ -55,7 +81,10 @@ function moment(local, zone) {
 function question() {
   const asked = new FormData();
   const [photo] = form.elements.photo.files;
-  const attributes = all("select", form).filter((select) => select.value);
+  const attributes = all("[data-group]", form).filter((select) => select.value);
+  if (!caseField.value || !reasonField.value.trim()) throw new Error(words.noCase);
+  asked.set("case", caseField.value);
+  asked.set("reason", reasonField.value.trim());
   if (!photo && !attributes.length) throw new Error(words.nothingAsked);
   if (photo) asked.set("photo", photo);
   if (attributes.length) {
@@ -83,12 +112,18 @@ form.addEventListener("submit", (event) => {
     showSightings([]);
     $("#status").textContent = words.searching;
     const { sightings } = await ask("v1/search", { method: "POST", body: asked, signal });
-    showSightings(sightings, asked.has("photo") ? words.byPhoto : words.byWords);
+    searched = asked.get("case");
+    const { verdicts } = await ask(`v1/cases/${searched}`, { signal });
+    showSightings(sightings, asked.has("photo") ? words.byPhoto : words.byWords, verdicts);
     $("#status").textContent = sightings.length ? words.found.replace("{}", sightings.length) : words.none;
   });
 });
 
-form.addEventListener("reset", () => showPreview(undefined));
+form.addEventListener("reset", () => {
+  const kept = [caseField.value, reasonField.value];
+  setTimeout(() => ([caseField.value, reasonField.value] = kept));
+  showPreview(undefined);
+});
 form.elements.photo.addEventListener("change", (event) => showPreview(event.target.files[0]));
 
 function showPreview(photo) {
@@ -112,10 +147,14 @@ function timeIn(sighting, time, style = { dateStyle: "medium", timeStyle: "mediu
 const placeOf = (sighting) => cameraOf(sighting)?.name ?? sighting.camera_id;
 const percent = (fraction) => `${Math.round(100 * fraction)}%`;
 
-function showSightings(sightings, kind) {
-  $("#hits").replaceChildren(...sightings.map((sighting) => card(sighting, kind)));
-  $("#route").hidden = true;
+const nameOf = ({ district, tracklet_id }) => `${district}/${tracklet_id}`;
+
+function showSightings(sightings, kind, verdicts = []) {
+  const given = new Map(verdicts.map((one) => [nameOf(one), one.verdict]));
   $("#show-route").disabled = true;
+  $("#hits").replaceChildren(...sightings.map((sighting) => card(sighting, kind)));
+  for (const item of $("#hits").children) mark(item, given.get(nameOf(sightingOf.get(item))) ?? "none");
+  $("#route").hidden = true;
 }
 
 function card(sighting, kind) {
@@ -151,14 +190,35 @@ function attributeItem([group, label, probability]) {
   return item;
 }
 
-/** Gives the card a verdict, or takes it back when it has it already. */
+function mark(item, verdict) {
+  item.dataset.verdict = verdict;
+  for (const button of all("button", item)) button.ariaPressed = button.dataset.verdict === verdict;
+  $("#show-route").disabled = !$("#hits > [data-verdict=confirmed]");
+}
+
+let sending = Promise.resolve(); // one verdict after the other, so that the last one given counts
+
+/** Gives the card a verdict, or takes it back when it has it already; what the service does not keep is not shown. */
 function judge(item, verdict) {
-  const given = item.dataset.verdict === verdict ? "" : verdict;
-  item.dataset.verdict = given;
-  for (const button of all("button", item)) button.ariaPressed = button.dataset.verdict === given;
-  const confirmed = all("#hits > [data-verdict=confirmed]").length;
-  $("#show-route").disabled = !confirmed;
-  $("#status").textContent = words.judged.replace("{}", confirmed);
+  const before = item.dataset.verdict;
+  const given = before === verdict ? "none" : verdict;
+  const { district, tracklet_id } = sightingOf.get(item);
+  const request = json({ district, tracklet_id, verdict: given });
+  const address = `v1/cases/${searched}/verdicts`;
+  mark(item, given);
+  showConfirmed();
+  sending = sending.then(() =>
+    attempt(() =>
+      ask(address, request).catch((error) => {
+        mark(item, before);
+        throw error;
+      }),
+    ),
+  );
+}
+
+function showConfirmed() {
+  $("#status").textContent = words.judged.replace("{}", all("#hits > [data-verdict=confirmed]").length);
 }
 
 $("#hits").addEventListener("click", (event) => {
@@ -182,8 +242,7 @@ $("#show-route").addEventListener("click", () =>
     const sightings = all("#hits > [data-verdict=confirmed]")
       .map((item) => sightingOf.get(item))
       .map(({ district, tracklet_id }) => ({ district, tracklet_id }));
-    const headers = { "Content-Type": "application/json" };
-    const answer = await ask("v1/route", { method: "POST", headers, body: JSON.stringify({ sightings }) });
+    const answer = await ask("v1/route", json({ sightings }));
     $("#left-out").hidden = !answer.left_out.length;
     $("#left-out span").textContent = answer.left_out
       .map((one) => `${placeOf(one)} ${timeIn(one, one.first_seen)}`)

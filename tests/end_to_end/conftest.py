@@ -3,6 +3,7 @@
 import os
 import shutil
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -72,7 +73,9 @@ def free_port() -> int:
 
 
 @contextmanager
-def server(folder: Path, command: list[str], ready: str, timeout_s: float = 90) -> Iterator[None]:
+def server(
+    folder: Path, command: list[str], ready: str, timeout_s: float = 90, trusted: ssl.SSLContext | None = None
+) -> Iterator[None]:
     """`command` running in `folder` until the block ends; enters once the address `ready` answers 200."""
     log = folder / "server.log"
     with log.open("w") as output:
@@ -80,7 +83,7 @@ def server(folder: Path, command: list[str], ready: str, timeout_s: float = 90) 
             command, cwd=folder, env=environment(), stdout=output, stderr=subprocess.STDOUT, start_new_session=True
         )
     try:
-        wait_until(lambda: _answers(ready), timeout_s, lambda: log.read_text()[-3000:])
+        wait_until(lambda: _answers(ready, trusted), timeout_s, lambda: log.read_text()[-3000:])
         yield
     finally:
         os.killpg(process.pid, 15)
@@ -98,9 +101,9 @@ def wait_until(is_true: Callable[[], bool], timeout_s: float, explain: Callable[
         time.sleep(0.3)
 
 
-def _answers(address: str) -> bool:
+def _answers(address: str, trusted: ssl.SSLContext | None) -> bool:
     try:
-        with urllib.request.urlopen(address, timeout=5) as response:
+        with urllib.request.urlopen(address, timeout=5, context=trusted) as response:
             return bool(response.status == 200)
     except OSError:
         return False

@@ -2,22 +2,31 @@
 
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
+import httpx
 import pytest
 from PIL import Image
 
 from serving import package
+from serving.roles import Role
 from tests.browser import Browser
-from tests.deployments import RED, fill_store, picture, write_deployment
-from tests.end_to_end.conftest import free_port, server
+from tests.deployments import RED, fill_store, picture, token_of, write_deployment
+from tests.end_to_end.conftest import free_port, server, wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 CARDS = "document.querySelectorAll('#hits > li')"
 
 
+@dataclass(frozen=True)
+class Served:
+    address: str
+    token: str  # of a reviewer
+
+
 @pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     folder = tmp_path_factory.mktemp("page") / "service"
     deployment = write_deployment(folder)
     package._stage_code(folder)  # as in the Bento: what it lacks, the page lacks
@@ -25,13 +34,64 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     port = free_port()
     command = [sys.executable, "-m", "bentoml", "serve", "serving.service:PersonSearch", "--port", str(port)]
     with server(folder, command, f"http://127.0.0.1:{port}/readyz"):
-        yield f"http://127.0.0.1:{port}"
+        yield Served(f"http://127.0.0.1:{port}", token_of(deployment, "lee", Role.REVIEWER))
 
 
 @pytest.fixture
-def browser(chromium: str) -> Iterator[Browser]:
+def service(served: Served) -> str:
+    return served.address
+
+
+@pytest.fixture
+def browser(chromium: str, served: Served) -> Iterator[Browser]:
+    """Signed in, with a case and a reason."""
     with Browser(chromium) as opened:
+        sign_in(opened, served)
+        opened.evaluate("sessionStorage.setItem('case', '1'); sessionStorage.setItem('reason', '실종 아동')")
         yield opened
+
+
+def sign_in(browser: Browser, served: Served) -> None:
+    browser.open(f"{served.address}/sign-in")
+    browser.evaluate(f"document.querySelector('[name=token]').value = '{served.token}'")
+    browser.evaluate("document.querySelector('form button').click()")
+    browser.wait_for("document.querySelector('#search') && document.readyState === 'complete'")
+
+
+def test_a_case_is_opened_and_verdicts_are_kept_in_it(served: Served, chromium: str) -> None:
+    with Browser(chromium) as browser:
+        sign_in(browser, served)
+        assert "lee · 책임자" in browser.evaluate("document.querySelector('nav').innerText")
+        browser.evaluate("document.querySelector('[data-group=bag]').value = 'backpack'")
+        browser.evaluate("document.querySelector('#search .primary').click()")
+        browser.wait_for("document.querySelector('#problem').innerText.includes('사건을 고르고 찾는 이유를 적으세요')")
+        browser.evaluate("document.querySelector('.case summary').click()")
+        browser.evaluate("document.querySelector('#title').value = '빨간 외투의 아이'")
+        browser.evaluate("document.querySelector('#open-case').click()")
+        browser.wait_for("document.querySelector('[name=case]').selectedOptions[0].text.includes('빨간 외투의 아이')")
+        browser.evaluate("document.querySelector('[name=reason]').value = '보호자 신고'")
+        browser.evaluate("document.querySelector('[name=reason]').dispatchEvent(new Event('change'))")
+        browser.evaluate("document.querySelector('#search .primary').click()")
+        browser.wait_for(f"{CARDS}.length")
+        browser.evaluate(f"{CARDS}[0].querySelector('[data-verdict=confirmed]').click()")
+        browser.wait_for("!document.querySelector('#show-route').disabled")
+        with httpx.Client(base_url=served.address, headers={"Authorization": f"Bearer {served.token}"}) as client:
+            case = client.get("/v1/cases").json()["cases"][0]
+            wait_until(lambda: client.get(f"/v1/cases/{case['id']}").json()["verdicts"], 10, lambda: "no verdict")
+            kept = client.get(f"/v1/cases/{case['id']}/export").json()
+        assert (kept["title"], kept["searches"][0]["reason"]) == ("빨간 외투의 아이", "보호자 신고")
+        assert [(one["account"], one["verdict"]) for one in kept["verdicts"]] == [("lee", "confirmed")]
+
+        browser.open(f"{served.address}/?lang=en")  # case and reason stay, and so do verdicts
+        assert browser.evaluate("document.querySelector('[name=reason]').value") == "보호자 신고"
+        browser.evaluate("document.querySelector('[data-group=bag]').value = 'backpack'")
+        browser.evaluate("document.querySelector('#search .primary').click()")
+        browser.wait_for("document.querySelectorAll('#hits > [data-verdict=confirmed]').length === 1")
+        browser.wait_for("[...document.querySelectorAll('#hits img')].every(picture => picture.naturalWidth)")
+        browser.evaluate("document.querySelector('nav button').click()")
+        browser.wait_for("document.body.innerText.includes('Access token')")
+        assert not browser.complaints
+        assert [address for address in browser.requests if not address.startswith((served.address, "data:"))] == []
 
 
 def test_a_photo_is_searched_hits_confirmed_and_the_route_shown(service: str, browser: Browser, tmp_path: Path) -> None:
@@ -56,7 +116,7 @@ def test_a_photo_is_searched_hits_confirmed_and_the_route_shown(service: str, br
     browser.press("KeyR", "r")
     browser.press("ArrowRight", "ArrowRight")
     browser.press("KeyC", "c")
-    assert browser.evaluate("document.querySelector('#status').textContent") == "맞음 3건"
+    browser.wait_for("document.querySelector('#status').textContent === '맞음 3건'")
     assert browser.evaluate(f"{CARDS}[2].querySelector('[data-verdict=rejected]').ariaPressed") == "true"
     browser.evaluate("document.querySelector('#show-route').focus()")
     browser.press("Enter", "Enter")

@@ -1,28 +1,35 @@
 """The Bento of the pipeline, served from a clean folder as on another machine."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import pytest
 
+from tests.deployments import FOR_CASE
 from tests.end_to_end.conftest import free_port, server, succeed
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def service(smoke: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def service(smoke: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+    """Asks as the reviewer of the first accounts, for whom a case is open."""
     clean = tmp_path_factory.mktemp("clean")
     port = free_port()
     command = ["bentoml", "serve", str(smoke / "bento"), "--host", "127.0.0.1", "--port", str(port)]
     with server(clean, command, f"http://127.0.0.1:{port}/readyz"):
-        yield f"http://127.0.0.1:{port}"
+        made = succeed(smoke, "python", "-m", "serving.accounts", "first")
+        headers = {"Authorization": "Bearer " + re.findall(r"token of reviewer .*: (\S+)", made)[0]}
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", headers=headers, timeout=60) as client:
+            assert client.post("/v1/cases", json={"title": "A missing child"}).json()["id"] == 1
+            yield client
 
 
-def test_a_photo_finds_ranked_sightings(service: str, smoke: Path) -> None:
+def test_a_photo_finds_ranked_sightings(service: httpx.Client, smoke: Path) -> None:
     photo = next((smoke / "data" / "demo" / "reid" / "query").glob("*.jpg"))
-    answer = httpx.post(f"{service}/v1/search", files={"photo": photo.read_bytes()}, timeout=60)
+    answer = service.post("/v1/search", data=FOR_CASE, files={"photo": photo.read_bytes()})
     assert answer.status_code == 200, answer.text
     sightings = answer.json()["sightings"]
     assert sightings
@@ -42,8 +49,8 @@ def test_a_photo_finds_ranked_sightings(service: str, smoke: Path) -> None:
         pytest.param(b"", id="empty"),
     ],
 )
-def test_a_file_that_is_no_photo_gets_400_with_a_message(service: str, content: bytes) -> None:
-    answer = httpx.post(f"{service}/v1/search", files={"photo": ("photo.jpg", content, "image/jpeg")}, timeout=60)
+def test_a_file_that_is_no_photo_gets_400_with_a_message(service: httpx.Client, content: bytes) -> None:
+    answer = service.post("/v1/search", data=FOR_CASE, files={"photo": ("photo.jpg", content, "image/jpeg")})
     assert answer.status_code == 400
     assert "photo" in answer.text
 

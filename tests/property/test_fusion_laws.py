@@ -2,38 +2,107 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serving.fusion import attribute_evidence, description_likelihood, match_probability
-
-fractions = st.floats(0, 1)
-groups = st.dictionaries(
-    st.sampled_from(["bag", "age", "hair"]), st.dictionaries(st.sampled_from("abc"), fractions, min_size=2), max_size=3
+from domain.attributes import read_schema
+from serving.description import (
+    LEAST_PROBABILITY,
+    LabelQuestion,
+    Question,
+    attribute_evidence,
+    description_likelihood,
+    read_description,
 )
-asked = st.dictionaries(st.sampled_from(["bag", "age", "hair"]), st.sampled_from("abc"), min_size=1, max_size=3)
+from serving.fusion import MatchCurve
+
+SCHEMA = read_schema("suseong")
+GROUPS = SCHEMA.group_names[:4]
+Looks = dict[str, dict[str, float]]
+
+
+@st.composite
+def looks(draw: st.DrawFn) -> Looks:
+    """Probabilities of some groups; they add up to 1."""
+    described: Looks = {}
+    for name in draw(st.sets(st.sampled_from(GROUPS))):
+        labels = SCHEMA.group(name).label_names
+        weights = [draw(st.integers(0, 9)) for _ in labels]
+        total = sum(weights) or 1
+        described[name] = {label: weight / total for label, weight in zip(labels, weights, strict=True)}
+    return described
+
+
+@st.composite
+def questions(draw: st.DrawFn) -> dict[str, LabelQuestion]:
+    """At least one label fits each group."""
+    asked = {}
+    for name in draw(st.sets(st.sampled_from(GROUPS), min_size=1)):
+        labels = SCHEMA.group(name).label_names
+        allowed = draw(st.sets(st.sampled_from(labels), min_size=1))
+        either = {"is": sorted(allowed)} if draw(st.booleans()) else {"is_not": sorted(set(labels) - allowed)}
+        asked[name] = LabelQuestion.model_validate({**either, "or_unknown": draw(st.booleans())})
+    return asked
 
 
 @given(st.floats(-1e3, 1e3), st.floats(-1e3, 1e3), st.floats(0, 2), st.floats(1e-3, 10))
 def test_a_nearer_sighting_is_never_less_likely(one: float, other: float, middle: float, softness: float) -> None:
     nearer, farther = sorted((one, other))
-    likely, unlikely = (match_probability(distance, middle, softness) for distance in (nearer, farther))
+    likely, unlikely = (MatchCurve(middle, softness).probability(distance) for distance in (nearer, farther))
     assert 1 >= likely >= unlikely >= 0
 
 
-@given(groups, asked)
-def test_the_likelihood_of_a_description_is_a_fraction(
-    described: dict[str, dict[str, float]], words: dict[str, str]
+@given(looks(), questions())
+def test_the_likelihood_of_a_description_is_a_fraction(described: Looks, question: Question) -> None:
+    assert 0 <= description_likelihood(described, read_description(question, SCHEMA)) <= 1 + 1e-12
+
+
+@given(looks(), questions(), st.sampled_from(GROUPS))
+def test_asking_for_all_labels_of_a_group_changes_nothing(
+    described: Looks, question: dict[str, LabelQuestion], group: str
 ) -> None:
-    assert 0 < description_likelihood(described, words) <= 1 + 1e-12
+    without = read_description({name: each for name, each in question.items() if name != group}, SCHEMA)
+    everything = LabelQuestion.model_validate({"is": list(SCHEMA.group(group).label_names)})
+    asked = read_description({**question, group: everything}, SCHEMA)
+    assert attribute_evidence(described, asked) == attribute_evidence(described, without)
+    assert description_likelihood(described, asked) == description_likelihood(described, without)
 
 
-@given(groups, asked)
-def test_groups_that_were_not_asked_for_say_nothing(
-    described: dict[str, dict[str, float]], words: dict[str, str]
+@given(looks(), st.sampled_from(GROUPS), st.data())
+def test_is_not_is_the_rest(described: Looks, group: str, data: st.DataObject) -> None:
+    labels = SCHEMA.group(group).label_names
+    some = data.draw(st.sets(st.sampled_from(labels), min_size=1, max_size=len(labels) - 1))
+    by_is = read_description({group: LabelQuestion.model_validate({"is": sorted(some)})}, SCHEMA)
+    rest = sorted(set(labels) - some)
+    by_is_not = read_description({group: LabelQuestion.model_validate({"is_not": rest})}, SCHEMA)
+    assert attribute_evidence(described, by_is) == attribute_evidence(described, by_is_not)
+
+
+@given(looks(), st.sampled_from(GROUPS), st.data())
+def test_allowing_unknown_or_more_labels_never_makes_it_less_likely(
+    described: Looks, group: str, data: st.DataObject
 ) -> None:
-    only_asked = {group: labels for group, labels in described.items() if group in words}
-    assert attribute_evidence(described, words) == pytest.approx(attribute_evidence(only_asked, words))
+    labels = SCHEMA.group(group).label_names
+    more = data.draw(st.sets(st.sampled_from(labels), min_size=1, max_size=len(labels) - 1))
+    fewer = data.draw(st.sets(st.sampled_from(sorted(more)), min_size=1))
+    unknown = data.draw(st.booleans())
+    strict, wide = (
+        read_description({group: LabelQuestion.model_validate({"is": sorted(allowed), "or_unknown": either})}, SCHEMA)
+        for allowed, either in ((fewer, False), (more, unknown))
+    )
+    assert (
+        description_likelihood(described, wide)
+        >= description_likelihood(described, strict)
+        >= LEAST_PROBABILITY - 1e-12
+    )
 
 
-@given(st.integers(2, 9))
-def test_a_guess_among_equal_labels_is_no_evidence(num_labels: int) -> None:
-    described = {"bag": {str(i): 1 / num_labels for i in range(num_labels)}}
-    assert attribute_evidence(described, {"bag": "0"}) == pytest.approx(0, abs=1e-12)
+@given(looks(), questions())
+def test_groups_that_were_not_asked_for_say_nothing(described: Looks, question: dict[str, LabelQuestion]) -> None:
+    only_asked = {group: labels for group, labels in described.items() if group in question}
+    description = read_description(question, SCHEMA)
+    assert attribute_evidence(described, description) == attribute_evidence(only_asked, description)
+
+
+@given(questions())
+def test_a_guess_among_equal_labels_is_no_evidence(question: Question) -> None:
+    groups = [SCHEMA.group(name) for name in question]
+    equal = {group.name: dict.fromkeys(group.label_names, 1 / len(group.labels)) for group in groups}
+    assert attribute_evidence(equal, read_description(question, SCHEMA)) == pytest.approx(0, abs=1e-12)

@@ -7,14 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.cameras import Sighting, metres_between
-from serving.route import RouteSettings, likeliest_route
+from serving.route import RouteSettings, likeliest_route, likeliest_routes, relative_probabilities
 
 NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
-WALK = RouteSettings(max_walking_speed_m_s=2.0, min_probability=0.5)
+WALK = RouteSettings(max_walking_speed_m_s=2.0, min_probability=0.5, most_routes=3)
 
 
 @st.composite
-def sightings(draw: st.DrawFn) -> list[Sighting]:
+def sightings(draw: st.DrawFn, distinct: bool = False) -> list[Sighting]:
+    """Up to seven; `distinct` ones differ so much in probability that no two chains are equally likely by chance."""
     found = []
     for number in range(draw(st.integers(0, 7))):
         begin_s, lasts_s = draw(st.integers(0, 300)), draw(st.integers(0, 60))
@@ -28,7 +29,7 @@ def sightings(draw: st.DrawFn) -> list[Sighting]:
                 latitude=35.8 + draw(st.integers(0, 4)) * 5e-4,
                 longitude=128.6 + draw(st.integers(0, 4)) * 5e-4,
                 distance=0.0,
-                match_probability=draw(st.floats(0, 1)),
+                match_probability=1 / (1 + math.exp(-(2**number) / 40)) if distinct else draw(st.floats(0, 1)),
                 crop="",
             )
         )
@@ -60,6 +61,49 @@ def test_no_possible_chain_is_likelier(found: list[Sighting]) -> None:
     route = likeliest_route(found, WALK)
     assert is_possible(tuple(route))
     assert log_odds(tuple(route)) == pytest.approx(best_by_trying_all(found), abs=1e-9)
+
+
+def routes_by_trying_all(found: list[Sighting], fixed: tuple[Sighting, ...], most: int) -> list[float]:
+    """Log-odds of the likeliest chain, then of the likeliest through a sighting that none before has."""
+    likely = [one for one in found if one.match_probability >= WALK.min_probability]
+    chains = [chain for size in range(1, len(likely) + 1) for chain in combinations(likely, size)]
+    waiting = [chain for chain in chains if is_possible(chain) and ids(fixed) <= ids(chain)]
+    chosen: list[float] = []
+    covered: set[int] = set()
+    while len(chosen) < most and (new := [chain for chain in waiting if not ids(chain) <= covered]):
+        best = max(new, key=log_odds)
+        chosen.append(log_odds(best))
+        covered |= ids(best)
+    return chosen
+
+
+def ids(chain: tuple[Sighting, ...]) -> set[int]:
+    return {one.tracklet_id for one in chain}
+
+
+@given(sightings(distinct=True))
+def test_alternatives_are_the_likeliest_chains_through_something_new(found: list[Sighting]) -> None:
+    routes = likeliest_routes(found, WALK, most=4)
+    assert all(is_possible(tuple(route.stops)) for route in routes)
+    assert [route.log_odds for route in routes] == pytest.approx(routes_by_trying_all(found, (), 4), abs=1e-9)
+
+
+@given(sightings(distinct=True), st.integers(1, 2))
+def test_every_chain_has_the_confirmed_sightings(found: list[Sighting], number: int) -> None:
+    confirmed = [one.model_copy(update={"match_probability": 1.0}) for one in found[:number]]
+    routes = likeliest_routes(found, WALK, confirmed=confirmed, most=4)
+    fixed = tuple(likeliest_route(confirmed, WALK))
+    others = [one for one in found[number:] if is_possible((*fixed, one))]
+    expected = routes_by_trying_all([*fixed, *others], fixed, 4)
+    assert [route.log_odds for route in routes] == pytest.approx(expected, abs=1e-9)
+    assert all(stop in route.stops for route in routes for stop in fixed)
+
+
+@given(sightings(distinct=True))
+def test_relative_probabilities_fall_and_add_up_to_one(found: list[Sighting]) -> None:
+    shares = relative_probabilities(likeliest_routes(found, WALK, most=4))
+    assert shares == sorted(shares, reverse=True)
+    assert not shares or sum(shares) == pytest.approx(1)
 
 
 @given(sightings(), st.randoms(use_true_random=False))

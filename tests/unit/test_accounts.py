@@ -154,6 +154,7 @@ def test_the_commands(
         return capsys.readouterr().out
 
     first = run("first").splitlines()
+    assert first.pop().startswith("sign in on the page with the reviewer's")
     assert [line.split(", ")[0] for line in first] == ["token of admin (admin)", "token of reviewer (reviewer)"]
     assert [whose(store, line.split(": ")[1]).name for line in first] == ["admin", "reviewer"]
     assert run("first") == ""

@@ -1,6 +1,7 @@
 """The stages `export` and `predict` and `export.parity`, on a tiny district and networks of a few weights."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from domain.model_card import ModelCard, read_card, write_card
 from domain.predictions import AttributePredictions, DetectorPredictions, ReidPredictions
 from export import export, parity, predict
 from export.engines import load
+from export.engines.calibration import read_calibration
 from export.onnx_graph import EngineNetwork
 from training.detector.network import build_yolov4
 
@@ -185,6 +187,26 @@ def test_a_model_becomes_an_engine_and_predictions(workplace: Callable[[str], st
         assert query.embeddings.shape == (8, 6)
         np.testing.assert_allclose(np.linalg.norm(query.embeddings, axis=1), 1, atol=1e-5)
         assert len(ReidPredictions.read(folder / "gallery.npz").images) == 8
+    calibration = read_calibration(Path("engines", model))
+    if task == "reid":
+        assert calibration is not None
+        assert (calibration.prior, calibration.num_identities) == (0.02, 4)
+        assert (calibration.num_same, calibration.num_different) == (8, 8 * 3)
+    else:
+        assert calibration is None
+
+
+def test_a_calibration_that_cannot_be_used_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "calibration.json").write_text("{}")
+    with pytest.raises(ArtifactError, match=r"calibration\.json must hold a calibration; export the model again"):
+        read_calibration(tmp_path)
+
+
+def test_without_validation_people_nothing_is_calibrated(workplace: Callable[[str], str]) -> None:
+    model = workplace("reid")
+    shutil.rmtree("data/tiny/reid/bounding_box_val")
+    export.main([f"export.model={model}"])
+    assert read_calibration(Path("engines", model)) is None
 
 
 @pytest.mark.parametrize("task", ["attributes", "reid"])

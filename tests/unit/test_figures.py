@@ -17,8 +17,10 @@ from evaluation.figures import (
     plot_cmc,
     plot_distances,
     plot_precision_recall,
+    plot_reliability,
     plot_route,
 )
+from evaluation.reliability import score_reliability
 
 
 def require_picture(file: Path) -> np.ndarray:
@@ -45,7 +47,9 @@ def test_curves_bars_and_histograms_are_drawn(tmp_path: Path) -> None:
     plot_cmc({"plain": np.linspace(0.5, 1, 30), "re-ranked": np.linspace(0.7, 1, 30)}, 20, tmp_path / "cmc.png")
     plot_distances(rng.random(50), rng.random(500) + 0.3, 0.4, tmp_path / "distances.png")
     plot_camera_pairs(np.array([[np.nan, 0.4], [0.9, np.nan]]), ["c1", "c2"], tmp_path / "pairs.png")
-    pictures = [require_picture(tmp_path / f"{name}.png") for name in ("bars", "cmc", "distances", "pairs")]
+    plot_reliability(score_reliability(rng.random(90), rng.random(90) < 0.5, 10), tmp_path / "reliability.png")
+    names = ("bars", "cmc", "distances", "pairs", "reliability")
+    pictures = [require_picture(tmp_path / f"{name}.png") for name in names]
     assert all(len(np.unique(picture.reshape(-1, 3), axis=0)) > 10 for picture in pictures)
 
 

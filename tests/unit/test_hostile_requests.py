@@ -14,9 +14,9 @@ from starlette.testclient import TestClient
 from serving.http_api import build_api
 from serving.photo_search import PhotoSearch
 from serving.service_settings import Deployment
-from tests.deployments import fill_store, write_deployment
+from tests.deployments import FOR_CASE, SignedIn, fill_store, write_deployment
 from tests.hostile_uploads import hostile_uploads
-from tests.stored import stored
+from tests.stored import num_searches, stored
 
 LONGEST_S = 10  # a decoder on a busy machine; a bomb that goes off takes minutes
 INJECTIONS = [
@@ -55,6 +55,7 @@ def deployment(tmp_path_factory: pytest.TempPathFactory) -> Deployment:
 @pytest.fixture(scope="module")
 def client(deployment: Deployment) -> Iterator[TestClient]:
     api = build_api()
+    api.add_middleware(SignedIn)
     api.state.photo_search = PhotoSearch(deployment)
     api.state.max_upload_bytes, api.state.threads = 20_000_000, 2
     with TestClient(api) as asking:
@@ -72,8 +73,9 @@ def unchanged(deployment: Deployment, tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 @pytest.mark.usefixtures("unchanged")
-def test_hostile_uploads_are_refused_and_leave_nothing(client: TestClient) -> None:
+def test_hostile_uploads_are_refused_and_leave_nothing(client: TestClient, deployment: Deployment) -> None:
     statuses: Counter[tuple[int, bool]] = Counter()
+    searches = num_searches(deployment)
     for upload in hostile_uploads(seed=2023, each=2):
         began = monotonic()
         headers = {"Content-Type": upload.content_type.encode("latin-1")}
@@ -83,6 +85,7 @@ def test_hostile_uploads_are_refused_and_leave_nothing(client: TestClient) -> No
         assert answer.status_code in allowed, f"{upload.kind}: {answer.status_code} {answer.text[:200]}"
         assert answer.status_code == 200 or answer.json()["error"]
         statuses[answer.status_code, upload.may_be_readable] += 1
+    assert num_searches(deployment) == searches + statuses[200, True]  # of pictures, none of the refused
     assert statuses[400, False] > 150
     assert statuses[200, True] > 10  # the generator makes pictures that only look damaged, too
 
@@ -90,11 +93,13 @@ def test_hostile_uploads_are_refused_and_leave_nothing(client: TestClient) -> No
 @pytest.mark.usefixtures("unchanged")
 @pytest.mark.parametrize("text", INJECTIONS, ids=range(len(INJECTIONS)))
 def test_injections_are_data_wherever_they_stand(client: TestClient, text: str) -> None:
-    for field in ("top_k", "cameras", "since", "until", "attributes", text[:100]):
-        answer = client.post("/search", files={field: (None, text)}, data={"attributes": '{"bag": "backpack"}'})
+    for field in ("top_k", "cameras", "since", "until", "attributes", "case", text[:100]):
+        answer = client.post(
+            "/search", files={field: (None, text)}, data=FOR_CASE | {"attributes": '{"bag": "backpack"}'}
+        )
         assert answer.status_code == 400, answer.text
     for attributes in ({text: "backpack"}, {"bag": text}):
-        answer = client.post("/search", files={"attributes": (None, json.dumps(attributes))})
+        answer = client.post("/search", data=FOR_CASE, files={"attributes": (None, json.dumps(attributes))})
         assert answer.status_code == 400, answer.text
     for sighting in ({"district": text, "tracklet_id": 1}, {"district": "demo", "tracklet_id": text}):
         assert client.post("/route", json={"sightings": [sighting]}).status_code == 400
@@ -131,8 +136,19 @@ def test_hostile_json_gets_400(client: TestClient, body: bytes) -> None:
 
 
 @pytest.mark.usefixtures("unchanged")
-def test_the_ends_of_time_can_be_asked_for(client: TestClient) -> None:
-    for since in ("0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", "1e20", "-1", "253402300799"):
-        answer = client.post("/search", data={"attributes": '{"bag": "backpack"}', "since": since, "until": since})
-        assert answer.status_code in {200, 400}, answer.text
-        assert answer.status_code == 400 or answer.json()["sightings"] == []
+@pytest.mark.parametrize(
+    "moment",
+    [
+        "0001-01-01T00:00:00+14:00",
+        "0001-01-01T00:00:00Z",
+        "9999-12-31T23:59:59Z",
+        "9999-12-31T23:59:59-14:00",
+        "1e20",
+        "-1",
+        "253402300799",
+    ],
+)
+def test_a_time_that_no_camera_has_seen_gets_400(client: TestClient, moment: str) -> None:
+    for field in ("since", "until"):
+        answer = client.post("/search", data=FOR_CASE | {"attributes": '{"bag": "backpack"}', field: moment})
+        assert (answer.status_code, f"{field} must be" in answer.json()["error"]) == (400, True)

@@ -115,7 +115,7 @@ def test_every_line_of_the_process_is_json_and_lines_of_a_request_carry_its_id()
         "client.get('/v1/crops/demo/7', headers={'X-Request-ID': 'mine'});"
         "client.get('/v1/crops/demo/0', headers={'X-Request-ID': 'broken'});"
         "logging.getLogger('uvicorn.error').error('of uvicorn'); logging.getLogger('bentoml').error('of BentoML');"
-        "logging.getLogger('uvicorn.access').info('GET /?token=x'); warnings.warn('of Python');"
+        "logging.getLogger('uvicorn.access').info('GET /?token=x'); warnings.warn('of Python', UserWarning);"
         "logging.getLogger('somebody').warning('a %s', 'value')"
     )
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -1,20 +1,24 @@
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from starlette.testclient import TestClient
 
+from serving.accounts import Account
 from serving.operator_page import build_page
 from serving.photo_search import PhotoSearch
+from serving.roles import Role
 from serving.service_settings import Deployment
 from serving.store import StoredDistrict
-from tests.deployments import fill_store, write_deployment
+from tests.deployments import REVIEWER, SignedIn, fill_store, write_deployment
 from tests.sightings import CAMERAS
 
 
-def client_of(deployment: Deployment) -> Iterator[TestClient]:
+def client_of(deployment: Deployment, account: Account = REVIEWER) -> Iterator[TestClient]:
     page = build_page()
+    page.add_middleware(SignedIn, account=account)
     page.state.photo_search = PhotoSearch(deployment)
     with TestClient(page) as client:
         yield client
@@ -78,3 +82,21 @@ def test_a_service_that_is_not_ready_says_so_on_the_page(tmp_path: Path) -> None
 
 def test_templates_are_not_served(client: TestClient) -> None:
     assert client.get("/page.html").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("role", "words", "others"),
+    [
+        (Role.OPERATOR, ["Search for", "operator"], ["Open a new case", "The audit"]),
+        (Role.REVIEWER, ["Search for", "Open a new case", "A missing child"], ["The audit"]),
+        (Role.AUDITOR, ["This account may not search", "The audit"], ["Search for", "page.js", "A missing child"]),
+        (Role.ADMIN, ["This account may not search"], ["The audit", "Search for", "page.js", "A missing child"]),
+    ],
+)
+def test_the_page_offers_what_the_role_may_do(
+    deployment: Deployment, role: Role, words: list[str], others: list[str]
+) -> None:
+    for client in client_of(deployment, replace(REVIEWER, name="kim", role=role)):
+        text = client.get("/?lang=en").text
+        assert [word for word in words if word not in text] == []
+        assert [word for word in others if word in text] == []

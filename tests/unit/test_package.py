@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 
@@ -17,7 +18,8 @@ from PIL import Image
 from domain.errors import ArtifactError
 from domain.privacy import TELEMETRY_OFF
 from serving import package
-from tests.deployments import BLUE, ROOT, fill_store, picture, write_deployment
+from serving.roles import Role
+from tests.deployments import BLUE, FOR_CASE, ROOT, fill_store, picture, token_of, write_deployment
 
 
 def test_the_service_needs_no_training_and_no_pipeline() -> None:
@@ -152,18 +154,27 @@ def test_the_bento_is_served_from_a_clean_folder(
     Image.fromarray(picture(BLUE, seed=50)).save(photo, "JPEG")
     with served(project / "bento", clean) as address:
         assert httpx.get(f"{address}/readyz", timeout=20).status_code == 503
-        assert "rerun serving.track" in httpx.get(f"{address}/v1/status", timeout=20).json()["reason"]
+        headers = {"Authorization": f"Bearer {token_of(deployment, 'reviewer', Role.REVIEWER)}"}
+        status = httpx.get(f"{address}/v1/status", headers=headers, timeout=20).json()
+        assert "rerun serving.track" in status["reason"]
         fill_store(deployment)
         assert httpx.get(f"{address}/readyz", timeout=20).status_code == 200
-        found = httpx.post(f"{address}/v1/search", files={"photo": photo.getvalue()}, timeout=20)
+        search = partial(httpx.post, f"{address}/v1/search", data=FOR_CASE, headers=headers, timeout=20)
+        found = search(files={"photo": photo.getvalue()})
         assert found.status_code == 200, found.text
         assert found.json()["sightings"][0]["tracklet_id"] in {3, 6, 9, 12}
-        page = httpx.get(f"{address}/", timeout=20)
+        page = httpx.get(f"{address}/", headers=headers, timeout=20)
         assert (page.status_code, "사람 찾기" in page.text) == (200, True)
-        text = httpx.post(f"{address}/v1/search", files={"photo": ("a.jpg", b"I am a text file")}, timeout=20)
+        text = search(files={"photo": ("a.jpg", b"I am a text file")})
         assert (text.status_code, "photo must be a picture" in text.text) == (400, True)
-    command = [sys.executable, "-m", "serving.retention"]
-    ended = subprocess.run(command, cwd=project / "bento" / "src", capture_output=True, text=True, check=True)
-    assert re.match(r"removed \d+ tracklets", ended.stdout)
+    for command, said in (
+        (["serving.retention"], r"removed \d+ tracklets"),
+        (["serving.accounts", "list"], r"reviewer\treviewer"),
+        (["serving.audit", "verify"], r"\d+ records, none changed"),
+    ):
+        ended = subprocess.run(
+            [sys.executable, "-m", *command], cwd=project / "bento" / "src", capture_output=True, text=True, check=True
+        )
+        assert re.match(said, ended.stdout)
     assert "tracking payload" not in (tmp_path / "service.log").read_text().lower()  # what BentoML would have sent
     assert not list(clean.rglob("onnxruntime.db"))  # where ONNX Runtime keeps what it would send

@@ -43,6 +43,14 @@ def test_a_photo_held_sideways_stands_upright() -> None:
     assert image[20, 0].mean() > 200 > 50 > image[20, -1].mean()
 
 
+@pytest.mark.parametrize("kind", ["PNG", "WEBP"])
+def test_of_an_animation_the_first_frame_is_the_photo(kind: str) -> None:
+    red, green = Image.new("RGB", (40, 60), (250, 0, 0)), Image.new("RGB", (40, 60), (0, 250, 0))
+    image = decode_photo(encoded(red, kind, save_all=True, append_images=[green] * 3), MOST)
+    assert image.shape == (60, 40, 3)
+    assert image[..., 0].mean() > 200 > 50 > image[..., 1].mean()
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [

@@ -178,6 +178,10 @@ def test_stages_score_right_predictions_with_one(workspace: Path) -> None:
     ones = ("rank1", "rank5", "idf1", "mota", "route_precision", "route_recall", "route_idf1")
     assert [tracking[name] for name in ones] == [1] * 7
     assert tracking["route_hota"] == pytest.approx(1)
+    # one hit of 0.9 counts, the question's own does not
+    assert tracking["match_probability"] == pytest.approx(
+        {"brier": 0.01, "calibration_error": 0.1, "num_hits": 1, "share_right": 1}
+    )
     assert (tracking["false_before_right"], tracking["route_order"]) == (0, None)  # a single camera has no order
     assert tracking["ranked_attributes"]["ranked"][0]["probabilities"] == {"gender": 0.75}
 

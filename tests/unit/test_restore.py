@@ -5,13 +5,14 @@ import subprocess
 import sys
 from pathlib import Path
 
-from domain.cameras import Sighting
-from serving.search import Searcher, SearchSettings
+from serving.description import Wanted
+from serving.fusion import MatchCurve
+from serving.search import Hit, Searcher, SearchSettings
 from serving.store import open_store
 from tests.conftest import ROOT
 from tests.sightings import CAMERAS, tracklet, unit_vectors
 
-SEARCH = SearchSettings(candidates=50, k1=20, k2=6, lambda_value=0.3, attribute_weight=0.05, probability_softness=0.05)
+SEARCH = SearchSettings(candidates=50, k1=20, k2=6, lambda_value=0.3, attribute_trust=0.7, probability_softness=0.05)
 EMBEDDINGS = unit_vectors(seed=0, number=30, feature=16)
 QUERY = unit_vectors(seed=1, number=1, feature=16)[0]
 
@@ -27,10 +28,11 @@ def run_documented(folder: Path, number: int) -> None:
     assert ended.returncode == 0, ended.stdout + ended.stderr
 
 
-def search(folder: Path) -> tuple[list[Sighting], list[bytes]]:
+def search(folder: Path) -> tuple[list[Hit], list[bytes]]:
     """What a search answers, and the crops it names."""
     with open_store(folder / "store") as store:
-        found = Searcher(store, 0.3, SEARCH, "net-1").search(QUERY, {"bag": "backpack"})
+        with_backpack = {"bag": Wanted(("backpack",), ("none", "backpack"))}
+        found = Searcher(store, MatchCurve(0.3, 0.05), SEARCH, "net-1").search(QUERY, with_backpack)
         return found, [store.crops.read(one.crop) for one in found]
 
 

@@ -1,12 +1,15 @@
+import csv
+import io
+import math
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from domain.cameras import Sighting
-from serving.route import RouteSettings, likeliest_route, route_geojson
+from serving.route import RouteSettings, likeliest_route, likeliest_routes, routes_csv, routes_geojson
 
 NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
-WALK = RouteSettings(max_walking_speed_m_s=2.0, min_probability=0.5)
+WALK = RouteSettings(max_walking_speed_m_s=2.0, min_probability=0.5, most_routes=3)
 METRES_PER_DEGREE = 111_195.08  # of latitude, on the sphere that domain.cameras uses
 
 
@@ -66,17 +69,55 @@ def test_certainty_does_not_break_the_sum() -> None:
     assert ids(likeliest_route([sighting(1, 0, 10, 0, 1.0)], WALK)) == [1]
 
 
+@pytest.mark.parametrize(
+    ("metres", "route"),
+    [pytest.param(0, [1, 2], id="the same place"), pytest.param(1, [2], id="another place")],
+)
+def test_a_stop_that_begins_as_the_one_before_ends_must_be_at_its_place(metres: float, route: list[int]) -> None:
+    assert ids(likeliest_route([sighting(1, 0, 10, 0, 0.8), sighting(2, 10, 20, metres, 0.9)], WALK)) == route
+
+
+def test_an_alternative_passes_a_sighting_that_the_likeliest_cannot() -> None:
+    common = [sighting(1, 0, 10, 0, 0.9), sighting(4, 300, 310, 0, 0.9)]
+    north, south = sighting(2, 100, 110, 50, 0.8), sighting(3, 105, 115, -50, 0.7)
+    first, second = likeliest_routes([*common, north, south], WALK, most=3)
+    assert (ids(first.stops), ids(second.stops)) == ([1, 2, 4], [1, 3, 4])
+    assert first.log_odds == pytest.approx(math.log(9 * 4 * 9))
+
+
+def test_confirmed_sightings_are_kept_even_where_likelier_ones_exclude_them() -> None:
+    confirmed = sighting(1, 100, 110, 0, 1.0)
+    others = [sighting(2, 0, 105, 0, 0.99), sighting(3, 108, 300, 0, 0.99), sighting(4, 400, 410, 0, 0.6)]
+    assert [ids(route.stops) for route in likeliest_routes(others, WALK, confirmed=[confirmed], most=3)] == [[1, 4]]
+
+
+def test_a_confirmed_sighting_among_the_hits_is_one_stop() -> None:
+    hit, confirmed = sighting(1, 0, 10, 0, 0.7), sighting(1, 0, 10, 0, 1.0)
+    (route,) = likeliest_routes([hit], WALK, confirmed=[confirmed], most=3)
+    assert route.stops == [confirmed]
+
+
 def test_geojson_has_a_line_and_a_point_a_sighting() -> None:
     route = [sighting(1, 0, 10, 0, 0.9), sighting(2, 100, 110, 100, 0.8)]
-    line, first, second = route_geojson(route)["features"]
+    line, first, second, alone = routes_geojson([route, route[:1]])["features"]
     assert line["geometry"]["type"] == "LineString"
     assert line["geometry"]["coordinates"] == [first["geometry"]["coordinates"], second["geometry"]["coordinates"]]
     assert first["geometry"]["coordinates"] == [128.6, 35.8]  # longitude first, as RFC 7946 says
-    assert first["properties"]["order"] == 1
+    assert (second["properties"]["route"], second["properties"]["stop"]) == (1, 2)
+    assert (alone["geometry"]["type"], alone["properties"]["route"]) == ("Point", 2)
     assert first["properties"]["first_seen"] == "2026-05-01T12:00:00Z"
 
 
-def test_a_route_of_one_sighting_has_no_line() -> None:
-    features = route_geojson([sighting(1, 0, 10, 0, 0.9)])["features"]
-    assert [feature["geometry"]["type"] for feature in features] == ["Point"]
-    assert route_geojson([])["features"] == []
+def test_no_route_is_an_empty_collection() -> None:
+    assert routes_geojson([])["features"] == []
+
+
+def test_the_table_has_a_line_a_stop() -> None:
+    route = [sighting(1, 0, 10, 0, 0.9), sighting(2, 100, 110, 100, 0.8)]
+    lines = list(csv.DictReader(io.StringIO(routes_csv([route, route[:1]]))))
+    assert [(line["route"], line["stop"], line["tracklet_id"]) for line in lines] == [
+        ("1", "1", "1"),
+        ("1", "2", "2"),
+        ("2", "1", "1"),
+    ]
+    assert (lines[1]["camera_id"], lines[1]["first_seen"]) == ("north100", "2026-05-01T12:01:40Z")

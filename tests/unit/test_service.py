@@ -16,7 +16,7 @@ from domain.errors import InputError
 from serving.http_api import build_api
 from serving.photo_search import PhotoSearch
 from serving.service_settings import Deployment
-from tests.deployments import BLUE, GREEN, RED, fill_store, picture, write_deployment
+from tests.deployments import BLUE, FOR_CASE, GREEN, RED, SignedIn, fill_store, picture, write_deployment
 from tests.sightings import CAMERAS
 
 MAX_UPLOAD_BYTES = 300_000
@@ -30,6 +30,7 @@ def png(image: np.ndarray) -> bytes:
 
 def client_of(deployment: Deployment) -> Iterator[TestClient]:
     api = build_api()
+    api.add_middleware(SignedIn)
     api.state.photo_search = PhotoSearch(deployment)
     api.state.max_upload_bytes, api.state.threads = MAX_UPLOAD_BYTES, 2
     with TestClient(api) as client:
@@ -50,7 +51,7 @@ def client(deployment: Deployment) -> Iterator[TestClient]:
 
 
 def search(client: TestClient, photo: bytes, **fields: str) -> Any:
-    answer = client.post("/search", files={"photo": ("photo.png", photo)}, data=fields)
+    answer = client.post("/search", files={"photo": ("photo.png", photo)}, data=FOR_CASE | fields)
     assert answer.status_code == 200, answer.text
     return answer.json()
 
@@ -75,12 +76,12 @@ def test_in_a_scene_the_person_is_searched_not_the_street(client: TestClient) ->
     scene = np.full((60, 80, 3), RED, np.uint8)
     scene[:, :40] = GREEN  # the tiny detector finds people in the left half
     answer = search(client, png(scene))
-    assert answer["person_xyxy"] == [0, 0, 40, 60]
+    assert answer["people_xyxy"] == [[0, 0, 40, 60]]
     assert answer["sightings"][0]["tracklet_id"] in {2, 5, 8, 11}
 
 
 def test_where_nobody_is_found_the_whole_photo_is_the_person(client: TestClient) -> None:
-    assert search(client, png(np.full((60, 80, 3), (90, 10, 10), np.uint8)))["person_xyxy"] is None
+    assert search(client, png(np.full((60, 80, 3), (90, 10, 10), np.uint8)))["people_xyxy"] == [None]
 
 
 def test_fields_narrow_the_search(client: TestClient) -> None:
@@ -98,9 +99,9 @@ def test_fields_narrow_the_search(client: TestClient) -> None:
 
 
 def test_a_search_by_attributes_alone(client: TestClient) -> None:
-    answer = client.post("/search", data={"attributes": '{"bag": "backpack"}', "top_k": "4"})
+    answer = client.post("/search", data=FOR_CASE | {"attributes": '{"bag": "backpack"}', "top_k": "4"})
     assert answer.status_code == 200, answer.text
-    assert answer.json()["person_xyxy"] is None
+    assert answer.json()["people_xyxy"] == []
     found = answer.json()["sightings"]
     assert {sighting["tracklet_id"] for sighting in found} == {1, 4, 7, 10}  # the red ones carry it
     assert all(sighting["match_probability"] > 0.5 for sighting in found)
@@ -108,9 +109,9 @@ def test_a_search_by_attributes_alone(client: TestClient) -> None:
 
 @pytest.mark.parametrize("attributes", [pytest.param({}, id="no field"), pytest.param({"attributes": "{}"}, id="none")])
 def test_a_search_for_nothing_gets_400_with_a_message(client: TestClient, attributes: dict[str, str]) -> None:
-    answer = client.post("/search", data={"top_k": "4", **attributes})
+    answer = client.post("/search", data=FOR_CASE | {"top_k": "4", **attributes})
     assert answer.status_code == 400
-    assert "a file photo, attributes, or both, got neither" in answer.json()["error"]
+    assert "a file photo, attributes or confirmed sightings, got none" in answer.json()["error"]
 
 
 def test_a_crop_is_that_of_the_sighting_and_stays_in_no_cache(client: TestClient) -> None:
@@ -182,7 +183,7 @@ def test_a_confirmed_sighting_that_nobody_can_walk_to_is_left_out(tmp_path: Path
             '{"sightings": [{"district": "demo", "tracklet_id": 9223372036854775808}]}', "less than or equal", id="big"
         ),
         pytest.param('{"sightings": [{"district": "", "tracklet_id": 1}]}', "match pattern", id="no district"),
-        pytest.param('{"sightings": []}', "a route must have 1 to 500 sightings, got 0", id="none"),
+        pytest.param('{"sightings": []}', "a route must have a confirmed sighting, got none", id="none"),
         pytest.param(
             '{"sightings": [{"district": "demo", "tracklet_id": 99}]}', "stored ones, got demo/99", id="not stored"
         ),
@@ -203,7 +204,7 @@ def test_a_route_of_what_is_no_sighting_gets_400_with_a_message(client: TestClie
     ],
 )
 def test_a_file_that_is_no_photo_gets_400_with_a_message(client: TestClient, content: bytes, message: str) -> None:
-    answer = client.post("/search", files={"photo": ("photo.jpg", content, "image/jpeg")})
+    answer = client.post("/search", data=FOR_CASE, files={"photo": ("photo.jpg", content, "image/jpeg")})
     assert answer.status_code == 400
     assert message in answer.json()["error"]
 
@@ -215,11 +216,89 @@ def test_a_request_that_is_too_long_gets_413_with_a_message(client: TestClient, 
     assert "must have at most 300000 bytes" in answer.json()["error"]
 
 
-@pytest.mark.parametrize("field", [("top_k", (None, b"1")), ("photo", ("photo.png", png(picture(RED))))])
-def test_a_field_that_comes_twice_gets_400(client: TestClient, field: tuple[str, Any]) -> None:
-    answer = client.post("/search", files=[field, field])
+def test_a_field_that_comes_twice_gets_400(client: TestClient) -> None:
+    answer = client.post("/search", data=FOR_CASE, files=[("top_k", (None, b"1"))] * 2)
     assert answer.status_code == 400
-    assert answer.json()["error"] == f"a form must hold each field once, got more of {field[0]}"
+    assert answer.json()["error"] == "a form must hold each field but photo once, got more of top_k"
+
+
+def test_several_photos_of_one_person_ask_together(client: TestClient) -> None:
+    scene = np.full((60, 80, 3), BLUE, np.uint8)
+    scene[:, :40] = GREEN
+    photos = [("photo", ("a.png", png(picture(GREEN, seed=50)))), ("photo", ("b.png", png(scene)))]
+    answer = client.post("/search", data=FOR_CASE, files=photos).json()
+    assert [box is None for box in answer["people_xyxy"]] == [False, False]
+    assert answer["people_xyxy"][1] == [0, 0, 40, 60]
+    assert {sighting["tracklet_id"] for sighting in answer["sightings"][:4]} == {2, 5, 8, 11}
+
+
+@pytest.mark.parametrize(
+    ("pointed", "box", "first"),
+    [
+        pytest.param([2, 3, 38, 60], [0, 0, 40, 60], {2, 5, 8, 11}, id="at whom the detector finds"),
+        pytest.param([50, 0, 80, 60], [50, 0, 80, 60], {1, 4, 7, 10}, id="at whom it does not find"),
+    ],
+)
+def test_a_scene_may_point_at_the_person(
+    client: TestClient, pointed: list[int], box: list[int], first: set[int]
+) -> None:
+    scene = np.full((60, 80, 3), RED, np.uint8)
+    scene[:, :40] = GREEN
+    answer = search(client, png(scene), people_xyxy=json.dumps([pointed]))
+    assert answer["people_xyxy"] == [box]
+    assert answer["sightings"][0]["tracklet_id"] in first
+
+
+def judged(*numbers: int) -> str:
+    return json.dumps([{"district": "demo", "tracklet_id": number} for number in numbers])
+
+
+def test_confirmed_sightings_ask_and_rejected_ones_are_left_out(client: TestClient) -> None:
+    answer = client.post("/search", data=FOR_CASE | {"confirmed": judged(2), "rejected": judged(5)})
+    assert answer.status_code == 200, answer.text
+    found = answer.json()["sightings"]
+    assert {sighting["tracklet_id"] for sighting in found[:3]} == {2, 8, 11}
+    assert {sighting["tracklet_id"] for sighting in found if sighting["confirmed"]} == {2}
+    assert 5 not in {sighting["tracklet_id"] for sighting in found}
+    assert {sighting["model_version"] for sighting in found} == {answer.json()["model_version"]}
+
+
+@pytest.mark.parametrize(
+    ("question", "found"),
+    [
+        pytest.param({"is": ["backpack"]}, {1, 4, 7, 10}, id="is"),
+        pytest.param({"is_not": ["none"], "or_unknown": True}, {1, 4, 7, 10}, id="is not, or unknown"),
+    ],
+)
+def test_attributes_may_be_questions(client: TestClient, question: dict[str, Any], found: set[int]) -> None:
+    answer = client.post("/search", data=FOR_CASE | {"attributes": json.dumps({"bag": question}), "top_k": "4"})
+    assert {sighting["tracklet_id"] for sighting in answer.json()["sightings"]} == found
+
+
+def test_likely_sightings_fill_a_route(client: TestClient) -> None:
+    asked = {"sightings": json.loads(judged(4)), "rejected": json.loads(judged(5)), "fill": True}
+    answer = client.post("/route", json=asked).json()
+    assert [sighting["tracklet_id"] for sighting in answer["route"]] == [1, 4, 7, 10]
+    assert [sighting["confirmed"] for sighting in answer["route"]] == [False, True, False, False]
+    assert answer["left_out"] == []
+    assert sum(each["relative_probability"] for each in [answer, *answer["alternatives"]]) == pytest.approx(1)
+    before = client.post("/route", json={**asked, "until": "2026-05-01T12:05:00Z", "cameras": ["cam0", "cam1"]}).json()
+    assert [sighting["tracklet_id"] for sighting in before["route"]] == [1, 4]
+
+
+def test_a_route_comes_as_geojson_and_as_a_table(client: TestClient) -> None:
+    asked = {"sightings": json.loads(judged(1, 4))}
+    geojson = client.post("/route?format=geojson", json=asked)
+    assert geojson.headers["content-type"] == "application/geo+json"
+    kinds = [feature["geometry"]["type"] for feature in geojson.json()["features"]]
+    assert kinds == ["LineString", "Point", "Point"]
+    table = client.post("/route?format=csv", json=asked)
+    assert table.headers["content-type"].startswith("text/csv")
+    assert [line.split(",")[:4] for line in table.text.splitlines()[1:]] == [
+        ["1", "1", "demo", "1"],
+        ["1", "2", "demo", "4"],
+    ]
+    assert client.post("/route?format=kml", json=asked).status_code == 400
 
 
 def test_the_openapi_document_declares_every_answer(client: TestClient) -> None:
@@ -229,12 +308,23 @@ def test_the_openapi_document_declares_every_answer(client: TestClient) -> None:
         for path, at in paths.items()
         for method, operation in at.items()
     }
+    refused = {"401", "403", "429", "503"}
     assert declared == {
-        "post /search": {"200", "400", "413", "429", "503"},
-        "post /route": {"200", "400", "413", "503"},
-        "get /crops/{district}/{tracklet_id}": {"200", "404", "503"},
-        "get /cameras": {"200", "503"},
-        "get /status": {"200", "503"},
+        "post /search": {"200", "400", "413"} | refused,
+        "post /route": {"200", "400", "413"} | refused,
+        "get /crops/{district}/{tracklet_id}": {"200", "404"} | refused,
+        "get /cameras": {"200"} | refused,
+        "get /status": {"200"} | refused,
+        "get /cases": {"200"} | refused,
+        "post /cases": {"201", "400", "413"} | refused,
+        "get /cases/{case_id}": {"200", "404"} | refused,
+        "post /cases/{case_id}/close": {"200", "400", "404"} | refused,
+        "put /cases/{case_id}/legal-hold": {"200", "400", "404", "413"} | refused,
+        "put /cases/{case_id}/operators": {"200", "400", "404", "413"} | refused,
+        "post /cases/{case_id}/verdicts": {"204", "400", "404", "413"} | refused,
+        "get /cases/{case_id}/export": {"200", "404"} | refused,
+        "get /audit": {"200", "400"} | refused,
+        "get /coverage": {"200", "400"} | refused,
     }
 
 
@@ -262,11 +352,21 @@ def test_no_page_of_documentation_asks_the_network(client: TestClient, address: 
             {"until": "2026-05-01T09:00:00"},
             "until must have timezone info, such as 2026-05-01T09:00:00+09:00, got '2026-05-01T09:00:00'",
         ),
+        ({"attributes": '{"bag": {"isnt": ["none"]}}'}, "nothing else, got attributes.bag.isnt"),
+        ({"attributes": '{"bag": {"is_not": ["none", "backpack"]}}'}, "the attribute bag must leave a label that fits"),
+        ({"people_xyxy": "[[1, 2, 3]]"}, "people_xyxy.0.3"),
+        ({"people_xyxy": "[null, null]"}, "people_xyxy must have a box or null a photo, got 2 for 1"),
+        ({"people_xyxy": "[[40, 0, 20, 9]]"}, "people_xyxy must hold boxes [left, top, right, bottom] in a picture"),
+        ({"people_xyxy": "[[NaN, 0, 20, 9]]"}, "people_xyxy"),
+        ({"confirmed": "7"}, "confirmed must be a valid"),
+        ({"confirmed": judged(99)}, "sightings must be stored ones, got demo/99"),
+        ({"confirmed": judged(1), "rejected": judged(1)}, "must be confirmed or rejected, got demo/1 as both"),
+        ({"rejected": judged(*range(501))}, "at most 500 sightings may be judged, got 501"),
         ({"kamera": "cam1"}, "must hold what is asked for and nothing else, got kamera"),
     ],
 )
 def test_a_wrong_field_gets_400_with_a_message(client: TestClient, fields: dict[str, str], message: str) -> None:
-    answer = client.post("/search", files={"photo": ("photo.png", png(picture(RED)))}, data=fields)
+    answer = client.post("/search", files={"photo": ("photo.png", png(picture(RED)))}, data=FOR_CASE | fields)
     assert answer.status_code == 400
     assert message in answer.json()["error"]
 
@@ -275,9 +375,9 @@ def test_a_wrong_field_gets_400_with_a_message(client: TestClient, fields: dict[
     "request_body",
     [
         pytest.param({"json": {"photo": "http://127.0.0.1:9/x.jpg"}}, id="JSON"),
-        pytest.param({"data": {"photo": "http://127.0.0.1:9/x.jpg"}}, id="an address is not fetched"),
+        pytest.param({"data": FOR_CASE | {"photo": "http://127.0.0.1:9/x.jpg"}}, id="an address is not fetched"),
         pytest.param({"content": b"--x", "headers": {"content-type": "multipart/form-data"}}, id="no boundary"),
-        pytest.param({"files": {"photo": b"1", "top_k": ("k", b"\xff\xfe")}}, id="two files"),
+        pytest.param({"data": FOR_CASE, "files": {"photo": b"1", "top_k": ("k", b"\xff\xfe")}}, id="two files"),
         pytest.param({}, id="nothing"),
     ],
 )
@@ -287,9 +387,27 @@ def test_a_request_that_is_no_upload_gets_400(client: TestClient, request_body: 
     assert answer.json()["error"]
 
 
+def test_too_many_photos_get_400_with_a_message(client: TestClient) -> None:
+    answer = client.post("/search", data=FOR_CASE, files=[("photo", ("photo.png", png(picture(RED))))] * 9)
+    assert answer.status_code == 400
+    assert answer.json()["error"] == "a search must have at most 8 photos, got 9"
+
+
 def test_other_methods_and_paths(client: TestClient) -> None:
     assert client.get("/search").status_code == 405
     assert client.get("/nothing").status_code == 404
+
+
+def test_a_search_says_what_it_could_see(client: TestClient) -> None:
+    answer = search(client, png(picture(RED)), cameras="cam0,cam2")["coverage"]
+    assert [(one["camera_id"], one["share"] > 0) for one in answer["cameras"]] == [("cam0", True), ("cam2", False)]
+    asked = {"cameras": "cam0", "since": "2026-05-01T12:00:00Z", "until": "2026-05-02T12:00:00Z"}
+    (camera,) = client.get("/coverage", params=asked).json()["cameras"]
+    assert camera["searched"][0]["since"] == "2026-05-01T12:00:00Z"
+    assert 0 < camera["share"] < 0.01
+    assert client.get("/coverage", params={"cameras": "cam9"}).status_code == 400
+    turned = client.get("/coverage", params={"since": asked["until"], "until": asked["since"]})
+    assert (turned.status_code, "until must not be before since" in turned.json()["error"]) == (400, True)
 
 
 def test_cameras_and_status(client: TestClient) -> None:
@@ -304,8 +422,9 @@ def test_cameras_and_status(client: TestClient) -> None:
 def test_a_store_without_sightings_is_not_ready_until_they_come(tmp_path: Path) -> None:
     deployment = write_deployment(tmp_path)
     for client in client_of(deployment):
+        assert client.post("/cases", json={"title": "A missing child"}).json()["id"] == 1
         assert "rerun serving.track" in client.get("/status").json()["reason"]
-        answer = client.post("/search", files={"photo": png(picture(RED))})
+        answer = client.post("/search", files={"photo": png(picture(RED))}, data=FOR_CASE)
         assert answer.status_code == 503
         assert "it holds none at all" in answer.json()["error"]
         assert client.get("/cameras").status_code == 503
@@ -313,7 +432,7 @@ def test_a_store_without_sightings_is_not_ready_until_they_come(tmp_path: Path) 
         assert ask_route(client, 1).status_code == 503
         fill_store(deployment)
         assert client.get("/status").json()["ready"] is True
-        assert client.post("/search", files={"photo": png(picture(RED))}).status_code == 200
+        assert client.post("/search", files={"photo": png(picture(RED))}, data=FOR_CASE).status_code == 200
 
 
 def test_an_engine_that_does_not_load_is_a_reason_not_a_crash(tmp_path: Path) -> None:
@@ -358,7 +477,9 @@ def test_a_gpu_without_a_plan_is_not_ready_where_that_must_not_be_replaced(
         status = client.get("/status").json()
         assert not status["ready"]
         assert "holds no plan for this machine's GPU (8.6)" in status["reason"]
-        assert client.post("/search", files={"photo": ("photo.png", png(picture(RED)))}).status_code == 503
+        assert (
+            client.post("/search", files={"photo": ("photo.png", png(picture(RED)))}, data=FOR_CASE).status_code == 503
+        )
 
 
 def test_a_plan_that_cannot_be_rebuilt_is_a_reason_not_a_crash(
@@ -383,7 +504,7 @@ def test_attributes_need_an_engine(tmp_path: Path) -> None:
     fill_store(deployment)
     for client in client_of(deployment):
         fields = {"attributes": '{"bag": "none"}'}
-        answer = client.post("/search", files={"photo": png(picture(RED))}, data=fields)
+        answer = client.post("/search", files={"photo": png(picture(RED))}, data=FOR_CASE | fields)
         assert (answer.status_code, "has no attribute engine" in answer.text) == (400, True)
 
 

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from domain.errors import ArtifactError, InputError
 from domain.model_card import EngineFile, ModelCard
 from serving import tables
+from serving.description import Wanted
 from serving.photo import decode_photo
 from serving.store import Store, StoredDistrict, open_store, version_of_model
 from tests.sightings import CAMERAS, NOON, put_into_case, tracklet, unit_vectors
@@ -165,9 +166,12 @@ def test_words_find_whom_they_describe_best(store: Store) -> None:
     store.replace_sightings(
         "demo", CAMERAS, "net-1", [tracklet(i + 1, embeddings[i], attributes=bags[i]) for i in range(3)]
     )
-    assert [one.id for one in store.described({"bag": "backpack"}, 3)] == [2, 3, 1]
-    assert [one.id for one in store.described({"bag": "none", "age": "child"}, 2)] == [1, 3]
-    assert len(store.described({"bag": "'; drop table tracklets; --"}, 3)) == 3
+    bag, age = ("none", "backpack"), ("child", "adult")
+    assert [one.id for one in store.described({"bag": Wanted(bag[1:], bag)}, 3)] == [2, 3, 1]
+    both = {"bag": Wanted(bag[:1], bag), "age": Wanted(age[:1], age)}
+    assert [one.id for one in store.described(both, 2)] == [1, 3]
+    hostile = "'; drop table tracklets; --"
+    assert len(store.described({hostile: Wanted((hostile,), (hostile, "none"))}, 3)) == 3
     with pytest.raises(InputError, match="at least one attribute"):
         store.described({}, 3)
 

@@ -13,6 +13,7 @@ from domain.images import write_image
 from domain.model_card import EngineFile
 from export.engines.files import sha256_of
 from serving import perception, track
+from serving.description import Wanted
 from serving.store import open_store
 from tests.sightings import CAMERAS, put_into_case, tracklet, unit_vectors
 from tests.walkers import (
@@ -164,7 +165,7 @@ def test_the_store_holds_what_was_seen_and_twice_is_once(tracked: Path) -> None:
     assert answers(tracked) == before
     with open_store(tracked / "store") as store:
         assert store.is_ready("colours-" + "ab" * 6) is None
-        found = store.described({"upper_colour": "red"}, limit=100)
+        found = store.described({"upper_colour": Wanted(("red",), ("red", "blue"))}, limit=100)
         video = Path("data") / "toy" / "videos" / "c1.mp4"
         assert store.register_segment("toy", "c1", "moved.mp4", sha256_of(video), START).state == "done"
         assert len(found) == 4

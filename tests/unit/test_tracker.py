@@ -190,3 +190,32 @@ def test_tracklets_of_several_cameras_are_numbered_once() -> None:
 def test_a_camera_that_saw_nobody_has_an_empty_table() -> None:
     table = track_table([])
     assert (table.frames.shape, table.boxes_xyxy.shape, table.confidences.shape) == ((0,), (0, 4), (0,))
+
+
+def test_who_stays_too_long_becomes_another_tracklet_without_losing_a_frame() -> None:
+    followed = tracker(max_tracklet_s=2.0)
+    longest = 0
+    ended = []
+    for frame in range(1, 101):
+        ended += step(followed, frame, [(100.0, 0.9, A), (300.0, 0.9, B)])[0]
+        longest = max(longest, *(len(track.frames) for track in followed._tracks))
+    ended += followed.close()
+    assert longest <= 26  # 2 s, and up to the next look, which is due after half a second
+    for side, look in ((100, A), (300, B)):
+        parts = sorted((one for one in ended if one.boxes_xyxy[0, 0] == side), key=lambda one: one.first_frame)
+        assert np.concatenate([one.frames for one in parts]).tolist() == list(range(1, 101))
+        assert len(parts) == 5
+        for one in parts:
+            assert one.crops
+            np.testing.assert_allclose(one.embedding, look, atol=1e-6)
+    assert len({one.id for one in ended}) == 10
+
+
+def test_a_divided_track_is_still_known_by_its_looks() -> None:
+    followed = tracker(max_tracklet_s=2.0)
+    frames = [(frame, [(100.0, 0.9, A)]) for frame in range(1, 26)]
+    frames += [(frame, []) for frame in range(26, 40)]
+    frames += [(frame, [(105.0, 0.9, A)]) for frame in range(40, 45)]  # back after longer than `active_s`
+    first, second = sorted(show(followed, frames), key=lambda one: one.first_frame)
+    assert first.last_frame + 1 == second.first_frame
+    assert second.last_frame == 44

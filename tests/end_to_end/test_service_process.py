@@ -1,5 +1,7 @@
-"""A real server process under a fuzzer and 1,000 hostile uploads: it refuses, stays up, and keeps nothing."""
+"""A real server process: what it logs and measures; a fuzzer and 1,000 hostile uploads, of which it keeps nothing."""
 
+import json
+import re
 import socket
 import sys
 from collections import Counter
@@ -21,14 +23,16 @@ from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from domain.settings import PARAMS
 from serving import package
+from serving.roles import Role
 from serving.service_settings import Deployment
-from tests.deployments import fill_store, write_deployment
+from tests.deployments import FOR_CASE, fill_store, token_of, write_deployment
 from tests.end_to_end.conftest import free_port, server
 from tests.hostile_uploads import BOUNDARY, MULTIPART, form, hostile_uploads, picture_file
-from tests.stored import stored
+from tests.stored import num_searches, stored
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 LONGEST_S = 20
+SECRET = "s3cret"
 PHOTO = picture_file(np.random.default_rng(0))
 MOST_GROWTH_MB = 300
 
@@ -36,8 +40,19 @@ MOST_GROWTH_MB = 300
 @dataclass(frozen=True)
 class Served:
     address: str
+    token: str
     deployment: Deployment
     temporary: Path
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.token}"}
+
+    @property
+    def head(self) -> str:
+        """The beginning of a search, but for the length."""
+        kind = f"Content-Type: {MULTIPART}\r\n"
+        return f"POST /v1/search HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {self.token}\r\n{kind}"
 
 
 @pytest.fixture(scope="module")
@@ -49,14 +64,16 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     port = free_port()
     serve = [sys.executable, "-m", "bentoml", "serve", "serving.service:PersonSearch", "--port", str(port)]
     with server(folder, ["env", f"TMPDIR={temporary}", *serve], f"http://127.0.0.1:{port}/readyz"):
-        yield Served(f"http://127.0.0.1:{port}", deployment, temporary)
+        token = token_of(deployment, "reviewer", Role.REVIEWER)
+        yield Served(f"http://127.0.0.1:{port}", token, deployment, temporary)
 
 
 def unlimited(deployment: Deployment) -> Deployment:
-    """All requests of the test come from one address, as fast as they can."""
+    """All requests of the test come from one account, as fast as they can; figures and document need no token."""
     file = deployment.root / PARAMS
     params = yaml.safe_load(file.read_text())
     params["serving"]["service"]["searches_per_minute"] = 1_000_000
+    params["serving"]["access"]["open_paths"] += ["/v1/openapi.json", "/metrics"]
     file.write_text(yaml.safe_dump(params))
     return Deployment.read(deployment.root)
 
@@ -67,18 +84,59 @@ def kept(served: Served) -> tuple[dict[str, int], set[Path]]:
     return rows, {file for file in files if file.suffix not in {".log", ".pyc", ".db"}}
 
 
-def memory_mb() -> float:
-    """Of all Python processes below this one."""
+def memory_mb(served: Served, field: str) -> float:
+    """Of the process that answers: `VmRSS` is now, `VmHWM` the most it ever had."""
+    port = str(urlsplit(served.address).port)
     children = psutil.Process().children(recursive=True)
-    return sum(each.memory_info().rss for each in children if "python" in each.name()) / 1e6
+    listening = [
+        each
+        for each in children
+        if any(str(at.laddr.port) == port for at in each.net_connections("tcp") if at.status == "LISTEN")
+    ]
+    texts = [Path(f"/proc/{each.pid}/status").read_text() for each in listening]
+    return max(int(each) for text in texts for each in re.findall(rf"{field}:\s+(\d+) kB", text)) / 1000
+
+
+def figures(served: Served) -> dict[str, float]:
+    """Samples of /metrics, by name and labels as they stand there."""
+    text = httpx.get(f"{served.address}/metrics", timeout=LONGEST_S).text
+    return {line.rsplit(" ", 1)[0]: float(line.rsplit(" ", 1)[1]) for line in text.splitlines() if line[:1] not in "# "}
+
+
+def test_a_search_is_measured_and_its_lines_carry_its_id(served: Served) -> None:
+    before = figures(served)
+    sent = {"X-Request-ID": "search-of-the-test", **served.headers}
+    files = {"photo": (f"{SECRET}.png", PHOTO)}
+    asked = {"data": FOR_CASE | {"reason": SECRET}, "files": files, "headers": sent, "timeout": LONGEST_S}
+    answer = httpx.post(f"{served.address}/v1/search?x={SECRET}", **asked)
+    assert (answer.status_code, answer.headers["X-Request-ID"]) == (200, "search-of-the-test")
+    after = figures(served)
+    for name in (
+        'dongseon_search_seconds_count{kind="photo"}',
+        *(f'dongseon_stage_seconds_count{{stage="{stage}"}}' for stage in ("decode", "detect", "embed", "re-rank")),
+        'dongseon_requests_total{method="POST",route="/v1/search",status="200"}',
+    ):
+        assert after[name] == before.get(name, 0) + 1, name
+    assert after['dongseon_segments{state="done"}'] >= 1
+    assert after["dongseon_queue_age_seconds"] == 0
+
+    log = (served.deployment.root / "server.log").read_text()
+    lines = [json.loads(line) for line in log.splitlines() if line.startswith("{")]
+    mine = [line for line in lines if line.get("request_id") == "search-of-the-test"]
+    said = [(line["event"], line["route"], line["status"], line["account"]) for line in mine]
+    assert said == [("request", "/v1/search", 200, "reviewer")]
+    assert SECRET not in log
+    assert served.token not in log
+    assert "/v1/search" not in "".join(line for line in log.splitlines() if not line.startswith("{"))
 
 
 def test_a_thousand_hostile_uploads_leave_nothing(served: Served) -> None:
     before, answers = kept(served), Counter[tuple[int, bool]]()
-    with httpx.Client(base_url=served.address, timeout=LONGEST_S) as client:
+    searches = num_searches(served.deployment)
+    with httpx.Client(base_url=served.address, headers=served.headers, timeout=LONGEST_S) as client:
         for _ in range(20):  # what the engines and the decoder allocate once
-            client.post("/v1/search", files={"photo": PHOTO})
-        start = most = memory_mb()
+            client.post("/v1/search", data=FOR_CASE, files={"photo": PHOTO})
+        start, started = memory_mb(served, "VmRSS"), memory_mb(served, "VmHWM")
         for upload in hostile_uploads(seed=1, each=40):
             answer = client.post(
                 "/v1/search", content=upload.body, headers={"Content-Type": upload.content_type.encode("latin-1")}
@@ -86,12 +144,12 @@ def test_a_thousand_hostile_uploads_leave_nothing(served: Served) -> None:
             allowed = {200, 400, 413} if upload.may_be_readable else {400, 413}
             assert answer.status_code in allowed, f"{upload.kind}: {answer.status_code} {answer.text[:200]}"
             answers[answer.status_code, upload.may_be_readable] += 1
-            most = max(most, memory_mb())
         assert client.get("/readyz").status_code == 200
-    print(
-        f"answers by status and whether a decoder may read them: {dict(answers)}; memory {start:.0f} to {most:.0f} MB"
-    )
+    most = memory_mb(served, "VmHWM")
+    print(f"answers by status and whether a decoder may read them: {dict(answers)}")
+    print(f"memory {start:.0f} (at most {started:.0f} before) to {most:.0f} MB")
     assert answers.total() > 1000
+    assert num_searches(served.deployment) == searches + 20 + answers[200, True]  # of pictures, none of the refused
     assert most - start < MOST_GROWTH_MB
     assert kept(served) == before
 
@@ -101,7 +159,7 @@ def test_a_body_that_never_ends_is_cut_off(served: Served, chunked: bool) -> Non
     before, limit = kept(served), served.deployment.settings.service.max_upload_bytes
     where = urlsplit(served.address)
     length = "Transfer-Encoding: chunked" if chunked else f"Content-Length: {10**12}"
-    head = f"POST /v1/search HTTP/1.1\r\nHost: x\r\nContent-Type: {MULTIPART}\r\n{length}\r\n\r\n"
+    head = f"{served.head}{length}\r\n\r\n"
     begun = f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="photo"; filename="x"\r\n\r\n'.encode()
     megabyte, sent, answer = bytes(1_000_000), 0, b""
     with socket.create_connection((where.hostname, where.port), timeout=LONGEST_S) as peer:
@@ -117,10 +175,19 @@ def test_a_body_that_never_ends_is_cut_off(served: Served, chunked: bool) -> Non
     assert kept(served) == before
 
 
+def test_an_answer_before_the_end_of_the_body_arrives(served: Served) -> None:
+    limit = served.deployment.settings.service.max_upload_bytes
+    with httpx.Client(base_url=served.address, headers=served.headers, timeout=LONGEST_S) as client:
+        for _ in range(20):  # a connection that were reset under the answer would lose it only now and then
+            broken = client.post("/v1/search", content=bytes(limit - 1000), headers={"Content-Type": MULTIPART})
+            assert (broken.status_code, bool(broken.json()["error"])) == (400, True)
+            assert client.post("/v1/search", files={"photo": bytes(limit + 1)}).status_code == 413
+
+
 @pytest.mark.parametrize("length", ["5", "-1", "abc", "9999999", "1, 2"])
 def test_a_length_that_is_wrong_leaves_nothing(served: Served, length: str) -> None:
     before, where, body = kept(served), urlsplit(served.address), form(PHOTO)
-    head = f"POST /v1/search HTTP/1.1\r\nHost: x\r\nContent-Type: {MULTIPART}\r\nContent-Length: {length}\r\n\r\n"
+    head = f"{served.head}Content-Length: {length}\r\n\r\n"
     with socket.create_connection((where.hostname, where.port), timeout=2) as peer:
         peer.sendall(head.encode() + body)
         try:
@@ -145,7 +212,7 @@ def test_the_fuzzer_finds_no_answer_that_is_not_declared(served: Served) -> None
         operation = data.draw(st.sampled_from(operations))
         mode = data.draw(st.sampled_from([schemathesis.GenerationMode.POSITIVE, schemathesis.GenerationMode.NEGATIVE]))
         case = data.draw(operation.as_strategy(generation_mode=mode))
-        case.validate_response(case.call(), excluded_checks=[positive_data_acceptance])
+        case.validate_response(case.call(headers=served.headers), excluded_checks=[positive_data_acceptance])
         asked[operation.label] += 1
 
     ask()

@@ -1,0 +1,198 @@
+"""Follows everybody in the live cameras of a district, until it is told to stop (SIGTERM or SIGINT).
+
+    python -m serving.streams serving.streams.file=cameras.yaml
+
+The file names the district and the addresses of its cameras, which the store must know; `${NAME}` in an address stands
+for an environment variable, such as a password, written as addresses need it:
+
+    district: suseong
+    cameras:
+      c1: rtsp://viewer:${CAMERA_PASSWORD}@10.0.0.11/stream1
+
+One thread a camera; all share the engines' batches. What is seen is stored in segments, with the gaps between them. A
+process that is killed loses the open segments; the time until the next one runs is a gap. Run one process a camera.
+Settings: sections `serving` and `tracking` of params.yaml in the current folder; `key=value` arguments override them.
+"""
+
+import logging
+import os
+import re
+import signal
+import threading
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from urllib.parse import quote
+
+import yaml
+from pydantic import ValidationError
+
+from domain.errors import InputError
+from domain.settings import Settings
+from domain.stage import run_stage
+from serving.following import TrackingSettings
+from serving.gathering import GatheredPerception
+from serving.live_following import LiveFollower
+from serving.live_stream import LiveStream, require_rtsp
+from serving.outbox import Outbox, stream_name
+from serving.perception import Engine, Perception, open_engine
+from serving.service_settings import Deployment, StreamsSettings
+from serving.store import Store, open_store, version_of_model
+from serving.stream_metrics import serve_metrics
+
+_FLUSH_S = 20.0  # what is seen may take so long to be stored at the end; supervisors kill after 30 s or more
+_NOT_RUNNING = "not running"
+_log = logging.getLogger(__name__)
+
+
+class StreamsFile(Settings, hide_input_in_errors=True):
+    """A file of live cameras."""
+
+    district: str
+    cameras: dict[str, str]  # id -> address
+
+
+def main(argv: Sequence[str] = ()) -> None:
+    """Read settings and cameras, follow until a signal, store what is still to be stored.
+
+    Raises:
+        InputError: if a setting or the file is wrong, the store does not know a camera, or the database is not there.
+        ArtifactError: if an engine is missing or for another task.
+    """
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    deployment = Deployment.read(Path(), argv)
+    settings, tracking = deployment.settings.streams, TrackingSettings.from_params("tracking", argv)
+    if settings.file is None:
+        raise InputError("serving.streams.file must name the file of live cameras, got none; docs/deploy.md shows one")
+    file = read_streams(settings.file)
+    stopping = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopping.set())
+    reid = open_engine(deployment.engine(deployment.reid), "reid", tracking.perception.without_plan)
+    with open_store(deployment.store) as store:
+        outbox = _open_outbox(store, file, version_of_model(reid.card), settings)
+        follow_streams(file, _perception(deployment, reid, tracking), outbox, settings, tracking, stopping)
+        lost = outbox.close(_FLUSH_S)
+    if lost:
+        _log.error("%d segments could not be stored; the next run says that nothing is known of their time", lost)
+
+
+def read_streams(file: Path) -> StreamsFile:
+    """The live cameras in `file`, with environment variables put in.
+
+    Raises:
+        InputError: if it cannot be read or understood, or a variable is not set; no error shows an address.
+    """
+    try:
+        content = StreamsFile.model_validate(yaml.safe_load(file.read_text(encoding="utf-8")))
+    except OSError as error:
+        raise InputError(f"{file} must be a file of live cameras that can be read: {error.strerror}") from error
+    except (yaml.YAMLError, ValidationError, UnicodeDecodeError) as error:  # their chain would show addresses
+        reason = f"{error.error_count()} entries do not fit" if isinstance(error, ValidationError) else "it is no YAML"
+        raise InputError(
+            f"{file} must have district: NAME and cameras: with a line ID: ADDRESS for each camera; {reason}"
+        ) from None
+    cameras = {camera_id: _with_variables(camera_id, address) for camera_id, address in content.cameras.items()}
+    if not cameras:
+        raise InputError(f"{file} must name at least one camera, got none")
+    for camera_id, address in cameras.items():
+        require_rtsp(camera_id, address)
+    return StreamsFile(district=content.district, cameras=cameras)
+
+
+def follow_streams(
+    file: StreamsFile,
+    perception: Perception,
+    outbox: Outbox,
+    settings: StreamsSettings,
+    tracking: TrackingSettings,
+    stopping: threading.Event,
+) -> None:
+    """Follow all cameras until `stopping`; a thread that dies of a bug is begun anew, and its open segment is a gap."""
+    streams: dict[str, LiveStream] = {}
+    if settings.metrics_port is not None:
+        serve_metrics(file.district, streams, settings.metrics_port)
+    followers = {
+        camera_id: LiveFollower(camera_id, perception, tracking, outbox, settings.segment_s)
+        for camera_id in file.cameras
+    }
+    with ThreadPoolExecutor(len(followers), "follow") as pool:
+        run = partial(_run, streams=streams, file=file, settings=settings, tracking=tracking, stopping=stopping)
+        futures = {camera_id: pool.submit(run, follower) for camera_id, follower in followers.items()}
+        while not stopping.wait(settings.connection.first_pause_s):
+            for camera_id, future in futures.items():
+                if future.done():
+                    _report_death(followers[camera_id], future)
+                    futures[camera_id] = pool.submit(run, followers[camera_id])
+        for stream in list(streams.values()):
+            stream.stop()
+    for camera_id, future in futures.items():
+        if future.exception() is not None:
+            _report_death(followers[camera_id], future)
+
+
+def _run(
+    follower: LiveFollower,
+    *,
+    streams: dict[str, LiveStream],
+    file: StreamsFile,
+    settings: StreamsSettings,
+    tracking: TrackingSettings,
+    stopping: threading.Event,
+) -> None:
+    """Follow one camera until its stream is stopped."""
+    camera_id = follower.camera_id
+    address = file.cameras[camera_id]
+    with LiveStream(camera_id, address, settings.connection, follower.tell, tracking.frame_stride) as stream:
+        streams[camera_id] = stream
+        if stopping.is_set():
+            return
+        for frame in stream:
+            follower.see(frame)
+        follower.close()
+
+
+def _report_death(follower: LiveFollower, future: Future[None]) -> None:
+    _log.error("camera %s: a bug ended its thread", follower.camera_id, exc_info=future.exception())
+    follower.lose("a bug; the log says which")
+
+
+def _perception(deployment: Deployment, reid: Engine, tracking: TrackingSettings) -> GatheredPerception:
+    without_plan, attributes = tracking.perception.without_plan, None
+    detector = open_engine(deployment.engine(deployment.detector), "detector", without_plan)
+    if deployment.attributes is not None:
+        attributes = open_engine(deployment.engine(deployment.attributes), "attributes", without_plan)
+    # Cameras do not show pictures at the same moment, so nobody waits: calls gather while an engine computes.
+    return GatheredPerception(detector, reid, attributes, tracking.perception, max_wait_s=0)
+
+
+def _open_outbox(store: Store, file: StreamsFile, model_version: str, settings: StreamsSettings) -> Outbox:
+    """With a gap of each camera that was followed before: from then on until it shows something."""
+    known = {camera.id for one in store.districts() if one.name == file.district for camera in one.cameras}
+    strange = sorted(set(file.cameras) - known)
+    if strange:
+        raise InputError(
+            f"live cameras must be cameras of the district {file.district} in the store "
+            f"({', '.join(sorted(known)) or 'it has none'}), got {', '.join(strange)}; add them first"
+        )
+    outbox = Outbox(store, file.district, model_version, settings.max_waiting_bytes)
+    for camera_id in file.cameras:
+        moment = store.resume_stream(file.district, camera_id, stream_name(camera_id))
+        if moment is not None:
+            outbox.begin_gap(camera_id, moment, _NOT_RUNNING)
+    return outbox
+
+
+def _with_variables(camera_id: str, address: str) -> str:
+    def value(match: re.Match[str]) -> str:
+        name = match[1]
+        if name not in os.environ:
+            raise InputError(f"the address of camera {camera_id} needs the environment variable {name}; it is not set")
+        return quote(os.environ[name], safe="")
+
+    return re.sub(r"\$\{(\w+)\}", value, address)
+
+
+if __name__ == "__main__":
+    run_stage(main)

@@ -1,0 +1,104 @@
+"""The gate around a real server: BentoML's own endpoints too, and https."""
+
+import ssl
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
+from pathlib import Path
+
+import httpx
+import pytest
+import yaml
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from domain.settings import PARAMS
+from serving import package
+from serving.roles import ENDPOINTS, Role
+from serving.service_settings import Deployment
+from tests.deployments import FOR_CASE, fill_store, token_of, write_deployment
+from tests.end_to_end.conftest import free_port, server
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+OF_BENTOML = ["/metrics", "/docs.json", "/schema.json", "/static_content/", "/assets/x", "/index.html", "/nothing"]
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """`tls.pem` and, beside it, `tls.key`."""
+    folder, key = tmp_path_factory.mktemp("tls"), ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "dongseon test")])
+    made = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(datetime.now(UTC) - timedelta(days=1))
+        .not_valid_after(datetime.now(UTC) + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    (folder / "tls.pem").write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    secret = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    (folder / "tls.key").write_bytes(secret)
+    return folder / "tls.pem"
+
+
+@pytest.fixture(scope="module")
+def served(
+    tmp_path_factory: pytest.TempPathFactory, certificate: Path
+) -> Iterator[tuple[httpx.Client, dict[Role, str]]]:
+    """Asks a service by https, and a token of each role."""
+    folder = tmp_path_factory.mktemp("access") / "service"
+    write_deployment(folder)
+    package._stage_code(folder)
+    params = yaml.safe_load((folder / PARAMS).read_text())
+    params["serving"]["service"]["tls"] = {"certificate": str(certificate), "key": str(certificate.with_suffix(".key"))}
+    (folder / PARAMS).write_text(yaml.safe_dump(params))
+    deployment = Deployment.read(folder)
+    fill_store(deployment)
+    tokens = {role: token_of(deployment, role.value, role) for role in Role}
+    port = free_port()
+    command = [sys.executable, "-m", "bentoml", "serve", "serving.service:PersonSearch", "--port", str(port)]
+    trusted = ssl.create_default_context(cafile=str(certificate))
+    with server(folder, command, f"https://127.0.0.1:{port}/readyz", trusted=trusted):
+        with httpx.Client(base_url=f"https://127.0.0.1:{port}", verify=trusted, timeout=30) as client:
+            yield client, tokens
+        assert not any(token.split("_", 2)[2] in (folder / "server.log").read_text() for token in tokens.values())
+
+
+def test_nothing_but_the_open_paths_answers_without_a_token(served: tuple[httpx.Client, dict[Role, str]]) -> None:
+    client, _ = served
+    asked = [(method, path) for method, path in ENDPOINTS] + [("GET", path) for path in OF_BENTOML]
+    for method, path in asked:
+        answer = client.request(method, path)
+        assert answer.status_code == 401, f"{method} {path}"
+    for path in ("/livez", "/readyz", "/healthz", "/sign-in", "/sign-in.css"):
+        assert client.get(path).status_code == 200
+
+
+def test_metrics_and_documents_are_the_admins(served: tuple[httpx.Client, dict[Role, str]]) -> None:
+    client, tokens = served
+    for path, words in (
+        ("/metrics", "dongseon_requests"),
+        ("/v1/openapi.json", "/cases/{case_id}"),
+        ("/docs.json", ""),
+    ):
+        for role, token in tokens.items():
+            answer = client.get(path, headers={"Authorization": f"Bearer {token}"})
+            assert answer.status_code == (200 if role is Role.ADMIN else 403), f"{path} {role}"
+            assert role is not Role.ADMIN or words in answer.text
+
+
+def test_signing_in_over_https_gives_a_cookie_that_stays_there(served: tuple[httpx.Client, dict[Role, str]]) -> None:
+    client, tokens = served
+    origin = {"Origin": str(client.base_url).rstrip("/")}
+    answer = client.post("/sign-in", data={"token": tokens[Role.REVIEWER]}, headers=origin)
+    assert answer.status_code == 303, answer.text
+    assert {"secure", "httponly", "samesite=strict"} <= set(answer.headers["set-cookie"].lower().split("; "))
+    asked = FOR_CASE | {"attributes": '{"bag": "backpack"}'}
+    assert client.post("/v1/search", data=asked, headers=origin).status_code == 200
+    client.cookies.clear()
+    with pytest.raises(httpx.HTTPError):
+        httpx.get(client.base_url.join("/readyz").copy_with(scheme="http"), timeout=10)

@@ -1,0 +1,116 @@
+"""What could be searched: by hand and by laws, on a real database."""
+
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from domain.errors import InputError
+from serving.coverage import Coverage, CoverageSummary, coverage_of
+from serving.store import Store, open_store
+from tests.sightings import CAMERAS, NOON
+
+
+def at(minutes: float) -> datetime:
+    return NOON + timedelta(minutes=minutes)
+
+
+def add_video(store: Store, camera: str, begin: float, end: float | None, model: str = "net-1") -> int:
+    """A segment from `begin` to `end` minutes after noon; waiting without an end."""
+    segment = store.register_segment("demo", camera, f"{camera}.mp4", f"{camera}-{begin}", at(begin))
+    if end is not None:
+        store.add_segment(segment.id, [], model, frames=10, end=at(end), damage=None)
+    return segment.id
+
+
+@pytest.fixture(scope="module")
+def covered(tmp_path_factory: pytest.TempPathFactory) -> Coverage:
+    """From noon to one o'clock: camera 0 with a gap, camera 1 with trouble, camera 2 with nothing."""
+    with open_store(tmp_path_factory.mktemp("coverage") / "store") as store:
+        store.add_cameras("demo", CAMERAS, time_zone="UTC")
+        for begin, end in ((-60, -30), (-10, 20), (20, 30), (45, 90)):
+            add_video(store, "cam0", begin, end)
+        store.open_gap("demo", "cam0", at(25), "cut")
+        store.close_gap("demo", "cam0", at(40))
+        add_video(store, "cam1", 0, 6)
+        add_video(store, "cam1", 10, 20, model="net-0")
+        store.fail_segment(add_video(store, "cam1", 30, None), "no video stream")
+        add_video(store, "cam1", 40, None)
+        store.open_gap("demo", "cam1", at(50), "no answer")
+        return coverage_of(store, "net-1", since=at(0), until=at(60))
+
+
+def spans(coverage: Coverage, camera: int, kind: str) -> list[tuple[datetime, datetime | None, str]]:
+    return [(span.since, span.until, span.reason) for span in getattr(coverage.cameras[camera], kind)]
+
+
+def test_searched_is_what_was_seen_in_the_window_less_the_gaps(covered: Coverage) -> None:
+    assert spans(covered, 0, "searched") == [(at(0), at(25), ""), (at(45), at(60), "")]
+    assert spans(covered, 0, "gaps") == [(at(25), at(40), "cut")]
+    assert [camera.share for camera in covered.cameras] == pytest.approx([40 / 60, 6 / 60, 0])
+    assert covered.share == pytest.approx(46 / 180)
+
+
+def test_what_is_missing_says_why(covered: Coverage) -> None:
+    assert spans(covered, 1, "searched") == [(at(0), at(6), "")]
+    assert spans(covered, 1, "waiting") == [(at(40), None, "")]
+    assert spans(covered, 1, "failed") == [
+        (at(10), at(20), "only the model net-0 has looked at it"),
+        (at(30), None, "no video stream"),
+    ]
+    assert spans(covered, 1, "gaps") == [(at(50), None, "no answer")]
+
+
+def test_a_summary_counts_the_pieces(covered: Coverage) -> None:
+    summary = CoverageSummary.of(covered)
+    pieces = [(one.num_waiting, one.num_failed, one.num_gaps) for one in summary.cameras]
+    assert pieces == [(0, 0, 1), (1, 2, 1), (0, 0, 0)]
+    assert (summary.since, summary.until, summary.share) == (at(0), at(60), covered.share)
+
+
+def test_without_a_window_it_is_from_the_first_video_to_the_last(tmp_path: Path) -> None:
+    with open_store(tmp_path / "store") as store:
+        store.add_cameras("demo", CAMERAS, time_zone="UTC")
+        nothing = coverage_of(store, "net-1")
+        assert (nothing.since, nothing.until, nothing.share, len(nothing.cameras)) == (None, None, 0, 3)
+        add_video(store, "cam0", 0, 30)
+        add_video(store, "cam1", 20, 40)
+        found = coverage_of(store, "net-1", cameras=["cam0"])
+        assert (found.since, found.until, found.share) == (at(0), at(30), 1)
+        both = coverage_of(store, "net-1", cameras=["cam0", "cam1"])
+        assert [camera.share for camera in both.cameras] == pytest.approx([30 / 40, 20 / 40])
+        with pytest.raises(InputError, match="until must not be before since"):
+            coverage_of(store, "net-1", since=at(1), until=at(0))
+
+
+minutes = st.lists(st.tuples(st.integers(0, 30), st.integers(0, 30)).map(sorted), max_size=6)
+
+
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(minutes, minutes)
+def test_searched_are_the_minutes_of_videos_that_are_in_no_gap(
+    store: Store, videos: list[list[int]], silent: list[list[int]]
+) -> None:
+    with store.begin() as connection:
+        connection.execute(sa.text("DELETE FROM districts"))
+        connection.execute(sa.text("DELETE FROM gaps"))
+    store.add_cameras("demo", CAMERAS, time_zone="UTC")
+    for number, (begin, end) in enumerate(videos):
+        segment = store.register_segment("demo", "cam0", "cam0.mp4", str(number), at(begin))
+        store.add_segment(segment.id, [], "net-1", frames=10, end=at(end))
+    for begin, end in silent:
+        store.open_gap("demo", "cam0", at(begin), "cut")
+        store.close_gap("demo", "cam0", at(end))
+    searched = coverage_of(store, "net-1", since=at(0), until=at(30)).cameras[0].searched
+    found = {minute for minute in range(31) for span in searched if span.since <= at(minute) < (span.until or NOON)}
+    seen = {minute for begin, end in videos for minute in range(begin, end)}
+    assert found == seen - {minute for begin, end in silent for minute in range(begin, end)}
+    assert all(before.until is not None and before.until < after.since for before, after in pairwise(searched))
+
+
+def test_times_are_answered_in_utc(covered: Coverage) -> None:
+    assert all(span.since.tzinfo is UTC for camera in covered.cameras for span in camera.searched)
