@@ -113,7 +113,8 @@ def prepare(place: Path, patch: pytest.MonkeyPatch) -> Path:
     patch.setattr(track, "open_engine", lambda path, task, without_plan: ENGINES[task]())
     write_district(place / "data" / "toy")
     serving = yaml.safe_load((ROOT / "conf" / "serving" / "search.yaml").read_text())
-    write_params(place, serving=serving, district={"name": "toy"}, reid={"backbone": "osnet"})
+    identities = yaml.safe_load((ROOT / "conf" / "identities" / "people.yaml").read_text())
+    write_params(place, identities=identities, serving=serving, district={"name": "toy"}, reid={"backbone": "osnet"})
     return place
 
 
