@@ -59,7 +59,9 @@ def score_people(
 def _under_people(camera: str, table: TrackTable, people: Mapping[int, int]) -> TrackTable:
     unknown = sorted(set(table.tracks.tolist()) - people.keys())
     if unknown:
-        raise ArtifactError(f"{IDENTITIES} must say who each tracklet of camera {camera} is, lacks {unknown}; rerun track")
+        raise ArtifactError(
+            f"{IDENTITIES} must say who each tracklet of camera {camera} is, lacks {unknown}; rerun track"
+        )
     named = replace(table, tracks=np.array([people[track] for track in table.tracks.tolist()], np.int64))
     boxes, counts = np.unique(np.stack([named.frames, named.tracks], axis=1), axis=0, return_counts=True)
     if (counts > 1).any():

@@ -19,7 +19,7 @@ from domain.settings import Settings
 from serving.fusion import MatchCurve
 from serving.tracklet import Tracklet
 
-_IMPOSSIBLE = 1e12  # a distance that keeps every mean over pairs that has it above all others
+_IMPOSSIBLE = 2.0**40  # a distance that keeps every mean over pairs that has it above all others; exact in float32
 _ROWS = 256  # of the distances at a time
 
 
