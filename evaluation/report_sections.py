@@ -286,7 +286,7 @@ def glance(metrics: Mapping[str, Mapping[str, Any] | None]) -> list[tuple[str, s
     rows.append(("tracking Rank-1", percent(field_study.TRACKING["rank1"]), ours("tracking", "rank1")))
     for name, key in (("IDF1", "idf1"), ("HOTA", "hota")):
         rows.append((f"tracking {name}, within cameras", NOTHING, ours("tracking", key)))
-        rows.append((f"tracking {name}, everybody over cameras", NOTHING, ours("tracking", f"global_{key}")))
+        rows.append((f"tracking {name}, global ids", NOTHING, ours("tracking", f"global_{key}")))
         rows.append((f"tracking {name}, routes over cameras", NOTHING, ours("tracking", f"route_{key}")))
     return rows
 

@@ -127,11 +127,11 @@ def write_tracklets(tracks: Path, district: District, tracklets: Sequence[Trackl
 
 
 def write_people(file: Path, people: Mapping[int, int]) -> None:
-    """Write a table with the columns tracklet and person, in the order of `people` (tracklet -> person)."""
+    """Write a table with the columns tracklet and person, by tracklet."""
     with file.open("w", newline="", encoding="utf-8") as lines:
         table = csv.writer(lines, lineterminator="\n")
         table.writerow(("tracklet", "person"))
-        table.writerows(people.items())
+        table.writerows(sorted(people.items()))
 
 
 def answer(

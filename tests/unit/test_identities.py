@@ -27,7 +27,12 @@ def between(one: np.ndarray, other: np.ndarray, distance: float) -> np.ndarray:
 
 
 def test_looks_alike_over_cameras_are_one_person_numbered_as_first_seen() -> None:
-    seen = [tracklet(9, B), tracklet(4, A, after_s=1), tracklet(5, A, camera=1, after_s=100), tracklet(2, B, after_s=99)]
+    seen = [
+        tracklet(9, B),
+        tracklet(4, A, after_s=1),
+        tracklet(5, A, camera=1, after_s=100),
+        tracklet(2, B, after_s=99),
+    ]
     assert people(seen) == {9: 1, 4: 2, 2: 1, 5: 2}
 
 
@@ -68,7 +73,7 @@ def test_a_look_alike_of_two_people_does_not_chain_them() -> None:
 
 
 def test_in_a_crowd_people_must_look_more_alike() -> None:
-    """0.4 apart with even odds when there is nobody else, but not when a hundred others walk by."""
+    """0.42 apart they are likelier one where there is nobody else, but not where a hundred others walk by."""
     pair = [tracklet(1, A), tracklet(2, between(A, B, 0.42), after_s=10)]
     others = [
         replace(

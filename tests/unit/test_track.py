@@ -160,6 +160,18 @@ def test_the_route_follows_the_person_in_time(tracked: Path) -> None:
     assert [stop["time"] for stop in route] == [START.isoformat(), (START + timedelta(seconds=120)).isoformat()]
 
 
+def test_red_is_one_person_in_both_cameras(tracked: Path) -> None:
+    red, blue = answers(tracked)["problems"]
+    same = {one["tracklet"] for one in red["ranked"][:2]}
+    lines = (tracked / "tracks" / "identities.csv").read_text().splitlines()
+    assert lines[0] == "tracklet,person"
+    people = {int(tracklet): int(person) for tracklet, person in (line.split(",") for line in lines[1:])}
+    assert set(people) == {1, 2, 3, 4}
+    assert len({people[one] for one in same}) == 1
+    assert set(people.values()) == {1, 2, 3}
+    assert people[blue["ranked"][0]["tracklet"]] != people[min(same)]
+
+
 def test_the_store_holds_what_was_seen_and_twice_is_once(tracked: Path) -> None:
     before = answers(tracked)
     track.main()
