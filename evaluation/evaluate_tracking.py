@@ -28,6 +28,7 @@ from evaluation.appearances import (
 )
 from evaluation.crop_figures import RankedCrop, RankedRow, plot_ranked_crops
 from evaluation.figures import plot_reliability, plot_route
+from evaluation.identities import read_people, score_people
 from evaluation.reliability import Reliability, score_reliability
 from evaluation.results import keep_results
 from evaluation.routes import RouteScores, score_route
@@ -51,14 +52,18 @@ class _Solved:
 
 
 def main(argv: Sequence[str] = ()) -> None:
-    """Score tracklets within cameras, the study's problems, and the routes."""
+    """Score tracklets within cameras and people over all cameras, the study's problems, and the routes."""
     settings = EvaluationSettings.from_params("evaluation", argv)
     folder = district_folder(argv)
     district, problems, answers = read_district(folder), read_problems(folder), read_answers(TRACKS)
     truth = {camera.id: read_tracks(folder / "videos" / f"{camera.id}.txt") for camera in district.cameras}
     result = {camera.id: read_result(TRACKS / f"{camera.id}.txt") for camera in district.cameras}
     solved = solve(district, problems, answers, truth, result, settings)
-    metrics = tracking_metrics(truth, result, settings.iou_threshold) | problem_metrics(solved, len(problems))
+    metrics = {
+        **tracking_metrics(truth, result, settings.iou_threshold),
+        **people_metrics(truth, result, read_people(TRACKS), settings.iou_threshold),
+        **problem_metrics(solved, len(problems)),
+    }
     metrics["ranked_attributes"] = ranked_attributes(solved)
     reliability = match_reliability(solved)
     metrics["match_probability"] = {
@@ -137,6 +142,30 @@ def tracking_metrics(
             camera: {"idf1": scores.idf1, "mota": scores.mota, "hota": scores.hota} for camera, scores in each.items()
         },
     }
+
+
+def people_metrics(
+    truth: Mapping[str, TrackTable], result: Mapping[str, TrackTable], people: Mapping[int, int], iou_threshold: float
+) -> dict[str, Any]:
+    """IDF1, MOTA and HOTA of all cameras as one video, as `global_…`; as `alone_…` if nobody had been joined.
+
+    Raises:
+        ArtifactError: if a tracklet has no person, or a person is in two boxes of a frame.
+    """
+    tracklets = np.unique(np.concatenate([table.tracks for table in result.values()])).tolist()
+    walkers = np.unique(np.concatenate([table.tracks[table.confidences > 0] for table in truth.values()]))
+    metrics: dict[str, Any] = {"num_people": len(walkers), "global_num_people": len(set(people.values()))}
+    for name, who in (("global", people), ("alone", {one: one for one in tracklets})):
+        scores = score_people(truth, result, who, iou_threshold)
+        metrics |= {
+            f"{name}_idf1": scores.idf1,
+            f"{name}_mota": scores.mota,
+            f"{name}_hota": scores.hota,
+            f"{name}_deta": scores.detection_accuracy,
+            f"{name}_assa": scores.association_accuracy,
+            f"{name}_num_switches": scores.num_switches,
+        }
+    return metrics
 
 
 def problem_metrics(solved: Sequence[_Solved], num_problems: int) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """How likely a cosine distance is that of one person."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
@@ -14,6 +14,7 @@ class MatchCurve:
 
     half_distance: float  # at which a match is as likely as not
     softness: float  # distance over which the odds of a match change by e
+    prior: float = 0.5  # share of all that is compared which shows the person, 0..1; see `export.calibration`
 
     @classmethod
     def of_engine(cls, folder: Path, match_distance: float, softness: float) -> Self:
@@ -31,8 +32,21 @@ class MatchCurve:
         return (
             cls(match_distance, softness)
             if calibration is None
-            else cls(calibration.half_distance, calibration.softness)
+            else cls(calibration.half_distance, calibration.softness, calibration.prior)
         )
+
+    def at_prior(self, prior: float) -> Self:
+        """The curve where the share `prior`, 0..1, of all that is compared shows the person.
+
+        By Bayes' rule the odds of every distance change by one factor, that of the priors' odds.
+
+        Example:
+            >>> rare = MatchCurve(half_distance=0.3, softness=0.05, prior=0.5).at_prior(0.2)
+            >>> round(rare.probability(0.3), 3)
+            0.2
+        """
+        shift = math.log(prior / (1 - prior)) - math.log(self.prior / (1 - self.prior))
+        return replace(self, half_distance=self.half_distance + self.softness * shift, prior=prior)
 
     def probability(self, distance: float) -> float:
         """In 0..1.

@@ -2,9 +2,11 @@
 
 tracks/<camera>.txt     tracklets as MOTChallenge text; ids are unique over all cameras
 tracks/crops/<id>.jpg   best crop of each tracklet
+tracks/identities.csv   tracklet, person: which tracklets of all cameras are one person
 tracks/answers.json     each problem's ranked tracklets and route
 """
 
+import csv
 import json
 import logging
 from collections.abc import Mapping, Sequence
@@ -26,6 +28,7 @@ from export.engines.files import sha256_of
 from serving.description import LabelQuestion, Wanted, read_description
 from serving.following import CameraVideo, Followed, StageClock, TrackingSettings, follow
 from serving.fusion import MatchCurve
+from serving.identities import IdentitySettings, identify
 from serving.perception import Perception, open_engine
 from serving.route import RouteSettings, likeliest_route
 from serving.search import Searcher, SearchSettings
@@ -47,6 +50,7 @@ def main(argv: Sequence[str] = ()) -> None:
     settings = TrackingSettings.from_params("tracking", argv)
     search = SearchSettings.from_params("serving.search", argv)
     route = RouteSettings.from_params("serving.route", argv)
+    identities = IdentitySettings.from_params("identities", argv)
     params = read_params(argv)
     folder = DATA / params["district"]["name"]
     district, problems = read_district(folder), read_problems(folder)
@@ -76,6 +80,8 @@ def main(argv: Sequence[str] = ()) -> None:
         curve = MatchCurve.of_engine(reid_folder, perception.match_distance, search.probability_softness)
         searcher = Searcher(store, curve, search, version)
         write_tracklets(tracks, district, tracklets)
+        people = identify(tracklets, district.cameras, curve, identities, route.max_walking_speed_m_s)
+        write_people(tracks / "identities.csv", people)
         answers = {
             "fps": {camera: one.fps for camera, one in followed.items()},
             "problems": [
@@ -118,6 +124,14 @@ def write_tracklets(tracks: Path, district: District, tracklets: Sequence[Trackl
         write_tracks(tracks / f"{camera.id}.txt", table)
     for tracklet in tracklets:
         write_image(tracks / _crop_of(tracklet), tracklet.crops[0])
+
+
+def write_people(file: Path, people: Mapping[int, int]) -> None:
+    """Write a table with the columns tracklet and person, by tracklet."""
+    with file.open("w", newline="", encoding="utf-8") as lines:
+        table = csv.writer(lines, lineterminator="\n")
+        table.writerow(("tracklet", "person"))
+        table.writerows(sorted(people.items()))
 
 
 def answer(

@@ -1,5 +1,6 @@
 """Tracking scores against motmetrics and TrackEval, on random walks and on the two sequences motmetrics ships."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 
 from districts.layout import TrackTable, read_tracks
 from domain.boxes import pairwise_iou
+from evaluation.identities import score_people
 from evaluation.tracking import combine, count_tracking, score_tracking
 
 
@@ -188,3 +190,37 @@ def test_scores_of_real_streets_equal_trackeval(real_data: Path, sequence: str) 
     folder = real_data / "mot" / sequence
     tables = [(read_tracks(folder / "gt.txt"), read_tracks(folder / "test.txt"))]
     np.testing.assert_allclose(our_scores(tables), trackeval_scores(tables), atol=1e-6)
+
+
+def joined_walks(seed: int) -> tuple[dict[str, TrackTable], dict[str, TrackTable], dict[int, int]]:
+    """The same ten people in three cameras, and their tracklets with some joined over cameras, not all rightly."""
+    truth, result = {}, {}
+    people: dict[int, int] = {}
+    for camera in range(3):
+        truth[f"c{camera}"], table = random_walks(seed + camera)
+        result[f"c{camera}"] = replace(table, tracks=table.tracks + 100 * camera)
+        people |= {int(track): int(track % 100) for track in np.unique(result[f"c{camera}"].tracks)}
+    return truth, result, people
+
+
+def in_turn(tables: list[TrackTable]) -> TrackTable:
+    """A thousand frames for each camera."""
+    rows = [
+        [frame + 1000 * turn, track, *box]
+        for turn, table in enumerate(tables)
+        for frame, track, box in zip(table.frames, table.tracks, table.boxes_xyxy, strict=True)
+    ]
+    return as_table(rows)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_scores_of_people_over_cameras_equal_trackeval_and_motmetrics_of_one_long_video(seed: int) -> None:
+    truth, result, people = joined_walks(10 * seed)
+    named = [replace(table, tracks=np.array([people[int(one)] for one in table.tracks])) for table in result.values()]
+    long = in_turn(list(truth.values())), in_turn(named)
+    ours = score_people(truth, result, people, 0.5)
+    found = ours.hota, ours.detection_accuracy, ours.association_accuracy, ours.localisation_accuracy, ours.idf1
+    np.testing.assert_allclose(found, trackeval_scores([long]), atol=1e-6)
+    assert (ours.idf1, ours.mota, ours.num_switches) == pytest.approx(motmetrics_scores(*long), abs=1e-9)
+    apart = score_people(truth, result, {track: track for track in people}, 0.5)
+    assert ours.idf1 > apart.idf1 + 0.1  # so the ids of other cameras matter

@@ -89,7 +89,7 @@ def test_the_service_reads_the_curve_of_its_engine_or_takes_the_settings(tmp_pat
         Calibration(half_distance=0.6, softness=0.04, prior=0.02, num_identities=9, num_same=30, num_different=900),
         tmp_path,
     )
-    assert MatchCurve.of_engine(tmp_path, 0.3, 0.05) == MatchCurve(0.6, 0.04)
+    assert MatchCurve.of_engine(tmp_path, 0.3, 0.05) == MatchCurve(0.6, 0.04, prior=0.02)
 
 
 @given(st.lists(st.tuples(st.floats(0, 1), st.booleans()), min_size=1, max_size=30), st.integers(1, 20))

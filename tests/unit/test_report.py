@@ -150,6 +150,7 @@ def write_answers() -> None:
                 "attributes": {"gender": {"male": 0.75, "female": 0.25}},
             }
         )
+    Path("tracks/identities.csv").write_text("tracklet,person\n1,1\n2,1\n")
     route = [{"tracklet": 2, "camera": "c2", "time": "2026-05-12T18:40:10+09:00"}]
     problems = [{"id": name, "ranked": ranked, "route": route} for name in ("p01", "p02")]
     Path("tracks/answers.json").write_text(json.dumps({"fps": {"c1": 10.0, "c2": 10.0}, "problems": problems}))
@@ -177,7 +178,10 @@ def test_stages_score_right_predictions_with_one(workspace: Path) -> None:
     tracking = metrics["tracking"]
     ones = ("rank1", "rank5", "idf1", "mota", "route_precision", "route_recall", "route_idf1")
     assert [tracking[name] for name in ones] == [1] * 7
-    assert tracking["route_hota"] == pytest.approx(1)
+    assert tracking["route_hota"] == tracking["global_hota"] == pytest.approx(1)
+    assert (tracking["global_idf1"], tracking["global_mota"], tracking["global_num_switches"]) == (1, 1, 0)
+    assert (tracking["alone_idf1"], tracking["alone_assa"]) == pytest.approx((1 / 2, 1 / 2))
+    assert (tracking["num_people"], tracking["global_num_people"], tracking["alone_num_switches"]) == (1, 1, 1)
     # one hit of 0.9 counts, the question's own does not
     assert tracking["match_probability"] == pytest.approx(
         {"brier": 0.01, "calibration_error": 0.1, "num_hits": 1, "share_right": 1}
@@ -196,6 +200,7 @@ def test_the_report_has_every_table_and_needs_no_other_file(workspace: Path, cap
     assert "synthetic district" in text
     assert "| Rank-1 | 81.9 | 100.0 |" in text
     assert "| false candidates before the first right one | – | 0.0 |" in text
+    assert "| IDF1 | 100.0 | 50.0 |" in text
     assert "| p01 | 1 | 100.0 | 100.0 | 0 | 100.0 | 100.0 | – | 100.0 | 100.0 |" in text
     assert "<td>Rank-1</td>" in html.replace(' style="text-align: left;"', "")
     assert "data:image/png;base64," in html

@@ -113,7 +113,8 @@ def prepare(place: Path, patch: pytest.MonkeyPatch) -> Path:
     patch.setattr(track, "open_engine", lambda path, task, without_plan: ENGINES[task]())
     write_district(place / "data" / "toy")
     serving = yaml.safe_load((ROOT / "conf" / "serving" / "search.yaml").read_text())
-    write_params(place, serving=serving, district={"name": "toy"}, reid={"backbone": "osnet"})
+    identities = yaml.safe_load((ROOT / "conf" / "identities" / "people.yaml").read_text())
+    write_params(place, identities=identities, serving=serving, district={"name": "toy"}, reid={"backbone": "osnet"})
     return place
 
 
@@ -157,6 +158,18 @@ def test_the_route_follows_the_person_in_time(tracked: Path) -> None:
     route = answers(tracked)["problems"][0]["route"]
     assert [stop["camera"] for stop in route] == ["c0", "c1"]
     assert [stop["time"] for stop in route] == [START.isoformat(), (START + timedelta(seconds=120)).isoformat()]
+
+
+def test_red_is_one_person_in_both_cameras(tracked: Path) -> None:
+    red, blue = answers(tracked)["problems"]
+    same = {one["tracklet"] for one in red["ranked"][:2]}
+    lines = (tracked / "tracks" / "identities.csv").read_text().splitlines()
+    assert lines[0] == "tracklet,person"
+    people = {int(tracklet): int(person) for tracklet, person in (line.split(",") for line in lines[1:])}
+    assert set(people) == {1, 2, 3, 4}
+    assert len({people[one] for one in same}) == 1
+    assert set(people.values()) == {1, 2, 3}
+    assert people[blue["ranked"][0]["tracklet"]] != people[min(same)]
 
 
 def test_the_store_holds_what_was_seen_and_twice_is_once(tracked: Path) -> None:
