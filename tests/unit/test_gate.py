@@ -30,8 +30,8 @@ OPERATOR, REVIEWER, AUDITOR, ADMIN = Role.OPERATOR, Role.REVIEWER, Role.AUDITOR,
 EVERYBODY = set(Role)
 MATRIX = {  # who may ask what; the case is one that nobody has opened
     "GET /": EVERYBODY,
-    "GET /page.js": EVERYBODY,
-    "GET /page.css": EVERYBODY,
+    "GET /page/page.js": EVERYBODY,
+    "GET /page/page.css": EVERYBODY,
     "GET /v1/status": EVERYBODY,
     "GET /v1/cameras": EVERYBODY,
     "GET /v1/coverage": EVERYBODY,
