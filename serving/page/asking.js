@@ -74,13 +74,19 @@ export const homeZone = () => $("[name=cameras]")?.dataset.timeZone ?? "UTC";
 const zoneOf = (seen) => cameraOf(seen)?.timeZone ?? homeZone();
 const formatOf = (timeZone, style) => new Intl.DateTimeFormat(language, { ...style, timeZone, hourCycle: "h23" });
 const WHOLE = { dateStyle: "medium", timeStyle: "medium" };
+const SHORT = { month: "numeric", day: "numeric", hour: "numeric", minute: "2-digit", second: "2-digit" };
 
 /** A moment as clocks where `seen` was seen show it. */
 export const timeOf = (seen, time, style = WHOLE) => formatOf(zoneOf(seen), style).format(new Date(time));
 
+/** The same, short. */
+export const shortTimeOf = (seen, time) => timeOf(seen, time, SHORT);
+
 /** From one moment to another, without saying the same day twice. */
-export const timesOf = (seen, from, until) =>
-  formatOf(zoneOf(seen), WHOLE).formatRange(new Date(from), new Date(until));
+export function timesOf(seen, from, until) {
+  const [begin, end] = [from, until].map((time) => timeOf(seen, time, { dateStyle: "medium" }));
+  return `${timeOf(seen, from)} – ${timeOf(seen, until, begin === end ? { timeStyle: "medium" } : WHOLE)}`;
+}
 
 /** The moment at which clocks of the first district show `local`, such as 2026-05-01T09:00. */
 export function moment(local) {

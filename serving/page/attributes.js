@@ -24,9 +24,12 @@ function answerOf(question) {
   return { [$("select", question).value]: labels, or_unknown: $("[data-or-unknown]", question).checked };
 }
 
-/** List items of the surest of group -> label -> probability. */
+const isSeldomAsked = (group) => questions.some((one) => one.dataset.group === group && one.closest("details"));
+
+/** List items of the surest of group -> label -> probability, but for groups that are seldom asked. */
 export function surestAttributes(described) {
   return Object.entries(described)
+    .filter(([group]) => !isSeldomAsked(group))
     .map(([group, labels]) => [group, ...Object.entries(labels).reduce((best, one) => (one[1] > best[1] ? one : best))])
     .sort((one, other) => other[2] - one[2])
     .slice(0, SHOWN)

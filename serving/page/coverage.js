@@ -11,16 +11,17 @@ export function showCoverage(coverage, filters) {
   const { cameras, since, until, share } = coverage;
   const count = (name) => cameras.reduce((sum, camera) => sum + camera[name], 0);
   const isFull = share >= FULL && !count("num_waiting") && !count("num_failed") && !count("num_gaps");
-  const hours = since ? (cameras.length * (Date.parse(until) - Date.parse(since))) / 3.6e6 : 0;
-  const inHours = (value) => (value < 10 ? value.toFixed(1) : Math.round(value));
+  const whole = since ? cameras.length * (Date.parse(until) - Date.parse(since)) : 0;
   asked = filters;
   box.open = false;
   box.hidden = false;
   box.classList.toggle("warning", !isFull);
   const sentence = since
-    ? say(words.covered, cameras.length, timesOf({}, since, until), inHours(hours), inHours(hours * share), percentDown(share))
+    ? say(words.covered, cameras.length, timesOf({}, since, until), duration(whole), duration(whole * share), percentDown(share))
     : words.noVideo;
-  const missing = say(words.notCovered, count("num_gaps"), count("num_waiting"), count("num_failed"));
+  const kinds = [["num_gaps", words.gap], ["num_waiting", words.waiting], ["num_failed", words.unusable]];
+  const counted = kinds.filter(([name]) => count(name)).map(([name, kind]) => `${kind} ${count(name)}`);
+  const missing = [words.notCovered, counted.join(", ")].filter(Boolean).join(" ");
   $("summary", box).replaceChildren(
     element("span", { textContent: sentence }),
     element("strong", { textContent: isFull ? words.allCovered : `⚠ ${missing}` }),
@@ -29,26 +30,45 @@ export function showCoverage(coverage, filters) {
 
 export const hideCoverage = () => (box.hidden = true);
 
+const duration = (ms) => (ms < 3.6e6 ? say(words.minutes, (ms / 6e4).toFixed(1)) : say(words.hours, (ms / 3.6e6).toFixed(1)));
 const percentDown = (fraction) => percent(Math.floor(100 * fraction + 1e-9) / 100); // 99.9 % is not all
 
 box.addEventListener("toggle", () => {
-  if (box.open) attempt(async () => $("tbody", box).replaceChildren(...(await ask(`v1/coverage?${asked}`)).cameras.map(row)));
+  if (!box.open) return;
+  attempt(async () => {
+    const { cameras, since, until } = await ask(`v1/coverage?${asked}`);
+    $("tbody", box).replaceChildren(...cameras.map((camera) => row(camera, since, until)));
+  });
 });
 
-function row(camera) {
+/** Times of the window in which nothing is known of the camera: nobody sent a video. */
+function unknownTimes(camera, since, until) {
+  const known = [...camera.searched, ...camera.gaps, ...camera.waiting, ...camera.failed];
+  const unknown = [];
+  let end = Date.parse(since);
+  const skip = (begin) => begin - end >= 1000 && unknown.push({ since: end, until: begin });
+  for (const span of known.sort((one, other) => Date.parse(one.since) - Date.parse(other.since))) {
+    skip(Date.parse(span.since));
+    end = Math.max(end, Date.parse(span.until ?? until));
+  }
+  skip(Date.parse(until));
+  return unknown;
+}
+
+function row(camera, since, until) {
   const missing = [[camera.gaps, words.gap], [camera.waiting, words.waiting], [camera.failed, words.unusable]];
+  if (since) missing.push([unknownTimes(camera, since, until), words.noRecording]);
   const pieces = missing.flatMap(([spans, kind]) => spans.map((span) => piece(camera, span, kind)));
-  const none = camera.searched.length ? [] : [element("li", { textContent: words.noRecording })];
   return element(
     "tr", { className: camera.share < FULL ? "incomplete" : "" },
     element("td", { textContent: placeOf(camera) }),
     element("td", { textContent: percentDown(camera.share) }),
     element("td", {}, element("ul", {}, ...camera.searched.map((span) => piece(camera, span)))),
-    element("td", {}, element("ul", {}, ...none, ...pieces)),
+    element("td", {}, element("ul", {}, ...pieces)),
   );
 }
 
-function piece(camera, { since, until, reason }, kind = "") {
+function piece(camera, { since, until, reason = "" }, kind = "") {
   const times = until ? timesOf(camera, since, until) : `${timeOf(camera, since)} – ${words.untilNow}`;
   return element("li", {}, kind && `${kind} `, times, reason && element("small", { lang: "en", textContent: ` ${reason}` }));
 }

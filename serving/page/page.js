@@ -113,6 +113,7 @@ form.addEventListener("submit", (event) => {
     const photos = chosenPhotos();
     const answer = await ask("v1/search", { method: "POST", body: asked, signal });
     await show("results");
+    $("#steps").hidden = true;
     showHits(answer.sightings, photos.length || asked.has("confirmed") ? words.byPhoto : words.byWords);
     showCoverage(answer.coverage, narrowed);
     showSearched(photos, answer.people_xyxy);

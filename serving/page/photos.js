@@ -28,6 +28,8 @@ export function showSearched(files, boxes) {
     const box = boxes[files.indexOf(photo.file)];
     if (files.includes(photo.file)) draw(photo, "searched", box);
   }
+  $("#searched").hidden = !$(".searched", list);
+  $("#pointing").hidden = !photos.length || !$("#searched").hidden;
 }
 
 export function clearPhotos() {
@@ -67,6 +69,7 @@ function renumber() {
     drawing.setAttribute("aria-label", say(words.photoNumber, index + 1));
     $("button", item).ariaLabel = $("button", item).title = say(words.remove, index + 1);
   }
+  $("#searched").hidden = true;
   $("#pointing").hidden = !photos.length;
 }
 

@@ -1,11 +1,12 @@
 // The route through the matches of the case, and its alternatives: map, time line, table, files.
 
 import {
-  $, all, ask, attempt, districtCameras, element, fetchAnswer, json, percent, placeOf, say, shape, timeOf, words,
+  $, all, ask, attempt, districtCameras, element, fetchAnswer, json, percent, placeOf, say, shape, shortTimeOf, timeOf, words,
 } from "./asking.js";
 import { chosenCase, sightingsJudged } from "./cases.js";
 import { cropOf } from "./sightings.js";
 
+const [LETTER_PX, LINE_PX] = [7, 15]; // of a camera's name on the map
 let asked = {}; // the question of the route that is shown
 
 /** Ask for the route through the case's matches; `filters` are cameras and times of those that fill it. */
@@ -49,7 +50,7 @@ function draw(route, isConfirmed) {
 
 function row(stop, index) {
   const certainty = stop.isCertain ? words.certain : say(words.likely, percent(stop.match_probability));
-  const texts = [placeOf(stop), timeOf(stop, stop.first_seen), timeOf(stop, stop.last_seen), certainty];
+  const texts = [placeOf(stop), shortTimeOf(stop, stop.first_seen), shortTimeOf(stop, stop.last_seen), certainty];
   const picture = element("img", { src: cropOf(stop), alt: "", width: 20, height: 40 });
   return element(
     "tr", { className: stop.isCertain ? "certain" : "likely" },
@@ -71,22 +72,34 @@ function projection(places, width, height, margin) {
   return (place) => ({ x: width / 2 + scale * east(place), y: height / 2 - scale * north(place) });
 }
 
+/** Names of cameras above or below their points, where they cover no other name if that can be. */
+function nameTags(shown, at, width) {
+  const taken = [];
+  return shown.map((camera) => {
+    const { x, y } = at(camera);
+    const half = (camera.name.length * LETTER_PX) / 2;
+    const middle = Math.min(Math.max(x, half), width - half);
+    const covers = (level) => (one) => Math.abs(one.level - level) < LINE_PX && Math.abs(one.middle - middle) < one.half + half;
+    const levels = [-16, 26, -32, 42].map((rise) => y + rise);
+    const level = levels.find((each) => !taken.some(covers(each))) ?? levels[0];
+    taken.push({ level, middle, half });
+    return shape("text", { class: "name", x: middle, y: level }, camera.name);
+  });
+}
+
 const kindOf = (...stops) => (stops.every(({ isCertain }) => isCertain) ? "certain" : "likely");
 
 function drawMap(stops) {
   const { width, height } = $("#map").viewBox.baseVal;
   const shown = districtCameras(new Set(stops.map(({ district }) => district)));
-  const at = projection([...shown, ...stops], width, height, 40);
+  const at = projection([...shown, ...stops], width, height, 60);
   const points = stops.map(at);
   const legs = stops.slice(1).map((stop, index) => {
     const [from, to] = [points[index], points[index + 1]];
     return shape("line", { class: `way ${kindOf(stops[index], stop)}`, x1: from.x, y1: from.y, x2: to.x, y2: to.y });
   });
-  const places = shown.flatMap((camera) => {
-    const { x, y } = at(camera);
-    const outward = x > width / 2 ? { x: x - 14, "text-anchor": "end" } : { x: x + 14 };
-    return [shape("circle", { cx: x, cy: y, r: 6 }), shape("text", { ...outward, y: y - 10 }, camera.name)];
-  });
+  const dots = shown.map(at).map(({ x, y }) => shape("circle", { cx: x, cy: y, r: 5 }));
+  const names = nameTags(shown, at, width);
   const orders = Map.groupBy(points.keys(), (index) => `${points[index].x},${points[index].y}`);
   const marks = [...orders.values()].flatMap((indices) => {
     const { x, y } = points[indices[0]];
@@ -98,30 +111,35 @@ function drawMap(stops) {
       shape("text", { class: `number ${kind}`, x, y: y + 5 }, numbers),
     ];
   });
-  $("#map").replaceChildren(...legs, ...places, ...marks, shape("text", { class: "north", x: 20, y: 28 }, "N ↑"));
+  $("#map").replaceChildren(...legs, ...dots, ...marks, ...names, shape("text", { class: "north", x: 20, y: 28 }, "N ↑"));
 }
 
 function drawTimeLine(stops) {
-  const [width, left, right, rowHeight] = [540, 150, 80, 28];
-  const begin = Date.parse(stops[0].first_seen);
-  const lasts = Math.max(1, Date.parse(stops.at(-1).last_seen) - begin);
-  const x = (time) => left + ((width - left - right) * (Date.parse(time) - begin)) / lasts;
+  const [width, left, right, rowHeight] = [540, 150, 20, 36];
+  const [begin, end] = [stops[0].first_seen, stops.at(-1).last_seen];
+  const lasts = Math.max(1, Date.parse(end) - Date.parse(begin));
+  const x = (time) => left + ((width - left - right) * (Date.parse(time) - Date.parse(begin))) / lasts;
   const places = [...new Set(stops.map(placeOf))];
-  const middle = (stop) => rowHeight * (places.indexOf(placeOf(stop)) + 0.5);
-  const names = places.map((name, index) => shape("text", { x: 0, y: rowHeight * (index + 0.5) + 5 }, name));
+  const middle = (stop) => rowHeight * (places.indexOf(placeOf(stop)) + 0.5) + 4;
+  const names = places.map((name, index) => shape("text", { class: "name", x: 0, y: rowHeight * (index + 0.5) + 9 }, name));
   const legs = stops.slice(1).map((stop, index) => {
     const last = stops[index];
     const ends = { x1: x(last.last_seen), y1: middle(last), x2: x(stop.first_seen), y2: middle(stop) };
     return shape("line", { class: `way ${kindOf(last, stop)}`, ...ends });
   });
-  const bars = stops.flatMap((stop) => [
-    shape("rect", {
-      class: `stop ${kindOf(stop)}`, x: x(stop.first_seen), y: middle(stop) - 8, rx: 3,
-      width: Math.max(6, x(stop.last_seen) - x(stop.first_seen)), height: 16,
-    }),
-    shape("text", { x: Math.max(x(stop.first_seen) + 6, x(stop.last_seen)) + 5, y: middle(stop) + 5 },
-      timeOf(stop, stop.first_seen, { timeStyle: "medium" })),
-  ]);
-  $("#time-line").setAttribute("viewBox", `0 0 ${width} ${rowHeight * places.length}`);
-  $("#time-line").replaceChildren(...legs, ...names, ...bars);
+  const bars = stops.flatMap((stop, index) => {
+    const [from, length] = [x(stop.first_seen), Math.max(6, x(stop.last_seen) - x(stop.first_seen))];
+    return [
+      shape("rect", { class: `stop ${kindOf(stop)}`, x: from, y: middle(stop) - 6, rx: 3, width: length, height: 12 }),
+      shape("text", { class: "order", x: from + length / 2, y: middle(stop) - 10 }, index + 1),
+    ];
+  });
+  const bottom = rowHeight * places.length + 18;
+  const clock = (time) => timeOf(stops[0], time, { timeStyle: "medium" });
+  const ends = [
+    shape("text", { class: "name", x: left, y: bottom }, clock(begin)),
+    shape("text", { class: "name end", x: width - right, y: bottom }, clock(end)),
+  ];
+  $("#time-line").setAttribute("viewBox", `0 0 ${width} ${bottom + 6}`);
+  $("#time-line").replaceChildren(...legs, ...names, ...bars, ...ends);
 }

@@ -12,7 +12,7 @@ export function showHits(sightings, kind) {
   $("#hits").replaceChildren(
     ...sightings.map((seen) => {
       const item = card(seen, seen.confirmed ? words.certain : kind, percent(seen.match_probability));
-      $("[data-slot=model]", item).textContent = `${words.model} ${seen.model_version.slice(0, 12)}`;
+      $("[data-slot=model]", item).textContent = `${words.model} ${seen.model_version}`;
       $("[data-slot=attributes]", item).append(...surestAttributes(seen.attributes));
       return item;
     }),
