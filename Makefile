@@ -48,16 +48,10 @@ demo-detector demo-attributes: demo-%:
 demo-reid-osnet demo-reid-resnet50: demo-reid-%:
 	dvc --wait-for-lock repro --single-item train_reid@$* export@reid-$* predict@reid-$* evaluate_reid@$*
 
-# The slow tests share one run of the pipeline on one core; all others run beside them on another.
+# On two cores, in the order of collection: what takes longest, the run of the whole pipeline, begins first.
 test: setup ## run all tests
-	@OMP_NUM_THREADS=1 $(MAKE) --no-print-directory -j2 test-fast test-slow
-
-.PHONY: test-fast test-slow
-test-fast:
-	pytest -m "not slow"
-
-test-slow:
-	folder="$$(mktemp -d)"; trap 'rm -rf "$$folder"' EXIT; pytest -m slow --basetemp="$$folder"
+	@folder="$$(mktemp -d)"; trap 'rm -rf "$$folder"' EXIT; \
+	  OMP_NUM_THREADS=1 pytest --basetemp="$$folder" --numprocesses 2 --dist loadgroup --no-loadscope-reorder
 
 check: setup ## formatting, lint, types, who may import whom
 	ruff format --check .
@@ -79,9 +73,10 @@ bench: setup ## measure against what others use; prints JSON
 bench-engines: setup ## measure engines beside torch, OpenCV and OpenVINO, by batch; prints JSON, renews docs/engines.svg
 	python -m benchmarks.engines --plot docs/engines.svg
 
-serve: setup ## serve the Bento of the last run on http://127.0.0.1:3000; the first time, print tokens to sign in with
+serve: setup ## take in videos that are new, then serve the last run on http://127.0.0.1:3000; the first time, print tokens
 	@test -f bento/bento.yaml || { echo "error: bento/ must hold a built Bento; run make demo first" >&2; exit 1; }
 	@python -m serving.accounts first
+	@python -m serving.ingest && python -m serving.worker --until-empty
 	bentoml serve $(CURDIR)/bento --host 127.0.0.1
 
 mlflow: setup ## open the experiment log on http://127.0.0.1:5000

@@ -3,18 +3,18 @@
     python -m benchmarks.ingest                                       # after make demo: ten videos of five minutes
     python -m benchmarks.ingest --cameras 2 --seconds 60
 
-The videos are those of a district, repeated until they are long enough. Both sides get the same decoder, the same
+The videos are those of a district, repeated until they are long enough. All sides get the same decoder, the same
 detector and re-ID engines and all cores, each in a process of its own, one after the other. BoT-SORT runs as
 ultralytics runs it, one camera after the other and one frame at a time; without its motion compensation, which is for
-moving cameras, unless `--gmc` names one. Ours is what `serving.worker` does, but for the store; `gated` is
-with the motion gate, `described` with attributes, which the peer does not have. Peak memory is of the process, `memory_mb` what it held after each tenth of
-the frames; `cpu_seconds` are of all cores, and tell more than the clock where other work runs beside.
+moving cameras, unless `--gmc` names one. `ours` is what `serving.worker` does, but for the store; `gated` is that with
+the motion gate, `described` with attributes, which the peer does not have. Peak memory is of the process, `memory_mb`
+what it held after each tenth of the frames; `cpu_seconds` are of all cores, and tell more than the clock where other
+work runs beside.
 """
 
 import argparse
 import json
 import multiprocessing
-import os
 import platform
 import resource
 import sys
@@ -36,10 +36,11 @@ from scipy.optimize import linear_sum_assignment
 
 from domain.boxes import Detections
 from domain.images import crop_boxes
+from export.engines.onnx_runtime import available_cores
 from serving.following import CameraVideo, StageClock, TrackingSettings, follow
 from serving.gathering import GatheredPerception
 from serving.perception import Engine, Perception, open_engine
-from serving.service_settings import Deployment
+from serving.service_settings import Deployment, IngestSettings
 from serving.video import VideoReader
 
 _START = datetime(2026, 5, 12, tzinfo=UTC)
@@ -53,15 +54,15 @@ class Progress:
 
     def __init__(self, num_frames: int) -> None:
         """None yet, of `num_frames`."""
-        self._num_frames, self._passed = num_frames, 0
+        self._num_frames, self.passed = num_frames, 0
         self._lock = threading.Lock()
         self.memory_mb: list[float] = []
 
     def add(self, frames: int) -> None:
         """Some more frames were passed."""
         with self._lock:
-            self._passed += frames
-            if self._passed * _TENTHS >= self._num_frames * (len(self.memory_mb) + 1):
+            self.passed += frames
+            if self.passed * _TENTHS >= self._num_frames * (len(self.memory_mb) + 1):
                 self.memory_mb.append(round(_memory_mb(), 1))
 
 
@@ -69,9 +70,12 @@ def ours(
     videos: Sequence[Path], root: Path, progress: Progress, *, describes: bool, overrides: Sequence[str]
 ) -> dict[str, Any]:
     """As `serving.worker` follows: a thread a camera, batches over all of them."""
-    deployment, tracking, engines = _deployment(root, describes, overrides)
-    ingest = deployment.settings.ingest
-    perception = GatheredPerception(*engines, tracking.perception, max_wait_s=ingest.gather_s)
+    ingest = IngestSettings.from_params("serving.ingest", overrides)
+    threads = max(1, available_cores() // ingest.batches_at_once)
+    tracking, engines = _engines(root, describes, threads, overrides)
+    perception = GatheredPerception(
+        *engines, tracking.perception, max_wait_s=ingest.gather_s, batches_at_once=ingest.batches_at_once
+    )
     _warm_up(perception)
     clocks = [StageClock() for _ in videos]
 
@@ -94,7 +98,7 @@ def bot_sort(
     videos: Sequence[Path], root: Path, progress: Progress, *, gmc: str, overrides: Sequence[str]
 ) -> dict[str, Any]:
     """As ultralytics' `track` runs it, the re-ID engine in place of its encoder."""
-    _, tracking, engines = _deployment(root, False, overrides)
+    tracking, engines = _engines(root, False, available_cores(), overrides)
     perception = Perception(*engines, tracking.perception)
     _warm_up(perception)
     make_tracker = _bot_sort_maker(gmc, perception)
@@ -124,7 +128,7 @@ def bot_sort(
 
 
 def repeat_video(source: Path, target: Path, seconds: float) -> int:
-    """Write `source` again and again into `target`, packets as they are, until it is `seconds` long; its frames."""
+    """Write `source` again and again into `target`, packets as they are, until it is `seconds` long; how many."""
     num_frames, shift = 0, Fraction(0)
     with av.open(str(target), "w") as output:
         stream = None
@@ -146,18 +150,18 @@ def repeat_video(source: Path, target: Path, seconds: float) -> int:
     return num_frames
 
 
-def _deployment(
-    root: Path, describes: bool, overrides: Sequence[str]
-) -> tuple[Deployment, TrackingSettings, tuple[Engine, Engine, Engine | None]]:
+def _engines(
+    root: Path, describes: bool, threads: int, overrides: Sequence[str]
+) -> tuple[TrackingSettings, tuple[Engine, Engine, Engine | None]]:
     deployment = Deployment.read(Path(), overrides)
     tracking = TrackingSettings.from_params("tracking", overrides)
-    cv2.setNumThreads(len(os.sched_getaffinity(0)))  # importing ultralytics sets it to one
+    cv2.setNumThreads(available_cores())  # importing ultralytics sets it to one
 
     def engine(name: str, task: str) -> Engine:
-        return open_engine(root / deployment.engine(name), task, tracking.perception.without_plan)
+        return open_engine(root / deployment.engine(name), task, tracking.perception.without_plan, threads)
 
     attributes = engine(deployment.attributes, "attributes") if describes and deployment.attributes else None
-    return deployment, tracking, (engine(deployment.detector, "detector"), engine(deployment.reid, "reid"), attributes)
+    return tracking, (engine(deployment.detector, "detector"), engine(deployment.reid, "reid"), attributes)
 
 
 def _warm_up(perception: Perception) -> None:
@@ -195,7 +199,7 @@ def _bot_sort_maker(gmc: str, perception: Perception) -> Callable[[], Any]:
     from ultralytics.utils import YAML, IterableSimpleNamespace
     from ultralytics.utils.checks import check_yaml
 
-    cv2.setNumThreads(len(os.sched_getaffinity(0)))
+    cv2.setNumThreads(available_cores())
     strong = perception.strong_score
     defaults = YAML.load(check_yaml("botsort.yaml"))
     defaults |= {"gmc_method": gmc, "track_high_thresh": strong, "new_track_thresh": strong, "model": "engine"}
@@ -244,7 +248,8 @@ def _measure(side: str, videos: Sequence[Path], num_frames: int, options: argpar
         overrides = [*options.overrides, *_OVERRIDES.get(side, [])]
         figures = ours(videos, options.root, progress, describes=side == "described", overrides=overrides)
     return figures | {
-        "frames_a_second": num_frames / figures["seconds"],
+        "frames": progress.passed,
+        "frames_a_second": progress.passed / figures["seconds"],
         "real_time_factor": len(videos) * options.seconds / figures["seconds"],
         "memory_mb": progress.memory_mb,
         "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3,
@@ -278,10 +283,9 @@ def main() -> None:
         results = {side: _in_process(side, videos, num_frames, options) for side in options.sides}
     metadata = {
         "machine": platform.machine(),
-        "cores": len(os.sched_getaffinity(0)),
+        "cores": available_cores(),
         "cameras": options.cameras,
         "seconds_each": options.seconds,
-        "frames": num_frames,
         "settings": options.overrides,
     }
     json.dump({"metadata": metadata, "results": results}, sys.stdout, indent=2)

@@ -3,10 +3,9 @@
     make serve                                       # after make demo; it prints a reviewer's token the first time
     DONGSEON_TOKEN=dongseon_… python -m benchmarks.load --photos data/demo/reid/query --seconds 300
 
-Searches need a case; a reviewer's token opens one, and closes it at the end. All are of one account, so
-`serving.service.searches_per_minute` of the Bento's params.yaml must be high enough not to be what is measured.
+Searches need a case; a reviewer's token opens one, and closes it at the end. All are of one account, so raise
+`serving.service.searches_per_minute` far above what they can ask before `package`.
 
-All of them are one address: raise `serving.service.searches_per_minute` far above what they ask before `package` runs.
 First `--searchers` people search one photo after the other for `--seconds`; then `--crowd` of them for a tenth of that,
 which is meant to be more than the service works on at once; then one searcher again. A searcher begins the next search
 when the last is answered, or a second after it was turned away.

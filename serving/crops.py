@@ -30,6 +30,7 @@ _NONCE_BYTES = 12
 _KEY_BYTES = 32
 _JPEG_QUALITY = 92
 _TOP = "crops"
+_ENCRYPTED_DEPTH = 3  # slashes in what `crop_path` gives
 _JPEG_START = b"\xff\xd8\xff"  # of a crop that a version before encryption wrote; no key has the number 255
 
 
@@ -53,7 +54,7 @@ def open_crops(folder: Path) -> "Crops":
         raise InputError(f"DONGSEON_CROPS must be a folder or an address that fsspec knows: {error}") from error
     crops = Crops(files, root, ())
     if not key_file.exists():
-        if not crops.is_empty():
+        if crops.needs_key():
             raise ArtifactError(
                 f"{key_file} must hold the key of the crops in {address}, it is missing; restore it, or set "
                 "DONGSEON_CROP_KEY to where it is"
@@ -104,9 +105,9 @@ class Crops:
         """Paths of all crops of `district`, also those that no row names."""
         return set(self._below(_folder_of(district)))
 
-    def is_empty(self) -> bool:
-        """Whether there is no crop at all."""
-        return not self._below(_TOP)
+    def needs_key(self) -> bool:
+        """Whether there is an encrypted crop; versions before encryption kept them without folders of segments."""
+        return any(path.count("/") == _ENCRYPTED_DEPTH for path in self._below(_TOP))
 
     def keep_segments(self, district: str, segment_ids: Collection[int]) -> None:
         """Delete all crops of `district` but those of these segments.

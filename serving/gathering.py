@@ -14,14 +14,16 @@ from serving.perception import Engine, Perception, PerceptionSettings
 class GatheredPerception(Perception):
     """`Perception` for many threads, one a camera: same calls, same answers, but they share the engines' batches.
 
-    A call waits until all users wait, or for `max_wait_s`, whichever comes first; while an engine computes, calls
-    gather for the next batch, which holds at most `detector_batch` or `crop_batch` pictures (a call is never divided).
+    A call waits until all other users wait or are being answered, or for `max_wait_s`, whichever comes first; while
+    the engines compute, calls gather for the next batch, which holds at most `detector_batch` or `crop_batch` pictures
+    (a call is never divided).
     Resizing, non-maximum suppression and averaging stay in the threads that ask. An error reaches only the thread whose
     pictures caused it. Answers are those of `Perception` up to what an engine's sums differ by with the batch size.
 
     Args:
         detector, reid, attributes, settings: as `Perception` has them.
         max_wait_s: 0 never waits, so that only calls gather that come while an engine computes.
+        batches_at_once: so many batches may be computed side by side; the engines should share the cores among them.
     """
 
     def __init__(
@@ -32,9 +34,10 @@ class GatheredPerception(Perception):
         settings: PerceptionSettings,
         *,
         max_wait_s: float,
+        batches_at_once: int = 1,
     ) -> None:
         """Take the engines; nothing runs yet."""
-        self._gathering = _Gathering(max_wait_s)
+        self._gathering = _Gathering(max_wait_s, batches_at_once)
         super().__init__(
             _GatheredEngine(detector, settings.detector_batch, self._gathering),
             _GatheredEngine(reid, settings.crop_batch, self._gathering),
@@ -86,10 +89,11 @@ class _Gathering:
     """Calls that wait. There is no thread of its own: of those who wait, one computes for all in its batch."""
 
     max_wait_s: float
+    batches_at_once: int
     _changed: threading.Condition = field(default_factory=threading.Condition)
     _users: int = 0
     _waiting: list[_Call] = field(default_factory=list)  # oldest first
-    _is_computing: bool = False  # one batch at a time: the engines share one processor
+    _batches: list[list[_Call]] = field(default_factory=list)  # in work
 
     def change_users(self, by: int) -> None:
         with self._changed:
@@ -119,15 +123,18 @@ class _Gathering:
         """Wait; the batch that this thread must compute, or nothing when `call` was answered meanwhile."""
         with self._changed:
             while not call.is_answered:
-                if not self._is_computing and self._is_time():
+                rest_s = self._rest_s()
+                if rest_s is not None and rest_s <= 0:
                     return self._take()
-                self._changed.wait(None if self._is_computing else self._rest_s())
+                self._changed.wait(rest_s)
         return []
 
-    def _is_time(self) -> bool:
-        return len(self._waiting) >= self._users or self._rest_s() <= 0
-
-    def _rest_s(self) -> float:
+    def _rest_s(self) -> float | None:
+        """Seconds until the next batch is due; None while there is nothing to compute, or nobody to compute it."""
+        if not self._waiting or len(self._batches) >= self.batches_at_once:
+            return None
+        if len(self._waiting) + sum(map(len, self._batches)) >= self._users:
+            return 0.0
         return self._waiting[0].due_s - time.monotonic()
 
     def _take(self) -> list[_Call]:
@@ -139,7 +146,7 @@ class _Gathering:
                 batch.append(call)
                 room -= len(call.images)
         self._waiting = [call for call in self._waiting if call not in batch]
-        self._is_computing = True
+        self._batches.append(batch)
         return batch
 
     def _compute(self, batch: list[_Call]) -> None:
@@ -148,7 +155,7 @@ class _Gathering:
         finally:
             with self._changed:
                 self._waiting[:0] = [call for call in batch if not call.is_answered]  # if this thread is being ended
-                self._is_computing = False
+                self._batches.remove(batch)
                 self._changed.notify_all()
 
 

@@ -8,10 +8,11 @@ its parts from the network.
 
 import hashlib
 import json
+from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, FastAPI, Form, Path, Request, Response, UploadFile
-from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Json, RootModel
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Json, RootModel
 from pydantic_core import PydanticCustomError
 
 from domain.cameras import Camera
@@ -48,7 +49,14 @@ def _written_out(moment: Any) -> Any:
     return moment
 
 
-Moment = Annotated[AwareDatetime, BeforeValidator(_written_out)]
+def _of_our_days(moment: datetime) -> datetime:
+    """Refuse the ends of the calendar, beyond which nobody can count days."""
+    if not 1900 <= moment.year < 2200:
+        raise PydanticCustomError("datetime_parsing", "Input should be a time between 1900 and 2200")
+    return moment
+
+
+Moment = Annotated[AwareDatetime, BeforeValidator(_written_out), AfterValidator(_of_our_days)]
 
 
 class Pointed(RootModel[list[Box | None]]):
@@ -148,7 +156,7 @@ async def search(
             until=form.until,
         ),
     )
-    asked = form.model_dump(mode="json", by_alias=True, exclude={"photo", "case", "reason"}, exclude_none=True)
+    asked = form.model_dump(mode="json", by_alias=True, exclude={"photo", "case", "reason"}, exclude_defaults=True)
     digests = " ".join(hashlib.sha256(photo).hexdigest() for photo in photos) or None
     await in_transaction(
         request, lambda connection: record_search(connection, by, form.case, form.reason, asked, digests, answer)
@@ -170,7 +178,7 @@ async def route(
 ) -> RouteAnswer | Response:
     """The likeliest walk through sightings that a person confirmed, and its alternatives."""
     answer = await in_thread(request, lambda: found.route(asked))
-    await _record(request, by, Action.ROUTE, asked.model_dump(mode="json"))
+    await _record(request, by, Action.ROUTE, asked.model_dump(mode="json", exclude_defaults=True))
     if format == "json":
         return answer
     routes = [each.route for each in (answer, *answer.alternatives)]

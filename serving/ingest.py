@@ -1,5 +1,6 @@
 """Takes in video files: each becomes a segment of its camera, with a job for `serving.worker` to look at it.
 
+    python -m serving.ingest                                           # the videos of the district of params.yaml
     python -m serving.ingest data/demo --district demo                 # a district's folder: district.yaml and videos/
     python -m serving.ingest recordings/ gate.mkv --district demo      # files, or folders of files, of a known district
     python -m serving.ingest gate.mkv --district demo --camera c1 --start 2026-05-12T18:40:00+09:00
@@ -20,6 +21,8 @@ import sqlalchemy as sa
 
 from districts.layout import read_district
 from domain.errors import InputError
+from domain.paths import DATA
+from domain.settings import read_params
 from domain.stage import run_stage
 from export.engines.files import sha256_of
 from serving import jobs, segments, tables
@@ -45,18 +48,24 @@ def main(argv: Sequence[str] = ()) -> None:
     """
     arguments = _arguments(argv)
     settings = ServingSettings.from_params("serving")
+    district, paths = arguments.district, arguments.paths
+    if district is None:
+        if paths:
+            raise InputError(f"files and folders must come with the name of their --district, got {paths[0]} without")
+        district = read_params()["district"]["name"]
+        paths = [DATA / district]
     with open_store(settings.store_folder) as store:
         found = find_recordings(
             store,
-            arguments.paths,
-            arguments.district,
+            paths,
+            district,
             settings.ingest.file_name,
             camera_id=arguments.camera,
             start=arguments.start,
         )
-        taken = take_in(store, arguments.district, found)
+        taken = take_in(store, district, found)
     print(
-        f"{arguments.district}: {taken.before['new']} videos are new, {taken.before['done']} were done already, "
+        f"{district}: {taken.before['new']} videos are new, {taken.before['done']} were done already, "
         f"{taken.before['waiting']} wait already, {taken.before['failed']} failed before and are tried again"
     )
     if taken.refused:
@@ -146,8 +155,8 @@ def _register(store: Store, district: str, recording: Recording) -> str:
 
 def _arguments(argv: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m serving.ingest", description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("paths", nargs="+", type=Path, metavar="FILE_OR_FOLDER")
-    parser.add_argument("--district", required=True, help="name of the district")
+    parser.add_argument("paths", nargs="*", type=Path, metavar="FILE_OR_FOLDER")
+    parser.add_argument("--district", help="name of the district")
     parser.add_argument("--camera", help="id of the camera that took all the files")
     parser.add_argument("--start", help="when the file starts, ISO 8601; without an offset in the district's time zone")
     return parser.parse_args(list(argv))

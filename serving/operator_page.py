@@ -50,6 +50,7 @@ def _page(request: Request) -> Response:
         role_korean=_KOREAN[account.role],
         may_search=account.may(Permission.SEARCH),
         may_review=account.may(Permission.REVIEW),
+        may_audit=account.may(Permission.AUDIT),
         cases=cases,
         often_asked=[group for group in groups if group not in seldom],
         seldom_asked=seldom,

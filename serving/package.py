@@ -35,6 +35,7 @@ _COMMANDS = (
     "serving.accounts",
     "serving.audit",
     "serving.ingest",
+    "serving.labels",
     "serving.retention",
     "serving.streams",
     "serving.worker",

@@ -45,15 +45,15 @@ class Engine(Protocol):
         """Outputs by name of `uint8 [batch, height, width, 3]` RGB."""
 
 
-def open_engine(path: Path, task: str, without_plan: WithoutPlan) -> Engine:
-    """The engine at `path` if it does `task`; `without_plan` as `export.engines.load` has it.
+def open_engine(path: Path, task: str, without_plan: WithoutPlan, threads: int | None = None) -> Engine:
+    """The engine at `path` if it does `task`; `without_plan` and `threads` as `export.engines.load` has them.
 
     Raises:
         ArtifactError: if there is none, it is unusable, or it does something else.
     """
     if not path.exists():
         raise ArtifactError(f"{path} must be an engine for the task {task}; it is missing, export that model first")
-    engine: Engine = load(path, without_plan=without_plan)
+    engine: Engine = load(path, threads=threads, without_plan=without_plan)
     if engine.card.task != task:
         raise ArtifactError(f"{path} must be an engine for the task {task}, its card says {engine.card.task}")
     return engine

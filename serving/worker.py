@@ -26,10 +26,11 @@ from procrastinate.jobs import Job
 
 from domain.errors import ArtifactError, DongseonError, InputError
 from domain.stage import run_stage
+from export.engines.onnx_runtime import available_cores
 from serving import jobs, tables
 from serving.following import CameraVideo, StageClock, TrackingSettings, follow
 from serving.gathering import GatheredPerception
-from serving.perception import open_engine
+from serving.perception import Engine, open_engine
 from serving.service_settings import Deployment, IngestSettings
 from serving.store import Store, open_store, version_of_model
 
@@ -67,13 +68,21 @@ class SegmentWork:
     @classmethod
     def load(cls, store: Store, deployment: Deployment, tracking: TrackingSettings) -> "SegmentWork":
         """With the engines of `deployment`; raises `ArtifactError` if one is missing."""
-        without_plan, ingest = tracking.perception.without_plan, deployment.settings.ingest
-        detector = open_engine(deployment.engine(deployment.detector), "detector", without_plan)
-        reid = open_engine(deployment.engine(deployment.reid), "reid", without_plan)
-        attributes = None
-        if deployment.attributes is not None:
-            attributes = open_engine(deployment.engine(deployment.attributes), "attributes", without_plan)
-        perception = GatheredPerception(detector, reid, attributes, tracking.perception, max_wait_s=ingest.gather_s)
+        ingest = deployment.settings.ingest
+        threads = max(1, available_cores() // ingest.batches_at_once)
+
+        def engine(name: str, task: str) -> Engine:
+            return open_engine(deployment.engine(name), task, tracking.perception.without_plan, threads)
+
+        reid = engine(deployment.reid, "reid")
+        perception = GatheredPerception(
+            engine(deployment.detector, "detector"),
+            reid,
+            engine(deployment.attributes, "attributes") if deployment.attributes is not None else None,
+            tracking.perception,
+            max_wait_s=ingest.gather_s,
+            batches_at_once=ingest.batches_at_once,
+        )
         return cls(store, perception, version_of_model(reid.card), tracking, ingest)
 
     def follow_segment(self, context: procrastinate.JobContext, segment_id: int) -> None:

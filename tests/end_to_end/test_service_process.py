@@ -146,9 +146,8 @@ def test_a_thousand_hostile_uploads_leave_nothing(served: Served) -> None:
             answers[answer.status_code, upload.may_be_readable] += 1
         assert client.get("/readyz").status_code == 200
     most = memory_mb(served, "VmHWM")
-    print(
-        f"answers by status and whether a decoder may read them: {dict(answers)}; memory {start:.0f} (before it {started:.0f}) to {most:.0f} MB"
-    )
+    print(f"answers by status and whether a decoder may read them: {dict(answers)}")
+    print(f"memory {start:.0f} (at most {started:.0f} before) to {most:.0f} MB")
     assert answers.total() > 1000
     assert num_searches(served.deployment) == searches + 20 + answers[200, True]  # of pictures, none of the refused
     assert most - start < MOST_GROWTH_MB

@@ -61,6 +61,7 @@ def test_answers_to_what_is_stored_are_as_declared() -> None:
             ("/route", "POST"): client.post("/route", json={"sightings": [{"district": "demo", "tracklet_id": 1}]}),
             ("/crops/{district}/{tracklet_id}", "GET"): client.get("/crops/demo/1"),
             ("/cameras", "GET"): client.get("/cameras"),
+            ("/coverage", "GET"): client.get("/coverage"),
             ("/status", "GET"): client.get("/status"),
         }
     assert len(answers) == len(list(interface.get_all_operations()))

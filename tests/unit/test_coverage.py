@@ -1,15 +1,16 @@
-"""What could be searched: by hand on a real database, and laws of intervals."""
+"""What could be searched: by hand and by laws, on a real database."""
 
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+import sqlalchemy as sa
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from domain.errors import InputError
-from serving.coverage import Coverage, CoverageSummary, Interval, coverage_of, merged, without
+from serving.coverage import Coverage, CoverageSummary, coverage_of
 from serving.store import Store, open_store
 from tests.sightings import CAMERAS, NOON
 
@@ -86,26 +87,29 @@ def test_without_a_window_it_is_from_the_first_video_to_the_last(tmp_path: Path)
             coverage_of(store, "net-1", since=at(1), until=at(0))
 
 
-minutes = st.lists(st.tuples(st.integers(0, 30), st.integers(0, 30)).map(lambda pair: tuple(sorted(pair))), max_size=6)
+minutes = st.lists(st.tuples(st.integers(0, 30), st.integers(0, 30)).map(sorted), max_size=6)
 
 
-def intervals_of(pairs: list[tuple[int, int]]) -> list[Interval]:
-    return [(at(begin), at(end)) for begin, end in pairs]
-
-
-def minutes_in(intervals: list[Interval]) -> set[int]:
-    """Each minute, by its begin."""
-    return {minute for minute in range(31) if any(begin <= at(minute) < end for begin, end in intervals)}
-
-
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(minutes, minutes)
-def test_intervals_are_sets_of_minutes(pairs: list[tuple[int, int]], removed: list[tuple[int, int]]) -> None:
-    some, less = intervals_of(pairs), intervals_of(removed)
-    assert minutes_in(merged(some)) == minutes_in(some)
-    assert minutes_in(without(some, less)) == minutes_in(some) - minutes_in(less)
-    for result in (merged(some), without(some, less)):
-        assert all(before[1] < after[0] for before, after in pairwise(result))
-        assert all(begin < end for begin, end in result)
+def test_searched_are_the_minutes_of_videos_that_are_in_no_gap(
+    store: Store, videos: list[list[int]], silent: list[list[int]]
+) -> None:
+    with store.begin() as connection:
+        connection.execute(sa.text("DELETE FROM districts"))
+        connection.execute(sa.text("DELETE FROM gaps"))
+    store.add_cameras("demo", CAMERAS, time_zone="UTC")
+    for number, (begin, end) in enumerate(videos):
+        segment = store.register_segment("demo", "cam0", "cam0.mp4", str(number), at(begin))
+        store.add_segment(segment.id, [], "net-1", frames=10, end=at(end))
+    for begin, end in silent:
+        store.open_gap("demo", "cam0", at(begin), "cut")
+        store.close_gap("demo", "cam0", at(end))
+    searched = coverage_of(store, "net-1", since=at(0), until=at(30)).cameras[0].searched
+    found = {minute for minute in range(31) for span in searched if span.since <= at(minute) < (span.until or NOON)}
+    seen = {minute for begin, end in videos for minute in range(begin, end)}
+    assert found == seen - {minute for begin, end in silent for minute in range(begin, end)}
+    assert all(before.until is not None and before.until < after.since for before, after in pairwise(searched))
 
 
 def test_times_are_answered_in_utc(covered: Coverage) -> None:

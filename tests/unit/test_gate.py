@@ -344,7 +344,7 @@ def test_what_a_person_does_is_in_the_audit_and_auditors_read_it_page_by_page(
     search = read[0]["details"]
     assert search["reason"] == FOR_CASE["reason"]
     assert search["case_id"] == 1
-    assert search["question"] == {"attributes": {"bag": "backpack"}, "top_k": 2}
+    assert search["question"] == {"attributes": {"bag": {"is": ["backpack"]}}, "top_k": 2}
     assert len(search["found"]) == 2
     assert read[1]["details"] == {"district": "demo", "tracklet_id": 3}
     assert read[2]["details"] == {"sightings": [sighting]}

@@ -33,9 +33,16 @@ FOREVER_S = 60.0
 PEOPLE = [Walker("red", 20, 40), Walker("green", 280, -40), Walker("blue", 100, 0, top=70)]
 
 
-def gathered(detector: Engine | None = None, *, max_wait_s: float = FOREVER_S) -> GatheredPerception:
+def gathered(
+    detector: Engine | None = None, *, max_wait_s: float = FOREVER_S, batches_at_once: int = 1
+) -> GatheredPerception:
     return GatheredPerception(
-        detector or ColourDetector(), ColourReid(), ColourAttributes(), settings().perception, max_wait_s=max_wait_s
+        detector or ColourDetector(),
+        ColourReid(),
+        ColourAttributes(),
+        settings().perception,
+        max_wait_s=max_wait_s,
+        batches_at_once=batches_at_once,
     )
 
 
@@ -57,8 +64,10 @@ calls = st.lists(st.tuples(st.sampled_from(["detect", "embed", "attributes"]), s
 
 
 @hypothesis_settings(max_examples=20)
-@given(st.lists(calls, min_size=1, max_size=5), st.sampled_from([0.0, 0.001, FOREVER_S]))
-def test_answers_are_those_without_gathering(calls_of_users: list[list[tuple[str, int]]], max_wait_s: float) -> None:
+@given(st.lists(calls, min_size=1, max_size=5), st.sampled_from([0.0, 0.001, FOREVER_S]), st.integers(1, 3))
+def test_answers_are_those_without_gathering(
+    calls_of_users: list[list[tuple[str, int]]], max_wait_s: float, batches_at_once: int
+) -> None:
     alone = perception()
 
     def work(eyes: Any, user: int) -> list[Any]:
@@ -68,7 +77,7 @@ def test_answers_are_those_without_gathering(calls_of_users: list[list[tuple[str
             answers.append(getattr(eyes, method)(images))
         return answers
 
-    eyes = gathered(max_wait_s=max_wait_s)
+    eyes = gathered(max_wait_s=max_wait_s, batches_at_once=batches_at_once)
     together = each_in_a_thread(eyes, [partial(work, eyes, user) for user in range(len(calls_of_users))])
     for user, answers in enumerate(together):
         for (method, _), answer, wanted in zip(calls_of_users[user], answers, work(alone, user), strict=True):
@@ -184,3 +193,21 @@ def test_a_thread_that_is_ended_while_it_computes_for_others_leaves_them_to_anot
 
     answers = each_in_a_thread(eyes, [detect] * 3)
     assert sorted(map(str, answers)) == ["3", "3", "ended"]
+
+
+class _MeetingDetector(ColourDetector):
+    """Computes only when two batches are in work."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.both = threading.Barrier(2)
+
+    def __call__(self, images: np.ndarray) -> dict[str, np.ndarray]:
+        self.both.wait(timeout=20)
+        return super().__call__(images)
+
+
+def test_batches_are_computed_side_by_side() -> None:
+    eyes = gathered(_MeetingDetector(), batches_at_once=2)
+    found = each_in_a_thread(eyes, [lambda: eyes.detect([picture(PEOPLE, 0)] * 5)] * 2)  # too many for one batch
+    assert [[len(one) for one in answer] for answer in found] == [[3] * 5] * 2

@@ -312,7 +312,7 @@ def test_pauses_grow_up_to_the_longest(watch: type[Watched]) -> None:
 def test_a_slow_consumer_gets_the_newest_frame(street: Server, watch: type[Watched]) -> None:
     watched = watch(street.address(), wait_s=0.75)
     until(lambda: len(watched.frames) == 4)
-    assert now() - watched.frames[-1].time < timedelta(seconds=0.5)
+    assert now() - watched.frames[-1].time < timedelta(seconds=1)  # the oldest would be 3 × 0.75 s old
     assert watched.stream.num_dropped >= 3 * 5
     assert watched.stream.num_frames - watched.stream.num_dropped - len(watched.frames) <= 1
 

@@ -1,5 +1,6 @@
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from starlette.testclient import TestClient
 from serving.accounts import Account
 from serving.operator_page import build_page
 from serving.photo_search import PhotoSearch
+from serving.roles import Role
 from serving.service_settings import Deployment
 from serving.store import StoredDistrict
 from tests.deployments import REVIEWER, ROOT, SignedIn, fill_store, write_deployment
@@ -81,6 +83,23 @@ def test_a_service_that_is_not_ready_says_so_on_the_page(tmp_path: Path) -> None
 
 
 def test_templates_are_not_served(client: TestClient) -> None:
-    assert [client.get(address).status_code for address in ("/page.html", "/page/page.html", "/page/nothing.js")] == [
-        404
-    ] * 3
+    addresses = ("/page.html", "/page/page.html", "/page/nothing.js")
+    assert [client.get(address).status_code for address in addresses] == [404, 404, 404]
+
+
+@pytest.mark.parametrize(
+    ("role", "words", "others"),
+    [
+        (Role.OPERATOR, ["Search for", "operator"], ["Open a new case", "The audit"]),
+        (Role.REVIEWER, ["Search for", "Open a new case", "A missing child"], ["The audit"]),
+        (Role.AUDITOR, ["This account may not search", "The audit"], ["Search for", "page.js", "A missing child"]),
+        (Role.ADMIN, ["This account may not search"], ["The audit", "Search for", "page.js", "A missing child"]),
+    ],
+)
+def test_the_page_offers_what_the_role_may_do(
+    deployment: Deployment, role: Role, words: list[str], others: list[str]
+) -> None:
+    for client in client_of(deployment, replace(REVIEWER, name="kim", role=role)):
+        text = client.get("/?lang=en").text
+        assert [word for word in words if word not in text] == []
+        assert [word for word in others if word in text] == []

@@ -96,7 +96,7 @@ def test_a_missing_engine_says_what_to_do(tmp_path: Path) -> None:
 
 
 def test_an_engine_for_something_else_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(perception_module, "load", lambda path, without_plan: ColourReid())
+    monkeypatch.setattr(perception_module, "load", lambda path, threads, without_plan: ColourReid())
     with pytest.raises(ArtifactError, match="must be an engine for the task detector, its card says reid"):
         open_engine(tmp_path, "detector", "fall_back")
 

@@ -51,8 +51,8 @@ from starlette.testclient import TestClient
 running = service.PersonSearch.inner()
 with TestClient(service.PersonSearch.to_asgi()) as client:
     assert client.get("/v1/openapi.json").status_code in (200, 401, 403)
-    asked = {"attributes": '{"bag": "backpack"}', "case": "1", "reason": "a child is missing"}
-    answer = client.post("/v1/search", data=asked, headers={"Authorization": f"Bearer {sys.argv[1]}"})
+    form = {"attributes": '{"bag": "backpack"}', "case": "1", "reason": "a child is missing"}
+    answer = client.post("/v1/search", data=form, headers={"Authorization": f"Bearer {sys.argv[1]}"})
     assert answer.status_code == 200, answer.text
 running.close()
 assert environments.keys() == {"onnxruntime", "fastapi"}, environments.keys()

@@ -1,0 +1,75 @@
+"""Verdicts of cases as Market-1501 crops for retraining."""
+
+import csv
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from districts.layout import read_reid_folder
+from domain.errors import InputError
+from serving import audit, labels, tables
+from serving.cases import Verdict
+from serving.store import Store, open_store
+from tests.deployments import write_deployment
+from tests.sightings import CAMERAS, tracklet, unit_vectors
+
+
+def judge(store: Store, title: str, verdicts: list[tuple[int, Verdict]]) -> None:
+    """Open a case and give these verdicts in it, one after the other."""
+    with store.begin() as connection:
+        insert = sa.insert(tables.cases).values(title=title, legal_hold=False).returning(tables.cases.c.id)
+        case = connection.execute(insert).scalar_one()
+        for number, verdict in verdicts:
+            row = {"case_id": case, "district": "demo", "tracklet_id": number, "verdict": verdict, "account": "kim"}
+            connection.execute(sa.insert(tables.verdicts), row)
+
+
+@pytest.fixture
+def deployment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Three cases, the first of which confirmed nobody; tracklet 9 is stored no more."""
+    monkeypatch.chdir(tmp_path)
+    with open_store(write_deployment(tmp_path).store) as store:
+        embeddings = unit_vectors(seed=0, number=5, feature=8)
+        found = [tracklet(i + 1, embeddings[i], camera=i % 3) for i in range(5)]
+        store.replace_sightings("demo", CAMERAS, "net-1", found)
+        judge(store, "Nobody", [(1, Verdict.REJECTED)])
+        judge(
+            store,
+            "Red",
+            [(1, Verdict.CONFIRMED), (2, Verdict.CONFIRMED), (2, Verdict.REJECTED), (9, Verdict.CONFIRMED)],
+        )
+        judge(
+            store, "Blue", [(3, Verdict.CONFIRMED), (4, Verdict.CONFIRMED), (4, Verdict.NONE), (5, Verdict.CONFIRMED)]
+        )
+    return tmp_path
+
+
+def test_the_last_verdicts_become_identities_and_distractors(deployment: Path) -> None:
+    labels.main(["reid"])
+    table = read_reid_folder(deployment, "bounding_box_train")
+    assert sorted(zip(table.identities.tolist(), table.cameras.tolist(), strict=True)) == [
+        (0, 1),
+        (0, 2),
+        (1, 1),
+        (2, 2),
+        (2, 3),
+    ]
+    rows = list(csv.DictReader((deployment / "reid" / "labels.csv").open(encoding="utf-8")))
+    assert {row["file"] for row in rows} == set(table.images)
+    assert [(row["identity"], row["verdict"], row["tracklet_id"]) for row in rows] == [
+        ("0", "rejected", "1"),
+        ("1", "confirmed", "1"),
+        ("0", "rejected", "2"),
+        ("2", "confirmed", "3"),
+        ("2", "confirmed", "5"),
+    ]
+    with open_store(deployment / "store") as store, store.begin() as connection:
+        (record,) = [each for each in audit.records(connection) if each.action == "export"]
+        assert record.details == {"what": "labels", "crops": 5}
+
+
+def test_an_existing_folder_is_not_touched(deployment: Path) -> None:
+    (deployment / "reid").mkdir()
+    with pytest.raises(InputError, match="must go to a folder that does not exist yet, got reid"):
+        labels.main(["reid"])
