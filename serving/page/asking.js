@@ -8,6 +8,8 @@ const language = document.documentElement.lang;
 /** `text` with each {} replaced by the next of `values`. */
 export const say = (text, ...values) => text.replace(/{}/g, () => values.shift());
 export const percent = (fraction) => `${Math.round(100 * fraction)}%`;
+/** A probability that nobody has confirmed is never shown as certain. */
+export const chance = (probability) => percent(Math.min(probability, 0.99));
 export const json = (content, method = "POST") =>
   ({ method, headers: { "Content-Type": "application/json" }, body: JSON.stringify(content) });
 

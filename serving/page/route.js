@@ -1,7 +1,7 @@
 // The route through the matches of the case, and its alternatives: map, time line, table, files.
 
 import {
-  $, all, ask, attempt, districtCameras, element, fetchAnswer, json, percent, placeOf, say, shape, shortTimeOf, timeOf, words,
+  $, all, ask, attempt, chance, districtCameras, element, fetchAnswer, json, percent, placeOf, say, shape, shortTimeOf, timeOf, words,
 } from "./asking.js";
 import { chosenCase, sightingsJudged } from "./cases.js";
 import { cropOf } from "./sightings.js";
@@ -49,7 +49,7 @@ function draw(route, isConfirmed) {
 }
 
 function row(stop, index) {
-  const certainty = stop.isCertain ? words.certain : say(words.likely, percent(stop.match_probability));
+  const certainty = stop.isCertain ? words.certain : say(words.likely, chance(stop.match_probability));
   const texts = [placeOf(stop), shortTimeOf(stop, stop.first_seen), shortTimeOf(stop, stop.last_seen), certainty];
   const picture = element("img", { src: cropOf(stop), alt: "", width: 20, height: 40 });
   return element(

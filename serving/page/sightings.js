@@ -1,6 +1,6 @@
 // Cards of sightings, and what the operator says of each.
 
-import { $, all, ask, attempt, json, percent, placeOf, say, timeOf, timesOf, words } from "./asking.js";
+import { $, all, ask, attempt, chance, json, percent, placeOf, say, timeOf, timesOf, words } from "./asking.js";
 import { surestAttributes } from "./attributes.js";
 import { chosenCase, keyOf, setVerdict } from "./cases.js";
 
@@ -11,7 +11,8 @@ const sightingOf = new WeakMap(); // card -> sighting
 export function showHits(sightings, kind) {
   $("#hits").replaceChildren(
     ...sightings.map((seen) => {
-      const item = card(seen, seen.confirmed ? words.certain : kind, percent(seen.match_probability));
+      const { confirmed, match_probability: probability } = seen;
+      const item = confirmed ? card(seen, words.certain, percent(1)) : card(seen, kind, chance(probability));
       $("[data-slot=model]", item).textContent = `${words.model} ${seen.model_version}`;
       $("[data-slot=attributes]", item).append(...surestAttributes(seen.attributes));
       return item;

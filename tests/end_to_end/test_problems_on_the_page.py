@@ -1,4 +1,4 @@
-"""The ten problems of the demo, searched on the page by hand: the service that the pipeline's last stage has packaged."""
+"""Every problem of the demo, searched on the page as by hand, in the service that the pipeline has packaged."""
 
 import json
 import re
@@ -11,7 +11,7 @@ from districts.layout import read_problems
 from tests.browser import Browser
 from tests.end_to_end.conftest import free_port, server, succeed
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]  # the pipeline runs first
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]  # the pipeline may run first
 CARDS = "[...document.querySelectorAll('#hits > li')]"
 
 
