@@ -6,11 +6,15 @@ import numpy as np
 import PIL.Image
 import pytest
 
-collect_ignore = ["serving/migrations/env.py"]  # only Alembic can run it, and it has no examples
+collect_ignore = [
+    "serving/migrations/env.py",  # only Alembic can run it, and it has no examples
+    "tests/rtsp_server.py",  # run by the system's Python
+]
 
 _OPEN_PICTURE, _PRINT_OPTIONS = PIL.Image.open, np.get_printoptions()
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Where tests run in several processes, those of a file stay together, and all that use one run of the pipeline."""
     for item in items:

@@ -4,11 +4,10 @@ Without an address it is an embedded PostgreSQL in `<folder>/postgres`, a real o
 and is shared by all processes that open the same folder; `DATABASE_URL` names another. Crops lie in `<folder>/crops`.
 """
 
-import math
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, datetime
 from itertools import groupby
 from pathlib import Path
 from types import TracebackType
@@ -27,6 +26,7 @@ from export.engines.files import onnx_name
 from serving import segments, tables
 from serving.crops import crop_path, open_crops
 from serving.database import connect
+from serving.day_scans import day_scans, rows_of_scans
 from serving.description import LEAST_PROBABILITY, SURE_PROBABILITY, Description, Wanted
 from serving.partitions import create_partitions, day_of, days_between
 from serving.segments import RegisteredSegment, WatchedVideo
@@ -36,9 +36,6 @@ _HALVES_HEADER_BYTES = 4  # before the big-endian numbers of a halfvec's binary 
 _UNKNOWN_SOURCE = "unknown"
 _WRITERS_LOCK = 2023  # any number but serving.database's
 _COLUMNS = ("district", "id", "camera_id", "first_seen", "last_seen", "quality", "attributes", "crop", "model_version")
-_LEAST_EF_SEARCH = 40
-_LEAST_SHARE = 1e-6
-_MAX_EF_SEARCH = 1000  # pgvector's limit of candidates an HNSW scan keeps in view
 
 
 @dataclass(frozen=True)
@@ -325,17 +322,18 @@ class Store(AbstractContextManager["Store"]):
         feature, table = len(embedding), tables.tracklets
         vector = sa.cast(sa.bindparam("query", np.asarray(embedding, np.float32), HALFVEC()), HALFVEC(feature))
         distance = sa.cast(table.c.embedding, HALFVEC(feature)).cosine_distance(vector)
+        query = (
+            _filtered(cameras, since, until, model_version)
+            .add_columns(distance.label("distance"))
+            .where(table.c.feature == sa.literal_column(str(feature)))  # a literal, or the index cannot be chosen
+            .order_by(distance)
+            .limit(limit)
+        )
         with self._engine.begin() as connection:
-            days = days_between(connection, since, until)
-            share = _share_of_cameras(connection, cameras) * _share_of_days(days, since, until)
-            _prepare_scans(connection, limit / max(share, _LEAST_SHARE), len(days))
-            query = (
-                _filtered(cameras, since, until, model_version, days)
-                .where(table.c.feature == sa.literal_column(str(feature)))  # a literal, or the index cannot be chosen
-                .order_by(distance)
-                .limit(limit)
-            )
-            return _read(connection, query)
+            scans = day_scans(connection, limit, cameras, since, until)
+        rows = rows_of_scans(self._engine, scans, query)
+        with self._engine.begin() as connection:
+            return _with_cameras(connection, sorted(rows, key=lambda row: row.distance)[:limit])
 
     def described(
         self,
@@ -359,8 +357,10 @@ class Store(AbstractContextManager["Store"]):
         likelihood = sum(logs[1:], start=logs[0])
         with self._engine.begin() as connection:
             days = days_between(connection, since, until)
-            found = _filtered(cameras, since, until, model_version, days)
-            return _read(connection, found.order_by(likelihood.desc(), table.c.id).limit(limit))
+            found = _filtered(cameras, since, until, model_version).where(table.c.day.in_(days))
+            return _with_cameras(
+                connection, connection.execute(found.order_by(likelihood.desc(), table.c.id).limit(limit))
+            )
 
     def tracklets(self, ids: Collection[tuple[str, int]]) -> list[StoredTracklet]:
         """Those of `ids`, each a district and a number in it, that are stored, by time."""
@@ -368,7 +368,7 @@ class Store(AbstractContextManager["Store"]):
         wanted = sa.tuple_(table.c.district, table.c.id).in_(list(ids))
         query = _filtered().where(wanted).order_by(table.c.first_seen, table.c.id)
         with self._engine.begin() as connection:
-            return _read(connection, query)
+            return _with_cameras(connection, connection.execute(query))
 
     def districts(self) -> list[StoredDistrict]:
         """Districts that have cameras, by name, with their cameras by id."""
@@ -489,16 +489,13 @@ def _filtered(
     since: datetime | None = None,
     until: datetime | None = None,
     model_version: str | None = None,
-    days: Sequence[date] = (),
 ) -> sa.Select[Any]:
-    """Tracklets that pass; `days` are those of the window, so that no other partition is read."""
     table = tables.tracklets
     wanted = [
         *([table.c.camera_id.in_(cameras)] if cameras is not None else []),
         *([table.c.last_seen >= since] if since is not None else []),
         *([table.c.first_seen <= until] if until is not None else []),
         *([table.c.model_version == model_version] if model_version is not None else []),
-        *([table.c.day.between(days[0], days[-1])] if days and (since is not None or until is not None) else []),
     ]
     columns = [table.c[name] for name in _COLUMNS]
     binary = sa.func.halfvec_send(table.c.embedding, type_=sa.LargeBinary)  # read far faster than its text
@@ -519,50 +516,14 @@ def _fit(group: str, wanted: Wanted) -> sa.ColumnElement[float]:
     return sa.func.least(sa.func.greatest(fit, LEAST_PROBABILITY), 1.0)
 
 
-def _prepare_scans(connection: sa.Connection, reach: float, num_days: int) -> None:
-    """Settings of the scans of this transaction's search, one scan a day.
-
-    Of the `reach` tracklets that lie nearest before filters, a day holds `reach / num_days` if they are spread evenly.
-    A scan keeps twice as many candidates in view, and `_LEAST_EF_SEARCH` for what a greedy walk misses. Where people
-    were seen on few days only, the merge asks those days for more, and iterative scans go on from where they stopped.
-    Plans are made for the values at hand, or days outside of a window could not be left out.
-    """
-    effort = min(_MAX_EF_SEARCH, _LEAST_EF_SEARCH + math.ceil(2 * reach / max(1, num_days)))
-    settings = {
-        "hnsw.ef_search": str(effort),
-        "hnsw.iterative_scan": "strict_order",
-        "plan_cache_mode": "force_custom_plan",
-        "jit": "off",
-    }
-    connection.execute(sa.select(*(sa.func.set_config(name, value, True) for name, value in settings.items())))
-
-
-def _share_of_cameras(connection: sa.Connection, cameras: Sequence[str] | None) -> float:
-    if cameras is None:
-        return 1.0
-    table = tables.cameras
-    asked = sa.func.count().filter(table.c.id.in_(cameras))
-    number, num_asked = connection.execute(sa.select(sa.func.count(), asked).select_from(table)).one()
-    return num_asked / number if number else 1.0
-
-
-def _share_of_days(days: Sequence[date], since: datetime | None, until: datetime | None) -> float:
-    """Part of the hours of `days` that lies between `since` and `until`."""
-    if not days:
-        return 1.0
-    first, last = (datetime.combine(day, time(), UTC) for day in (days[0], days[-1] + timedelta(days=1)))
-    asked = min(until or last, last) - max(since or first, first)
-    return max(asked / (last - first), 0.0)
-
-
-def _read(connection: sa.Connection, query: sa.Select[Any]) -> list[StoredTracklet]:
-    """Tracklets that `query`, one of `_filtered`, finds, with their cameras."""
-    rows = connection.execute(query).all()
+def _with_cameras(connection: sa.Connection, found: Iterable[sa.Row[Any]]) -> list[StoredTracklet]:
+    """Rows of `_filtered` as tracklets."""
+    rows = list(found)
     places = tables.cameras
     seen_at = list({(row.district, row.camera_id) for row in rows})
     at_place = sa.tuple_(places.c.district, places.c.id).in_(seen_at)
-    found = connection.execute(sa.select(places).where(at_place)).mappings().all() if seen_at else []
-    cameras = {(row["district"], row["id"]): _camera(row) for row in found}
+    stored = connection.execute(sa.select(places).where(at_place)).mappings().all() if seen_at else []
+    cameras = {(row["district"], row["id"]): _camera(row) for row in stored}
     return [  # a camera is missing only if its sightings were replaced between the two questions
         _stored(row, cameras[row.district, row.camera_id]) for row in rows if (row.district, row.camera_id) in cameras
     ]

@@ -28,7 +28,7 @@ def environment() -> dict[str, str]:
     }
 
 
-def run(folder: Path, *command: str, timeout_s: int = 900) -> subprocess.CompletedProcess[str]:
+def run(folder: Path, *command: str, timeout_s: int = 1800) -> subprocess.CompletedProcess[str]:
     """`command` in `folder`, with its output; the test looks at the exit status."""
     return subprocess.run(
         command, cwd=folder, env=environment(), capture_output=True, text=True, timeout=timeout_s, check=False

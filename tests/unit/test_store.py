@@ -1,3 +1,4 @@
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -257,3 +258,14 @@ def test_the_version_of_a_model_is_that_of_its_weights() -> None:
     assert version_of_model(card) == "osnet_x0_25-abababababab"
     with pytest.raises(ArtifactError, match="must list its ONNX file"):
         version_of_model(card.model_copy(update={"engines": ()}))
+
+
+def test_the_embedded_server_caches_a_quarter_of_the_memory_from_its_second_start_on(tmp_path: Path) -> None:
+    def cached() -> int:
+        with open_store(tmp_path / "store") as store, store._engine.begin() as connection:
+            shown = "SELECT pg_size_bytes(current_setting('shared_buffers'))"
+            return int(connection.exec_driver_sql(shown).scalar_one())
+
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    assert cached() == 128 * 2**20
+    assert cached() == pytest.approx(memory / 4, rel=0.01)
