@@ -6,7 +6,8 @@ const SHOWN = 5;
 const questions = all(".question");
 
 for (const question of questions) {
-  $("select", question).addEventListener("change", () => ($(".labels", question).hidden = !$("select", question).value));
+  const kind = $("select", question);
+  kind.addEventListener("change", () => ($(".labels", question).hidden = !kind.value));
 }
 
 /** After the form has been reset. */

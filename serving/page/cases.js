@@ -39,9 +39,10 @@ export async function readCase(request) {
 
 function showFacts() {
   if (!chosen.id) return;
-  const dates = [say(words.opened, timeOf({}, chosen.opened)), chosen.closed && say(words.closed, timeOf({}, chosen.closed))];
+  const opened = say(words.opened, timeOf({}, chosen.opened));
+  const closed = chosen.closed && say(words.closed, timeOf({}, chosen.closed));
   $("#case-title").textContent = `${chosen.id} · ${chosen.title}`;
-  $("#case-facts").textContent = [...dates, chosen.operators.join(", ")].filter(Boolean).join(" · ");
+  $("#case-facts").textContent = [opened, closed, chosen.operators.join(", ")].filter(Boolean).join(" · ");
   $("#on-hold").hidden = !chosen.legal_hold;
   if (!$("#hold")) return; // not a reviewer
   $("#hold").checked = chosen.legal_hold;

@@ -2,6 +2,7 @@
 
 import { $, ask, attempt, element, percent, placeOf, say, timeOf, timesOf, words } from "./asking.js";
 
+const HOUR_MS = 3.6e6;
 const FULL = 0.999; // a share that counts as all of the time
 const box = $("#coverage");
 let asked = ""; // the cameras and times of the search, as an address takes them
@@ -16,9 +17,8 @@ export function showCoverage(coverage, filters) {
   box.open = false;
   box.hidden = false;
   box.classList.toggle("warning", !isFull);
-  const sentence = since
-    ? say(words.covered, cameras.length, timesOf({}, since, until), duration(whole), duration(whole * share), percentDown(share))
-    : words.noVideo;
+  const seen = [duration(whole), duration(whole * share), percentDown(share)];
+  const sentence = since ? say(words.covered, cameras.length, timesOf({}, since, until), ...seen) : words.noVideo;
   const kinds = [["num_gaps", words.gap], ["num_waiting", words.waiting], ["num_failed", words.unusable]];
   const counted = kinds.filter(([name]) => count(name)).map(([name, kind]) => `${kind} ${count(name)}`);
   const missing = [words.notCovered, counted.join(", ")].filter(Boolean).join(" ");
@@ -30,7 +30,11 @@ export function showCoverage(coverage, filters) {
 
 export const hideCoverage = () => (box.hidden = true);
 
-const duration = (ms) => (ms < 3.6e6 ? say(words.minutes, (ms / 6e4).toFixed(1)) : say(words.hours, (ms / 3.6e6).toFixed(1)));
+function duration(ms) {
+  const [unit, number] = ms < HOUR_MS ? [words.minutes, ms / 6e4] : [words.hours, ms / HOUR_MS];
+  return say(unit, number.toFixed(1));
+}
+
 const percentDown = (fraction) => percent(Math.floor(100 * fraction + 1e-9) / 100); // 99.9 % is not all
 
 box.addEventListener("toggle", () => {
@@ -60,7 +64,7 @@ function row(camera, since, until) {
   if (since) missing.push([unknownTimes(camera, since, until), words.noRecording]);
   const pieces = missing.flatMap(([spans, kind]) => spans.map((span) => piece(camera, span, kind)));
   return element(
-    "tr", { className: camera.share < FULL ? "incomplete" : "" },
+    "tr", {},
     element("td", { textContent: placeOf(camera) }),
     element("td", { textContent: percentDown(camera.share) }),
     element("td", {}, element("ul", {}, ...camera.searched.map((span) => piece(camera, span)))),
@@ -70,5 +74,6 @@ function row(camera, since, until) {
 
 function piece(camera, { since, until, reason = "" }, kind = "") {
   const times = until ? timesOf(camera, since, until) : `${timeOf(camera, since)} – ${words.untilNow}`;
-  return element("li", {}, kind && `${kind} `, times, reason && element("small", { lang: "en", textContent: ` ${reason}` }));
+  const why = reason && element("small", { lang: "en", textContent: ` ${reason}` });
+  return element("li", {}, kind && `${kind} `, times, why);
 }

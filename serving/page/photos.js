@@ -3,6 +3,8 @@
 import { $, all, element, say, shape, words } from "./asking.js";
 
 const CLICK_PX = 2; // a box up to this size on either side of where the pointer went down is a click
+const STEP = 1 / 40; // of the picture, a press of an arrow key
+const DIRECTIONS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 const field = $("[name=photo]");
 const list = $("#photos");
 const most = Number($(".photo").dataset.most);
@@ -93,7 +95,8 @@ function point(photo, box) {
 
 function drag(photo, event) {
   const { drawing } = photo;
-  const place = ({ clientX, clientY }) => new DOMPoint(clientX, clientY).matrixTransform(drawing.getScreenCTM().inverse());
+  const toPixels = drawing.getScreenCTM().inverse();
+  const place = ({ clientX, clientY }) => new DOMPoint(clientX, clientY).matrixTransform(toPixels);
   const start = place(event);
   const far = (end) => Math.max(Math.abs(end.x - start.x), Math.abs(end.y - start.y)) > 2 * CLICK_PX;
   const move = (later) => {
@@ -105,20 +108,22 @@ function drag(photo, event) {
     ]);
   };
   event.preventDefault();
-  drawing.focus();
+  drawing.focus({ preventScroll: true });
   drawing.setPointerCapture(event.pointerId);
   move(event);
   drawing.addEventListener("pointermove", move);
-  drawing.addEventListener("lostpointercapture", () => drawing.removeEventListener("pointermove", move), { once: true });
+  const stop = () => drawing.removeEventListener("pointermove", move);
+  drawing.addEventListener("lostpointercapture", stop, { once: true });
 }
 
 function moveByKey(photo, event) {
   const { width, height, box } = photo;
-  const [dx, dy] = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.code] ?? [0, 0];
-  const steps = [(dx * width) / 40, (dy * height) / 40];
+  const [dx, dy] = DIRECTIONS[event.code] ?? [0, 0];
+  const steps = [dx * width * STEP, dy * height * STEP];
+  const isFixed = (side) => event.shiftKey && side < 2; // then only right and bottom move
   if (event.code === "Enter" && !box) point(photo, [width * 0.35, height * 0.2, width * 0.65, height * 0.9]);
   else if (["Delete", "Backspace"].includes(event.code)) point(photo, null);
-  else if (box && (dx || dy)) point(photo, box.map((value, side) => value + (event.shiftKey && side < 2 ? 0 : steps[side % 2])));
+  else if (box && (dx || dy)) point(photo, box.map((value, side) => value + (isFixed(side) ? 0 : steps[side % 2])));
   else return;
   event.preventDefault();
 }

@@ -1,9 +1,10 @@
 // The route through the matches of the case, and its alternatives: map, time line, table, files.
 
 import {
-  $, all, ask, attempt, chance, districtCameras, element, fetchAnswer, json, percent, placeOf, say, shape, shortTimeOf, timeOf, words,
+  $, all, ask, attempt, chance, districtCameras, element, fetchAnswer, json, percent, placeOf, say, shape, shortTimeOf,
+  timeOf, words,
 } from "./asking.js";
-import { chosenCase, sightingsJudged } from "./cases.js";
+import { chosenCase, keyOf, sightingsJudged } from "./cases.js";
 import { cropOf } from "./sightings.js";
 
 const [LETTER_PX, LINE_PX] = [7, 15]; // of a camera's name on the map
@@ -12,13 +13,15 @@ let asked = {}; // the question of the route that is shown
 /** Ask for the route through the case's matches; `filters` are cameras and times of those that fill it. */
 export async function showRoute(filters) {
   const fill = $("#fill").checked;
-  asked = { sightings: sightingsJudged("confirmed"), rejected: sightingsJudged("rejected"), fill, ...(fill ? filters : {}) };
+  const [sightings, rejected] = ["confirmed", "rejected"].map(sightingsJudged);
+  asked = { sightings, rejected, fill, ...(fill ? filters : {}) };
   const answer = await ask("v1/route", json(asked));
-  const confirmed = new Set(asked.sightings.map(({ tracklet_id, district }) => `${district}/${tracklet_id}`));
-  const isConfirmed = (one) => confirmed.has(`${one.district}/${one.tracklet_id}`);
+  const confirmed = new Set(sightings.map(keyOf));
+  const isConfirmed = (one) => confirmed.has(keyOf(one));
   const routes = [answer, ...answer.alternatives];
   $("#left-out").hidden = !answer.left_out.length;
-  $("#left-out span").textContent = answer.left_out.map((one) => `${placeOf(one)} ${timeOf(one, one.first_seen)}`).join("; ");
+  const named = answer.left_out.map((one) => `${placeOf(one)} ${timeOf(one, one.first_seen)}`);
+  $("#left-out span").textContent = named.join("; ");
   $("#alternatives").replaceChildren(...routes.map((one, index) => choice(one, index, isConfirmed)));
   $("#alternatives").hidden = routes.length < 2;
   draw(answer.route, isConfirmed);
@@ -79,7 +82,8 @@ function nameTags(shown, at, width) {
     const { x, y } = at(camera);
     const half = (camera.name.length * LETTER_PX) / 2;
     const middle = Math.min(Math.max(x, half), width - half);
-    const covers = (level) => (one) => Math.abs(one.level - level) < LINE_PX && Math.abs(one.middle - middle) < one.half + half;
+    const isNear = (one) => Math.abs(one.middle - middle) < one.half + half;
+    const covers = (level) => (one) => isNear(one) && Math.abs(one.level - level) < LINE_PX;
     const levels = [-16, 26, -32, 42].map((rise) => y + rise);
     const level = levels.find((each) => !taken.some(covers(each))) ?? levels[0];
     taken.push({ level, middle, half });
@@ -111,7 +115,8 @@ function drawMap(stops) {
       shape("text", { class: `number ${kind}`, x, y: y + 5 }, numbers),
     ];
   });
-  $("#map").replaceChildren(...legs, ...dots, ...marks, ...names, shape("text", { class: "north", x: 20, y: 28 }, "N ↑"));
+  const north = shape("text", { class: "north", x: 20, y: 28 }, "N ↑");
+  $("#map").replaceChildren(...legs, ...dots, ...marks, ...names, north);
 }
 
 function drawTimeLine(stops) {
@@ -121,7 +126,9 @@ function drawTimeLine(stops) {
   const x = (time) => left + ((width - left - right) * (Date.parse(time) - Date.parse(begin))) / lasts;
   const places = [...new Set(stops.map(placeOf))];
   const middle = (stop) => rowHeight * (places.indexOf(placeOf(stop)) + 0.5) + 4;
-  const names = places.map((name, index) => shape("text", { class: "name", x: 0, y: rowHeight * (index + 0.5) + 9 }, name));
+  const names = places.map((name, index) =>
+    shape("text", { class: "name", x: 0, y: rowHeight * (index + 0.5) + 9 }, name),
+  );
   const legs = stops.slice(1).map((stop, index) => {
     const last = stops[index];
     const ends = { x1: x(last.last_seen), y1: middle(last), x2: x(stop.first_seen), y2: middle(stop) };

@@ -24,7 +24,8 @@ export function showHits(sightings, kind) {
 export function showJudged() {
   const { verdicts } = chosenCase();
   $("#nothing-judged").hidden = verdicts.length > 0;
-  $("#judged").replaceChildren(...verdicts.map((seen) => card(seen, say(words.judgedBy, seen.account, timeOf(seen, seen.at)))));
+  const judgedBy = (seen) => say(words.judgedBy, seen.account, timeOf(seen, seen.at));
+  $("#judged").replaceChildren(...verdicts.map((seen) => card(seen, judgedBy(seen))));
 }
 
 function card(seen, kind, probability = "") {
@@ -46,8 +47,9 @@ function card(seen, kind, probability = "") {
 export const cropOf = ({ district, tracklet_id }) => `v1/crops/${encodeURIComponent(district)}/${tracklet_id}`;
 
 function mark(item) {
-  item.dataset.verdict = chosenCase().given.get(keyOf(sightingOf.get(item))) ?? "none";
-  for (const button of all(".verdict button", item)) button.ariaPressed = button.dataset.verdict === item.dataset.verdict;
+  const verdict = chosenCase().given.get(keyOf(sightingOf.get(item))) ?? "none";
+  item.dataset.verdict = verdict;
+  for (const button of all(".verdict button", item)) button.ariaPressed = button.dataset.verdict === verdict;
 }
 
 let sending = Promise.resolve(); // one verdict after the other, so that the last one given counts
