@@ -11,7 +11,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from pydantic import BaseModel, ConfigDict
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.dialects.postgresql import distinct_on, insert
 
 from domain.errors import DongseonError, InputError
 from serving import audit, tables
@@ -54,10 +54,18 @@ class JudgedSighting(SightingId):
     at: datetime
 
 
+class CaseSighting(JudgedSighting):
+    """A judged sighting, with place and times as long as it is stored."""
+
+    camera_id: str | None
+    first_seen: datetime | None
+    last_seen: datetime | None
+
+
 class CaseDetails(CaseAnswer):
     """A case and what was judged in it."""
 
-    verdicts: list[JudgedSighting]  # the last of each sighting
+    verdicts: list[CaseSighting]  # the last of each sighting
 
 
 class RecordedSearch(BaseModel):
@@ -126,14 +134,30 @@ def open_case_of(connection: sa.Connection, account: Account, case_id: int) -> C
 
 
 def case_details(connection: sa.Connection, account: Account, case_id: int) -> CaseDetails:
-    """A case with the last verdict of each sighting.
+    """A case with the last verdict of each sighting, in order of time.
 
     Raises:
         UnknownCaseError: if the account may not work on it.
     """
     case = case_of(connection, account, case_id)
-    last = {(one.district, one.tracklet_id): one for one in _verdicts(connection, case_id)}
-    return CaseDetails(**case.model_dump(), verdicts=[one for one in last.values() if one.verdict != Verdict.NONE])
+    table, seen = tables.verdicts, tables.tracklets
+    last = (
+        sa.select(table)
+        .ext(distinct_on(table.c.district, table.c.tracklet_id))
+        .where(table.c.case_id == case_id)
+        .order_by(table.c.district, table.c.tracklet_id, table.c.id.desc())
+        .subquery()
+    )
+    is_seen = (seen.c.district == last.c.district) & (seen.c.id == last.c.tracklet_id)
+    judged = (
+        sa.select(last, seen.c.camera_id, seen.c.first_seen, seen.c.last_seen)
+        .join_from(last, seen, is_seen, isouter=True)
+        .where(last.c.verdict != Verdict.NONE)
+        .order_by(seen.c.first_seen, last.c.id)
+    )
+    rows = connection.execute(judged).mappings()
+    sightings = [CaseSighting(**{name: row[name] for name in CaseSighting.model_fields}) for row in rows]
+    return CaseDetails(**case.model_dump(), verdicts=sightings)
 
 
 def close_case(connection: sa.Connection, account: Account, case_id: int) -> CaseAnswer:

@@ -1,7 +1,7 @@
-"""The operators' page at /: search by photo or attributes, judge the sightings, see the route.
+"""The operators' page at /: search by photos or attributes, judge the sightings, see the route and the case.
 
-Rendered here in Korean or English for who is signed in; `page/page.js` asks /v1 and fills the page's templates. It asks
-no other host, and the browser is told to refuse if anything should.
+Rendered here in Korean or English for who is signed in; the scripts in `page/` ask /v1 and fill the page's templates.
+They ask no other host, and the browser is told to refuse if anything should.
 """
 
 from starlette.applications import Starlette
@@ -17,14 +17,13 @@ from serving.roles import Permission, Role
 from serving.sign_in import SIGN_IN_ROUTES
 
 _KOREAN = {Role.OPERATOR: "담당자", Role.REVIEWER: "책임자", Role.AUDITOR: "감사자", Role.ADMIN: "관리자"}
+_SELDOM_ASKED = {"view", "height"}  # of which a witness says little
 _MAX_FORM_BYTES = 4096  # of signing in, the only form that is posted here
 
 
 def build_page() -> Starlette:
     """The application; set its `state.photo_search` (a `PhotoSearch`) and `state.gate` (a `Gate`)."""
-    page = Starlette(
-        routes=[Route("/", _page), Route("/page.js", send_file), Route("/page.css", send_file), *SIGN_IN_ROUTES]
-    )
+    page = Starlette(routes=[Route("/", _page), Route("/page/{file}", send_file), *SIGN_IN_ROUTES])
     page.add_middleware(UploadLimit)
     page.state.max_upload_bytes = _MAX_FORM_BYTES
     return page
@@ -37,11 +36,13 @@ def _page(request: Request) -> Response:
     try:
         if account.may(Permission.SEARCH):
             with found.store().begin() as connection:
-                cases = [case for case in cases_of(connection, account) if case.closed is None]
+                cases = cases_of(connection, account)
         districts, reason = found.districts(), None
     except NotReadyError as error:
         districts, reason = [], str(error)
     schema = found.attribute_schema()
+    groups = schema.groups if schema is not None else ()
+    seldom = [group for group in groups if group.of == "scene" or group.name in _SELDOM_ASKED]
     return render(
         request,
         "page.html",
@@ -51,7 +52,9 @@ def _page(request: Request) -> Response:
         may_review=account.may(Permission.REVIEW),
         may_audit=account.may(Permission.AUDIT),
         cases=cases,
-        groups=schema.groups if schema is not None else (),
+        often_asked=[group for group in groups if group not in seldom],
+        seldom_asked=seldom,
+        max_photos=found.max_photos,
         districts=districts,
         reason=reason,
     )

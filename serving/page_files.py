@@ -5,9 +5,10 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.requests import HTTPConnection, Request
-from starlette.responses import FileResponse, HTMLResponse
+from starlette.responses import FileResponse, HTMLResponse, Response
 
 _FILES = Path(__file__).parent / "page"
+_SENT = {file.name: file for file in _FILES.iterdir() if file.suffix in {".js", ".css"}}
 _PAGES = Environment(loader=FileSystemLoader(_FILES), autoescape=True, undefined=StrictUndefined, trim_blocks=True)
 _HEADERS = {
     "Content-Security-Policy": "default-src 'self'; img-src 'self' blob: data:; base-uri 'none'; form-action 'self'; "
@@ -31,6 +32,7 @@ def render(conn: HTTPConnection, template: str, status: int = 200, **values: Any
     return HTMLResponse(html, status, headers=_HEADERS)
 
 
-def send_file(request: Request) -> FileResponse:
-    """The script or style sheet at the end of the address."""
-    return FileResponse(_FILES / Path(request.url.path).name, headers=_HEADERS)
+def send_file(request: Request) -> Response:
+    """The script or style sheet at the end of the address; 404 if there is none."""
+    file = _SENT.get(Path(request.url.path).name)
+    return FileResponse(file, headers=_HEADERS) if file is not None else Response(status_code=404)

@@ -181,6 +181,11 @@ class PhotoSearch:
         engines = {name: _engine_status(engine) for name, engine in self._engines.items()}
         return Status(ready=reason is None, reason=reason, model_version=self._model_version, engines=engines)
 
+    @property
+    def max_photos(self) -> int:
+        """How many photos of the person a search takes at most."""
+        return self._limits.max_photos
+
     def cameras(self) -> list[Camera]:
         """Cameras whose sightings are stored.
 

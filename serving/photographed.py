@@ -14,6 +14,7 @@ from serving.perception import Perception
 _Pixel = Annotated[float, Field(allow_inf_nan=False)]
 Box = tuple[_Pixel, _Pixel, _Pixel, _Pixel]  # left, top, right, bottom, pixels
 _SAME_PERSON_IOU = 0.3  # a box drawn by hand overlaps the detector's at least so much if it means the same person
+_LEAST_SIDE_PX = 8  # less shows nobody
 
 
 @STAGE_SECONDS.labels("detect").time()
@@ -21,19 +22,26 @@ def person_in(perception: Perception, image: np.ndarray, pointed: Box | None = N
     """Box of the person who is meant in `image`, `uint8 [height, width, 3]` RGB; None where it is all of the picture.
 
     Without `pointed`, of the people that the detector finds, the one whose box is largest and most certain (area ×
-    score); None where it finds nobody. With it the person whose box overlaps it most, or where there is none, the box
-    itself.
+    score); None where it finds nobody. With it the person whose box overlaps it most, else the smallest around it, such
+    as around a point; where there is none, the box itself.
 
     Raises:
-        InputError: if `pointed` is no box in the picture.
+        InputError: if `pointed` is no box in the picture, or too small to show a person, and nobody is around it.
     """
     found = perception.detect([image])[0]
     boxes = found.boxes_xyxy
     if pointed is not None:
         _require_in_picture(pointed, image)
         overlaps = pairwise_iou(np.array([pointed], np.float32), boxes)[0]
-        is_there = len(boxes) and overlaps.max() >= _SAME_PERSON_IOU
-        return _box(boxes[overlaps.argmax()]) if is_there else pointed
+        if len(boxes) and overlaps.max() >= _SAME_PERSON_IOU:
+            return _box(boxes[overlaps.argmax()])
+        left, top, right, bottom = pointed
+        around = boxes[(boxes[:, :2] <= [left, top]).all(axis=1) & (boxes[:, 2:] >= [right, bottom]).all(axis=1)]
+        if len(around):
+            return _box(min(around, key=lambda box: np.prod(box[2:] - box[:2])))
+        if min(right - left, bottom - top) < _LEAST_SIDE_PX:
+            raise InputError(f"people_xyxy must point at a person, nobody is found around {list(pointed)}; draw a box")
+        return pointed
     areas = np.prod(boxes[:, 2:] - boxes[:, :2], axis=1)
     worth = np.where(found.scores >= perception.strong_score, areas * found.scores, 0.0)
     return _box(boxes[worth.argmax()]) if worth.any() else None

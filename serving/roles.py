@@ -34,8 +34,7 @@ PERMISSIONS: Mapping[Role, frozenset[Permission]] = {
 
 ENDPOINTS: Mapping[tuple[str, str], Permission] = {
     ("GET", "/"): Permission.ENTER,
-    ("GET", "/page.js"): Permission.ENTER,
-    ("GET", "/page.css"): Permission.ENTER,
+    ("GET", "/page/{file}"): Permission.ENTER,
     ("POST", "/sign-out"): Permission.ENTER,
     ("GET", "/v1/status"): Permission.ENTER,
     ("GET", "/v1/cameras"): Permission.ENTER,

@@ -109,18 +109,32 @@ class Browser:
         shown = self.evaluate("document.body.innerText")
         raise AssertionError(f"not within {timeout_s} s: {condition}\n{shown}\n{self.complaints}")
 
-    def press(self, code: str, key: str) -> None:
+    def press(self, code: str, key: str, *, shift: bool = False) -> None:
         """Press and release a key, such as ("KeyC", "c"), where the focus is."""
-        number = {"Tab": 9, "Enter": 13, "ArrowRight": 39}.get(key, 0)
-        text = {"text": "\r"} if key == "Enter" else {}
+        number = {"Tab": 9, "Enter": 13, " ": 32, "ArrowRight": 39, "ArrowDown": 40, "Delete": 46}.get(key, 0)
+        text = {"text": {"Enter": "\r"}.get(key, key)} if key in ("Enter", " ") else {}
+        pressed = {"code": code, "key": key, "windowsVirtualKeyCode": number, "modifiers": 8 if shift else 0}
         for kind in ("keyDown", "keyUp"):
-            self.tell("Input.dispatchKeyEvent", type=kind, code=code, key=key, windowsVirtualKeyCode=number, **text)
+            self.tell("Input.dispatchKeyEvent", type=kind, **pressed, **text)
 
-    def choose_file(self, selector: str, file: Path) -> None:
-        """Put `file` into a file field."""
+    def type(self, text: str) -> None:
+        """Write `text` where the focus is."""
+        self.tell("Input.insertText", text=text)
+
+    def drag(self, start: tuple[float, float], end: tuple[float, float]) -> None:
+        """Press the mouse at `start`, pixels of the window, and release it at `end`; a click where both are one."""
+        for kind, (x, y) in (("mousePressed", start), ("mouseMoved", end), ("mouseReleased", end)):
+            self.tell("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", buttons=1, clickCount=1)
+
+    def download_to(self, folder: Path) -> None:
+        """Save what the page offers as files in `folder`."""
+        self.tell("Browser.setDownloadBehavior", behavior="allow", downloadPath=str(folder))
+
+    def choose_files(self, selector: str, *files: Path) -> None:
+        """Put `files` into a file field."""
         root = self.tell("DOM.getDocument")["root"]["nodeId"]
         node = self.tell("DOM.querySelector", nodeId=root, selector=selector)["nodeId"]
-        self.tell("DOM.setFileInputFiles", nodeId=node, files=[str(file)])
+        self.tell("DOM.setFileInputFiles", nodeId=node, files=[str(file) for file in files])
 
     def screenshot(self, file: Path) -> None:
         """Write what is in view as PNG."""

@@ -1,28 +1,40 @@
 """The operators' page in a real browser, over a served deployment of tiny engines."""
 
+import json
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 from PIL import Image
 
 from serving import package
 from serving.roles import Role
+from serving.service_settings import Deployment
+from serving.store import open_store
 from tests.browser import Browser
-from tests.deployments import RED, fill_store, picture, token_of, write_deployment
+from tests.deployments import GREEN, RED, fill_store, picture, token_of, write_deployment
 from tests.end_to_end.conftest import free_port, server, wait_until
+from tests.sightings import NOON, tracklet
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 CARDS = "document.querySelectorAll('#hits > li')"
+IS_READ = "!document.querySelector('[data-view=case]').disabled"  # the chosen case
 
 
 @dataclass(frozen=True)
 class Served:
     address: str
-    token: str  # of a reviewer
+    token: str  # of the reviewer lee
+    operator: str  # token of the operator kim
+
+    def client(self) -> httpx.Client:
+        return httpx.Client(base_url=self.address, headers={"Authorization": f"Bearer {self.token}"}, timeout=30)
 
 
 @pytest.fixture(scope="module")
@@ -31,10 +43,24 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     deployment = write_deployment(folder)
     package._stage_code(folder)  # as in the Bento: what it lacks, the page lacks
     fill_store(deployment)
+    add_double_and_gap(deployment)
     port = free_port()
     command = [sys.executable, "-m", "bentoml", "serve", "serving.service:PersonSearch", "--port", str(port)]
     with server(folder, command, f"http://127.0.0.1:{port}/readyz"):
-        yield Served(f"http://127.0.0.1:{port}", token_of(deployment, "lee", Role.REVIEWER))
+        tokens = [token_of(deployment, "lee", Role.REVIEWER), token_of(deployment, "kim", Role.OPERATOR)]
+        yield Served(f"http://127.0.0.1:{port}", *tokens)
+
+
+def add_double_and_gap(deployment: Deployment) -> None:
+    """While the red person is at Gate 0 at 12:06, somebody like that is at Gate 2; and Gate 1 was away for a minute."""
+    with open_store(deployment.store) as store:
+        red = store.tracklets([("demo", 7)])[0]
+        start = NOON + timedelta(minutes=6)
+        segment = store.register_segment("demo", "cam2", "gate2.mp4", "f" * 64, start)
+        double = tracklet(1, red.embedding, camera=2, after_s=360)
+        store.add_segment(segment.id, [double], red.model_version, frames=50, end=start + timedelta(seconds=5))
+        store.open_gap("demo", "cam1", NOON + timedelta(minutes=2), "the camera was cut off")
+        store.close_gap("demo", "cam1", NOON + timedelta(minutes=3))
 
 
 @pytest.fixture
@@ -43,72 +69,134 @@ def service(served: Served) -> str:
 
 
 @pytest.fixture
-def browser(chromium: str, served: Served) -> Iterator[Browser]:
-    """Signed in, with a case and a reason."""
+def case(served: Served) -> int:
+    """A new one."""
+    with served.client() as client:
+        return int(client.post("/v1/cases", json={"title": "빨간 외투의 아이"}).json()["id"])
+
+
+@pytest.fixture
+def browser(chromium: str, served: Served, case: int) -> Iterator[Browser]:
+    """Signed in, with a case and a reason; at the end nothing may have complained or asked another host."""
     with Browser(chromium) as opened:
-        sign_in(opened, served)
-        opened.evaluate("sessionStorage.setItem('case', '1'); sessionStorage.setItem('reason', '실종 아동')")
+        sign_in(opened, served.address, served.token)
+        opened.evaluate(f"sessionStorage.setItem('case', '{case}'); sessionStorage.setItem('reason', '실종 아동')")
+        opened.open(f"{served.address}/")
+        opened.wait_for(IS_READ)
         yield opened
+        asked_for_400 = [each for each in opened.complaints if "400" in each]  # the browser notes such answers itself
+        assert [each for each in opened.complaints if each not in asked_for_400] == []
+        assert [one for one in opened.requests if not one.startswith((served.address, "blob:", "data:"))] == []
 
 
-def sign_in(browser: Browser, served: Served) -> None:
-    browser.open(f"{served.address}/sign-in")
-    browser.evaluate(f"document.querySelector('[name=token]').value = '{served.token}'")
-    browser.evaluate("document.querySelector('form button').click()")
+def sign_in(browser: Browser, address: str, token: str) -> None:
+    browser.open(f"{address}/sign-in")
+    browser.evaluate(f"document.querySelector('[name=token]').value = '{token}'")
+    click(browser, "form button")
     browser.wait_for("document.querySelector('#search') && document.readyState === 'complete'")
+
+
+def click(browser: Browser, selector: str) -> None:
+    browser.evaluate(f"document.querySelector({json.dumps(selector)}).click()")
+
+
+def fill(browser: Browser, selector: str, value: str) -> None:
+    """Set a field as somebody who has changed it."""
+    changed = f"(field.value = {json.dumps(value)}, field.dispatchEvent(new Event('change', {{bubbles: true}})))"
+    browser.evaluate(f"(field => {changed})(document.querySelector({json.dumps(selector)}))")
+
+
+def ask(browser: Browser, group: str, kind: str, label: str) -> None:
+    fill(browser, f"[data-group={group}] select", kind)
+    click(browser, f"[data-group={group}] [value={label}]:not(option)")
+
+
+def search(browser: Browser) -> None:
+    """Press the button and wait for sightings with their pictures."""
+    click(browser, "#search .primary")
+    browser.wait_for(f"{CARDS}.length && {CARDS}[0].querySelector('img').naturalWidth")
+
+
+def load_pictures(browser: Browser) -> None:
+    """They come when they are in view."""
+    browser.evaluate(f"[...{CARDS}].forEach(card => card.scrollIntoView())")
+    browser.wait_for(f"[...{CARDS}].every(card => card.querySelector('img').naturalWidth)")
+
+
+def last_question(served: Served, case: int) -> dict[str, Any]:
+    with served.client() as client:
+        question: dict[str, Any] = client.get(f"/v1/cases/{case}/export").json()["searches"][-1]["question"]
+    return question
+
+
+def photo(folder: Path, name: str, pixels: np.ndarray) -> Path:
+    Image.fromarray(pixels).save(folder / name)
+    return folder / name
+
+
+def scene() -> np.ndarray:
+    """A green person in the left half of a red street: `uint8 [60, 80, 3]`."""
+    pixels = np.full((60, 80, 3), RED, np.uint8)
+    pixels[:, :40] = GREEN
+    return pixels
+
+
+def place_in(browser: Browser, drawing: int, x: float, y: float) -> tuple[float, float]:
+    """Where in the window a point of a photo is; x and y are pixels of it."""
+    svg = f"document.querySelectorAll('#photos svg')[{drawing}]"
+    point = f"(svg.scrollIntoView(), new DOMPoint({x}, {y}).matrixTransform(svg.getScreenCTM()))"
+    left, top = browser.evaluate(f"(svg => (point => [point.x, point.y])({point}))({svg})")
+    return left, top
 
 
 def test_a_case_is_opened_and_verdicts_are_kept_in_it(served: Served, chromium: str) -> None:
     with Browser(chromium) as browser:
-        sign_in(browser, served)
+        sign_in(browser, served.address, served.token)
         assert "lee · 책임자" in browser.evaluate("document.querySelector('nav').innerText")
-        browser.evaluate("document.querySelector('[data-group=bag]').value = 'backpack'")
-        browser.evaluate("document.querySelector('#search .primary').click()")
+        ask(browser, "bag", "is", "backpack")
+        click(browser, "#search .primary")
         browser.wait_for("document.querySelector('#problem').innerText.includes('사건을 고르고 찾는 이유를 적으세요')")
-        browser.evaluate("document.querySelector('.case summary').click()")
-        browser.evaluate("document.querySelector('#title').value = '빨간 외투의 아이'")
-        browser.evaluate("document.querySelector('#open-case').click()")
-        browser.wait_for("document.querySelector('[name=case]').selectedOptions[0].text.includes('빨간 외투의 아이')")
-        browser.evaluate("document.querySelector('[name=reason]').value = '보호자 신고'")
-        browser.evaluate("document.querySelector('[name=reason]').dispatchEvent(new Event('change'))")
-        browser.evaluate("document.querySelector('#search .primary').click()")
-        browser.wait_for(f"{CARDS}.length")
+        fill(browser, "#title", "파란 모자의 노인")
+        click(browser, "#open-case")
+        browser.wait_for("document.querySelector('[name=case]').selectedOptions[0].text.includes('파란 모자의 노인')")
+        browser.wait_for(IS_READ)
+        fill(browser, "[name=reason]", "보호자 신고")
+        search(browser)
         browser.evaluate(f"{CARDS}[0].querySelector('[data-verdict=confirmed]').click()")
-        browser.wait_for("!document.querySelector('#show-route').disabled")
-        with httpx.Client(base_url=served.address, headers={"Authorization": f"Bearer {served.token}"}) as client:
-            case = client.get("/v1/cases").json()["cases"][0]
-            wait_until(lambda: client.get(f"/v1/cases/{case['id']}").json()["verdicts"], 10, lambda: "no verdict")
-            kept = client.get(f"/v1/cases/{case['id']}/export").json()
-        assert (kept["title"], kept["searches"][0]["reason"]) == ("빨간 외투의 아이", "보호자 신고")
+        browser.wait_for("!document.querySelector('[data-view=route]').disabled")
+        with served.client() as client:
+            number = client.get("/v1/cases").json()["cases"][0]["id"]
+            wait_until(lambda: client.get(f"/v1/cases/{number}").json()["verdicts"], 10, lambda: "no verdict")
+            kept = client.get(f"/v1/cases/{number}/export").json()
+        assert (kept["title"], kept["searches"][0]["reason"]) == ("파란 모자의 노인", "보호자 신고")
         assert [(one["account"], one["verdict"]) for one in kept["verdicts"]] == [("lee", "confirmed")]
 
         browser.open(f"{served.address}/?lang=en")  # case and reason stay, and so do verdicts
         assert browser.evaluate("document.querySelector('[name=reason]').value") == "보호자 신고"
-        browser.evaluate("document.querySelector('[data-group=bag]').value = 'backpack'")
-        browser.evaluate("document.querySelector('#search .primary').click()")
+        browser.wait_for("!document.querySelector('[data-view=route]').disabled")
+        ask(browser, "bag", "is", "backpack")
+        search(browser)
         browser.wait_for("document.querySelectorAll('#hits > [data-verdict=confirmed]').length === 1")
-        browser.wait_for("[...document.querySelectorAll('#hits img')].every(picture => picture.naturalWidth)")
-        browser.evaluate("document.querySelector('nav button').click()")
+        load_pictures(browser)  # one that is asked for after signing out would be refused
+        click(browser, "nav button")
         browser.wait_for("document.body.innerText.includes('Access token')")
         assert not browser.complaints
         assert [address for address in browser.requests if not address.startswith((served.address, "data:"))] == []
 
 
-def test_a_photo_is_searched_hits_confirmed_and_the_route_shown(service: str, browser: Browser, tmp_path: Path) -> None:
-    photo = tmp_path / "person.png"
-    Image.fromarray(picture(RED, seed=99)).save(photo)
-    browser.open(f"{service}/")
-    browser.choose_file("[name=photo]", photo)
-    browser.wait_for("!document.querySelector('#preview').hidden")
-    browser.evaluate("document.querySelector('#search .primary').click()")
-    browser.wait_for(f"{CARDS}.length === 12 && {CARDS}[0].querySelector('img').naturalWidth")
+def test_sightings_are_judged_by_key_and_the_next_search_uses_it(browser: Browser, tmp_path: Path) -> None:
+    browser.choose_files("[name=photo]", photo(tmp_path, "person.png", picture(RED, seed=99)))
+    browser.wait_for("document.querySelector('#photos svg')")
+    search(browser)
+    assert browser.evaluate(f"{CARDS}.length") == 13
     first = browser.evaluate(f"{CARDS}[0].innerText")
     assert "같은 사람일 확률" in first
     assert "Gate" in first
     assert "2026. 5. 1. 21:" in first  # stored as noon UTC, shown as in Seoul
-    assert "가방: 배낭" in first
-    assert "찾은 장면 12건" in browser.evaluate("document.querySelector('#status').textContent")
-    assert browser.evaluate("document.querySelector('#show-route').disabled")
+    assert "모델 mean-colour-" in first
+    assert any("가방: 배낭" in text for text in browser.evaluate(f"[...{CARDS}].map(card => card.innerText)"))
+    assert "찾은 장면 13건" in browser.evaluate("document.querySelector('#status').textContent")
+    assert browser.evaluate("document.querySelector('[data-view=route]').disabled")
 
     browser.evaluate(f"{CARDS}[0].focus()")  # from here on by keyboard alone: two right ones, a wrong one, a right one
     for code, key in [("KeyC", "c"), ("ArrowRight", "ArrowRight"), ("KeyC", "ㅊ"), ("ArrowRight", "ArrowRight")]:
@@ -116,30 +204,79 @@ def test_a_photo_is_searched_hits_confirmed_and_the_route_shown(service: str, br
     browser.press("KeyR", "r")
     browser.press("ArrowRight", "ArrowRight")
     browser.press("KeyC", "c")
-    browser.wait_for("document.querySelector('#status').textContent === '맞음 3건'")
+    browser.wait_for("document.querySelector('#status').textContent.includes('맞음 3건, 아님 1건')")
     assert browser.evaluate(f"{CARDS}[2].querySelector('[data-verdict=rejected]').ariaPressed") == "true"
-    browser.evaluate("document.querySelector('#show-route').focus()")
+    search(browser)  # with the verdicts: what was rejected is left out, what was confirmed is certain
+    browser.wait_for(f"{CARDS}.length === 12")
+    assert browser.evaluate("document.querySelectorAll('#hits > [data-verdict=confirmed]').length") == 3
+    assert "확인됨 100%" in browser.evaluate("document.querySelector('#hits > [data-verdict=confirmed]').innerText")
+    click(browser, "[name=use-verdicts]")
+    search(browser)  # without them: all, and what was judged is marked as before
+    browser.wait_for(f"{CARDS}.length === 13")
+    marks = "[...document.querySelectorAll('#hits > li')].map(card => card.dataset.verdict).sort()"
+    assert browser.evaluate(marks) == ["confirmed"] * 3 + ["none"] * 9 + ["rejected"]
+
+
+def test_several_photos_are_shown_pointed_into_and_removed(
+    served: Served, browser: Browser, case: int, tmp_path: Path
+) -> None:
+    files = [photo(tmp_path, "one.png", picture(GREEN, seed=98)), photo(tmp_path, "scene.png", scene())]
+    for file in files:  # one after the other, as people do
+        browser.choose_files("[name=photo]", file)
+    browser.wait_for("document.querySelectorAll('#photos svg').length === 2")
+    browser.drag(place_in(browser, 1, 8, 30), place_in(browser, 1, 8, 30))
+    browser.wait_for("document.querySelector('#photos circle.pointed')")
+    search(browser)
+    assert last_question(served, case)["people_xyxy"][0] is None
+    browser.wait_for("document.querySelectorAll('#photos rect.searched').length === 2")
+    shown = (
+        "['x', 'y', 'width', 'height'].map(name => document.querySelectorAll('rect.searched')[1].getAttribute(name))"
+    )
+    assert browser.evaluate(shown) == ["0", "0", "40", "60"]  # the person around the click
+
+    browser.drag(place_in(browser, 1, 50, 15), place_in(browser, 1, 70, 45))
+    search(browser)
+    assert last_question(served, case)["people_xyxy"] == [None, pytest.approx([50, 15, 70, 45], abs=1)]
+    browser.wait_for("document.querySelectorAll('#photos rect.searched').length === 2")
+
+    browser.evaluate("document.querySelector('#photos svg').focus()")  # by keyboard: a box, moved and made wider
     browser.press("Enter", "Enter")
-    browser.wait_for("!document.querySelector('#route').hidden")
-    assert browser.evaluate("document.querySelectorAll('#route tbody tr').length") == 3
-    assert browser.evaluate("document.querySelectorAll('#map circle').length") == 3  # every camera of the district
-    assert browser.evaluate("document.querySelectorAll('#time-line rect').length") == 3
-    times = browser.evaluate("[...document.querySelectorAll('#route tbody td:nth-child(3)')].map(c => c.textContent)")
-    assert times == sorted(times)
-    assert browser.evaluate("document.activeElement.id") == "route"
+    browser.press("ArrowRight", "ArrowRight")
+    browser.press("ArrowRight", "ArrowRight", shift=True)
+    left, width = browser.evaluate("['x', 'width'].map(name => +document.querySelector('.pointed').getAttribute(name))")
+    assert (left, width) == (9, 9)
+    browser.press("Delete", "Delete")
+    assert not browser.evaluate("document.querySelector('#photos li .pointed')?.closest('li').matches(':first-child')")
+    browser.evaluate("document.querySelector('#photos button').focus()")
+    browser.press("Enter", "Enter")
+    browser.wait_for("document.querySelectorAll('#photos li').length === 1")
+    browser.choose_files("[name=photo]", *[files[0]] * 9)
+    browser.wait_for("document.querySelectorAll('#photos li').length === 8")  # serving.service.max_photos
 
-    assert not browser.complaints
-    assert [address for address in browser.requests if not address.startswith((service, "blob:", "data:"))] == []
-    assert any("/v1/route" in address for address in browser.requests)
+
+def test_nobody_where_the_operator_clicks_is_said(browser: Browser, tmp_path: Path) -> None:
+    browser.choose_files("[name=photo]", photo(tmp_path, "scene.png", scene()))
+    browser.wait_for("document.querySelector('#photos svg')")
+    browser.drag(place_in(browser, 0, 64, 30), place_in(browser, 0, 64, 30))
+    click(browser, "#search .primary")
+    browser.wait_for("document.querySelector('#problem').innerText.includes('nobody is found around')")
 
 
-def test_attributes_alone_in_english(service: str, browser: Browser) -> None:
-    browser.open(f"{service}/?lang=en")
-    browser.evaluate("document.querySelector('[data-group=bag]').value = 'backpack'")
-    browser.evaluate("document.querySelector('[value=cam1]').click()")
-    browser.evaluate("document.querySelector('[name=since]').value = '2026-05-01T21:03'")  # in Seoul: noon and three
-    browser.evaluate("document.querySelector('#search .primary').click()")
-    browser.wait_for(f"{CARDS}.length")
+def test_attributes_alone_by_keyboard(served: Served, browser: Browser, case: int) -> None:
+    browser.open(f"{served.address}/?lang=en")
+    browser.wait_for(IS_READ)
+    browser.evaluate("document.querySelector('[data-group=bag] select').focus()")
+    browser.press("ArrowDown", "ArrowDown")  # is
+    browser.press("ArrowDown", "ArrowDown")  # is not
+    browser.press("Tab", "Tab")
+    browser.press("Space", " ")  # none
+    browser.press("Tab", "Tab")
+    browser.press("Tab", "Tab")
+    browser.press("Space", " ")  # also people of whom it is not known
+    click(browser, "[value=cam1]")
+    fill(browser, "[name=since]", "2026-05-01T21:03")  # in Seoul: noon and three
+    search(browser)
+    assert last_question(served, case)["attributes"] == {"bag": {"is_not": ["none"], "or_unknown": True}}
     shown = browser.evaluate(f"[...{CARDS}].map(card => card.innerText)")
     assert len(shown) == 5  # of six of that camera, the one a minute after noon has gone
     assert all("Gate 1" in card for card in shown)
@@ -147,14 +284,128 @@ def test_attributes_alone_in_english(service: str, browser: Browser) -> None:
     assert "bag: backpack" in shown[0]
 
 
+def test_what_was_not_seen_is_said_over_the_results(browser: Browser) -> None:
+    ask(browser, "bag", "is", "backpack")
+    search(browser)
+    browser.wait_for("document.querySelector('#coverage.warning summary').innerText.includes('빠진 시간이 있습니다')")
+    assert "카메라 3대" in browser.evaluate("document.querySelector('#coverage summary').innerText")
+    browser.evaluate("document.querySelector('#coverage summary').focus()")
+    browser.press("Enter", "Enter")
+    browser.wait_for("document.querySelectorAll('#coverage tbody tr').length === 3")
+    rows = browser.evaluate("[...document.querySelectorAll('#coverage tbody tr')].map(row => row.innerText)")
+    gap = "끊김 2026. 5. 1. 21:02:00 – 21:03:00 the camera was cut off"
+    assert [gap in row for row in rows] == [False, True, False]
+    assert "영상 없음" in rows[2]  # but for five seconds
+
+    fill(browser, "[name=since]", "2026-05-01T21:04")
+    fill(browser, "[name=until]", "2026-05-01T21:08")
+    for camera in ("cam0", "cam1"):
+        click(browser, f"[value={camera}]")
+    search(browser)
+    browser.wait_for(
+        "document.querySelector('#coverage:not(.warning) summary')?.innerText.includes('빠진 시간이 없습니다')"
+    )
+
+
+def test_the_route_has_alternatives_and_files(browser: Browser, case: int, tmp_path: Path) -> None:
+    browser.choose_files("[name=photo]", photo(tmp_path, "person.png", picture(RED, seed=99)))
+    browser.wait_for("document.querySelector('#photos svg')")
+    search(browser)
+    browser.evaluate(  # at 12:00; the other sightings of red people, one of them in two places at once, are likely
+        f"[...{CARDS}].find(card => card.innerText.includes('21:00:00')).querySelector('[data-verdict]').click()"
+    )
+    browser.evaluate("document.querySelector('[data-view=route]').focus()")
+    browser.press("Enter", "Enter")
+    browser.wait_for("!document.querySelector('#route').hidden")
+    assert browser.evaluate("document.activeElement.id") == "route"
+    kinds = "[...document.querySelectorAll('#route tbody tr')].map(row => row.className)"
+    assert browser.evaluate(kinds) == ["certain", "likely", "likely", "likely"]
+    assert browser.evaluate("document.querySelectorAll('#map circle').length") == 3  # every camera of the district
+    assert browser.evaluate("document.querySelectorAll('#time-line rect.likely').length") == 3
+    assert browser.evaluate("document.querySelectorAll('#map line.likely').length") == 3
+    times = browser.evaluate("[...document.querySelectorAll('#route tbody td:nth-child(3)')].map(c => c.textContent)")
+    assert times == sorted(times)
+
+    places = "[...document.querySelectorAll('#route tbody td:nth-child(2)')].map(cell => cell.textContent).join()"
+    assert browser.evaluate("document.querySelectorAll('#alternatives input').length") == 2
+    assert "%" in browser.evaluate("document.querySelector('#alternatives').innerText")
+    likeliest = browser.evaluate(places)
+    browser.evaluate("document.querySelector('#alternatives input').focus()")
+    browser.press("ArrowRight", "ArrowRight")
+    browser.wait_for(f"{places} !== '{likeliest}'")
+    assert ("Gate 2" in likeliest) != ("Gate 2" in browser.evaluate(places))
+
+    browser.download_to(tmp_path)
+    for kind in ("geojson", "csv"):
+        click(browser, f"[data-format={kind}]")
+        file = tmp_path / f"route-case-{case}.{kind}"
+        wait_until(file.exists, 10, lambda: "no file")
+    assert (tmp_path / f"route-case-{case}.csv").read_text().startswith("route,stop,district")
+    points = json.loads((tmp_path / f"route-case-{case}.geojson").read_text())["features"]
+    assert {one["properties"]["route"] for one in points} == {1, 2}
+
+    click(browser, "#fill")
+    browser.wait_for(f"{kinds}.join() === 'certain'")
+
+
+def test_a_reviewer_holds_and_closes_a_case(served: Served, browser: Browser, case: int) -> None:
+    ask(browser, "bag", "is", "backpack")
+    search(browser)
+    browser.evaluate(f"{CARDS}[0].querySelector('[data-verdict=confirmed]').click()")
+    browser.evaluate(f"{CARDS}[1].querySelector('[data-verdict=rejected]').click()")
+    browser.evaluate("document.querySelector('[data-view=case]').focus()")
+    browser.press("Enter", "Enter")
+    browser.wait_for("document.querySelectorAll('#judged > li').length === 2")
+    browser.wait_for("[...document.querySelectorAll('#judged img')].every(crop => crop.naturalWidth)")
+    assert "판단: lee" in browser.evaluate("document.querySelector('#judged > li').innerText")
+    click(browser, "#judged > [data-verdict=rejected] [data-verdict=rejected]")  # taken back
+    browser.wait_for("document.querySelector('#status').textContent.includes('맞음 1건, 아님 0건')")
+
+    click(browser, "#hold")
+    browser.wait_for("!document.querySelector('#on-hold').hidden")
+    fill(browser, "#case-operators", "kim")
+    click(browser, "#name-operators")
+    browser.wait_for("document.querySelector('#case-facts').textContent.includes('kim')")
+    click(browser, "#close-case")
+    browser.wait_for(f"document.querySelector('#closed-cases [value=\"{case}\"]')")
+    browser.wait_for("document.querySelector('#case-facts').textContent.includes('닫은 날')")
+    assert browser.evaluate("document.querySelector('#closing').hidden")
+    with served.client() as client:
+        details = client.get(f"/v1/cases/{case}").json()
+    assert (details["legal_hold"], details["operators"], details["closed"] is None) == (True, ["kim"], False)
+    click(browser, "#search .primary")
+    browser.wait_for("document.querySelector('#problem').innerText.includes('닫힌 사건에서는 찾을 수 없습니다')")
+
+
+def test_an_operator_is_shown_the_own_cases_and_nothing_to_review(served: Served, chromium: str) -> None:
+    with served.client() as client:
+        number = client.post("/v1/cases", json={"title": "길 잃은 어르신", "operators": ["kim"]}).json()["id"]
+    with Browser(chromium) as browser:
+        sign_in(browser, served.address, served.operator)
+        fill(browser, "[name=case]", str(number))
+        browser.wait_for(IS_READ)
+        options = "[...document.querySelectorAll('[name=case] > option')].map(option => option.value)"
+        assert str(number) in browser.evaluate(options)
+        assert "1" not in browser.evaluate(options)
+        for selector in ("#open-case", "#hold", "#close-case", "#name-operators", "#export-case"):
+            assert browser.evaluate(f"document.querySelector('{selector}')") is None
+        click(browser, "[data-view=case]")
+        browser.wait_for("!document.querySelector('#nothing-judged').hidden")
+        assert not browser.complaints
+
+
 def test_what_goes_wrong_is_said_in_plain_words(service: str, browser: Browser, tmp_path: Path) -> None:
     text = tmp_path / "photo.png"
     text.write_text("I am a text file")
-    browser.open(f"{service}/")
-    browser.evaluate("document.querySelector('#search .primary').click()")
+    click(browser, "#search .primary")
     browser.wait_for("document.querySelector('#problem').innerText.includes('인상착의를 하나 이상 고르세요')")
-    browser.choose_file("[name=photo]", text)
-    browser.evaluate("document.querySelector('#search .primary').click()")
+    fill(browser, "[data-group=bag] select", "is")
+    click(browser, "#search .primary")
+    browser.wait_for("document.querySelector('#problem').innerText.includes('‘가방’에서 하나 이상 고르세요')")
+    fill(browser, "[data-group=bag] select", "")
+    browser.choose_files("[name=photo]", text)
+    browser.wait_for("document.querySelector('#photos svg')")
+    click(browser, "#search .primary")
     browser.wait_for("document.querySelector('#problem').innerText.includes('사진 파일과 조건을 확인하세요')")
     assert "the photo must be a picture" in browser.evaluate("document.querySelector('#problem').innerText")
 
@@ -171,7 +422,8 @@ def test_what_goes_wrong_is_said_in_plain_words(service: str, browser: Browser, 
 def test_a_service_in_trouble_is_told_apart(service: str, browser: Browser, answer: str | None, words: str) -> None:
     browser.open(f"{service}/")
     fetched = "Promise.reject(new TypeError())" if answer is None else f"Promise.resolve(new Response('', {answer}))"
+    browser.wait_for(IS_READ)
     browser.evaluate(f"window.fetch = () => {fetched}; 0")
-    browser.evaluate("document.querySelector('[data-group=bag]').value = 'backpack'")
-    browser.evaluate("document.querySelector('#search .primary').click()")
+    ask(browser, "bag", "is", "backpack")
+    click(browser, "#search .primary")
     browser.wait_for(f"document.querySelector('#problem').innerText.includes('{words}')")

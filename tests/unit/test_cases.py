@@ -79,6 +79,7 @@ def test_the_last_verdict_counts_and_all_are_kept(store: Store, people: dict[str
         exported = cases.export_case(connection, people["lee"], case)
         audit.verify(connection)
     assert [(one.tracklet_id, one.verdict) for one in details.verdicts] == [(1, "confirmed"), (2, "rejected")]
+    assert [(one.camera_id, one.first_seen) for one in details.verdicts] == [("cam0", NOON)] * 2
     assert [one.verdict for one in exported.verdicts if one.tracklet_id == 3] == ["rejected", "none"]
     assert {one.account for one in exported.verdicts} == {"kim"}
 
@@ -116,6 +117,8 @@ def test_what_is_confirmed_under_a_legal_hold_survives_retention(
     assert store.tracklets([("demo", 1), ("demo", 2)]) == []
     with store.begin() as connection:
         assert len(cases.export_case(connection, people["lee"], case).verdicts) == 3  # they outlive the sightings
+        judged = cases.case_details(connection, people["lee"], case).verdicts
+    assert [(one.tracklet_id, one.camera_id) for one in judged] == [(1, None), (2, None)]
     judge(store, people["kim"], case, 1, Verdict.NONE)
 
 

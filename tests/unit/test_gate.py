@@ -30,8 +30,8 @@ OPERATOR, REVIEWER, AUDITOR, ADMIN = Role.OPERATOR, Role.REVIEWER, Role.AUDITOR,
 EVERYBODY = set(Role)
 MATRIX = {  # who may ask what; the case is one that nobody has opened
     "GET /": EVERYBODY,
-    "GET /page.js": EVERYBODY,
-    "GET /page.css": EVERYBODY,
+    "GET /page/page.js": EVERYBODY,
+    "GET /page/page.css": EVERYBODY,
     "GET /v1/status": EVERYBODY,
     "GET /v1/cameras": EVERYBODY,
     "GET /v1/coverage": EVERYBODY,
@@ -148,7 +148,7 @@ def test_the_table_of_endpoints_lists_all_of_ours_and_no_other(deployment: Deplo
     assert api | page == set(ENDPOINTS) | {("GET", "/sign-in"), ("POST", "/sign-in"), ("GET", "/sign-in.css")}
     tested = {
         tuple(asked.replace("demo/1", "{district}/{tracklet_id}").replace("99", "{case_id}").split())
-        for asked in MATRIX
+        for asked in (each.replace("/page/page.js", "/page/{file}") for each in MATRIX)
     }
     assert set(ENDPOINTS) <= tested
 

@@ -236,6 +236,7 @@ def test_several_photos_of_one_person_ask_together(client: TestClient) -> None:
     ("pointed", "box", "first"),
     [
         pytest.param([2, 3, 38, 60], [0, 0, 40, 60], {2, 5, 8, 11}, id="at whom the detector finds"),
+        pytest.param([9, 9, 13, 13], [0, 0, 40, 60], {2, 5, 8, 11}, id="at a point of whom the detector finds"),
         pytest.param([50, 0, 80, 60], [50, 0, 80, 60], {1, 4, 7, 10}, id="at whom it does not find"),
     ],
 )
@@ -357,6 +358,7 @@ def test_no_page_of_documentation_asks_the_network(client: TestClient, address: 
         ({"people_xyxy": "[[1, 2, 3]]"}, "people_xyxy.0.3"),
         ({"people_xyxy": "[null, null]"}, "people_xyxy must have a box or null a photo, got 2 for 1"),
         ({"people_xyxy": "[[40, 0, 20, 9]]"}, "people_xyxy must hold boxes [left, top, right, bottom] in a picture"),
+        ({"people_xyxy": "[[20, 9, 24, 13]]"}, "people_xyxy must point at a person, nobody is found around"),
         ({"people_xyxy": "[[NaN, 0, 20, 9]]"}, "people_xyxy"),
         ({"confirmed": "7"}, "confirmed must be a valid"),
         ({"confirmed": judged(99)}, "sightings must be stored ones, got demo/99"),

@@ -1,0 +1,84 @@
+// The case that is searched for: its facts, its verdicts, and what a reviewer may do with it.
+
+import { $, all, ask, attempt, json, say, timeOf, words } from "./asking.js";
+
+const NO_CASE = { id: null, closed: null, verdicts: [], given: new Map() };
+const field = $("[name=case]");
+const names = (text) => text.split(",").map((name) => name.trim()).filter(Boolean);
+let chosen = NO_CASE;
+
+/** The case with its `verdicts`, and `given`: key of a sighting -> verdict, as it is shown. */
+export const chosenCase = () => chosen;
+export const keyOf = ({ district, tracklet_id }) => `${district}/${tracklet_id}`;
+
+/** Sightings of which `verdict` was given and, as far as is known, are still stored. */
+export function sightingsJudged(verdict) {
+  const removed = new Set(chosen.verdicts.filter((one) => one.camera_id === null).map(keyOf));
+  return [...chosen.given]
+    .filter(([key, given]) => given === verdict && !removed.has(key))
+    .map(([key]) => {
+      const cut = key.lastIndexOf("/");
+      return { district: key.slice(0, cut), tracklet_id: Number(key.slice(cut + 1)) };
+    });
+}
+
+export function setVerdict(sighting, verdict) {
+  if (verdict === "none") chosen.given.delete(keyOf(sighting));
+  else chosen.given.set(keyOf(sighting), verdict);
+  $("#status").textContent = say(words.judged, sightingsJudged("confirmed").length, sightingsJudged("rejected").length);
+  document.dispatchEvent(new Event("verdict"));
+}
+
+/** Ask for the case that the form names. */
+export async function readCase(request) {
+  const asked = field.value ? await ask(`v1/cases/${field.value}`, request) : NO_CASE;
+  chosen = { ...asked, given: new Map(asked.verdicts.map((one) => [keyOf(one), one.verdict])) };
+  showFacts();
+  document.dispatchEvent(new Event("verdict"));
+}
+
+function showFacts() {
+  if (!chosen.id) return;
+  const opened = say(words.opened, timeOf({}, chosen.opened));
+  const closed = chosen.closed && say(words.closed, timeOf({}, chosen.closed));
+  $("#case-title").textContent = `${chosen.id} · ${chosen.title}`;
+  $("#case-facts").textContent = [opened, closed, chosen.operators.join(", ")].filter(Boolean).join(" · ");
+  $("#on-hold").hidden = !chosen.legal_hold;
+  if (!$("#hold")) return; // not a reviewer
+  $("#hold").checked = chosen.legal_hold;
+  $("#case-operators").value = chosen.operators.join(", ");
+  $("#export-case").href = `v1/cases/${chosen.id}/export`;
+  $("#closing").hidden = Boolean(chosen.closed);
+  $("#closing").open = false;
+}
+
+/** Change the case, show it as it is then, and say so. */
+const change = (path, request) =>
+  attempt(async () => {
+    await ask(`v1/cases/${chosen.id}/${path}`, request);
+    await readCase();
+    $("#status").textContent = words.saved;
+  }).finally(showFacts);
+
+$("#open-case")?.addEventListener("click", () =>
+  attempt(async () => {
+    const title = $("#title").value.trim();
+    if (!title) throw new Error(words.noTitle);
+    const { id } = await ask("v1/cases", json({ title, operators: names($("#operators").value) }));
+    field.insertBefore(new Option(`${id} · ${title}`, id, true, true), $("#closed-cases"));
+    field.dispatchEvent(new Event("change"));
+    $("#title").value = $("#operators").value = "";
+    $("#title").closest("details").open = false;
+  }),
+);
+$("#hold")?.addEventListener("change", () => change("legal-hold", json({ held: $("#hold").checked }, "PUT")));
+$("#name-operators")?.addEventListener("click", () =>
+  change("operators", json({ operators: names($("#case-operators").value) }, "PUT")),
+);
+$("#close-case")?.addEventListener("click", async () => {
+  await change("close", { method: "POST" });
+  const option = all("option", field).find(({ value }) => value === String(chosen.id));
+  if (chosen.closed) $("#closed-cases").prepend(option);
+  field.value = String(chosen.id);
+  field.dispatchEvent(new Event("change"));
+});

@@ -1,0 +1,79 @@
+// What a search could see: a sentence over its results, and of each camera the times, asked for when they are unfolded.
+
+import { $, ask, attempt, element, percent, placeOf, say, timeOf, timesOf, words } from "./asking.js";
+
+const HOUR_MS = 3.6e6;
+const FULL = 0.999; // a share that counts as all of the time
+const box = $("#coverage");
+let asked = ""; // the cameras and times of the search, as an address takes them
+
+/** Say what `coverage`, of a search's answer, tells; `filters` are its cameras and times. */
+export function showCoverage(coverage, filters) {
+  const { cameras, since, until, share } = coverage;
+  const count = (name) => cameras.reduce((sum, camera) => sum + camera[name], 0);
+  const isFull = share >= FULL && !count("num_waiting") && !count("num_failed") && !count("num_gaps");
+  const whole = since ? cameras.length * (Date.parse(until) - Date.parse(since)) : 0;
+  asked = filters;
+  box.open = false;
+  box.hidden = false;
+  box.classList.toggle("warning", !isFull);
+  const seen = [duration(whole), duration(whole * share), percentDown(share)];
+  const sentence = since ? say(words.covered, cameras.length, timesOf({}, since, until), ...seen) : words.noVideo;
+  const kinds = [["num_gaps", words.gap], ["num_waiting", words.waiting], ["num_failed", words.unusable]];
+  const counted = kinds.filter(([name]) => count(name)).map(([name, kind]) => `${kind} ${count(name)}`);
+  const missing = [words.notCovered, counted.join(", ")].filter(Boolean).join(" ");
+  $("summary", box).replaceChildren(
+    element("span", { textContent: sentence }),
+    element("strong", { textContent: isFull ? words.allCovered : `⚠ ${missing}` }),
+  );
+}
+
+export const hideCoverage = () => (box.hidden = true);
+
+function duration(ms) {
+  const [unit, number] = ms < HOUR_MS ? [words.minutes, ms / 6e4] : [words.hours, ms / HOUR_MS];
+  return say(unit, number.toFixed(1));
+}
+
+const percentDown = (fraction) => percent(Math.floor(100 * fraction + 1e-9) / 100); // 99.9 % is not all
+
+box.addEventListener("toggle", () => {
+  if (!box.open) return;
+  attempt(async () => {
+    const { cameras, since, until } = await ask(`v1/coverage?${asked}`);
+    $("tbody", box).replaceChildren(...cameras.map((camera) => row(camera, since, until)));
+  });
+});
+
+/** Times of the window in which nothing is known of the camera: nobody sent a video. */
+function unknownTimes(camera, since, until) {
+  const known = [...camera.searched, ...camera.gaps, ...camera.waiting, ...camera.failed];
+  const unknown = [];
+  let end = Date.parse(since);
+  const skip = (begin) => begin - end >= 1000 && unknown.push({ since: end, until: begin });
+  for (const span of known.sort((one, other) => Date.parse(one.since) - Date.parse(other.since))) {
+    skip(Date.parse(span.since));
+    end = Math.max(end, Date.parse(span.until ?? until));
+  }
+  skip(Date.parse(until));
+  return unknown;
+}
+
+function row(camera, since, until) {
+  const missing = [[camera.gaps, words.gap], [camera.waiting, words.waiting], [camera.failed, words.unusable]];
+  if (since) missing.push([unknownTimes(camera, since, until), words.noRecording]);
+  const pieces = missing.flatMap(([spans, kind]) => spans.map((span) => piece(camera, span, kind)));
+  return element(
+    "tr", {},
+    element("td", { textContent: placeOf(camera) }),
+    element("td", { textContent: percentDown(camera.share) }),
+    element("td", {}, element("ul", {}, ...camera.searched.map((span) => piece(camera, span)))),
+    element("td", {}, element("ul", {}, ...pieces)),
+  );
+}
+
+function piece(camera, { since, until, reason = "" }, kind = "") {
+  const times = until ? timesOf(camera, since, until) : `${timeOf(camera, since)} – ${words.untilNow}`;
+  const why = reason && element("small", { lang: "en", textContent: ` ${reason}` });
+  return element("li", {}, kind && `${kind} `, times, why);
+}

@@ -1,0 +1,129 @@
+// Photos of the person, and where the person is in each: a click or a box, in pixels of the photo.
+
+import { $, all, element, say, shape, words } from "./asking.js";
+
+const CLICK_PX = 2; // a box up to this size on either side of where the pointer went down is a click
+const STEP = 1 / 40; // of the picture, a press of an arrow key
+const DIRECTIONS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+const field = $("[name=photo]");
+const list = $("#photos");
+const most = Number($(".photo").dataset.most);
+const photos = []; // { file, item, drawing, box: [left, top, right, bottom] or null }
+
+field.addEventListener("change", async () => {
+  const chosen = [...field.files];
+  field.value = ""; // the next choice adds to these
+  field.setCustomValidity(photos.length + chosen.length > most ? say(words.tooMany, most) : "");
+  for (const file of chosen.slice(0, most - photos.length)) await add(file);
+  field.reportValidity();
+  field.setCustomValidity("");
+});
+
+export const chosenPhotos = () => photos.map(({ file }) => file);
+
+/** A box or null for each photo; null where nobody points in any. */
+export const pointedAt = () => (photos.some(({ box }) => box) ? photos.map(({ box }) => box) : null);
+
+/** Show who was searched in each of `files`: the boxes of an answer. */
+export function showSearched(files, boxes) {
+  for (const photo of photos) {
+    const box = boxes[files.indexOf(photo.file)];
+    if (files.includes(photo.file)) draw(photo, "searched", box);
+  }
+  $("#searched").hidden = !$(".searched", list);
+  $("#pointing").hidden = !photos.length || !$("#searched").hidden;
+}
+
+export function clearPhotos() {
+  for (const photo of [...photos]) remove(photo);
+}
+
+async function add(file) {
+  const address = URL.createObjectURL(file);
+  const picture = await createImageBitmap(file).catch(() => ({ width: 120, height: 160 })); // the service refuses it
+  const { width, height } = picture;
+  const drawing = shape("svg", { viewBox: `0 0 ${width} ${height}`, tabindex: 0, role: "img" });
+  drawing.append(shape("image", { href: address, width, height }));
+  const button = element("button", { type: "button", textContent: "✕" });
+  const item = element("li", { className: width > height ? "wide" : "" }, drawing, button);
+  const photo = { file, address, item, drawing, width, height, box: null };
+  button.addEventListener("click", () => {
+    const next = item.nextElementSibling ?? item.previousElementSibling;
+    remove(photo);
+    (next ? $("button", next) : field).focus();
+  });
+  drawing.addEventListener("pointerdown", (event) => drag(photo, event));
+  drawing.addEventListener("keydown", (event) => moveByKey(photo, event));
+  photos.push(photo);
+  list.append(item);
+  renumber();
+}
+
+function remove(photo) {
+  photos.splice(photos.indexOf(photo), 1);
+  photo.item.remove();
+  URL.revokeObjectURL(photo.address);
+  renumber();
+}
+
+function renumber() {
+  for (const [index, { drawing, item }] of photos.entries()) {
+    drawing.setAttribute("aria-label", say(words.photoNumber, index + 1));
+    $("button", item).ariaLabel = $("button", item).title = say(words.remove, index + 1);
+  }
+  $("#searched").hidden = true;
+  $("#pointing").hidden = !photos.length;
+}
+
+function draw({ drawing }, kind, box) {
+  all(`.${kind}`, drawing).forEach((old) => old.remove());
+  if (!box) return;
+  const [left, top, right, bottom] = box;
+  if (right - left <= 2 * CLICK_PX) {
+    const radius = drawing.viewBox.baseVal.width / 40;
+    drawing.append(shape("circle", { class: kind, cx: (left + right) / 2, cy: (top + bottom) / 2, r: radius }));
+  } else drawing.append(shape("rect", { class: kind, x: left, y: top, width: right - left, height: bottom - top }));
+}
+
+/** Points at `box`, cut to the picture. */
+function point(photo, box) {
+  const inside = (value, most) => Math.min(Math.max(value, 0), most);
+  photo.box = box && box.map((value, side) => Math.round(inside(value, side % 2 ? photo.height : photo.width)));
+  draw(photo, "searched", null);
+  draw(photo, "pointed", photo.box);
+}
+
+function drag(photo, event) {
+  const { drawing } = photo;
+  const toPixels = drawing.getScreenCTM().inverse();
+  const place = ({ clientX, clientY }) => new DOMPoint(clientX, clientY).matrixTransform(toPixels);
+  const start = place(event);
+  const far = (end) => Math.max(Math.abs(end.x - start.x), Math.abs(end.y - start.y)) > 2 * CLICK_PX;
+  const move = (later) => {
+    const end = place(later);
+    const reach = far(end) ? 0 : CLICK_PX;
+    point(photo, [
+      Math.min(start.x, end.x) - reach, Math.min(start.y, end.y) - reach,
+      Math.max(start.x, end.x) + reach, Math.max(start.y, end.y) + reach,
+    ]);
+  };
+  event.preventDefault();
+  drawing.focus({ preventScroll: true });
+  drawing.setPointerCapture(event.pointerId);
+  move(event);
+  drawing.addEventListener("pointermove", move);
+  const stop = () => drawing.removeEventListener("pointermove", move);
+  drawing.addEventListener("lostpointercapture", stop, { once: true });
+}
+
+function moveByKey(photo, event) {
+  const { width, height, box } = photo;
+  const [dx, dy] = DIRECTIONS[event.code] ?? [0, 0];
+  const steps = [dx * width * STEP, dy * height * STEP];
+  const isFixed = (side) => event.shiftKey && side < 2; // then only right and bottom move
+  if (event.code === "Enter" && !box) point(photo, [width * 0.35, height * 0.2, width * 0.65, height * 0.9]);
+  else if (["Delete", "Backspace"].includes(event.code)) point(photo, null);
+  else if (box && (dx || dy)) point(photo, box.map((value, side) => value + (isFixed(side) ? 0 : steps[side % 2])));
+  else return;
+  event.preventDefault();
+}

@@ -1,0 +1,152 @@
+// The route through the matches of the case, and its alternatives: map, time line, table, files.
+
+import {
+  $, all, ask, attempt, chance, districtCameras, element, fetchAnswer, json, percent, placeOf, say, shape, shortTimeOf,
+  timeOf, words,
+} from "./asking.js";
+import { chosenCase, keyOf, sightingsJudged } from "./cases.js";
+import { cropOf } from "./sightings.js";
+
+const [LETTER_PX, LINE_PX] = [7, 15]; // of a camera's name on the map
+let asked = {}; // the question of the route that is shown
+
+/** Ask for the route through the case's matches; `filters` are cameras and times of those that fill it. */
+export async function showRoute(filters) {
+  const fill = $("#fill").checked;
+  const [sightings, rejected] = ["confirmed", "rejected"].map(sightingsJudged);
+  asked = { sightings, rejected, fill, ...(fill ? filters : {}) };
+  const answer = await ask("v1/route", json(asked));
+  const confirmed = new Set(sightings.map(keyOf));
+  const isConfirmed = (one) => confirmed.has(keyOf(one));
+  const routes = [answer, ...answer.alternatives];
+  $("#left-out").hidden = !answer.left_out.length;
+  const named = answer.left_out.map((one) => `${placeOf(one)} ${timeOf(one, one.first_seen)}`);
+  $("#left-out span").textContent = named.join("; ");
+  $("#alternatives").replaceChildren(...routes.map((one, index) => choice(one, index, isConfirmed)));
+  $("#alternatives").hidden = routes.length < 2;
+  draw(answer.route, isConfirmed);
+}
+
+function choice({ route, relative_probability: share }, index, isConfirmed) {
+  const radio = element("input", { type: "radio", name: "alternative", checked: !index });
+  radio.addEventListener("change", () => draw(route, isConfirmed));
+  return element("label", { className: "chip" }, radio, ` ${say(words.routeNumber, index + 1, percent(share))}`);
+}
+
+for (const button of all("[data-format]")) {
+  button.addEventListener("click", () =>
+    attempt(async () => {
+      const { format } = button.dataset;
+      const href = URL.createObjectURL(await (await fetchAnswer(`v1/route?format=${format}`, json(asked))).blob());
+      element("a", { href, download: `route-case-${chosenCase().id}.${format}` }).click();
+      setTimeout(() => URL.revokeObjectURL(href), 60_000); // the browser has read it by then
+    }),
+  );
+}
+
+function draw(route, isConfirmed) {
+  const stops = route.map((one) => ({ ...one, isCertain: isConfirmed(one) }));
+  $("#route tbody").replaceChildren(...stops.map(row));
+  drawMap(stops);
+  drawTimeLine(stops);
+}
+
+function row(stop, index) {
+  const certainty = stop.isCertain ? words.certain : say(words.likely, chance(stop.match_probability));
+  const texts = [placeOf(stop), shortTimeOf(stop, stop.first_seen), shortTimeOf(stop, stop.last_seen), certainty];
+  const picture = element("img", { src: cropOf(stop), alt: "", width: 20, height: 40 });
+  return element(
+    "tr", { className: stop.isCertain ? "certain" : "likely" },
+    element("td", {}, `${index + 1} `, picture),
+    ...texts.map((textContent) => element("td", { textContent })),
+  );
+}
+
+/** From a camera to its point in a `width` x `height` drawing, north up, the same scale in both directions. */
+function projection(places, width, height, margin) {
+  const middle = (values) => (Math.min(...values) + Math.max(...values)) / 2;
+  const latitude = middle(places.map((place) => place.latitude));
+  const longitude = middle(places.map((place) => place.longitude));
+  const shrink = Math.cos((latitude * Math.PI) / 180); // a degree of longitude, in degrees of latitude
+  const east = (place) => (place.longitude - longitude) * shrink;
+  const north = (place) => place.latitude - latitude;
+  const reach = (values, size) => (size / 2 - margin) / Math.max(1e-6, ...values.map(Math.abs));
+  const scale = Math.min(reach(places.map(east), width), reach(places.map(north), height));
+  return (place) => ({ x: width / 2 + scale * east(place), y: height / 2 - scale * north(place) });
+}
+
+/** Names of cameras above or below their points, where they cover no other name if that can be. */
+function nameTags(shown, at, width) {
+  const taken = [];
+  return shown.map((camera) => {
+    const { x, y } = at(camera);
+    const half = (camera.name.length * LETTER_PX) / 2;
+    const middle = Math.min(Math.max(x, half), width - half);
+    const isNear = (one) => Math.abs(one.middle - middle) < one.half + half;
+    const covers = (level) => (one) => isNear(one) && Math.abs(one.level - level) < LINE_PX;
+    const levels = [-16, 26, -32, 42].map((rise) => y + rise);
+    const level = levels.find((each) => !taken.some(covers(each))) ?? levels[0];
+    taken.push({ level, middle, half });
+    return shape("text", { class: "name", x: middle, y: level }, camera.name);
+  });
+}
+
+const kindOf = (...stops) => (stops.every(({ isCertain }) => isCertain) ? "certain" : "likely");
+
+function drawMap(stops) {
+  const { width, height } = $("#map").viewBox.baseVal;
+  const shown = districtCameras(new Set(stops.map(({ district }) => district)));
+  const at = projection([...shown, ...stops], width, height, 60);
+  const points = stops.map(at);
+  const legs = stops.slice(1).map((stop, index) => {
+    const [from, to] = [points[index], points[index + 1]];
+    return shape("line", { class: `way ${kindOf(stops[index], stop)}`, x1: from.x, y1: from.y, x2: to.x, y2: to.y });
+  });
+  const dots = shown.map(at).map(({ x, y }) => shape("circle", { cx: x, cy: y, r: 5 }));
+  const names = nameTags(shown, at, width);
+  const orders = Map.groupBy(points.keys(), (index) => `${points[index].x},${points[index].y}`);
+  const marks = [...orders.values()].flatMap((indices) => {
+    const { x, y } = points[indices[0]];
+    const numbers = indices.map((index) => index + 1).join("·");
+    const half = 8 + 4 * numbers.length;
+    const kind = indices.some((index) => stops[index].isCertain) ? "certain" : "likely";
+    return [
+      shape("rect", { class: `stop ${kind}`, x: x - half, y: y - 12, width: 2 * half, height: 24, rx: 12 }),
+      shape("text", { class: `number ${kind}`, x, y: y + 5 }, numbers),
+    ];
+  });
+  const north = shape("text", { class: "north", x: 20, y: 28 }, "N ↑");
+  $("#map").replaceChildren(...legs, ...dots, ...marks, ...names, north);
+}
+
+function drawTimeLine(stops) {
+  const [width, left, right, rowHeight] = [540, 150, 20, 36];
+  const [begin, end] = [stops[0].first_seen, stops.at(-1).last_seen];
+  const lasts = Math.max(1, Date.parse(end) - Date.parse(begin));
+  const x = (time) => left + ((width - left - right) * (Date.parse(time) - Date.parse(begin))) / lasts;
+  const places = [...new Set(stops.map(placeOf))];
+  const middle = (stop) => rowHeight * (places.indexOf(placeOf(stop)) + 0.5) + 4;
+  const names = places.map((name, index) =>
+    shape("text", { class: "name", x: 0, y: rowHeight * (index + 0.5) + 9 }, name),
+  );
+  const legs = stops.slice(1).map((stop, index) => {
+    const last = stops[index];
+    const ends = { x1: x(last.last_seen), y1: middle(last), x2: x(stop.first_seen), y2: middle(stop) };
+    return shape("line", { class: `way ${kindOf(last, stop)}`, ...ends });
+  });
+  const bars = stops.flatMap((stop, index) => {
+    const [from, length] = [x(stop.first_seen), Math.max(6, x(stop.last_seen) - x(stop.first_seen))];
+    return [
+      shape("rect", { class: `stop ${kindOf(stop)}`, x: from, y: middle(stop) - 6, rx: 3, width: length, height: 12 }),
+      shape("text", { class: "order", x: from + length / 2, y: middle(stop) - 10 }, index + 1),
+    ];
+  });
+  const bottom = rowHeight * places.length + 18;
+  const clock = (time) => timeOf(stops[0], time, { timeStyle: "medium" });
+  const ends = [
+    shape("text", { class: "name", x: left, y: bottom }, clock(begin)),
+    shape("text", { class: "name end", x: width - right, y: bottom }, clock(end)),
+  ];
+  $("#time-line").setAttribute("viewBox", `0 0 ${width} ${bottom + 6}`);
+  $("#time-line").replaceChildren(...legs, ...names, ...bars, ...ends);
+}
