@@ -51,7 +51,7 @@ demo-reid-osnet demo-reid-resnet50: demo-reid-%:
 # On two cores, in the order of collection: what takes longest, the run of the whole pipeline, begins first.
 test: setup ## run all tests
 	@folder="$$(mktemp -d)"; trap 'rm -rf "$$folder"' EXIT; \
-	  OMP_NUM_THREADS=1 pytest --basetemp="$$folder" --numprocesses 2 --dist loadgroup --no-loadscope-reorder
+	  OMP_NUM_THREADS=1 pytest --basetemp="$$folder" --numprocesses 2 --no-loadscope-reorder
 
 check: setup ## formatting, lint, types, who may import whom
 	ruff format --check .

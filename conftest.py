@@ -5,21 +5,28 @@ from collections.abc import Iterator
 import numpy as np
 import PIL.Image
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadFileScheduling
 
 collect_ignore = [
     "serving/migrations/env.py",  # only Alembic can run it, and it has no examples
     "tests/rtsp_server.py",  # run by the system's Python
 ]
 
+_PIPELINE = "tests/end_to_end/pipeline/"
 _OPEN_PICTURE, _PRINT_OPTIONS = PIL.Image.open, np.get_printoptions()
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Where tests run in several processes, those of a file stay together, and all that use one run of the pipeline."""
-    for item in items:
-        uses_pipeline = {"clone", "smoke"}.intersection(getattr(item, "fixturenames", ()))
-        item.add_marker(pytest.mark.xdist_group("pipeline" if uses_pipeline else item.location[0]))
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadFileScheduling:
+    """How tests are spread over processes with `pytest --numprocesses`."""
+    return _ByFile(config, log)
+
+
+class _ByFile(LoadFileScheduling):
+    """Tests of a file stay in one process, and so do all that share one run of the pipeline."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return _PIPELINE if nodeid.startswith(_PIPELINE) else str(super()._split_scope(nodeid))
 
 
 @pytest.fixture(autouse=True)

@@ -1,4 +1,4 @@
-"""The pipeline, run once for all end-to-end tests as a newcomer runs it: a clone, `dvc exp run -S experiment=smoke`."""
+"""How end-to-end tests run commands, servers and the browser."""
 
 import os
 import shutil
@@ -15,9 +15,6 @@ from pathlib import Path
 import pytest
 
 from tests.browser import QUIET
-from tests.conftest import ROOT
-
-_GIT = ["git", "-c", "user.name=Tester", "-c", "user.email=tester@localhost", "-c", "init.defaultBranch=main"]
 
 
 def environment() -> dict[str, str]:
@@ -40,30 +37,6 @@ def succeed(folder: Path, *command: str) -> str:
     ended = run(folder, *command)
     assert ended.returncode == 0, f"{' '.join(command)} ended with {ended.returncode}:\n{ended.stdout}\n{ended.stderr}"
     return ended.stdout + ended.stderr
-
-
-@pytest.fixture(scope="session")
-def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """This working tree as a fresh repository: what git tracks or would track."""
-    folder = tmp_path_factory.mktemp("clone") / "dongseon"
-    listed = succeed(ROOT, "git", "ls-files", "--cached", "--others", "--exclude-standard", "-z")
-    for name in filter(None, listed.split("\0")):
-        if (ROOT / name).is_file():
-            target = folder / name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, target)
-    for arguments in (["init", "-q"], ["add", "-A"], ["commit", "-q", "-m", "as it is"]):
-        succeed(folder, *_GIT, *arguments)
-    succeed(folder, "git", "config", "user.name", "Tester")
-    succeed(folder, "git", "config", "user.email", "tester@localhost")
-    return folder
-
-
-@pytest.fixture(scope="session")
-def smoke(clone: Path) -> Path:
-    """The clone after the whole pipeline ran in it."""
-    succeed(clone, "dvc", "exp", "run", "-S", "experiment=smoke")
-    return clone
 
 
 def free_port() -> int:
