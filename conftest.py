@@ -9,7 +9,7 @@ from xdist.remote import Producer
 from xdist.scheduler import LoadFileScheduling
 
 collect_ignore = [
-    "serving/migrations/env.py",  # only Alembic can run it, and it has no examples
+    "serving/database/migrations/env.py",  # only Alembic can run it, and it has no examples
     "tests/rtsp_server.py",  # run by the system's Python
 ]
 

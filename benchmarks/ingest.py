@@ -37,11 +37,11 @@ from scipy.optimize import linear_sum_assignment
 from domain.boxes import Detections
 from domain.images import crop_boxes
 from export.engines.onnx_runtime import available_cores
-from serving.following import CameraVideo, StageClock, TrackingSettings, follow
-from serving.gathering import GatheredPerception
-from serving.perception import Engine, Perception, open_engine
+from serving.recording.video import VideoReader
 from serving.service_settings import Deployment, IngestSettings
-from serving.video import VideoReader
+from serving.tracking.following import CameraVideo, StageClock, TrackingSettings, follow
+from serving.tracking.gathering import GatheredPerception
+from serving.tracking.perception import Engine, Perception, open_engine
 
 _START = datetime(2026, 5, 12, tzinfo=UTC)
 _TENTHS = 10

@@ -32,11 +32,11 @@ from psycopg.types.json import Jsonb
 from domain.cameras import Camera
 from domain.embeddings import unit_length
 from domain.settings import PARAMS
-from serving import tables
-from serving.fusion import MatchCurve
-from serving.partitions import create_partitions, day_of
-from serving.search import Searcher, SearchSettings
-from serving.store import Store, open_store
+from serving.database import tables
+from serving.database.partitions import create_partitions, day_of
+from serving.database.store import Store, open_store
+from serving.searching.fusion import MatchCurve
+from serving.searching.search import Searcher, SearchSettings
 
 _FEATURE, _LATENT = 512, 48
 _TRACKLETS_A_PERSON, _SPREAD = 12, 0.6  # of one person's tracklets, in units of the spread of people

@@ -6,9 +6,9 @@
     python -m serving.ingest gate.mkv --district demo --camera c1 --start 2026-05-12T18:40:00+09:00
 
 Of which camera a file is and when it starts is said, in this order, by the arguments, by a sidecar `<file>.yaml` (see
-`serving.recordings`), or by the file's name (`serving.ingest.file_name`). A file whose content is a segment of that
-camera already is not taken twice; one that failed is tried again. Files that cannot be taken are named at the end, and
-all others are taken. Settings: section `serving` of params.yaml in the current folder.
+`serving.recording.recordings`), or by the file's name (`serving.ingest.file_name`). A file whose content is a segment
+of that camera already is not taken twice; one that failed is tried again. Files that cannot be taken are named at the
+end, and all others are taken. Settings: section `serving` of params.yaml in the current folder.
 """
 
 import argparse
@@ -25,11 +25,11 @@ from domain.paths import DATA
 from domain.settings import read_params
 from domain.stage import run_stage
 from export.engines.files import sha256_of
-from serving import jobs, segments, tables
-from serving.recordings import Naming, Recording, files_of, recordings_of_district
+from serving.database import jobs, segments, tables
+from serving.database.store import Store, open_store
+from serving.recording.recordings import Naming, Recording, files_of, recordings_of_district
+from serving.recording.video import VideoReader
 from serving.service_settings import ServingSettings
-from serving.store import Store, open_store
-from serving.video import VideoReader
 
 
 @dataclass(frozen=True)

@@ -18,11 +18,12 @@ import sqlalchemy as sa
 from domain.atomic import atomic_folder
 from domain.errors import InputError
 from domain.stage import run_stage
-from serving import audit, tables
+from serving import audit
 from serving.audit import Action
-from serving.cases import Verdict
+from serving.database import tables
+from serving.database.store import Store, open_store
 from serving.service_settings import ServingSettings
-from serving.store import Store, open_store
+from serving.web.cases import Verdict
 
 _COLUMNS = ("file", "identity", "case", "verdict", "district", "camera_id", "tracklet_id")
 _CROPS = "bounding_box_train"

@@ -25,8 +25,8 @@ from domain.model_card import read_card
 from domain.paths import BENTO, ENGINES, STORE
 from domain.settings import PARAMS, read_params
 from domain.stage import run_stage
+from serving.database.store import version_of_model
 from serving.service_settings import Deployment
-from serving.store import version_of_model
 
 _CODE = Path(__file__).resolve().parent.parent
 _ENTRY = "serving.service"
@@ -40,7 +40,7 @@ _COMMANDS = (
     "serving.streams",
     "serving.worker",
 )
-_FILES = ("domain/schemas/*.yaml", "serving/page/*", "serving/migrations/**/*.py")  # read, not imported
+_FILES = ("domain/schemas/*.yaml", "serving/web/page/*", "serving/database/migrations/**/*.py")  # read, not imported
 _SECTIONS = ("serving", "tracking", "reid")  # of params.yaml: what `Deployment.read` looks at
 _PINNED = re.compile(r"^(?P<name>[A-Za-z0-9._-]+)(?:\[[^\]]*\])?==(?P<version>[^\s;\\]+)", re.MULTILINE)
 _NAME = re.compile(r"^[A-Za-z0-9._-]+(?:\[[^\]]*\])?")

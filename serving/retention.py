@@ -16,12 +16,13 @@ import sqlalchemy as sa
 
 from domain.errors import ArtifactError
 from domain.stage import run_stage
-from serving import audit, segments, tables
+from serving import audit
 from serving.audit import Action
-from serving.crops import Crops
-from serving.partitions import day_of, drop_partition, existing_partitions
+from serving.database import segments, tables
+from serving.database.crops import Crops
+from serving.database.partitions import day_of, drop_partition, existing_partitions
+from serving.database.store import Store, held_sightings, lock_cases, open_store
 from serving.service_settings import ServingSettings
-from serving.store import Store, held_sightings, lock_cases, open_store
 
 
 @dataclass(frozen=True)

@@ -11,16 +11,16 @@ from bentoml._internal.utils.analytics import usage_stats
 from starlette.middleware.authentication import AuthenticationMiddleware
 
 from domain.privacy import TELEMETRY_OFF, switch_telemetry_off
-from serving.gate import Gate
-from serving.http_api import build_api
-from serving.logs import RequestLog, write_json_logs
-from serving.metrics import DatabaseFigures
-from serving.operator_page import build_page
-from serving.overload import AtMost
-from serving.photo_search import PhotoSearch
-from serving.rate_limit import RateLimit
+from serving.searching.photo_search import PhotoSearch
 from serving.service_settings import Deployment
-from serving.sign_in import refuse
+from serving.web.api import build_api
+from serving.web.gate import Gate
+from serving.web.logs import RequestLog, write_json_logs
+from serving.web.metrics import DatabaseFigures
+from serving.web.operator_page import build_page
+from serving.web.overload import AtMost
+from serving.web.rate_limit import RateLimit
+from serving.web.sign_in import refuse
 
 switch_telemetry_off()
 usage_stats.do_not_track.cache_clear()  # `bentoml serve` has asked, and remembered, before it imports this
@@ -42,7 +42,7 @@ _api.add_middleware(AtMost, most=_http.max_concurrent)
     http={"host": _http.host, "port": _http.port},
     ssl=_ssl,
     traffic={"timeout": _http.timeout_s},
-    logging={"access": {"enabled": False}},  # serving.logs writes it
+    logging={"access": {"enabled": False}},  # serving.web.logs writes it
     envs=[{"name": "BENTOML_DO_NOT_TRACK", "value": TELEMETRY_OFF["BENTOML_DO_NOT_TRACK"]}],
 )
 @bentoml.asgi_app(_page, path="/")

@@ -12,10 +12,10 @@ from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, field_
 from domain.errors import InputError
 from domain.paths import ENGINES, STORE
 from domain.settings import PARAMS, Settings, read_params
-from serving.live_stream import ConnectionSettings
-from serving.perception import PerceptionSettings
-from serving.route import RouteSettings
-from serving.search import SearchSettings
+from serving.recording.live_stream import ConnectionSettings
+from serving.searching.route import RouteSettings
+from serving.searching.search import SearchSettings
+from serving.tracking.perception import PerceptionSettings
 
 
 class TlsSettings(Settings):
@@ -43,7 +43,7 @@ class HttpSettings(Settings):
 
 
 class AccessSettings(Settings):
-    """Who is let in, see `serving.gate`."""
+    """Who is let in, see `serving.web.gate`."""
 
     open_paths: tuple[str, ...]  # answered without a token
     session_hours: PositiveFloat

@@ -31,15 +31,15 @@ from pydantic import ValidationError
 from domain.errors import InputError
 from domain.settings import Settings
 from domain.stage import run_stage
-from serving.following import TrackingSettings
-from serving.gathering import GatheredPerception
-from serving.live_following import LiveFollower
-from serving.live_stream import LiveStream, require_rtsp
-from serving.outbox import Outbox, stream_name
-from serving.perception import Engine, Perception, open_engine
+from serving.database.store import Store, open_store, version_of_model
+from serving.recording.live_following import LiveFollower
+from serving.recording.live_stream import LiveStream, require_rtsp
+from serving.recording.outbox import Outbox, stream_name
+from serving.recording.stream_metrics import serve_metrics
 from serving.service_settings import Deployment, StreamsSettings
-from serving.store import Store, open_store, version_of_model
-from serving.stream_metrics import serve_metrics
+from serving.tracking.following import TrackingSettings
+from serving.tracking.gathering import GatheredPerception
+from serving.tracking.perception import Engine, Perception, open_engine
 
 _FLUSH_S = 20.0  # what is seen may take so long to be stored at the end; supervisors kill after 30 s or more
 _NOT_RUNNING = "not running"

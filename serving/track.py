@@ -25,17 +25,17 @@ from domain.paths import DATA, ENGINES, STORE, TRACKS
 from domain.settings import read_params
 from domain.stage import run_stage
 from export.engines.files import sha256_of
-from serving.description import LabelQuestion, Wanted, read_description
-from serving.following import CameraVideo, Followed, StageClock, TrackingSettings, follow
-from serving.fusion import MatchCurve
-from serving.identities import IdentitySettings, identify
-from serving.perception import Perception, open_engine
-from serving.route import RouteSettings, likeliest_route
-from serving.search import Searcher, SearchSettings
-from serving.segments import WatchedVideo
-from serving.store import open_store, version_of_model
-from serving.tracklet import Tracklet, renumber, track_table
-from serving.video import VideoReader
+from serving.database.segments import WatchedVideo
+from serving.database.store import open_store, version_of_model
+from serving.recording.video import VideoReader
+from serving.searching.description import LabelQuestion, Wanted, read_description
+from serving.searching.fusion import MatchCurve
+from serving.searching.identities import IdentitySettings, identify
+from serving.searching.route import RouteSettings, likeliest_route
+from serving.searching.search import Searcher, SearchSettings
+from serving.tracking.following import CameraVideo, Followed, StageClock, TrackingSettings, follow
+from serving.tracking.perception import Perception, open_engine
+from serving.tracking.tracklet import Tracklet, renumber, track_table
 
 _log = logging.getLogger(__name__)
 

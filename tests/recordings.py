@@ -9,9 +9,9 @@ import numpy as np
 import sqlalchemy as sa
 import yaml
 
-from serving import tables
-from serving.store import Store
-from serving.video import video_writer
+from serving.database import tables
+from serving.database.store import Store
+from serving.recording.video import video_writer
 from tests.deployments import BLUE, GREEN, RED
 
 FPS = 10

@@ -7,9 +7,9 @@ import numpy as np
 import sqlalchemy as sa
 
 from domain.cameras import Camera
-from serving import tables
-from serving.store import Store
-from serving.tracklet import Tracklet
+from serving.database import tables
+from serving.database.store import Store
+from serving.tracking.tracklet import Tracklet
 
 NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
 CAMERAS = [

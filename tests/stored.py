@@ -4,9 +4,9 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from serving import tables
+from serving.database import tables
+from serving.database.store import open_store
 from serving.service_settings import Deployment
-from serving.store import open_store
 
 _OF_REQUESTS = {"audit", "searches", "cases", "case_operators", "case_sightings", "verdicts", "sessions"}
 

@@ -11,9 +11,9 @@ import yaml
 
 from domain.attributes import AttributeSchema, Group, Label
 from domain.model_card import ModelCard
-from serving.following import TrackingSettings
-from serving.perception import Perception
-from serving.video import video_writer
+from serving.recording.video import video_writer
+from serving.tracking.following import TrackingSettings
+from serving.tracking.perception import Perception
 
 ROOT = Path(__file__).resolve().parent.parent
 START = datetime(2026, 5, 1, 9, 0, tzinfo=UTC)

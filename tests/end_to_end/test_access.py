@@ -16,8 +16,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from domain.settings import PARAMS
 from serving import package
-from serving.roles import ENDPOINTS, Role
 from serving.service_settings import Deployment
+from serving.web.roles import ENDPOINTS, Role
 from tests.deployments import FOR_CASE, fill_store, token_of, write_deployment
 from tests.end_to_end.conftest import free_port, server
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from serving import ingest
-from serving.store import open_store
+from serving.database.store import open_store
 from tests.conftest import ROOT
 from tests.deployments import write_deployment
 from tests.recordings import contents, segment_states, write_district

@@ -14,9 +14,9 @@ import pytest
 from PIL import Image
 
 from serving import package
-from serving.roles import Role
+from serving.database.store import open_store
 from serving.service_settings import Deployment
-from serving.store import open_store
+from serving.web.roles import Role
 from tests.browser import Browser
 from tests.deployments import GREEN, RED, fill_store, picture, token_of, write_deployment
 from tests.end_to_end.conftest import free_port, server, wait_until

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.attributes import read_schema
-from serving.description import (
+from serving.searching.description import (
     LEAST_PROBABILITY,
     LabelQuestion,
     Question,
@@ -11,7 +11,7 @@ from serving.description import (
     description_likelihood,
     read_description,
 )
-from serving.fusion import MatchCurve
+from serving.searching.fusion import MatchCurve
 
 SCHEMA = read_schema("suseong")
 GROUPS = SCHEMA.group_names[:4]

@@ -12,8 +12,8 @@ from schemathesis.core.failures import FailureGroup
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 from starlette.testclient import TestClient
 
-from serving.http_api import build_api
-from serving.photo_search import PhotoSearch
+from serving.searching.photo_search import PhotoSearch
+from serving.web.api import build_api
 from tests.deployments import FOR_CASE, RED, SignedIn, fill_store, picture, write_deployment
 
 API = build_api()

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.cameras import Sighting, metres_between
-from serving.route import RouteSettings, likeliest_route, likeliest_routes, relative_probabilities
+from serving.searching.route import RouteSettings, likeliest_route, likeliest_routes, relative_probabilities
 
 NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
 WALK = RouteSettings(max_walking_speed_m_s=2.0, min_probability=0.5, most_routes=3)

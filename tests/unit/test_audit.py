@@ -11,7 +11,7 @@ import yaml
 from domain.errors import InputError
 from serving import audit
 from serving.audit import Action, BrokenAuditError, Head
-from serving.store import Store
+from serving.database.store import Store
 from tests.conftest import ROOT
 
 # What JSON in the database brings back in another form: 1e22 as a whole number, 1.0, a tiny number, keys in any order.

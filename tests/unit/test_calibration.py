@@ -12,7 +12,7 @@ from domain.errors import InputError
 from evaluation.reliability import score_reliability
 from export.calibration import fit_logistic, pairs_of_visits
 from export.engines.calibration import Calibration, write_calibration
-from serving.fusion import MatchCurve
+from serving.searching.fusion import MatchCurve
 
 
 def drawn_pairs(half_distance: float, softness: float, number: int = 40_000) -> tuple[np.ndarray, np.ndarray]:

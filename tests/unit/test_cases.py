@@ -5,15 +5,17 @@ import pytest
 import sqlalchemy as sa
 
 from domain.errors import InputError
-from serving import audit, cases, tables
+from serving import audit
 from serving.accounts import Account, account_named, create_account
-from serving.cases import UnknownCaseError, Verdict
-from serving.coverage import CoverageSummary
-from serving.photo_search import SearchAnswer, SightingId, UnknownSightingError
+from serving.database import tables
+from serving.database.store import Store
 from serving.retention import remove_before
-from serving.roles import Role
-from serving.search import Hit
-from serving.store import Store
+from serving.searching.coverage import CoverageSummary
+from serving.searching.photo_search import SearchAnswer, SightingId, UnknownSightingError
+from serving.searching.search import Hit
+from serving.web import cases
+from serving.web.cases import UnknownCaseError, Verdict
+from serving.web.roles import Role
 from tests.sightings import CAMERAS, NOON, tracklet, unit_vectors
 
 

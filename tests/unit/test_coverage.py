@@ -10,8 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from domain.errors import InputError
-from serving.coverage import Coverage, CoverageSummary, coverage_of
-from serving.store import Store, open_store
+from serving.database.store import Store, open_store
+from serving.searching.coverage import Coverage, CoverageSummary, coverage_of
 from tests.sightings import CAMERAS, NOON
 
 

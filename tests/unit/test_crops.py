@@ -10,7 +10,7 @@ import pytest
 
 from domain.errors import ArtifactError, InputError
 from domain.images import write_image
-from serving.crops import Crops, crop_path, open_crops
+from serving.database.crops import Crops, crop_path, open_crops
 from tests.sightings import tracklet
 
 CROP = np.random.default_rng(0).integers(0, 256, (48, 24, 3), np.uint8)

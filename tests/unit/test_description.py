@@ -9,14 +9,14 @@ from pydantic import ValidationError
 
 from domain.attributes import read_schema
 from domain.errors import InputError
-from serving.description import (
+from serving.database.store import open_store
+from serving.searching.description import (
     LabelQuestion,
     Wanted,
     attribute_evidence,
     description_likelihood,
     read_description,
 )
-from serving.store import open_store
 from tests.sightings import CAMERAS, tracklet, unit_vectors
 
 SCHEMA = read_schema("suseong")

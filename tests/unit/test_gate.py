@@ -16,14 +16,15 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 
-from serving import accounts, audit, tables
-from serving.gate import COOKIE, Gate
-from serving.http_api import build_api
-from serving.operator_page import build_page
-from serving.photo_search import PhotoSearch
-from serving.roles import ENDPOINTS, Role
+from serving import accounts, audit
+from serving.database import tables
+from serving.searching.photo_search import PhotoSearch
 from serving.service_settings import Deployment
-from serving.sign_in import refuse
+from serving.web.api import build_api
+from serving.web.gate import COOKIE, Gate
+from serving.web.operator_page import build_page
+from serving.web.roles import ENDPOINTS, Role
+from serving.web.sign_in import refuse
 from tests.deployments import FOR_CASE, fill_store, token_of, write_deployment
 
 OPERATOR, REVIEWER, AUDITOR, ADMIN = Role.OPERATOR, Role.REVIEWER, Role.AUDITOR, Role.ADMIN

@@ -14,9 +14,9 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from domain.errors import InputError
-from serving.following import CameraVideo, StageClock, follow
-from serving.gathering import GatheredPerception
-from serving.perception import Engine
+from serving.tracking.following import CameraVideo, StageClock, follow
+from serving.tracking.gathering import GatheredPerception
+from serving.tracking.perception import Engine
 from tests.walkers import (
     ColourAttributes,
     ColourDetector,

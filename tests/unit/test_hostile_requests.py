@@ -11,9 +11,9 @@ from urllib.parse import quote
 import pytest
 from starlette.testclient import TestClient
 
-from serving.http_api import build_api
-from serving.photo_search import PhotoSearch
+from serving.searching.photo_search import PhotoSearch
 from serving.service_settings import Deployment
+from serving.web.api import build_api
 from tests.deployments import FOR_CASE, SignedIn, fill_store, write_deployment
 from tests.hostile_uploads import hostile_uploads
 from tests.stored import num_searches, stored

@@ -7,9 +7,9 @@ from datetime import timedelta
 import numpy as np
 import pytest
 
-from serving.fusion import MatchCurve
-from serving.identities import IdentitySettings, identify
-from serving.tracklet import Tracklet
+from serving.searching.fusion import MatchCurve
+from serving.searching.identities import IdentitySettings, identify
+from serving.tracking.tracklet import Tracklet
 from tests.sightings import CAMERAS, tracklet
 
 CURVE = MatchCurve(half_distance=0.4, softness=0.04, prior=0.5)

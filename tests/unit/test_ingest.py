@@ -6,8 +6,9 @@ import pytest
 import sqlalchemy as sa
 
 from domain.errors import InputError
-from serving import ingest, tables
-from serving.store import Store, open_store
+from serving import ingest
+from serving.database import tables
+from serving.database.store import Store, open_store
 from tests.deployments import BLUE, GREEN, RED, write_deployment
 from tests.recordings import segment_states, write_district, write_recording
 

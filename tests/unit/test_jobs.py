@@ -7,8 +7,8 @@ import sqlalchemy as sa
 from procrastinate.schema import SchemaManager
 
 from domain.errors import InputError
-from serving import jobs
-from serving.store import Store, open_store
+from serving.database import jobs
+from serving.database.store import Store, open_store
 
 OLDEST = "03.00.00_50_post_cancel_notification.sql"  # of procrastinate 3.0, before workers had heartbeats
 

@@ -8,9 +8,10 @@ import sqlalchemy as sa
 
 from districts.layout import read_reid_folder
 from domain.errors import InputError
-from serving import audit, labels, tables
-from serving.cases import Verdict
-from serving.store import Store, open_store
+from serving import audit, labels
+from serving.database import tables
+from serving.database.store import Store, open_store
+from serving.web.cases import Verdict
 from tests.deployments import write_deployment
 from tests.sightings import CAMERAS, tracklet, unit_vectors
 

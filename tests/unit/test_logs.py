@@ -16,7 +16,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Mount
 from starlette.testclient import TestClient
 
-from serving.logs import RequestLog
+from serving.web.logs import RequestLog
 
 SECRET = "dongseon_0123456789abcdef_" + "s" * 43
 
@@ -109,7 +109,7 @@ def test_requests_are_counted_by_route_and_status_also_those_that_fail(client: T
 
 def test_every_line_of_the_process_is_json_and_lines_of_a_request_carry_its_id() -> None:
     code = (
-        "import logging, uvicorn, warnings; from serving.logs import write_json_logs; write_json_logs();"
+        "import logging, uvicorn, warnings; from serving.web.logs import write_json_logs; write_json_logs();"
         "from starlette.testclient import TestClient; from tests.unit.test_logs import watched;"
         "client = TestClient(watched(), raise_server_exceptions=False);"
         "client.get('/v1/crops/demo/7', headers={'X-Request-ID': 'mine'});"
@@ -125,7 +125,7 @@ def test_every_line_of_the_process_is_json_and_lines_of_a_request_carry_its_id()
     assert [line["event"] for line in broken] == ["looking for 0", "request failed", "request"]
     assert "RuntimeError: a bug" in str(broken[1]["exception"])
     mine = [(line["event"], line["logger"]) for line in found if line.get("request_id") == "mine"]
-    assert mine == [("looking for 7", "serving.test"), ("request", "serving.logs")]
+    assert mine == [("looking for 7", "serving.test"), ("request", "serving.web.logs")]
     assert {"of uvicorn", "of BentoML", "a value"} <= set(events)
     assert any("of Python" in str(event) for event in events)
     assert not any("token" in str(event) for event in events)

@@ -6,12 +6,12 @@ import pytest
 import sqlalchemy as sa
 from prometheus_client import REGISTRY
 
-from serving import tables
-from serving.description import LabelQuestion
-from serving.metrics import read_database_figures
-from serving.photo_search import PhotoSearch
+from serving.database import tables
+from serving.database.store import Store, open_store
+from serving.searching.description import LabelQuestion
+from serving.searching.photo_search import PhotoSearch
 from serving.service_settings import Deployment
-from serving.store import Store, open_store
+from serving.web.metrics import read_database_figures
 from tests.deployments import fill_store, write_deployment
 from tests.hostile_uploads import picture_file
 

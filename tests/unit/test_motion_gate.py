@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from serving.following import CameraVideo, Followed, StageClock, TrackingSettings, follow
-from serving.motion_gate import MotionGate
+from serving.tracking.following import CameraVideo, Followed, StageClock, TrackingSettings, follow
+from serving.tracking.motion_gate import MotionGate
 from tests.walkers import ColourDetector, Walker, perception, picture, settings, write_video
 
 START = datetime(2026, 5, 1, 9, 0, tzinfo=UTC)

@@ -7,11 +7,11 @@ import pytest
 from starlette.testclient import TestClient
 
 from serving.accounts import Account
-from serving.operator_page import build_page
-from serving.photo_search import PhotoSearch
-from serving.roles import Role
+from serving.database.store import StoredDistrict
+from serving.searching.photo_search import PhotoSearch
 from serving.service_settings import Deployment
-from serving.store import StoredDistrict
+from serving.web.operator_page import build_page
+from serving.web.roles import Role
 from tests.deployments import REVIEWER, ROOT, SignedIn, fill_store, write_deployment
 from tests.sightings import CAMERAS
 

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import sqlalchemy as sa
 
-from serving import outbox as module
-from serving import tables
-from serving.outbox import DROPPED, LiveSegment, Outbox
-from serving.store import Store, open_store
+from serving.database import tables
+from serving.database.store import Store, open_store
+from serving.recording import outbox as module
+from serving.recording.outbox import DROPPED, LiveSegment, Outbox
 from tests.rtsp import until
 from tests.sightings import CAMERAS, NOON, tracklet, unit_vectors
 

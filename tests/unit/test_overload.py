@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from serving.overload import AtMost
+from serving.web.overload import AtMost
 
 MOST = 3
 

@@ -18,7 +18,7 @@ from PIL import Image
 from domain.errors import ArtifactError
 from domain.privacy import TELEMETRY_OFF
 from serving import package
-from serving.roles import Role
+from serving.web.roles import Role
 from tests.deployments import BLUE, FOR_CASE, ROOT, fill_store, picture, token_of, write_deployment
 
 
@@ -33,7 +33,7 @@ def test_the_service_needs_no_training_and_no_pipeline() -> None:
 def test_what_the_modules_read_beside_them_goes_along(tmp_path: Path) -> None:
     package._stage_code(tmp_path)
     names = {str(file.relative_to(tmp_path)) for file in tmp_path.rglob("*") if file.is_file()}
-    assert {"serving/page/page.html", "serving/page/page.js", "serving/page/page.css"} <= names
+    assert {"serving/web/page/page.html", "serving/web/page/page.js", "serving/web/page/page.css"} <= names
     assert "domain/schemas/suseong.yaml" in names
     assert not [name for name in names if name.startswith("tests/")]
 
@@ -60,7 +60,7 @@ def test_the_bento_can_change_the_schema_and_remove_what_is_old(tmp_path: Path) 
     package._stage_code(tmp_path)
     code = (
         "import serving.retention; from alembic.config import Config; from alembic.script import ScriptDirectory as S; "
-        "config = Config(); config.set_main_option('script_location', 'serving:migrations'); "
+        "config = Config(); config.set_main_option('script_location', 'serving.database:migrations'); "
         "print([each.path for each in S.from_config(config).walk_revisions()], S.from_config(config).env_py_location)"
     )
     ended = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from domain.errors import ArtifactError, InputError
-from serving import perception as perception_module
-from serving.following import CameraVideo, Followed, StageClock, follow
-from serving.perception import Perception, open_engine
+from serving.tracking import perception as perception_module
+from serving.tracking.following import CameraVideo, Followed, StageClock, follow
+from serving.tracking.perception import Perception, open_engine
 from tests.walkers import (
     ColourDetector,
     ColourReid,

@@ -7,7 +7,7 @@ import pytest
 
 from domain.privacy import TELEMETRY_OFF
 from serving import package
-from serving.roles import Role
+from serving.web.roles import Role
 from tests.deployments import fill_store, token_of, write_deployment
 
 ASK_THE_PACKAGE = {

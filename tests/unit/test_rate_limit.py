@@ -6,7 +6,7 @@ from starlette.routing import Mount, Route
 from starlette.testclient import TestClient
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from serving.rate_limit import RateLimit
+from serving.web.rate_limit import RateLimit
 
 MOST = 3
 

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from serving.description import LabelQuestion
-from serving.photo_search import NotReadyError, PhotoSearch
-from serving.store import open_store
+from serving.database.store import open_store
+from serving.searching.description import LabelQuestion
+from serving.searching.photo_search import NotReadyError, PhotoSearch
 from tests.deployments import fill_store, write_deployment
 
 

@@ -5,10 +5,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-from serving.description import Wanted
-from serving.fusion import MatchCurve
-from serving.search import Hit, Searcher, SearchSettings
-from serving.store import open_store
+from serving.database.store import open_store
+from serving.searching.description import Wanted
+from serving.searching.fusion import MatchCurve
+from serving.searching.search import Hit, Searcher, SearchSettings
 from tests.conftest import ROOT
 from tests.sightings import CAMERAS, tracklet, unit_vectors
 

@@ -9,10 +9,11 @@ import sqlalchemy as sa
 import yaml
 
 from domain.errors import ArtifactError, InputError
-from serving import audit, retention, tables
-from serving.partitions import existing_partitions
+from serving import audit, retention
+from serving.database import tables
+from serving.database.partitions import existing_partitions
+from serving.database.store import Store, open_store
 from serving.retention import Removal, remove_before
-from serving.store import Store, open_store
 from tests.conftest import ROOT
 from tests.sightings import CAMERAS, NOON, put_into_case, tracklet, unit_vectors
 

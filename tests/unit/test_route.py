@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from domain.cameras import Sighting
-from serving.route import RouteSettings, likeliest_route, likeliest_routes, routes_csv, routes_geojson
+from serving.searching.route import RouteSettings, likeliest_route, likeliest_routes, routes_csv, routes_geojson
 
 NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
 WALK = RouteSettings(max_walking_speed_m_s=2.0, min_probability=0.5, most_routes=3)

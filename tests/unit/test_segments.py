@@ -9,10 +9,10 @@ import pytest
 import sqlalchemy as sa
 
 from domain.errors import InputError
-from serving import tables
-from serving.partitions import existing_partitions
-from serving.segments import RegisteredSegment, WatchedVideo
-from serving.store import Store, open_store
+from serving.database import tables
+from serving.database.partitions import existing_partitions
+from serving.database.segments import RegisteredSegment, WatchedVideo
+from serving.database.store import Store, open_store
 from tests.sightings import CAMERAS, NOON, tracklet, unit_vectors
 
 EMBEDDINGS = unit_vectors(seed=0, number=40, feature=16)

@@ -13,9 +13,9 @@ from PIL import Image
 from starlette.testclient import TestClient
 
 from domain.errors import InputError
-from serving.http_api import build_api
-from serving.photo_search import PhotoSearch
+from serving.searching.photo_search import PhotoSearch
 from serving.service_settings import Deployment
+from serving.web.api import build_api
 from tests.deployments import BLUE, FOR_CASE, GREEN, RED, SignedIn, fill_store, picture, write_deployment
 from tests.sightings import CAMERAS
 

@@ -11,10 +11,10 @@ import sqlalchemy as sa
 
 from domain.errors import ArtifactError, InputError
 from domain.model_card import EngineFile, ModelCard
-from serving import tables
-from serving.description import Wanted
-from serving.photo import decode_photo
-from serving.store import Store, StoredDistrict, open_store, version_of_model
+from serving.database import tables
+from serving.database.store import Store, StoredDistrict, open_store, version_of_model
+from serving.searching.description import Wanted
+from serving.searching.photo import decode_photo
 from tests.sightings import CAMERAS, NOON, put_into_case, tracklet, unit_vectors
 
 

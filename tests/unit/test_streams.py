@@ -16,13 +16,13 @@ import sqlalchemy as sa
 import yaml
 
 from domain.errors import InputError
-from serving import tables
-from serving.live_following import LiveFollower
-from serving.live_stream import ConnectionSettings, Gap, LiveFrame
-from serving.outbox import LiveSegment, Outbox
+from serving.database import tables
+from serving.database.store import Store, open_store
+from serving.recording.live_following import LiveFollower
+from serving.recording.live_stream import ConnectionSettings, Gap, LiveFrame
+from serving.recording.outbox import LiveSegment, Outbox
+from serving.recording.stream_metrics import serve_metrics
 from serving.service_settings import StreamsSettings
-from serving.store import Store, open_store
-from serving.stream_metrics import serve_metrics
 from serving.streams import StreamsFile, follow_streams, main, read_streams
 from tests.deployments import ROOT, write_deployment
 from tests.rtsp import FPS, Line, Server, free_port, require_server, until

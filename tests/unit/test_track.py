@@ -12,9 +12,10 @@ from domain.errors import ArtifactError, InputError
 from domain.images import write_image
 from domain.model_card import EngineFile
 from export.engines.files import sha256_of
-from serving import perception, track
-from serving.description import Wanted
-from serving.store import open_store
+from serving import track
+from serving.database.store import open_store
+from serving.searching.description import Wanted
+from serving.tracking import perception
 from tests.sightings import CAMERAS, put_into_case, tracklet, unit_vectors
 from tests.walkers import (
     ROOT,

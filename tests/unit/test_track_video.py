@@ -8,7 +8,7 @@ from districts.layout import read_tracks
 from domain.errors import ArtifactError, InputError
 from domain.images import read_image
 from serving import track_video
-from serving.video import VideoReader
+from serving.recording.video import VideoReader
 from tests.walkers import ColourAttributes, ColourDetector, ColourReid, Walker, write_params, write_video
 
 ENGINES = {"detector": ColourDetector, "reid": ColourReid, "attributes": ColourAttributes}

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from serving.association import cheapest_pairs, clear_pairs
-from serving.looks import crop_qualities, visible_fractions
+from serving.tracking.association import cheapest_pairs, clear_pairs
+from serving.tracking.looks import crop_qualities, visible_fractions
 
 INF = np.inf
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from domain.errors import InputError
-from serving.video import VideoReader, video_writer
+from serving.recording.video import VideoReader, video_writer
 from tests.walkers import Walker, picture, write_video
 
 

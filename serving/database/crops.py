@@ -1,0 +1,180 @@
+"""Pictures of sightings, the one place that writes, finds and deletes them.
+
+They lie encrypted below one address, a folder or an object storage that fsspec reaches: AES-256-GCM with the crop's
+path as associated data, so one that was changed, cut short or put in another's place does not open. A file is the
+number of the key that closed it, 12 bytes of nonce, then the ciphertext of a JPEG with its tag.
+
+The key lies outside database and crops, in the file that `DONGSEON_CROP_KEY` names, `<folder of the store>.key` where
+it names none. Each of its lines is a key, 32 bytes in base64, the newest last: new crops are closed with that one, old
+ones still open with theirs. `DONGSEON_CROPS` names another address than the store's folder, such as `s3://bucket/crops`,
+which needs fsspec's package for it.
+"""
+
+import os
+from base64 import b64decode, b64encode
+from binascii import Error as NotBase64
+from collections.abc import Collection, Iterable
+from contextlib import suppress
+from pathlib import Path
+
+import cv2
+import fsspec
+import numpy as np
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from domain.errors import ArtifactError, InputError
+from serving.tracking.tracklet import Tracklet
+
+_NONCE_BYTES = 12
+_KEY_BYTES = 32
+_JPEG_QUALITY = 92
+_TOP = "crops"
+_ENCRYPTED_DEPTH = 3  # slashes in what `crop_path` gives
+_JPEG_START = b"\xff\xd8\xff"  # of a crop that a version before encryption wrote; no key has the number 255
+
+
+def crop_path(district: str, segment_id: int, tracklet_id: int) -> str:
+    """Where the picture of a tracklet lies, below the address."""
+    return f"{_folder_of(district)}/{segment_id}/{tracklet_id:06d}.jpg"
+
+
+def open_crops(folder: Path) -> "Crops":
+    """The crops of the store in `folder`; without a key file yet, and without crops, a key is made.
+
+    Raises:
+        InputError: if the key file holds something else than keys, or the address is of no known kind.
+        ArtifactError: if there are crops but no key file, for a new key would open none of them.
+    """
+    key_file = Path(os.environ.get("DONGSEON_CROP_KEY") or f"{folder.resolve()}.key")
+    address = os.environ.get("DONGSEON_CROPS") or str(folder.resolve())
+    try:
+        files, root = fsspec.core.url_to_fs(address)
+    except (ValueError, ImportError) as error:
+        raise InputError(f"DONGSEON_CROPS must be a folder or an address that fsspec knows: {error}") from error
+    crops = Crops(files, root, ())
+    if not key_file.exists():
+        if crops.needs_key():
+            raise ArtifactError(
+                f"{key_file} must hold the key of the crops in {address}, it is missing; restore it, or set "
+                "DONGSEON_CROP_KEY to where it is"
+            )
+        _make_key(key_file)
+    return Crops(files, root, _read_keys(key_file))
+
+
+class Crops:
+    """Encrypted pictures, which rows name by `crop_path`; `open_crops` makes it. Safe to share between threads."""
+
+    def __init__(self, files: fsspec.AbstractFileSystem, root: str, keys: Collection[bytes]) -> None:
+        """Below `root` of `files`; the last of `keys` closes what is written."""
+        self._files, self._root = files, root.rstrip("/")
+        self._ciphers = [AESGCM(key) for key in keys]
+
+    def write(self, district: str, segment_id: int, tracklets: Iterable[Tracklet]) -> None:
+        """Keep the best crop of each of a segment's tracklets; a second time is as once.
+
+        Raises:
+            OSError: if one cannot be written, such as on a full disk.
+        """
+        for tracklet in tracklets:
+            path = crop_path(district, segment_id, tracklet.id)
+            place = self._place(path)
+            self._files.makedirs(place.rpartition("/")[0], exist_ok=True)
+            self._files.pipe_file(place, self._closed(path, _jpeg(tracklet.crops[0])))
+
+    def read(self, path: str) -> bytes:
+        """The JPEG at `path`.
+
+        Raises:
+            FileNotFoundError: if there is none.
+            ArtifactError: if it was changed, belongs elsewhere, or its key is missing.
+        """
+        content = self._files.cat_file(self._place(path))
+        if content.startswith(_JPEG_START):
+            return content
+        number, nonce, closed = content[:1], content[1 : 1 + _NONCE_BYTES], content[1 + _NONCE_BYTES :]
+        try:
+            return self._ciphers[number[0]].decrypt(nonce, closed, path.encode())
+        except (IndexError, ValueError, InvalidTag) as error:
+            raise ArtifactError(
+                f"the crop {path} must be as it was written and its key in the key file; it does not open"
+            ) from error
+
+    def of_district(self, district: str) -> set[str]:
+        """Paths of all crops of `district`, also those that no row names."""
+        return set(self._below(_folder_of(district)))
+
+    def needs_key(self) -> bool:
+        """Whether there is an encrypted crop; versions before encryption kept them without folders of segments."""
+        return any(path.count("/") == _ENCRYPTED_DEPTH for path in self._below(_TOP))
+
+    def keep_segments(self, district: str, segment_ids: Collection[int]) -> None:
+        """Delete all crops of `district` but those of these segments.
+
+        Raises:
+            OSError: if one cannot be deleted.
+        """
+        kept = tuple(f"{_folder_of(district)}/{number}/" for number in segment_ids)
+        failures = self.delete(path for path in self.of_district(district) if not path.startswith(kept))
+        if failures:
+            raise failures[0]
+
+    def delete(self, paths: Iterable[str]) -> list[OSError]:
+        """Delete these and the folders they leave empty; what could not be deleted."""
+        failures = []
+        for path in paths:
+            place = self._place(path)
+            try:
+                self._files.rm_file(place)
+            except OSError as error:
+                failures.append(error)
+            with suppress(OSError):  # it is not empty, or this kind of storage has no folders
+                self._files.rmdir(place.rpartition("/")[0])
+        return failures
+
+    def _closed(self, path: str, content: bytes) -> bytes:
+        number, nonce = len(self._ciphers) - 1, os.urandom(_NONCE_BYTES)
+        return bytes([number]) + nonce + self._ciphers[number].encrypt(nonce, content, path.encode())
+
+    def _below(self, folder: str) -> list[str]:
+        place = self._place(folder)
+        found = self._files.find(place) if self._files.isdir(place) else []
+        return [file.removeprefix(f"{self._root}/") for file in found]
+
+    def _place(self, path: str) -> str:
+        return f"{self._root}/{path}"
+
+
+def _folder_of(district: str) -> str:
+    return f"{_TOP}/{district}"
+
+
+def _jpeg(crop: np.ndarray) -> bytes:
+    done, jpeg = cv2.imencode(".jpg", cv2.cvtColor(crop, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
+    assert done, "OpenCV encodes any picture that is not empty"
+    return jpeg.tobytes()
+
+
+def _make_key(file: Path) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    key = b64encode(AESGCM.generate_key(bit_length=8 * _KEY_BYTES)) + b"\n"
+    aside = file.with_name(f"{file.name}.{os.getpid()}")
+    with os.fdopen(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as out:
+        out.write(key)
+    try:
+        os.link(aside, file)  # of two processes that make a key at the same moment one wins, and both read that one
+    except FileExistsError:
+        pass
+    finally:
+        aside.unlink()
+
+
+def _read_keys(file: Path) -> list[bytes]:
+    try:
+        keys = [b64decode(line, validate=True) for line in file.read_bytes().split()]
+    except NotBase64:
+        keys = []
+    if not keys or any(len(key) != _KEY_BYTES for key in keys):
+        raise InputError(f"{file} must hold a key a line, {_KEY_BYTES} bytes in base64; it holds something else")
+    return keys

@@ -1,0 +1,95 @@
+"""How a search by embedding reads the partitions: one scan of an HNSW graph a day, each as far as it has to look.
+
+Two connections share the days, for a scan keeps one core of the database busy; what they find is merged by distance.
+"""
+
+import math
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+
+from serving.database import tables
+from serving.database.partitions import days_between
+
+_CONNECTIONS = 2
+_LEAST_EF_SEARCH = 80
+_MAX_EF_SEARCH = 1000  # pgvector's limit of candidates a scan keeps in view
+_LEAST_SHARE = 1e-6
+
+
+@dataclass(frozen=True)
+class DayScans:
+    """What the scans of one search read."""
+
+    days: list[date]  # rising; partitions that the search cannot do without
+    ef_search: int  # candidates that each scan keeps in view
+
+
+def day_scans(
+    connection: sa.Connection,
+    limit: int,
+    cameras: Sequence[str] | None,
+    since: datetime | None,
+    until: datetime | None,
+) -> DayScans:
+    """The scans for the `limit` nearest that pass the filters, those of `serving.database.store.Store.nearest`.
+
+    Filters apply to what a scan gives. If they leave a share `s` of tracklets, which is taken from the numbers of
+    cameras and hours, then the `limit` nearest lie among the `limit / s` nearest of all, and a day holds `1 / days` of
+    these when they are spread evenly. A scan keeps twice as many in view, and `_LEAST_EF_SEARCH` more for what a greedy
+    walk through the graph misses: many small walks miss less than one long one (a graph of a million needs several
+    times the effort of one of 30,000). Where people were seen on few days only, the merge asks those days for more,
+    and iterative scans go on from where they stopped.
+    """
+    days = days_between(connection, since, until)
+    share = _share_of_cameras(connection, cameras) * _share_of_days(days, since, until)
+    each = limit / max(share, _LEAST_SHARE) / max(1, len(days))
+    return DayScans(days, min(_MAX_EF_SEARCH, _LEAST_EF_SEARCH + math.ceil(2 * each)))
+
+
+def rows_of_scans(engine: sa.Engine, scans: DayScans, query: sa.Select[Any]) -> list[sa.Row[Any]]:
+    """What `query`, which is ordered and limited, finds on the days of `scans`: in order and limited a connection."""
+    parts = [part for part in (scans.days[first::_CONNECTIONS] for first in range(_CONNECTIONS)) if part]
+
+    def read(days: Sequence[date]) -> Sequence[sa.Row[Any]]:
+        with engine.begin() as connection:
+            _set_up(connection, scans.ef_search)
+            return connection.execute(query.where(tables.tracklets.c.day.in_(days))).all()
+
+    if len(parts) < 2:
+        return [row for part in parts for row in read(part)]
+    with ThreadPoolExecutor(len(parts)) as readers:
+        return [row for rows in readers.map(read, parts) for row in rows]
+
+
+def _set_up(connection: sa.Connection, ef_search: int) -> None:
+    """Settings of this transaction; plans are made for the values at hand, or no day could be left out."""
+    settings = {
+        "hnsw.ef_search": str(ef_search),
+        "hnsw.iterative_scan": "strict_order",
+        "plan_cache_mode": "force_custom_plan",
+        "jit": "off",
+    }
+    connection.execute(sa.select(*(sa.func.set_config(name, value, True) for name, value in settings.items())))
+
+
+def _share_of_cameras(connection: sa.Connection, cameras: Sequence[str] | None) -> float:
+    if cameras is None:
+        return 1.0
+    table = tables.cameras
+    asked = sa.func.count().filter(table.c.id.in_(cameras))
+    number, num_asked = connection.execute(sa.select(sa.func.count(), asked).select_from(table)).one()
+    return num_asked / number if number else 1.0
+
+
+def _share_of_days(days: Sequence[date], since: datetime | None, until: datetime | None) -> float:
+    """Part of the time from the first to the last of `days` that lies between `since` and `until`."""
+    if not days:
+        return 1.0
+    first, last = (datetime.combine(day, time(), UTC) for day in (days[0], days[-1] + timedelta(days=1)))
+    asked = min(until or last, last) - max(since or first, first)
+    return max(asked / (last - first), 0.0)

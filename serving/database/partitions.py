@@ -1,0 +1,72 @@
+"""Partitions of the table `tracklets`: one a UTC day, so that a search of some days reads no others.
+
+The index over embeddings belongs to the whole table (`tables.create_embedding_index`), so PostgreSQL makes it in each
+new partition, one graph a day.
+"""
+
+from collections.abc import Iterable
+from datetime import UTC, date, datetime, timedelta
+
+import sqlalchemy as sa
+
+from serving.database import tables
+
+_PREFIX = "tracklets_"
+
+
+def day_of(moment: datetime) -> date:
+    """The day, in UTC, whose partition holds a tracklet last seen then."""
+    return moment.astimezone(UTC).date()
+
+
+def partition_name(day: date) -> str:
+    """Table of `day`, such as `tracklets_20260501`."""
+    return f"{_PREFIX}{day:%Y%m%d}"
+
+
+def create_partitions(connection: sa.Connection, days: Iterable[date]) -> None:
+    """Make the partitions of `days` that are missing.
+
+    Whoever calls this is the only writer (`serving.database.store.Store.sole_writer`) and has locked the cases before
+    (`lock_cases`), so nobody makes the same one. Searches wait from here to the end of the transaction if one is made.
+    """
+    for day in sorted(set(days) - set(existing_partitions(connection))):
+        connection.exec_driver_sql(
+            f"CREATE TABLE {partition_name(day)} PARTITION OF tracklets FOR VALUES IN ('{day.isoformat()}')"
+        )
+
+
+def existing_partitions(connection: sa.Connection) -> list[date]:
+    """Days that have a partition, rising."""
+    children = connection.exec_driver_sql(
+        "SELECT child.relname FROM pg_inherits JOIN pg_class AS child ON child.oid = inhrelid "
+        "WHERE inhparent = 'tracklets'::regclass ORDER BY 1"
+    )
+    return [datetime.strptime(name.removeprefix(_PREFIX), "%Y%m%d").date() for name in children.scalars()]
+
+
+def days_between(connection: sa.Connection, since: datetime | None, until: datetime | None) -> list[date]:
+    """Days, rising, that can hold tracklets which ended at `since` or later and began at `until` or earlier.
+
+    A tracklet lies in its segment, so it ends at the latest as long after `until` as the longest segment lasts.
+    """
+    latest = None
+    if until is not None:
+        table = tables.segments
+        longest = connection.execute(sa.select(sa.func.max(table.c.end - table.c.start))).scalar_one()
+        latest = day_of(until + (longest or timedelta()))
+    return [
+        day
+        for day in existing_partitions(connection)
+        if (since is None or day >= day_of(since)) and (latest is None or day <= latest)
+    ]
+
+
+def drop_partition(connection: sa.Connection, day: date) -> int:
+    """Remove all of `day` at once, also from cases; how many tracklets there were. Locks as `create_partitions`."""
+    table = partition_name(day)
+    count = connection.exec_driver_sql(f"SELECT count(*) FROM {table}").scalar_one()
+    connection.exec_driver_sql("DELETE FROM case_sightings WHERE day = %s", (day,))
+    connection.exec_driver_sql(f"ALTER TABLE tracklets DETACH PARTITION {table}")  # else the foreign key forbids it
+    connection.exec_driver_sql(f"DROP TABLE {table}")
+    return int(count)

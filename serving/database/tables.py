@@ -1,0 +1,242 @@
+"""Tables of the store: districts, cameras, segments of video, the tracklets seen in them, cases, what was removed; who
+may ask, what was asked, and the audit.
+
+A change here goes with a revision in `serving/database/migrations/versions`.
+"""
+
+from pgvector.sqlalchemy import HALFVEC
+from sqlalchemy import (
+    DDL,
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    ColumnElement,
+    Date,
+    DateTime,
+    Float,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Identity,
+    Index,
+    Integer,
+    MetaData,
+    ScalarSelect,
+    Table,
+    Text,
+    UniqueConstraint,
+    column,
+    func,
+    select,
+    table,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+metadata = MetaData()
+_EMBEDDING_INDEX = "tracklets_embedding_"  # and the length
+
+districts = Table(
+    "districts",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("time_zone", Text, nullable=False, server_default="UTC"),  # IANA
+)
+
+cameras = Table(
+    "cameras",
+    metadata,
+    Column("district", Text, ForeignKey("districts.name", ondelete="CASCADE"), primary_key=True),
+    Column("id", Text, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("latitude", Float, nullable=False),
+    Column("longitude", Float, nullable=False),
+    Column("fps", Float, nullable=False),
+    Column("width_px", Integer, nullable=False),
+    Column("height_px", Integer, nullable=False),
+    Column("start", DateTime(timezone=True)),
+)
+
+segments = Table(  # see serving.database.segments
+    "segments",
+    metadata,
+    Column("id", BigInteger, Identity(), primary_key=True),
+    Column("district", Text, nullable=False),
+    Column("camera_id", Text, nullable=False),
+    Column("source", Text, nullable=False),  # path or stream's name, never with a password
+    Column("checksum", Text, nullable=False),  # sha256 of the file; of a stream "<name>@<start>"
+    Column("start", DateTime(timezone=True), nullable=False),
+    Column("end", DateTime(timezone=True)),  # not known before it is done
+    Column("state", Text, nullable=False),
+    Column("frames", Integer),
+    Column("error", Text),  # why it failed
+    Column("damage", Text),  # what could not be read
+    Column("model_version", Text),
+    Column("created", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    CheckConstraint("state IN ('waiting', 'done', 'failed')", name="segments_state_check"),
+    UniqueConstraint("district", "camera_id", "checksum"),
+    ForeignKeyConstraint(["district", "camera_id"], ["cameras.district", "cameras.id"], ondelete="CASCADE"),
+    Index("segments_by_length", text('("end" - start)')),  # the longest one bounds how long a tracklet lasts
+)
+
+gaps = Table(  # when a camera showed nothing although it should have
+    "gaps",
+    metadata,
+    Column("id", BigInteger, Identity(), primary_key=True),
+    Column("district", Text, nullable=False),
+    Column("camera_id", Text, nullable=False),
+    Column("since", DateTime(timezone=True), nullable=False),
+    Column("until", DateTime(timezone=True)),  # none while it lasts
+    Column("reason", Text, nullable=False),
+    ForeignKeyConstraint(["district", "camera_id"], ["cameras.district", "cameras.id"], ondelete="CASCADE"),
+    Index("gaps_open", "district", "camera_id", unique=True, postgresql_where=text("until IS NULL")),
+)
+
+tracklets = Table(  # see serving.database.partitions
+    "tracklets",
+    metadata,
+    Column("district", Text, primary_key=True),
+    Column("id", BigInteger, primary_key=True, autoincrement=False),  # unique in its district
+    Column("day", Date, primary_key=True),  # of last_seen, in UTC
+    Column("segment_id", BigInteger, ForeignKey("segments.id", ondelete="CASCADE"), nullable=False),
+    Column("camera_id", Text, nullable=False),
+    Column("first_seen", DateTime(timezone=True), nullable=False),
+    Column("last_seen", DateTime(timezone=True), nullable=False),
+    Column("boxes", JSONB, nullable=False),  # [[frame, left, top, right, bottom, score], …], pixels
+    Column("quality", Float, nullable=False),
+    Column("feature", Integer, nullable=False),  # length of the embedding: models differ in it
+    Column("embedding", HALFVEC, nullable=False),
+    Column("attributes", JSONB, nullable=False),  # {group: {label: probability}}
+    Column("model_version", Text, nullable=False),  # embeddings of different models cannot be compared
+    Column("crop", Text, nullable=False),  # path below the store's folder
+    ForeignKeyConstraint(["district", "camera_id"], ["cameras.district", "cameras.id"], ondelete="CASCADE"),
+    Index("tracklets_by_time", "camera_id", "first_seen"),
+    Index("tracklets_by_segment", "segment_id"),
+    postgresql_partition_by="LIST (day)",
+)
+
+cases = Table(
+    "cases",
+    metadata,
+    Column("id", BigInteger, Identity(), primary_key=True),
+    Column("title", Text, nullable=False),
+    Column("opened", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("closed", DateTime(timezone=True)),
+    Column("legal_hold", Boolean, nullable=False),  # nothing removes or replaces the case's sightings, closed or not
+)
+
+case_sightings = Table(
+    "case_sightings",
+    metadata,
+    Column("case_id", BigInteger, ForeignKey("cases.id", ondelete="CASCADE"), primary_key=True),
+    Column("district", Text, primary_key=True),
+    Column("tracklet_id", BigInteger, primary_key=True),
+    Column("day", Date, nullable=False),  # the tracklet's
+    ForeignKeyConstraint(
+        ["district", "tracklet_id", "day"],
+        ["tracklets.district", "tracklets.id", "tracklets.day"],
+        ondelete="CASCADE",
+    ),
+    Index("case_sightings_by_tracklet", "district", "tracklet_id", "day"),
+)
+
+removals = Table(  # one a run of serving.retention
+    "removals",
+    metadata,
+    Column("id", BigInteger, Identity(), primary_key=True),
+    Column("removed", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("cutoff", DateTime(timezone=True), nullable=False),  # tracklets last seen before it
+    Column("tracklets", Integer, nullable=False),
+    Column("crops", Integer, nullable=False),  # files, also those an interrupted run left; 0 until they are deleted
+    Column("reason", Text, nullable=False),
+)
+
+accounts = Table(
+    "accounts",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("role", Text, nullable=False),  # serving.web.roles.Role
+    Column("token_id", Text, nullable=False, unique=True),  # the public half of the token
+    Column("token_hash", Text, nullable=False),  # Argon2id of the secret half
+    Column("created", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("expires", DateTime(timezone=True)),
+    Column("disabled", DateTime(timezone=True)),
+)
+
+sessions = Table(  # of browsers
+    "sessions",
+    metadata,
+    Column("id_hash", Text, primary_key=True),  # SHA-256 of what the cookie holds
+    Column("account", Text, ForeignKey("accounts.name", ondelete="CASCADE"), nullable=False),
+    Column("created", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("expires", DateTime(timezone=True), nullable=False),
+)
+
+case_operators = Table(  # operators who may work on a case; reviewers may on each
+    "case_operators",
+    metadata,
+    Column("case_id", BigInteger, ForeignKey("cases.id", ondelete="CASCADE"), primary_key=True),
+    Column("account", Text, ForeignKey("accounts.name", ondelete="CASCADE"), primary_key=True),
+)
+
+verdicts = Table(  # all that were given, the last of a sighting counts; they outlive the sighting
+    "verdicts",
+    metadata,
+    Column("id", BigInteger, Identity(), primary_key=True),
+    Column("case_id", BigInteger, ForeignKey("cases.id", ondelete="CASCADE"), nullable=False),
+    Column("district", Text, nullable=False),
+    Column("tracklet_id", BigInteger, nullable=False),
+    Column("verdict", Text, nullable=False),  # confirmed, rejected or none
+    Column("account", Text, nullable=False),
+    Column("at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Index("verdicts_by_sighting", "case_id", "district", "tracklet_id"),
+)
+
+searches = Table(
+    "searches",
+    metadata,
+    Column("id", BigInteger, Identity(), primary_key=True),
+    Column("case_id", BigInteger, ForeignKey("cases.id", ondelete="CASCADE"), nullable=False),
+    Column("account", Text, nullable=False),
+    Column("at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("reason", Text, nullable=False),
+    Column("question", JSONB, nullable=False),  # all fields but the photo
+    Column("photo_sha256", Text),
+    Column("model_version", Text, nullable=False),
+    Column("found", JSONB, nullable=False),  # [[district, tracklet id], …], nearest first
+    Index("searches_by_case", "case_id"),
+)
+
+audit = Table(  # append-only, by triggers; see serving.audit
+    "audit",
+    metadata,
+    Column("number", BigInteger, primary_key=True, autoincrement=False),  # 1, 2, 3, … without a gap
+    Column("at", DateTime(timezone=True), nullable=False),
+    Column("account", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("details", JSONB, nullable=False),
+    Column("hash", Text, nullable=False),  # SHA-256 over the hash before it and this record
+)
+
+
+def embedding_index(feature: int) -> str:
+    """Name of the index over all embeddings of this length."""
+    return f"{_EMBEDDING_INDEX}{int(feature)}"
+
+
+def embedding_index_is_whole(feature: ColumnElement[int]) -> ScalarSelect[bool]:
+    """Whether the index over embeddings of this length is there, in every partition; NULL when it is missing."""
+    indexes = table("pg_index", column("indisvalid", Boolean), column("indexrelid"))
+    name = func.concat(_EMBEDDING_INDEX, feature)
+    return select(indexes.c.indisvalid).where(indexes.c.indexrelid == func.to_regclass(name)).scalar_subquery()
+
+
+def create_embedding_index(feature: int) -> DDL:
+    """Makes, if it is missing, the HNSW index by cosine distance over all embeddings of this length, one graph a day.
+
+    A column without a length holds embeddings of any model; the index casts to a length and covers its rows only.
+    """
+    return DDL(
+        f"CREATE INDEX IF NOT EXISTS {embedding_index(feature)} ON tracklets "
+        f"USING hnsw ((embedding::halfvec({int(feature)})) halfvec_cosine_ops) WHERE feature = {int(feature)}"
+    )

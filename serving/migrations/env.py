@@ -1,6 +1,0 @@
-"""Alembic runs this to change the schema, on the connection that `serving.schema` hands over."""
-
-from alembic import context
-
-context.configure(connection=context.config.attributes["connection"])
-context.run_migrations()

@@ -1,0 +1,1 @@
+"""Where pictures come from: video files and live cameras."""

@@ -1,0 +1,193 @@
+"""What a search could see at all: of each camera the times whose sightings are stored, and those that are missing, why.
+
+Time without a segment or gap is missing too: nobody sent a video of it.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+from pydantic import BaseModel, ConfigDict
+
+from domain.errors import InputError
+from serving.database.store import Store
+
+
+class _Answer(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Span(_Answer):
+    """A time."""
+
+    since: datetime
+    until: datetime | None  # None: not known yet
+    reason: str = ""  # why it is missing
+
+
+class CameraCoverage(_Answer):
+    """Of one camera, in order of time."""
+
+    district: str
+    camera_id: str
+    share: float  # of the window, searched, 0..1
+    searched: list[Span]
+    waiting: list[Span]  # video that nobody has looked at yet
+    failed: list[Span]  # video that could not be looked at, and such of another model
+    gaps: list[Span]  # the camera showed nothing
+
+
+class Coverage(_Answer):
+    """Of all cameras that were asked for."""
+
+    since: datetime | None  # the window; where none was asked, from the first video to the last; None without any
+    until: datetime | None
+    share: float  # mean of the cameras' shares
+    cameras: list[CameraCoverage]
+
+
+class CameraShare(_Answer):
+    """How much of one camera was searched, and how many pieces are missing."""
+
+    district: str
+    camera_id: str
+    share: float
+    num_waiting: int
+    num_failed: int
+    num_gaps: int
+
+
+class CoverageSummary(_Answer):
+    """A coverage without its times."""
+
+    since: datetime | None
+    until: datetime | None
+    share: float
+    cameras: list[CameraShare]
+
+    @classmethod
+    def of(cls, coverage: Coverage) -> "CoverageSummary":
+        """That of `coverage`."""
+        cameras = [
+            CameraShare(
+                district=one.district,
+                camera_id=one.camera_id,
+                share=one.share,
+                num_waiting=len(one.waiting),
+                num_failed=len(one.failed),
+                num_gaps=len(one.gaps),
+            )
+            for one in coverage.cameras
+        ]
+        return cls(since=coverage.since, until=coverage.until, share=coverage.share, cameras=cameras)
+
+
+def coverage_of(
+    store: Store,
+    model_version: str,
+    cameras: Sequence[str] | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
+) -> Coverage:
+    """What sightings of the model `model_version` cover of a window of time.
+
+    Args:
+        store: of the sightings.
+        model_version: whose sightings can be searched.
+        cameras: their ids; None for all.
+        since: begin of the window; None: where the first video or gap of these cameras begins.
+        until: its end; None: where the last ends.
+
+    Raises:
+        InputError: if the window ends before it begins.
+    """
+    if since is not None and until is not None and until < since:
+        raise InputError(f"until must not be before since, got {until.isoformat()} and {since.isoformat()}")
+    asked: dict[str, Any] = {"model": model_version, "cameras": None if cameras is None else list(cameras)}
+    with store.begin() as connection:
+        first, last = connection.execute(_ENDS, asked | {"since": since, "until": until}).one()
+        begin, end = _in_utc(since or first), _in_utc(until or last)
+        asked |= {"since": begin, "until": end}
+        rows = [*connection.execute(_SEARCHED, asked), *connection.execute(_MISSING, asked)]
+    spans: dict[tuple[str, str], dict[str, list[Span]]] = {}
+    for row in rows:
+        of_kind = spans.setdefault((row.district, row.camera_id), {}).setdefault(row.kind, [])
+        of_kind.append(Span(since=row.since.astimezone(UTC), until=_in_utc(row.until), reason=row.reason))
+    window = end - begin if begin is not None and end is not None else timedelta()
+    answers = [
+        _of_camera(district.name, camera.id, window, spans.get((district.name, camera.id), {}))
+        for district in store.districts()
+        for camera in district.cameras
+        if cameras is None or camera.id in cameras
+    ]
+    share = sum(one.share for one in answers) / len(answers) if answers else 0.0
+    return Coverage(since=begin, until=end, share=share, cameras=answers)
+
+
+def _of_camera(district: str, camera_id: str, window: timedelta, spans: Mapping[str, list[Span]]) -> CameraCoverage:
+    searched = spans.get("searched", [])
+    seen = sum((span.until - span.since for span in searched if span.until is not None), timedelta())
+    return CameraCoverage(
+        district=district,
+        camera_id=camera_id,
+        share=seen / window if window else 0.0,
+        searched=searched,
+        waiting=spans.get("waiting", []),
+        failed=spans.get("failed", []),
+        gaps=spans.get("gaps", []),
+    )
+
+
+def _in_utc(moment: datetime | None) -> datetime | None:
+    return moment.astimezone(UTC) if moment is not None else None
+
+
+_AT_CAMERAS = "(CAST(:cameras AS text[]) IS NULL OR camera_id = ANY(CAST(:cameras AS text[])))"
+
+
+def _within(begin: str, end: str) -> str:
+    """SQL: of the cameras that are asked for, and not outside the window."""
+    return (
+        f"{_AT_CAMERAS} AND (CAST(:since AS timestamptz) IS NULL OR {end} IS NULL OR {end} >= :since) "
+        f"AND (CAST(:until AS timestamptz) IS NULL OR {begin} <= :until)"
+    )
+
+
+_VIDEOS, _GAPS = _within("start", '"end"'), _within("since", "until")
+_USABLE = "state = 'done' AND model_version = :model"
+_ENDS = sa.text(
+    f"""
+    SELECT min(first), max(last) FROM (
+        SELECT min(start) AS first, max(greatest(start, "end")) AS last FROM segments WHERE {_VIDEOS}
+        UNION ALL SELECT min(since), max(greatest(since, until)) FROM gaps WHERE {_GAPS}
+    ) AS both_ends
+    """
+)
+_SEARCHED = sa.text(  # PostgreSQL merges and subtracts times far faster than we could
+    f"""
+    SELECT district, camera_id, 'searched' AS kind, lower(part) AS since, upper(part) AS until, '' AS reason
+    FROM (
+        SELECT district, camera_id, range_agg(tstzrange(start, greatest(start, "end"))) AS seen
+        FROM segments WHERE {_USABLE} AND {_VIDEOS} GROUP BY district, camera_id
+    ) AS watched
+    LEFT JOIN (
+        SELECT district, camera_id, range_agg(tstzrange(since, until)) AS unseen
+        FROM gaps WHERE {_GAPS} GROUP BY district, camera_id
+    ) AS silent USING (district, camera_id)
+    CROSS JOIN LATERAL unnest(
+        seen * tstzmultirange(tstzrange(:since, :until)) - coalesce(unseen, tstzmultirange())
+    ) AS part
+    ORDER BY district, camera_id, since
+    """
+)
+_MISSING = sa.text(
+    f"""
+    SELECT district, camera_id, CASE state WHEN 'waiting' THEN 'waiting' ELSE 'failed' END AS kind, start AS since,
+        "end" AS until, CASE state WHEN 'done' THEN 'only the model ' || model_version || ' has looked at it'
+        ELSE coalesce(error, '') END AS reason
+    FROM segments WHERE ({_USABLE}) IS NOT TRUE AND {_VIDEOS}
+    UNION ALL SELECT district, camera_id, 'gaps', since, until, reason FROM gaps WHERE {_GAPS}
+    ORDER BY district, camera_id, since
+    """
+)

@@ -1,0 +1,438 @@
+"""What the service does: search the store for the person of a photo or description, and join sightings to a route."""
+
+import logging
+import threading
+from collections.abc import Sequence
+from datetime import datetime
+from time import perf_counter
+from typing import Annotated
+
+import numpy as np
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from domain.attributes import AttributeSchema
+from domain.cameras import Camera
+from domain.errors import ArtifactError, DongseonError, InputError
+from evaluation.reranking import k_reciprocal_distances
+from export.engines.engine import Engine
+from serving import audit
+from serving.audit import Action
+from serving.database.store import Store, StoredDistrict, open_store, version_of_model
+from serving.searching.coverage import Coverage, CoverageSummary, coverage_of
+from serving.searching.description import Question, Wanted, read_description
+from serving.searching.fusion import MatchCurve
+from serving.searching.photo import decode_photo
+from serving.searching.photographed import Box, crop_of, person_in
+from serving.searching.route import likeliest_routes, relative_probabilities
+from serving.searching.search import Hit, Searcher, SightingKey, hit_of, stored_sightings
+from serving.service_settings import Deployment
+from serving.tracking.perception import Perception, open_engine
+from serving.web.metrics import SEARCH_SECONDS, STAGE_SECONDS
+
+_log = logging.getLogger(__name__)
+
+District = Annotated[str, Field(pattern=r"^[^\x00]+$")]  # what a column of text can hold
+TrackletId = Annotated[int, Field(ge=0, le=2**63 - 1)]
+
+
+class NotReadyError(DongseonError):
+    """The service cannot search yet; the message says why."""
+
+
+class UnknownSightingError(DongseonError):
+    """No such sighting is stored."""
+
+
+class SearchAnswer(BaseModel):
+    """What a search answers."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    model_version: str
+    people_xyxy: list[Box | None]  # who was searched in each photo, pixels; None: all of it
+    sightings: list[Hit]  # nearest first
+    coverage: CoverageSummary  # which cameras and times that were asked for could be searched
+
+
+class SightingId(BaseModel):
+    """Which sighting is meant."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    district: District
+    tracklet_id: TrackletId
+
+
+class RouteRequest(BaseModel):
+    """Sightings that a person has confirmed, and whether likely ones may fill the way between them."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    sightings: list[SightingId]  # confirmed
+    rejected: list[SightingId] = []  # show somebody else
+    fill: bool = False  # search for more with the confirmed ones, in these cameras and times
+    cameras: list[str] | None = None
+    since: AwareDatetime | None = None
+    until: AwareDatetime | None = None
+
+
+class RouteFound(BaseModel):
+    """One way."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    route: list[Hit]  # in order of time
+    log_odds: float  # that all its stops show the person
+    relative_probability: float  # if one of the answered ways is right; these add up to 1
+
+
+class RouteAnswer(RouteFound):
+    """The likeliest way."""
+
+    left_out: list[Hit]  # confirmed, but nobody on foot can have been there as well
+    alternatives: list[RouteFound]  # each passes a sighting that no way before it does, the likeliest first
+
+
+class EngineStatus(BaseModel):
+    """An engine that runs."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    architecture: str
+    district: str
+    runtime: str
+    precision: str
+    notice: str  # why ONNX Runtime runs on a machine with a GPU; else empty
+
+
+class Status(BaseModel):
+    """How the service is."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    ready: bool
+    reason: str | None  # why it is not ready
+    model_version: str | None
+    engines: dict[str, EngineStatus]
+
+
+class PhotoSearch:
+    """Engines and store of one deployment; safe to share between threads.
+
+    An engine that does not load, or a store that does not open, is a reason not to be ready, not a crash: the service
+    stays up and says what is missing. Engines are loaded once; the store is tried again at each question.
+    """
+
+    def __init__(self, deployment: Deployment) -> None:
+        """Load and warm up the engines."""
+        self._deployment = deployment
+        self._limits = deployment.settings.service
+        self._engines: dict[str, Engine] = {}
+        self._perception: Perception | None = None
+        self._curve: MatchCurve | None = None
+        self._model_version: str | None = None
+        self._failure: str | None = None
+        self._store: Store | None = None
+        self._store_lock = threading.Lock()
+        self._last_reason: str | None = None
+        try:
+            self._load_engines()
+        except DongseonError as error:
+            self._failure = str(error)
+
+    def close(self) -> None:
+        """Close the store."""
+        with self._store_lock:
+            store, self._store = self._store, None
+        if store is not None:
+            store.close()
+
+    def store(self) -> Store:
+        """The store, opened when it is first asked for; with what, is recorded in the audit when it changed.
+
+        Raises:
+            NotReadyError: if it does not open.
+        """
+        with self._store_lock:
+            if self._store is None:
+                try:
+                    self._store = open_store(self._deployment.store)
+                except DongseonError as error:
+                    raise NotReadyError(str(error)) from error
+                with self._store.begin() as connection:
+                    running = self._deployment.described() | {"model_version": self._model_version}
+                    audit.append_change(connection, Action.CONFIGURATION, running)
+            return self._store
+
+    def reason_not_ready(self) -> str | None:
+        """None when engines and store are there and fit together; logged when it changes."""
+        reason = self._failure or self._reason_of_store()
+        if reason != self._last_reason:
+            if reason:
+                _log.warning("not ready: %s", reason)
+            else:
+                _log.info("ready: searching sightings of the model %s", self._model_version)
+            self._last_reason = reason
+        return reason
+
+    def status(self) -> Status:
+        """Whether it can search, and with which engines."""
+        reason = self.reason_not_ready()
+        engines = {name: _engine_status(engine) for name, engine in self._engines.items()}
+        return Status(ready=reason is None, reason=reason, model_version=self._model_version, engines=engines)
+
+    @property
+    def max_photos(self) -> int:
+        """How many photos of the person a search takes at most."""
+        return self._limits.max_photos
+
+    def cameras(self) -> list[Camera]:
+        """Cameras whose sightings are stored.
+
+        Raises:
+            NotReadyError: if the service is not ready.
+        """
+        return self._ready_store().cameras()
+
+    def districts(self) -> list[StoredDistrict]:
+        """Districts whose sightings are stored.
+
+        Raises:
+            NotReadyError: if the service is not ready.
+        """
+        return self._ready_store().districts()
+
+    def attribute_schema(self) -> AttributeSchema | None:
+        """By what people are described; None without an attribute engine."""
+        name = self._deployment.attributes
+        return self._engines[name].card.attribute_schema if name in self._engines else None
+
+    def crop(self, wanted: SightingId) -> bytes:
+        """The picture of a sighting, a JPEG file.
+
+        Raises:
+            UnknownSightingError: if it is not stored.
+            NotReadyError: if the service is not ready.
+        """
+        store = self._ready_store()
+        for one in store.tracklets([(wanted.district, wanted.tracklet_id)]):
+            try:
+                return store.crops.read(one.crop)
+            except FileNotFoundError as error:
+                _log.error("a sighting must have its crop: %s", error)
+            except ArtifactError as error:
+                _log.error("%s", error)
+        raise UnknownSightingError(f"a crop must be of a stored sighting, got {wanted.district}/{wanted.tracklet_id}")
+
+    def route(self, asked: RouteRequest) -> RouteAnswer:
+        """The walk through sightings that are certain to show one person, and where asked, through likely ones.
+
+        Raises:
+            InputError: if a sighting is not stored, they are too many, or a filter names what does not exist.
+            NotReadyError: if the service is not ready.
+        """
+        self._check_judged(asked.sightings, asked.rejected)
+        if not asked.sightings:
+            raise InputError("a route must have a confirmed sighting, got none")
+        store = self._ready_store()
+        stored = stored_sightings(store, _keys(asked.sightings))
+        confirmed = [hit_of(one, distance=0.0, probability=1.0, confirmed=True) for one in stored]
+        hits: list[Hit] = []
+        if asked.fill:
+            if asked.cameras is not None:
+                _check_cameras(asked.cameras, store)
+            hits = self._searcher(store).search(
+                confirmed=_keys(asked.sightings),
+                rejected=_keys(asked.rejected),
+                top_k=self._limits.max_top_k,
+                cameras=asked.cameras,
+                since=asked.since,
+                until=asked.until,
+            )
+        settings = self._deployment.settings.route
+        routes = likeliest_routes(hits, settings, confirmed=confirmed, most=settings.most_routes)
+        first, *others = [
+            RouteFound(route=each.stops, log_odds=each.log_odds, relative_probability=share)
+            for each, share in zip(routes, relative_probabilities(routes), strict=True)
+        ]
+        return RouteAnswer(
+            **dict(first),
+            left_out=[one for one in confirmed if one not in first.route],
+            alternatives=others,
+        )
+
+    def search(
+        self,
+        photos: Sequence[bytes] = (),
+        *,
+        people_xyxy: Sequence[Box | None] | None = None,
+        attributes: Question | None = None,
+        confirmed: Sequence[SightingId] = (),
+        rejected: Sequence[SightingId] = (),
+        top_k: int | None = None,
+        cameras: Sequence[str] | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+    ) -> SearchAnswer:
+        """Sightings of the person in `photos`, picture files, or of whom `attributes` describe, nearest first.
+
+        Each photo may be a crop of the person or a scene, see `serving.searching.photographed.person_in`.
+
+        Args:
+            photos: of one person.
+            people_xyxy: where the person is in each photo; None, and a None in it, where nobody has pointed.
+            attributes: labels by group.
+            confirmed: sightings that show the person; they are searched for like the photos.
+            rejected: sightings that show somebody else; left out of the answer, and their look-alikes fall back.
+            top_k: how many to answer; None for as many as the settings say.
+            cameras: ids of cameras to search; None for all.
+            since: leaves out what ended before; with a time zone.
+            until: leaves out what began after; with a time zone.
+
+        Raises:
+            InputError: if a photo is no usable picture, a filter or a sighting names what does not exist, there are too
+                many of them, or nothing to search for.
+            NotReadyError: if the service is not ready.
+        """
+        if not (photos or attributes or confirmed):
+            raise InputError(
+                "a search must be multipart/form-data with a file photo, attributes or confirmed sightings, got none"
+            )
+        began = perf_counter()
+        pointed = self._pointed(len(photos), people_xyxy)
+        self._check_judged(confirmed, rejected)
+        images = [decode_photo(photo, self._limits.max_photo_pixels) for photo in photos]
+        description = self._describe(attributes or {}, top_k)
+        store = self._ready_store()
+        if cameras is not None:
+            _check_cameras(cameras, store)
+        perception, searcher = self._running_perception(), self._searcher(store)
+        boxes = [person_in(perception, image, box) for image, box in zip(images, pointed, strict=True)]
+        crops = [crop_of(image, box) for image, box in zip(images, boxes, strict=True)]
+        hits = searcher.search(
+            _embeddings_of(perception, crops) if crops else None,
+            description,
+            confirmed=_keys(confirmed),
+            rejected=_keys(rejected),
+            top_k=top_k or self._limits.top_k,
+            cameras=cameras,
+            since=since,
+            until=until,
+        )
+        assert self._model_version is not None, "a ready service has engines"
+        coverage = CoverageSummary.of(coverage_of(store, self._model_version, cameras, since, until))
+        SEARCH_SECONDS.labels("photo" if photos or confirmed else "attributes").observe(perf_counter() - began)
+        return SearchAnswer(model_version=self._model_version, people_xyxy=boxes, sightings=hits, coverage=coverage)
+
+    def coverage(
+        self, cameras: Sequence[str] | None = None, since: datetime | None = None, until: datetime | None = None
+    ) -> Coverage:
+        """Which times of these cameras can be searched, as `serving.searching.coverage.coverage_of`.
+
+        Raises:
+            InputError: if there is no such camera, or the window ends before it begins.
+            NotReadyError: if the service is not ready.
+        """
+        store = self._ready_store()
+        if cameras is not None:
+            _check_cameras(cameras, store)
+        assert self._model_version is not None, "a ready service has engines"
+        return coverage_of(store, self._model_version, cameras, since, until)
+
+    def _searcher(self, store: Store) -> Searcher:
+        assert self._curve is not None, "a ready service has engines"
+        return Searcher(store, self._curve, self._deployment.settings.search, self._model_version)
+
+    def _running_perception(self) -> Perception:
+        assert self._perception is not None, "a ready service has engines"
+        return self._perception
+
+    def _load_engines(self) -> None:
+        wanted = self._deployment
+        for name, task in ((wanted.detector, "detector"), (wanted.attributes, "attributes"), (wanted.reid, "reid")):
+            if name is not None:
+                engine = open_engine(wanted.engine(name), task, wanted.perception.without_plan)
+                assert isinstance(engine, Engine), "export.engines.load gives these"
+                self._engines[name] = engine
+        reid = self._engines[wanted.reid]
+        described = self._engines[wanted.attributes] if wanted.attributes is not None else None
+        perception = Perception(self._engines[wanted.detector], reid, described, wanted.perception)
+        _warm_up(perception)
+        self._curve = MatchCurve.of_engine(
+            wanted.engine(wanted.reid), perception.match_distance, wanted.settings.search.probability_softness
+        )
+        self._model_version = version_of_model(reid.card)
+        self._perception = perception
+
+    def _reason_of_store(self) -> str | None:
+        assert self._model_version is not None, "asked only when the engines are loaded"
+        try:
+            return self.store().is_ready(self._model_version)
+        except DongseonError as error:
+            return str(error)
+
+    def _ready_store(self) -> Store:
+        reason = self.reason_not_ready()
+        if reason:
+            raise NotReadyError(reason)
+        return self.store()
+
+    def _describe(self, attributes: Question, top_k: int | None) -> dict[str, Wanted]:
+        if top_k is not None and not 1 <= top_k <= self._limits.max_top_k:
+            raise InputError(f"top_k must be 1 to {self._limits.max_top_k}, got {top_k}")
+        if not attributes:
+            return {}
+        schema = self.attribute_schema()
+        if schema is None:
+            raise InputError("attributes must be left out: this service has no attribute engine")
+        return read_description(attributes, schema)
+
+    def _pointed(self, num_photos: int, people_xyxy: Sequence[Box | None] | None) -> Sequence[Box | None]:
+        most = self._limits.max_photos
+        if num_photos > most:
+            raise InputError(f"a search must have at most {most} photos, got {num_photos}")
+        if people_xyxy is None:
+            return [None] * num_photos
+        if len(people_xyxy) != num_photos:
+            raise InputError(f"people_xyxy must have a box or null a photo, got {len(people_xyxy)} for {num_photos}")
+        return people_xyxy
+
+    def _check_judged(self, confirmed: Sequence[SightingId], rejected: Sequence[SightingId]) -> None:
+        most, number = self._limits.max_top_k, len(confirmed) + len(rejected)
+        if number > most:
+            raise InputError(f"at most {most} sightings may be judged, got {number}")
+
+
+def _keys(sightings: Sequence[SightingId]) -> set[SightingKey]:
+    return {(one.district, one.tracklet_id) for one in sightings}
+
+
+def _check_cameras(wanted: Sequence[str], store: Store) -> None:
+    known = [camera.id for camera in store.cameras()]
+    strange = sorted(set(wanted) - set(known))
+    if strange:
+        raise InputError(f"cameras must be among {', '.join(known)}, got {', '.join(map(repr, strange))}")
+
+
+@STAGE_SECONDS.labels("embed").time()
+def _embeddings_of(perception: Perception, crops: Sequence[np.ndarray]) -> np.ndarray:
+    return perception.embed(crops)
+
+
+def _warm_up(perception: Perception) -> None:
+    """Compile and allocate now, so that the first search is not the slow one."""
+    grey = np.full((64, 32, 3), 128, np.uint8)
+    perception.detect([grey])
+    perception.attributes([grey])
+    embedding = perception.embed([grey])
+    k_reciprocal_distances(embedding, np.repeat(embedding, 3, axis=0))
+
+
+def _engine_status(engine: Engine) -> EngineStatus:
+    return EngineStatus(
+        architecture=engine.card.architecture,
+        district=engine.card.district,
+        runtime=engine.file.runtime,
+        precision=engine.file.precision,
+        notice=engine.notice,
+    )

@@ -1,0 +1,1 @@
+"""Perception over engines, and the people followed within one camera."""

@@ -1,0 +1,125 @@
+"""What a tracker remembers of one person while it follows them, and the tracklet that comes of it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+import numpy as np
+
+from domain.embeddings import unit_length
+from serving.tracking.tracklet import Tracklet
+
+_SLOWEST_MEMORY = 0.95  # part of the recent appearance that stays when the new look is poor
+_LEAST_WEIGHT = 1e-6  # a track of worthless looks still has a mean
+
+
+@dataclass(eq=False)
+class _KeptCrop:
+    quality: float
+    time_s: float
+    crop: np.ndarray
+
+
+@dataclass
+class TrackHistory:
+    """Everything seen of one track; grows with each observation."""
+
+    id: int
+    frames: list[int] = field(default_factory=list)
+    times_s: list[float] = field(default_factory=list)
+    boxes_xyxy: list[np.ndarray] = field(default_factory=list)
+    scores: list[float] = field(default_factory=list)
+    num_strong: int = 0  # observations with a high score
+    num_looks: int = 0
+    last_look_s: float = -np.inf
+    recent: np.ndarray = field(default_factory=lambda: np.empty(0, np.float32))  # float32 [feature], moving average
+    _embedding_sum: np.ndarray | float = 0.0
+    _crops: list[_KeptCrop] = field(default_factory=list)
+
+    @property
+    def last_seen_s(self) -> float:
+        """Time of the last observation."""
+        return self.times_s[-1]
+
+    def observe(self, frame: int, time_s: float, box_xyxy: np.ndarray, score: float, is_strong: bool) -> None:
+        """Add a box `[4]`."""
+        self.frames.append(frame)
+        self.times_s.append(time_s)
+        self.boxes_xyxy.append(box_xyxy)
+        self.scores.append(score)
+        self.num_strong += is_strong
+
+    def look(
+        self, embedding: np.ndarray, quality: float, crop: np.ndarray, *, best_crops: int, spacing_s: float
+    ) -> None:
+        """Add a close look at the last observation.
+
+        Args:
+            embedding: float32 `[feature]`, unit length.
+            quality: 0..1; a poor look moves the recent appearance less.
+            crop: copied when it is kept.
+            best_crops: so many are kept.
+            spacing_s: of two crops nearer in time than this only the better is kept, so that they differ.
+        """
+        time_s = self.last_seen_s
+        keep = _SLOWEST_MEMORY * (1 - quality / 2) if self.num_looks else 0.0
+        self.recent = unit_length(keep * self.recent + (1 - keep) * embedding) if self.num_looks else embedding
+        self._embedding_sum = self._embedding_sum + (quality + _LEAST_WEIGHT) * embedding.astype(np.float64)
+        self.num_looks += 1
+        self.last_look_s = time_s
+        rivals = [kept for kept in self._crops if abs(kept.time_s - time_s) < spacing_s]
+        if not rivals and len(self._crops) >= best_crops:
+            rivals = [min(self._crops, key=lambda kept: kept.quality)]
+        if any(rival.quality >= quality for rival in rivals):
+            return
+        self._crops = [kept for kept in self._crops if kept not in rivals]
+        self._crops.append(_KeptCrop(quality, time_s, crop.copy()))
+
+    def successor(self, number: int) -> "TrackHistory":
+        """The same person's next track, with nothing but the recent appearance; to be observed and looked at next."""
+        return TrackHistory(number, recent=self.recent, num_looks=self.num_looks)
+
+    def tracklet(self, camera_id: str, moment: Callable[[float], datetime], interpolate_s: float) -> Tracklet:
+        """All of it as a tracklet, attributes left empty.
+
+        Args:
+            camera_id: of the camera.
+            moment: turns seconds since the first frame into date and time.
+            interpolate_s: frames missing between two observations not farther apart than this are filled in.
+        """
+        frames, boxes, scores = self._interpolated(interpolate_s)
+        crops = sorted(self._crops, key=lambda kept: (-kept.quality, kept.time_s))
+        return Tracklet(
+            id=self.id,
+            camera_id=camera_id,
+            first_frame=self.frames[0],
+            last_frame=self.frames[-1],
+            first_seen=moment(self.times_s[0]),
+            last_seen=moment(self.times_s[-1]),
+            frames=frames,
+            boxes_xyxy=boxes,
+            scores=scores,
+            embedding=unit_length(np.asarray(self._embedding_sum)),
+            attributes={},
+            quality=crops[0].quality,
+            crops=[kept.crop for kept in crops],
+        )
+
+    def _interpolated(self, interpolate_s: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        seen, times = np.array(self.frames, np.int64), np.array(self.times_s)
+        bridged = np.diff(times) <= interpolate_s + 1e-9
+        parts = [
+            np.arange(first, second) if bridge else np.array([first])
+            for first, second, bridge in zip(seen[:-1], seen[1:], bridged, strict=True)
+        ]
+        frames = np.concatenate([*parts, seen[-1:]]).astype(np.int64)
+        boxes = np.stack(
+            [np.interp(frames, seen, side) for side in np.stack(self.boxes_xyxy).astype(np.float64).T], axis=1
+        )
+        scores = np.interp(frames, seen, self.scores)
+        return frames, boxes.astype(np.float32), scores.astype(np.float32)
+
+
+def moments_since(start: datetime) -> Callable[[float], datetime]:
+    """A function from seconds since the first frame, which was taken at `start`, to date and time."""
+    return lambda seconds: start + timedelta(seconds=seconds)

@@ -1,0 +1,257 @@
+"""Follows people within one camera: constant-velocity motion and appearance, strong boxes first, then weak ones.
+
+A frame takes two calls, for embedding is what costs most: `plan` predicts where everybody is and names the boxes whose
+appearance matters (newcomers, people near each other, and everybody now and then); the caller embeds these, of all
+cameras in one batch, and hands them to `update`. Times are seconds, so any frame rate works.
+
+Sources: two rounds by score as ByteTrack (Zhang et al. 2022); motion and appearance together as BoT-SORT (Aharon et al.
+2022); appearance averaged by trust as Deep OC-SORT (Maggiolino et al. 2023).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
+
+from domain.boxes import Detections, pairwise_iou
+from domain.embeddings import cosine_distances
+from domain.errors import InputError
+from domain.settings import Settings
+from serving.tracking import motion as kalman
+from serving.tracking.association import cheapest_pairs, clear_pairs
+from serving.tracking.history import TrackHistory, moments_since
+from serving.tracking.looks import Looks
+from serving.tracking.tracklet import Tracklet
+
+_MAX_HEIGHT_RATIO = 1.6  # of two boxes of one person
+_REACH_AT_ONCE_HEIGHTS = 0.5  # how far a box may jump however short the gap
+
+
+class TrackerSettings(Settings):
+    """How people are followed within a camera; `conf/tracking/tracklets.yaml` says what each value means."""
+
+    gate_deviations: PositiveFloat
+    max_cost: float = Field(gt=0, le=1)
+    appearance_weight: float = Field(ge=0, le=1)
+    weak_min_iou: float = Field(gt=0, le=1)
+    clear_margin: NonNegativeFloat
+    embed_every_s: NonNegativeFloat
+    active_s: NonNegativeFloat
+    max_lost_s: NonNegativeFloat
+    reach_heights_per_s: PositiveFloat
+    confirm_observations: PositiveInt
+    best_crops: PositiveInt
+    crop_spacing_s: NonNegativeFloat
+    interpolate_s: NonNegativeFloat
+    max_tracklet_s: PositiveFloat
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a tracker knows of a frame before it looks at anybody closely."""
+
+    frame: int
+    time_s: float
+    boxes_xyxy: np.ndarray  # float32 [box, 4], in an order that does not depend on the detector's
+    scores: np.ndarray  # float32 [box]
+    motion: kalman.Motion  # of the tracks, predicted
+    costs: np.ndarray  # float64 [track, box] of motion, infinite outside the gate
+    clear: tuple[np.ndarray, np.ndarray]  # tracks and boxes that belong together whatever they look like
+    wanted: np.ndarray  # int64 [look], boxes to look at closely, rising
+
+
+class Tracker:
+    """The people in one camera's view. Ids start at 1 and belong to this object; none is used twice.
+
+    Args:
+        camera_id: written into the tracklets.
+        start: when the first frame was taken, with a time zone.
+        strong_score: boxes from this score start tracks; weaker ones only continue them.
+        match_distance: cosine distance up to which two looks may be one person.
+    """
+
+    def __init__(
+        self, camera_id: str, start: datetime, settings: TrackerSettings, *, strong_score: float, match_distance: float
+    ) -> None:
+        """Nobody is followed yet."""
+        self._camera_id, self._moment = camera_id, moments_since(start)
+        self._settings, self._strong_score, self._match_distance = settings, strong_score, match_distance
+        self._tracks: list[TrackHistory] = []
+        self._motion = kalman.start(np.empty((0, 4)))  # row i belongs to track i
+        self._time_s = -np.inf
+        self._last_id = 0
+
+    def visible(self) -> list[tuple[int, np.ndarray]]:
+        """Id and box `[4]` of everybody seen in the last frame."""
+        return [
+            (track.id, track.boxes_xyxy[-1])
+            for track in self._tracks
+            if track.last_seen_s == self._time_s and self._is_confirmed(track)
+        ]
+
+    def plan(self, frame: int, time_s: float, detections: Detections) -> Plan:
+        """Predict, compare with `detections` (people only) and name the boxes to embed; changes nothing.
+
+        Raises:
+            InputError: if the frame is not later than the last one.
+        """
+        if time_s <= self._time_s:
+            raise InputError(
+                f"frames of {self._camera_id} must come in order of time, got {time_s} after {self._time_s}"
+            )
+        order = np.lexsort((*detections.boxes_xyxy.T[::-1], -detections.scores))
+        boxes, scores = detections.boxes_xyxy[order], detections.scores[order]
+        motion = kalman.predict(self._motion, time_s - self._time_s if self._tracks else 0.0)
+        costs = self._motion_costs(motion, boxes)
+        strong = scores >= self._strong_score
+        comparable = self._active(time_s)[:, None] & strong[None]
+        tracks, pairs = clear_pairs(np.where(comparable, costs, np.inf), self._settings.clear_margin)
+        wanted = strong.copy()
+        wanted[pairs] = [self._is_due(self._tracks[track], time_s) for track in tracks]
+        return Plan(frame, time_s, boxes, scores, motion, costs, (tracks, pairs), np.flatnonzero(wanted))
+
+    def update(self, plan: Plan, looks: Looks) -> list[Tracklet]:
+        """Continue, revive, start and end tracks by `plan` and the looks at `plan.wanted`; the tracklets that ended."""
+        box_of_track = self._associate(plan, looks)
+        self._motion, self._time_s = plan.motion, plan.time_s
+        look_of_box = {int(box): look for look, box in enumerate(plan.wanted)}
+        continued = np.flatnonzero(box_of_track >= 0)
+        self._correct(plan, continued, box_of_track[continued])
+        divided = self._divide(plan, {int(index): int(box_of_track[index]) for index in continued}, look_of_box)
+        for index in continued:
+            self._observe(self._tracks[index], plan, looks, int(box_of_track[index]), look_of_box)
+        ended = divided + self._end(np.array([self._is_over(track) for track in self._tracks], bool))
+        newcomers = np.setdiff1d(np.flatnonzero(plan.scores >= self._strong_score), box_of_track[continued])
+        self._motion = self._motion.joined(kalman.start(plan.boxes_xyxy[newcomers]))
+        for box in newcomers:
+            self._last_id += 1
+            self._tracks.append(TrackHistory(self._last_id))
+            self._observe(self._tracks[-1], plan, looks, int(box), look_of_box)
+        return ended
+
+    def close(self) -> list[Tracklet]:
+        """End all tracks and return their tracklets; ids go on if more frames come."""
+        return self._end(np.ones(len(self._tracks), bool))
+
+    def _associate(self, plan: Plan, looks: Looks) -> np.ndarray:
+        """The box that continues each track, int64 `[track]`, -1 for none."""
+        settings = self._settings
+        box_of_track = np.full(len(self._tracks), -1, np.int64)
+        box_of_track[plan.clear[0]] = plan.clear[1]
+        free = np.ones(len(plan.scores), bool)
+        free[plan.clear[1]] = False
+        strong, active = plan.scores >= self._strong_score, self._active(plan.time_s)
+        appearance = self._appearance_distances(plan, looks)
+        likeness = np.minimum(appearance / (2 * self._match_distance), 1)
+        weight = settings.appearance_weight
+        rounds = (
+            (active, strong, (1 - weight) * plan.costs + weight * likeness, settings.max_cost),
+            (active, ~strong, 1 - pairwise_iou(plan.motion.boxes_xyxy, plan.boxes_xyxy), 1 - settings.weak_min_iou),
+            (
+                np.array([self._is_confirmed(track) for track in self._tracks], bool),
+                strong,
+                np.where(self._within_reach(plan), appearance, np.inf),
+                self._match_distance,
+            ),
+        )
+        for may_continue, may_be_taken, costs, max_cost in rounds:
+            tracks = np.flatnonzero((box_of_track < 0) & may_continue)
+            boxes = np.flatnonzero(free & may_be_taken)
+            rows, columns = cheapest_pairs(costs[np.ix_(tracks, boxes)], max_cost)
+            box_of_track[tracks[rows]] = boxes[columns]
+            free[boxes[columns]] = False
+        return box_of_track
+
+    def _motion_costs(self, motion: kalman.Motion, boxes_xyxy: np.ndarray) -> np.ndarray:
+        """Half overlap, half deviation from the prediction, `[track, box]` in 0..1; infinite outside the gate."""
+        deviations = kalman.deviations(motion, boxes_xyxy) / self._settings.gate_deviations
+        overlaps = pairwise_iou(motion.boxes_xyxy, boxes_xyxy)
+        return np.where(deviations <= 1, (1 - overlaps + deviations) / 2, np.inf)
+
+    def _appearance_distances(self, plan: Plan, looks: Looks) -> np.ndarray:
+        """Cosine distance of each track's recent look to each box, `[track, box]`; infinite where nobody looked."""
+        distances = np.full((len(self._tracks), len(plan.scores)), np.inf)
+        if self._tracks and len(plan.wanted):
+            recent = np.stack([track.recent for track in self._tracks])
+            distances[:, plan.wanted] = np.maximum(cosine_distances(recent, looks.embeddings), 0)
+        return distances
+
+    def _within_reach(self, plan: Plan) -> np.ndarray:
+        """Which boxes a track's person can have walked to since last seen, bool `[track, box]`."""
+        if not self._tracks:
+            return np.zeros((0, len(plan.scores)), bool)
+        last = np.stack([track.boxes_xyxy[-1] for track in self._tracks])
+        heights, box_heights = _heights(last)[:, None], _heights(plan.boxes_xyxy)[None]
+        gaps_s = self._unseen_s(plan.time_s)[:, None]
+        walked = np.linalg.norm(_centres(plan.boxes_xyxy)[None] - _centres(last)[:, None], axis=2)
+        alike = np.maximum(heights, box_heights) <= _MAX_HEIGHT_RATIO * np.minimum(heights, box_heights)
+        return alike & (walked <= heights * (_REACH_AT_ONCE_HEIGHTS + self._settings.reach_heights_per_s * gaps_s))
+
+    def _correct(self, plan: Plan, tracks: np.ndarray, boxes: np.ndarray) -> None:
+        if len(tracks):
+            seen = kalman.correct(self._motion[tracks], plan.boxes_xyxy[boxes], plan.scores[boxes])
+            self._motion = self._motion.replaced(tracks, seen)
+
+    def _observe(self, track: TrackHistory, plan: Plan, looks: Looks, box: int, look_of_box: Mapping[int, int]) -> None:
+        score = float(plan.scores[box])
+        track.observe(plan.frame, plan.time_s, plan.boxes_xyxy[box], score, score >= self._strong_score)
+        look = look_of_box.get(box)
+        if look is not None:
+            track.look(
+                looks.embeddings[look],
+                float(looks.qualities[look]),
+                looks.crops[look],
+                best_crops=self._settings.best_crops,
+                spacing_s=self._settings.crop_spacing_s,
+            )
+
+    def _divide(self, plan: Plan, box_of_track: Mapping[int, int], look_of_box: Mapping[int, int]) -> list[Tracklet]:
+        """Tracklets of tracks that have grown too long; they go on as new ones, from a box that is looked at on."""
+        divided = []
+        for index, box in box_of_track.items():
+            track = self._tracks[index]
+            if box in look_of_box and plan.time_s - track.times_s[0] >= self._settings.max_tracklet_s:
+                divided.append(track)
+                self._last_id += 1
+                self._tracks[index] = track.successor(self._last_id)
+        return self._tracklets(divided)
+
+    def _end(self, over: np.ndarray) -> list[Tracklet]:
+        """Forget the tracks under the mask; the tracklets of those that were confirmed."""
+        ended = [track for track, is_over in zip(self._tracks, over, strict=True) if is_over]
+        self._tracks = [track for track, is_over in zip(self._tracks, over, strict=True) if not is_over]
+        self._motion = self._motion[~over]
+        return self._tracklets(ended)
+
+    def _tracklets(self, tracks: list[TrackHistory]) -> list[Tracklet]:
+        return [
+            track.tracklet(self._camera_id, self._moment, self._settings.interpolate_s)
+            for track in tracks
+            if self._is_confirmed(track)
+        ]
+
+    def _is_confirmed(self, track: TrackHistory) -> bool:
+        return track.num_strong >= self._settings.confirm_observations
+
+    def _is_over(self, track: TrackHistory) -> bool:
+        patience_s = self._settings.max_lost_s if self._is_confirmed(track) else self._settings.active_s
+        return self._time_s - track.last_seen_s > patience_s
+
+    def _is_due(self, track: TrackHistory, time_s: float) -> bool:
+        return time_s - track.last_look_s >= self._settings.embed_every_s
+
+    def _active(self, time_s: float) -> np.ndarray:
+        return self._unseen_s(time_s) <= self._settings.active_s
+
+    def _unseen_s(self, time_s: float) -> np.ndarray:
+        return time_s - np.array([track.last_seen_s for track in self._tracks], np.float64)
+
+
+def _heights(boxes_xyxy: np.ndarray) -> np.ndarray:
+    return boxes_xyxy[:, 3] - boxes_xyxy[:, 1]
+
+
+def _centres(boxes_xyxy: np.ndarray) -> np.ndarray:
+    return (boxes_xyxy[:, :2] + boxes_xyxy[:, 2:]) / 2

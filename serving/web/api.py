@@ -1,0 +1,236 @@
+"""The typed HTTP interface under /v1: decode, delegate, encode. Its OpenAPI document is /v1/openapi.json.
+
+A FastAPI application mounted in the BentoML service. BentoML's own endpoints (`@bentoml.api`) are not used here: they
+answer POST only, fetch a file field that holds an address from the network, and fail with 500 on form fields that are
+not UTF-8; and what a hostile upload gets must be ours to say. There is no page of documentation, for FastAPI's loads
+its parts from the network.
+"""
+
+import hashlib
+import json
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Depends, FastAPI, Form, Path, Request, Response, UploadFile
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Json, RootModel
+from pydantic_core import PydanticCustomError
+
+from domain.cameras import Camera
+from domain.errors import InputError
+from serving import audit
+from serving.accounts import Account
+from serving.audit import Action
+from serving.searching.coverage import Coverage
+from serving.searching.description import LabelQuestion
+from serving.searching.photo_search import (
+    District,
+    RouteAnswer,
+    RouteRequest,
+    SearchAnswer,
+    SightingId,
+    Status,
+    TrackletId,
+)
+from serving.searching.photographed import Box
+from serving.searching.route import routes_csv, routes_geojson
+from serving.web import case_api
+from serving.web.case_api import CaseId, Text
+from serving.web.cases import UnknownCaseError, open_case_of, record_search
+from serving.web.context import By, Found, in_thread, in_transaction
+from serving.web.errors import UploadLimit, add_error_answers, declared
+
+_ROUTE_TYPES = {"json": "application/json", "geojson": "application/geo+json", "csv": "text/csv"}
+_router = APIRouter()
+
+
+def _written_out(moment: Any) -> Any:
+    """Refuse a count of seconds, which pydantic would take for a time as well."""
+    if isinstance(moment, str) and moment[4:5] != "-":
+        raise PydanticCustomError("datetime_parsing", "Input should be a valid datetime or date")
+    return moment
+
+
+def _of_our_days(moment: datetime) -> datetime:
+    """Refuse the ends of the calendar, beyond which nobody can count days."""
+    if not 1900 <= moment.year < 2200:
+        raise PydanticCustomError("datetime_parsing", "Input should be a time between 1900 and 2200")
+    return moment
+
+
+Moment = Annotated[AwareDatetime, BeforeValidator(_written_out), AfterValidator(_of_our_days)]
+
+
+class Pointed(RootModel[list[Box | None]]):
+    """A box [left, top, right, bottom] in pixels a photo, null where nobody points."""
+
+
+class Judged(RootModel[list[SightingId]]):
+    """Sightings on which somebody has decided."""
+
+
+class SearchForm(BaseModel):
+    """Who is searched, where, and what for."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    case: CaseId
+    reason: Text
+    photo: list[UploadFile] = []  # of one person
+    people_xyxy: Json[Pointed] | None = None  # where the person is in each photo
+    top_k: int | None = None
+    attributes: Json[dict[str, LabelQuestion]] | None = None  # group -> label, or its question
+    confirmed: Json[Judged] = Judged([])  # sightings that show the person, and join the photos
+    rejected: Json[Judged] = Judged([])  # sightings that show somebody else
+    cameras: str | None = None  # ids, separated by commas
+    since: Moment | None = None
+    until: Moment | None = None
+
+
+class CamerasAnswer(BaseModel):
+    """Cameras whose sightings are stored."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    cameras: list[Camera]
+
+
+def build_api() -> FastAPI:
+    """The application; set its `state.photo_search` (a `PhotoSearch`), `state.max_upload_bytes` and `state.threads`."""
+    api = _Api(
+        title="Dongseon",
+        description="Finds a person among the sightings of public cameras.",
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
+    )
+    for router in (_router, case_api.router):
+        api.include_router(router, responses=declared(401, 403, 429))  # by serving.web.gate
+    api.add_middleware(UploadLimit)
+    add_error_answers(api)
+    return api
+
+
+class _Api(FastAPI):
+    """FastAPI whose document leaves out the status 422, which `http_errors` answers as 400 or 404."""
+
+    def openapi(self) -> dict[str, Any]:
+        """The OpenAPI document."""
+        document = super().openapi()
+        for operations in document["paths"].values():
+            for operation in operations.values():
+                operation["responses"].pop("422", None)
+        for unused in ("HTTPValidationError", "ValidationError"):
+            document["components"]["schemas"].pop(unused, None)
+        return document
+
+
+async def _each_field_once(request: Request) -> None:
+    form = await request.form()  # FastAPI has read it
+    repeated = sorted({name for name in form if name != "photo" and len(form.getlist(name)) > 1})
+    if repeated:
+        raise InputError(f"a form must hold each field but photo once, got more of {', '.join(repeated)}")
+
+
+@_router.post("/search", dependencies=[Depends(_each_field_once)], responses=declared(400, 413, 429, 503))
+async def search(
+    request: Request, found: Found, by: By, form: Annotated[SearchForm, Form(media_type="multipart/form-data")]
+) -> SearchAnswer:
+    """Sightings of the person in photos or confirmed sightings, or of whom attributes describe; kept with its case."""
+    photos = [await each.read() for each in form.photo]
+    cameras = _names(form.cameras)
+    try:
+        await in_transaction(request, lambda connection: open_case_of(connection, by, form.case))
+    except UnknownCaseError as error:
+        raise InputError(str(error)) from error
+    answer = await in_thread(
+        request,
+        lambda: found.search(
+            photos,
+            people_xyxy=form.people_xyxy.root if form.people_xyxy is not None else None,
+            attributes=form.attributes,
+            confirmed=form.confirmed.root,
+            rejected=form.rejected.root,
+            top_k=form.top_k,
+            cameras=cameras,
+            since=form.since,
+            until=form.until,
+        ),
+    )
+    asked = form.model_dump(mode="json", by_alias=True, exclude={"photo", "case", "reason"}, exclude_defaults=True)
+    digests = " ".join(hashlib.sha256(photo).hexdigest() for photo in photos) or None
+    await in_transaction(
+        request, lambda connection: record_search(connection, by, form.case, form.reason, asked, digests, answer)
+    )
+    return answer
+
+
+@_router.post(
+    "/route",
+    response_model=RouteAnswer,
+    responses=declared(400, 413, 503) | {200: {"content": {kind: {} for kind in _ROUTE_TYPES.values()}}},
+)
+async def route(
+    request: Request,
+    found: Found,
+    by: By,
+    asked: RouteRequest,
+    format: Literal["json", "geojson", "csv"] = "json",
+) -> RouteAnswer | Response:
+    """The likeliest walk through sightings that a person confirmed, and its alternatives."""
+    answer = await in_thread(request, lambda: found.route(asked))
+    await _record(request, by, Action.ROUTE, asked.model_dump(mode="json", exclude_defaults=True))
+    if format == "json":
+        return answer
+    routes = [each.route for each in (answer, *answer.alternatives)]
+    text = json.dumps(routes_geojson(routes)) if format == "geojson" else routes_csv(routes)
+    return Response(text, media_type=_ROUTE_TYPES[format])
+
+
+@_router.get(
+    "/crops/{district}/{tracklet_id}",
+    response_class=Response,
+    responses=declared(404, 503)
+    | {200: {"content": {"image/jpeg": {"schema": {"type": "string", "format": "binary"}}}}},
+)
+async def crop(
+    request: Request,
+    found: Found,
+    by: By,
+    district: Annotated[District, Path()],
+    tracklet_id: Annotated[TrackletId, Path()],
+) -> Response:
+    """The picture of a sighting, which no cache may keep."""
+    wanted = SightingId(district=district, tracklet_id=tracklet_id)
+    picture = await in_thread(request, lambda: found.crop(wanted))
+    await _record(request, by, Action.VIEW, wanted.model_dump())
+    return Response(picture, media_type="image/jpeg", headers={"Cache-Control": "private, no-store"})
+
+
+@_router.get("/cameras", responses=declared(503))
+async def cameras(request: Request, found: Found) -> CamerasAnswer:
+    """Cameras whose sightings are stored."""
+    return CamerasAnswer(cameras=await in_thread(request, found.cameras))
+
+
+@_router.get("/coverage", responses=declared(400, 503))
+async def coverage(
+    request: Request, found: Found, cameras: str | None = None, since: Moment | None = None, until: Moment | None = None
+) -> Coverage:
+    """Which times of the cameras (ids, separated by commas) can be searched, and which are missing, why."""
+    names = _names(cameras)
+    return await in_thread(request, lambda: found.coverage(names, since, until))
+
+
+@_router.get("/status", responses=declared(503))
+async def status(request: Request, found: Found) -> Status:
+    """Whether the service can search, and with which engines."""
+    return await in_thread(request, found.status)
+
+
+def _names(listed: str | None) -> list[str] | None:
+    return [name.strip() for name in listed.split(",")] if listed is not None else None
+
+
+async def _record(request: Request, by: Account, action: Action, details: dict[str, Any]) -> None:
+    await in_transaction(request, lambda connection: audit.append(connection, by.name, action, details))

@@ -1,0 +1,144 @@
+"""The part of /v1 on cases and the audit."""
+
+from datetime import datetime
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path, Query, Request, Response
+from pydantic import BaseModel, ConfigDict, Field, StrictBool
+
+from serving import audit
+from serving.searching.photo_search import SightingId
+from serving.web import cases
+from serving.web.cases import CaseAnswer, CaseDetails, CaseExport, Verdict
+from serving.web.context import By, in_transaction
+from serving.web.errors import declared
+
+Text = Annotated[str, Field(pattern=r"^[^\x00]*\S[^\x00]*$", max_length=500)]  # that says something
+CaseId = Annotated[int, Field(ge=1, lt=2**63)]
+CaseInPath = Annotated[CaseId, Path()]
+router = APIRouter()
+
+
+class NewCase(BaseModel):
+    """A case to open."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    title: Text
+    operators: list[Text] = Field(default=[], max_length=1000)  # accounts that may work on it, besides the reviewers
+
+
+class LegalHold(BaseModel):
+    """Whether the confirmed sightings of a case are kept from removal."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    held: StrictBool
+
+
+class Operators(BaseModel):
+    """Accounts that may work on a case, besides the reviewers."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    operators: list[Text] = Field(max_length=1000)
+
+
+class GivenVerdict(SightingId):
+    """What a person says of a sighting."""
+
+    verdict: Verdict
+
+
+class CasesAnswer(BaseModel):
+    """Cases on which the account may work, newest first."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    cases: list[CaseAnswer]
+
+
+class RecordAnswer(BaseModel):
+    """A record of the audit; see `serving.audit`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    number: int
+    at: datetime
+    account: str
+    action: str
+    details: dict[str, Any]
+    hash: str
+
+
+class AuditAnswer(BaseModel):
+    """Records in order; the next page begins after the last number."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    records: list[RecordAnswer]
+
+
+@router.post("/cases", status_code=201, responses=declared(400, 413, 503))
+async def open_case(request: Request, by: By, new: NewCase) -> CaseAnswer:
+    """Open a case."""
+    return await in_transaction(request, lambda connection: cases.open_case(connection, by, new.title, new.operators))
+
+
+@router.get("/cases", responses=declared(503))
+async def list_cases(request: Request, by: By) -> CasesAnswer:
+    """Cases on which the account may work, newest first."""
+    return CasesAnswer(cases=await in_transaction(request, lambda connection: cases.cases_of(connection, by)))
+
+
+@router.get("/cases/{case_id}", responses=declared(404, 503))
+async def show_case(request: Request, by: By, case_id: CaseInPath) -> CaseDetails:
+    """A case and what was judged in it."""
+    return await in_transaction(request, lambda connection: cases.case_details(connection, by, case_id))
+
+
+@router.post("/cases/{case_id}/close", responses=declared(400, 404, 503))
+async def close_case(request: Request, by: By, case_id: CaseInPath) -> CaseAnswer:
+    """Let nobody search for the case any longer; a legal hold stays."""
+    return await in_transaction(request, lambda connection: cases.close_case(connection, by, case_id))
+
+
+@router.put("/cases/{case_id}/legal-hold", responses=declared(400, 404, 413, 503))
+async def hold_case(request: Request, by: By, case_id: CaseInPath, hold: LegalHold) -> CaseAnswer:
+    """Keep the confirmed sightings of the case from removal, or no longer."""
+    return await in_transaction(request, lambda connection: cases.hold_case(connection, by, case_id, held=hold.held))
+
+
+@router.put("/cases/{case_id}/operators", responses=declared(400, 404, 413, 503))
+async def name_operators(request: Request, by: By, case_id: CaseInPath, named: Operators) -> CaseAnswer:
+    """Let these operators work on the case, and no others."""
+    return await in_transaction(
+        request, lambda connection: cases.name_operators(connection, by, case_id, named.operators)
+    )
+
+
+@router.post("/cases/{case_id}/verdicts", status_code=204, responses=declared(400, 404, 413, 503))
+async def give_verdict(request: Request, by: By, case_id: CaseInPath, given: GivenVerdict) -> None:
+    """Judge a sighting; the last verdict counts."""
+    sighting = SightingId(district=given.district, tracklet_id=given.tracklet_id)
+    await in_transaction(
+        request, lambda connection: cases.give_verdict(connection, by, case_id, sighting, given.verdict)
+    )
+
+
+@router.get("/cases/{case_id}/export", responses=declared(404, 503))
+async def export_case(request: Request, response: Response, by: By, case_id: CaseInPath) -> CaseExport:
+    """All that is known of a case, to save as a file."""
+    response.headers["Content-Disposition"] = f'attachment; filename="case-{case_id}.json"'
+    return await in_transaction(request, lambda connection: cases.export_case(connection, by, case_id))
+
+
+@router.get("/audit", responses=declared(400, 503))
+async def read_audit(
+    request: Request,
+    after: Annotated[int, Query(ge=0, lt=2**63)] = 0,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+) -> AuditAnswer:
+    """Records with a number above `after`, in order."""
+    found = await in_transaction(request, lambda connection: list(audit.records(connection, after, limit)))
+    return AuditAnswer(records=[RecordAnswer(**vars(record)) for record in found])

@@ -1,0 +1,125 @@
+"""What the HTTP interface answers when it cannot do what was asked: a status, and `{"error": …}` that says why."""
+
+import re
+import reprlib
+from collections.abc import Callable
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, ConfigDict
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from domain.errors import InputError
+from serving.searching.photo_search import NotReadyError, UnknownSightingError
+from serving.web.cases import UnknownCaseError
+
+_MEANINGS = {
+    400: "The request cannot be used as it is; the error says what must be changed.",
+    401: "The request has no token, or not that of an account.",
+    403: "The account's role may not do this.",
+    404: "No such sighting is stored, or no such case is the account's.",
+    413: "The request is longer than the service takes.",
+    429: "The account or address asked too often, or sent too many wrong tokens; Retry-After says how long to wait.",
+    503: "The service is not ready, or has too much to do; then Retry-After says when to try again.",
+}
+
+
+class ErrorAnswer(BaseModel):
+    """Why there is no other answer."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    error: str  # what must hold, what came, what to do
+
+
+def declared(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """These statuses, for the OpenAPI document, as answers with an error."""
+    return {status: {"model": ErrorAnswer, "description": _MEANINGS[status]} for status in statuses}
+
+
+def add_error_answers(api: FastAPI) -> None:
+    """Let `api` answer each error of ours, and of FastAPI's, as `ErrorAnswer`."""
+    api.add_exception_handler(InputError, _answer_with(400))
+    api.add_exception_handler(UnknownSightingError, _answer_with(404))
+    api.add_exception_handler(UnknownCaseError, _answer_with(404))
+    api.add_exception_handler(NotReadyError, _answer_with(503))
+    api.add_exception_handler(RequestValidationError, _answer_unfit)
+    api.add_exception_handler(HTTPException, _answer_refused)
+    api.add_exception_handler(Exception, _answer_failed)
+
+
+class UploadLimit:
+    """Middleware that answers 413 to a request where its body gets longer than `app.state.max_upload_bytes`."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        """Guard `app`."""
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, and stop whoever reads too much of it."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        most, got = scope["app"].state.max_upload_bytes, 0
+
+        async def receive_limited() -> Message:
+            nonlocal got
+            message = await receive()
+            got += len(message.get("body", b""))
+            if got > most:
+                raise HTTPException(413, f"the request with its photo must have at most {most} bytes, got more")
+            return message
+
+        await self._app(scope, receive_limited, send)
+
+
+def _answer_with(status: int) -> Callable[[Request, Exception], JSONResponse]:
+    return lambda _, error: _answer(status, str(error))
+
+
+def _answer_unfit(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError), "registered for this kind only"
+    first = error.errors()[0]
+    return _answer(404 if first["loc"][0] == "path" else 400, _explain(first))
+
+
+def _answer_refused(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException), "registered for this kind only"
+    headers = dict(error.headers or {})
+    if error.status_code == 405 and "route" in request.scope:
+        headers["Allow"] = _documented_methods(request)  # Starlette names those of the first route only
+    return _answer(error.status_code, error.detail, headers)
+
+
+def _documented_methods(request: Request) -> str:
+    operations = request.app.openapi()["paths"][request.scope["route"].path]
+    return ", ".join(sorted(method.upper() for method in operations))
+
+
+def _answer_failed(_: Request, __: Exception) -> JSONResponse:
+    return _answer(500, "the service has failed, which is no fault of the request; its log tells why, see X-Request-ID")
+
+
+def _answer(status: int, message: str, headers: Any = None) -> JSONResponse:
+    sendable = message.encode(errors="backslashreplace").decode()  # it may quote what no text can hold
+    return JSONResponse({"error": sendable}, status_code=status, headers=headers)
+
+
+def _explain(error: dict[str, Any]) -> str:
+    """Pydantic's error in our words: `top_k must be a valid integer, …, got 'many'`."""
+    kind, where = error["type"], error["loc"][1:]
+    name = ".".join(str(part) for part in where)
+    if kind == "json_invalid":
+        return f"{where[0] if isinstance(where[0], str) else 'the request'} must be JSON: {error['ctx']['error']}"
+    if not name:
+        return "the request must be a JSON object with the header Content-Type: application/json"
+    if kind == "missing":
+        return f"the request must have {name}"
+    if kind == "extra_forbidden":
+        return f"the request must hold what is asked for and nothing else, got {name}"
+    must = re.sub(r"^[A-Z]\w+ should ", "must ", error["msg"])
+    such_as = ", such as 2026-05-01T09:00:00+09:00" if kind.startswith(("datetime", "timezone")) else ""
+    return f"{name} {must}{such_as}, got {reprlib.repr(error['input'])}"

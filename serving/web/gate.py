@@ -1,0 +1,174 @@
+"""Who asks, and may they: every request to the service passes here first, whichever application answers it.
+
+A request has a token (`Authorization: Bearer dongseon_…`) or the cookie of a session. Only `serving.access.open_paths`
+are answered without. Failed tokens are counted by address; past the limit a new one is not even looked at.
+"""
+
+import math
+import time
+from collections.abc import Callable
+from typing import TypeVar
+from urllib.parse import urlsplit
+
+import anyio.to_thread
+import sqlalchemy as sa
+from anyio import CapacityLimiter
+from limits import RateLimitItemPerMinute
+from limits.storage import MemoryStorage
+from limits.strategies import MovingWindowRateLimiter
+from starlette.authentication import AuthCredentials, AuthenticationBackend, AuthenticationError, BaseUser
+from starlette.requests import HTTPConnection
+
+from domain.errors import DongseonError
+from serving import audit
+from serving.accounts import Account, TokenCheck
+from serving.audit import Action
+from serving.database.store import Store
+from serving.service_settings import AccessSettings
+from serving.web.roles import PERMISSIONS, permission_for
+from serving.web.sessions import account_of_session, begin_session, end_session
+
+COOKIE = "dongseon_session"
+_BEARER = "bearer "
+_NOBODY = "-"  # in the audit; no account can have this name
+_SAFE = ("GET", "HEAD", "OPTIONS")
+_THREADS = 4  # that look accounts up at the same time
+_T = TypeVar("_T")
+
+
+class RefusedError(AuthenticationError):
+    """Why a request is not let in."""
+
+    def __init__(self, status: int, message: str, retry_after_s: int | None = None) -> None:
+        """Answer `status`."""
+        super().__init__(message)
+        self.status = status
+        self.headers = {} if retry_after_s is None else {"Retry-After": str(retry_after_s)}
+        if status == 401:
+            self.headers["WWW-Authenticate"] = "Bearer"
+
+
+class Asker(BaseUser):
+    """The account behind a request, as Starlette hands it on: `request.user.account`."""
+
+    def __init__(self, account: Account) -> None:
+        """Ask as `account`."""
+        self.account = account
+
+    @property
+    def is_authenticated(self) -> bool:
+        """Always: others are refused."""
+        return True
+
+    @property
+    def display_name(self) -> str:
+        """Name of the account."""
+        return self.account.name
+
+
+class Gate(AuthenticationBackend):
+    """Lets requests in or refuses them; set its `store`, which opens the store or says why it cannot."""
+
+    store: Callable[[], Store]
+
+    def __init__(self, settings: AccessSettings) -> None:
+        """Know nobody yet."""
+        self.session_hours = settings.session_hours
+        self._open_paths = frozenset(settings.open_paths)
+        self._tokens = TokenCheck()
+        self._failures = MovingWindowRateLimiter(MemoryStorage())
+        self._most_failures = RateLimitItemPerMinute(settings.failures_per_minute)
+        self._limiter: CapacityLimiter | None = None
+
+    async def authenticate(self, conn: HTTPConnection) -> tuple[AuthCredentials, BaseUser] | None:
+        """The account that asks, and its permissions; None on an open path.
+
+        Raises:
+            RefusedError: if it has no fitting token or session, or may not ask this.
+        """
+        if conn.scope["path"] in self._open_paths:
+            return None
+        account = await self._account(conn)
+        permission = permission_for(conn.scope.get("method", ""), conn.scope["path"])
+        if not account.may(permission):
+            raise RefusedError(
+                403, f"this needs the permission {permission}, which the role {account.role} does not have"
+            )
+        return AuthCredentials(sorted(PERMISSIONS[account.role])), Asker(account)
+
+    async def sign_in(self, conn: HTTPConnection, token: str) -> str:
+        """Begin a session for the account of `token`; its id.
+
+        Raises:
+            RefusedError: if the token is none, or the form came from another site.
+        """
+        require_own_origin(conn)
+        account = await self._account_of_token(conn, token)
+        return await self._in_thread(lambda store: _begin(store, account, self.session_hours))
+
+    async def sign_out(self, conn: HTTPConnection, account: Account) -> None:
+        """End the session of the request, if it has one."""
+        session_id = conn.cookies.get(COOKIE, "")
+        await self._in_thread(lambda store: _end(store, account, session_id))
+
+    async def _account(self, conn: HTTPConnection) -> Account:
+        header = conn.headers.get("authorization", "")
+        if header.lower().startswith(_BEARER):
+            return await self._account_of_token(conn, header[len(_BEARER) :].strip())
+        session_id = conn.cookies.get(COOKIE)
+        account = await self._in_thread(lambda store: _of_session(store, session_id)) if session_id else None
+        if account is None:
+            raise RefusedError(401, "a request must have a token, as the header Authorization: Bearer …; or sign in")
+        if conn.scope.get("method") not in _SAFE:
+            require_own_origin(conn)
+        return account
+
+    async def _account_of_token(self, conn: HTTPConnection, token: str) -> Account:
+        address = conn.client.host if conn.client is not None else ""
+        return await self._in_thread(lambda store: self._look_up(store, token, address))
+
+    def _look_up(self, store: Store, token: str, address: str) -> Account:
+        if not self._tokens.is_known(token) and not self._failures.test(self._most_failures, address):
+            ends = self._failures.get_window_stats(self._most_failures, address).reset_time
+            wait_s = max(1, math.ceil(ends - time.time()))
+            raise RefusedError(429, f"too many wrong tokens came from this address; try again in {wait_s} s", wait_s)
+        with store.begin() as connection:
+            account = self._tokens.account_of(connection, token)
+            if account is None:
+                audit.append(connection, _NOBODY, Action.REFUSED, {"address": address})
+        if account is None:
+            self._failures.hit(self._most_failures, address)
+            raise RefusedError(401, "the token must be that of an account which is neither disabled nor expired")
+        return account
+
+    async def _in_thread(self, work: Callable[[Store], _T]) -> _T:
+        self._limiter = self._limiter or CapacityLimiter(_THREADS)
+        try:
+            return await anyio.to_thread.run_sync(lambda: work(self.store()), limiter=self._limiter)
+        except (DongseonError, sa.exc.OperationalError) as error:
+            reason = error.orig if isinstance(error, sa.exc.OperationalError) else error
+            raise RefusedError(503, f"nobody can be let in while the database is away: {reason}") from error
+
+
+def require_own_origin(conn: HTTPConnection) -> None:
+    """Raise `RefusedError` unless the request comes from a page of this service, as the browser says."""
+    origin = conn.headers.get("origin", "")
+    if not origin or urlsplit(origin).netloc != conn.headers.get("host"):
+        raise RefusedError(
+            403, f"the request must come from a page of this service, its origin is {origin or 'not given'}"
+        )
+
+
+def _of_session(store: Store, session_id: str) -> Account | None:
+    with store.begin() as connection:
+        return account_of_session(connection, session_id)
+
+
+def _begin(store: Store, account: Account, hours: float) -> str:
+    with store.begin() as connection:
+        return begin_session(connection, account, hours)
+
+
+def _end(store: Store, account: Account, session_id: str) -> None:
+    with store.begin() as connection:
+        end_session(connection, account, session_id)

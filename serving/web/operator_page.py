@@ -1,0 +1,60 @@
+"""The operators' page at /: search by photos or attributes, judge the sightings, see the route and the case.
+
+Rendered here in Korean or English for who is signed in; the scripts in `page/` ask /v1 and fill the page's templates.
+They ask no other host, and the browser is told to refuse if anything should.
+"""
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from serving.searching.photo_search import NotReadyError
+from serving.web.cases import CaseAnswer, cases_of
+from serving.web.errors import UploadLimit
+from serving.web.page_files import render, send_file
+from serving.web.roles import Permission, Role
+from serving.web.sign_in import SIGN_IN_ROUTES
+
+_KOREAN = {Role.OPERATOR: "담당자", Role.REVIEWER: "책임자", Role.AUDITOR: "감사자", Role.ADMIN: "관리자"}
+_SELDOM_ASKED = {"view", "height"}  # of which a witness says little
+_MAX_FORM_BYTES = 4096  # of signing in, the only form that is posted here
+
+
+def build_page() -> Starlette:
+    """The application; set its `state.photo_search` (a `PhotoSearch`) and `state.gate` (a `Gate`)."""
+    page = Starlette(routes=[Route("/", _page), Route("/page/{file}", send_file), *SIGN_IN_ROUTES])
+    page.add_middleware(UploadLimit)
+    page.state.max_upload_bytes = _MAX_FORM_BYTES
+    return page
+
+
+def _page(request: Request) -> Response:
+    """GET /, in Korean; `?lang=en` in English."""
+    found, account = request.app.state.photo_search, request.user.account
+    cases: list[CaseAnswer] = []
+    try:
+        if account.may(Permission.SEARCH):
+            with found.store().begin() as connection:
+                cases = cases_of(connection, account)
+        districts, reason = found.districts(), None
+    except NotReadyError as error:
+        districts, reason = [], str(error)
+    schema = found.attribute_schema()
+    groups = schema.groups if schema is not None else ()
+    seldom = [group for group in groups if group.of == "scene" or group.name in _SELDOM_ASKED]
+    return render(
+        request,
+        "page.html",
+        account=account,
+        role_korean=_KOREAN[account.role],
+        may_search=account.may(Permission.SEARCH),
+        may_review=account.may(Permission.REVIEW),
+        may_audit=account.may(Permission.AUDIT),
+        cases=cases,
+        often_asked=[group for group in groups if group not in seldom],
+        seldom_asked=seldom,
+        max_photos=found.max_photos,
+        districts=districts,
+        reason=reason,
+    )

@@ -1,0 +1,48 @@
+"""Sessions of browsers: a random id in a cookie, kept as its hash, that stands for an account for some hours."""
+
+import hashlib
+import secrets
+from datetime import UTC, datetime, timedelta
+
+import sqlalchemy as sa
+
+from serving import audit
+from serving.accounts import Account, account_of_row
+from serving.audit import Action
+from serving.database import tables
+
+_ID_BYTES = 32
+
+
+def begin_session(connection: sa.Connection, account: Account, hours: float) -> str:
+    """A new session of `account`; its id, for the cookie only. Sessions that have expired are forgotten."""
+    session_id = secrets.token_urlsafe(_ID_BYTES)
+    now, table = datetime.now(UTC), tables.sessions
+    connection.execute(sa.delete(table).where(table.c.expires < now))
+    connection.execute(
+        sa.insert(table).values(
+            id_hash=_hash(session_id), account=account.name, created=now, expires=now + timedelta(hours=hours)
+        )
+    )
+    audit.append(connection, account.name, Action.SIGN_IN, {"role": account.role})
+    return session_id
+
+
+def account_of_session(connection: sa.Connection, session_id: str) -> Account | None:
+    """Whose session this is; None if there is none, it or its account expired, or the account is disabled."""
+    table = tables.sessions
+    is_meant = (table.c.id_hash == _hash(session_id)) & (table.c.expires > datetime.now(UTC))
+    found = sa.select(tables.accounts).join(table).where(is_meant)
+    row = connection.execute(found).mappings().one_or_none()
+    account = account_of_row(row) if row is not None else None
+    return account if account is not None and account.is_open() else None
+
+
+def end_session(connection: sa.Connection, account: Account, session_id: str) -> None:
+    """Forget the session."""
+    connection.execute(sa.delete(tables.sessions).where(tables.sessions.c.id_hash == _hash(session_id)))
+    audit.append(connection, account.name, Action.SIGN_OUT, {})
+
+
+def _hash(session_id: str) -> str:
+    return hashlib.sha256(session_id.encode()).hexdigest()

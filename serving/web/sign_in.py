@@ -1,0 +1,65 @@
+"""Signing in on the page: /sign-in takes a token and gives a cookie, /sign-out takes it back."""
+
+from starlette.authentication import AuthenticationError
+from starlette.requests import HTTPConnection, Request
+from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.routing import Route
+
+from serving.web.gate import COOKIE, Gate, RefusedError
+from serving.web.page_files import is_english, render, send_file
+
+
+def refuse(conn: HTTPConnection, error: AuthenticationError) -> Response:
+    """The answer to a request that `serving.web.gate` does not let in; instead of the page, that to sign in."""
+    assert isinstance(error, RefusedError), "the gate raises no other"
+    if error.status == 401 and conn.scope["path"] == "/":
+        return _page(conn, error)
+    return JSONResponse({"error": str(error)}, error.status, error.headers)
+
+
+def _show(request: Request) -> Response:
+    """GET /sign-in."""
+    return _page(request)
+
+
+async def _sign_in(request: Request) -> Response:
+    """POST /sign-in, a form with `token`."""
+    gate: Gate = request.app.state.gate
+    token = (await request.form(max_files=0, max_fields=1)).get("token", "")
+    try:
+        session_id = await gate.sign_in(request, str(token).strip())
+    except RefusedError as refusal:
+        return _page(request, refusal, was_tried=True)
+    answer = RedirectResponse(f"./{_language(request)}", status_code=303)
+    is_secure = request.url.scheme == "https"
+    answer.set_cookie(
+        COOKIE, session_id, int(gate.session_hours * 3600), httponly=True, samesite="strict", secure=is_secure
+    )
+    return answer
+
+
+async def _sign_out(request: Request) -> Response:
+    """POST /sign-out."""
+    await request.app.state.gate.sign_out(request, request.user.account)
+    answer = RedirectResponse(f"sign-in{_language(request)}", status_code=303)
+    answer.delete_cookie(COOKIE, httponly=True, samesite="strict", secure=request.url.scheme == "https")
+    return answer
+
+
+def _page(conn: HTTPConnection, refusal: RefusedError | None = None, *, was_tried: bool = False) -> Response:
+    status = 200 if refusal is None else refusal.status
+    answer = render(conn, "sign-in.html", status, failed=status if was_tried else None)
+    answer.headers.update(refusal.headers if refusal is not None else {})
+    return answer
+
+
+def _language(request: Request) -> str:
+    return "?lang=en" if is_english(request) else ""
+
+
+SIGN_IN_ROUTES = [
+    Route("/sign-in", _show),
+    Route("/sign-in", _sign_in, methods=["POST"]),
+    Route("/sign-in.css", send_file),
+    Route("/sign-out", _sign_out, methods=["POST"]),
+]
