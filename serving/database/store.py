@@ -145,7 +145,7 @@ class Store(AbstractContextManager["Store"]):
         """Put these in place of all that was known of `district`, in one transaction: all or nothing, again the same.
 
         Segments and gaps of `district` go as well; each camera of `videos` gets one segment that is done. Cases lose
-        their sightings of `district`, for their numbers now mean other people.
+        their sightings and verdicts of `district`, for the numbers now mean other people; the audit keeps what was said.
 
         Args:
             district: its name.
@@ -167,6 +167,7 @@ class Store(AbstractContextManager["Store"]):
                 lock_cases(connection)
                 _require_no_hold(connection, district)
                 connection.execute(sa.delete(tables.tracklets).where(tables.tracklets.c.district == district))
+                connection.execute(sa.delete(tables.verdicts).where(tables.verdicts.c.district == district))
                 connection.execute(sa.delete(tables.districts).where(tables.districts.c.name == district))
                 connection.execute(sa.insert(tables.districts), {"name": district, "time_zone": time_zone})
                 connection.execute(

@@ -15,7 +15,7 @@ from serving.web.roles import Role
 from tests.deployments import REVIEWER, ROOT, SignedIn, fill_store, write_deployment
 from tests.sightings import CAMERAS
 
-FILES = sorted((ROOT / "serving" / "page").iterdir())
+FILES = sorted((ROOT / "serving" / "web" / "page").iterdir())
 
 
 def client_of(deployment: Deployment, account: Account = REVIEWER) -> Iterator[TestClient]:

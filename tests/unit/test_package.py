@@ -64,7 +64,7 @@ def test_the_bento_can_change_the_schema_and_remove_what_is_old(tmp_path: Path) 
         "print([each.path for each in S.from_config(config).walk_revisions()], S.from_config(config).env_py_location)"
     )
     ended = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
-    for file in (ROOT / "serving" / "migrations").rglob("*.py"):
+    for file in (ROOT / "serving" / "database" / "migrations").rglob("*.py"):
         assert str(tmp_path / file.relative_to(ROOT)) in ended.stdout
 
 

@@ -135,10 +135,15 @@ def test_sightings_under_a_legal_hold_are_not_replaced_until_it_is_lifted(filled
 def test_cases_without_a_hold_lose_the_sightings_that_are_replaced(filled: tuple[Store, np.ndarray]) -> None:
     store, embeddings = filled
     put_into_case(store, "demo", [1, 3], legal_hold=False)
+    with store.begin() as connection:
+        given = {"case_id": 1, "district": "demo", "tracklet_id": 2, "verdict": "rejected", "account": "kim"}
+        connection.execute(sa.insert(tables.verdicts), [given, given | {"district": "other"}])
     store.replace_sightings("demo", CAMERAS, "net-1", [tracklet(1, embeddings[0])])
     with store._engine.begin() as connection:
         assert "Red coat" in connection.execute(sa.select(tables.cases.c.title)).scalars().all()
         assert connection.execute(sa.select(tables.case_sightings)).all() == []  # tracklet 1 may be somebody else now
+    with store.begin() as connection:
+        assert connection.execute(sa.select(tables.verdicts.c.district)).scalars().all() == ["other"]
 
 
 def test_a_model_with_another_length_of_embedding_replaces_the_first(filled: tuple[Store, np.ndarray]) -> None:
