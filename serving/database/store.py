@@ -145,7 +145,7 @@ class Store(AbstractContextManager["Store"]):
         """Put these in place of all that was known of `district`, in one transaction: all or nothing, again the same.
 
         Segments and gaps of `district` go as well; each camera of `videos` gets one segment that is done. Cases lose
-        their sightings and verdicts of `district`, for the numbers now mean other people; the audit keeps what was said.
+        their sightings and verdicts of `district`, for the numbers now mean other people; the audit keeps them.
 
         Args:
             district: its name.
