@@ -173,10 +173,16 @@ def timed(ask: Callable[[np.ndarray], Any], queries: np.ndarray) -> tuple[dict[s
     return {"p50_ms": 1000 * p50, "p95_ms": 1000 * p95}, answers
 
 
+def _started_again(folder: Path) -> Store:
+    """A new store whose embedded server was started twice, for it takes the memory it may have with the second start."""
+    open_store(folder).close()
+    return open_store(folder)
+
+
 def measure(number: int, num_queries: int) -> dict[str, Any]:
     """Figures of a store of `number` tracklets."""
     settings = SearchSettings.model_validate(yaml.safe_load(Path(PARAMS).read_text())["serving"]["search"])
-    with tempfile.TemporaryDirectory() as folder, open_store(Path(folder) / "store") as store:
+    with tempfile.TemporaryDirectory() as folder, _started_again(Path(folder) / "store") as store:
         url = store._engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
         people = People(max(1, number // _TRACKLETS_A_PERSON))
         kept, filled = fill(store, url, people, number)
