@@ -174,7 +174,7 @@ def timed(ask: Callable[[np.ndarray], Any], queries: np.ndarray) -> tuple[dict[s
 
 
 def _started_again(folder: Path) -> Store:
-    """A new store whose embedded server was started twice, for it takes the memory it may have with the second start."""
+    """A new store whose embedded server was started twice, for it takes its share of memory with the second start."""
     open_store(folder).close()
     return open_store(folder)
 
