@@ -7,29 +7,30 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.deployments import FOR_CASE
 from tests.end_to_end.conftest import free_port, server, succeed
 
 pytestmark = pytest.mark.slow
+Asking = tuple[httpx.Client, dict[str, str]]  # of a service, and what every search of it must say
 
 
 @pytest.fixture(scope="module")
-def service(smoke: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
-    """Asks as the reviewer of the first accounts, for whom a case is open."""
+def service(smoke: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Asking]:
+    """Asks as a reviewer who has opened a case."""
     clean = tmp_path_factory.mktemp("clean")
     port = free_port()
     command = ["bentoml", "serve", str(smoke / "bento"), "--host", "127.0.0.1", "--port", str(port)]
     with server(clean, command, f"http://127.0.0.1:{port}/readyz"):
-        made = succeed(smoke, "python", "-m", "serving.accounts", "first")
-        headers = {"Authorization": "Bearer " + re.findall(r"token of reviewer .*: (\S+)", made)[0]}
+        made = succeed(smoke, "python", "-m", "serving.accounts", "create", "lee", "--role", "reviewer")
+        headers = {"Authorization": "Bearer " + re.findall(r"dongseon_\S+", made)[0]}
         with httpx.Client(base_url=f"http://127.0.0.1:{port}", headers=headers, timeout=60) as client:
-            assert client.post("/v1/cases", json={"title": "A missing child"}).json()["id"] == 1
-            yield client
+            case = client.post("/v1/cases", json={"title": "A missing child"}).json()["id"]
+            yield client, {"case": case, "reason": "reported missing"}
 
 
-def test_a_photo_finds_ranked_sightings(service: httpx.Client, smoke: Path) -> None:
+def test_a_photo_finds_ranked_sightings(service: Asking, smoke: Path) -> None:
+    client, for_case = service
     photo = next((smoke / "data" / "demo" / "reid" / "query").glob("*.jpg"))
-    answer = service.post("/v1/search", data=FOR_CASE, files={"photo": photo.read_bytes()})
+    answer = client.post("/v1/search", data=for_case, files={"photo": photo.read_bytes()})
     assert answer.status_code == 200, answer.text
     sightings = answer.json()["sightings"]
     assert sightings
@@ -49,8 +50,9 @@ def test_a_photo_finds_ranked_sightings(service: httpx.Client, smoke: Path) -> N
         pytest.param(b"", id="empty"),
     ],
 )
-def test_a_file_that_is_no_photo_gets_400_with_a_message(service: httpx.Client, content: bytes) -> None:
-    answer = service.post("/v1/search", data=FOR_CASE, files={"photo": ("photo.jpg", content, "image/jpeg")})
+def test_a_file_that_is_no_photo_gets_400_with_a_message(service: Asking, content: bytes) -> None:
+    client, for_case = service
+    answer = client.post("/v1/search", data=for_case, files={"photo": ("photo.jpg", content, "image/jpeg")})
     assert answer.status_code == 400
     assert "photo" in answer.text
 
