@@ -33,7 +33,6 @@ _ssl: SSLSchema = {"enabled": _http.tls is not None}
 if _http.tls is not None:
     _ssl |= {"certfile": str(_http.tls.certificate), "keyfile": str(_http.tls.key)}
 _api.add_middleware(RateLimit, per_minute={"/search": _http.searches_per_minute})
-_api.add_middleware(AtMost, most=_http.max_concurrent)
 
 
 @bentoml.service(
@@ -70,5 +69,6 @@ class PersonSearch:
 
 assert isinstance(PersonSearch, bentoml.Service), "what bentoml.service makes of the class"
 PersonSearch.add_asgi_middleware(RequestLog)  # the outermost, around all of BentoML's own answers too
-PersonSearch.add_asgi_middleware(AuthenticationMiddleware, backend=_gate, on_error=refuse)  # and so is this
+PersonSearch.add_asgi_middleware(AtMost, most=_http.max_concurrent, below="/v1/")  # before anybody asks the database
+PersonSearch.add_asgi_middleware(AuthenticationMiddleware, backend=_gate, on_error=refuse)  # and this too
 PersonSearch.add_asgi_middleware(DatabaseFigures, store=lambda: _api.state.photo_search.store())

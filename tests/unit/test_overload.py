@@ -17,13 +17,13 @@ def guarded(gate: asyncio.Event) -> Starlette:
     """Answers when `gate` opens; /broken fails."""
 
     async def wait(request: Request) -> Response:
-        if request.url.path == "/broken":
+        if request.url.path == "/v1/broken":
             raise RuntimeError
         await gate.wait()
         return PlainTextResponse("done")
 
-    app = Starlette(routes=[Route("/{anything}", wait)])
-    app.add_middleware(AtMost, most=MOST)
+    app = Starlette(routes=[Route("/v1/{anything}", wait), Route("/readyz", lambda _: PlainTextResponse("ready"))])
+    app.add_middleware(AtMost, most=MOST, below="/v1/")
     return app
 
 
@@ -43,11 +43,12 @@ def run(scenario: Any) -> None:
 
 def test_more_than_the_limit_are_turned_away_at_once_and_those_in_work_are_answered() -> None:
     async def scenario(gate: asyncio.Event, asking: httpx.AsyncClient) -> None:
-        in_work = [asyncio.create_task(asking.get("/search")) for _ in range(MOST)]
+        in_work = [asyncio.create_task(asking.get("/v1/search")) for _ in range(MOST)]
         await asyncio.sleep(0.1)
-        turned_away = [await asking.get("/search") for _ in range(5)]  # while the gate is still shut
+        turned_away = [await asking.get("/v1/search") for _ in range(5)]  # while the gate is still shut
         assert {answer.status_code for answer in turned_away} == {503}
         assert turned_away[0].headers["Retry-After"] == "1"
+        assert (await asking.get("/readyz")).text == "ready"
         assert "works on 3 requests, its limit" in turned_away[0].json()["error"]
         gate.set()
         assert [(await answer).text for answer in in_work] == ["done"] * MOST
@@ -55,25 +56,25 @@ def test_more_than_the_limit_are_turned_away_at_once_and_those_in_work_are_answe
     run(scenario)
 
 
-@pytest.mark.parametrize("path", ["/search", "/broken"])
+@pytest.mark.parametrize("path", ["/v1/search", "/v1/broken"])
 def test_it_recovers_when_requests_end_however_they_end(path: str) -> None:
     async def scenario(gate: asyncio.Event, asking: httpx.AsyncClient) -> None:
         gate.set()
         answers = [await asking.get(path) for _ in range(4 * MOST)]
         assert 503 not in {answer.status_code for answer in answers}
-        assert (await asking.get("/search")).text == "done"
+        assert (await asking.get("/v1/search")).text == "done"
 
     run(scenario)
 
 
 def test_a_client_that_leaves_frees_its_place() -> None:
     async def scenario(gate: asyncio.Event, asking: httpx.AsyncClient) -> None:
-        left = [asyncio.create_task(asking.get("/search")) for _ in range(MOST)]
+        left = [asyncio.create_task(asking.get("/v1/search")) for _ in range(MOST)]
         await asyncio.sleep(0.1)
         for task in left:
             task.cancel()
         await asyncio.gather(*left, return_exceptions=True)
         gate.set()
-        assert (await asking.get("/search")).status_code == 200
+        assert (await asking.get("/v1/search")).status_code == 200
 
     run(scenario)
