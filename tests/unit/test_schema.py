@@ -32,9 +32,9 @@ def opened(database: str, tmp_path: Path) -> Iterator[sa.Engine]:
     engine.dispose()
 
 
-def dump(server: PostgresServer, database: str) -> str:
+def dump(postgres: PostgresServer, database: str) -> str:
     """All of the database as SQL."""
-    command = [server.bin_path / "pg_dump", "--restrict-key=none", database]
+    command = [postgres.bin_path / "pg_dump", "--restrict-key=none", database]
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
 
@@ -96,9 +96,9 @@ def test_the_comparison_notices(opened: sa.Engine, change: str) -> None:
         assert differences(connection) != []
 
 
-def test_a_store_from_before_revisions_keeps_its_rows(server: PostgresServer, database: str, tmp_path: Path) -> None:
+def test_a_store_from_before_revisions_keeps_its_rows(postgres: PostgresServer, database: str, tmp_path: Path) -> None:
     run(database, BEFORE_REVISIONS)
-    before = rows_of_demo(dump(server, database))
+    before = rows_of_demo(dump(postgres, database))
     assert len(before) == 4
     with open_store(tmp_path, database) as store:
         found = store.nearest(np.array([1, 0, 0], np.float32), 5)
@@ -108,7 +108,7 @@ def test_a_store_from_before_revisions_keeps_its_rows(server: PostgresServer, da
         ]
         with store._engine.connect() as connection:
             assert differences(connection) == []
-    after = rows_of_demo(dump(server, database))
+    after = rows_of_demo(dump(postgres, database))
     cameras, districts, *seen = before
     moved = [row.replace("\tcam0", "\t2026-05-01\t1\tcam0", 1) for row in seen]
     assert sorted(after) == sorted([cameras, f"{districts}\tUTC", *moved])
@@ -149,24 +149,26 @@ def test_sightings_of_the_third_revision_get_segments_days_and_keep_their_cases(
 
 
 @pytest.mark.parametrize("statements", ["SELECT 1", BEFORE_REVISIONS], ids=["empty", "old"])
-def test_opening_twice_changes_nothing(server: PostgresServer, database: str, tmp_path: Path, statements: str) -> None:
+def test_opening_twice_changes_nothing(
+    postgres: PostgresServer, database: str, tmp_path: Path, statements: str
+) -> None:
     run(database, statements)
     dumps = []
     for _ in range(2):
         connect(tmp_path, database)[0].dispose()
-        dumps.append(dump(server, database))
+        dumps.append(dump(postgres, database))
     assert "CREATE TABLE public.cases" in dumps[0]
     assert dumps[0] == dumps[1]
 
 
 def test_a_database_of_a_newer_version_is_refused_and_left_alone(
-    server: PostgresServer, database: str, opened: sa.Engine, tmp_path: Path
+    postgres: PostgresServer, database: str, opened: sa.Engine, tmp_path: Path
 ) -> None:
     run(database, "UPDATE alembic_version SET version_num = '99'; DROP TABLE removals")
-    before = dump(server, database)
+    before = dump(postgres, database)
     with pytest.raises(InputError, match=r"a schema revision up to 5, it has 99.*update the software"):
         open_store(tmp_path, database)
-    assert dump(server, database) == before
+    assert dump(postgres, database) == before
 
 
 def test_processes_that_open_a_new_database_at_once(database: str, tmp_path: Path) -> None:
