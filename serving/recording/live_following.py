@@ -8,13 +8,11 @@ change their size, for boxes are in pixels.
 from dataclasses import replace
 from datetime import datetime
 
-from domain.images import crop_boxes
 from serving.recording.live_stream import Gap, LiveFrame
 from serving.recording.outbox import LiveSegment, Outbox
-from serving.tracking.following import TrackingSettings
-from serving.tracking.looks import Looks, crop_qualities
+from serving.recording.video import Frame
+from serving.tracking.following import StageClock, TrackingSettings, advance, new_tracker
 from serving.tracking.perception import Perception
-from serving.tracking.tracker import Tracker
 from serving.tracking.tracklet import Tracklet
 
 
@@ -74,13 +72,7 @@ class _OpenSegment:
     def __init__(self, camera_id: str, first: LiveFrame, perception: Perception, settings: TrackingSettings) -> None:
         self.start, self.shape = first.time, first.image.shape
         self._camera_id, self._perception = camera_id, perception
-        self._tracker = Tracker(
-            camera_id,
-            first.time,
-            settings.tracker,
-            strong_score=perception.strong_score,
-            match_distance=perception.match_distance,
-        )
+        self._tracker = new_tracker(camera_id, first.time, perception, settings)
         self._first_number, self._last_number, self._end = first.number, first.number - 1, first.time
         self._stride, self._num_frames = settings.frame_stride, 0
         self._tracklets: list[Tracklet] = []
@@ -88,15 +80,14 @@ class _OpenSegment:
     def see(self, frame: LiveFrame) -> None:
         [people] = self._perception.detect([frame.image])
         time_s = (frame.time - self.start).total_seconds()
-        plan = self._tracker.plan(frame.number - self._first_number + 1, time_s, people)
-        crops = crop_boxes(frame.image, plan.boxes_xyxy[plan.wanted])
-        qualities = crop_qualities(frame.image, plan.boxes_xyxy, plan.scores, plan.wanted, crops)
-        self._keep(self._tracker.update(plan, Looks(self._perception.embed(crops), qualities, crops)))
+        shown = Frame(frame.number - self._first_number + 1, time_s, frame.image)
+        [ended] = advance([(self._tracker, shown, people)], self._perception, StageClock())
+        self._keep(ended)
         self._num_frames += 1
         self._last_number, self._end = frame.number, frame.time
 
     def finished(self, end: datetime | None) -> LiveSegment:
-        self._keep(self._tracker.close())
+        self._keep(self._perception.described(self._tracker.close()))
         num_shown = self._last_number - self._first_number + 1
         num_wanted = -(-num_shown // self._stride)
         missed = num_wanted - self._num_frames
@@ -106,5 +97,4 @@ class _OpenSegment:
 
     def _keep(self, ended: list[Tracklet]) -> None:
         """The store writes the best crop only, so memory holds no others."""
-        described = self._perception.described(ended)
-        self._tracklets += [replace(tracklet, crops=tracklet.crops[:1]) for tracklet in described]
+        self._tracklets += [replace(tracklet, crops=tracklet.crops[:1]) for tracklet in ended]

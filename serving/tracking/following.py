@@ -132,7 +132,9 @@ def follow(
                     for stream, frames, people in zip(running, taken, detections, strict=True)
                     if step < len(frames)
                 ]
-                _advance(seen, perception, clock)
+                ended = advance([(stream.tracker, *what) for stream, *what in seen], perception, clock)
+                for (stream, *_), tracklets in zip(seen, ended, strict=True):
+                    stream.tracklets += tracklets
             on_frames(settings.frame_stride * sum(map(len, taken)))
         for stream in streams:
             with clock.timed("describe"):
@@ -145,33 +147,44 @@ def follow(
 
 def _open(stack: ExitStack, video: CameraVideo, perception: Perception, settings: TrackingSettings) -> _Stream:
     reader = stack.enter_context(VideoReader(video.file, settings.frame_stride))
-    tracker = Tracker(
-        video.camera_id,
-        video.start,
-        settings.tracker,
-        strong_score=perception.strong_score,
-        match_distance=perception.match_distance,
-    )
+    tracker = new_tracker(video.camera_id, video.start, perception, settings)
     gate = MotionGate(settings.motion_gate) if settings.motion_gate.enabled else None
     return _Stream(reader, iter(reader), tracker, [], gate)
 
 
-def _advance(seen: Sequence[tuple[_Stream, Frame, Detections]], perception: Perception, clock: StageClock) -> None:
-    """One frame of each stream through its tracker; the crops of all streams are embedded together."""
+def new_tracker(camera_id: str, start: datetime, perception: Perception, settings: TrackingSettings) -> Tracker:
+    """For a camera whose first frame was taken at `start`, with the thresholds of the engines in `perception`."""
+    return Tracker(
+        camera_id,
+        start,
+        settings.tracker,
+        strong_score=perception.strong_score,
+        match_distance=perception.match_distance,
+    )
+
+
+def advance(
+    seen: Sequence[tuple[Tracker, Frame, Detections]], perception: Perception, clock: StageClock
+) -> list[list[Tracklet]]:
+    """One frame of each camera, with its people, through its tracker: described, the tracklets that ended in it.
+
+    The crops of all cameras are embedded together.
+    """
     with clock.timed("track"):
-        plans = [stream.tracker.plan(frame.number, frame.time_s, people) for stream, frame, people in seen]
+        plans = [tracker.plan(frame.number, frame.time_s, people) for tracker, frame, people in seen]
         crops = [
             crop_boxes(frame.image, plan.boxes_xyxy[plan.wanted])
             for (_, frame, _), plan in zip(seen, plans, strict=True)
         ]
     with clock.timed("embed"):
         embeddings = perception.embed([crop for of_frame in crops for crop in of_frame])
-    first = 0
-    for (stream, frame, _), plan, of_frame in zip(seen, plans, crops, strict=True):
+    first, ended = 0, []
+    for (tracker, frame, _), plan, of_frame in zip(seen, plans, crops, strict=True):
         with clock.timed("track"):
             qualities = crop_qualities(frame.image, plan.boxes_xyxy, plan.scores, plan.wanted, of_frame)
             looks = Looks(embeddings[first : first + len(of_frame)], qualities, of_frame)
-            ended = stream.tracker.update(plan, looks)
+            over = tracker.update(plan, looks)
         with clock.timed("describe"):
-            stream.tracklets += perception.described(ended)
+            ended.append(perception.described(over))
         first += len(of_frame)
+    return ended
