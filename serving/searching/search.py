@@ -15,7 +15,8 @@ from domain.embeddings import cosine_distances, unit_length
 from domain.errors import InputError, require_shape
 from domain.settings import Settings
 from evaluation.reranking import rerank_candidates
-from serving.database.store import Store, StoredTracklet
+from serving.database.store import Store
+from serving.database.tracklet_rows import StoredTracklet
 from serving.searching.description import Description, attribute_evidence, description_likelihood
 from serving.searching.fusion import MatchCurve
 from serving.web.metrics import STAGE_SECONDS
