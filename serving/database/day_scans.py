@@ -16,7 +16,7 @@ from serving.database import tables
 from serving.database.partitions import days_between
 
 _CONNECTIONS = 2
-_LEAST_EF_SEARCH = 80
+_LEAST_EF_SEARCH = 100
 _MAX_EF_SEARCH = 1000  # pgvector's limit of candidates a scan keeps in view
 _LEAST_SHARE = 1e-6
 

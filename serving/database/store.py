@@ -11,6 +11,7 @@ from datetime import datetime
 from itertools import groupby
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import numpy as np
 import sqlalchemy as sa
@@ -318,7 +319,7 @@ class Store(AbstractContextManager["Store"]):
             scans = day_scans(connection, limit, cameras, since, until)
         nearest = sorted(rows_of_scans(self._engine, scans, near), key=lambda row: row.distance)[:limit]
         with self._engine.begin() as connection:
-            return tracklet_rows.read_keys(connection, [(row.district, row.id, row.day) for row in nearest])
+            return tracklet_rows.read_keys(connection, nearest)
 
     def described(
         self,
@@ -341,11 +342,14 @@ class Store(AbstractContextManager["Store"]):
         logs = [sa.func.ln(tracklet_rows.fit(group, wanted)) for group, wanted in description.items()]
         likelihood = sum(logs[1:], start=logs[0])
         with self._engine.begin() as connection:
-            days = days_between(connection, since, until)
-            found = tracklet_rows.select_tracklets().where(
-                table.c.day.in_(days), *filters(cameras, since, until, model_version)
+            fitting: sa.Select[Any] = (
+                sa.select(*table.primary_key)
+                .where(table.c.day.in_(days_between(connection, since, until)))
+                .where(*filters(cameras, since, until, model_version))
+                .order_by(likelihood.desc(), table.c.id)
+                .limit(limit)
             )
-            return tracklet_rows.read(connection, found.order_by(likelihood.desc(), table.c.id).limit(limit))
+            return tracklet_rows.read_keys(connection, connection.execute(fitting).all())
 
     def tracklets(self, ids: Collection[tuple[str, int]]) -> list[StoredTracklet]:
         """Those of `ids`, each a district and a number in it, that are stored, by time."""

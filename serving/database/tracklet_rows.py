@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -81,14 +81,13 @@ def select_tracklets() -> sa.Select[Any]:
     return sa.select(*(table.c[name] for name in _COLUMNS), binary.label("halves"))
 
 
-def read_keys(connection: sa.Connection, keys: Sequence[tuple[str, int, date]]) -> list[StoredTracklet]:
-    """The tracklets of these primary keys that are there still, in the same order."""
+def read_keys(connection: sa.Connection, keys: Sequence[sa.Row[Any]]) -> list[StoredTracklet]:
+    """The tracklets of rows that have their primary keys, as long as they are there, in the same order."""
     table = tables.tracklets
-    names = ("district", "id", "day")
-    columns = zip(*keys, strict=True) if keys else ((), (), ())
+    names = [column.name for column in table.primary_key]
     arrays = [
-        sa.cast(sa.bindparam(f"keys_{name}", list(values)), ARRAY(table.c[name].type))
-        for name, values in zip(names, columns, strict=True)
+        sa.cast(sa.bindparam(f"keys_{name}", [key._mapping[name] for key in keys]), ARRAY(table.c[name].type))
+        for name in names
     ]
     wanted = sa.func.unnest(*arrays).table_valued(*names, with_ordinality="place", name="wanted").render_derived()
     query = select_tracklets().join(wanted, sa.and_(*(table.c[name] == wanted.c[name] for name in names)))
