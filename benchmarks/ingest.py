@@ -23,6 +23,7 @@ import threading
 import types
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime
 from fractions import Fraction
 from pathlib import Path
@@ -41,7 +42,7 @@ from serving.recording.video import VideoReader
 from serving.service_settings import Deployment, IngestSettings
 from serving.tracking.following import CameraVideo, StageClock, TrackingSettings, follow
 from serving.tracking.gathering import GatheredPerception
-from serving.tracking.perception import Engine, Perception, open_engine
+from serving.tracking.perception import Engines, Perception
 
 _START = datetime(2026, 5, 12, tzinfo=UTC)
 _TENTHS = 10
@@ -150,18 +151,12 @@ def repeat_video(source: Path, target: Path, seconds: float) -> int:
     return num_frames
 
 
-def _engines(
-    root: Path, describes: bool, threads: int, overrides: Sequence[str]
-) -> tuple[TrackingSettings, tuple[Engine, Engine, Engine | None]]:
-    deployment = Deployment.read(Path(), overrides)
+def _engines(root: Path, describes: bool, threads: int, overrides: Sequence[str]) -> tuple[TrackingSettings, Engines]:
+    deployment = replace(Deployment.read(Path(), overrides), root=root)
     tracking = TrackingSettings.from_params("tracking", overrides)
     cv2.setNumThreads(available_cores())  # importing ultralytics sets it to one
-
-    def engine(name: str, task: str) -> Engine:
-        return open_engine(root / deployment.engine(name), task, tracking.perception.without_plan, threads)
-
-    attributes = engine(deployment.attributes, "attributes") if describes and deployment.attributes else None
-    return tracking, (engine(deployment.detector, "detector"), engine(deployment.reid, "reid"), attributes)
+    wanted = deployment if describes else replace(deployment, attributes=None)
+    return tracking, wanted.open_engines(threads)
 
 
 def _warm_up(perception: Perception) -> None:

@@ -15,7 +15,7 @@ from domain.settings import PARAMS, Settings, read_params
 from serving.recording.live_stream import ConnectionSettings
 from serving.searching.route import RouteSettings
 from serving.searching.search import SearchSettings
-from serving.tracking.perception import PerceptionSettings
+from serving.tracking.perception import Engines, PerceptionSettings, open_engines
 
 
 class TlsSettings(Settings):
@@ -161,6 +161,16 @@ class Deployment:
     def engine(self, name: str) -> Path:
         """Folder of the engine `name`."""
         return self.root / ENGINES / name
+
+    def open_engines(self, threads: int | None = None) -> Engines:
+        """The engines, each on so many threads, or on what suits it.
+
+        Raises:
+            ArtifactError: if one is missing, unusable, or for another task.
+        """
+        attributes = self.engine(self.attributes) if self.attributes is not None else None
+        without_plan = self.perception.without_plan
+        return open_engines(self.engine(self.detector), self.engine(self.reid), attributes, without_plan, threads)
 
 
 def _value(params: dict[str, Any], file: Path, section: str, key: str) -> Any:

@@ -39,7 +39,7 @@ from serving.recording.stream_metrics import serve_metrics
 from serving.service_settings import Deployment, StreamsSettings
 from serving.tracking.following import TrackingSettings
 from serving.tracking.gathering import GatheredPerception
-from serving.tracking.perception import Engine, Perception, open_engine
+from serving.tracking.perception import Perception
 
 _FLUSH_S = 20.0  # what is seen may take so long to be stored at the end; supervisors kill after 30 s or more
 _NOT_RUNNING = "not running"
@@ -69,10 +69,12 @@ def main(argv: Sequence[str] = ()) -> None:
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
-    reid = open_engine(deployment.engine(deployment.reid), "reid", tracking.perception.without_plan)
+    engines = deployment.open_engines()
+    # Cameras do not show pictures at the same moment, so nobody waits: calls gather while an engine computes.
+    perception = GatheredPerception(*engines, tracking.perception, max_wait_s=0)
     with open_store(deployment.store) as store:
-        outbox = _open_outbox(store, file, version_of_model(reid.card), settings)
-        follow_streams(file, _perception(deployment, reid, tracking), outbox, settings, tracking, stopping)
+        outbox = _open_outbox(store, file, version_of_model(engines.reid.card), settings)
+        follow_streams(file, perception, outbox, settings, tracking, stopping)
         lost = outbox.close(_FLUSH_S)
     if lost:
         _log.error("%d segments could not be stored; the next run says that nothing is known of their time", lost)
@@ -156,15 +158,6 @@ def _run(
 def _report_death(follower: LiveFollower, future: Future[None]) -> None:
     _log.error("camera %s: a bug ended its thread", follower.camera_id, exc_info=future.exception())
     follower.lose("a bug; the log says which")
-
-
-def _perception(deployment: Deployment, reid: Engine, tracking: TrackingSettings) -> GatheredPerception:
-    without_plan, attributes = tracking.perception.without_plan, None
-    detector = open_engine(deployment.engine(deployment.detector), "detector", without_plan)
-    if deployment.attributes is not None:
-        attributes = open_engine(deployment.engine(deployment.attributes), "attributes", without_plan)
-    # Cameras do not show pictures at the same moment, so nobody waits: calls gather while an engine computes.
-    return GatheredPerception(detector, reid, attributes, tracking.perception, max_wait_s=0)
 
 
 def _open_outbox(store: Store, file: StreamsFile, model_version: str, settings: StreamsSettings) -> Outbox:

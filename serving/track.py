@@ -34,7 +34,7 @@ from serving.searching.identities import IdentitySettings, identify
 from serving.searching.route import RouteSettings, likeliest_route
 from serving.searching.search import Searcher, SearchSettings
 from serving.tracking.following import CameraVideo, Followed, StageClock, TrackingSettings, follow
-from serving.tracking.perception import Perception, open_engine
+from serving.tracking.perception import Perception, open_engines
 from serving.tracking.tracklet import Tracklet, renumber, track_table
 
 _log = logging.getLogger(__name__)
@@ -54,20 +54,16 @@ def main(argv: Sequence[str] = ()) -> None:
     params = read_params(argv)
     folder = DATA / params["district"]["name"]
     district, problems = read_district(folder), read_problems(folder)
-    without_plan = settings.perception.without_plan
-    reid_folder = ENGINES / f"reid-{params['reid']['backbone']}"
-    reid = open_engine(reid_folder, "reid", without_plan)
-    perception = Perception(
-        open_engine(ENGINES / settings.detector, "detector", without_plan),
-        reid,
-        open_engine(ENGINES / settings.attributes, "attributes", without_plan),
-        settings.perception,
+    reid = ENGINES / f"reid-{params['reid']['backbone']}"
+    engines = open_engines(
+        ENGINES / settings.detector, reid, ENGINES / settings.attributes, settings.perception.without_plan
     )
+    perception = Perception(*engines, settings.perception)
     with open_store(STORE) as store:
         store.require_replaceable(district.name)  # now, not when hours of video are followed
     followed = follow_cameras(district, folder, perception, settings)
     tracklets = renumber(one.tracklets for one in followed.values())
-    version = version_of_model(reid.card)
+    version = version_of_model(engines.reid.card)
     with open_store(STORE) as store, atomic_folder(TRACKS) as tracks:
         store.replace_sightings(
             district.name,
@@ -77,7 +73,7 @@ def main(argv: Sequence[str] = ()) -> None:
             time_zone=district.time_zone,
             videos={camera.id: _watched(_video_of(camera, folder), followed[camera.id]) for camera in district.cameras},
         )
-        curve = MatchCurve.of_engine(reid_folder, perception.match_distance, search.probability_softness)
+        curve = MatchCurve.of_engine(reid, perception.match_distance, search.probability_softness)
         searcher = Searcher(store, curve, search, version)
         write_tracklets(tracks, district, tracklets)
         people = identify(tracklets, district.cameras, curve, identities, route.max_walking_speed_m_s)

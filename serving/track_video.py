@@ -27,7 +27,7 @@ from domain.stage import run_stage
 from serving.recording.video import VideoReader
 from serving.tracking.annotate import annotate_video
 from serving.tracking.following import CameraVideo, Followed, StageClock, TrackingSettings, follow
-from serving.tracking.perception import Perception, open_engine
+from serving.tracking.perception import Perception, open_engines
 from serving.tracking.tracklet import Tracklet, renumber, track_table
 
 _LONG_S = 1.0  # tracklets longer than this are counted apart
@@ -47,13 +47,8 @@ def main(argv: Sequence[str] = ()) -> None:
     settings = TrackingSettings.from_params("tracking", arguments.overrides)
     if arguments.out.exists() and any(arguments.out.iterdir()) and not (arguments.out / _SUMMARY).is_file():
         raise InputError(f"--out must be a new folder or one of an earlier run, {arguments.out} holds something else")
-    without_plan = settings.perception.without_plan
-    perception = Perception(
-        open_engine(arguments.detector, "detector", without_plan),
-        open_engine(arguments.reid, "reid", without_plan),
-        open_engine(arguments.attributes, "attributes", without_plan) if arguments.attributes else None,
-        settings.perception,
-    )
+    engines = open_engines(arguments.detector, arguments.reid, arguments.attributes, settings.perception.without_plan)
+    perception = Perception(*engines, settings.perception)
     with atomic_folder(arguments.out) as folder:
         summary = track_video(arguments.video, perception, settings, folder)
     print(json.dumps(summary, indent=2))

@@ -32,7 +32,6 @@ from serving.database.store import Store, open_store, version_of_model
 from serving.service_settings import Deployment, IngestSettings
 from serving.tracking.following import CameraVideo, StageClock, TrackingSettings, follow
 from serving.tracking.gathering import GatheredPerception
-from serving.tracking.perception import Engine, open_engine
 
 _MAY_PASS = (sa.exc.InterfaceError, sa.exc.OperationalError, OSError)  # database gone, disk full, network share away
 _log = logging.getLogger(__name__)
@@ -69,21 +68,11 @@ class SegmentWork:
     def load(cls, store: Store, deployment: Deployment, tracking: TrackingSettings) -> "SegmentWork":
         """With the engines of `deployment`; raises `ArtifactError` if one is missing."""
         ingest = deployment.settings.ingest
-        threads = max(1, available_cores() // ingest.batches_at_once)
-
-        def engine(name: str, task: str) -> Engine:
-            return open_engine(deployment.engine(name), task, tracking.perception.without_plan, threads)
-
-        reid = engine(deployment.reid, "reid")
+        engines = deployment.open_engines(threads=max(1, available_cores() // ingest.batches_at_once))
         perception = GatheredPerception(
-            engine(deployment.detector, "detector"),
-            reid,
-            engine(deployment.attributes, "attributes") if deployment.attributes is not None else None,
-            tracking.perception,
-            max_wait_s=ingest.gather_s,
-            batches_at_once=ingest.batches_at_once,
+            *engines, tracking.perception, max_wait_s=ingest.gather_s, batches_at_once=ingest.batches_at_once
         )
-        return cls(store, perception, version_of_model(reid.card), tracking, ingest)
+        return cls(store, perception, version_of_model(engines.reid.card), tracking, ingest)
 
     def follow_segment(self, context: procrastinate.JobContext, segment_id: int) -> None:
         """The job: store all that the segment shows, or why that cannot be. One that is done stays as it is.

@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from serving.accounts import Account, create_account
 from serving.database.store import open_store, version_of_model
 from serving.service_settings import Deployment
-from serving.tracking.perception import Perception, open_engine
+from serving.tracking.perception import Perception
 from serving.web.cases import open_case
 from serving.web.gate import Asker
 from serving.web.roles import Role
@@ -63,17 +63,13 @@ def picture(colour: tuple[int, int, int], seed: int = 0) -> np.ndarray:
 
 def fill_store(deployment: Deployment) -> None:
     """Each of `PEOPLE` seen four times in turn: tracklets 1, 4, 7, 10 are red, 2, 5, … green, 3, 6, … blue; a case."""
-    reid = open_engine(deployment.engine(deployment.reid), "reid", "fall_back")
-    detector = open_engine(deployment.engine(deployment.detector), "detector", "fall_back")
-    attributes = None
-    if deployment.attributes is not None:
-        attributes = open_engine(deployment.engine(deployment.attributes), "attributes", "fall_back")
-    perception = Perception(detector, reid, attributes, deployment.perception)
+    engines = deployment.open_engines()
+    perception = Perception(*engines, deployment.perception)
     crops = [picture(PEOPLE[i % 3], seed=i) for i in range(12)]
     embeddings = perception.embed(crops)
     found = [replace(tracklet(i + 1, embeddings[i], camera=i % 2, after_s=60 * i), crops=[crops[i]]) for i in range(12)]
     with open_store(deployment.store) as store:
-        version = version_of_model(reid.card)
+        version = version_of_model(engines.reid.card)
         store.replace_sightings("demo", CAMERAS, version, perception.described(found), time_zone="Asia/Seoul")
         with store.begin() as connection:
             open_case(connection, REVIEWER, "A missing child", operators=[])

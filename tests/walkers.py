@@ -13,7 +13,7 @@ from domain.attributes import AttributeSchema, Group, Label
 from domain.model_card import ModelCard
 from serving.recording.video import video_writer
 from serving.tracking.following import TrackingSettings
-from serving.tracking.perception import Perception
+from serving.tracking.perception import Engines, Perception
 
 ROOT = Path(__file__).resolve().parent.parent
 START = datetime(2026, 5, 1, 9, 0, tzinfo=UTC)
@@ -145,6 +145,11 @@ class ColourAttributes:
         return {"upper_colour": means / means.sum(axis=1, keepdims=True)}
 
 
+def engines(
+    detector: ColourDetector | None = None, reid: ColourReid | None = None, *, describes: bool = True
+) -> Engines:
+    return Engines(detector or ColourDetector(), reid or ColourReid(), ColourAttributes() if describes else None)
+
+
 def perception(detector: ColourDetector | None = None, *, describes: bool = True) -> Perception:
-    attributes = ColourAttributes() if describes else None
-    return Perception(detector or ColourDetector(), ColourReid(), attributes, settings().perception)
+    return Perception(*engines(detector, describes=describes), settings().perception)

@@ -14,7 +14,7 @@ from domain.attributes import AttributeSchema
 from domain.cameras import Camera
 from domain.errors import ArtifactError, DongseonError, InputError
 from evaluation.reranking import k_reciprocal_distances
-from export.engines.engine import Engine
+from export.engines.engine import Engine as LoadedEngine
 from serving import audit
 from serving.audit import Action
 from serving.database.store import Store, StoredDistrict, open_store, version_of_model
@@ -26,7 +26,7 @@ from serving.searching.photographed import Box, crop_of, person_in
 from serving.searching.route import likeliest_routes, relative_probabilities
 from serving.searching.search import Hit, Searcher, SightingKey, hit_of, stored_sightings
 from serving.service_settings import Deployment
-from serving.tracking.perception import Perception, open_engine
+from serving.tracking.perception import Engine, Perception
 from serving.web.metrics import SEARCH_SECONDS, STAGE_SECONDS
 
 _log = logging.getLogger(__name__)
@@ -127,7 +127,7 @@ class PhotoSearch:
         """Load and warm up the engines."""
         self._deployment = deployment
         self._limits = deployment.settings.service
-        self._engines: dict[str, Engine] = {}
+        self._engines: dict[str, EngineStatus] = {}
         self._perception: Perception | None = None
         self._curve: MatchCurve | None = None
         self._model_version: str | None = None
@@ -178,8 +178,7 @@ class PhotoSearch:
     def status(self) -> Status:
         """Whether it can search, and with which engines."""
         reason = self.reason_not_ready()
-        engines = {name: _engine_status(engine) for name, engine in self._engines.items()}
-        return Status(ready=reason is None, reason=reason, model_version=self._model_version, engines=engines)
+        return Status(ready=reason is None, reason=reason, model_version=self._model_version, engines=self._engines)
 
     @property
     def max_photos(self) -> int:
@@ -204,8 +203,7 @@ class PhotoSearch:
 
     def attribute_schema(self) -> AttributeSchema | None:
         """By what people are described; None without an attribute engine."""
-        name = self._deployment.attributes
-        return self._engines[name].card.attribute_schema if name in self._engines else None
+        return self._perception.attribute_schema if self._perception is not None else None
 
     def crop(self, wanted: SightingId) -> bytes:
         """The picture of a sighting, a JPEG file.
@@ -349,19 +347,19 @@ class PhotoSearch:
 
     def _load_engines(self) -> None:
         wanted = self._deployment
-        for name, task in ((wanted.detector, "detector"), (wanted.attributes, "attributes"), (wanted.reid, "reid")):
-            if name is not None:
-                engine = open_engine(wanted.engine(name), task, wanted.perception.without_plan)
-                assert isinstance(engine, Engine), "export.engines.load gives these"
-                self._engines[name] = engine
-        reid = self._engines[wanted.reid]
-        described = self._engines[wanted.attributes] if wanted.attributes is not None else None
-        perception = Perception(self._engines[wanted.detector], reid, described, wanted.perception)
+        engines = wanted.open_engines()
+        names = wanted.detector, wanted.reid, wanted.attributes
+        self._engines = {
+            name: _engine_status(engine)
+            for name, engine in zip(names, engines, strict=True)
+            if name is not None and engine is not None
+        }
+        perception = Perception(*engines, wanted.perception)
         _warm_up(perception)
         self._curve = MatchCurve.of_engine(
             wanted.engine(wanted.reid), perception.match_distance, wanted.settings.search.probability_softness
         )
-        self._model_version = version_of_model(reid.card)
+        self._model_version = version_of_model(engines.reid.card)
         self._perception = perception
 
     def _reason_of_store(self) -> str | None:
@@ -429,6 +427,7 @@ def _warm_up(perception: Perception) -> None:
 
 
 def _engine_status(engine: Engine) -> EngineStatus:
+    assert isinstance(engine, LoadedEngine), "export.engines.load gives these"
     return EngineStatus(
         architecture=engine.card.architecture,
         district=engine.card.district,

@@ -6,7 +6,7 @@ Input sizes, the way of resizing and thresholds come from the engines' cards.
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from pydantic import Field, PositiveFloat, PositiveInt
@@ -57,6 +57,29 @@ def open_engine(path: Path, task: str, without_plan: WithoutPlan, threads: int |
     if engine.card.task != task:
         raise ArtifactError(f"{path} must be an engine for the task {task}, its card says {engine.card.task}")
     return engine
+
+
+class Engines(NamedTuple):
+    """What `Perception` sees with; none describes where `attributes` is None."""
+
+    detector: Engine
+    reid: Engine
+    attributes: Engine | None
+
+
+def open_engines(
+    detector: Path, reid: Path, attributes: Path | None, without_plan: WithoutPlan, threads: int | None = None
+) -> Engines:
+    """The engine of each task, as `open_engine` opens it.
+
+    Raises:
+        ArtifactError: if one is missing, unusable, or for another task.
+    """
+    return Engines(
+        open_engine(detector, "detector", without_plan, threads),
+        open_engine(reid, "reid", without_plan, threads),
+        open_engine(attributes, "attributes", without_plan, threads) if attributes is not None else None,
+    )
 
 
 class Perception:

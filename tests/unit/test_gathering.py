@@ -18,10 +18,9 @@ from serving.tracking.following import CameraVideo, StageClock, follow
 from serving.tracking.gathering import GatheredPerception
 from serving.tracking.perception import Engine
 from tests.walkers import (
-    ColourAttributes,
     ColourDetector,
-    ColourReid,
     Walker,
+    engines,
     perception,
     picture,
     settings,
@@ -37,12 +36,7 @@ def gathered(
     detector: Engine | None = None, *, max_wait_s: float = FOREVER_S, batches_at_once: int = 1
 ) -> GatheredPerception:
     return GatheredPerception(
-        detector or ColourDetector(),
-        ColourReid(),
-        ColourAttributes(),
-        settings().perception,
-        max_wait_s=max_wait_s,
-        batches_at_once=batches_at_once,
+        *engines(detector), settings().perception, max_wait_s=max_wait_s, batches_at_once=batches_at_once
     )
 
 

@@ -20,10 +20,9 @@ from tests.sightings import CAMERAS, put_into_case, tracklet, unit_vectors
 from tests.walkers import (
     ROOT,
     START,
-    ColourAttributes,
-    ColourDetector,
     ColourReid,
     Walker,
+    engines,
     picture,
     write_params,
     write_video,
@@ -47,9 +46,6 @@ class ExportedReid(ColourReid):
             max_batch=8,
         )
         self.card = self.card.model_copy(update={"engines": (file,)})
-
-
-ENGINES = {"detector": ColourDetector, "reid": ExportedReid, "attributes": ColourAttributes}
 
 
 def write_district(folder: Path) -> None:
@@ -111,7 +107,7 @@ def tracked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def prepare(place: Path, patch: pytest.MonkeyPatch) -> Path:
     patch.chdir(place)
     patch.delenv("DATABASE_URL", raising=False)
-    patch.setattr(track, "open_engine", lambda path, task, without_plan: ENGINES[task]())
+    patch.setattr(track, "open_engines", lambda *paths: engines(reid=ExportedReid()))
     write_district(place / "data" / "toy")
     serving = yaml.safe_load((ROOT / "conf" / "serving" / "search.yaml").read_text())
     identities = yaml.safe_load((ROOT / "conf" / "identities" / "people.yaml").read_text())
@@ -219,8 +215,8 @@ def test_a_camera_without_video_is_named(tmp_path: Path, monkeypatch: pytest.Mon
 
 def test_a_missing_engine_names_the_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     prepare(tmp_path, monkeypatch)
-    monkeypatch.setattr(track, "open_engine", perception.open_engine)
-    with pytest.raises(ArtifactError, match="engines/reid-osnet must be an engine for the task reid; it is missing"):
+    monkeypatch.setattr(track, "open_engines", perception.open_engines)
+    with pytest.raises(ArtifactError, match="engines/detector must be an engine for the task detector; it is missing"):
         track.main()
 
 

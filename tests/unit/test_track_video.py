@@ -9,16 +9,18 @@ from domain.errors import ArtifactError, InputError
 from domain.images import read_image
 from serving import track_video
 from serving.recording.video import VideoReader
-from tests.walkers import ColourAttributes, ColourDetector, ColourReid, Walker, write_params, write_video
-
-ENGINES = {"detector": ColourDetector, "reid": ColourReid, "attributes": ColourAttributes}
+from tests.walkers import Walker, engines, write_params, write_video
 
 
 @pytest.fixture
 def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with params.yaml and a video; engines that see coloured boxes."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(track_video, "open_engine", lambda path, task, without_plan: ENGINES[task]())
+    monkeypatch.setattr(
+        track_video,
+        "open_engines",
+        lambda detector, reid, attributes, without_plan: engines(describes=attributes is not None),
+    )
     write_params(tmp_path)
     write_video(tmp_path / "street.mp4", [Walker("red", 20, 40), Walker("green", 280, -40)], seconds=3)
     return tmp_path
