@@ -5,34 +5,25 @@ import threading
 from collections.abc import Sequence
 from datetime import datetime
 from time import perf_counter
-from typing import Annotated
-
-import numpy as np
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from domain.attributes import AttributeSchema
 from domain.cameras import Camera
 from domain.errors import ArtifactError, DongseonError, InputError
-from evaluation.reranking import k_reciprocal_distances
-from export.engines.engine import Engine as LoadedEngine
 from serving import audit
 from serving.audit import Action
-from serving.database.store import Store, StoredDistrict, open_store, version_of_model
+from serving.database.store import Store, StoredDistrict, open_store
+from serving.searching.answers import RouteAnswer, RouteFound, RouteRequest, SearchAnswer, SightingId, Status
 from serving.searching.coverage import Coverage, CoverageSummary, coverage_of
 from serving.searching.description import Question, Wanted, read_description
-from serving.searching.fusion import MatchCurve
 from serving.searching.photo import decode_photo
 from serving.searching.photographed import Box, crop_of, person_in
 from serving.searching.route import likeliest_routes, relative_probabilities
 from serving.searching.search import Hit, Searcher, SightingKey, hit_of, stored_sightings
+from serving.searching.search_engines import SearchEngines
 from serving.service_settings import Deployment
-from serving.tracking.perception import Engine, Perception
-from serving.web.metrics import SEARCH_SECONDS, STAGE_SECONDS
+from serving.web.metrics import SEARCH_SECONDS
 
 _log = logging.getLogger(__name__)
-
-District = Annotated[str, Field(pattern=r"^[^\x00]+$")]  # what a column of text can hold
-TrackletId = Annotated[int, Field(ge=0, le=2**63 - 1)]
 
 
 class NotReadyError(DongseonError):
@@ -41,79 +32,6 @@ class NotReadyError(DongseonError):
 
 class UnknownSightingError(DongseonError):
     """No such sighting is stored."""
-
-
-class SearchAnswer(BaseModel):
-    """What a search answers."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    model_version: str
-    people_xyxy: list[Box | None]  # who was searched in each photo, pixels; None: all of it
-    sightings: list[Hit]  # nearest first
-    coverage: CoverageSummary  # which cameras and times that were asked for could be searched
-
-
-class SightingId(BaseModel):
-    """Which sighting is meant."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    district: District
-    tracklet_id: TrackletId
-
-
-class RouteRequest(BaseModel):
-    """Sightings that a person has confirmed, and whether likely ones may fill the way between them."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    sightings: list[SightingId]  # confirmed
-    rejected: list[SightingId] = []  # show somebody else
-    fill: bool = False  # search for more with the confirmed ones, in these cameras and times
-    cameras: list[str] | None = None
-    since: AwareDatetime | None = None
-    until: AwareDatetime | None = None
-
-
-class RouteFound(BaseModel):
-    """One way."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    route: list[Hit]  # in order of time
-    log_odds: float  # that all its stops show the person
-    relative_probability: float  # if one of the answered ways is right; these add up to 1
-
-
-class RouteAnswer(RouteFound):
-    """The likeliest way."""
-
-    left_out: list[Hit]  # confirmed, but nobody on foot can have been there as well
-    alternatives: list[RouteFound]  # each passes a sighting that no way before it does, the likeliest first
-
-
-class EngineStatus(BaseModel):
-    """An engine that runs."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    architecture: str
-    district: str
-    runtime: str
-    precision: str
-    notice: str  # why ONNX Runtime runs on a machine with a GPU; else empty
-
-
-class Status(BaseModel):
-    """How the service is."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    ready: bool
-    reason: str | None  # why it is not ready
-    model_version: str | None
-    engines: dict[str, EngineStatus]
 
 
 class PhotoSearch:
@@ -127,16 +45,13 @@ class PhotoSearch:
         """Load and warm up the engines."""
         self._deployment = deployment
         self._limits = deployment.settings.service
-        self._engines: dict[str, EngineStatus] = {}
-        self._perception: Perception | None = None
-        self._curve: MatchCurve | None = None
-        self._model_version: str | None = None
+        self._engines: SearchEngines | None = None
         self._failure: str | None = None
         self._store: Store | None = None
         self._store_lock = threading.Lock()
         self._last_reason: str | None = None
         try:
-            self._load_engines()
+            self._engines = SearchEngines.start(deployment)
         except DongseonError as error:
             self._failure = str(error)
 
@@ -160,7 +75,7 @@ class PhotoSearch:
                 except DongseonError as error:
                     raise NotReadyError(str(error)) from error
                 with self._store.begin() as connection:
-                    running = self._deployment.described() | {"model_version": self._model_version}
+                    running = self._deployment.described() | {"model_version": self._model_version()}
                     audit.append_change(connection, Action.CONFIGURATION, running)
             return self._store
 
@@ -171,14 +86,19 @@ class PhotoSearch:
             if reason:
                 _log.warning("not ready: %s", reason)
             else:
-                _log.info("ready: searching sightings of the model %s", self._model_version)
+                _log.info("ready: searching sightings of the model %s", self._model_version())
             self._last_reason = reason
         return reason
 
     def status(self) -> Status:
         """Whether it can search, and with which engines."""
         reason = self.reason_not_ready()
-        return Status(ready=reason is None, reason=reason, model_version=self._model_version, engines=self._engines)
+        return Status(
+            ready=reason is None,
+            reason=reason,
+            model_version=self._model_version(),
+            engines=self._engines.status if self._engines is not None else {},
+        )
 
     @property
     def max_photos(self) -> int:
@@ -203,7 +123,7 @@ class PhotoSearch:
 
     def attribute_schema(self) -> AttributeSchema | None:
         """By what people are described; None without an attribute engine."""
-        return self._perception.attribute_schema if self._perception is not None else None
+        return self._engines.perception.attribute_schema if self._engines is not None else None
 
     def crop(self, wanted: SightingId) -> bytes:
         """The picture of a sighting, a JPEG file.
@@ -300,15 +220,15 @@ class PhotoSearch:
         pointed = self._pointed(len(photos), people_xyxy)
         self._check_judged(confirmed, rejected)
         images = [decode_photo(photo, self._limits.max_photo_pixels) for photo in photos]
-        description = self._describe(attributes or {}, top_k)
         store = self._ready_store()
+        description = self._describe(attributes or {}, top_k)
         if cameras is not None:
             _check_cameras(cameras, store)
-        perception, searcher = self._running_perception(), self._searcher(store)
-        boxes = [person_in(perception, image, box) for image, box in zip(images, pointed, strict=True)]
+        engines = self._running_engines()
+        boxes = [person_in(engines.perception, image, box) for image, box in zip(images, pointed, strict=True)]
         crops = [crop_of(image, box) for image, box in zip(images, boxes, strict=True)]
-        hits = searcher.search(
-            _embeddings_of(perception, crops) if crops else None,
+        hits = self._searcher(store).search(
+            engines.embed(crops) if crops else None,
             description,
             confirmed=_keys(confirmed),
             rejected=_keys(rejected),
@@ -317,10 +237,9 @@ class PhotoSearch:
             since=since,
             until=until,
         )
-        assert self._model_version is not None, "a ready service has engines"
-        coverage = CoverageSummary.of(coverage_of(store, self._model_version, cameras, since, until))
+        coverage = CoverageSummary.of(coverage_of(store, engines.model_version, cameras, since, until))
         SEARCH_SECONDS.labels("photo" if photos or confirmed else "attributes").observe(perf_counter() - began)
-        return SearchAnswer(model_version=self._model_version, people_xyxy=boxes, sightings=hits, coverage=coverage)
+        return SearchAnswer(model_version=engines.model_version, people_xyxy=boxes, sightings=hits, coverage=coverage)
 
     def coverage(
         self, cameras: Sequence[str] | None = None, since: datetime | None = None, until: datetime | None = None
@@ -334,38 +253,22 @@ class PhotoSearch:
         store = self._ready_store()
         if cameras is not None:
             _check_cameras(cameras, store)
-        assert self._model_version is not None, "a ready service has engines"
-        return coverage_of(store, self._model_version, cameras, since, until)
+        return coverage_of(store, self._running_engines().model_version, cameras, since, until)
 
     def _searcher(self, store: Store) -> Searcher:
-        assert self._curve is not None, "a ready service has engines"
-        return Searcher(store, self._curve, self._deployment.settings.search, self._model_version)
+        engines = self._running_engines()
+        return Searcher(store, engines.curve, self._deployment.settings.search, engines.model_version)
 
-    def _running_perception(self) -> Perception:
-        assert self._perception is not None, "a ready service has engines"
-        return self._perception
+    def _running_engines(self) -> SearchEngines:
+        assert self._engines is not None, "a service whose engines failed is not ready, and asked for nothing more"
+        return self._engines
 
-    def _load_engines(self) -> None:
-        wanted = self._deployment
-        engines = wanted.open_engines()
-        names = wanted.detector, wanted.reid, wanted.attributes
-        self._engines = {
-            name: _engine_status(engine)
-            for name, engine in zip(names, engines, strict=True)
-            if name is not None and engine is not None
-        }
-        perception = Perception(*engines, wanted.perception)
-        _warm_up(perception)
-        self._curve = MatchCurve.of_engine(
-            wanted.engine(wanted.reid), perception.match_distance, wanted.settings.search.probability_softness
-        )
-        self._model_version = version_of_model(engines.reid.card)
-        self._perception = perception
+    def _model_version(self) -> str | None:
+        return self._engines.model_version if self._engines is not None else None
 
     def _reason_of_store(self) -> str | None:
-        assert self._model_version is not None, "asked only when the engines are loaded"
         try:
-            return self.store().is_ready(self._model_version)
+            return self.store().is_ready(self._running_engines().model_version)
         except DongseonError as error:
             return str(error)
 
@@ -410,28 +313,3 @@ def _check_cameras(wanted: Sequence[str], store: Store) -> None:
     strange = sorted(set(wanted) - set(known))
     if strange:
         raise InputError(f"cameras must be among {', '.join(known)}, got {', '.join(map(repr, strange))}")
-
-
-@STAGE_SECONDS.labels("embed").time()
-def _embeddings_of(perception: Perception, crops: Sequence[np.ndarray]) -> np.ndarray:
-    return perception.embed(crops)
-
-
-def _warm_up(perception: Perception) -> None:
-    """Compile and allocate now, so that the first search is not the slow one."""
-    grey = np.full((64, 32, 3), 128, np.uint8)
-    perception.detect([grey])
-    perception.attributes([grey])
-    embedding = perception.embed([grey])
-    k_reciprocal_distances(embedding, np.repeat(embedding, 3, axis=0))
-
-
-def _engine_status(engine: Engine) -> EngineStatus:
-    assert isinstance(engine, LoadedEngine), "export.engines.load gives these"
-    return EngineStatus(
-        architecture=engine.card.architecture,
-        district=engine.card.district,
-        runtime=engine.file.runtime,
-        precision=engine.file.precision,
-        notice=engine.notice,
-    )

@@ -20,9 +20,7 @@ from domain.errors import InputError
 from serving import audit
 from serving.accounts import Account
 from serving.audit import Action
-from serving.searching.coverage import Coverage
-from serving.searching.description import LabelQuestion
-from serving.searching.photo_search import (
+from serving.searching.answers import (
     District,
     RouteAnswer,
     RouteRequest,
@@ -31,6 +29,8 @@ from serving.searching.photo_search import (
     Status,
     TrackletId,
 )
+from serving.searching.coverage import Coverage
+from serving.searching.description import LabelQuestion
 from serving.searching.photographed import Box
 from serving.searching.route import routes_csv, routes_geojson
 from serving.web import case_api

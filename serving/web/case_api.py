@@ -7,7 +7,7 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, StrictBool
 
 from serving import audit
-from serving.searching.photo_search import SightingId
+from serving.searching.answers import SightingId
 from serving.web import cases
 from serving.web.cases import CaseAnswer, CaseDetails, CaseExport, Verdict
 from serving.web.context import By, in_transaction

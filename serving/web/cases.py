@@ -18,7 +18,8 @@ from serving import audit
 from serving.accounts import Account, account_named
 from serving.audit import Action
 from serving.database import tables
-from serving.searching.photo_search import SearchAnswer, SightingId, UnknownSightingError
+from serving.searching.answers import SearchAnswer, SightingId
+from serving.searching.photo_search import UnknownSightingError
 from serving.web.roles import Permission, Role
 
 

@@ -10,8 +10,9 @@ from serving.accounts import Account, account_named, create_account
 from serving.database import tables
 from serving.database.store import Store
 from serving.retention import remove_before
+from serving.searching.answers import SearchAnswer, SightingId
 from serving.searching.coverage import CoverageSummary
-from serving.searching.photo_search import SearchAnswer, SightingId, UnknownSightingError
+from serving.searching.photo_search import UnknownSightingError
 from serving.searching.search import Hit
 from serving.web import cases
 from serving.web.cases import UnknownCaseError, Verdict

@@ -439,11 +439,14 @@ def test_a_store_without_sightings_is_not_ready_until_they_come(tmp_path: Path) 
 
 def test_an_engine_that_does_not_load_is_a_reason_not_a_crash(tmp_path: Path) -> None:
     deployment = write_deployment(tmp_path)
+    fill_store(deployment)
     (deployment.engine("detector") / "model.onnx").write_bytes(b"broken")
     for client in client_of(deployment):
         status = client.get("/status").json()
         assert not status["ready"]
         assert "model.onnx does not fit its card" in status["reason"]
+        described = client.post("/search", files={"attributes": (None, '{"bag": "none"}')}, data=FOR_CASE)
+        assert (described.status_code, described.json()["error"]) == (503, status["reason"])
 
 
 def with_a_gpu(
