@@ -27,8 +27,9 @@ from domain.stage import run_stage
 from export.engines.files import sha256_of
 from serving.database.segments import WatchedVideo
 from serving.database.store import open_store, version_of_model
+from serving.database.wanted import Wanted
 from serving.recording.video import VideoReader
-from serving.searching.description import LabelQuestion, Wanted, read_description
+from serving.searching.description import LabelQuestion, read_description
 from serving.searching.fusion import MatchCurve
 from serving.searching.identities import IdentitySettings, identify
 from serving.searching.route import RouteSettings, likeliest_route

@@ -30,7 +30,7 @@ from serving.database.day_scans import day_scans, rows_of_scans
 from serving.database.partitions import create_partitions, day_of, days_between
 from serving.database.segments import RegisteredSegment, WatchedVideo
 from serving.database.tracklet_rows import StoredTracklet, filters
-from serving.searching.description import Description
+from serving.database.wanted import Description
 from serving.tracking.tracklet import Tracklet
 
 _UNKNOWN_SOURCE = "unknown"

@@ -14,7 +14,7 @@ from serving.database import tables
 from serving.database.crops import crop_path
 from serving.database.partitions import day_of
 from serving.database.segments import RegisteredSegment
-from serving.searching.description import LEAST_PROBABILITY, SURE_PROBABILITY, Wanted
+from serving.database.wanted import LEAST_PROBABILITY, SURE_PROBABILITY, Wanted
 from serving.tracking.tracklet import Tracklet
 
 _HALVES_HEADER_BYTES = 4  # before the big-endian numbers of a halfvec's binary form

@@ -5,16 +5,13 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from domain.attributes import AttributeSchema, Group
 from domain.errors import InputError
-
-LEAST_PROBABILITY = 0.01  # one wrong group must not rule a person out
-SURE_PROBABILITY = 0.5  # a group of which no label reaches this is not known
+from serving.database.wanted import LEAST_PROBABILITY, SURE_PROBABILITY, Description, Wanted
 
 
 class LabelQuestion(BaseModel):
@@ -38,23 +35,6 @@ class LabelQuestion(BaseModel):
 
 
 Question = Mapping[str, LabelQuestion]  # by group
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """Which labels of a group fit the person."""
-
-    allowed: tuple[str, ...]
-    labels: tuple[str, ...]  # all of the group
-    or_unknown: bool = False
-
-    @property
-    def chance(self) -> float:
-        """Probability in 0..1 that a guess among the labels fits."""
-        return len(self.allowed) / len(self.labels)
-
-
-Description = Mapping[str, Wanted]  # by group
 
 
 def read_description(question: Question, schema: AttributeSchema) -> dict[str, Wanted]:

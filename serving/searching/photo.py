@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from domain.errors import InputError
-from serving.web.metrics import STAGE_SECONDS
+from serving.searching.search_metrics import STAGE_SECONDS
 
 _FORMATS = ("JPEG", "PNG", "WEBP", "BMP")  # what cameras and telephones write; each decoder more is one more to trust
 _MIN_SIDE_PX = 8

@@ -12,16 +12,17 @@ from domain.errors import ArtifactError, DongseonError, InputError
 from serving import audit
 from serving.audit import Action
 from serving.database.store import Store, StoredDistrict, open_store
+from serving.database.wanted import Wanted
 from serving.searching.answers import RouteAnswer, RouteFound, RouteRequest, SearchAnswer, SightingId, Status
 from serving.searching.coverage import Coverage, CoverageSummary, coverage_of
-from serving.searching.description import Question, Wanted, read_description
+from serving.searching.description import Question, read_description
 from serving.searching.photo import decode_photo
 from serving.searching.photographed import Box, crop_of, person_in
 from serving.searching.route import likeliest_routes, relative_probabilities
 from serving.searching.search import Hit, Searcher, SightingKey, hit_of, stored_sightings
 from serving.searching.search_engines import SearchEngines
+from serving.searching.search_metrics import SEARCH_SECONDS
 from serving.service_settings import Deployment
-from serving.web.metrics import SEARCH_SECONDS
 
 _log = logging.getLogger(__name__)
 

@@ -8,8 +8,8 @@ from pydantic import Field
 from domain.boxes import pairwise_iou
 from domain.errors import InputError
 from domain.images import crop_boxes
+from serving.searching.search_metrics import STAGE_SECONDS
 from serving.tracking.perception import Perception
-from serving.web.metrics import STAGE_SECONDS
 
 _Pixel = Annotated[float, Field(allow_inf_nan=False)]
 Box = tuple[_Pixel, _Pixel, _Pixel, _Pixel]  # left, top, right, bottom, pixels

@@ -17,9 +17,10 @@ from domain.settings import Settings
 from evaluation.reranking import rerank_candidates
 from serving.database.store import Store
 from serving.database.tracklet_rows import StoredTracklet
-from serving.searching.description import Description, attribute_evidence, description_likelihood
+from serving.database.wanted import Description
+from serving.searching.description import attribute_evidence, description_likelihood
 from serving.searching.fusion import MatchCurve
-from serving.web.metrics import STAGE_SECONDS
+from serving.searching.search_metrics import STAGE_SECONDS
 
 SightingKey = tuple[str, int]  # district and number in it
 

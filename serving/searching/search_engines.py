@@ -11,9 +11,9 @@ from export.engines.engine import Engine as LoadedEngine
 from serving.database.store import version_of_model
 from serving.searching.answers import EngineStatus
 from serving.searching.fusion import MatchCurve
+from serving.searching.search_metrics import STAGE_SECONDS
 from serving.service_settings import Deployment
 from serving.tracking.perception import Engine, Perception
-from serving.web.metrics import STAGE_SECONDS
 
 
 @dataclass(frozen=True)

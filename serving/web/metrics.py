@@ -1,27 +1,23 @@
 """What Prometheus can ask of the service, on BentoML's /metrics.
 
 BentoML runs `prometheus_client` over files that all its processes share, so values are written where they change; what
-stands in the database is read when somebody asks (`DatabaseFigures`).
+stands in the database is read when somebody asks (`DatabaseFigures`). How long searches take is measured by
+`serving.searching`, see `serving.searching.search_metrics`.
 """
 
 from collections.abc import Callable
 
 import anyio.to_thread
 import sqlalchemy as sa
-from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client import Counter, Gauge
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from domain.errors import DongseonError
 from serving.database import tables
 from serving.database.store import Store
 
-_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 _STATES = ("waiting", "done", "failed")
 
-SEARCH_SECONDS = Histogram(
-    "dongseon_search_seconds", "How long searches that were answered took", ["kind"], buckets=_SECONDS
-)
-STAGE_SECONDS = Histogram("dongseon_stage_seconds", "How long a stage of a search took", ["stage"], buckets=_SECONDS)
 REQUESTS = Counter("dongseon_requests", "Requests that were answered", ["method", "route", "status"])
 IN_WORK = Gauge("dongseon_requests_in_work", "Requests that are being answered", multiprocess_mode="livesum")
 REFUSED = Counter("dongseon_requests_refused", "Requests that were turned away unseen", ["reason"])

@@ -3,8 +3,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.attributes import read_schema
+from serving.database.wanted import LEAST_PROBABILITY
 from serving.searching.description import (
-    LEAST_PROBABILITY,
     LabelQuestion,
     Question,
     attribute_evidence,

@@ -10,13 +10,8 @@ from pydantic import ValidationError
 from domain.attributes import read_schema
 from domain.errors import InputError
 from serving.database.store import open_store
-from serving.searching.description import (
-    LabelQuestion,
-    Wanted,
-    attribute_evidence,
-    description_likelihood,
-    read_description,
-)
+from serving.database.wanted import Wanted
+from serving.searching.description import LabelQuestion, attribute_evidence, description_likelihood, read_description
 from tests.sightings import CAMERAS, tracklet, unit_vectors
 
 SCHEMA = read_schema("suseong")

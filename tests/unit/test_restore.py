@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from serving.database.store import open_store
-from serving.searching.description import Wanted
+from serving.database.wanted import Wanted
 from serving.searching.fusion import MatchCurve
 from serving.searching.search import Hit, Searcher, SearchSettings
 from tests.conftest import ROOT

@@ -6,7 +6,7 @@ import pytest
 
 from domain.errors import InputError
 from serving.database.store import Store, open_store
-from serving.searching.description import Wanted
+from serving.database.wanted import Wanted
 from serving.searching.fusion import MatchCurve
 from serving.searching.search import Searcher, SearchSettings
 from tests.sightings import CAMERAS, NOON, tracklet, unit_vectors

@@ -13,7 +13,7 @@ from domain.errors import ArtifactError, InputError
 from domain.model_card import EngineFile, ModelCard
 from serving.database import tables
 from serving.database.store import Store, StoredDistrict, open_store, version_of_model
-from serving.searching.description import Wanted
+from serving.database.wanted import Wanted
 from serving.searching.photo import decode_photo
 from tests.sightings import CAMERAS, NOON, put_into_case, tracklet, unit_vectors
 

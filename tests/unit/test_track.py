@@ -14,7 +14,7 @@ from domain.model_card import EngineFile
 from export.engines.files import sha256_of
 from serving import track
 from serving.database.store import open_store
-from serving.searching.description import Wanted
+from serving.database.wanted import Wanted
 from serving.tracking import perception
 from tests.sightings import CAMERAS, put_into_case, tracklet, unit_vectors
 from tests.walkers import (
