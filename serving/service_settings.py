@@ -57,7 +57,7 @@ class RetentionSettings(Settings):
 
 
 class IngestSettings(Settings):
-    """How video files come into the store; `conf/serving/search.yaml` says what each value means."""
+    """How video files come into the store; `conf/serving/deployment.yaml` says what each value means."""
 
     file_name: str
     cameras_at_once: PositiveInt
@@ -84,7 +84,7 @@ class IngestSettings(Settings):
 
 
 class StreamsSettings(Settings):
-    """How live cameras are followed; `conf/serving/search.yaml` says what each value means."""
+    """How live cameras are followed; `conf/serving/deployment.yaml` says what each value means."""
 
     file: Path | None
     connection: ConnectionSettings

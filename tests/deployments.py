@@ -45,7 +45,7 @@ def token_of(deployment: Deployment, name: str, role: Role) -> str:
 def write_deployment(folder: Path) -> Deployment:
     """`params.yaml` with the repository's own settings, and `engines/`."""
     sections = {
-        "serving": yaml.safe_load((ROOT / "conf" / "serving" / "search.yaml").read_text()),
+        "serving": yaml.safe_load((ROOT / "conf" / "serving" / "deployment.yaml").read_text()),
         "tracking": yaml.safe_load((ROOT / "conf" / "tracking" / "tracklets.yaml").read_text()),
         "reid": {"backbone": "osnet"},
     }

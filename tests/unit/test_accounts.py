@@ -145,7 +145,7 @@ def test_the_commands(
     capsys: pytest.CaptureFixture[str],
     tmp_path: Path,
 ) -> None:
-    serving = yaml.safe_load((ROOT / "conf" / "serving" / "search.yaml").read_text())
+    serving = yaml.safe_load((ROOT / "conf" / "serving" / "deployment.yaml").read_text())
     (tmp_path / "params.yaml").write_text(yaml.safe_dump({"serving": serving}))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DATABASE_URL", database)

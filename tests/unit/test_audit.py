@@ -158,7 +158,7 @@ def test_what_is_no_head_is_refused(text: str) -> None:
 
 
 def test_the_commands(filled: Store, database: str, tmp_path: Path) -> None:
-    serving = yaml.safe_load((ROOT / "conf" / "serving" / "search.yaml").read_text())
+    serving = yaml.safe_load((ROOT / "conf" / "serving" / "deployment.yaml").read_text())
     (tmp_path / "params.yaml").write_text(yaml.safe_dump({"serving": serving}))
 
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:

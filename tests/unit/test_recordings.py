@@ -10,7 +10,7 @@ from serving.recording.recordings import Naming, files_of, recordings_of_distric
 from tests.conftest import ROOT
 from tests.recordings import START, write_district
 
-FILE_NAME = yaml.safe_load((ROOT / "conf" / "serving" / "search.yaml").read_text())["ingest"]["file_name"]
+FILE_NAME = yaml.safe_load((ROOT / "conf" / "serving" / "deployment.yaml").read_text())["ingest"]["file_name"]
 EVENING = datetime(2026, 5, 12, 9, 40, tzinfo=UTC)  # 18:40 in Seoul
 
 

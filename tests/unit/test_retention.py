@@ -179,7 +179,7 @@ def test_the_command_takes_the_days_of_the_settings(
     monkeypatch.chdir(store.folder.parent)
     monkeypatch.delenv("DATABASE_URL", raising=False)
     monkeypatch.delenv("DONGSEON_STORE", raising=False)
-    serving = yaml.safe_load((ROOT / "conf" / "serving" / "search.yaml").read_text())
+    serving = yaml.safe_load((ROOT / "conf" / "serving" / "deployment.yaml").read_text())
     Path("params.yaml").write_text(yaml.safe_dump({"serving": serving}))
     retention.main()
     assert rows(store) == {1, 2}

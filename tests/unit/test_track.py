@@ -109,7 +109,7 @@ def prepare(place: Path, patch: pytest.MonkeyPatch) -> Path:
     patch.delenv("DATABASE_URL", raising=False)
     patch.setattr(track, "open_engines", lambda *paths: engines(reid=ExportedReid()))
     write_district(place / "data" / "toy")
-    serving = yaml.safe_load((ROOT / "conf" / "serving" / "search.yaml").read_text())
+    serving = yaml.safe_load((ROOT / "conf" / "serving" / "deployment.yaml").read_text())
     identities = yaml.safe_load((ROOT / "conf" / "identities" / "people.yaml").read_text())
     write_params(place, identities=identities, serving=serving, district={"name": "toy"}, reid={"backbone": "osnet"})
     return place
