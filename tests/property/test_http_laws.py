@@ -13,8 +13,9 @@ from schemathesis.specs.openapi.checks import positive_data_acceptance
 from starlette.testclient import TestClient
 
 from serving.searching.photo_search import PhotoSearch
+from serving.service_settings import Deployment
 from serving.web.api import build_api
-from tests.deployments import FOR_CASE, RED, SignedIn, fill_store, picture, write_deployment
+from tests.deployments import FOR_CASE, RED, SignedIn, picture
 
 API = build_api()
 API.add_middleware(SignedIn)
@@ -23,9 +24,7 @@ interface = schemathesis.openapi.from_asgi("/openapi.json", API)
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    deployment = write_deployment(tmp_path_factory.mktemp("deployment"))
-    fill_store(deployment)
+def _served(deployment: Deployment) -> Iterator[None]:
     API.state.photo_search = PhotoSearch(deployment)
     yield
     API.state.photo_search.close()

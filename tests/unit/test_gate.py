@@ -25,7 +25,7 @@ from serving.web.gate import COOKIE, Gate
 from serving.web.operator_page import build_page
 from serving.web.roles import ENDPOINTS, Role
 from serving.web.sign_in import refuse
-from tests.deployments import FOR_CASE, fill_store, token_of, write_deployment
+from tests.deployments import FOR_CASE, token_of, write_deployment
 
 OPERATOR, REVIEWER, AUDITOR, ADMIN = Role.OPERATOR, Role.REVIEWER, Role.AUDITOR, Role.ADMIN
 EVERYBODY = set(Role)
@@ -81,13 +81,6 @@ def application(deployment: Deployment) -> Starlette:
     app = Starlette(routes=[Mount("/v1", api), Mount("/", page)], middleware=[through_gate])
     app.state.photo_search = api.state.photo_search
     return app
-
-
-@pytest.fixture(scope="module")
-def deployment(tmp_path_factory: pytest.TempPathFactory) -> Deployment:
-    written = write_deployment(tmp_path_factory.mktemp("gate"))
-    fill_store(written)
-    return written
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,6 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,22 +13,23 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from domain.errors import InputError
-from serving.tracking.following import CameraVideo, StageClock, follow
 from serving.tracking.gathering import GatheredPerception
 from serving.tracking.perception import Engine
 from tests.walkers import (
+    BLUE,
+    GREEN,
+    RED,
     ColourDetector,
-    Walker,
     engines,
+    follow_files,
     perception,
     picture,
     settings,
     write_video,
 )
 
-START = datetime(2026, 5, 1, 9, 0, tzinfo=UTC)
 FOREVER_S = 60.0
-PEOPLE = [Walker("red", 20, 40), Walker("green", 280, -40), Walker("blue", 100, 0, top=70)]
+PEOPLE = [RED, GREEN, BLUE]
 
 
 def gathered(
@@ -86,15 +86,14 @@ def test_answers_are_those_without_gathering(
 
 def test_videos_followed_in_threads_give_the_tracklets_of_one_after_the_other(tmp_path: Path) -> None:
     files = [write_video(tmp_path / f"c{i}.mp4", PEOPLE[i:], seconds=2 + i) for i in range(3)]
-    videos = [CameraVideo(file.stem, file, START) for file in files]
 
-    def followed(eyes: Any, video: CameraVideo) -> list[tuple[Any, ...]]:
-        [one] = follow([video], eyes, settings(), on_frames=lambda count: None, clock=StageClock())
+    def followed(eyes: Any, file: Path) -> list[tuple[Any, ...]]:
+        [one] = follow_files([file], eyes)
         return [(each.boxes_xyxy.tolist(), each.embedding.tolist(), each.attributes) for each in one.tracklets]
 
     eyes = gathered(max_wait_s=0.002)
-    together = each_in_a_thread(eyes, [partial(followed, eyes, video) for video in videos])
-    assert together == [followed(perception(), video) for video in videos]
+    together = each_in_a_thread(eyes, [partial(followed, eyes, file) for file in files])
+    assert together == [followed(perception(), file) for file in files]
     assert all(together)
 
 

@@ -11,10 +11,8 @@ from urllib.parse import quote
 import pytest
 from starlette.testclient import TestClient
 
-from serving.searching.photo_search import PhotoSearch
 from serving.service_settings import Deployment
-from serving.web.api import build_api
-from tests.deployments import FOR_CASE, SignedIn, fill_store, write_deployment
+from tests.deployments import FOR_CASE, api_client_of
 from tests.hostile_uploads import hostile_uploads
 from tests.stored import num_searches, stored
 
@@ -46,21 +44,9 @@ INJECTIONS = [
 
 
 @pytest.fixture(scope="module")
-def deployment(tmp_path_factory: pytest.TempPathFactory) -> Deployment:
-    written = write_deployment(tmp_path_factory.mktemp("deployment"))
-    fill_store(written)
-    return written
-
-
-@pytest.fixture(scope="module")
 def client(deployment: Deployment) -> Iterator[TestClient]:
-    api = build_api()
-    api.add_middleware(SignedIn)
-    api.state.photo_search = PhotoSearch(deployment)
-    api.state.max_upload_bytes, api.state.threads = 20_000_000, 2
-    with TestClient(api) as asking:
-        yield asking
-    api.state.photo_search.close()
+    with api_client_of(deployment, max_upload_bytes=20_000_000) as client:
+        yield client
 
 
 @pytest.fixture

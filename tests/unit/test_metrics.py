@@ -12,15 +12,7 @@ from serving.searching.description import LabelQuestion
 from serving.searching.photo_search import PhotoSearch
 from serving.service_settings import Deployment
 from serving.web.metrics import read_database_figures
-from tests.deployments import fill_store, write_deployment
 from tests.hostile_uploads import picture_file
-
-
-@pytest.fixture(scope="module")
-def deployment(tmp_path_factory: pytest.TempPathFactory) -> Deployment:
-    written = write_deployment(tmp_path_factory.mktemp("deployment"))
-    fill_store(written)
-    return written
 
 
 @pytest.fixture(scope="module")

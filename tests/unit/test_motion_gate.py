@@ -1,15 +1,13 @@
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from serving.tracking.following import CameraVideo, Followed, StageClock, TrackingSettings, follow
+from serving.tracking.following import Followed, TrackingSettings
 from serving.tracking.motion_gate import MotionGate
-from tests.walkers import ColourDetector, Walker, perception, picture, settings, write_video
+from tests.walkers import ColourDetector, Walker, follow_files, perception, picture, settings, write_video
 
-START = datetime(2026, 5, 1, 9, 0, tzinfo=UTC)
 STANDING, PASSING = Walker("red", 20, 0), Walker("green", -20, 60, seen_s=(2.0, 4.0))
 
 
@@ -50,8 +48,7 @@ def test_who_comes_and_who_leaves_is_noticed_at_once() -> None:
 
 
 def followed(file: Path, chosen: TrackingSettings, detector: ColourDetector) -> Followed:
-    video = CameraVideo("c1", file, START)
-    [one] = follow([video], perception(detector), chosen, on_frames=lambda count: None, clock=StageClock())
+    [one] = follow_files([file], perception(detector), chosen)
     return one
 
 

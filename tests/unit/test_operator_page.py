@@ -6,37 +6,21 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
-from serving.accounts import Account
 from serving.database.store import StoredDistrict
 from serving.searching.photo_search import PhotoSearch
 from serving.service_settings import Deployment
 from serving.web.operator_page import build_page
 from serving.web.roles import Role
-from tests.deployments import REVIEWER, ROOT, SignedIn, fill_store, write_deployment
+from tests.deployments import REVIEWER, ROOT, client_of, write_deployment
 from tests.sightings import CAMERAS
 
 FILES = sorted((ROOT / "serving" / "web" / "page").iterdir())
 
 
-def client_of(deployment: Deployment, account: Account = REVIEWER) -> Iterator[TestClient]:
-    page = build_page()
-    page.add_middleware(SignedIn, account=account)
-    page.state.photo_search = PhotoSearch(deployment)
-    with TestClient(page) as client:
-        yield client
-    page.state.photo_search.close()
-
-
-@pytest.fixture(scope="module")
-def deployment(tmp_path_factory: pytest.TempPathFactory) -> Deployment:
-    written = write_deployment(tmp_path_factory.mktemp("deployment"))
-    fill_store(written)
-    return written
-
-
 @pytest.fixture(scope="module")
 def client(deployment: Deployment) -> Iterator[TestClient]:
-    yield from client_of(deployment)
+    with client_of(build_page(), deployment) as client:
+        yield client
 
 
 def test_the_page_is_korean_first_and_english_on_request(client: TestClient) -> None:
@@ -75,7 +59,7 @@ def test_names_from_the_store_are_text_not_html(client: TestClient, monkeypatch:
 
 
 def test_a_service_that_is_not_ready_says_so_on_the_page(tmp_path: Path) -> None:
-    for client in client_of(write_deployment(tmp_path)):
+    with client_of(build_page(), write_deployment(tmp_path)) as client:
         answer = client.get("/")
         assert answer.status_code == 200
         assert "서비스가 아직 준비되지 않았습니다" in answer.text
@@ -99,7 +83,7 @@ def test_templates_are_not_served(client: TestClient) -> None:
 def test_the_page_offers_what_the_role_may_do(
     deployment: Deployment, role: Role, words: list[str], others: list[str]
 ) -> None:
-    for client in client_of(deployment, replace(REVIEWER, name="kim", role=role)):
+    with client_of(build_page(), deployment, replace(REVIEWER, name="kim", role=role)) as client:
         text = client.get("/?lang=en").text
         assert [word for word in words if word not in text] == []
         assert [word for word in others if word in text] == []

@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from serving.database import tables
-from serving.database.store import Store, open_store
+from serving.database.store import Store
 from serving.recording import outbox as module
 from serving.recording.outbox import DROPPED, LiveSegment, Outbox
 from tests.rtsp import until
@@ -19,17 +19,11 @@ from tests.sightings import CAMERAS, NOON, tracklet, unit_vectors
 CROP_BYTES = 16 * 8 * 3
 
 
-@pytest.fixture(scope="module")
-def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
-    with open_store(tmp_path_factory.mktemp("outbox") / "store") as store:
-        yield store
-
-
 @pytest.fixture
-def store(database: Store) -> Store:
+def store(shared_store: Store) -> Store:
     """With three cameras that nobody has followed yet."""
-    database.replace_sightings("demo", CAMERAS, "m", [])
-    return database
+    shared_store.replace_sightings("demo", CAMERAS, "m", [])
+    return shared_store
 
 
 @pytest.fixture

@@ -1,4 +1,3 @@
-from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -6,26 +5,19 @@ import pytest
 
 from domain.errors import ArtifactError, InputError
 from serving.tracking import perception as perception_module
-from serving.tracking.following import CameraVideo, Followed, StageClock, follow
 from serving.tracking.perception import Perception, open_engine
 from tests.walkers import (
+    BLUE,
+    GREEN,
+    RED,
     ColourDetector,
     ColourReid,
-    Walker,
+    follow_files,
     perception,
     picture,
     settings,
     write_video,
 )
-
-START = datetime(2026, 5, 1, 9, 0, tzinfo=UTC)
-RED, GREEN, BLUE = Walker("red", 20, 40), Walker("green", 280, -40), Walker("blue", 100, 0, top=70)
-
-
-def follow_files(files: list[Path], eyes: Perception | None = None, stride: int = 1) -> list[Followed]:
-    videos = [CameraVideo(file.stem, file, START) for file in files]
-    chosen = settings().model_copy(update={"frame_stride": stride})
-    return follow(videos, eyes or perception(), chosen, on_frames=lambda count: None, clock=StageClock())
 
 
 def test_people_are_found_in_pixels_of_their_own_picture() -> None:
@@ -128,7 +120,7 @@ def test_the_number_of_cameras_in_a_batch_changes_nothing(tmp_path: Path) -> Non
 def test_skipped_frames_are_interpolated(tmp_path: Path) -> None:
     file = write_video(tmp_path / "c1.mp4", [RED], seconds=2)
     detector = ColourDetector()
-    [followed] = follow_files([file], perception(detector), stride=3)
+    [followed] = follow_files([file], perception(detector), settings().model_copy(update={"frame_stride": 3}))
     assert sum(detector.batches) == 7
     [one] = followed.tracklets
     assert one.frames.tolist() == list(range(1, 20))

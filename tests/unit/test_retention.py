@@ -1,5 +1,4 @@
 import threading
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,7 +11,7 @@ from domain.errors import ArtifactError, InputError
 from serving import audit, retention
 from serving.database import tables
 from serving.database.partitions import existing_partitions
-from serving.database.store import Store, open_store
+from serving.database.store import Store
 from serving.retention import Removal, remove_before
 from tests.conftest import ROOT
 from tests.sightings import CAMERAS, NOON, put_into_case, tracklet, unit_vectors
@@ -24,22 +23,16 @@ class Killed(BaseException):
     """Raised where a process would end."""
 
 
-@pytest.fixture(scope="module")
-def opened(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
-    with open_store(tmp_path_factory.mktemp("retention") / "store") as store:
-        yield store
-
-
 @pytest.fixture
-def store(opened: Store) -> Store:
+def store(shared_store: Store) -> Store:
     """Eight tracklets, one every ten seconds; no case, no removal."""
-    with opened._engine.begin() as connection:
+    with shared_store._engine.begin() as connection:
         connection.execute(sa.delete(tables.cases))
         connection.execute(sa.delete(tables.removals))
     embeddings = unit_vectors(seed=0, number=8, feature=16)
     found = [tracklet(i + 1, embeddings[i], after_s=10 * i) for i in range(8)]
-    opened.replace_sightings("demo", CAMERAS, "net-1", found)
-    return opened
+    shared_store.replace_sightings("demo", CAMERAS, "net-1", found)
+    return shared_store
 
 
 def rows(store: Store) -> set[int]:

@@ -1,4 +1,3 @@
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
@@ -19,17 +18,11 @@ EMBEDDINGS = unit_vectors(seed=0, number=40, feature=16)
 LATER = NOON + timedelta(minutes=5)
 
 
-@pytest.fixture(scope="module")
-def opened(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
-    with open_store(tmp_path_factory.mktemp("segments") / "store") as store:
-        yield store
-
-
 @pytest.fixture
-def store(opened: Store) -> Store:
+def store(shared_store: Store) -> Store:
     """Cameras that saw nobody yet."""
-    opened.replace_sightings("demo", CAMERAS, "net-1", [])
-    return opened
+    shared_store.replace_sightings("demo", CAMERAS, "net-1", [])
+    return shared_store
 
 
 def register(store: Store, checksum: str = "ab" * 32, camera: int = 0) -> RegisteredSegment:

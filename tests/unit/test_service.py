@@ -13,13 +13,19 @@ from PIL import Image
 from starlette.testclient import TestClient
 
 from domain.errors import InputError
-from serving.searching.photo_search import PhotoSearch
 from serving.service_settings import Deployment
-from serving.web.api import build_api
-from tests.deployments import BLUE, FOR_CASE, GREEN, RED, SignedIn, fill_store, picture, write_deployment
+from tests.deployments import (
+    BLUE,
+    FOR_CASE,
+    GREEN,
+    MAX_UPLOAD_BYTES,
+    RED,
+    api_client_of,
+    fill_store,
+    picture,
+    write_deployment,
+)
 from tests.sightings import CAMERAS
-
-MAX_UPLOAD_BYTES = 300_000
 
 
 def png(image: np.ndarray) -> bytes:
@@ -28,26 +34,10 @@ def png(image: np.ndarray) -> bytes:
     return file.getvalue()
 
 
-def client_of(deployment: Deployment) -> Iterator[TestClient]:
-    api = build_api()
-    api.add_middleware(SignedIn)
-    api.state.photo_search = PhotoSearch(deployment)
-    api.state.max_upload_bytes, api.state.threads = MAX_UPLOAD_BYTES, 2
-    with TestClient(api) as client:
-        yield client
-    api.state.photo_search.close()
-
-
-@pytest.fixture(scope="module")
-def deployment(tmp_path_factory: pytest.TempPathFactory) -> Deployment:
-    written = write_deployment(tmp_path_factory.mktemp("deployment"))
-    fill_store(written)
-    return written
-
-
 @pytest.fixture(scope="module")
 def client(deployment: Deployment) -> Iterator[TestClient]:
-    yield from client_of(deployment)
+    with api_client_of(deployment) as client:
+        yield client
 
 
 def search(client: TestClient, photo: bytes, **fields: str) -> Any:
@@ -144,7 +134,7 @@ def test_a_crop_whose_file_is_gone_gets_404(tmp_path: Path) -> None:
     deployment = write_deployment(tmp_path)
     fill_store(deployment)
     next(deployment.store.rglob("000001.jpg")).unlink()
-    for client in client_of(deployment):
+    with api_client_of(deployment) as client:
         assert "must be of a stored sighting, got demo/1" in client.get("/crops/demo/1").json()["error"]
         assert client.get("/crops/demo/2").status_code == 200
 
@@ -167,7 +157,7 @@ def test_a_confirmed_sighting_that_nobody_can_walk_to_is_left_out(tmp_path: Path
     params["serving"]["route"]["max_walking_speed_m_s"] = 1.0  # 111 metres to the other camera in 55 seconds: too far
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
     fill_store(deployment)
-    for client in client_of(Deployment.read(tmp_path)):
+    with api_client_of(Deployment.read(tmp_path)) as client:
         answer = ask_route(client, 1, 2, 3, 4).json()
         assert [sighting["tracklet_id"] for sighting in answer["route"]] == [1, 3]
         assert [sighting["tracklet_id"] for sighting in answer["left_out"]] == [2, 4]
@@ -423,7 +413,7 @@ def test_cameras_and_status(client: TestClient) -> None:
 
 def test_a_store_without_sightings_is_not_ready_until_they_come(tmp_path: Path) -> None:
     deployment = write_deployment(tmp_path)
-    for client in client_of(deployment):
+    with api_client_of(deployment) as client:
         assert client.post("/cases", json={"title": "A missing child"}).json()["id"] == 1
         assert "rerun serving.track" in client.get("/status").json()["reason"]
         answer = client.post("/search", files={"photo": png(picture(RED))}, data=FOR_CASE)
@@ -441,7 +431,7 @@ def test_an_engine_that_does_not_load_is_a_reason_not_a_crash(tmp_path: Path) ->
     deployment = write_deployment(tmp_path)
     fill_store(deployment)
     (deployment.engine("detector") / "model.onnx").write_bytes(b"broken")
-    for client in client_of(deployment):
+    with api_client_of(deployment) as client:
         status = client.get("/status").json()
         assert not status["ready"]
         assert "model.onnx does not fit its card" in status["reason"]
@@ -465,7 +455,7 @@ def with_a_gpu(
 def test_a_gpu_without_a_plan_is_served_by_the_cpu_and_said(
     deployment: Deployment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    for client in client_of(with_a_gpu(deployment, tmp_path, monkeypatch)):
+    with api_client_of(with_a_gpu(deployment, tmp_path, monkeypatch)) as client:
         status = client.get("/status").json()
         assert status["ready"], status["reason"]
         notice = "ONNX Runtime on the CPU runs instead of a plan"
@@ -478,7 +468,7 @@ def test_a_gpu_without_a_plan_is_served_by_the_cpu_and_said(
 def test_a_gpu_without_a_plan_is_not_ready_where_that_must_not_be_replaced(
     deployment: Deployment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for client in client_of(with_a_gpu(deployment, tmp_path, monkeypatch, without_plan="stop")):
+    with api_client_of(with_a_gpu(deployment, tmp_path, monkeypatch, without_plan="stop")) as client:
         status = client.get("/status").json()
         assert not status["ready"]
         assert "holds no plan for this machine's GPU (8.6)" in status["reason"]
@@ -490,14 +480,14 @@ def test_a_gpu_without_a_plan_is_not_ready_where_that_must_not_be_replaced(
 def test_a_plan_that_cannot_be_rebuilt_is_a_reason_not_a_crash(
     deployment: Deployment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for client in client_of(with_a_gpu(deployment, tmp_path, monkeypatch, without_plan="rebuild")):
+    with api_client_of(with_a_gpu(deployment, tmp_path, monkeypatch, without_plan="rebuild")) as client:
         reason = client.get("/status").json()["reason"]
         assert "must hold model.fp16.onnx for a plan in fp16, its card lists model.onnx" in reason
 
 
 def test_a_database_that_is_away_is_a_reason_not_a_crash(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DATABASE_URL", "postgresql://127.0.0.1:9/none")
-    for client in client_of(write_deployment(tmp_path)):
+    with api_client_of(write_deployment(tmp_path)) as client:
         assert "must answer at" in client.get("/status").json()["reason"]
 
 
@@ -507,7 +497,7 @@ def test_attributes_need_an_engine(tmp_path: Path) -> None:
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
     deployment = Deployment.read(tmp_path)
     fill_store(deployment)
-    for client in client_of(deployment):
+    with api_client_of(deployment) as client:
         fields = {"attributes": '{"bag": "none"}'}
         answer = client.post("/search", files={"photo": png(picture(RED))}, data=FOR_CASE | fields)
         assert (answer.status_code, "has no attribute engine" in answer.text) == (400, True)
