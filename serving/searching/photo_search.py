@@ -15,6 +15,7 @@ from domain.cameras import Camera
 from domain.errors import ArtifactError, DongseonError, InputError
 from evaluation.reranking import k_reciprocal_distances
 from export.engines.engine import Engine
+from export.engines.onnx_runtime import available_cores
 from serving import audit
 from serving.audit import Action
 from serving.database.store import Store, StoredDistrict, open_store, version_of_model
@@ -349,9 +350,10 @@ class PhotoSearch:
 
     def _load_engines(self) -> None:
         wanted = self._deployment
+        threads = max(1, available_cores() // self._limits.threads)  # searches side by side share the cores
         for name, task in ((wanted.detector, "detector"), (wanted.attributes, "attributes"), (wanted.reid, "reid")):
             if name is not None:
-                engine = open_engine(wanted.engine(name), task, wanted.perception.without_plan)
+                engine = open_engine(wanted.engine(name), task, wanted.perception.without_plan, threads)
                 assert isinstance(engine, Engine), "export.engines.load gives these"
                 self._engines[name] = engine
         reid = self._engines[wanted.reid]
