@@ -84,7 +84,7 @@ def test_a_client_that_leaves_frees_its_place() -> None:
     run(scenario)
 
 
-def test_no_request_is_traced_which_would_double_what_it_costs_to_turn_one_away() -> None:
+def test_no_request_pays_for_spans_that_nobody_collects() -> None:
     asked = """
 from opentelemetry.trace import get_current_span
 from serving.service import PersonSearch
