@@ -41,6 +41,7 @@ _api.add_middleware(RateLimit, per_minute={"/search": _http.searches_per_minute}
     http={"host": _http.host, "port": _http.port},
     ssl=_ssl,
     traffic={"timeout": _http.timeout_s},
+    tracing={"excluded_urls": ".*"},  # nobody collects spans, which one turned away would pay for too
     logging={"access": {"enabled": False}},  # serving.web.logs writes it
     envs=[{"name": "BENTOML_DO_NOT_TRACK", "value": TELEMETRY_OFF["BENTOML_DO_NOT_TRACK"]}],
 )

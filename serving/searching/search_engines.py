@@ -8,6 +8,7 @@ import numpy as np
 
 from evaluation.reranking import k_reciprocal_distances
 from export.engines.engine import Engine as LoadedEngine
+from export.engines.onnx_runtime import available_cores
 from serving.database.store import version_of_model
 from serving.searching.answers import EngineStatus
 from serving.searching.fusion import MatchCurve
@@ -32,7 +33,8 @@ class SearchEngines:
         Raises:
             ArtifactError: if one is missing, unusable, or for another task.
         """
-        engines = deployment.open_engines()
+        searches = deployment.settings.service.threads  # side by side, they share the cores
+        engines = deployment.open_engines(threads=max(1, available_cores() // searches))
         perception = Perception(*engines, deployment.perception)
         _warm_up(perception)
         softness = deployment.settings.search.probability_softness

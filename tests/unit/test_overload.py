@@ -1,4 +1,7 @@
 import asyncio
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -11,6 +14,7 @@ from starlette.routing import Route
 from serving.web.overload import AtMost
 
 MOST = 3
+PROJECT = Path(__file__).resolve().parents[2]
 
 
 def guarded(gate: asyncio.Event) -> Starlette:
@@ -78,3 +82,24 @@ def test_a_client_that_leaves_frees_its_place() -> None:
         assert (await asking.get("/v1/search")).status_code == 200
 
     run(scenario)
+
+
+def test_no_request_pays_for_spans_that_nobody_collects() -> None:
+    asked = """
+from opentelemetry.trace import get_current_span
+from serving.service import PersonSearch
+from starlette.testclient import TestClient
+
+class Inside:
+    def __init__(self, app):
+        self.app = app
+
+    async def __call__(self, scope, receive, send):
+        print("traced" if get_current_span().get_span_context().is_valid else "not traced")
+        await self.app(scope, receive, send)
+
+PersonSearch.add_asgi_middleware(Inside)
+print(TestClient(PersonSearch.to_asgi()).get("/livez").status_code)
+"""
+    said = subprocess.run([sys.executable, "-c", asked], cwd=PROJECT, check=True, capture_output=True, text=True).stdout
+    assert [line for line in said.splitlines() if not line.startswith("{")] == ["not traced", "200"]
