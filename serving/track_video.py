@@ -65,7 +65,14 @@ def track_video(video: Path, perception: Perception, settings: TrackingSettings,
     start = time.perf_counter()
     with tqdm(total=num_frames, unit="frame", desc=video.name) as progress:
         camera = CameraVideo(video.stem, video, _NO_START)
-        [followed] = follow([camera], perception, settings, on_frames=progress.update, clock=clock)
+        [followed] = follow(
+            [camera],
+            perception,
+            settings,
+            on_frames=progress.update,
+            clock=clock,
+            num_crops=settings.tracker.best_crops,
+        )
     seconds = time.perf_counter() - start
     if followed.damage:
         _log.warning("%s", followed.damage)

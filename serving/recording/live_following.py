@@ -5,13 +5,12 @@ and a killed process loses the open one only. A segment ends after `segment_s`, 
 change their size, for boxes are in pixels.
 """
 
-from dataclasses import replace
 from datetime import datetime
 
 from serving.recording.live_stream import Gap, LiveFrame
 from serving.recording.outbox import LiveSegment, Outbox
 from serving.recording.video import Frame
-from serving.tracking.following import StageClock, TrackingSettings, advance, new_tracker
+from serving.tracking.following import StageClock, TrackingSettings, advance, finished, new_tracker
 from serving.tracking.perception import Perception
 from serving.tracking.tracklet import Tracklet
 
@@ -82,19 +81,15 @@ class _OpenSegment:
         time_s = (frame.time - self.start).total_seconds()
         shown = Frame(frame.number - self._first_number + 1, time_s, frame.image)
         [ended] = advance([(self._tracker, shown, people)], self._perception, StageClock())
-        self._keep(ended)
+        self._tracklets += ended
         self._num_frames += 1
         self._last_number, self._end = frame.number, frame.time
 
     def finished(self, end: datetime | None) -> LiveSegment:
-        self._keep(self._perception.described(self._tracker.close()))
+        self._tracklets += finished(self._tracker.close(), self._perception)
         num_shown = self._last_number - self._first_number + 1
         num_wanted = -(-num_shown // self._stride)
         missed = num_wanted - self._num_frames
         damage = f"{missed} of {num_wanted} frames came too fast to be looked at" if missed > 0 else None
         end = self._end if end is None else max(end, self._end)
         return LiveSegment(self._camera_id, self.start, end, self._num_frames, self._tracklets, damage)
-
-    def _keep(self, ended: list[Tracklet]) -> None:
-        """The store writes the best crop only, so memory holds no others."""
-        self._tracklets += [replace(tracklet, crops=tracklet.crops[:1]) for tracklet in ended]

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import compress, islice
 from pathlib import Path
@@ -96,6 +96,7 @@ def follow(
     *,
     on_frames: Callable[[int], object],
     clock: StageClock,
+    num_crops: int = 1,
 ) -> list[Followed]:
     """The people of each video, in the order of `videos`; a video that ends early ends its tracks.
 
@@ -103,6 +104,7 @@ def follow(
         settings: with fewer cameras than `detector_batch`, several frames of each go into the detector together.
         on_frames: called with how many frames of the videos were passed since the last call.
         clock: gets the time of each step.
+        num_crops: so many of each tracklet's crops are kept, the best ones; memory grows with them.
 
     Raises:
         InputError: if a video is missing or cannot be read at all.
@@ -132,13 +134,14 @@ def follow(
                     for stream, frames, people in zip(running, taken, detections, strict=True)
                     if step < len(frames)
                 ]
-                ended = advance([(stream.tracker, frame, people) for stream, frame, people in seen], perception, clock)
+                tracked = [(stream.tracker, frame, detected) for stream, frame, detected in seen]
+                ended = advance(tracked, perception, clock, num_crops)
                 for (stream, *_), tracklets in zip(seen, ended, strict=True):
                     stream.tracklets += tracklets
             on_frames(settings.frame_stride * sum(map(len, taken)))
         for stream in streams:
             with clock.timed("describe"):
-                stream.tracklets += perception.described(stream.tracker.close())
+                stream.tracklets += finished(stream.tracker.close(), perception, num_crops)
         return [
             Followed(stream.reader.fps, stream.reader.num_frames, stream.reader.damage, stream.tracklets)
             for stream in streams
@@ -164,9 +167,9 @@ def new_tracker(camera_id: str, start: datetime, perception: Perception, setting
 
 
 def advance(
-    seen: Sequence[tuple[Tracker, Frame, Detections]], perception: Perception, clock: StageClock
+    seen: Sequence[tuple[Tracker, Frame, Detections]], perception: Perception, clock: StageClock, num_crops: int = 1
 ) -> list[list[Tracklet]]:
-    """One frame of each camera, with its people, through its tracker: described, the tracklets that ended in it.
+    """One frame of each camera, with its people, through its tracker: the tracklets that ended in it, `finished`.
 
     The crops of all cameras are embedded together.
     """
@@ -185,6 +188,14 @@ def advance(
             looks = Looks(embeddings[first : first + len(of_frame)], qualities, of_frame)
             over = tracker.update(plan, looks)
         with clock.timed("describe"):
-            ended.append(perception.described(over))
+            ended.append(finished(over, perception, num_crops))
         first += len(of_frame)
     return ended
+
+
+def finished(ended: Sequence[Tracklet], perception: Perception, num_crops: int = 1) -> list[Tracklet]:
+    """Tracklets of a tracker, described by all their crops; the best `num_crops` of each are kept.
+
+    The store writes one, and what is kept waits in memory for the end of the video.
+    """
+    return [replace(tracklet, crops=tracklet.crops[:num_crops]) for tracklet in perception.described(ended)]

@@ -1,23 +1,35 @@
-"""Workers and the embedded database are killed at random moments; the store ends as if nobody had been."""
+"""Workers, the service and the embedded database are killed at random moments; the store ends as if nobody had been."""
 
 import os
 import random
 import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
+import httpx
+import numpy as np
+import psutil
 import pytest
 
-from serving import ingest
+from serving import ingest, package
+from serving.accounts import create_account
 from serving.database.store import open_store
+from serving.web.cases import open_case
+from serving.web.roles import Role
 from tests.conftest import ROOT
-from tests.deployments import write_deployment
+from tests.deployments import FOR_CASE, REVIEWER, write_deployment
+from tests.end_to_end.conftest import free_port, wait_until
+from tests.hostile_uploads import picture_file
 from tests.recordings import contents, segment_states, write_district
 
 KILLS = 20
+KILLS_OF_SERVICE = 3  # rounds go on without it then, for it takes long to start
 READY = "looking for segments"
 QUICK = (
     "serving.ingest.heartbeat_s=0.3",
@@ -26,6 +38,8 @@ QUICK = (
     "serving.ingest.cameras_at_once=2",
     "tracking.perception.detector_batch=1",  # as slow as it can be
 )
+PHOTO = picture_file(np.random.default_rng(0))
+ASK_EVERY_S = 0.6  # more searches of one account are answered 429
 
 
 class Worker:
@@ -53,6 +67,51 @@ class Worker:
         return was_running
 
 
+class Service:
+    """The service over the same store, in processes of its own; a thread searches in it again and again."""
+
+    def __init__(self, folder: Path, token: str, answers: Counter[int]) -> None:
+        port = free_port()
+        self._address, self._token, self._answers = f"http://127.0.0.1:{port}", token, answers
+        self._log = folder / f"service-{port}.log"
+        with self._log.open("wb") as log:
+            self._process = psutil.Popen(
+                [sys.executable, "-m", "bentoml", "serve", "serving.service:PersonSearch", "--port", str(port)],
+                cwd=folder, env=os.environ | {"OMP_NUM_THREADS": "1"}, stdout=log, stderr=log,
+            )  # fmt: skip
+        self._is_killed = threading.Event()
+        self._asker = threading.Thread(target=self._ask)
+        self._asker.start()
+
+    def wait_until_ok(self, path: str) -> None:
+        wait_until(lambda: self._status(path) == 200, 120, lambda: self._log.read_text()[-3000:])
+
+    def kill(self) -> None:
+        """With all its children; a second time is as once."""
+        if self._process.is_running():
+            self._process.suspend()  # it would start them again
+            for one in (*self._process.children(recursive=True), self._process):
+                with suppress(psutil.NoSuchProcess):
+                    one.kill()
+            self._process.wait()
+        self._is_killed.set()
+        self._asker.join()
+
+    def _ask(self) -> None:
+        while not self._is_killed.wait(ASK_EVERY_S):
+            status = self._status("/v1/search", data=FOR_CASE, files={"photo": PHOTO})
+            if status is not None:
+                self._answers[status] += 1
+
+    def _status(self, path: str, **form: object) -> int | None:
+        """Of the answer; None if there was none."""
+        headers = {"Authorization": f"Bearer {self._token}"}
+        with suppress(httpx.TransportError):
+            method = "POST" if form else "GET"
+            return httpx.request(method, self._address + path, headers=headers, timeout=30, **form).status_code
+        return None
+
+
 def finish(folder: Path) -> None:
     """Work until nothing is left."""
     worker = Worker(folder)
@@ -70,8 +129,18 @@ def undisturbed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, 
         return district, contents(store)
 
 
+@pytest.fixture
+def services() -> Iterator[list[Service]]:
+    """All that were started, the newest last; none outlives the test."""
+    started: list[Service] = []
+    yield started
+    for one in started:
+        one.kill()
+
+
 def take_in(folder: Path, district: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     write_deployment(folder)
+    package._stage_code(folder)
     monkeypatch.chdir(folder)
     ingest.main([str(district), "--district", "demo"])
     return folder
@@ -83,36 +152,58 @@ def postmaster(folder: Path) -> int:
 
 @pytest.mark.slow
 def test_nothing_is_lost_or_doubled_by_kills(
-    undisturbed: tuple[Path, list[object]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    undisturbed: tuple[Path, list[object]], services: list[Service], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     district, wanted = undisturbed
-    rng = random.Random(2022)
-    killed = dict.fromkeys(("a worker", "the database"), 0)
+    rng = random.Random(2024)
+    killed = dict.fromkeys(("a worker", "the database", "the service"), 0)
+    answers: Counter[int] = Counter()
     rounds = 0
     while sum(killed.values()) < KILLS:
         rounds += 1
         folder = take_in(tmp_path / f"killed-{rounds}", district, monkeypatch)
+        is_served = killed["the service"] < KILLS_OF_SERVICE
+        if is_served:
+            token = reviewer_with_case(folder)
+            services.append(Service(folder, token, answers))
+            services[-1].wait_until_ok("/livez")
         workers = [Worker(folder), Worker(folder)]
         while sum(killed.values()) < KILLS:
             chosen = rng.randrange(2)
             if rng.random() < 0.8:  # else while it starts
                 workers[chosen].wait_until_ready()
             time.sleep(rng.uniform(0, 1.5))
-            if rng.random() < 0.2 and workers[chosen].process.poll() is None:
+            [victim] = rng.choices(list(killed), weights=(10, 2, 5 if is_served else 0))
+            if victim == "the service":
+                services[-1].kill()
+                services.append(Service(folder, token, answers))
+            elif victim == "the database" and workers[chosen].process.poll() is None:
                 kill_database(folder, workers)
-                killed["the database"] += 1
                 workers = [Worker(folder), Worker(folder)]
             elif workers[chosen].kill():
-                killed["a worker"] += 1
+                victim = "a worker"
                 workers[chosen] = Worker(folder)
             else:
                 break  # nothing was left to be done: another round
+            killed[victim] += 1
         for one in workers:
             one.kill()
         finish(folder)
+        if is_served:
+            services[-1].wait_until_ok("/readyz")
+            services[-1].kill()
         with open_store(folder / "store") as store:
             assert contents(store) == wanted
     assert all(killed.values()), killed
+    assert answers[200], answers
+    assert set(answers) <= {200, 503}, answers
+
+
+def reviewer_with_case(folder: Path) -> str:
+    """The token of an account that may search for `FOR_CASE`."""
+    with open_store(folder / "store") as store, store.begin() as connection:
+        open_case(connection, REVIEWER, "A missing child", operators=[])
+        return create_account(connection, "reviewer", Role.REVIEWER, "test")
 
 
 def kill_database(folder: Path, workers: Sequence[Worker]) -> None:

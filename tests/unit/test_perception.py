@@ -109,6 +109,20 @@ def test_everybody_in_every_camera_is_followed_and_described(tmp_path: Path) -> 
     assert sum(blue.attributes["upper_colour"].values()) == pytest.approx(1)
 
 
+def test_only_the_best_crops_wait_for_the_end_of_the_video(tmp_path: Path) -> None:
+    video = CameraVideo("c1", write_video(tmp_path / "c1.mp4", [RED, GREEN], seconds=4), START)
+    kept = {
+        number: follow(
+            [video], perception(), settings(), on_frames=lambda count: None, clock=StageClock(), num_crops=number
+        )[0].tracklets
+        for number in (1, 3)
+    }
+    for one, same in zip(kept[1], kept[3], strict=True):
+        assert (len(one.crops), len(same.crops)) == (1, 3)
+        np.testing.assert_array_equal(one.crops[0], same.crops[0])
+        assert one.attributes == same.attributes, "all crops are described, kept or not"
+
+
 def test_the_number_of_cameras_in_a_batch_changes_nothing(tmp_path: Path) -> None:
     files = [write_video(tmp_path / f"c{i}.mp4", [RED, GREEN], seconds=1.5 + i) for i in range(3)]
     together = follow_files(files)

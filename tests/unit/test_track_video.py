@@ -37,6 +37,7 @@ def test_it_writes_tracks_crops_video_and_summary(workplace: Path, capsys: pytes
     assert set(table.tracks.tolist()) == {1, 2}
     assert (table.frames.min(), table.frames.max()) == (1, 30)
     assert read_image(out / "crops" / "1_1.jpg").shape[0] > 40
+    assert len(list((out / "crops").glob("1_*.jpg"))) > 1
     summary = json.loads((out / "summary.json").read_text())
     assert json.loads(capsys.readouterr().out) == summary
     assert (summary["frames"], summary["tracklets"], summary["tracklets_longer_than_1s"]) == (30, 2, 2)
