@@ -5,11 +5,13 @@ import pytest
 
 from domain.errors import ArtifactError, InputError
 from serving.tracking import perception as perception_module
+from serving.tracking.following import CameraVideo, StageClock, follow
 from serving.tracking.perception import Perception, open_engine
 from tests.walkers import (
     BLUE,
     GREEN,
     RED,
+    START,
     ColourDetector,
     ColourReid,
     follow_files,
