@@ -208,8 +208,11 @@ def measure(number: int, num_queries: int) -> dict[str, Any]:
         recall = [
             len({one.id for one in answer} & nearest) / _NEAREST for answer, nearest in zip(found, true, strict=True)
         ]
+        with store.begin() as connection:
+            huge_pages = connection.exec_driver_sql("SHOW huge_pages_status").scalar_one()
         return {
             **filled,
+            "huge_pages": huge_pages,
             "latencies": latencies,
             f"recall_at_{_NEAREST}": float(np.mean(recall)),
             "least_recall": min(recall),

@@ -14,11 +14,16 @@ import sqlalchemy as sa
 
 from serving.database import tables
 from serving.database.partitions import days_between
+from serving.database.tracklet_rows import whole
 
 _CONNECTIONS = 2
 _LEAST_EF_SEARCH = 100
 _MAX_EF_SEARCH = 1000  # pgvector's limit of candidates a scan keeps in view
 _LEAST_SHARE = 1e-6
+_SETTINGS = sa.text(
+    "SELECT set_config('hnsw.ef_search', :ef_search, true), set_config('hnsw.iterative_scan', 'strict_order', true),"
+    " set_config('plan_cache_mode', 'force_custom_plan', true), set_config('jit', 'off', true)"
+)
 
 
 @dataclass(frozen=True)
@@ -51,14 +56,14 @@ def day_scans(
     return DayScans(days, min(_MAX_EF_SEARCH, _LEAST_EF_SEARCH + math.ceil(2 * each)))
 
 
-def rows_of_scans(engine: sa.Engine, scans: DayScans, query: sa.Select[Any]) -> list[sa.Row[Any]]:
-    """What `query`, which is ordered and limited, finds on the days of `scans`: in order and limited a connection."""
+def rows_of_scans(engine: sa.Engine, scans: DayScans, picked: sa.Select[Any]) -> list[sa.Row[Any]]:
+    """What `picked`, see `tracklet_rows.pick`, finds on the days of `scans`: limited a connection, in any order."""
     parts = [part for part in (scans.days[first::_CONNECTIONS] for first in range(_CONNECTIONS)) if part]
 
     def read(days: Sequence[date]) -> Sequence[sa.Row[Any]]:
         with engine.begin() as connection:
             _set_up(connection, scans.ef_search)
-            return connection.execute(query.where(tables.tracklets.c.day.in_(days))).all()
+            return connection.execute(whole(picked.where(tables.tracklets.c.day.in_(days)))).all()
 
     if len(parts) < 2:
         return [row for part in parts for row in read(part)]
@@ -68,13 +73,7 @@ def rows_of_scans(engine: sa.Engine, scans: DayScans, query: sa.Select[Any]) -> 
 
 def _set_up(connection: sa.Connection, ef_search: int) -> None:
     """Settings of this transaction; plans are made for the values at hand, or no day could be left out."""
-    settings = {
-        "hnsw.ef_search": str(ef_search),
-        "hnsw.iterative_scan": "strict_order",
-        "plan_cache_mode": "force_custom_plan",
-        "jit": "off",
-    }
-    connection.execute(sa.select(*(sa.func.set_config(name, value, True) for name, value in settings.items())))
+    connection.execute(_SETTINGS, {"ef_search": str(ef_search)})
 
 
 def _share_of_cameras(connection: sa.Connection, cameras: Sequence[str] | None) -> float:

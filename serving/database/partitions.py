@@ -42,7 +42,7 @@ def existing_partitions(connection: sa.Connection) -> list[date]:
         "SELECT child.relname FROM pg_inherits JOIN pg_class AS child ON child.oid = inhrelid "
         "WHERE inhparent = 'tracklets'::regclass ORDER BY 1"
     )
-    return [datetime.strptime(name.removeprefix(_PREFIX), "%Y%m%d").date() for name in children.scalars()]
+    return [date.fromisoformat(name.removeprefix(_PREFIX)) for name in children.scalars()]
 
 
 def days_between(connection: sa.Connection, since: datetime | None, until: datetime | None) -> list[date]:

@@ -11,7 +11,6 @@ from datetime import datetime
 from itertools import groupby
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
 import numpy as np
 import sqlalchemy as sa
@@ -29,7 +28,7 @@ from serving.database.crops import open_crops
 from serving.database.day_scans import day_scans, rows_of_scans
 from serving.database.partitions import create_partitions, day_of, days_between
 from serving.database.segments import RegisteredSegment, WatchedVideo
-from serving.database.tracklet_rows import StoredTracklet, filters
+from serving.database.tracklet_rows import StoredTracklet, filters, pick, tracklets_of, whole
 from serving.database.wanted import Description
 from serving.tracking.tracklet import Tracklet
 
@@ -309,17 +308,14 @@ class Store(AbstractContextManager["Store"]):
         vector = sa.cast(sa.bindparam("query", np.asarray(embedding, np.float32), HALFVEC()), HALFVEC(feature))
         distance = sa.cast(table.c.embedding, HALFVEC(feature)).cosine_distance(vector)
         near = (
-            sa.select(*table.primary_key, distance.label("distance"))
+            pick(distance)
             .where(*filters(cameras, since, until, model_version))
             .where(table.c.feature == sa.literal_column(str(feature)))  # a literal, or the index cannot be chosen
-            .order_by(distance)
             .limit(limit)
         )
         with self._engine.begin() as connection:
             scans = day_scans(connection, limit, cameras, since, until)
-        nearest = sorted(rows_of_scans(self._engine, scans, near), key=lambda row: row.distance)[:limit]
-        with self._engine.begin() as connection:
-            return tracklet_rows.read_keys(connection, nearest)
+        return tracklets_of(rows_of_scans(self._engine, scans, near), limit)
 
     def described(
         self,
@@ -342,22 +338,21 @@ class Store(AbstractContextManager["Store"]):
         logs = [sa.func.ln(tracklet_rows.fit(group, wanted)) for group, wanted in description.items()]
         likelihood = sum(logs[1:], start=logs[0])
         with self._engine.begin() as connection:
-            fitting: sa.Select[Any] = (
-                sa.select(*table.primary_key)
+            fitting = (
+                pick(-likelihood)
                 .where(table.c.day.in_(days_between(connection, since, until)))
                 .where(*filters(cameras, since, until, model_version))
-                .order_by(likelihood.desc(), table.c.id)
+                .order_by(table.c.id)
                 .limit(limit)
             )
-            return tracklet_rows.read_keys(connection, connection.execute(fitting).all())
+            return tracklets_of(connection.execute(whole(fitting)))
 
     def tracklets(self, ids: Collection[tuple[str, int]]) -> list[StoredTracklet]:
         """Those of `ids`, each a district and a number in it, that are stored, by time."""
         table = tables.tracklets
-        wanted = sa.tuple_(table.c.district, table.c.id).in_(list(ids))
-        query = tracklet_rows.select_tracklets().where(wanted).order_by(table.c.first_seen, table.c.id)
+        wanted = pick(table.c.first_seen).where(sa.tuple_(table.c.district, table.c.id).in_(list(ids)))
         with self._engine.begin() as connection:
-            return tracklet_rows.read(connection, query)
+            return tracklets_of(connection.execute(whole(wanted)))
 
     def districts(self) -> list[StoredDistrict]:
         """Districts that have cameras, by name, with their cameras by id."""

@@ -1,13 +1,13 @@
 """Tracklets as rows of the database, and rows as the tracklets that search reads."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import ARRAY
 
 from domain.cameras import Camera
 from serving.database import tables
@@ -18,6 +18,7 @@ from serving.database.wanted import LEAST_PROBABILITY, SURE_PROBABILITY, Wanted
 from serving.tracking.tracklet import Tracklet
 
 _HALVES_HEADER_BYTES = 4  # before the big-endian numbers of a halfvec's binary form
+_CAMERA_PREFIX = "at_"
 _COLUMNS = ("district", "id", "camera_id", "first_seen", "last_seen", "quality", "attributes", "crop", "model_version")
 
 
@@ -74,24 +75,36 @@ def filters(
     ]
 
 
-def select_tracklets() -> sa.Select[Any]:
-    """What `read` needs of each; add filters and an order."""
+def pick(place: sa.ColumnElement[Any]) -> sa.Select[Any]:
+    """Tracklets in the order of `place`; add conditions and a limit, and read it as `whole`."""
     table = tables.tracklets
-    binary = sa.func.halfvec_send(table.c.embedding, type_=sa.LargeBinary)  # read far faster than its text
-    return sa.select(*(table.c[name] for name in _COLUMNS), binary.label("halves"))
+    columns = [table.c[name] for name in (*_COLUMNS, "embedding")]
+    return sa.select(*columns, place.label("place")).order_by(place)
 
 
-def read_keys(connection: sa.Connection, keys: Sequence[sa.Row[Any]]) -> list[StoredTracklet]:
-    """The tracklets of rows that have their primary keys, as long as they are there, in the same order."""
-    table = tables.tracklets
-    names = [column.name for column in table.primary_key]
-    arrays = [
-        sa.cast(sa.bindparam(f"keys_{name}", [key._mapping[name] for key in keys]), ARRAY(table.c[name].type))
-        for name in names
-    ]
-    wanted = sa.func.unnest(*arrays).table_valued(*names, with_ordinality="place", name="wanted").render_derived()
-    query = select_tracklets().join(wanted, sa.and_(*(table.c[name] == wanted.c[name] for name in names)))
-    return read(connection, query.order_by(wanted.c.place))
+def whole(picked: sa.Select[Any]) -> sa.Select[Any]:
+    """Rows for `tracklets_of`: what is picked with its cameras, in any order.
+
+    Embeddings are encoded here, for PostgreSQL would do so for all rows that it sorts, not only for those in the limit.
+    """
+    found, places = picked.subquery("found"), tables.cameras
+    binary = sa.func.halfvec_send(found.c.embedding, type_=sa.LargeBinary)  # read far faster than its text
+    attributes = sa.cast(found.c.attributes, sa.Text).label("attributes")  # decoded only where it is needed
+    plain = [found.c[name] for name in (*_COLUMNS, "place") if name != "attributes"]
+    camera = [places.c[name].label(_CAMERA_PREFIX + name) for name in Camera.model_fields]
+    at_camera = sa.and_(found.c.district == places.c.district, found.c.camera_id == places.c.id)
+    return sa.select(*plain, attributes, binary.label("halves"), *camera).join_from(found, places, at_camera)
+
+
+def tracklets_of(rows: Iterable[sa.Row[Any]], limit: int | None = None) -> list[StoredTracklet]:
+    """The first `limit` of rows of `whole`, in the order of their places, then of their numbers."""
+    cameras: dict[tuple[str, str], Camera] = {}
+    tracklets = []
+    for row in sorted(rows, key=lambda row: (row.place, row.id))[:limit]:
+        if (row.district, row.camera_id) not in cameras:
+            cameras[row.district, row.camera_id] = camera_of(row._mapping, _CAMERA_PREFIX)
+        tracklets.append(_stored(row, cameras[row.district, row.camera_id]))
+    return tracklets
 
 
 def fit(group: str, wanted: Wanted) -> sa.ColumnElement[float]:
@@ -108,19 +121,6 @@ def fit(group: str, wanted: Wanted) -> sa.ColumnElement[float]:
     return sa.func.least(sa.func.greatest(likely, LEAST_PROBABILITY), 1.0)
 
 
-def read(connection: sa.Connection, query: sa.Select[Any]) -> list[StoredTracklet]:
-    """What a query of `select_tracklets` finds, in its order."""
-    rows = connection.execute(query).all()
-    places = tables.cameras
-    seen_at = list({(row.district, row.camera_id) for row in rows})
-    at_place = sa.tuple_(places.c.district, places.c.id).in_(seen_at)
-    stored = connection.execute(sa.select(places).where(at_place)).mappings().all() if seen_at else []
-    cameras = {(row["district"], row["id"]): camera_of(row) for row in stored}
-    return [  # a camera is missing only if its sightings were replaced between the two questions
-        _stored(row, cameras[row.district, row.camera_id]) for row in rows if (row.district, row.camera_id) in cameras
-    ]
-
-
 def _stored(row: sa.Row[Any], camera: Camera) -> StoredTracklet:
     return StoredTracklet(
         district=row.district,
@@ -130,12 +130,12 @@ def _stored(row: sa.Row[Any], camera: Camera) -> StoredTracklet:
         last_seen=row.last_seen.astimezone(UTC),
         quality=row.quality,
         embedding=np.frombuffer(row.halves, ">f2", offset=_HALVES_HEADER_BYTES).astype(np.float32),
-        attributes=row.attributes,
+        attributes=json.loads(row.attributes),
         crop=row.crop,
         model_version=row.model_version,
     )
 
 
-def camera_of(row: sa.RowMapping) -> Camera:
-    """A row of the table `cameras`."""
-    return Camera.model_validate({name: row[name] for name in Camera.model_fields})
+def camera_of(row: sa.RowMapping, prefix: str = "") -> Camera:
+    """A row of the table `cameras`, or one with its columns under a prefix."""
+    return Camera.model_validate({name: row[prefix + name] for name in Camera.model_fields})
