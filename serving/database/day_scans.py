@@ -17,7 +17,7 @@ from serving.database.partitions import days_between
 from serving.database.tracklet_rows import whole
 
 _CONNECTIONS = 2
-_LEAST_EF_SEARCH = 100
+_LEAST_EF_SEARCH = 106
 _MAX_EF_SEARCH = 1000  # pgvector's limit of candidates a scan keeps in view
 _LEAST_SHARE = 1e-6
 _SETTINGS = sa.text(
@@ -58,12 +58,13 @@ def day_scans(
 
 def rows_of_scans(engine: sa.Engine, scans: DayScans, picked: sa.Select[Any]) -> list[sa.Row[Any]]:
     """What `picked`, see `tracklet_rows.pick`, finds on the days of `scans`: limited a connection, in any order."""
+    query = whole(picked.where(tables.tracklets.c.day.in_(sa.bindparam("days", expanding=True))))
     parts = [part for part in (scans.days[first::_CONNECTIONS] for first in range(_CONNECTIONS)) if part]
 
     def read(days: Sequence[date]) -> Sequence[sa.Row[Any]]:
         with engine.begin() as connection:
             _set_up(connection, scans.ef_search)
-            return connection.execute(whole(picked.where(tables.tracklets.c.day.in_(days)))).all()
+            return connection.execute(query, {"days": days}).all()
 
     if len(parts) < 2:
         return [row for part in parts for row in read(part)]

