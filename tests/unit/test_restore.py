@@ -17,11 +17,12 @@ EMBEDDINGS = unit_vectors(seed=0, number=30, feature=16)
 QUERY = unit_vectors(seed=1, number=1, feature=16)[0]
 
 
-def run_documented(folder: Path, number: int) -> None:
-    """Run the numbered block of shell commands of the manual in `folder`."""
-    blocks = re.findall(r"```bash\n(.*?)```", (ROOT / "docs" / "deploy.md").read_text(encoding="utf-8"), re.DOTALL)
+def run_documented(folder: Path, program: str) -> None:
+    """Run the manual's one block of shell commands that calls `program` in `folder`."""
+    manual = (ROOT / "docs" / "deploy.md").read_text(encoding="utf-8")
+    (block,) = [one for one in re.findall(r"```bash\n(.*?)```", manual, re.DOTALL) if program in one]
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    command = ["bash", "-eu", "-c", blocks[number]]
+    command = ["bash", "-eu", "-c", block]
     ended = subprocess.run(
         command, cwd=folder, env=os.environ | {"PATH": path}, capture_output=True, text=True, check=False
     )
@@ -43,11 +44,11 @@ def test_a_restored_backup_answers_a_search_as_before(tmp_path: Path) -> None:
     people = [tracklet(i + 1, EMBEDDINGS[i], after_s=i, attributes={"bag": {"backpack": i / 30}}) for i in range(30)]
     with open_store(old / "store") as store:
         store.replace_sightings("demo", CAMERAS, "net-1", people)
-        run_documented(old, 0)
+        run_documented(old, "pg_dump")
     before = search(old)
     assert len(before[0]) == 30
     for name in ("sightings.dump", "crops.tar", "store.key"):
         shutil.move(old / name, new / name)
     shutil.rmtree(old)  # nothing is answered from there
-    run_documented(new, 1)
+    run_documented(new, "pg_restore")
     assert search(new) == before
