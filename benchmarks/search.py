@@ -35,12 +35,14 @@ from domain.settings import PARAMS
 from serving.database import tables
 from serving.database.partitions import create_partitions, day_of
 from serving.database.store import Store, open_store
+from serving.searching.coverage import coverage_of
 from serving.searching.fusion import MatchCurve
 from serving.searching.search import Searcher, SearchSettings
 
 _FEATURE, _LATENT = 512, 48
 _TRACKLETS_A_PERSON, _SPREAD = 12, 0.6  # of one person's tracklets, in units of the spread of people
 _CAMERAS, _DAYS = 40, 30
+_SEGMENT_S = 300  # of video, of each camera
 _START = datetime(2026, 5, 1, tzinfo=UTC)
 _CHUNK = 20_000
 _NEAREST = 100
@@ -100,12 +102,13 @@ def fill(store: Store, url: str, people: People, number: int) -> tuple[np.ndarra
                     "district": "bench",
                     "camera_id": camera.id,
                     "source": "bench",
-                    "checksum": str(hour),
-                    "start": _START + timedelta(hours=hour),
-                    "end": _START + timedelta(hours=hour + 1),
+                    "checksum": str(begin),
+                    "start": _START + timedelta(seconds=begin),
+                    "end": _START + timedelta(seconds=begin + _SEGMENT_S),
                     "state": "done",
+                    "model_version": "bench",
                 }
-                for hour in range(24 * _DAYS + 1)  # the last tracklet may end in the next
+                for begin in range(0, _DAYS * 86400 + 1, _SEGMENT_S)  # the last tracklet may end in the next
                 for camera in cameras
             ],
         )
@@ -126,7 +129,7 @@ def fill(store: Store, url: str, people: People, number: int) -> tuple[np.ndarra
                     seconds = place * _DAYS * 86400 / number
                     seen, gone = (_START + timedelta(seconds=seconds + passed) for passed in (0, 8))
                     camera = place * 7919 % _CAMERAS
-                    segment = first_segment + int(seconds // 3600) * _CAMERAS + camera
+                    segment = first_segment + int(seconds // _SEGMENT_S) * _CAMERAS + camera
                     row = ("bench", place, day_of(gone), segment, f"c{camera}", seen, gone)
                     copy.write_row((*row, boxes, 0.8, _FEATURE, HalfVector(vector), attributes, "bench", "none"))
     copied = perf_counter()
@@ -199,6 +202,7 @@ def measure(number: int, num_queries: int) -> dict[str, Any]:
             f"re-ranked {settings.candidates}, of 4 cameras": lambda query: searcher.search(
                 query, cameras=["c1", "c2", "c3", "c4"]
             ),
+            "coverage of each answer": lambda _: coverage_of(store, "bench"),
         }
         latencies, answers = {}, {}
         for title, ask in cases.items():

@@ -31,7 +31,7 @@ from sqlalchemy import (
     table,
     text,
 )
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import JSONB, TSTZMULTIRANGE
 
 metadata = MetaData()
 _EMBEDDING_INDEX = "tracklets_embedding_"  # and the length
@@ -77,6 +77,17 @@ segments = Table(  # see serving.database.segments
     UniqueConstraint("district", "camera_id", "checksum"),
     ForeignKeyConstraint(["district", "camera_id"], ["cameras.district", "cameras.id"], ondelete="CASCADE"),
     Index("segments_by_length", text('("end" - start)')),  # the longest one bounds how long a tracklet lasts
+    Index("segments_to_watch", "district", "camera_id", postgresql_where=text("state <> 'done'")),
+)
+
+watched = Table(  # segments that are done, merged; triggers on them keep it, so that nobody adds up a month's
+    "watched",
+    metadata,
+    Column("district", Text, primary_key=True),
+    Column("camera_id", Text, primary_key=True),
+    Column("model_version", Text, primary_key=True),
+    Column("times", TSTZMULTIRANGE, nullable=False),
+    ForeignKeyConstraint(["district", "camera_id"], ["cameras.district", "cameras.id"], ondelete="CASCADE"),
 )
 
 gaps = Table(  # when a camera showed nothing although it should have

@@ -155,38 +155,38 @@ def _within(begin: str, end: str) -> str:
 
 
 _VIDEOS, _GAPS = _within("start", '"end"'), _within("since", "until")
-_USABLE = "state = 'done' AND model_version = :model"
+_WATCHED = _within("lower(times)", "upper(times)")
+_TO_WATCH = f"segments WHERE state <> 'done' AND {_VIDEOS}"
+_WINDOW = "tstzmultirange(tstzrange(:since, :until))"
 _ENDS = sa.text(
     f"""
     SELECT min(first), max(last) FROM (
-        SELECT min(start) AS first, max(greatest(start, "end")) AS last FROM segments WHERE {_VIDEOS}
+        SELECT min(lower(times)) AS first, max(upper(times)) AS last FROM watched WHERE {_WATCHED}
+        UNION ALL SELECT min(start), max(greatest(start, "end")) FROM {_TO_WATCH}
         UNION ALL SELECT min(since), max(greatest(since, until)) FROM gaps WHERE {_GAPS}
-    ) AS both_ends
+    ) AS ends
     """
 )
 _SEARCHED = sa.text(  # PostgreSQL merges and subtracts times far faster than we could
     f"""
     SELECT district, camera_id, 'searched' AS kind, lower(part) AS since, upper(part) AS until, '' AS reason
-    FROM (
-        SELECT district, camera_id, range_agg(tstzrange(start, greatest(start, "end"))) AS seen
-        FROM segments WHERE {_USABLE} AND {_VIDEOS} GROUP BY district, camera_id
-    ) AS watched
+    FROM watched
     LEFT JOIN (
         SELECT district, camera_id, range_agg(tstzrange(since, until)) AS unseen
         FROM gaps WHERE {_GAPS} GROUP BY district, camera_id
     ) AS silent USING (district, camera_id)
-    CROSS JOIN LATERAL unnest(
-        seen * tstzmultirange(tstzrange(:since, :until)) - coalesce(unseen, tstzmultirange())
-    ) AS part
+    CROSS JOIN LATERAL unnest(times * {_WINDOW} - coalesce(unseen, tstzmultirange())) AS part
+    WHERE model_version = :model AND {_AT_CAMERAS}
     ORDER BY district, camera_id, since
     """
 )
 _MISSING = sa.text(
     f"""
-    SELECT district, camera_id, CASE state WHEN 'waiting' THEN 'waiting' ELSE 'failed' END AS kind, start AS since,
-        "end" AS until, CASE state WHEN 'done' THEN 'only the model ' || model_version || ' has looked at it'
-        ELSE coalesce(error, '') END AS reason
-    FROM segments WHERE ({_USABLE}) IS NOT TRUE AND {_VIDEOS}
+    SELECT district, camera_id, 'failed' AS kind, lower(part) AS since, upper(part) AS until,
+        'only the model ' || model_version || ' has looked at it' AS reason
+    FROM watched CROSS JOIN LATERAL unnest(times * {_WINDOW}) AS part
+    WHERE model_version <> :model AND {_AT_CAMERAS}
+    UNION ALL SELECT district, camera_id, state, start, "end", coalesce(error, '') FROM {_TO_WATCH}
     UNION ALL SELECT district, camera_id, 'gaps', since, until, reason FROM gaps WHERE {_GAPS}
     ORDER BY district, camera_id, since
     """

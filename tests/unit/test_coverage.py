@@ -1,5 +1,6 @@
 """What could be searched: by hand and by laws, on a real database."""
 
+from concurrent.futures import ThreadPoolExecutor, wait
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -110,6 +111,63 @@ def test_searched_are_the_minutes_of_videos_that_are_in_no_gap(
     seen = {minute for begin, end in videos for minute in range(begin, end)}
     assert found == seen - {minute for begin, end in silent for minute in range(begin, end)}
     assert all(before.until is not None and before.until < after.since for before, after in pairwise(searched))
+
+
+WATCHED = "SELECT district, camera_id, model_version, times FROM watched ORDER BY 1, 2, 3"
+ADDED_UP = """
+    SELECT district, camera_id, model_version, range_agg(tstzrange(start, "end")) FROM segments
+    WHERE state = 'done' GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
+"""
+changes = st.lists(
+    st.tuples(st.sampled_from(["add", "add", "watch", "fail", "remove"]), st.integers(0, 1), st.integers(0, 2)),
+    max_size=12,
+)
+
+
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(changes)
+def test_watched_is_always_what_the_segments_that_are_done_add_up_to(
+    store: Store, changes: list[tuple[str, int, int]]
+) -> None:
+    with store.begin() as connection:
+        connection.execute(sa.text("DELETE FROM districts"))
+    store.add_cameras("demo", CAMERAS, time_zone="UTC")
+    for change, camera, minute in changes:
+        segment = store.register_segment("demo", f"cam{camera}", "a.mp4", str(minute), at(minute))
+        if change == "add" and segment.state != "done":
+            store.add_segment(segment.id, [], f"net-{minute % 2}", frames=10, end=at(minute + 2))
+        with store.begin() as connection:
+            its = {"id": segment.id, "model": f"net-{minute % 2}"}
+            if change == "watch":  # another model does so too late
+                again = "UPDATE segments SET model_version = :model, state = 'done', \"end\" = start WHERE id = :id"
+                connection.execute(sa.text(again), its)
+            if change == "fail":
+                connection.execute(sa.text("UPDATE segments SET state = 'failed' WHERE id = :id"), its)
+            if change == "remove":
+                connection.execute(sa.text("DELETE FROM segments WHERE id = :id"), its)
+            assert connection.execute(sa.text(WATCHED)).all() == connection.execute(sa.text(ADDED_UP)).all()
+    with store.begin() as connection:
+        connection.execute(sa.text("DELETE FROM cameras WHERE id = 'cam0'"))
+        assert connection.execute(sa.text(WATCHED)).all() == connection.execute(sa.text(ADDED_UP)).all()
+
+
+def test_segments_of_a_camera_that_end_at_once_are_all_watched(store: Store) -> None:
+    store.add_cameras("demo", CAMERAS, time_zone="UTC")
+    ids = [store.register_segment("demo", "cam0", "a.mp4", str(minute), at(minute)).id for minute in range(2)]
+    done = "UPDATE segments SET state = 'done', model_version = 'net-1', \"end\" = :end WHERE id = :id"
+
+    def end_second() -> None:
+        with store.begin() as connection:
+            connection.execute(sa.text(done), {"id": ids[1], "end": at(2)})
+
+    with ThreadPoolExecutor(1) as other:
+        with store.begin() as connection:
+            connection.execute(sa.text(done), {"id": ids[0], "end": at(1)})
+            second = other.submit(end_second)
+            assert not wait([second], timeout=1).done  # until this transaction ends
+        second.result()
+    (camera,) = coverage_of(store, "net-1", cameras=["cam0"]).cameras
+    assert [(span.since, span.until) for span in camera.searched] == [(at(0), at(2))]
 
 
 def test_times_are_answered_in_utc(covered: Coverage) -> None:

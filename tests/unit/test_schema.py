@@ -111,7 +111,8 @@ def test_a_store_from_before_revisions_keeps_its_rows(postgres: PostgresServer, 
     after = rows_of_demo(dump(postgres, database))
     cameras, districts, *seen = before
     moved = [row.replace("\tcam0", "\t2026-05-01\t1\tcam0", 1) for row in seen]
-    assert sorted(after) == sorted([cameras, f"{districts}\tUTC", *moved])
+    watched = 'demo\tcam0\tnet-1\t{["2026-05-01 12:00:00+00","2026-05-01 12:00:15+00")}'
+    assert sorted(after) == sorted([cameras, f"{districts}\tUTC", *moved, watched])
 
 
 def test_sightings_of_the_third_revision_get_segments_days_and_keep_their_cases(database: str, tmp_path: Path) -> None:
@@ -166,7 +167,7 @@ def test_a_database_of_a_newer_version_is_refused_and_left_alone(
 ) -> None:
     run(database, "UPDATE alembic_version SET version_num = '99'; DROP TABLE removals")
     before = dump(postgres, database)
-    with pytest.raises(InputError, match=r"a schema revision up to 5, it has 99.*update the software"):
+    with pytest.raises(InputError, match=r"a schema revision up to 6, it has 99.*update the software"):
         open_store(tmp_path, database)
     assert dump(postgres, database) == before
 
