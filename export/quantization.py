@@ -2,7 +2,8 @@
 
 What lies between the first and the last layers with weights is quantised, weights per channel. Scaling of the pixels,
 the last layers with weights and what shapes their output (decoding boxes, softmax, unit length) stay in float32: an
-error there is the result's error, and they cost little.
+error there is the result's error, and they cost little. So does the inside of Mish, whose steps are far larger than
+what comes out.
 """
 
 import contextlib
@@ -22,6 +23,7 @@ from export.engines.engine import INPUT_NAME
 
 _WEIGHTED = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 _CALIBRATION_BATCH = 8
+_CALIBRATION_PIXELS = 2**20  # of a batch: all values inside the network are held until each has been looked at
 
 
 def to_int8(model: ModelProto, images: np.ndarray | None) -> ModelProto:
@@ -43,6 +45,7 @@ def to_int8(model: ModelProto, images: np.ndarray | None) -> ModelProto:
         source, fused, quantised = (Path(folder) / f"{name}.onnx" for name in ("source", "fused", "quantised"))
         onnx.save(model, source)
         quant_pre_process(source, fused, skip_symbolic_shape=True)  # batch normalisation into the convolutions
+        graph = onnx.load(fused).graph
         quantize_static(
             fused,
             quantised,
@@ -53,7 +56,7 @@ def to_int8(model: ModelProto, images: np.ndarray | None) -> ModelProto:
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
             calibrate_method=CalibrationMethod.MinMax,
-            nodes_to_exclude=_outside_layers(onnx.load(fused).graph),
+            nodes_to_exclude=[*_outside_layers(graph), *_exponential_activations(graph)],
             extra_options={"CalibMovingAverage": True},  # one picture's outlier does not widen the range for all
         )
         result = onnx.load(quantised)
@@ -65,9 +68,9 @@ def to_int8(model: ModelProto, images: np.ndarray | None) -> ModelProto:
 
 class _Batches(CalibrationDataReader):
     def __init__(self, images: np.ndarray) -> None:
-        self._parts: Iterator[np.ndarray] = (
-            images[start : start + _CALIBRATION_BATCH] for start in range(0, len(images), _CALIBRATION_BATCH)
-        )
+        pixels = images.shape[1] * images.shape[2]
+        batch = min(_CALIBRATION_BATCH, max(1, _CALIBRATION_PIXELS // pixels))
+        self._parts: Iterator[np.ndarray] = (images[start : start + batch] for start in range(0, len(images), batch))
 
     def get_next(self) -> dict[str, np.ndarray] | None:
         part = next(self._parts, None)
@@ -82,6 +85,22 @@ def _outside_layers(graph: GraphProto) -> list[str]:
     inner = set().union(*before.values())  # all that reaches a layer with weights
     scaling = set().union(*(above for above in before.values() if not above & before.keys()))
     return [node.name for node in graph.node if node.name not in inner or node.name in scaling]
+
+
+def _exponential_activations(graph: GraphProto) -> list[str]:
+    """Names of the nodes from each exponential to the subtraction that it ends in: Mish, as `onnx_graph` writes it."""
+    consumers: dict[str, list[NodeProto]] = {}
+    for node in graph.node:
+        for value in node.input:
+            consumers.setdefault(value, []).append(node)
+    inside: list[str] = []
+    waiting = [node for node in graph.node if node.op_type == "Exp"]
+    while waiting:
+        node = waiting.pop()
+        inside.append(node.name)
+        if node.op_type != "Sub":
+            waiting += [reader for value in node.output for reader in consumers.get(value, ())]
+    return inside
 
 
 def _upstream(node: NodeProto, producers: dict[str, NodeProto]) -> set[str]:

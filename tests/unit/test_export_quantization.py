@@ -29,14 +29,15 @@ IMAGES = np.random.default_rng(0).integers(0, 256, (20, 16, 16, 3), dtype=np.uin
 class ThreeLayers(nn.Module):
     """Two convolutions and a matrix product."""
 
-    def __init__(self) -> None:
+    def __init__(self, activation: nn.Module | None = None) -> None:
         super().__init__()
         torch.manual_seed(0)
+        self.activation = activation or nn.ReLU()
         self.first, self.second = nn.Conv2d(3, 32, 3), nn.Conv2d(32, 32, 3)
         self.last = nn.Linear(32, 8)
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.last(self.second(self.first(images).relu()).relu().mean(dim=(2, 3)))
+        return self.last(self.activation(self.second(self.activation(self.first(images)))).mean(dim=(2, 3)))
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +74,21 @@ def test_inner_weights_are_bytes_of_seven_bits_and_the_last_layer_stays_float32(
 def test_scales_are_a_channels_own(quantised: onnx.ModelProto) -> None:
     scales = [tensor for tensor in quantised.graph.initializer if "weight" in tensor.name and "scale" in tensor.name]
     assert [tuple(tensor.dims) for tensor in scales] == [(32,), (32,)]
+
+
+def test_mish_is_whole_and_in_float32_between_the_layers_in_bytes() -> None:
+    model = network_graph(EngineNetwork(ThreeLayers(nn.Mish()), CARD), weights_sha256="abc")
+    quantised = to_int8(model, IMAGES)
+    readers = {value: node for node in quantised.graph.node for value in node.input}
+    for node in quantised.graph.node:
+        if node.op_type == "Exp":
+            inside = [node]
+            while inside[-1].op_type != "Sub":
+                inside.append(readers[inside[-1].output[0]])
+            assert [each.op_type for each in inside] == ["Exp", "Add", "Mul", "Add", "Div", "Mul", "Sub"]
+    assert sum(node.op_type == "Exp" for node in quantised.graph.node) == 2
+    distance = np.abs(run(quantised, IMAGES) - run(model, IMAGES))
+    assert 0 < distance.max() < 0.05
 
 
 def test_the_card_goes_along(model: onnx.ModelProto, quantised: onnx.ModelProto) -> None:
