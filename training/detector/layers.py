@@ -9,10 +9,11 @@ from torch import Tensor, nn
 
 from domain.errors import InputError
 from training.detector.darknet_cfg import Section
+from training.detector.mish import Mish
 
 BATCH_NORM_EPSILON = 1e-6  # as OpenCV's Darknet reader; Darknet's own code has had 1e-6 and 1e-5
 _ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
-    "mish": nn.Mish,
+    "mish": Mish,
     "leaky": lambda: nn.LeakyReLU(0.1, inplace=True),
     "linear": nn.Identity,
     "logistic": nn.Sigmoid,
