@@ -5,7 +5,7 @@
     python -m benchmarks.detector --device cuda --batch 64         # AMP, channels-last and torch.compile on and off
 
 Method: random weights and pictures, the same for all. A training step is what ultralytics' trainer does with a batch
-that is loaded: loss, backward, clipped SGD step, moving average. The peer is the ultralytics network of about the same
+that is loaded: loss, backward, clipped SGD step, moving average. The peers are ultralytics networks of about the same
 FLOPs, which are counted, so that the step is also given per FLOP. Each case runs in a process of its own, so that its
 peak of memory is its own; the first step is not counted. Cases take turns, for a shared machine is not always as fast.
 """
@@ -26,7 +26,10 @@ from typing import Any
 
 import numpy as np
 
-_PEERS = {"yolov4-tiny": "yolo11s.yaml", "yolov4": "yolov8l.yaml"}
+from export.settings import Precision
+
+_PEERS = {"yolov4-tiny": ("yolo11s.yaml",), "yolov4": ("yolov5l.yaml", "yolov8l.yaml", "yolo11x.yaml")}
+_PRECISIONS: tuple[Precision, ...] = ("fp32", "int8")
 _CLASSES = 1
 _PEOPLE_A_PICTURE = 4
 
@@ -82,9 +85,10 @@ def gigaflops(model: Any, size: int) -> float:
 def time_training(name: str, options: argparse.Namespace, variant: dict[str, bool]) -> dict[str, float]:
     """A training step's wall clock and memory."""
     import torch
-    from ultralytics.utils.torch_utils import ModelEMA
 
     model = build(name, options.size)
+    from ultralytics.utils.torch_utils import ModelEMA  # after our trainer, which keeps it out of the user's home
+
     flops = gigaflops(model, options.size)
     model = model.to(options.device).train()
     average = ModelEMA(model)
@@ -134,46 +138,55 @@ def time_torch(name: str, options: argparse.Namespace, variant: dict[str, bool])
     return speed(infer, options)
 
 
-def time_engine(name: str, options: argparse.Namespace, _: dict[str, bool]) -> dict[str, float]:
-    """Inference by the ONNX engine that the service runs."""
+def write_files(name: str, size: int, folder: str) -> None:
+    """The network as engines and as Darknet's files, in a process that is not measured."""
     from domain.model_card import ModelCard, write_card
-    from export.engines import load
     from export.onnx_graph import EngineNetwork, export_onnx
     from export.settings import Profile
+    from training.detector.darknet import save_weights
 
     card = ModelCard(
         task="detector",
         architecture=name,
-        input_height_px=options.size,
-        input_width_px=options.size,
+        input_height_px=size,
+        input_width_px=size,
         resize="letterbox",
         output_names=("boxes", "scores"),
         class_names=("person",),
         district="none",
     )
-    images = np.random.default_rng(0).integers(0, 256, (options.batch, options.size, options.size, 3), dtype=np.uint8)
-    with tempfile.TemporaryDirectory() as folder:
-        network = EngineNetwork(build(name, options.size).network, card)
-        engines = export_onnx(network, Path(folder), Profile(min_batch=1, opt_batch=8, max_batch=64))
-        write_card(card.model_copy(update={"engines": engines}), Path(folder))
-        engine = load(Path(folder))
-        return speed(lambda: engine(images), options)
+    network, place = build(name, size).network, Path(folder)
+    profile = Profile(min_batch=1, opt_batch=8, max_batch=64)
+    engines = export_onnx(
+        EngineNetwork(network, card), place, profile, precisions=_PRECISIONS, calibration=pictures(4, size)
+    )
+    write_card(card.model_copy(update={"engines": engines}), place)
+    network.definition.write(place / "network.cfg")
+    save_weights(network, place / "network.weights")
 
 
-def time_opencv(name: str, options: argparse.Namespace, _: dict[str, bool]) -> dict[str, float]:
-    """Inference by OpenCV's Darknet reader."""
+def pictures(batch: int, size: int) -> np.ndarray:
+    """Seeded noise, `uint8 [batch, height, width, 3]`."""
+    return np.random.default_rng(0).integers(0, 256, (batch, size, size, 3), dtype=np.uint8)
+
+
+def time_engine(folder: str, precision: str, options: argparse.Namespace) -> dict[str, float]:
+    """Inference by the ONNX engine that the service runs."""
+    from export.engines import load
+    from export.engines.files import onnx_name
+
+    engine = load(Path(folder) / onnx_name(precision))
+    images = pictures(options.batch, options.size)
+    return speed(lambda: engine(images), options)
+
+
+def time_opencv(folder: str, options: argparse.Namespace) -> dict[str, float]:
+    """Inference by OpenCV's Darknet reader, of pictures that are scaled already."""
     import cv2
 
-    from training.detector.darknet import save_weights
-
-    images = np.random.default_rng(0).random((options.batch, 3, options.size, options.size), np.float32)
-    with tempfile.TemporaryDirectory() as folder:
-        network = build(name, options.size).network
-        network.definition.write(Path(folder) / "network.cfg")
-        save_weights(network, Path(folder) / "network.weights")
-        reader = cv2.dnn.readNetFromDarknet(f"{folder}/network.cfg", f"{folder}/network.weights")
+    images = np.ascontiguousarray(pictures(options.batch, options.size).transpose(0, 3, 1, 2), np.float32) / 255
+    reader = cv2.dnn.readNetFromDarknet(f"{folder}/network.cfg", f"{folder}/network.weights")
     names = reader.getUnconnectedOutLayersNames()
-    cv2.setNumThreads(len(os.sched_getaffinity(0)))  # importing ultralytics left it a single one
 
     def infer() -> None:
         reader.setInput(images)
@@ -228,32 +241,25 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3, help="all cases one after the other, so often; medians count")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     options = parser.parse_args()
-    ours, peer = options.network, _PEERS[options.network]
-    variants: dict[str, dict[str, bool]] = {"plain": {}}
-    if options.device == "cuda":
-        variants |= {
-            "amp": {"amp": True},
-            "amp, channels-last": {"amp": True, "channels_last": True},
-            "amp, channels-last, compiled": {"amp": True, "channels_last": True, "compile": True},
-        }
-    cases: dict[tuple[str, str], tuple[Any, ...]] = {}
-    for title, variant in variants.items():
-        for name in (ours, peer):
-            cases["training", f"{name}, {title}"] = time_training, name, options, variant
-            cases["inference", f"{name}, torch, {title}"] = time_torch, name, options, variant
-    if options.device == "cpu":
-        cases["inference", f"{ours}, engine"] = time_engine, ours, options, {}
-        cases["inference", f"{ours}, OpenCV"] = time_opencv, ours, options, {}
-    rounds = [{place: in_own_process(*case) for place, case in cases.items()} for _ in range(options.rounds)]
+    with tempfile.TemporaryDirectory() as folder:
+        cases = list_cases(options, folder)
+        if options.device == "cpu":
+            in_own_process(write_files, options.network, options.size, folder)
+        rounds = [{place: in_own_process(*case) for place, case in cases.items()} for _ in range(options.rounds)]
     results: dict[str, Any] = {"training": {}, "inference": {}}
     for part, title in cases:
         measured = [each[part, title] for each in rounds]
         results[part][title] = {name: float(np.median([each[name] for each in measured])) for name in measured[0]}
     if options.device == "cpu":
         rates = {title: figures["pictures_a_second"] for title, figures in results["inference"].items()}
-        results["engine_by_opencv"] = rates[f"{ours}, engine"] / rates[f"{ours}, OpenCV"]
-    step = {name: results["training"][f"{name}, plain"]["gigaflops_a_second"] for name in (ours, peer)}
-    results["training_speed_per_flop_by_peer"] = step[ours] / step[peer]
+        opencv = rates[f"{options.network}, OpenCV"]
+        results["engine_by_opencv"] = {
+            each: rates[f"{options.network}, engine, {each}"] / opencv for each in _PRECISIONS
+        }
+    step = {title: figures["gigaflops_a_second"] for title, figures in results["training"].items()}
+    results["training_speed_per_flop_by_peer"] = {
+        peer: step[f"{options.network}, plain"] / step[f"{peer}, plain"] for peer in _PEERS[options.network]
+    }
     machine = {
         "machine": platform.machine(),
         "cores": len(os.sched_getaffinity(0)),
@@ -261,6 +267,28 @@ def main() -> None:
     }
     json.dump({"metadata": machine | vars(options), "results": results}, sys.stdout, indent=2)
     print()
+
+
+def list_cases(options: argparse.Namespace, folder: str) -> dict[tuple[str, str], tuple[Any, ...]]:
+    """What is measured by part and title: a function and its arguments."""
+    variants: dict[str, dict[str, bool]] = {"plain": {}}
+    if options.device == "cuda":
+        variants |= {
+            "amp": {"amp": True},
+            "amp, channels-last": {"amp": True, "channels_last": True},
+            "amp, channels-last, compiled": {"amp": True, "channels_last": True, "compile": True},
+        }
+    ours = options.network
+    cases: dict[tuple[str, str], tuple[Any, ...]] = {}
+    for title, variant in variants.items():
+        for name in (ours, *_PEERS[ours]):
+            cases["training", f"{name}, {title}"] = time_training, name, options, variant
+            cases["inference", f"{name}, torch, {title}"] = time_torch, name, options, variant
+    if options.device == "cpu":
+        for precision in _PRECISIONS:
+            cases["inference", f"{ours}, engine, {precision}"] = time_engine, folder, precision, options
+        cases["inference", f"{ours}, OpenCV"] = time_opencv, folder, options
+    return cases
 
 
 if __name__ == "__main__":
