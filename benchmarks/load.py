@@ -4,7 +4,7 @@
     DONGSEON_TOKEN=dongseon_… python -m benchmarks.load --photos data/demo/reid/query --seconds 300
 
 Searches need a case; a reviewer's token opens one, and closes it at the end. All are of one account, so raise
-`serving.service.searches_per_minute` far above what they can ask before `package`.
+`serving.service.requests_per_minute` and `searches_per_minute` far above what they can ask before `package`.
 
 First `--searchers` people search one photo after the other for `--seconds`; then `--crowd` of them for a tenth of that,
 which is meant to be more than the service works on at once; then one searcher again. A searcher begins the next search

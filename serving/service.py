@@ -32,7 +32,6 @@ _gate = _page.state.gate = Gate(_deployment.settings.access)
 _ssl: SSLSchema = {"enabled": _http.tls is not None}
 if _http.tls is not None:
     _ssl |= {"certfile": str(_http.tls.certificate), "keyfile": str(_http.tls.key)}
-_api.add_middleware(RateLimit, per_minute={"/search": _http.searches_per_minute})
 
 
 @bentoml.service(
@@ -72,4 +71,7 @@ assert isinstance(PersonSearch, bentoml.Service), "what bentoml.service makes of
 PersonSearch.add_asgi_middleware(RequestLog)  # the outermost, around all of BentoML's own answers too
 PersonSearch.add_asgi_middleware(AtMost, most=_http.max_concurrent, below="/v1/")  # before anybody asks the database
 PersonSearch.add_asgi_middleware(AuthenticationMiddleware, backend=_gate, on_error=refuse)  # and this too
+PersonSearch.add_asgi_middleware(
+    RateLimit, requests_per_minute=_http.requests_per_minute, searches_per_minute=_http.searches_per_minute
+)
 PersonSearch.add_asgi_middleware(DatabaseFigures, store=lambda: _api.state.photo_search.store())

@@ -32,6 +32,7 @@ class HttpSettings(Settings):
     port: int = Field(ge=1, le=65535)
     timeout_s: PositiveFloat
     max_concurrent: PositiveInt
+    requests_per_minute: PositiveInt
     searches_per_minute: PositiveInt
     threads: PositiveInt
     top_k: PositiveInt

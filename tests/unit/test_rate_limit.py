@@ -1,14 +1,16 @@
+import pytest
 from starlette.applications import Starlette
 from starlette.authentication import SimpleUser
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
-from starlette.routing import Mount, Route
+from starlette.routing import Route
 from starlette.testclient import TestClient
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from serving.web.rate_limit import RateLimit
 
-MOST = 3
+MOST, MOST_SEARCHES = 7, 3
+KIM, LEE = {"X-Account": "kim"}, {"X-Account": "lee"}
 
 
 class NamedByHeader:
@@ -24,32 +26,33 @@ class NamedByHeader:
         await self._app(scope, receive, send)
 
 
-def limited() -> ASGIApp:
+@pytest.fixture
+def client() -> TestClient:
     async def answer(_: Request) -> PlainTextResponse:
         return PlainTextResponse("done")
 
-    api = Starlette(routes=[Route("/search", answer), Route("/cameras", answer)])
-    api.add_middleware(RateLimit, per_minute={"/search": MOST})
-    return NamedByHeader(Starlette(routes=[Mount("/v1", api)]))
+    app = Starlette(routes=[Route("/{path:path}", answer)])
+    return TestClient(NamedByHeader(RateLimit(app, requests_per_minute=MOST, searches_per_minute=MOST_SEARCHES)))
 
 
-def test_who_asked_too_often_is_told_when_to_come_back() -> None:
-    client = TestClient(limited())
-    assert [client.get("/v1/search").status_code for _ in range(MOST + 2)] == [200] * MOST + [429] * 2
-    refused = client.get("/v1/search")
+def test_who_searched_too_often_is_told_when_to_come_back_and_may_still_look(client: TestClient) -> None:
+    paths = ["/v1/search", "/v1/route", "/v1/search", "/v1/route", "/v1/search"]
+    assert [client.get(path, headers=KIM).status_code for path in paths] == [200] * 3 + [429] * 2
+    refused = client.get("/v1/search", headers=KIM)
     assert 1 <= int(refused.headers["Retry-After"]) <= 60
-    assert refused.json()["error"] == f"/search may be asked {MOST} times a minute; wait as long as Retry-After says"
-    assert client.get("/v1/cameras").status_code == 200
+    expected = "an account may send 3 searches and routes a minute; wait as long as Retry-After says"
+    assert refused.json()["error"] == expected
+    assert client.get("/v1/crops/demo/1", headers=KIM).status_code == 200
+    assert client.get("/v1/search", headers=LEE).status_code == 200
 
 
-def test_accounts_and_addresses_are_counted_apart() -> None:
-    app = limited()
-    here, there = TestClient(app), TestClient(app, client=("192.0.2.7", 1))
-    for _ in range(MOST):
-        here.get("/v1/search", headers={"X-Account": "kim"})
-    assert there.get("/v1/search", headers={"X-Account": "kim"}).status_code == 429  # the account, wherever it is
-    assert here.get("/v1/search", headers={"X-Account": "lee"}).status_code == 200
-    for _ in range(MOST):
-        here.get("/v1/search")
-    assert here.get("/v1/search").status_code == 429
-    assert there.get("/v1/search").status_code == 200
+@pytest.mark.parametrize("path", ["/v1/crops/demo/1", "/v1/cases", "/metrics", "/"])
+def test_all_that_an_account_asks_for_is_counted(client: TestClient, path: str) -> None:
+    assert [client.get(path, headers=KIM).status_code for _ in range(MOST + 1)] == [200] * MOST + [429]
+    refused = client.get("/v1/search", headers=KIM)
+    assert (refused.status_code, "7 requests a minute" in refused.json()["error"]) == (429, True)
+    assert client.get(path, headers=LEE).status_code == 200
+
+
+def test_probes_are_free(client: TestClient) -> None:
+    assert {client.get("/readyz").status_code for _ in range(2 * MOST)} == {200}
