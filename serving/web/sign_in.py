@@ -31,10 +31,8 @@ async def _sign_in(request: Request) -> Response:
     except RefusedError as refusal:
         return _page(request, refusal, was_tried=True)
     answer = RedirectResponse(f"./{_language(request)}", status_code=303)
-    is_secure = request.url.scheme == "https"
-    answer.set_cookie(
-        COOKIE, session_id, int(gate.session_hours * 3600), httponly=True, samesite="strict", secure=is_secure
-    )
+    lasts_s = int(gate.session_hours * 3600)
+    answer.set_cookie(COOKIE, session_id, lasts_s, httponly=True, samesite="strict", secure=_came_by_https(request))
     return answer
 
 
@@ -42,7 +40,7 @@ async def _sign_out(request: Request) -> Response:
     """POST /sign-out."""
     await request.app.state.gate.sign_out(request, request.user.account)
     answer = RedirectResponse(f"sign-in{_language(request)}", status_code=303)
-    answer.delete_cookie(COOKIE, httponly=True, samesite="strict", secure=request.url.scheme == "https")
+    answer.delete_cookie(COOKIE, httponly=True, samesite="strict", secure=_came_by_https(request))
     return answer
 
 
@@ -51,6 +49,11 @@ def _page(conn: HTTPConnection, refusal: RefusedError | None = None, *, was_trie
     answer = render(conn, "sign-in.html", status, failed=status if was_tried else None)
     answer.headers.update(refusal.headers if refusal is not None else {})
     return answer
+
+
+def _came_by_https(request: Request) -> bool:
+    """Whether the browser's own connection is https, though a proxy may end it and ask here by http."""
+    return request.headers.get("origin", "").startswith("https:")  # the gate has let in none but ours
 
 
 def _language(request: Request) -> str:

@@ -22,6 +22,7 @@ from tests.deployments import FOR_CASE, fill_store, token_of, write_deployment
 from tests.end_to_end.conftest import free_port, server
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+MOST_SEARCHES = 5
 OF_BENTOML = ["/metrics", "/docs.json", "/schema.json", "/static_content/", "/assets/x", "/index.html", "/nothing"]
 
 
@@ -54,6 +55,7 @@ def served(
     write_deployment(folder)
     package._stage_code(folder)
     params = yaml.safe_load((folder / PARAMS).read_text())
+    params["serving"]["service"]["searches_per_minute"] = MOST_SEARCHES
     params["serving"]["service"]["tls"] = {"certificate": str(certificate), "key": str(certificate.with_suffix(".key"))}
     (folder / PARAMS).write_text(yaml.safe_dump(params))
     deployment = Deployment.read(folder)
@@ -89,6 +91,27 @@ def test_metrics_and_documents_are_the_admins(served: tuple[httpx.Client, dict[R
             answer = client.get(path, headers={"Authorization": f"Bearer {token}"})
             assert answer.status_code == (200 if role is Role.ADMIN else 403), f"{path} {role}"
             assert role is not Role.ADMIN or words in answer.text
+
+
+def test_who_searches_too_often_has_to_wait_and_may_still_look(served: tuple[httpx.Client, dict[Role, str]]) -> None:
+    client, tokens = served
+    operator = {"Authorization": f"Bearer {tokens[Role.OPERATOR]}"}
+    asked = [client.post(f"/v1/{kind}", json={}, headers=operator) for kind in ("search", "route") * 3]
+    assert [answer.status_code for answer in asked] == [400] * MOST_SEARCHES + [429]
+    assert 1 <= int(asked[-1].headers["Retry-After"]) <= 60
+    assert client.get("/v1/cases", headers=operator).status_code == 200
+
+
+def test_a_wrong_token_counts_for_whom_a_proxy_of_this_machine_names(
+    served: tuple[httpx.Client, dict[Role, str]],
+) -> None:
+    client, tokens = served
+    forwarded = {"X-Forwarded-For": "192.0.2.9", "Authorization": "Bearer wrong"}
+    assert client.get("/v1/status", headers=forwarded).status_code == 401
+    auditor = {"Authorization": f"Bearer {tokens[Role.AUDITOR]}"}
+    records = client.get("/v1/audit", params={"limit": 1000}, headers=auditor).json()["records"]
+    refused = [one["details"] for one in records if one["action"] == "refused token"]
+    assert refused[-1] == {"address": "192.0.2.9"}
 
 
 def test_signing_in_over_https_gives_a_cookie_that_stays_there(served: tuple[httpx.Client, dict[Role, str]]) -> None:
