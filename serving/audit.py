@@ -13,6 +13,7 @@ import argparse
 import getpass
 import hashlib
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -40,6 +41,8 @@ class Action(StrEnum):
     REFUSED = "refused token"
     SEARCH = "search"
     VIEW = "view crop"
+    VIEW_CASE = "view case"
+    READ_AUDIT = "read audit"
     ROUTE = "route"
     VERDICT = "verdict"
     CASE = "case"
@@ -155,10 +158,21 @@ def append_change(connection: sa.Connection, action: Action, details: Mapping[st
         append(connection, command_account(), action, details)
 
 
+def read_by(connection: sa.Connection, account: str, after: int, limit: int) -> list[Record]:
+    """Records as `records` has them, whose reading is recorded too.
+
+    But for a reading that shows nothing except the reader's own ones: else nobody who goes on to the end gets there.
+    """
+    found = list(records(connection, after, limit))
+    if any((one.account, one.action) != (account, Action.READ_AUDIT) for one in found):
+        append(connection, account, Action.READ_AUDIT, {"after": after, "limit": limit})
+    return found
+
+
 def records(connection: sa.Connection, after: int = 0, limit: int | None = None) -> Iterator[Record]:
     """Records with a number above `after`, at most `limit`, in order; read in batches while they are taken."""
     query = sa.select(audit).where(audit.c.number > after).order_by(audit.c.number).limit(limit)
-    for row in connection.execution_options(yield_per=_BATCH).execute(query):
+    for row in connection.execute(query.execution_options(yield_per=_BATCH)):
         yield Record(row.number, row.at.astimezone(UTC), row.account, row.action, row.details, row.hash)
 
 
@@ -197,8 +211,12 @@ def as_line(record: Record) -> str:
 
 
 def command_account() -> str:
-    """Who works on the command line."""
-    return f"command:{getpass.getuser()}"
+    """Who works on this machine: the user's name, or number where there is no name, as in many a container."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # OSError from Python 3.13 on
+        user = str(os.getuid())
+    return f"command:{user}"
 
 
 def _canonical(content: Any) -> str:

@@ -42,9 +42,10 @@ def main(argv: Sequence[str] = ()) -> None:
     if folder.exists():
         raise InputError(f"labels must go to a folder that does not exist yet, got {folder}")
     with open_store(ServingSettings.from_params("serving").store_folder) as store:
+        with store.begin() as connection:  # before the first crop is written, so that none leaves unrecorded
+            details = {"what": "labels", "folder": str(folder.resolve())}
+            audit.append(connection, audit.command_account(), Action.EXPORT, details)
         number = export_labels(store, folder)
-        with store.begin() as connection:
-            audit.append(connection, audit.command_account(), Action.EXPORT, {"what": "labels", "crops": number})
     print(f"{folder}: {number} labelled crops")
 
 

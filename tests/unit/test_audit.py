@@ -151,6 +151,32 @@ def test_the_database_refuses_changes(filled: Store, statement: str) -> None:
     assert head_of(filled).number == 10
 
 
+def test_readings_are_recorded_but_for_those_of_nothing_else(filled: Store) -> None:
+    def read(account: str, after: int) -> list[str]:
+        with filled.begin() as connection:
+            return [f"{one.number} {one.account}" for one in audit.read_by(connection, account, after, limit=100)]
+
+    assert len(read("choi", after=0)) == 10
+    assert read("choi", after=10) == ["11 choi"]
+    assert read("choi", after=11) == []
+    assert read("park", after=10) == ["11 choi"]  # which is news to park
+    assert read("choi", after=11) == ["12 park"]
+    with filled.begin() as connection:
+        kept = list(audit.records(connection, after=10))
+    assert [(one.account, one.action, one.details["after"]) for one in kept] == [
+        ("choi", "read audit", 0),
+        ("park", "read audit", 10),
+        ("choi", "read audit", 11),
+    ]
+
+
+def test_a_user_without_a_name_is_named_by_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("os.getuid", lambda: 987_654)  # as in a container that runs as any number
+    assert audit.command_account() == "command:987654"
+
+
 @pytest.mark.parametrize("text", ["", "12", "12:abc", f"x:{'0' * 64}", f"-1:{'0' * 64}"])
 def test_what_is_no_head_is_refused(text: str) -> None:
     with pytest.raises(InputError, match="a head must be NUMBER:HASH"):

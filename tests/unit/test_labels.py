@@ -67,7 +67,15 @@ def test_the_last_verdicts_become_identities_and_distractors(deployment: Path) -
     ]
     with open_store(deployment / "store") as store, store.begin() as connection:
         (record,) = [each for each in audit.records(connection) if each.action == "export"]
-        assert record.details == {"what": "labels", "crops": 5}
+        assert record.details == {"what": "labels", "folder": str(deployment / "reid")}
+
+
+def test_an_export_that_is_broken_off_is_recorded(deployment: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(labels, "export_labels", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        labels.main(["reid"])
+    with open_store(deployment / "store") as store, store.begin() as connection:
+        assert len([each for each in audit.records(connection) if each.action == "export"]) == 1
 
 
 def test_an_existing_folder_is_not_touched(deployment: Path) -> None:
