@@ -29,7 +29,7 @@ RED, GREEN, BLUE = (220, 60, 40), (40, 220, 60), (30, 50, 230)
 PEOPLE = (RED, GREEN, BLUE)
 MAX_UPLOAD_BYTES = 300_000
 REVIEWER = Account("reviewer", Role.REVIEWER, datetime.now(UTC), expires=None, disabled=None)
-FOR_CASE = {"case": "1", "reason": "a child is missing"}  # what every search must say; `fill_store` opens the case
+FOR_CASE = {"case": "1", "reason": "a child is missing"}  # what every search and route must say; by `fill_store`
 
 
 class SignedIn:
@@ -56,11 +56,13 @@ def client_of(app: Starlette, deployment: Deployment, account: Account = REVIEWE
 
 
 @contextmanager
-def api_client_of(deployment: Deployment, max_upload_bytes: int = MAX_UPLOAD_BYTES) -> Iterator[TestClient]:
-    """Asks the API of `deployment` as a reviewer."""
+def api_client_of(
+    deployment: Deployment, max_upload_bytes: int = MAX_UPLOAD_BYTES, account: Account = REVIEWER
+) -> Iterator[TestClient]:
+    """Asks the API of `deployment` as `account`."""
     api = build_api()
     api.state.max_upload_bytes, api.state.threads = max_upload_bytes, 2
-    with client_of(api, deployment) as client:
+    with client_of(api, deployment, account) as client:
         yield client
 
 

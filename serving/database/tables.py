@@ -215,6 +215,7 @@ searches = Table(
     Column("photo_sha256", Text),
     Column("model_version", Text, nullable=False),
     Column("found", JSONB, nullable=False),  # [[district, tracklet id], …], nearest first
+    Column("coverage", JSONB),  # serving.searching.coverage_statement; none of searches before revision 7
     Index("searches_by_case", "case_id"),
 )
 

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from serving.searching.coverage import CoverageSummary
+from serving.searching.coverage import Coverage
 from serving.searching.photographed import Box
 from serving.searching.search import Hit
 
@@ -20,7 +20,7 @@ class SearchAnswer(BaseModel):
     model_version: str
     people_xyxy: list[Box | None]  # who was searched in each photo, pixels; None: all of it
     sightings: list[Hit]  # nearest first
-    coverage: CoverageSummary  # which cameras and times that were asked for could be searched
+    coverage: Coverage  # of what was asked for: which cameras and times were searched, and which are missing
 
 
 class SightingId(BaseModel):
@@ -58,8 +58,10 @@ class RouteFound(BaseModel):
 class RouteAnswer(RouteFound):
     """The likeliest way."""
 
+    model_version: str
     left_out: list[Hit]  # confirmed, but nobody on foot can have been there as well
     alternatives: list[RouteFound]  # each passes a sighting that no way before it does, the likeliest first
+    coverage: Coverage | None  # as a search answers it, where likely sightings were searched for
 
 
 class EngineStatus(BaseModel):

@@ -36,6 +36,7 @@ class CameraCoverage(_Answer):
     waiting: list[Span]  # video that nobody has looked at yet
     failed: list[Span]  # video that could not be looked at, and such of another model
     gaps: list[Span]  # the camera showed nothing
+    num_left_out: int = 0  # pieces that are not listed, see serving.searching.coverage_statement
 
 
 class Coverage(_Answer):
@@ -45,42 +46,6 @@ class Coverage(_Answer):
     until: datetime | None
     share: float  # mean of the cameras' shares
     cameras: list[CameraCoverage]
-
-
-class CameraShare(_Answer):
-    """How much of one camera was searched, and how many pieces are missing."""
-
-    district: str
-    camera_id: str
-    share: float
-    num_waiting: int
-    num_failed: int
-    num_gaps: int
-
-
-class CoverageSummary(_Answer):
-    """A coverage without its times."""
-
-    since: datetime | None
-    until: datetime | None
-    share: float
-    cameras: list[CameraShare]
-
-    @classmethod
-    def of(cls, coverage: Coverage) -> "CoverageSummary":
-        """That of `coverage`."""
-        cameras = [
-            CameraShare(
-                district=one.district,
-                camera_id=one.camera_id,
-                share=one.share,
-                num_waiting=len(one.waiting),
-                num_failed=len(one.failed),
-                num_gaps=len(one.gaps),
-            )
-            for one in coverage.cameras
-        ]
-        return cls(since=coverage.since, until=coverage.until, share=coverage.share, cameras=cameras)
 
 
 def coverage_of(

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from time import perf_counter
 
+import sqlalchemy as sa
+
 from domain.attributes import AttributeSchema
 from domain.cameras import Camera
 from domain.errors import ArtifactError, DongseonError, InputError
@@ -14,7 +16,8 @@ from serving.audit import Action
 from serving.database.store import Store, StoredDistrict, open_store
 from serving.database.wanted import Wanted
 from serving.searching.answers import RouteAnswer, RouteFound, RouteRequest, SearchAnswer, SightingId, Status
-from serving.searching.coverage import Coverage, CoverageSummary, coverage_of
+from serving.searching.coverage import Coverage, coverage_of
+from serving.searching.coverage_statement import statement_of
 from serving.searching.description import Question, read_description
 from serving.searching.photo import decode_photo
 from serving.searching.photographed import Box, crop_of, person_in
@@ -22,7 +25,7 @@ from serving.searching.route import likeliest_routes, relative_probabilities
 from serving.searching.search import Hit, Searcher, SightingKey, hit_of, stored_sightings
 from serving.searching.search_engines import SearchEngines
 from serving.searching.search_metrics import SEARCH_SECONDS
-from serving.service_settings import Deployment
+from serving.service_settings import Deployment, HttpSettings
 
 _log = logging.getLogger(__name__)
 
@@ -72,12 +75,11 @@ class PhotoSearch:
         with self._store_lock:
             if self._store is None:
                 try:
-                    self._store = open_store(self._deployment.store)
+                    opened = open_store(self._deployment.store)
                 except DongseonError as error:
                     raise NotReadyError(str(error)) from error
-                with self._store.begin() as connection:
-                    running = self._deployment.described() | {"model_version": self._model_version()}
-                    audit.append_change(connection, Action.CONFIGURATION, running)
+                self._record_configuration(opened)
+                self._store = opened
             return self._store
 
     def reason_not_ready(self) -> str | None:
@@ -102,9 +104,9 @@ class PhotoSearch:
         )
 
     @property
-    def max_photos(self) -> int:
-        """How many photos of the person a search takes at most."""
-        return self._limits.max_photos
+    def limits(self) -> HttpSettings:
+        """How much a search may ask for."""
+        return self._limits
 
     def cameras(self) -> list[Camera]:
         """Cameras whose sightings are stored.
@@ -157,6 +159,7 @@ class PhotoSearch:
         stored = stored_sightings(store, _keys(asked.sightings))
         confirmed = [hit_of(one, distance=0.0, probability=1.0, confirmed=True) for one in stored]
         hits: list[Hit] = []
+        coverage = None
         if asked.fill:
             if asked.cameras is not None:
                 _check_cameras(asked.cameras, store)
@@ -168,6 +171,7 @@ class PhotoSearch:
                 since=asked.since,
                 until=asked.until,
             )
+            coverage = self._statement(store, asked.cameras, asked.since, asked.until)
         settings = self._deployment.settings.route
         routes = likeliest_routes(hits, settings, confirmed=confirmed, most=settings.most_routes)
         first, *others = [
@@ -176,8 +180,10 @@ class PhotoSearch:
         ]
         return RouteAnswer(
             **dict(first),
+            model_version=self._running_engines().model_version,
             left_out=[one for one in confirmed if one not in first.route],
             alternatives=others,
+            coverage=coverage,
         )
 
     def search(
@@ -238,7 +244,7 @@ class PhotoSearch:
             since=since,
             until=until,
         )
-        coverage = CoverageSummary.of(coverage_of(store, engines.model_version, cameras, since, until))
+        coverage = self._statement(store, cameras, since, until)
         SEARCH_SECONDS.labels("photo" if photos or confirmed else "attributes").observe(perf_counter() - began)
         return SearchAnswer(model_version=engines.model_version, people_xyxy=boxes, sightings=hits, coverage=coverage)
 
@@ -256,6 +262,11 @@ class PhotoSearch:
             _check_cameras(cameras, store)
         return coverage_of(store, self._running_engines().model_version, cameras, since, until)
 
+    def _statement(
+        self, store: Store, cameras: Sequence[str] | None, since: datetime | None, until: datetime | None
+    ) -> Coverage:
+        return statement_of(coverage_of(store, self._running_engines().model_version, cameras, since, until))
+
     def _searcher(self, store: Store) -> Searcher:
         engines = self._running_engines()
         return Searcher(store, engines.curve, self._deployment.settings.search, engines.model_version)
@@ -266,6 +277,16 @@ class PhotoSearch:
 
     def _model_version(self) -> str | None:
         return self._engines.model_version if self._engines is not None else None
+
+    def _record_configuration(self, opened: Store) -> None:
+        """Record in the audit with what the service runs, or leave the store."""
+        running = self._deployment.described() | {"model_version": self._model_version()}
+        try:
+            with opened.begin() as connection:
+                audit.append_change(connection, Action.CONFIGURATION, running)
+        except sa.exc.DBAPIError as error:
+            opened.close()
+            raise NotReadyError(f"the audit must take what the service runs with: {error.orig}") from error
 
     def _reason_of_store(self) -> str | None:
         try:

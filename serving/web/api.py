@@ -11,14 +11,13 @@ import json
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends, FastAPI, Form, Path, Request, Response, UploadFile
+from fastapi import APIRouter, Depends, FastAPI, Form, Path, Query, Request, Response, UploadFile
 from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Json, RootModel
 from pydantic_core import PydanticCustomError
 
 from domain.cameras import Camera
 from domain.errors import InputError
 from serving import audit
-from serving.accounts import Account
 from serving.audit import Action
 from serving.searching.answers import (
     District,
@@ -35,9 +34,10 @@ from serving.searching.photographed import Box
 from serving.searching.route import routes_csv, routes_geojson
 from serving.web import case_api
 from serving.web.case_api import CaseId, Text
-from serving.web.cases import UnknownCaseError, open_case_of, record_search
+from serving.web.cases import open_case_of, require_in_view
 from serving.web.context import By, Found, in_thread, in_transaction
 from serving.web.errors import UploadLimit, add_error_answers, declared
+from serving.web.searches import Asked, record_route, record_search
 
 _ROUTE_TYPES = {"json": "application/json", "geojson": "application/geo+json", "csv": "text/csv"}
 _router = APIRouter()
@@ -82,6 +82,15 @@ class SearchForm(BaseModel):
     confirmed: Json[Judged] = Judged([])  # sightings that show the person, and join the photos
     rejected: Json[Judged] = Judged([])  # sightings that show somebody else
     cameras: str | None = None  # ids, separated by commas
+    since: Moment | None = None
+    until: Moment | None = None
+
+
+class RouteForm(RouteRequest):
+    """A route, and what it is for."""
+
+    case: CaseId
+    reason: Text
     since: Moment | None = None
     until: Moment | None = None
 
@@ -132,17 +141,14 @@ async def _each_field_once(request: Request) -> None:
         raise InputError(f"a form must hold each field but photo once, got more of {', '.join(repeated)}")
 
 
-@_router.post("/search", dependencies=[Depends(_each_field_once)], responses=declared(400, 413, 429, 503))
+@_router.post("/search", dependencies=[Depends(_each_field_once)], responses=declared(400, 404, 413, 503))
 async def search(
     request: Request, found: Found, by: By, form: Annotated[SearchForm, Form(media_type="multipart/form-data")]
 ) -> SearchAnswer:
     """Sightings of the person in photos or confirmed sightings, or of whom attributes describe; kept with its case."""
     photos = [await each.read() for each in form.photo]
     cameras = _names(form.cameras)
-    try:
-        await in_transaction(request, lambda connection: open_case_of(connection, by, form.case))
-    except UnknownCaseError as error:
-        raise InputError(str(error)) from error
+    await in_transaction(request, lambda connection: open_case_of(connection, by, form.case))
     answer = await in_thread(
         request,
         lambda: found.search(
@@ -157,29 +163,29 @@ async def search(
             until=form.until,
         ),
     )
-    asked = form.model_dump(mode="json", by_alias=True, exclude={"photo", "case", "reason"}, exclude_defaults=True)
+    asked = _asked(form)
     digests = " ".join(hashlib.sha256(photo).hexdigest() for photo in photos) or None
-    await in_transaction(
-        request, lambda connection: record_search(connection, by, form.case, form.reason, asked, digests, answer)
-    )
+    await in_transaction(request, lambda connection: record_search(connection, by, asked, digests, answer))
     return answer
 
 
 @_router.post(
     "/route",
     response_model=RouteAnswer,
-    responses=declared(400, 413, 503) | {200: {"content": {kind: {} for kind in _ROUTE_TYPES.values()}}},
+    responses=declared(400, 404, 413, 503) | {200: {"content": {kind: {} for kind in _ROUTE_TYPES.values()}}},
 )
 async def route(
     request: Request,
     found: Found,
     by: By,
-    asked: RouteRequest,
+    form: RouteForm,
     format: Literal["json", "geojson", "csv"] = "json",
 ) -> RouteAnswer | Response:
-    """The likeliest walk through sightings that a person confirmed, and its alternatives."""
-    answer = await in_thread(request, lambda: found.route(asked))
-    await _record(request, by, Action.ROUTE, asked.model_dump(mode="json", exclude_defaults=True))
+    """The likeliest walk through sightings that a person confirmed, and its alternatives. To fill it is to search."""
+    await in_transaction(request, lambda connection: open_case_of(connection, by, form.case))
+    answer = await in_thread(request, lambda: found.route(form))
+    asked = _asked(form)
+    await in_transaction(request, lambda connection: record_route(connection, by, asked, format, answer))
     if format == "json":
         return answer
     routes = [each.route for each in (answer, *answer.alternatives)]
@@ -190,7 +196,7 @@ async def route(
 @_router.get(
     "/crops/{district}/{tracklet_id}",
     response_class=Response,
-    responses=declared(404, 503)
+    responses=declared(400, 404, 503)
     | {200: {"content": {"image/jpeg": {"schema": {"type": "string", "format": "binary"}}}}},
 )
 async def crop(
@@ -199,11 +205,14 @@ async def crop(
     by: By,
     district: Annotated[District, Path()],
     tracklet_id: Annotated[TrackletId, Path()],
+    case: Annotated[CaseId, Query()],
 ) -> Response:
-    """The picture of a sighting, which no cache may keep."""
+    """The picture of a sighting, which no cache may keep; of a closed case only of those that were judged in it."""
     wanted = SightingId(district=district, tracklet_id=tracklet_id)
+    await in_transaction(request, lambda connection: require_in_view(connection, by, case, wanted))
     picture = await in_thread(request, lambda: found.crop(wanted))
-    await _record(request, by, Action.VIEW, wanted.model_dump())
+    seen = {"case_id": case, **wanted.model_dump()}
+    await in_transaction(request, lambda connection: audit.append(connection, by.name, Action.VIEW, seen))
     return Response(picture, media_type="image/jpeg", headers={"Cache-Control": "private, no-store"})
 
 
@@ -232,5 +241,6 @@ def _names(listed: str | None) -> list[str] | None:
     return [name.strip() for name in listed.split(",")] if listed is not None else None
 
 
-async def _record(request: Request, by: Account, action: Action, details: dict[str, Any]) -> None:
-    await in_transaction(request, lambda connection: audit.append(connection, by.name, action, details))
+def _asked(form: SearchForm | RouteForm) -> Asked:
+    question = form.model_dump(mode="json", by_alias=True, exclude={"photo", "case", "reason"}, exclude_defaults=True)
+    return Asked(case_id=form.case, reason=form.reason, question=question)

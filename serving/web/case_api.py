@@ -136,9 +136,10 @@ async def export_case(request: Request, response: Response, by: By, case_id: Cas
 @router.get("/audit", responses=declared(400, 503))
 async def read_audit(
     request: Request,
+    by: By,
     after: Annotated[int, Query(ge=0, lt=2**63)] = 0,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
 ) -> AuditAnswer:
-    """Records with a number above `after`, in order."""
-    found = await in_transaction(request, lambda connection: list(audit.records(connection, after, limit)))
+    """Records with a number above `after`, in order; that they were read is recorded too."""
+    found = await in_transaction(request, lambda connection: audit.read_by(connection, by.name, after, limit))
     return AuditAnswer(records=[RecordAnswer(**vars(record)) for record in found])

@@ -1,7 +1,7 @@
 """Cases: what every search is for; who may work on them, what was judged, what must stay.
 
 Operators see the cases that name them, reviewers all. Whatever changes here is recorded in the audit, in the same
-transaction.
+transaction; whatever shows sightings, before it is sent.
 """
 
 from collections.abc import Sequence
@@ -18,9 +18,10 @@ from serving import audit
 from serving.accounts import Account, account_named
 from serving.audit import Action
 from serving.database import tables
-from serving.searching.answers import SearchAnswer, SightingId
+from serving.searching.answers import SightingId
 from serving.searching.photo_search import UnknownSightingError
 from serving.web.roles import Permission, Role
+from serving.web.searches import RecordedSearch, searches_of
 
 
 class UnknownCaseError(DongseonError):
@@ -68,21 +69,6 @@ class CaseDetails(CaseAnswer):
     """A case and what was judged in it."""
 
     verdicts: list[CaseSighting]  # the last of each sighting
-
-
-class RecordedSearch(BaseModel):
-    """A search for a case."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    id: int
-    account: str
-    at: datetime
-    reason: str
-    question: dict[str, Any]  # all fields but the photo
-    photo_sha256: str | None
-    model_version: str
-    found: list[tuple[str, int]]  # district and tracklet id, nearest first
 
 
 class CaseExport(CaseAnswer):
@@ -135,21 +121,29 @@ def open_case_of(connection: sa.Connection, account: Account, case_id: int) -> C
     return case
 
 
+def require_in_view(connection: sa.Connection, account: Account, case_id: int, sighting: SightingId) -> None:
+    """Return if the picture of a sighting may be seen for a case.
+
+    Raises:
+        UnknownCaseError: if the account may not work on it.
+        InputError: if it is closed, and the sighting was not judged in it.
+    """
+    case, table = case_of(connection, account, case_id), tables.verdicts
+    if case.closed is not None:
+        is_meant = (table.c.district == sighting.district) & (table.c.tracklet_id == sighting.tracklet_id)
+        judged = sa.select(sa.exists().where(table.c.case_id == case_id, is_meant))
+        if not connection.execute(judged).scalar():
+            raise InputError(f"of a closed case only judged sightings may be seen, {case_id} is closed; open another")
+
+
 def case_details(connection: sa.Connection, account: Account, case_id: int) -> CaseDetails:
-    """A case with the last verdict of each sighting, in order of time.
+    """A case with the last verdict of each sighting, in order of time; recorded as seen.
 
     Raises:
         UnknownCaseError: if the account may not work on it.
     """
     case = case_of(connection, account, case_id)
-    table, seen = tables.verdicts, tables.tracklets
-    last = (
-        sa.select(table)
-        .ext(distinct_on(table.c.district, table.c.tracklet_id))
-        .where(table.c.case_id == case_id)
-        .order_by(table.c.district, table.c.tracklet_id, table.c.id.desc())
-        .subquery()
-    )
+    last, seen = _last_verdicts(case_id), tables.tracklets
     is_seen = (seen.c.district == last.c.district) & (seen.c.id == last.c.tracklet_id)
     judged = (
         sa.select(last, seen.c.camera_id, seen.c.first_seen, seen.c.last_seen)
@@ -159,6 +153,7 @@ def case_details(connection: sa.Connection, account: Account, case_id: int) -> C
     )
     rows = connection.execute(judged).mappings()
     sightings = [CaseSighting(**{name: row[name] for name in CaseSighting.model_fields}) for row in rows]
+    audit.append(connection, account.name, Action.VIEW_CASE, {"case_id": case_id})
     return CaseDetails(**case.model_dump(), verdicts=sightings)
 
 
@@ -175,13 +170,18 @@ def close_case(connection: sa.Connection, account: Account, case_id: int) -> Cas
 
 
 def hold_case(connection: sa.Connection, account: Account, case_id: int, *, held: bool) -> CaseAnswer:
-    """Keep the confirmed sightings of the case from removal, or no longer.
+    """Keep the confirmed sightings of the case from removal, or no longer; then those rejected meanwhile leave it.
 
     Raises:
         UnknownCaseError: if the account may not work on it.
     """
     case_of(connection, account, case_id)
     _update(connection, case_id, legal_hold=held)
+    if not held:
+        kept, last = tables.case_sightings, _last_verdicts(case_id)
+        withdrawn = sa.select(last.c.district, last.c.tracklet_id).where(last.c.verdict != Verdict.CONFIRMED)
+        is_withdrawn = sa.tuple_(kept.c.district, kept.c.tracklet_id).in_(withdrawn)
+        connection.execute(sa.delete(kept).where(kept.c.case_id == case_id, is_withdrawn))
     _record(connection, account, case_id, {"legal_hold": held})
     return case_of(connection, account, case_id)
 
@@ -210,6 +210,7 @@ def give_verdict(
         UnknownCaseError, InputError: as `open_case_of`.
         UnknownSightingError: if a sighting that is not stored is to be confirmed or rejected.
     """
+    _lock_for_verdict(connection, case_id)
     case = open_case_of(connection, account, case_id)
     table, kept = tables.tracklets, tables.case_sightings
     is_meant = (table.c.district == sighting.district) & (table.c.id == sighting.tracklet_id)
@@ -230,37 +231,13 @@ def give_verdict(
     audit.append(connection, account.name, Action.VERDICT, given)
 
 
-def record_search(
-    connection: sa.Connection,
-    account: Account,
-    case_id: int,
-    reason: str,
-    question: dict[str, Any],
-    photo_sha256: str | None,
-    answer: SearchAnswer,
-) -> None:
-    """Keep what was asked for the case, why, and what was found."""
-    kept = {
-        "case_id": case_id,
-        "reason": reason,
-        "question": question,
-        "photo_sha256": photo_sha256,
-        "model_version": answer.model_version,
-        "found": [[one.district, one.tracklet_id] for one in answer.sightings],
-    }
-    connection.execute(sa.insert(tables.searches).values(account=account.name, **kept))
-    audit.append(connection, account.name, Action.SEARCH, kept)
-
-
 def export_case(connection: sa.Connection, account: Account, case_id: int) -> CaseExport:
     """All that is known of a case.
 
     Raises:
         UnknownCaseError: if the account may not work on it.
     """
-    case, table = case_of(connection, account, case_id), tables.searches
-    found = connection.execute(sa.select(table).where(table.c.case_id == case_id).order_by(table.c.id)).mappings()
-    searches = [RecordedSearch(**{name: row[name] for name in RecordedSearch.model_fields}) for row in found]
+    case, searches = case_of(connection, account, case_id), searches_of(connection, case_id)
     audit.append(connection, account.name, Action.EXPORT, {"what": "case", "case_id": case_id})
     return CaseExport(**case.model_dump(), verdicts=_verdicts(connection, case_id), searches=searches)
 
@@ -291,6 +268,28 @@ def _update(connection: sa.Connection, case_id: int, **values: object) -> None:
 
 def _record(connection: sa.Connection, account: Account, case_id: int, details: dict[str, Any]) -> None:
     audit.append(connection, account.name, Action.CASE, {"case_id": case_id, **details})
+
+
+def _lock_for_verdict(connection: sa.Connection, case_id: int) -> None:
+    """Let nobody add or remove sightings, nor change the case, before this transaction ends.
+
+    Tables before tracklets, in the order of `serving.database.store.lock_cases`: nobody then holds what another waits
+    for.
+    """
+    connection.execute(sa.text("LOCK TABLE cases, case_sightings IN ROW EXCLUSIVE MODE"))
+    connection.execute(sa.select(tables.cases.c.id).where(tables.cases.c.id == case_id).with_for_update(read=True))
+
+
+def _last_verdicts(case_id: int) -> sa.Subquery:
+    """The last verdict on each sighting of a case."""
+    table = tables.verdicts
+    return (
+        sa.select(table)
+        .ext(distinct_on(table.c.district, table.c.tracklet_id))
+        .where(table.c.case_id == case_id)
+        .order_by(table.c.district, table.c.tracklet_id, table.c.id.desc())
+        .subquery()
+    )
 
 
 def _verdicts(connection: sa.Connection, case_id: int) -> list[JudgedSighting]:

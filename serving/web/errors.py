@@ -1,10 +1,12 @@
 """What the HTTP interface answers when it cannot do what was asked: a status, and `{"error": …}` that says why."""
 
+import logging
 import re
 import reprlib
 from collections.abc import Callable
 from typing import Any
 
+import sqlalchemy as sa
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
@@ -16,6 +18,7 @@ from domain.errors import InputError
 from serving.searching.photo_search import NotReadyError, UnknownSightingError
 from serving.web.cases import UnknownCaseError
 
+_log = logging.getLogger(__name__)
 _MEANINGS = {
     400: "The request cannot be used as it is; the error says what must be changed.",
     401: "The request has no token, or not that of an account.",
@@ -23,7 +26,7 @@ _MEANINGS = {
     404: "No such sighting is stored, or no such case is the account's.",
     413: "The request is longer than the service takes.",
     429: "The account or address asked too often, or sent too many wrong tokens; Retry-After says how long to wait.",
-    503: "The service is not ready, or has too much to do; then Retry-After says when to try again.",
+    503: "The service is not ready; where Retry-After says when to try again, it was busy or interrupted.",
 }
 
 
@@ -46,6 +49,7 @@ def add_error_answers(api: FastAPI) -> None:
     api.add_exception_handler(UnknownSightingError, _answer_with(404))
     api.add_exception_handler(UnknownCaseError, _answer_with(404))
     api.add_exception_handler(NotReadyError, _answer_with(503))
+    api.add_exception_handler(sa.exc.OperationalError, _answer_unfinished)
     api.add_exception_handler(RequestValidationError, _answer_unfit)
     api.add_exception_handler(HTTPException, _answer_refused)
     api.add_exception_handler(Exception, _answer_failed)
@@ -97,6 +101,12 @@ def _answer_refused(request: Request, error: Exception) -> JSONResponse:
 def _documented_methods(request: Request) -> str:
     operations = request.app.openapi()["paths"][request.scope["route"].path]
     return ", ".join(sorted(method.upper() for method in operations))
+
+
+def _answer_unfinished(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, sa.exc.OperationalError), "registered for this kind only"
+    _log.warning("the database has not finished a request: %s", error.orig)
+    return _answer(503, "the database was interrupted at this request; try again in a moment", {"Retry-After": "1"})
 
 
 def _answer_failed(_: Request, __: Exception) -> JSONResponse:

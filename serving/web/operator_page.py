@@ -54,7 +54,7 @@ def _page(request: Request) -> Response:
         cases=cases,
         often_asked=[group for group in groups if group not in seldom],
         seldom_asked=seldom,
-        max_photos=found.max_photos,
+        limits=found.limits,
         districts=districts,
         reason=reason,
     )

@@ -281,6 +281,7 @@ def test_attributes_alone_by_keyboard(served: Served, browser: Browser, case: in
     assert len(shown) == 5  # of six of that camera, the one a minute after noon has gone
     assert all("Gate 1" in card for card in shown)
     assert "Probability that the description fits" in shown[0]
+    assert "bag: none 1%" in shown[0]  # what was asked, and what is surest
     assert "bag: backpack" in shown[0]
 
 
@@ -307,7 +308,37 @@ def test_what_was_not_seen_is_said_over_the_results(browser: Browser) -> None:
     )
 
 
-def test_the_route_has_alternatives_and_files(browser: Browser, case: int, tmp_path: Path) -> None:
+def test_more_sightings_come_when_they_are_asked_for_by_keyboard(served: Served, browser: Browser, case: int) -> None:
+    browser.evaluate("document.querySelector('#more').dataset.topK = '5'")  # as serving.service.top_k would
+    ask(browser, "bag", "is_not", "none")
+    search(browser)
+    assert browser.evaluate(f"{CARDS}.length") == 5
+    for number in (10, 13):  # twice as many, then all there are
+        browser.evaluate(f"[...{CARDS}].at(-1).querySelector('[data-verdict=rejected]').focus()")
+        browser.press("Tab", "Tab")
+        assert browser.evaluate("document.activeElement.textContent") == "더 보기"
+        first_new = browser.evaluate(f"{CARDS}.length")
+        browser.press("Enter", "Enter")
+        browser.wait_for(f"{CARDS}.length === {number}")
+        browser.wait_for(f"document.activeElement === {CARDS}[{first_new}]")
+    assert browser.evaluate("document.querySelector('#more').hidden")
+    assert f"찾은 장면 {number}건" in browser.evaluate("document.querySelector('#status').textContent")
+    with served.client() as client:
+        kept = client.get(f"/v1/cases/{case}/export").json()["searches"]
+    assert [one["question"]["top_k"] for one in kept] == [5, 10, 20]
+    assert [len(one["found"]) for one in kept] == [5, 10, 13]
+
+
+def test_the_labels_that_were_asked_for_are_always_among_the_attributes(browser: Browser) -> None:
+    ask(browser, "bag", "is_not", "backpack")
+    search(browser)
+    shown = browser.evaluate(f"[...{CARDS}].map(card => card.querySelector('.asked').textContent)")
+    assert len(shown) == 13
+    assert all(text.startswith("가방: 배낭 ") for text in shown)  # also of those who rather carry none
+    assert len({text.split()[-1] for text in shown}) > 1
+
+
+def test_the_route_has_alternatives_and_files(served: Served, browser: Browser, case: int, tmp_path: Path) -> None:
     browser.choose_files("[name=photo]", photo(tmp_path, "person.png", picture(RED, seed=99)))
     browser.wait_for("document.querySelector('#photos svg')")
     search(browser)
@@ -346,6 +377,15 @@ def test_the_route_has_alternatives_and_files(browser: Browser, case: int, tmp_p
 
     click(browser, "#fill")
     browser.wait_for(f"{kinds}.join() === 'certain'")
+    fill(browser, "[name=reason]", " ")
+    click(browser, "#fill")
+    browser.wait_for("document.querySelector('#problem').innerText.includes('사건을 고르고 찾는 이유를 적으세요')")
+    with served.client() as client:
+        kept = client.get(f"/v1/cases/{case}/export").json()["searches"]
+    assert [(one["question"].get("fill"), one["reason"]) for one in kept] == [
+        (None, "실종 아동"),
+        *[(True, "실종 아동")] * 3,  # on the page and in both files
+    ]
 
 
 def test_a_reviewer_holds_and_closes_a_case(served: Served, browser: Browser, case: int) -> None:
@@ -370,6 +410,8 @@ def test_a_reviewer_holds_and_closes_a_case(served: Served, browser: Browser, ca
     browser.wait_for(f"document.querySelector('#closed-cases [value=\"{case}\"]')")
     browser.wait_for("document.querySelector('#case-facts').textContent.includes('닫은 날')")
     assert browser.evaluate("document.querySelector('#closing').hidden")
+    assert browser.evaluate("document.querySelector('[data-view=route]').disabled")
+    browser.wait_for("[...document.querySelectorAll('#judged img')].every(crop => crop.naturalWidth)")
     with served.client() as client:
         details = client.get(f"/v1/cases/{case}").json()
     assert (details["legal_hold"], details["operators"], details["closed"] is None) == (True, ["kim"], False)

@@ -46,6 +46,7 @@ def test_answers_to_what_is_stored_are_as_declared() -> None:
         case = f"/cases/{opened.json()['id']}"
         verdict = {"district": "demo", "tracklet_id": 1, "verdict": "confirmed"}
         asked = FOR_CASE | {"case": str(opened.json()["id"])}
+        route = asked | {"sightings": [{"district": "demo", "tracklet_id": 1}], "fill": True}
         answers = {
             ("/cases", "POST"): opened,
             ("/cases", "GET"): client.get("/cases"),
@@ -53,15 +54,15 @@ def test_answers_to_what_is_stored_are_as_declared() -> None:
             ("/cases/{case_id}/verdicts", "POST"): client.post(f"{case}/verdicts", json=verdict),
             ("/cases/{case_id}/legal-hold", "PUT"): client.put(f"{case}/legal-hold", json={"held": True}),
             ("/cases/{case_id}/operators", "PUT"): client.put(f"{case}/operators", json={"operators": []}),
-            ("/cases/{case_id}/close", "POST"): client.post(f"{case}/close"),
             ("/cases/{case_id}", "GET"): client.get(case),
             ("/cases/{case_id}/export", "GET"): client.get(f"{case}/export"),
             ("/audit", "GET"): client.get("/audit"),
-            ("/route", "POST"): client.post("/route", json={"sightings": [{"district": "demo", "tracklet_id": 1}]}),
-            ("/crops/{district}/{tracklet_id}", "GET"): client.get("/crops/demo/1"),
+            ("/route", "POST"): client.post("/route", json=route),
+            ("/crops/{district}/{tracklet_id}", "GET"): client.get("/crops/demo/1", params={"case": asked["case"]}),
             ("/cameras", "GET"): client.get("/cameras"),
             ("/coverage", "GET"): client.get("/coverage"),
             ("/status", "GET"): client.get("/status"),
+            ("/cases/{case_id}/close", "POST"): client.post(f"{case}/close"),
         }
     assert len(answers) == len(list(interface.get_all_operations()))
     for (path, method), answer in answers.items():

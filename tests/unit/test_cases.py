@@ -1,4 +1,4 @@
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -8,15 +8,16 @@ from domain.errors import InputError
 from serving import audit
 from serving.accounts import Account, account_named, create_account
 from serving.database import tables
-from serving.database.store import Store
+from serving.database.store import Store, lock_cases
 from serving.retention import remove_before
 from serving.searching.answers import SearchAnswer, SightingId
-from serving.searching.coverage import CoverageSummary
+from serving.searching.coverage import CameraCoverage, Coverage, Span
 from serving.searching.photo_search import UnknownSightingError
 from serving.searching.search import Hit
 from serving.web import cases
 from serving.web.cases import UnknownCaseError, Verdict
 from serving.web.roles import Role
+from serving.web.searches import Asked, record_search, searches_of
 from tests.sightings import CAMERAS, NOON, tracklet, unit_vectors
 
 
@@ -42,6 +43,11 @@ def case(store: Store, people: dict[str, Account]) -> int:
 def judge(store: Store, account: Account, case: int, number: int, verdict: Verdict) -> None:
     with store.begin() as connection:
         cases.give_verdict(connection, account, case, SightingId(district="demo", tracklet_id=number), verdict)
+
+
+def lift_hold(store: Store, account: Account, case: int) -> None:
+    with store.begin() as connection:
+        cases.hold_case(connection, account, case, held=False)
 
 
 def in_case(store: Store, case: int) -> set[int]:
@@ -93,6 +99,35 @@ def test_two_who_confirm_at_once_confirm_it_once(store: Store, people: dict[str,
     assert in_case(store, case) == {1}
 
 
+def test_a_verdict_waits_for_who_removes_sightings_and_neither_gives_up(
+    store: Store, people: dict[str, Account], case: int
+) -> None:
+    with ThreadPoolExecutor(1) as other:
+        with store.begin() as removing:
+            lock_cases(removing)  # as retention and ingest begin
+            judging = other.submit(judge, store, people["kim"], case, 1, Verdict.CONFIRMED)
+            assert not wait([judging], timeout=0.3).done
+            removing.exec_driver_sql("LOCK TABLE tracklets")  # as they go on: PostgreSQL would end one of two in a ring
+        judging.result()
+    assert in_case(store, case) == {1}
+
+
+def test_a_verdict_that_comes_while_a_hold_is_lifted_is_cleared_up_after(
+    store: Store, people: dict[str, Account], case: int
+) -> None:
+    judge(store, people["kim"], case, 1, Verdict.CONFIRMED)
+    with store.begin() as connection:
+        cases.hold_case(connection, people["lee"], case, held=True)
+    sighting = SightingId(district="demo", tracklet_id=1)
+    with ThreadPoolExecutor(1) as other:
+        with store.begin() as connection:
+            cases.give_verdict(connection, people["kim"], case, sighting, Verdict.REJECTED)
+            lifted = other.submit(lift_hold, store, people["lee"], case)
+            assert not wait([lifted], timeout=0.3).done
+        lifted.result()
+    assert in_case(store, case) == set()
+
+
 def test_verdicts_need_a_case_one_may_work_on_and_a_stored_sighting(
     store: Store, people: dict[str, Account], case: int
 ) -> None:
@@ -114,8 +149,8 @@ def test_what_is_confirmed_under_a_legal_hold_survives_retention(
     assert in_case(store, case) == {1, 2}  # under a hold none leaves it
     remove_before(store, NOON + timedelta(days=1), "old")
     assert {one.id for one in store.tracklets([("demo", number) for number in range(1, 5)])} == {1, 2}
-    with store.begin() as connection:
-        cases.hold_case(connection, people["lee"], case, held=False)
+    lift_hold(store, people["lee"], case)
+    assert in_case(store, case) == {1}  # what was rejected under the hold leaves it with the hold
     remove_before(store, NOON + timedelta(days=1), "old")
     assert store.tracklets([("demo", 1), ("demo", 2)]) == []
     with store.begin() as connection:
@@ -141,7 +176,7 @@ def test_a_closed_case_takes_no_more_work_and_keeps_its_hold(
         judge(store, people["kim"], case, 1, Verdict.CONFIRMED)
 
 
-def test_a_search_is_kept_with_its_reason(store: Store, people: dict[str, Account], case: int) -> None:
+def test_a_search_is_kept_with_its_reason_and_its_coverage(store: Store, people: dict[str, Account], case: int) -> None:
     seen = Hit(
         district="demo",
         tracklet_id=3,
@@ -155,21 +190,59 @@ def test_a_search_is_kept_with_its_reason(store: Store, people: dict[str, Accoun
         crop="crops/demo/000003.jpg",
         model_version="net-1",
     )
+    gap = Span(since=NOON, until=None, reason="cut")
+    searched = Span(since=NOON - timedelta(hours=1), until=NOON)
+    camera = CameraCoverage(
+        district="demo", camera_id="cam0", share=0.5, searched=[searched], waiting=[], failed=[], gaps=[gap]
+    )
+    covered = Coverage(since=searched.since, until=NOON + timedelta(hours=1), share=0.5, cameras=[camera])
     answer = SearchAnswer(
         model_version="net-1",
         people_xyxy=[],
         sightings=[seen, seen.model_copy(update={"tracklet_id": 1})],
-        coverage=CoverageSummary(since=None, until=None, share=0, cameras=[]),
+        coverage=covered,
     )
     question = {"top_k": 2, "since": datetime(2026, 5, 1, tzinfo=UTC).isoformat()}
+    asked = Asked(case_id=case, reason="실종", question=question)
     with store.begin() as connection:
-        cases.record_search(connection, people["kim"], case, "실종", question, "ab" * 32, answer)
+        record_search(connection, people["kim"], asked, "ab" * 32, answer)
         kept = cases.export_case(connection, people["lee"], case).searches[0]
         details = [record.details for record in audit.records(connection) if record.action == "search"]
         audit.verify(connection)
     assert (kept.account, kept.reason, kept.question, kept.photo_sha256) == ("kim", "실종", question, "ab" * 32)
     assert kept.found == [("demo", 3), ("demo", 1)]
+    assert kept.coverage == covered
     assert details[0]["found"] == [["demo", 3], ["demo", 1]]
+
+
+def test_of_a_search_before_revision_7_nobody_knows_what_it_could_see(
+    store: Store, people: dict[str, Account], case: int
+) -> None:
+    old = {"case_id": case, "account": "kim", "reason": "-", "question": {}, "model_version": "net-1", "found": []}
+    with store.begin() as connection:
+        connection.execute(sa.insert(tables.searches).values(old))
+        assert [one.coverage for one in searches_of(connection, case)] == [None]
+
+
+def test_a_closed_case_shows_what_was_judged_in_it_alone(store: Store, people: dict[str, Account], case: int) -> None:
+    sightings = [SightingId(district="demo", tracklet_id=number) for number in (1, 2)]
+    judge(store, people["kim"], case, 1, Verdict.REJECTED)
+    with store.begin() as connection:
+        for sighting in sightings:
+            cases.require_in_view(connection, people["kim"], case, sighting)
+        with pytest.raises(UnknownCaseError):
+            cases.require_in_view(connection, people["park"], case, sightings[0])
+        cases.close_case(connection, people["lee"], case)
+        cases.require_in_view(connection, people["kim"], case, sightings[0])
+        with pytest.raises(InputError, match="only judged sightings may be seen, 1 is closed"):
+            cases.require_in_view(connection, people["kim"], case, sightings[1])
+
+
+def test_who_looks_at_a_case_is_in_the_audit(store: Store, people: dict[str, Account], case: int) -> None:
+    with store.begin() as connection:
+        cases.case_details(connection, people["kim"], case)
+        last = list(audit.records(connection))[-1]
+    assert (last.account, last.action, last.details) == ("kim", "view case", {"case_id": case})
 
 
 def test_whatever_changes_in_a_case_is_in_the_audit(store: Store, people: dict[str, Account], case: int) -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from domain.errors import InputError
 from serving.database.store import Store, open_store
-from serving.searching.coverage import Coverage, CoverageSummary, coverage_of
+from serving.searching.coverage import Coverage, coverage_of
 from tests.sightings import CAMERAS, NOON
 
 
@@ -64,13 +64,6 @@ def test_what_is_missing_says_why(covered: Coverage) -> None:
         (at(30), None, "no video stream"),
     ]
     assert spans(covered, 1, "gaps") == [(at(50), None, "no answer")]
-
-
-def test_a_summary_counts_the_pieces(covered: Coverage) -> None:
-    summary = CoverageSummary.of(covered)
-    pieces = [(one.num_waiting, one.num_failed, one.num_gaps) for one in summary.cameras]
-    assert pieces == [(0, 0, 1), (1, 2, 1), (0, 0, 0)]
-    assert (summary.since, summary.until, summary.share) == (at(0), at(60), covered.share)
 
 
 def test_without_a_window_it_is_from_the_first_video_to_the_last(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,8 @@ from starlette.websockets import WebSocketDisconnect
 
 from serving import accounts, audit
 from serving.database import tables
-from serving.searching.photo_search import PhotoSearch
-from serving.service_settings import Deployment
+from serving.searching.photo_search import NotReadyError, PhotoSearch
+from serving.service_settings import Deployment, RetentionSettings
 from serving.web.api import build_api
 from serving.web.gate import COOKIE, Gate
 from serving.web.operator_page import build_page
@@ -213,8 +214,11 @@ def test_signing_in_gives_a_session_and_signing_out_ends_it(
     assert [record.account for record in recorded(app, "sign-out")][-1] == "operator"
 
 
-def test_the_cookie_keeps_to_https_where_it_came_so(app: Starlette, tokens: dict[Role, str]) -> None:
-    client = TestClient(app, base_url="https://testserver", follow_redirects=False)
+@pytest.mark.parametrize("scheme", ["https", pytest.param("http", id="http, from a proxy that ends https")])
+def test_the_cookie_keeps_to_https_where_the_browser_speaks_so(
+    app: Starlette, tokens: dict[Role, str], scheme: str
+) -> None:
+    client = TestClient(app, base_url=f"{scheme}://testserver", follow_redirects=False)
     answer = client.post("/sign-in", data={"token": tokens[OPERATOR]}, headers={"Origin": "https://testserver"})
     assert "; secure" in answer.headers["set-cookie"].lower()
 
@@ -313,35 +317,46 @@ def test_what_a_person_does_is_in_the_audit_and_auditors_read_it_page_by_page(
     first = recorded(app, "configuration")
     assert len(first) == 1
     assert first[0].details["serving"]["retention"] == {"days": 30}
-    start = client.get("/v1/audit", params={"limit": 1000}, headers=bearer(tokens[AUDITOR])).json()["records"][-1][
-        "number"
-    ]
-    asked = FOR_CASE | {"attributes": '{"bag": "backpack"}', "top_k": "2"}
-    assert client.post("/v1/search", data=asked, headers=bearer(tokens[REVIEWER])).status_code == 200
-    assert client.get("/v1/crops/demo/3", headers=bearer(tokens[REVIEWER])).status_code == 200
+    as_reviewer, as_auditor = bearer(tokens[REVIEWER]), bearer(tokens[AUDITOR])
+    before = client.get("/v1/audit", params={"limit": 1000}, headers=as_auditor).json()["records"]
+    described = FOR_CASE | {"attributes": '{"bag": "backpack"}', "top_k": "2"}
     sighting = {"district": "demo", "tracklet_id": 1}
-    assert client.post("/v1/route", json={"sightings": [sighting]}, headers=bearer(tokens[REVIEWER])).status_code == 200
-    verdict = sighting | {"verdict": "confirmed"}
-    assert client.post("/v1/cases/1/verdicts", json=verdict, headers=bearer(tokens[REVIEWER])).status_code == 204
-    assert client.get("/v1/cases/1/export", headers=bearer(tokens[REVIEWER])).status_code == 200
+    route = FOR_CASE | {"sightings": [sighting]}
+    for answer in (
+        client.post("/v1/search", data=described, headers=as_reviewer),
+        client.get("/v1/crops/demo/3?case=1", headers=as_reviewer),
+        client.post("/v1/route", json=route, headers=as_reviewer),
+        client.post("/v1/route?format=csv", json=route | {"fill": True}, headers=as_reviewer),
+        client.post("/v1/cases/1/verdicts", json=sighting | {"verdict": "confirmed"}, headers=as_reviewer),
+        client.get("/v1/cases/1", headers=as_reviewer),
+        client.get("/v1/cases/1/export", headers=as_reviewer),
+    ):
+        assert answer.status_code in (200, 204), answer.text
     read: list[dict[str, Any]] = []
     while page := client.get(
         "/v1/audit",
-        params={"after": read[-1]["number"] if read else start, "limit": 2},
-        headers=bearer(tokens[AUDITOR]),
+        params={"after": (read or before)[-1]["number"], "limit": 2},
+        headers=as_auditor,
     ).json()["records"]:
         assert len(page) <= 2
         read += page
-    assert [(one["account"], one["action"]) for one in read] == [
-        ("reviewer", action) for action in ("search", "view crop", "route", "verdict", "export")
-    ]
-    search = read[0]["details"]
-    assert search["reason"] == FOR_CASE["reason"]
-    assert search["case_id"] == 1
-    assert search["question"] == {"attributes": {"bag": {"is": ["backpack"]}}, "top_k": 2}
-    assert len(search["found"]) == 2
-    assert read[1]["details"] == {"district": "demo", "tracklet_id": 3}
-    assert read[2]["details"] == {"sightings": [sighting]}
+    done = [one for one in read if one["account"] == "reviewer"]
+    actions = ["search", "view crop", "route", "search", "export", "verdict", "view case", "export"]
+    assert [one["action"] for one in done] == actions
+    details = [one["details"] for one in done]
+    assert {each["case_id"] for each in details} == {1}
+    assert {details[number]["reason"] for number in (0, 2, 3, 4)} == {FOR_CASE["reason"]}
+    assert details[0]["question"] == {"attributes": {"bag": {"is": ["backpack"]}}, "top_k": 2}
+    assert len(details[0]["found"]) == 2
+    assert details[1] == {"case_id": 1, "district": "demo", "tracklet_id": 3}
+    assert details[2]["question"] == {"sightings": [sighting]}
+    assert details[3]["question"] == details[4]["question"] == {"sightings": [sighting], "fill": True}
+    assert (details[4]["what"], details[4]["format"]) == ("route", "csv")
+    assert details[7]["what"] == "case"
+    readings = [one for one in read if one["account"] == "auditor"]  # but not of those in which there is nothing else
+    assert {one["action"] for one in readings} == {"read audit"}
+    assert readings[0]["details"] == {"after": 0, "limit": 1000}
+    assert 4 <= len(readings) <= 1 + len(done)
     with app.state.photo_search.store().begin() as connection:
         audit.verify(connection)
 
@@ -357,3 +372,22 @@ def test_a_changed_configuration_is_recorded_and_the_same_is_not(app: Starlette,
         kept = recorded(app, "configuration")
         assert len(kept) == records
         assert kept[-1].details["serving"]["retention"]["days"] == days
+
+
+def test_a_configuration_that_could_not_be_recorded_is_recorded_at_the_next_question(
+    deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    serving = deployment.settings.model_copy(update={"retention": RetentionSettings(days=11)})
+    searching = PhotoSearch(replace(deployment, settings=serving))
+
+    def fail(*_: object) -> None:
+        raise sa.exc.OperationalError("", {}, Exception("the disk is full"))
+
+    with monkeypatch.context() as broken:
+        broken.setattr(audit, "append_change", fail)
+        with pytest.raises(NotReadyError, match="the audit must take what the service runs with: the disk is full"):
+            searching.store()
+    with searching.store().begin() as connection:
+        last = [each for each in audit.records(connection) if each.action == "configuration"][-1]
+    searching.close()
+    assert last.details["serving"]["retention"] == {"days": 11}

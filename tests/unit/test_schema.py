@@ -167,7 +167,7 @@ def test_a_database_of_a_newer_version_is_refused_and_left_alone(
 ) -> None:
     run(database, "UPDATE alembic_version SET version_num = '99'; DROP TABLE removals")
     before = dump(postgres, database)
-    with pytest.raises(InputError, match=r"a schema revision up to 6, it has 99.*update the software"):
+    with pytest.raises(InputError, match=r"a schema revision up to 7, it has 99.*update the software"):
         open_store(tmp_path, database)
     assert dump(postgres, database) == before
 

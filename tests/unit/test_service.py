@@ -105,7 +105,7 @@ def test_a_search_for_nothing_gets_400_with_a_message(client: TestClient, attrib
 
 
 def test_a_crop_is_that_of_the_sighting_and_stays_in_no_cache(client: TestClient) -> None:
-    answer = client.get("/crops/demo/3")
+    answer = client.get("/crops/demo/3?case=1")
     assert (answer.status_code, answer.headers["content-type"]) == (200, "image/jpeg")
     assert answer.headers["cache-control"] == "private, no-store"
     red, _, blue = np.asarray(Image.open(BytesIO(answer.content))).mean(axis=(0, 1))
@@ -125,7 +125,7 @@ def test_a_crop_is_that_of_the_sighting_and_stays_in_no_cache(client: TestClient
     ],
 )
 def test_a_crop_that_is_not_stored_gets_404(client: TestClient, address: str) -> None:
-    answer = client.get(f"/crops/{address}")
+    answer = client.get(f"/crops/{address}", params={"case": 1})
     assert answer.status_code == 404
     assert answer.json()["error"]
 
@@ -135,13 +135,13 @@ def test_a_crop_whose_file_is_gone_gets_404(tmp_path: Path) -> None:
     fill_store(deployment)
     next(deployment.store.rglob("000001.jpg")).unlink()
     with api_client_of(deployment) as client:
-        assert "must be of a stored sighting, got demo/1" in client.get("/crops/demo/1").json()["error"]
-        assert client.get("/crops/demo/2").status_code == 200
+        assert "must be of a stored sighting, got demo/1" in client.get("/crops/demo/1?case=1").json()["error"]
+        assert client.get("/crops/demo/2?case=1").status_code == 200
 
 
 def ask_route(client: TestClient, *numbers: int) -> Response:
     sightings = [{"district": "demo", "tracklet_id": number} for number in numbers]
-    return client.post("/route", json={"sightings": sightings})
+    return client.post("/route", json=FOR_CASE | {"sightings": sightings})
 
 
 def test_confirmed_sightings_become_a_route_in_order_of_time(client: TestClient) -> None:
@@ -163,19 +163,27 @@ def test_a_confirmed_sighting_that_nobody_can_walk_to_is_left_out(tmp_path: Path
         assert [sighting["tracklet_id"] for sighting in answer["left_out"]] == [2, 4]
 
 
+def through(district: str, tracklet_id: int, **more: Any) -> str:
+    return json.dumps(FOR_CASE | {"sightings": [{"district": district, "tracklet_id": tracklet_id}]} | more)
+
+
 @pytest.mark.parametrize(
     ("body", "message"),
     [
         pytest.param("nothing", "the request must be JSON", id="no JSON"),
         pytest.param("", "must be a JSON object with the header Content-Type", id="nothing"),
         pytest.param("{}", "the request must have sightings", id="no sightings"),
+        pytest.param('{"sightings": []}', "the request must have case", id="no case"),
+        pytest.param('{"sightings": [], "case": 1}', "the request must have reason", id="no reason"),
+        pytest.param(through("demo", 9223372036854775808), "less than or equal", id="big"),
+        pytest.param(through("", 1), "match pattern", id="no district"),
+        pytest.param(through("demo", 1, reason=" "), "reason must match pattern", id="an empty reason"),
         pytest.param(
-            '{"sightings": [{"district": "demo", "tracklet_id": 9223372036854775808}]}', "less than or equal", id="big"
+            json.dumps(FOR_CASE | {"sightings": []}), "a route must have a confirmed sighting, got none", id="none"
         ),
-        pytest.param('{"sightings": [{"district": "", "tracklet_id": 1}]}', "match pattern", id="no district"),
-        pytest.param('{"sightings": []}', "a route must have a confirmed sighting, got none", id="none"),
+        pytest.param(through("demo", 99), "stored ones, got demo/99", id="not stored"),
         pytest.param(
-            '{"sightings": [{"district": "demo", "tracklet_id": 99}]}', "stored ones, got demo/99", id="not stored"
+            through("demo", 1, fill=True, since="0001-01-01T00:00:00+14:00"), "since must be a time", id="long ago"
         ),
     ],
 )
@@ -267,7 +275,7 @@ def test_attributes_may_be_questions(client: TestClient, question: dict[str, Any
 
 
 def test_likely_sightings_fill_a_route(client: TestClient) -> None:
-    asked = {"sightings": json.loads(judged(4)), "rejected": json.loads(judged(5)), "fill": True}
+    asked = FOR_CASE | {"sightings": json.loads(judged(4)), "rejected": json.loads(judged(5)), "fill": True}
     answer = client.post("/route", json=asked).json()
     assert [sighting["tracklet_id"] for sighting in answer["route"]] == [1, 4, 7, 10]
     assert [sighting["confirmed"] for sighting in answer["route"]] == [False, True, False, False]
@@ -278,7 +286,7 @@ def test_likely_sightings_fill_a_route(client: TestClient) -> None:
 
 
 def test_a_route_comes_as_geojson_and_as_a_table(client: TestClient) -> None:
-    asked = {"sightings": json.loads(judged(1, 4))}
+    asked = FOR_CASE | {"sightings": json.loads(judged(1, 4))}
     geojson = client.post("/route?format=geojson", json=asked)
     assert geojson.headers["content-type"] == "application/geo+json"
     kinds = [feature["geometry"]["type"] for feature in geojson.json()["features"]]
@@ -301,9 +309,9 @@ def test_the_openapi_document_declares_every_answer(client: TestClient) -> None:
     }
     refused = {"401", "403", "429", "503"}
     assert declared == {
-        "post /search": {"200", "400", "413"} | refused,
-        "post /route": {"200", "400", "413"} | refused,
-        "get /crops/{district}/{tracklet_id}": {"200", "404"} | refused,
+        "post /search": {"200", "400", "404", "413"} | refused,
+        "post /route": {"200", "400", "404", "413"} | refused,
+        "get /crops/{district}/{tracklet_id}": {"200", "400", "404"} | refused,
         "get /cameras": {"200"} | refused,
         "get /status": {"200"} | refused,
         "get /cases": {"200"} | refused,
@@ -390,9 +398,15 @@ def test_other_methods_and_paths(client: TestClient) -> None:
     assert client.get("/nothing").status_code == 404
 
 
-def test_a_search_says_what_it_could_see(client: TestClient) -> None:
+def test_a_search_says_which_cameras_and_times_it_could_see_and_that_is_kept_with_it(client: TestClient) -> None:
     answer = search(client, png(picture(RED)), cameras="cam0,cam2")["coverage"]
     assert [(one["camera_id"], one["share"] > 0) for one in answer["cameras"]] == [("cam0", True), ("cam2", False)]
+    assert [len(one["searched"]) for one in answer["cameras"]] == [1, 0]
+    assert answer["cameras"][0]["searched"][0]["since"] == answer["since"] == "2026-05-01T12:00:00Z"
+    assert client.get("/cases/1/export").json()["searches"][-1]["coverage"] == answer
+
+
+def test_coverage_is_asked_for_by_itself_too(client: TestClient) -> None:
     asked = {"cameras": "cam0", "since": "2026-05-01T12:00:00Z", "until": "2026-05-02T12:00:00Z"}
     (camera,) = client.get("/coverage", params=asked).json()["cameras"]
     assert camera["searched"][0]["since"] == "2026-05-01T12:00:00Z"
@@ -420,7 +434,7 @@ def test_a_store_without_sightings_is_not_ready_until_they_come(tmp_path: Path) 
         assert answer.status_code == 503
         assert "it holds none at all" in answer.json()["error"]
         assert client.get("/cameras").status_code == 503
-        assert client.get("/crops/demo/1").status_code == 503
+        assert client.get("/crops/demo/1?case=1").status_code == 503
         assert ask_route(client, 1).status_code == 503
         fill_store(deployment)
         assert client.get("/status").json()["ready"] is True

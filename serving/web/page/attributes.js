@@ -27,19 +27,29 @@ function answerOf(question) {
 
 const isSeldomAsked = (group) => questions.some((one) => one.dataset.group === group && one.closest("details"));
 
-/** List items of the surest of group -> label -> probability, but for groups that are seldom asked. */
-export function surestAttributes(described) {
-  return Object.entries(described)
+/**
+ * List items of group -> label -> probability: every label that was `asked` for, then the surest others, one a group, but
+ * for groups that are seldom asked.
+ */
+export function describedAttributes(described, asked) {
+  const wanted = Object.entries(asked).flatMap(([group, { is = [], is_not: isNot = [] }]) =>
+    [...is, ...isNot].map((label) => [group, label, described[group]?.[label]]),
+  );
+  const surest = Object.entries(described)
     .filter(([group]) => !isSeldomAsked(group))
     .map(([group, labels]) => [group, ...Object.entries(labels).reduce((best, one) => (one[1] > best[1] ? one : best))])
+    .filter(([group, label]) => !wanted.some((one) => one[0] === group && one[1] === label))
     .sort((one, other) => other[2] - one[2])
-    .slice(0, SHOWN)
-    .map(([group, label, probability]) => {
-      const question = questions.find(({ dataset }) => dataset.group === group);
-      const box = question && all("input", question).find(({ value }) => value === label);
-      const swatch = box && $(".swatch", box.parentElement);
-      const name = box ? $("[data-label]", box.parentElement).textContent : label;
-      const text = `${question?.dataset.name ?? group}: ${name} ${percent(probability)}`;
-      return element("li", {}, ...(swatch ? [swatch.cloneNode()] : []), text);
-    });
+    .slice(0, SHOWN);
+  return [...wanted.map((one) => item(one, "asked")), ...surest.map((one) => item(one, ""))];
+}
+
+function item([group, label, probability], className) {
+  const question = questions.find(({ dataset }) => dataset.group === group);
+  const box = question && all("input", question).find(({ value }) => value === label);
+  const swatch = box && $(".swatch", box.parentElement);
+  const name = box ? $("[data-label]", box.parentElement).textContent : label;
+  const share = probability === undefined ? "?" : percent(probability);
+  const text = `${question?.dataset.name ?? group}: ${name} ${share}`;
+  return element("li", { className }, ...(swatch ? [swatch.cloneNode()] : []), text);
 }

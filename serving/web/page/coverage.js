@@ -1,31 +1,29 @@
-// What a search could see: a sentence over its results, and of each camera the times, asked for when they are unfolded.
+// What a search could see: a sentence over its results, and unfolded the times of each camera.
 
-import { $, ask, attempt, element, percent, placeOf, say, timeOf, timesOf, words } from "./asking.js";
+import { $, element, percent, placeOf, say, timeOf, timesOf, words } from "./asking.js";
 
 const HOUR_MS = 3.6e6;
 const FULL = 0.999; // a share that counts as all of the time
 const box = $("#coverage");
-let asked = ""; // the cameras and times of the search, as an address takes them
 
-/** Say what `coverage`, of a search's answer, tells; `filters` are its cameras and times. */
-export function showCoverage(coverage, filters) {
-  const { cameras, since, until, share } = coverage;
-  const count = (name) => cameras.reduce((sum, camera) => sum + camera[name], 0);
-  const isFull = share >= FULL && !count("num_waiting") && !count("num_failed") && !count("num_gaps");
+/** Show `coverage`, of a search's answer. */
+export function showCoverage({ cameras, since, until, share }) {
+  const kinds = [["gaps", words.gap], ["waiting", words.waiting], ["failed", words.unusable]];
+  const count = (name) => cameras.reduce((sum, camera) => sum + camera[name].length, 0);
+  const counted = kinds.filter(([name]) => count(name)).map(([name, kind]) => `${kind} ${count(name)}`);
+  const isFull = share >= FULL && !counted.length;
   const whole = since ? cameras.length * (Date.parse(until) - Date.parse(since)) : 0;
-  asked = filters;
   box.open = false;
   box.hidden = false;
   box.classList.toggle("warning", !isFull);
   const seen = [duration(whole), duration(whole * share), percentDown(share)];
   const sentence = since ? say(words.covered, cameras.length, timesOf({}, since, until), ...seen) : words.noVideo;
-  const kinds = [["num_gaps", words.gap], ["num_waiting", words.waiting], ["num_failed", words.unusable]];
-  const counted = kinds.filter(([name]) => count(name)).map(([name, kind]) => `${kind} ${count(name)}`);
   const missing = [words.notCovered, counted.join(", ")].filter(Boolean).join(" ");
   $("summary", box).replaceChildren(
     element("span", { textContent: sentence }),
     element("strong", { textContent: isFull ? words.allCovered : `⚠ ${missing}` }),
   );
+  $("tbody", box).replaceChildren(...cameras.map((camera) => row(camera, since, until)));
 }
 
 export const hideCoverage = () => (box.hidden = true);
@@ -36,14 +34,6 @@ function duration(ms) {
 }
 
 const percentDown = (fraction) => percent(Math.floor(100 * fraction + 1e-9) / 100); // 99.9 % is not all
-
-box.addEventListener("toggle", () => {
-  if (!box.open) return;
-  attempt(async () => {
-    const { cameras, since, until } = await ask(`v1/coverage?${asked}`);
-    $("tbody", box).replaceChildren(...cameras.map((camera) => row(camera, since, until)));
-  });
-});
 
 /** Times of the window in which nothing is known of the camera: nobody sent a video. */
 function unknownTimes(camera, since, until) {
@@ -61,8 +51,10 @@ function unknownTimes(camera, since, until) {
 
 function row(camera, since, until) {
   const missing = [[camera.gaps, words.gap], [camera.waiting, words.waiting], [camera.failed, words.unusable]];
-  if (since) missing.push([unknownTimes(camera, since, until), words.noRecording]);
+  const leftOut = camera.num_left_out;
+  if (since && !leftOut) missing.push([unknownTimes(camera, since, until), words.noRecording]);
   const pieces = missing.flatMap(([spans, kind]) => spans.map((span) => piece(camera, span, kind)));
+  if (leftOut) pieces.push(element("li", { textContent: say(words.leftOut, leftOut) }));
   return element(
     "tr", {},
     element("td", { textContent: placeOf(camera) }),

@@ -9,6 +9,7 @@ import { showRoute } from "./route.js";
 import { allSent, showHits, showJudged } from "./sightings.js";
 
 const form = $("#search");
+const more = $("#more");
 const { case: caseField, reason: reasonField } = form.elements;
 
 // --- the case ---
@@ -20,15 +21,14 @@ for (const field of [caseField, reasonField]) {
 }
 caseField.addEventListener("change", () => {
   running.abort(); // what was found was found for another case
-  showHits([]);
-  hideCoverage();
+  showNothing();
   attempt(async () => {
     await readCase();
     await show(chosenCase().id && view() === "case" ? "case" : "results");
   });
 });
 document.addEventListener("verdict", () => {
-  $("[data-view=route]").disabled = !sightingsJudged("confirmed").length;
+  $("[data-view=route]").disabled = Boolean(chosenCase().closed) || !sightingsJudged("confirmed").length;
   $("[data-view=case]").disabled = !chosenCase().id;
 });
 
@@ -38,7 +38,7 @@ const view = () => $("[data-view][aria-current]").dataset.view;
 
 async function show(name) {
   await allSent();
-  if (name === "route") await showRoute(filters());
+  if (name === "route") await askRoute();
   if (name === "case") {
     await readCase();
     showJudged();
@@ -58,9 +58,16 @@ for (const button of all("[data-view]")) {
     }),
   );
 }
-$("#fill").addEventListener("change", () => attempt(() => showRoute(filters())));
+$("#fill").addEventListener("change", () => attempt(askRoute));
 
 // --- asking ---
+
+const reason = () => reasonField.value.trim();
+
+async function askRoute() {
+  if (!reason()) throw new Error(words.noCase);
+  await showRoute(reason(), filters());
+}
 
 /** Chosen cameras, a list, and the times, as far as they are given. */
 function filters() {
@@ -72,15 +79,16 @@ function filters() {
   };
 }
 
-/** The form of a search; photos last, as they are the largest. */
+/** A search: its form, of which photos are the last, as they are the largest; what it is by, and its attributes. */
 function question() {
   const asked = new FormData();
   const attributes = askedAttributes();
   const photos = chosenPhotos();
-  if (!caseField.value || !reasonField.value.trim()) throw new Error(words.noCase);
+  if (!caseField.value || !reason()) throw new Error(words.noCase);
   if (chosenCase().closed) throw new Error(words.isClosed);
   asked.set("case", caseField.value);
-  asked.set("reason", reasonField.value.trim());
+  asked.set("reason", reason());
+  asked.set("top_k", more.dataset.topK);
   if (Object.keys(attributes).length) asked.set("attributes", JSON.stringify(attributes));
   if (form.elements["use-verdicts"].checked) {
     for (const verdict of ["confirmed", "rejected"]) {
@@ -92,35 +100,61 @@ function question() {
   for (const [name, value] of Object.entries(filters())) asked.set(name, value);
   if (pointedAt()) asked.set("people_xyxy", JSON.stringify(pointedAt()));
   for (const photo of photos) asked.append("photo", photo);
-  return asked;
+  return { asked, attributes, photos };
 }
 
 let running = new AbortController();
+let shown; // the question whose answer is in view
 
-form.addEventListener("submit", (event) => {
-  event.preventDefault();
+function showNothing() {
+  showHits([]);
+  hideCoverage();
+  more.hidden = true;
+}
+
+/** Starts `work` in place of what is being asked. */
+function start(work) {
   running.abort();
   running = new AbortController();
   const { signal } = running;
-  attempt(async () => {
-    showHits([]);
-    hideCoverage();
+  attempt(() => {
     $("#status").textContent = words.searching;
+    return work(signal);
+  });
+}
+
+async function search({ asked, attributes, photos }, signal) {
+  const answer = await ask("v1/search", { method: "POST", body: asked, signal });
+  await show("results");
+  $("#steps").hidden = true;
+  showHits(answer.sightings, photos.length || asked.has("confirmed") ? words.byPhoto : words.byWords, attributes);
+  showCoverage(answer.coverage);
+  showSearched(photos, answer.people_xyxy);
+  const { length } = answer.sightings;
+  const topK = Number(asked.get("top_k"));
+  more.hidden = length < topK || topK >= Number(more.dataset.most);
+  $("#status").textContent = length ? say(words.found, length) : words.none;
+}
+
+form.addEventListener("submit", (event) => {
+  event.preventDefault();
+  start(async (signal) => {
+    showNothing();
     await allSent();
     await readCase({ signal }); // others judge as well
-    const asked = question();
-    const narrowed = new URLSearchParams(filters());
-    const photos = chosenPhotos();
-    const answer = await ask("v1/search", { method: "POST", body: asked, signal });
-    await show("results");
-    $("#steps").hidden = true;
-    showHits(answer.sightings, photos.length || asked.has("confirmed") ? words.byPhoto : words.byWords);
-    showCoverage(answer.coverage, narrowed);
-    showSearched(photos, answer.people_xyxy);
-    const { length } = answer.sightings;
-    $("#status").textContent = length ? say(words.found, length) : words.none;
+    shown = question();
+    await search(shown, signal);
   });
 });
+
+more.addEventListener("click", () => // the same question, for twice as many
+  start(async (signal) => {
+    const before = $("#hits").children.length;
+    shown.asked.set("top_k", Math.min(2 * before, Number(more.dataset.most)));
+    await search(shown, signal);
+    $(`#hits > :nth-child(${before + 1})`)?.focus();
+  }),
+);
 
 form.addEventListener("reset", () => {
   const kept = [caseField.value, reasonField.value];

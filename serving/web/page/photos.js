@@ -69,7 +69,9 @@ function remove(photo) {
 function renumber() {
   for (const [index, { drawing, item }] of photos.entries()) {
     drawing.setAttribute("aria-label", say(words.photoNumber, index + 1));
-    $("button", item).ariaLabel = $("button", item).title = say(words.remove, index + 1);
+    const button = $("button", item);
+    button.title = say(words.remove, index + 1);
+    button.setAttribute("aria-label", button.title);
   }
   $("#searched").hidden = true;
   $("#pointing").hidden = !photos.length;

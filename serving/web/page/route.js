@@ -10,11 +10,11 @@ import { cropOf } from "./sightings.js";
 const [LETTER_PX, LINE_PX] = [7, 15]; // of a camera's name on the map
 let asked = {}; // the question of the route that is shown
 
-/** Ask for the route through the case's matches; `filters` are cameras and times of those that fill it. */
-export async function showRoute(filters) {
+/** Ask for the route through the case's matches, and why; `filters` are cameras and times of those that fill it. */
+export async function showRoute(reason, filters) {
   const fill = $("#fill").checked;
   const [sightings, rejected] = ["confirmed", "rejected"].map(sightingsJudged);
-  asked = { sightings, rejected, fill, ...(fill ? filters : {}) };
+  asked = { case: chosenCase().id, reason, sightings, rejected, fill, ...(fill ? filters : {}) };
   const answer = await ask("v1/route", json(asked));
   const confirmed = new Set(sightings.map(keyOf));
   const isConfirmed = (one) => confirmed.has(keyOf(one));
@@ -104,7 +104,8 @@ function drawMap(stops) {
   });
   const dots = shown.map(at).map(({ x, y }) => shape("circle", { cx: x, cy: y, r: 5 }));
   const names = nameTags(shown, at, width);
-  const orders = Map.groupBy(points.keys(), (index) => `${points[index].x},${points[index].y}`);
+  const orders = new Map(); // place -> which stops are there; Map.groupBy is newer than control rooms' browsers
+  points.forEach(({ x, y }, index) => orders.set(`${x},${y}`, [...(orders.get(`${x},${y}`) ?? []), index]));
   const marks = [...orders.values()].flatMap((indices) => {
     const { x, y } = points[indices[0]];
     const numbers = indices.map((index) => index + 1).join("·");

@@ -1,20 +1,20 @@
 // Cards of sightings, and what the operator says of each.
 
 import { $, all, ask, attempt, chance, json, percent, placeOf, say, timeOf, timesOf, words } from "./asking.js";
-import { surestAttributes } from "./attributes.js";
+import { describedAttributes } from "./attributes.js";
 import { chosenCase, keyOf, setVerdict } from "./cases.js";
 
 const VERDICT_OF_KEY = { KeyC: "confirmed", KeyR: "rejected" }; // places on the keyboard, whatever language it types
 const sightingOf = new WeakMap(); // card -> sighting
 
-/** Cards of what a search found; `kind` says what the probability is of. */
-export function showHits(sightings, kind) {
+/** Cards of what a search found; `kind` says what the probability is of, `asked` the attributes that were asked for. */
+export function showHits(sightings, kind, asked) {
   $("#hits").replaceChildren(
     ...sightings.map((seen) => {
       const { confirmed, match_probability: probability } = seen;
       const item = confirmed ? card(seen, words.certain, percent(1)) : card(seen, kind, chance(probability));
       $("[data-slot=model]", item).textContent = `${words.model} ${seen.model_version}`;
-      $("[data-slot=attributes]", item).append(...surestAttributes(seen.attributes));
+      $("[data-slot=attributes]", item).append(...describedAttributes(seen.attributes, asked));
       return item;
     }),
   );
@@ -44,12 +44,16 @@ function card(seen, kind, probability = "") {
   return item;
 }
 
-export const cropOf = ({ district, tracklet_id }) => `v1/crops/${encodeURIComponent(district)}/${tracklet_id}`;
+/** Address of a sighting's picture, for the case that is chosen. */
+export const cropOf = ({ district, tracklet_id }) =>
+  `v1/crops/${encodeURIComponent(district)}/${tracklet_id}?case=${chosenCase().id}`;
 
 function mark(item) {
   const verdict = chosenCase().given.get(keyOf(sightingOf.get(item))) ?? "none";
   item.dataset.verdict = verdict;
-  for (const button of all(".verdict button", item)) button.ariaPressed = button.dataset.verdict === verdict;
+  for (const button of all(".verdict button", item)) {
+    button.setAttribute("aria-pressed", button.dataset.verdict === verdict);
+  }
 }
 
 let sending = Promise.resolve(); // one verdict after the other, so that the last one given counts
