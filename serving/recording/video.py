@@ -1,9 +1,11 @@
 """Video files through PyAV: frames with number and time, and an H.264 writer.
 
 A file that ends early or is damaged in the middle gives every frame that can be decoded; then `VideoReader.damage` says
-what is missing. A file that gives no frame at all raises.
+what is missing. A file that gives no frame at all raises. So does one that cannot be read now: that is no damage.
 """
 
+import errno
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,7 +22,12 @@ from domain.errors import InputError
 
 _FALLBACK_FPS = 25.0
 _CONSTANT_RATE_FACTOR = "23"  # H.264's default quality
+_UNREADABLE = (av.FFmpegError, OSError)  # OSError: a seek to where such a file has nothing
 _MISSING_FRAMES_ALLOWED = 1  # containers often count one frame more than they hold
+
+
+class UnreachableVideoError(InputError, OSError):
+    """A video file is missing or cannot be read now, such as on a network share that is away; later it may be."""
 
 
 @dataclass(frozen=True)
@@ -40,21 +47,27 @@ class VideoReader:
         stride: only every n-th frame is given, beginning with the first; all are counted.
 
     Raises:
-        InputError: if the file is missing, is not a video, or (while iterating) gives no frame at all.
+        InputError: if the file is not a video, or (while iterating) gives no frame at all.
+        UnreachableVideoError: if it is missing or cannot be read, from the beginning or while iterating.
     """
 
     def __init__(self, file: Path, stride: int = 1) -> None:
         """Open `file`; nothing is decoded yet."""
-        if not file.is_file():
-            raise InputError(f"{file} must be a video file; it is missing")
+        self.file, self._stride = file, stride
         try:
-            self._container = av.open(str(file))
-        except av.FFmpegError as error:
+            self._bytes = _Bytes(file)
+        except OSError as error:
+            why = "it is missing" if isinstance(error, FileNotFoundError) else f"it cannot be read: {error.strerror}"
+            raise UnreachableVideoError(f"{file} must be a video file; {why}") from error
+        try:
+            self._container = av.open(self._bytes, "r")
+        except _UNREADABLE as error:
+            self._bytes.close()
+            self._require_reachable()
             raise InputError(f"{file} must be a video that PyAV can read: {error.strerror}") from error
         if not self._container.streams.video:
-            self._container.close()
+            self._close()
             raise InputError(f"{file} must be a video; it holds no video stream")
-        self.file, self._stride = file, stride
         self._stream = self._container.streams.video[0]
         self._stream.thread_type = "AUTO"
         self.fps = float(self._stream.average_rate or self._stream.guessed_rate or _FALLBACK_FPS)
@@ -71,7 +84,12 @@ class VideoReader:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Close the file."""
-        self._container.close()
+        self._close()
+
+    @property
+    def declared_s(self) -> float | None:
+        """Seconds that the container says it lasts, which a damaged one may say wrongly; None where it does not."""
+        return self._container.duration / av.time_base if self._container.duration else None
 
     def __iter__(self) -> Iterator[Frame]:
         """Every frame that can be decoded."""
@@ -84,6 +102,7 @@ class VideoReader:
             self.num_frames += 1
             if (self.num_frames - 1) % self._stride == 0:
                 yield Frame(self.num_frames, last_s, picture.to_ndarray(format="rgb24"))
+        self._require_reachable()
         if not self.num_frames:
             raise InputError(f"{self.file} must be a video that PyAV can decode; it gave no frame")
 
@@ -99,6 +118,16 @@ class VideoReader:
             f"{self._damaged_packets} packets could not be decoded"
         )
 
+    def _require_reachable(self) -> None:
+        if self._bytes.error is not None:
+            raise UnreachableVideoError(
+                f"{self.file} must stay readable while it is looked at: {self._bytes.error.strerror}"
+            ) from self._bytes.error
+
+    def _close(self) -> None:
+        self._container.close()
+        self._bytes.close()
+
     def _pictures(self) -> Iterator[av.VideoFrame]:
         packets = self._container.demux(self._stream)
         while True:
@@ -106,7 +135,7 @@ class VideoReader:
                 packet = next(packets)
             except StopIteration:
                 return
-            except av.FFmpegError:  # the container itself breaks off: only what is in the decoder can follow
+            except _UNREADABLE:  # the container itself breaks off: only what is in the decoder can follow
                 self._damaged_packets += 1
                 yield from self._stream.codec_context.decode(None)
                 return
@@ -114,6 +143,30 @@ class VideoReader:
                 yield from packet.decode()
             except av.FFmpegError:  # later packets may decode again, from the next key frame on
                 self._damaged_packets += 1
+
+
+class _Bytes:
+    """A file as FFmpeg reads it: where the disk fails it ends, and `error` tells that from an end of the content."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file.open("rb", buffering=0)
+        self.error: OSError | None = None
+        self.tell, self.close = self._file.tell, self._file.close
+
+    def read(self, size: int) -> bytes:
+        try:
+            return self._file.read(size) or b""
+        except OSError as error:
+            self.error = error
+            return b""
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        try:
+            return self._file.seek(offset, whence)
+        except OSError as error:
+            if error.errno != errno.EINVAL:  # before the beginning: the content says so
+                self.error = error
+            raise
 
 
 @contextmanager

@@ -1,3 +1,5 @@
+import errno
+import io
 from itertools import pairwise
 from pathlib import Path
 
@@ -5,7 +7,7 @@ import numpy as np
 import pytest
 
 from domain.errors import InputError
-from serving.recording.video import VideoReader, video_writer
+from serving.recording.video import UnreachableVideoError, VideoReader, video_writer
 from tests.walkers import Walker, picture, write_video
 
 
@@ -41,8 +43,39 @@ def test_odd_sizes_lose_a_row_and_a_column(tmp_path: Path) -> None:
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"gone\.mp4 must be a video file; it is missing"):
+    with pytest.raises(UnreachableVideoError, match=r"gone\.mp4 must be a video file; it is missing"):
         VideoReader(tmp_path / "gone.mp4")
+    with pytest.raises(UnreachableVideoError, match="must be a video file; it cannot be read: Is a directory"):
+        VideoReader(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["whole.mp4", "whole.ts"])
+@pytest.mark.parametrize("share", [0.0, 0.5, 0.95])
+def test_a_share_that_goes_away_is_no_damage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, share: float
+) -> None:
+    transport_stream(tmp_path)
+    last = share * (tmp_path / name).stat().st_size
+
+    class GoesAway(io.FileIO):
+        def read(self, size: int | None = -1, /) -> bytes:
+            if self.tell() >= last:
+                raise OSError(errno.EHOSTDOWN, "Host is down")
+            return super().read(min(size or 2000, 2000)) or b""
+
+    monkeypatch.setattr(Path, "open", lambda file, *_, **__: GoesAway(file))
+    with (
+        pytest.raises(UnreachableVideoError, match="must stay readable while it is looked at: Host is down"),
+        VideoReader(tmp_path / name) as reader,
+    ):
+        list(reader)
+
+
+def test_a_container_says_how_long_it_lasts(tmp_path: Path) -> None:
+    transport_stream(tmp_path)
+    for name in ("whole.mp4", "whole.ts"):
+        with VideoReader(tmp_path / name) as reader:
+            assert reader.declared_s == pytest.approx(6.0, abs=0.2)
 
 
 @pytest.mark.parametrize("content", [b"", b"these are words, not pictures\n" * 50], ids=["empty", "text"])
