@@ -2,15 +2,17 @@
 
 Whoever is in view when a segment ends is finished in it and begins anew in the next, so each segment stands for itself
 and a killed process loses the open one only. A segment ends after `segment_s`, where a gap begins, and where pictures
-change their size, for boxes are in pixels.
+change their size, for boxes are in pixels. With a motion gate the detector is asked only where something moves.
 """
 
 from datetime import datetime
 
+from domain.boxes import Detections
 from serving.recording.live_stream import Gap, LiveFrame
 from serving.recording.outbox import LiveSegment, Outbox
 from serving.recording.video import Frame
 from serving.tracking.following import StageClock, TrackingSettings, advance, finished, new_tracker
+from serving.tracking.motion_gate import MotionGate
 from serving.tracking.perception import Perception
 from serving.tracking.tracklet import Tracklet
 
@@ -21,7 +23,7 @@ class LiveFollower:
     Args:
         camera_id: of the camera.
         perception: may be shared with others.
-        settings: of tracker and stride; frames come with that stride.
+        settings: of tracker, motion gate and stride; frames come with that stride.
         outbox: gets finished segments and gaps.
         segment_s: how long a segment lasts.
     """
@@ -75,12 +77,16 @@ class _OpenSegment:
         self._first_number, self._last_number, self._end = first.number, first.number - 1, first.time
         self._stride, self._num_frames = settings.frame_stride, 0
         self._tracklets: list[Tracklet] = []
+        self._gate = MotionGate(settings.motion_gate) if settings.motion_gate.enabled else None
+        self._people: Detections | None = None  # of the last frame that the detector saw
 
     def see(self, frame: LiveFrame) -> None:
-        [people] = self._perception.detect([frame.image])
         time_s = (frame.time - self.start).total_seconds()
+        if self._gate is None or self._gate.passes(frame.image, time_s):
+            [self._people] = self._perception.detect([frame.image])
+        assert self._people is not None, "the first frame passes"
         shown = Frame(frame.number - self._first_number + 1, time_s, frame.image)
-        [ended] = advance([(self._tracker, shown, people)], self._perception, StageClock())
+        [ended] = advance([(self._tracker, shown, self._people)], self._perception, StageClock())
         self._tracklets += ended
         self._num_frames += 1
         self._last_number, self._end = frame.number, frame.time
