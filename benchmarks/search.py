@@ -33,6 +33,7 @@ from domain.cameras import Camera
 from domain.embeddings import unit_length
 from domain.settings import PARAMS
 from serving.database import tables
+from serving.database.locks import lock_cases, lock_writers
 from serving.database.partitions import create_partitions, day_of
 from serving.database.store import Store, open_store
 from serving.searching.coverage import coverage_of
@@ -94,7 +95,9 @@ def fill(store: Store, url: str, people: People, number: int) -> tuple[np.ndarra
         for i in range(_CAMERAS)
     ]
     store.replace_sightings("bench", cameras, "bench", [])
-    with store.sole_writer() as engine, engine.begin() as connection:
+    with store.begin() as connection:
+        lock_writers(connection)
+        lock_cases(connection)
         connection.execute(
             sa.insert(tables.segments),
             [
@@ -133,11 +136,13 @@ def fill(store: Store, url: str, people: People, number: int) -> tuple[np.ndarra
                     row = ("bench", place, day_of(gone), segment, f"c{camera}", seen, gone)
                     copy.write_row((*row, boxes, 0.8, _FEATURE, HalfVector(vector), attributes, "bench", "none"))
     copied = perf_counter()
-    with store.sole_writer() as engine, engine.begin() as connection:
+    with store.begin() as connection:
         connection.execute(sa.text(f"SET LOCAL maintenance_work_mem = '{_BUILD_MEMORY}'"))
         connection.execute(tables.create_embedding_index(_FEATURE))
     built = perf_counter()
-    with store.sole_writer() as engine, engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+    with store.begin() as connection:
+        engine = connection.engine
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.execute(sa.text("VACUUM ANALYZE tracklets"))
         sizes = connection.execute(
             sa.text(

@@ -49,6 +49,7 @@ class Action(StrEnum):
     EXPORT = "export"
     ACCOUNT = "account"
     RETENTION = "retention"
+    REPLACEMENT = "replacement"
     CONFIGURATION = "configuration"
 
 
@@ -167,6 +168,11 @@ def read_by(connection: sa.Connection, account: str, after: int, limit: int) -> 
     if any((one.account, one.action) != (account, Action.READ_AUDIT) for one in found):
         append(connection, account, Action.READ_AUDIT, {"after": after, "limit": limit})
     return found
+
+
+def append_replacement(connection: sa.Connection, details: Mapping[str, Any]) -> None:
+    """Add a record of sightings that were replaced by this machine's `track`, `ingest --again` or `worker`."""
+    append(connection, command_account(), Action.REPLACEMENT, details)
 
 
 def records(connection: sa.Connection, after: int = 0, limit: int | None = None) -> Iterator[Record]:

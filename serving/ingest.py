@@ -4,20 +4,25 @@
     python -m serving.ingest data/demo --district demo                 # a district's folder: district.yaml and videos/
     python -m serving.ingest recordings/ gate.mkv --district demo      # files, or folders of files, of a known district
     python -m serving.ingest gate.mkv --district demo --camera c1 --start 2026-05-12T18:40:00+09:00
+    python -m serving.ingest recordings/ --district demo --again       # with another model, or after a wrong start
 
 Of which camera a file is and when it starts is said, in this order, by the arguments, by a sidecar `<file>.yaml` (see
 `serving.recording.recordings`), or by the file's name (`serving.ingest.file_name`). A file whose content is a segment
 of that camera already is not taken twice; one that failed is tried again. Files that cannot be taken are named at the
-end, and all others are taken. Settings: section `serving` of params.yaml in the current folder.
+end, and all others are taken.
+
+With `--again` files that are done are looked at once more: what is seen then takes the place of what was seen before,
+at once, and until then that stays. It may be as of another camera or time. Sightings get new numbers, so confirmed ones
+leave their cases and have to be judged anew; a case under legal hold forbids it. Settings: section `serving` of
+params.yaml in the current folder.
 """
 
 import argparse
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-
-import sqlalchemy as sa
 
 from districts.layout import read_district
 from domain.errors import InputError
@@ -25,7 +30,9 @@ from domain.paths import DATA
 from domain.settings import read_params
 from domain.stage import run_stage
 from export.engines.files import sha256_of
-from serving.database import jobs, segments, tables
+from serving import audit
+from serving.database import jobs, segments
+from serving.database.segments import VideoFile
 from serving.database.store import Store, open_store
 from serving.recording.recordings import Naming, Recording, files_of, recordings_of_district
 from serving.recording.video import VideoReader
@@ -63,9 +70,10 @@ def main(argv: Sequence[str] = ()) -> None:
             camera_id=arguments.camera,
             start=arguments.start,
         )
-        taken = take_in(store, district, found)
+        taken = take_in(store, district, found, again=arguments.again)
     print(
-        f"{district}: {taken.before['new']} videos are new, {taken.before['done']} were done already, "
+        f"{district}: {taken.before['new']} videos are new, {taken.before['done']} were done already"
+        f"{' and are looked at again' if arguments.again else ''}, "
         f"{taken.before['waiting']} wait already, {taken.before['failed']} failed before and are tried again"
     )
     if taken.refused:
@@ -117,8 +125,8 @@ def find_recordings(
     return found
 
 
-def take_in(store: Store, district: str, found: Iterable[Recording | InputError]) -> Taken:
-    """Register each recording that can be opened, with its job; those that are done already stay as they are."""
+def take_in(store: Store, district: str, found: Iterable[Recording | InputError], *, again: bool = False) -> Taken:
+    """Register each recording that can be opened, with its job; what is done stays as it is, but for `again`."""
     cameras = {camera.id for one in store.districts() if one.name == district for camera in one.cameras}
     taken = Taken(Counter(), [])
     for one in found:
@@ -129,28 +137,37 @@ def take_in(store: Store, district: str, found: Iterable[Recording | InputError]
             if one.camera_id not in cameras:
                 known = ", ".join(sorted(cameras))
                 raise InputError(f"{one.file} must be of a camera of {district} ({known}), got {one.camera_id!r}")
-            with VideoReader(one.file):  # refuses what is no video
-                taken.before[_register(store, district, one)] += 1
+            taken.before[_register(store, district, one, again=again)] += 1
         except InputError as error:
             taken.refused.append(error)
     return taken
 
 
-def _register(store: Store, district: str, recording: Recording) -> str:
+def _register(store: Store, district: str, recording: Recording, *, again: bool) -> str:
     """The state that the segment of `recording` had before, or `new`."""
-    checksum, table = sha256_of(recording.file), tables.segments
-    known = (table.c.district == district) & (table.c.camera_id == recording.camera_id) & (table.c.checksum == checksum)
+    with VideoReader(recording.file) as reader:  # refuses what is no video
+        end = _end(recording.start, reader.declared_s)
+    try:
+        checksum = sha256_of(recording.file)
+    except OSError as error:
+        raise InputError(f"{recording.file} must stay readable: {error.strerror}") from error
+    video = VideoFile(recording.camera_id, str(recording.file), checksum, recording.start, end)
     with store.begin() as connection:
-        before = connection.execute(sa.select(table.c.state).where(known)).scalar()
-        segment = segments.register(
-            connection, district, recording.camera_id, str(recording.file), checksum, recording.start
-        )
-        segment = segments.locked(connection, segment.id)  # another process may take in the same file
-        if segment.state != "done":
-            renewed = {"state": "waiting", "error": None, "source": str(recording.file), "start": recording.start}
-            connection.execute(sa.update(table).where(table.c.id == segment.id).values(renewed))
+        segment, before = segments.take_in(connection, district, video, again=again)
+        if segment.state == "waiting":
             jobs.defer_segment(connection, segment.id)
-    return before or "new"
+        if segment.replaces is not None:
+            asked = {"again": segment.replaces, "as": segment.id, "district": district}
+            told = {"camera_id": video.camera_id, "source": video.source, "start": video.start.isoformat()}
+            audit.append_replacement(connection, asked | told)
+    return before
+
+
+def _end(start: datetime, declared_s: float | None) -> datetime | None:
+    """When a recording ended; None where its container says nothing, or that it goes on in the future."""
+    if declared_s is None or declared_s > (datetime.now(UTC) - start).total_seconds():
+        return None
+    return start + timedelta(seconds=declared_s)
 
 
 def _arguments(argv: Sequence[str]) -> argparse.Namespace:
@@ -159,6 +176,7 @@ def _arguments(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--district", help="name of the district")
     parser.add_argument("--camera", help="id of the camera that took all the files")
     parser.add_argument("--start", help="when the file starts, ISO 8601; without an offset in the district's time zone")
+    parser.add_argument("--again", action="store_true", help="replace what was seen in files that are done")
     return parser.parse_args(list(argv))
 
 

@@ -55,6 +55,7 @@ class RetentionSettings(Settings):
     """How long sightings are kept."""
 
     days: int = Field(ge=1, le=36500)  # since a tracklet was last seen; a case under legal hold keeps it longer
+    kept_districts: tuple[str, ...]  # nothing of them is removed
 
 
 class IngestSettings(Settings):
@@ -67,6 +68,7 @@ class IngestSettings(Settings):
     heartbeat_s: PositiveFloat
     dead_after_s: PositiveFloat
     max_attempts: PositiveInt
+    patience_s: NonNegativeFloat
 
     @field_validator("file_name")
     @classmethod

@@ -16,7 +16,7 @@ def stored(deployment: Deployment, *temporary: Path) -> tuple[dict[str, int], se
 
     The database's own files are left out.
     """
-    with open_store(deployment.store) as store, store.sole_writer() as engine, engine.connect() as connection:
+    with open_store(deployment.store) as store, store.begin() as connection:
         names = sa.inspect(connection).get_table_names()
         rows = {
             name: connection.execute(sa.select(sa.func.count()).select_from(sa.table(name))).scalar_one()

@@ -13,7 +13,7 @@ which needs fsspec's package for it.
 import os
 from base64 import b64decode, b64encode
 from binascii import Error as NotBase64
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -39,6 +39,12 @@ def crop_path(district: str, segment_id: int, tracklet_id: int) -> str:
     return f"{_folder_of(district)}/{segment_id}/{tracklet_id:06d}.jpg"
 
 
+def segment_of(path: str) -> int:
+    """The segment of the tracklet whose crop lies at `path`; 0 of those that versions before segments wrote."""
+    parts = path.split("/")
+    return int(parts[2]) if len(parts) > _ENCRYPTED_DEPTH else 0
+
+
 def open_crops(folder: Path) -> "Crops":
     """The crops of the store in `folder`; without a key file yet, and without crops, a key is made.
 
@@ -52,7 +58,7 @@ def open_crops(folder: Path) -> "Crops":
         files, root = fsspec.core.url_to_fs(address)
     except (ValueError, ImportError) as error:
         raise InputError(f"DONGSEON_CROPS must be a folder or an address that fsspec knows: {error}") from error
-    crops = Crops(files, root, ())
+    crops = Crops(files, root, tuple)
     if not key_file.exists():
         if crops.needs_key():
             raise ArtifactError(
@@ -60,16 +66,16 @@ def open_crops(folder: Path) -> "Crops":
                 "DONGSEON_CROP_KEY to where it is"
             )
         _make_key(key_file)
-    return Crops(files, root, _read_keys(key_file))
+    return Crops(files, root, lambda: _read_keys(key_file))
 
 
 class Crops:
     """Encrypted pictures, which rows name by `crop_path`; `open_crops` makes it. Safe to share between threads."""
 
-    def __init__(self, files: fsspec.AbstractFileSystem, root: str, keys: Collection[bytes]) -> None:
-        """Below `root` of `files`; the last of `keys` closes what is written."""
-        self._files, self._root = files, root.rstrip("/")
-        self._ciphers = [AESGCM(key) for key in keys]
+    def __init__(self, files: fsspec.AbstractFileSystem, root: str, read_keys: Callable[[], Collection[bytes]]) -> None:
+        """Below `root` of `files`; the last key closes what is written. Keys are read again when one is unknown."""
+        self._files, self._root, self._read_keys = files, root.rstrip("/"), read_keys
+        self._ciphers = [AESGCM(key) for key in read_keys()]
 
     def write(self, district: str, segment_id: int, tracklets: Iterable[Tracklet]) -> None:
         """Keep the best crop of each of a segment's tracklets; a second time is as once.
@@ -77,11 +83,11 @@ class Crops:
         Raises:
             OSError: if one cannot be written, such as on a full disk.
         """
-        for tracklet in tracklets:
-            path = crop_path(district, segment_id, tracklet.id)
-            place = self._place(path)
-            self._files.makedirs(place.rpartition("/")[0], exist_ok=True)
-            self._files.pipe_file(place, self._closed(path, _jpeg(tracklet.crops[0])))
+        jpegs = {crop_path(district, segment_id, one.id): _jpeg(one.crops[0]) for one in tracklets}
+        if jpegs:
+            self._files.makedirs(self._place(f"{_folder_of(district)}/{segment_id}"), exist_ok=True)
+            # Object storages take many at a time.
+            self._files.pipe({self._place(path): self._closed(path, jpeg) for path, jpeg in jpegs.items()})
 
     def read(self, path: str) -> bytes:
         """The JPEG at `path`.
@@ -95,8 +101,10 @@ class Crops:
             return content
         number, nonce, closed = content[:1], content[1 : 1 + _NONCE_BYTES], content[1 + _NONCE_BYTES :]
         try:
+            if number[0] >= len(self._ciphers):  # another process may write with a newer key than this one has read
+                self._ciphers = [AESGCM(key) for key in self._read_keys()]
             return self._ciphers[number[0]].decrypt(nonce, closed, path.encode())
-        except (IndexError, ValueError, InvalidTag) as error:
+        except (IndexError, ValueError, OSError, InvalidTag) as error:  # InputError, of the key file, is a ValueError
             raise ArtifactError(
                 f"the crop {path} must be as it was written and its key in the key file; it does not open"
             ) from error
@@ -105,20 +113,13 @@ class Crops:
         """Paths of all crops of `district`, also those that no row names."""
         return set(self._below(_folder_of(district)))
 
+    def of_segment(self, district: str, segment_id: int) -> list[str]:
+        """Paths of all crops of a segment."""
+        return self._below(f"{_folder_of(district)}/{segment_id}")
+
     def needs_key(self) -> bool:
         """Whether there is an encrypted crop; versions before encryption kept them without folders of segments."""
         return any(path.count("/") == _ENCRYPTED_DEPTH for path in self._below(_TOP))
-
-    def keep_segments(self, district: str, segment_ids: Collection[int]) -> None:
-        """Delete all crops of `district` but those of these segments.
-
-        Raises:
-            OSError: if one cannot be deleted.
-        """
-        kept = tuple(f"{_folder_of(district)}/{number}/" for number in segment_ids)
-        failures = self.delete(path for path in self.of_district(district) if not path.startswith(kept))
-        if failures:
-            raise failures[0]
 
     def delete(self, paths: Iterable[str]) -> list[OSError]:
         """Delete these and the folders they leave empty; what could not be deleted."""
@@ -139,6 +140,7 @@ class Crops:
 
     def _below(self, folder: str) -> list[str]:
         place = self._place(folder)
+        self._files.invalidate_cache()  # what others wrote meanwhile
         found = self._files.find(place) if self._files.isdir(place) else []
         return [file.removeprefix(f"{self._root}/") for file in found]
 

@@ -27,8 +27,8 @@ def partition_name(day: date) -> str:
 def create_partitions(connection: sa.Connection, days: Iterable[date]) -> None:
     """Make the partitions of `days` that are missing.
 
-    Whoever calls this is the only writer (`serving.database.store.Store.sole_writer`) and has locked the cases before
-    (`lock_cases`), so nobody makes the same one. Searches wait from here to the end of the transaction if one is made.
+    Whoever calls this has locked writers and cases before (`serving.database.locks`), so nobody makes the same one.
+    Searches wait from here to the end of the transaction if one is made.
     """
     for day in sorted(set(days) - set(existing_partitions(connection))):
         connection.exec_driver_sql(
@@ -53,7 +53,8 @@ def days_between(connection: sa.Connection, since: datetime | None, until: datet
     latest = None
     if until is not None:
         table = tables.segments
-        longest = connection.execute(sa.select(sa.func.max(table.c.end - table.c.start))).scalar_one()
+        lengths = sa.select(sa.func.max(table.c.end - table.c.start)).where(table.c.state == "done")
+        longest = connection.execute(lengths).scalar_one()
         latest = day_of(until + (longest or timedelta()))
     return [
         day

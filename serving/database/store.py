@@ -4,10 +4,10 @@ Without an address it is an embedded PostgreSQL in `<folder>/postgres`, a real o
 and is shared by all processes that open the same folder; `DATABASE_URL` names another. Crops lie in `<folder>/crops`.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import groupby
 from pathlib import Path
 from types import TracebackType
@@ -23,18 +23,19 @@ from domain.cameras import Camera
 from domain.errors import ArtifactError, InputError
 from domain.model_card import ModelCard
 from export.engines.files import onnx_name
-from serving.database import segments, tables, tracklet_rows
+from serving.database import removals, segments, tables, tracklet_rows
 from serving.database.connection import connect
 from serving.database.crops import open_crops
 from serving.database.day_scans import day_scans, rows_of_scans
+from serving.database.holds import require_no_hold
+from serving.database.locks import hold_removers, lock_cases, lock_crops, lock_writers
+from serving.database.orphans import delete_orphans
 from serving.database.partitions import create_partitions, day_of, days_between
-from serving.database.segments import RegisteredSegment, WatchedVideo
+from serving.database.removals import Audited
+from serving.database.segments import RegisteredSegment, WatchedVideo, require_storable, videos_of
 from serving.database.tracklet_rows import StoredTracklet, filters, pick, tracklets_of, whole
 from serving.database.wanted import Description
 from serving.tracking.tracklet import Tracklet
-
-_UNKNOWN_SOURCE = "unknown"
-_WRITERS_LOCK = 2023  # any number but serving.database.connection's
 
 
 @dataclass(frozen=True)
@@ -103,17 +104,14 @@ class Store(AbstractContextManager["Store"]):
         """A transaction on the database."""
         return self._engine.begin()
 
-    @contextmanager
-    def sole_writer(self) -> Iterator[sa.Engine]:
-        """The database while no other process replaces or removes sightings, so that rows and crops stay together."""
-        with self._engine.begin() as guard:
-            _lock_writers(guard)
-            yield self._engine
+    def sole_remover(self) -> AbstractContextManager[None]:
+        """While nobody else replaces a district or runs the retention; segments may be added."""
+        return hold_removers(self._engine)
 
     def require_replaceable(self, district: str) -> None:
         """Raise `InputError` if a case under legal hold has sightings of `district`."""
         with self._engine.begin() as connection:
-            _require_no_hold(connection, district)
+            require_no_hold(connection, district)
 
     def replace_sightings(
         self,
@@ -124,11 +122,13 @@ class Store(AbstractContextManager["Store"]):
         *,
         time_zone: str = "UTC",
         videos: Mapping[str, WatchedVideo] | None = None,
+        audited: Audited | None = None,
     ) -> None:
         """Put these in place of all that was known of `district`, in one transaction: all or nothing, again the same.
 
         Segments and gaps of `district` go as well; each camera of `videos` gets one segment that is done. Cases lose
-        their sightings and verdicts of `district`, for the numbers now mean other people; the audit keeps them.
+        their sightings and verdicts of `district`, for the numbers now mean other people; the audit keeps them, and
+        what was removed is a row of `removals`.
 
         Args:
             district: its name.
@@ -137,38 +137,44 @@ class Store(AbstractContextManager["Store"]):
             tracklets: what was seen.
             time_zone: of the district, by its IANA name; times are shown in it.
             videos: camera id -> where its tracklets come from; one without gets a segment from its first to its last.
+            audited: adds what was removed to the audit.
 
         Raises:
             InputError: if embeddings differ in length, an id comes twice, a camera is not among `cameras`, or a case
                 under legal hold has sightings of `district`.
         """
         kept = list(tracklets)
-        _check(kept, {camera.id for camera in cameras})
-        watched = {**_videos_of(kept), **(videos or {})}
-        with self.sole_writer() as engine:
-            with engine.begin() as connection:
+        require_storable(kept, {camera.id for camera in cameras})
+        watched = {**videos_of(kept), **(videos or {})}
+        seen = {camera_id: [one for one in kept if one.camera_id == camera_id] for camera_id in watched}
+        with self.sole_remover():
+            with self._engine.begin() as connection:
+                require_no_hold(connection, district)  # before crops are written, and again below
+                ids = {camera_id: segments.next_id(connection) for camera_id in watched}
+            for camera_id, segment_id in ids.items():
+                self.crops.write(district, segment_id, seen[camera_id])
+            with self._engine.begin() as connection:
+                lock_writers(connection)
                 lock_cases(connection)
-                _require_no_hold(connection, district)
-                connection.execute(sa.delete(tables.tracklets).where(tables.tracklets.c.district == district))
-                connection.execute(sa.delete(tables.verdicts).where(tables.verdicts.c.district == district))
-                connection.execute(sa.delete(tables.districts).where(tables.districts.c.name == district))
+                replaced = removals.remove_district(connection, district)
                 connection.execute(sa.insert(tables.districts), {"name": district, "time_zone": time_zone})
                 connection.execute(
                     sa.insert(tables.cameras), [{"district": district, **camera.model_dump()} for camera in cameras]
                 )
-                used = [
+                for camera_id, video in watched.items():
+                    segment = segments.insert_watched(connection, ids[camera_id], district, camera_id, video)
                     self._fill_segment(
-                        connection,
-                        segments.register(connection, district, camera_id, video.source, video.checksum, video.start),
-                        [one for one in kept if one.camera_id == camera_id],
-                        model_version,
-                        frames=video.frames,
-                        end=video.end,
-                        damage=video.damage,
-                    )
-                    for camera_id, video in watched.items()
-                ]
-            self.crops.keep_segments(district, used)
+                        connection, segment, seen[camera_id], model_version,
+                        frames=video.frames, end=video.end, damage=video.damage,
+                    )  # fmt: skip
+                if replaced is not None and audited is not None:
+                    audited(connection, replaced.details)
+            num_crops, failures = self.delete_orphans([district])
+            if replaced is not None:
+                with self._engine.begin() as connection:
+                    removals.count_crops(connection, replaced.number, num_crops)
+        if failures:
+            raise failures[0]
 
     def add_cameras(self, district: str, cameras: Sequence[Camera], *, time_zone: str) -> None:
         """Make a district and its cameras known, or describe them anew; sightings and other cameras stay.
@@ -187,7 +193,7 @@ class Store(AbstractContextManager["Store"]):
                 connection.execute(row.on_conflict_do_update(index_elements=["district", "id"], set_=said))
 
     def register_segment(
-        self, district: str, camera_id: str, source: str, checksum: str, start: datetime
+        self, district: str, camera_id: str, source: str, checksum: str, start: datetime, end: datetime | None = None
     ) -> RegisteredSegment:
         """The segment of this camera and checksum; its state is `waiting` when it is new.
 
@@ -197,12 +203,13 @@ class Store(AbstractContextManager["Store"]):
             source: path or stream's name, never with a password.
             checksum: sha256 of the file; of a stream "<name>@<start>".
             start: with a time zone.
+            end: if it is known already.
 
         Raises:
             InputError: if the district has no such camera.
         """
         with self._engine.begin() as connection:
-            return segments.register(connection, district, camera_id, source, checksum, start)
+            return segments.register(connection, district, camera_id, source, checksum, start, end)
 
     def add_segment(
         self,
@@ -213,10 +220,13 @@ class Store(AbstractContextManager["Store"]):
         frames: int,
         end: datetime,
         damage: str | None = None,
+        audited: Audited | None = None,
     ) -> None:
         """Store all that a registered segment shows and set it done, in one transaction; nothing if it is done already.
 
-        Tracklets are numbered anew, by first frame and id, so that ids are unique in their district.
+        Tracklets are numbered anew, by first frame and id, so that ids are unique in their district. Crops go first,
+        so a row never lacks its crop; those of a killed process are written over by the next attempt, or removed by
+        the retention. The segment that this one replaces goes in the same transaction.
 
         Args:
             segment_id: see `register_segment`.
@@ -225,24 +235,51 @@ class Store(AbstractContextManager["Store"]):
             frames: decoded ones.
             end: of the segment, with a time zone.
             damage: what could not be read.
+            audited: adds the segment that was replaced to the audit.
 
         Raises:
-            InputError: if it is not registered, embeddings differ in length, or a tracklet is of another camera.
+            InputError: if it is not registered, embeddings differ in length, a tracklet is of another camera, or a
+                case under legal hold has sightings of the segment that it replaces.
         """
         ordered = sorted(tracklets, key=lambda one: (one.first_frame, one.id))
         first = segment_id * segments.IDS_A_SEGMENT
         kept = [replace(one, id=number) for number, one in enumerate(ordered, start=first + 1)]
+        replaced = None
         with self._engine.begin() as connection:
-            _lock_writers(connection)
-            segment = segments.locked(connection, segment_id)
-            _check(kept, {segment.camera_id})
-            if segment.state != "done":
-                self._fill_segment(connection, segment, kept, model_version, frames=frames, end=end, damage=damage)
+            lock_crops(connection, segment_id)
+            segment = segments.of(connection, segment_id)
+            require_storable(kept, {segment.camera_id})
+            if segment.state == "done":
+                return
+            self.crops.write(segment.district, segment_id, kept)
+            lock_writers(connection)
+            if kept or segment.replaces is not None:
+                lock_cases(connection)
+            segment = segments.of(connection, segment_id, locked=True)
+            if segment.replaces is not None:
+                replaced = removals.remove_segment(connection, segment.district, segment.replaces)
+            self._fill_segment(connection, segment, kept, model_version, frames=frames, end=end, damage=damage)
+            if replaced is not None and audited is not None:
+                audited(connection, replaced.details)
+        if replaced is not None and segment.replaces is not None:
+            paths = self.crops.of_segment(segment.district, segment.replaces)
+            left = self.crops.delete(paths)  # what cannot be deleted now goes with the next retention
+            with self._engine.begin() as connection:
+                removals.count_crops(connection, replaced.number, len(paths) - len(left))
 
     def fail_segment(self, segment_id: int, error: str) -> None:
         """Say why a segment could not be stored; nothing changes if it is done."""
         with self._engine.begin() as connection:
             segments.fail(connection, segment_id, error)
+
+    def postpone_segment(self, segment_id: int, error: str) -> timedelta:
+        """Say why a segment that waits has to wait longer; for how long it has been so."""
+        with self._engine.begin() as connection:
+            return segments.postpone(connection, segment_id, error)
+
+    def delete_orphans(self, districts: Iterable[str]) -> tuple[int, list[OSError]]:
+        """Delete crops that no row names, as `serving.database.orphans` does; call it as `sole_remover`."""
+        return delete_orphans(self._engine, self.crops, districts)
 
     def open_gap(self, district: str, camera_id: str, since: datetime, reason: str) -> None:
         """Say that a camera shows nothing from `since` on; nothing changes if that is said already."""
@@ -272,18 +309,15 @@ class Store(AbstractContextManager["Store"]):
         frames: int | None,
         end: datetime,
         damage: str | None,
-    ) -> int:
-        """Crops, rows and the state of a segment; its id. Searches may wait from the rows to the commit."""
-        self.crops.write(segment.district, segment.id, tracklets)
+    ) -> None:
+        """Rows and the state of a segment. Searches may wait from the rows to the commit."""
         if tracklets:
-            lock_cases(connection)
             create_partitions(connection, (day_of(one.last_seen) for one in tracklets))
             connection.execute(tables.create_embedding_index(len(tracklets[0].embedding)))
             connection.execute(
                 sa.insert(tables.tracklets), [tracklet_rows.row_of(one, segment, model_version) for one in tracklets]
             )
         segments.finish(connection, segment.id, tracklets, model_version, frames=frames, end=end, damage=damage)
-        return segment.id
 
     def nearest(
         self,
@@ -390,57 +424,3 @@ class Store(AbstractContextManager["Store"]):
 def _without_index(feature: int) -> str:
     index = tables.embedding_index(feature)
     return f"the index {index} must be whole, it is missing or broken; drop it, and rerun serving.track or add a video"
-
-
-def _lock_writers(connection: sa.Connection) -> None:
-    connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_WRITERS_LOCK)))
-
-
-def lock_cases(connection: sa.Connection) -> None:
-    """Let nobody put a sighting into a case, or a case under hold, before this transaction ends."""
-    connection.execute(sa.text("LOCK TABLE cases, case_sightings IN SHARE ROW EXCLUSIVE MODE"))
-
-
-def held_sightings() -> sa.Select[tuple[str, int]]:
-    """District and tracklet id of all sightings in cases under legal hold."""
-    table, cases = tables.case_sightings, tables.cases
-    return sa.select(table.c.district, table.c.tracklet_id).join(cases).where(cases.c.legal_hold)
-
-
-def _require_no_hold(connection: sa.Connection, district: str) -> None:
-    table, cases = tables.case_sightings, tables.cases
-    holding = (
-        sa.select(cases.c.id, cases.c.title)
-        .where(cases.c.legal_hold, cases.c.id.in_(sa.select(table.c.case_id).where(table.c.district == district)))
-        .order_by(cases.c.id)
-    )
-    found = [f"{row.id} ({row.title})" for row in connection.execute(holding)]
-    if found:
-        raise InputError(
-            f"sightings of the district {district} can be replaced only when no case under legal hold has one of them, "
-            f"got the cases {', '.join(found)}; lift the hold, or track the new videos as another district"
-        )
-
-
-def _check(tracklets: Sequence[Tracklet], camera_ids: set[str]) -> None:
-    lengths = {len(tracklet.embedding) for tracklet in tracklets}
-    if len(lengths) > 1:
-        raise InputError(f"embeddings of one model must have one length, got {sorted(lengths)}")
-    if len({tracklet.id for tracklet in tracklets}) < len(tracklets):
-        raise InputError("tracklets of a district must have an id each; renumber them over all cameras")
-    strange = {tracklet.camera_id for tracklet in tracklets} - camera_ids
-    if strange:
-        raise InputError(f"tracklets must come from the cameras {sorted(camera_ids)}, got {sorted(strange)}")
-
-
-def _videos_of(tracklets: Sequence[Tracklet]) -> dict[str, WatchedVideo]:
-    """Of each camera that saw somebody: what is known of its video when nobody says where tracklets come from."""
-    return {
-        camera_id: WatchedVideo(
-            _UNKNOWN_SOURCE,
-            _UNKNOWN_SOURCE,
-            start=min(one.first_seen for one in tracklets if one.camera_id == camera_id),
-            end=max(one.last_seen for one in tracklets if one.camera_id == camera_id),
-        )
-        for camera_id in sorted({one.camera_id for one in tracklets})
-    }

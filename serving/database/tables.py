@@ -24,7 +24,6 @@ from sqlalchemy import (
     ScalarSelect,
     Table,
     Text,
-    UniqueConstraint,
     column,
     func,
     select,
@@ -66,16 +65,26 @@ segments = Table(  # see serving.database.segments
     Column("source", Text, nullable=False),  # path or stream's name, never with a password
     Column("checksum", Text, nullable=False),  # sha256 of the file; of a stream "<name>@<start>"
     Column("start", DateTime(timezone=True), nullable=False),
-    Column("end", DateTime(timezone=True)),  # not known before it is done
+    Column("end", DateTime(timezone=True)),  # before it is done: what the file says, if it does
     Column("state", Text, nullable=False),
     Column("frames", Integer),
     Column("error", Text),  # why it failed
     Column("damage", Text),  # what could not be read
     Column("model_version", Text),
-    Column("created", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("created", DateTime(timezone=True), nullable=False, server_default=func.now()),  # began to wait
+    Column("postponed_since", DateTime(timezone=True)),  # what it needs is away, such as a network share
+    Column("replaces", BigInteger, ForeignKey("segments.id", ondelete="SET NULL")),  # whose place it takes when done
     CheckConstraint("state IN ('waiting', 'done', 'failed')", name="segments_state_check"),
-    UniqueConstraint("district", "camera_id", "checksum"),
     ForeignKeyConstraint(["district", "camera_id"], ["cameras.district", "cameras.id"], ondelete="CASCADE"),
+    Index(
+        "segments_of_file",
+        "district",
+        "camera_id",
+        "checksum",
+        unique=True,
+        postgresql_where=text("replaces IS NULL"),
+    ),
+    Index("segments_replacing", "replaces", unique=True),
     Index("segments_by_length", text('("end" - start)')),  # the longest one bounds how long a tracklet lasts
     Index("segments_to_watch", "district", "camera_id", postgresql_where=text("state <> 'done'")),
 )
@@ -151,12 +160,12 @@ case_sightings = Table(
     Index("case_sightings_by_tracklet", "district", "tracklet_id", "day"),
 )
 
-removals = Table(  # one a run of serving.retention
+removals = Table(  # one a run of serving.retention, a district or a segment that was replaced
     "removals",
     metadata,
     Column("id", BigInteger, Identity(), primary_key=True),
     Column("removed", DateTime(timezone=True), nullable=False, server_default=func.now()),
-    Column("cutoff", DateTime(timezone=True), nullable=False),  # tracklets last seen before it
+    Column("cutoff", DateTime(timezone=True)),  # tracklets last seen before it; none of what was replaced
     Column("tracklets", Integer, nullable=False),
     Column("crops", Integer, nullable=False),  # files, also those an interrupted run left; 0 until they are deleted
     Column("reason", Text, nullable=False),

@@ -273,7 +273,7 @@ def _record(connection: sa.Connection, account: Account, case_id: int, details: 
 def _lock_for_verdict(connection: sa.Connection, case_id: int) -> None:
     """Let nobody add or remove sightings, nor change the case, before this transaction ends.
 
-    Tables before tracklets, in the order of `serving.database.store.lock_cases`: nobody then holds what another waits
+    Tables before tracklets, in the order of `serving.database.locks.lock_cases`: nobody then holds what another waits
     for.
     """
     connection.execute(sa.text("LOCK TABLE cases, case_sightings IN ROW EXCLUSIVE MODE"))

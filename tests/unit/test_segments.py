@@ -1,3 +1,5 @@
+import threading
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
@@ -12,6 +14,7 @@ from serving.database import tables
 from serving.database.partitions import existing_partitions
 from serving.database.segments import RegisteredSegment, WatchedVideo
 from serving.database.store import Store, open_store
+from serving.tracking.tracklet import Tracklet
 from tests.sightings import CAMERAS, NOON, tracklet, unit_vectors
 
 EMBEDDINGS = unit_vectors(seed=0, number=40, feature=16)
@@ -93,6 +96,56 @@ def test_a_segment_reaches_as_far_as_its_tracklets(store: Store) -> None:
     store.add_segment(segment.id, [early, late], "net-1", frames=10, end=LATER)
     row = segment_rows(store)[0]
     assert (row["start"], row["end"]) == (early.first_seen, late.last_seen)
+
+
+def test_slow_crops_of_one_camera_hold_up_no_other(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    slow, quick = register(store), register(store, "cd" * 32, camera=1)
+    is_there, may_go_on = threading.Event(), threading.Event()
+    write = store.crops.write
+
+    def wait(district: str, segment_id: int, tracklets: Sequence[Tracklet]) -> None:
+        if segment_id == slow.id:
+            is_there.set()
+            assert may_go_on.wait(30)
+        write(district, segment_id, tracklets)
+
+    monkeypatch.setattr(store.crops, "write", wait)
+    with ThreadPoolExecutor(1) as other:
+        adding = other.submit(store.add_segment, slow.id, [tracklet(1, EMBEDDINGS[0])], "net-1", frames=10, end=LATER)
+        assert is_there.wait(30)
+        store.add_segment(quick.id, [tracklet(1, EMBEDDINGS[1], camera=1)], "net-1", frames=10, end=LATER)
+        assert ids(store) == [1_000_000 * quick.id + 1]
+        may_go_on.set()
+        adding.result(30)
+    assert len(ids(store)) == 2
+
+
+def test_two_who_store_the_same_segment_store_it_once(store: Store) -> None:
+    segment = register(store)
+    seen = [tracklet(i + 1, EMBEDDINGS[i]) for i in range(5)]
+    with ThreadPoolExecutor(4) as others:
+        adding = [others.submit(store.add_segment, segment.id, seen, "net-1", frames=10, end=LATER) for _ in range(4)]
+        assert [one.result(30) for one in adding] == [None] * 4
+    assert len(ids(store)) == 5
+
+
+def test_a_district_that_is_replaced_meanwhile_gets_nothing_of_the_one_before(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    segment = register(store)
+    write = store.crops.write
+
+    def replace_first(district: str, segment_id: int, tracklets: Sequence[Tracklet]) -> None:
+        monkeypatch.setattr(store.crops, "write", write)
+        store.replace_sightings("demo", CAMERAS, "net-1", [])
+        write(district, segment_id, tracklets)
+
+    monkeypatch.setattr(store.crops, "write", replace_first)
+    with pytest.raises(InputError, match="must be registered before anything is added"):
+        store.add_segment(segment.id, [tracklet(1, EMBEDDINGS[0])], "net-1", frames=10, end=LATER)
+    assert ids(store) == []
+    with store.sole_remover():
+        assert store.delete_orphans(["demo"]) == (1, [])
 
 
 def test_replacing_sightings_leaves_a_done_segment_a_video_so_that_the_same_file_is_known(store: Store) -> None:

@@ -1,5 +1,5 @@
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -138,7 +138,14 @@ def test_cases_without_a_hold_lose_the_sightings_that_are_replaced(filled: tuple
     with store.begin() as connection:
         given = {"case_id": 1, "district": "demo", "tracklet_id": 2, "verdict": "rejected", "account": "kim"}
         connection.execute(sa.insert(tables.verdicts), [given, given | {"district": "other"}])
-    store.replace_sightings("demo", CAMERAS, "net-1", [tracklet(1, embeddings[0])])
+    store.open_gap("demo", "cam0", NOON, "no answer")
+    told: list[Mapping[str, Any]] = []
+    replaced = [tracklet(1, embeddings[0])]
+    store.replace_sightings("demo", CAMERAS, "net-1", replaced, audited=lambda _, details: told.append(details))
+    removed = {"tracklets": 30, "verdicts": 1, "segments": 3, "gaps": 1}
+    [details] = told
+    assert details.items() >= {"district": "demo", **removed}.items()
+    assert len(details["cases"]) == 1
     with store._engine.begin() as connection:
         assert "Red coat" in connection.execute(sa.select(tables.cases.c.title)).scalars().all()
         assert connection.execute(sa.select(tables.case_sightings)).all() == []  # tracklet 1 may be somebody else now

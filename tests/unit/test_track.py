@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 import yaml
 
 from districts.layout import read_tracks
@@ -12,7 +13,8 @@ from domain.errors import ArtifactError, InputError
 from domain.images import write_image
 from domain.model_card import EngineFile
 from export.engines.files import sha256_of
-from serving import track
+from serving import audit, track
+from serving.database import tables
 from serving.database.store import open_store
 from serving.database.wanted import Wanted
 from serving.tracking import perception
@@ -180,6 +182,15 @@ def test_the_store_holds_what_was_seen_and_twice_is_once(tracked: Path) -> None:
         assert store.register_segment("toy", "c1", "moved.mp4", sha256_of(video), START).state == "done"
         assert len(found) == 4
         assert all(store.crops.read(one.crop) for one in found)
+        with store.begin() as connection:
+            [removal] = connection.execute(sa.select(tables.removals))
+            [record] = audit.records(connection)
+    assert (removal.tracklets, removal.crops, removal.reason) == (4, 4, "all of the district toy was replaced")
+    counted = {"tracklets": 4, "verdicts": 0, "segments": 2, "gaps": 0, "cases": []}
+    assert (record.action, record.details) == (
+        "replacement",
+        {"removal": removal.id, "district": "toy", **counted},
+    )
 
 
 def test_a_legal_hold_stops_the_stage_before_it_follows_anybody(

@@ -1,0 +1,73 @@
+"""Takes sightings out of the database and says so: each removal is a row of the table `removals`.
+
+What is to stand in the audit about it is handed back, for the audit lies above the database. Crops are deleted after
+the transaction, and counted then.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from serving.database import tables
+from serving.database.holds import cases_with, require_no_hold
+
+Audited = Callable[[sa.Connection, Mapping[str, Any]], None]  # adds a record of a removal, in its transaction
+
+
+@dataclass(frozen=True)
+class Replaced:
+    """What gave place to something new."""
+
+    number: int  # of its row in `removals`
+    details: Mapping[str, Any]  # for the audit
+
+
+def record(connection: sa.Connection, tracklets: int, reason: str, cutoff: datetime | None = None) -> int:
+    """Add a row; its number. Its crops are counted later, see `count_crops`."""
+    row = sa.insert(tables.removals).values(cutoff=cutoff, tracklets=tracklets, crops=0, reason=reason)
+    return int(connection.execute(row.returning(tables.removals.c.id)).scalar_one())
+
+
+def count_crops(connection: sa.Connection, number: int, crops: int) -> None:
+    """Say how many crops went with a removal."""
+    connection.execute(sa.update(tables.removals).where(tables.removals.c.id == number).values(crops=crops))
+
+
+def remove_district(connection: sa.Connection, district: str) -> Replaced | None:
+    """Remove all that is known of `district`, verdicts too; None if that was no more than its cameras.
+
+    Raises:
+        InputError: if a case under legal hold has sightings of it.
+    """
+    require_no_hold(connection, district)
+    cases = list(connection.execute(cases_with(district)).scalars())
+    removed = {
+        table.name: connection.execute(sa.delete(table).where(table.c.district == district)).rowcount
+        for table in (tables.tracklets, tables.verdicts, tables.segments, tables.gaps)
+    }
+    connection.execute(sa.delete(tables.districts).where(tables.districts.c.name == district))
+    if not any(removed.values()):
+        return None
+    number = record(connection, removed["tracklets"], f"all of the district {district} was replaced")
+    return Replaced(number, {"removal": number, "district": district, **removed, "cases": cases})
+
+
+def remove_segment(connection: sa.Connection, district: str, segment_id: int) -> Replaced:
+    """Remove a segment with its sightings. Verdicts on them stay: their numbers never name anybody else.
+
+    Raises:
+        InputError: if a case under legal hold has one of them.
+    """
+    require_no_hold(connection, district, segment_id)
+    cases = list(connection.execute(cases_with(district, segment_id)).scalars())
+    seen, table = tables.tracklets, tables.segments
+    num_tracklets = connection.execute(sa.delete(seen).where(seen.c.segment_id == segment_id)).rowcount
+    told = (table.c.camera_id, table.c.source, table.c.start, table.c.model_version)
+    gone = connection.execute(sa.delete(table).where(table.c.id == segment_id).returning(*told)).one()
+    number = record(connection, num_tracklets, f"segment {segment_id} of {district} was looked at again")
+    counted = {"removal": number, "district": district, "tracklets": num_tracklets, "cases": cases}
+    was = {**gone._mapping, "id": segment_id, "start": gone.start.isoformat()}
+    return Replaced(number, {**counted, "segment": was})
