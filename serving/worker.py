@@ -5,8 +5,8 @@
 `serving.ingest.cameras_at_once` segments at the same time, a thread each, which share the engines' batches. A segment
 is stored as a whole or not at all, so a worker may be killed at any moment: it, or another one, begins its segments
 anew. SIGTERM and SIGINT give segments in work back and end within seconds. Any number of workers may run. When the
-database goes away, the worker ends with an error; start it again. Settings: sections `serving` and `tracking` of
-params.yaml in the current folder.
+database goes away, the worker ends with an error; start it again. Once a day one of them removes what is older than the
+retention. Settings: sections `serving` and `tracking` of params.yaml in the current folder.
 """
 
 import argparse
@@ -27,13 +27,16 @@ from procrastinate.jobs import Job
 from domain.errors import ArtifactError, DongseonError, InputError
 from domain.stage import run_stage
 from export.engines.onnx_runtime import available_cores
+from serving import audit, retention
 from serving.database import jobs, tables
 from serving.database.store import Store, open_store, version_of_model
-from serving.service_settings import Deployment, IngestSettings
+from serving.service_settings import Deployment, IngestSettings, RetentionSettings
 from serving.tracking.following import CameraVideo, StageClock, TrackingSettings, follow
 from serving.tracking.gathering import GatheredPerception
 
 _MAY_PASS = (sa.exc.InterfaceError, sa.exc.OperationalError, OSError)  # database gone, disk full, network share away
+_MAX_PAUSE_S = 60  # between two tries of what may pass
+_HOURLY = "17 * * * *"  # as cron has it
 _log = logging.getLogger(__name__)
 
 
@@ -63,6 +66,7 @@ class SegmentWork:
     model_version: str
     tracking: TrackingSettings
     ingest: IngestSettings
+    retention: RetentionSettings
 
     @classmethod
     def load(cls, store: Store, deployment: Deployment, tracking: TrackingSettings) -> "SegmentWork":
@@ -72,7 +76,8 @@ class SegmentWork:
         perception = GatheredPerception(
             *engines, tracking.perception, max_wait_s=ingest.gather_s, batches_at_once=ingest.batches_at_once
         )
-        return cls(store, perception, version_of_model(engines.reid.card), tracking, ingest)
+        version = version_of_model(engines.reid.card)
+        return cls(store, perception, version, tracking, ingest, deployment.settings.retention)
 
     def follow_segment(self, context: procrastinate.JobContext, segment_id: int) -> None:
         """The job: store all that the segment shows, or why that cannot be. One that is done stays as it is.
@@ -81,17 +86,17 @@ class SegmentWork:
             JobAborted: if the worker is told to end; the segment is begun anew by the next one.
             OSError, sqlalchemy.exc.OperationalError: that may pass, so that the job is tried again.
         """
-        attempt = context.job.attempts + 1
         try:
-            if attempt > self.ingest.max_attempts:
+            if jobs.num_deaths(context.job) >= self.ingest.max_attempts:
                 raise ArtifactError(
-                    f"a segment must be done in {self.ingest.max_attempts} attempts, workers died on it"
+                    f"a segment must be done before {self.ingest.max_attempts} workers died on it; look whether "
+                    "something is wrong with the file, and take it in again"
                 )
             self._follow(context, segment_id)
         except JobAborted:
             raise
         except _MAY_PASS as error:
-            if attempt < self.ingest.max_attempts:
+            if self.store.postpone_segment(segment_id, str(error)).total_seconds() < self.ingest.patience_s:
                 _log.warning("segment %s is tried again: %s", segment_id, error)
                 raise
             self._fail(segment_id, error)
@@ -100,6 +105,14 @@ class SegmentWork:
         except Exception as error:
             self._fail(segment_id, error)
             raise
+
+    def remove_what_is_old(self, timestamp: int) -> None:
+        """The other job, once an hour: remove what is older than the retention, if that was not done for a day."""
+        if retention.is_due(self.store):
+            try:
+                _log.info("%s", retention.remove_old(self.store, self.retention))
+            except ArtifactError as error:
+                _log.error("%s", error)
 
     def _follow(self, context: procrastinate.JobContext, segment_id: int) -> None:
         table = tables.segments
@@ -122,6 +135,7 @@ class SegmentWork:
             frames=followed.num_frames,
             end=segment.start + timedelta(seconds=followed.num_frames / followed.fps),
             damage=followed.damage,
+            audited=audit.append_replacement,
         )
         _log.info(
             "%s: %s frames, %s tracklets%s",
@@ -137,13 +151,14 @@ class SegmentWork:
 
 
 class _TryAgain(procrastinate.BaseRetryStrategy):
-    """Jobs that were given back at once; those whose trouble may pass after 1, 2, 4, … seconds."""
+    """Jobs that were given back at once; those whose trouble may pass after 1, 2, 4, … seconds, at most a minute."""
 
     def get_retry_decision(self, *, exception: BaseException, job: Job) -> procrastinate.RetryDecision | None:
         if isinstance(exception, JobAborted):
             return procrastinate.RetryDecision(retry_in={"seconds": 0})
         if isinstance(exception, _MAY_PASS):
-            return procrastinate.RetryDecision(retry_in={"seconds": 2**job.attempts})
+            pause_s = min(_MAX_PAUSE_S, 2 ** min(job.attempts, 10))
+            return procrastinate.RetryDecision(retry_in={"seconds": pause_s})
         return None
 
 
@@ -162,6 +177,8 @@ async def work_on_jobs(work: SegmentWork, *, until_empty: bool) -> None:
     with work.store.begin() as connection:
         app = jobs.open_jobs(connection.engine.url)
     app.task(name=jobs.FOLLOW_SEGMENT, pass_context=True, retry=_TryAgain())(work.follow_segment)
+    removing = app.task(name=jobs.REMOVE_OLD, lock=jobs.REMOVE_OLD, queueing_lock=jobs.REMOVE_OLD)
+    app.periodic(cron=_HOURLY)(removing(work.remove_what_is_old))
     try:
         async with app.open_async():
             worker = asyncio.create_task(

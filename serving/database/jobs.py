@@ -1,7 +1,11 @@
-"""Jobs in the store's database, kept by procrastinate: which segments of video are still to be looked at.
+"""Jobs in the store's database, kept by procrastinate: which segments of video are still to be looked at, and chores.
 
 Its tables lie in the PostgreSQL schema `jobs`, apart from ours. A segment and its job are written in one transaction,
 so neither is ever there without the other.
+
+Of the jobs that a worker had in work when it died, nobody knows which killed it. Each is a suspect from then on: they
+run after all others, those that were there at the fewest deaths first, and never two of them at the same time. A job's
+priority is minus the number of workers that died on it.
 """
 
 from contextlib import suppress
@@ -10,12 +14,15 @@ from pathlib import Path
 import procrastinate
 import sqlalchemy as sa
 from procrastinate.exceptions import ConnectorException
+from procrastinate.jobs import Job
 from procrastinate.schema import SchemaManager
 
 from domain.errors import InputError
 
 SCHEMA = "jobs"
-FOLLOW_SEGMENT = "follow_segment"  # the one kind of job; its argument is `segment_id`
+FOLLOW_SEGMENT = "follow_segment"  # a kind of job; its argument is `segment_id`
+REMOVE_OLD = "remove_old"  # another
+_SUSPECTS = "suspects"  # the lock that they share
 _UNFINISHED = ("todo", "doing")
 _PATIENCE_S = 10.0  # for a connection; then the database counts as gone
 
@@ -60,9 +67,9 @@ def open_jobs(database: sa.URL) -> procrastinate.App:
 def defer_segment(connection: sa.Connection, segment_id: int) -> None:
     """Make a job of a segment, inside the transaction of `connection`; nothing if it has one that is not finished."""
     lock = f"segment {segment_id}"
-    jobs = sa.table("procrastinate_jobs", sa.column("lock"), sa.column("status"), schema=SCHEMA)
+    jobs = sa.table("procrastinate_jobs", sa.column("queueing_lock"), sa.column("status"), schema=SCHEMA)
     unfinished = sa.cast(jobs.c.status, sa.Text).in_(_UNFINISHED)
-    if connection.execute(sa.select(jobs.c.lock).where(jobs.c.lock == lock, unfinished)).first():
+    if connection.execute(sa.select(jobs.c.status).where(jobs.c.queueing_lock == lock, unfinished)).first():
         return
     _in_schema(connection)
     app = procrastinate.App(connector=procrastinate.PsycopgConnector())
@@ -73,17 +80,22 @@ def defer_segment(connection: sa.Connection, segment_id: int) -> None:
     _out_of_schema(connection)
 
 
+def num_deaths(job: Job) -> int:
+    """Workers that died while they had the job in work."""
+    return -job.priority
+
+
 async def num_unfinished(app: procrastinate.App) -> int:
     """Jobs that wait or are worked on, by whomever."""
     return sum([len(list(await app.job_manager.list_jobs_async(status=status))) for status in _UNFINISHED])
 
 
 async def take_over(app: procrastinate.App, dead_after_s: float) -> int:
-    """Let jobs be run again whose worker gave no sign of life for `dead_after_s`; how many they were."""
+    """Let jobs be run again, as suspects, whose worker gave no sign of life for `dead_after_s`; how many they were."""
     taken = 0
     for job in await app.job_manager.get_stalled_jobs(seconds_since_heartbeat=dead_after_s):
         with suppress(ConnectorException):  # another worker was faster; a database that is gone shows itself next time
-            await app.job_manager.retry_job(job)
+            await app.job_manager.retry_job(job, priority=job.priority - 1, lock=_SUSPECTS)
             taken += 1
     return taken
 

@@ -34,7 +34,6 @@ READY = "looking for segments"
 QUICK = (
     "serving.ingest.heartbeat_s=0.3",
     "serving.ingest.dead_after_s=1.5",
-    "serving.ingest.max_attempts=1000",
     "serving.ingest.cameras_at_once=2",
     "tracking.perception.detector_batch=1",  # as slow as it can be
 )

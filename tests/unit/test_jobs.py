@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from procrastinate.jobs import Status
 from procrastinate.schema import SchemaManager
 
 from domain.errors import InputError
@@ -82,6 +83,37 @@ def test_workers_who_take_over_at_once_do_not_disturb_each_other(store: Store) -
     with store.begin() as connection:
         states = connection.execute(sa.text("SELECT DISTINCT status::text FROM jobs.procrastinate_jobs")).scalars()
         assert list(states) == ["todo"]
+        connection.execute(sa.text("TRUNCATE jobs.procrastinate_jobs CASCADE"))
+
+
+def test_of_jobs_that_a_dead_worker_had_each_runs_without_the_others_and_after_the_rest(store: Store) -> None:
+    with store.begin() as connection:
+        url = connection.engine.url
+        for segment_id in range(4):
+            jobs.defer_segment(connection, segment_id)
+    with store.begin() as connection:
+        connection.execute(sa.text("SET LOCAL search_path TO jobs"))  # two have seen another worker die
+        connection.execute(sa.text("UPDATE procrastinate_jobs SET status = 'doing' WHERE args->>'segment_id' < '3'"))
+        connection.execute(sa.text("UPDATE procrastinate_jobs SET priority = -1 WHERE args->>'segment_id' = '0'"))
+
+    async def fetched() -> list[object]:
+        async with jobs.open_jobs(url).open_async() as app:
+            assert await jobs.take_over(app, 5) == 3
+            worker = await app.job_manager.register_worker()
+            found: list[object] = []
+            for _ in range(3):
+                job = await app.job_manager.fetch_job(queues=None, worker_id=worker)
+                found.append((job.task_kwargs["segment_id"], jobs.num_deaths(job)) if job else None)
+                if job and len(found) == 2:  # the first suspect is done
+                    await app.job_manager.finish_job(job, Status.SUCCEEDED, delete_job=True)
+            alone = await app.job_manager.fetch_job(queues=None, worker_id=worker)
+            return [*found, alone]
+
+    assert asyncio.run(fetched()) == [(3, 0), (1, 1), (2, 1), None]
+    with store.begin() as connection:
+        jobs.defer_segment(connection, 0)
+        left = "SELECT count(*) FROM jobs.procrastinate_jobs WHERE args->>'segment_id' = '0'"
+        assert connection.execute(sa.text(left)).scalar_one() == 1  # it is known under its name still
         connection.execute(sa.text("TRUNCATE jobs.procrastinate_jobs CASCADE"))
 
 

@@ -3,6 +3,7 @@ import resource
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -15,9 +16,12 @@ from domain.errors import InputError
 from serving import ingest, worker
 from serving.database import tables
 from serving.database.store import Store, open_store
+from serving.service_settings import Deployment
+from serving.tracking.following import TrackingSettings
 from tests.conftest import ROOT
 from tests.deployments import BLUE, GREEN, RED, write_deployment
 from tests.recordings import contents, segment_states, write_district, write_recording
+from tests.sightings import CAMERAS, tracklet, unit_vectors
 
 MANY_FRAMES = 400
 
@@ -30,7 +34,9 @@ def deployment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def start(folder: Path, *arguments: str, max_file_bytes: int | None = None) -> subprocess.Popen[str]:
+def start(
+    folder: Path, *arguments: str, max_file_bytes: int | None = None, program: Sequence[str] = ("-m", "serving.worker")
+) -> subprocess.Popen[str]:
     """A worker in a process of its own; no file that it writes may be longer than `max_file_bytes`."""
 
     def limit() -> None:
@@ -39,7 +45,7 @@ def start(folder: Path, *arguments: str, max_file_bytes: int | None = None) -> s
 
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
     return subprocess.Popen(
-        [sys.executable, "-m", "serving.worker", *arguments],
+        [sys.executable, *program, *arguments],
         cwd=folder, env=environment, stderr=subprocess.PIPE, text=True, preexec_fn=limit,
     )  # fmt: skip
 
@@ -100,7 +106,7 @@ def test_a_full_disk_fails_the_segment_and_a_later_attempt_mends_it(deployment: 
     district = write_district(tmp_path / "demo", num_cameras=1)
     with open_store(Path("store")) as store:  # so that the database runs already, without the limit
         ingest.main([str(district), "--district", "demo"])
-        process = start(deployment, "--until-empty", "serving.ingest.max_attempts=2", max_file_bytes=700)
+        process = start(deployment, "--until-empty", "serving.ingest.patience_s=0.5", max_file_bytes=700)
         said = process.communicate(timeout=120)[1]
         assert process.returncode == 0, said
         assert "is tried again: [Errno 27] File too large" in said
@@ -141,20 +147,107 @@ def test_two_workers_share_the_segments(deployment: Path, tmp_path: Path) -> Non
         assert sum(one.count(" frames, ") for one in said) == 8
 
 
+def test_a_share_that_is_away_fails_nothing(deployment: Path, tmp_path: Path) -> None:
+    district = write_district(tmp_path / "demo", num_cameras=2)
+    ingest.main([str(district), "--district", "demo"])
+    share, away = district / "videos", tmp_path / "away"
+    share.rename(away)
+    with open_store(Path("store")) as store:
+        mounting = threading.Timer(2, lambda: away.rename(share))
+        mounting.start()
+        worker.main(["--until-empty"])
+        assert segment_states(store) == {"c1.mp4": "done", "c2.mp4": "done"}
+        assert column(store, "error") == column(store, "postponed_since") == {"c1.mp4": None, "c2.mp4": None}
+
+
+def test_a_file_that_stays_away_fails_when_patience_ends(deployment: Path, tmp_path: Path) -> None:
+    district = write_district(tmp_path / "demo", num_cameras=1)
+    ingest.main([str(district), "--district", "demo"])
+    (district / "videos" / "c1.mp4").unlink()
+    with open_store(Path("store")) as store:
+        worker.main(["--until-empty", "serving.ingest.patience_s=0"])
+        assert segment_states(store) == {"c1.mp4": "failed"}
+        assert "c1.mp4 must be a video file; it is missing" in str(column(store, "error")["c1.mp4"])
+        assert column(store, "postponed_since") == {"c1.mp4": None}
+
+
+def set_jobs(store: Store, **values: object) -> None:
+    """Of all jobs."""
+    with store.begin() as connection:
+        connection.execute(sa.text("SET LOCAL search_path TO jobs"))
+        set_values = ", ".join(f"{name} = :{name}" for name in values)
+        connection.execute(sa.text(f"UPDATE procrastinate_jobs SET {set_values}"), values)
+
+
+def dead_worker(store: Store) -> int:
+    with store.begin() as connection:
+        died = (
+            "INSERT INTO jobs.procrastinate_workers (last_heartbeat) VALUES (now() - interval '1 minute') RETURNING id"
+        )
+        return int(connection.execute(sa.text(died)).scalar_one())
+
+
 def test_a_segment_on_which_workers_died_too_often_is_given_up(deployment: Path, tmp_path: Path) -> None:
     ingest.main([str(write_district(tmp_path / "demo", num_cameras=1)), "--district", "demo"])
-    with open_store(Path("store")) as store:
-        with store.begin() as connection:  # as a worker leaves them that was killed the fifth time
-            connection.execute(sa.text("SET LOCAL search_path TO jobs"))
-            died = (
-                "INSERT INTO procrastinate_workers (last_heartbeat) VALUES (now() - interval '1 minute') RETURNING id"
-            )
-            number = connection.execute(sa.text(died)).scalar_one()
-            left = "UPDATE procrastinate_jobs SET status = 'doing', attempts = 4, worker_id = :number"
-            connection.execute(sa.text(left), {"number": number})
+    with open_store(Path("store")) as store:  # as a worker leaves them that was killed the fifth time
+        set_jobs(store, status="doing", priority=-4, worker_id=dead_worker(store))
         worker.main(["--until-empty"])
         assert segment_states(store) == {"c1.mp4": "failed"}
-        assert "in 5 attempts, workers died on it" in str(column(store, "error")["c1.mp4"])
+        assert "before 5 workers died on it" in str(column(store, "error")["c1.mp4"])
+
+
+def test_restarts_and_four_deaths_leave_a_segment_its_chance(deployment: Path, tmp_path: Path) -> None:
+    ingest.main([str(write_district(tmp_path / "demo", num_cameras=2)), "--district", "demo"])
+    with open_store(Path("store")) as store:  # given back a hundred times, and with two workers ago in work together
+        set_jobs(store, status="doing", attempts=100, priority=-3, worker_id=dead_worker(store))
+        worker.main(["--until-empty"])
+        assert segment_states(store) == {"c1.mp4": "done", "c2.mp4": "done"}
+
+
+KILLED_BY_C1 = """
+import os, signal, sys, time
+from serving import worker
+
+def follow(videos, *arguments, **more):
+    time.sleep(1 if videos[0].camera_id == "c1" else 2)  # all are in work when c1 kills
+    return os.kill(os.getpid(), signal.SIGKILL) if videos[0].camera_id == "c1" else looked(videos, *arguments, **more)
+
+looked, worker.follow = worker.follow, follow
+worker.main(sys.argv[1:])
+"""
+
+
+@pytest.mark.slow
+def test_a_segment_that_kills_its_workers_fails_and_those_beside_it_are_done(deployment: Path, tmp_path: Path) -> None:
+    ingest.main([str(write_district(tmp_path / "demo", num_cameras=3)), "--district", "demo"])
+    ended = []
+    with open_store(Path("store")) as store:
+        for _ in range(3):
+            process = start(
+                deployment, "--until-empty", "serving.ingest.max_attempts=2", "serving.ingest.dead_after_s=3",
+                program=["-c", KILLED_BY_C1],
+            )  # fmt: skip
+            process.communicate(timeout=120)
+            ended.append(process.returncode)
+        assert segment_states(store) == {"c1.mp4": "failed", "c2.mp4": "done", "c3.mp4": "done"}
+        assert ended == [-signal.SIGKILL, -signal.SIGKILL, 0]
+
+
+def test_a_worker_removes_what_is_old_once_a_day(
+    deployment: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    ingest.main([str(write_district(tmp_path / "demo", num_cameras=1)), "--district", "demo"])
+    monkeypatch.setattr(worker, "_HOURLY", "* * * * *")
+    with open_store(Path("store")) as store:
+        store.replace_sightings("old", CAMERAS, "net-1", [tracklet(1, unit_vectors(0, 1, 16)[0])])
+        worker.main(["--until-empty"])
+        assert "removed 1 tracklets and 1 crops" in caplog.text
+        assert store.tracklets([("old", 1)]) == []
+        assert segment_states(store) == {"c1.mp4": "done"}  # the demo's are kept
+        store.replace_sightings("old", CAMERAS, "net-1", [tracklet(1, unit_vectors(0, 1, 16)[0])])
+        work = worker.SegmentWork.load(store, Deployment.read(Path()), TrackingSettings.from_params("tracking"))
+        work.remove_what_is_old(timestamp=0)
+        assert len(store.tracklets([("old", 1)])) == 1  # today it was done already
 
 
 def test_a_worker_needs_a_longer_silence_than_its_heartbeats(deployment: Path) -> None:
