@@ -10,8 +10,9 @@ for an environment variable, such as a password, written as addresses need it:
       c1: rtsp://viewer:${CAMERA_PASSWORD}@10.0.0.11/stream1
 
 One thread a camera; all share the engines' batches. What is seen is stored in segments, with the gaps between them. A
-process that is killed loses the open segments; the time until the next one runs is a gap. Run one process a camera.
-Settings: sections `serving` and `tracking` of params.yaml in the current folder; `key=value` arguments override them.
+process that is killed loses the open segments; the time until the next one runs is a gap. A camera that another process
+follows is refused. Settings: sections `serving` and `tracking` of params.yaml in the current folder; `key=value`
+arguments override them.
 """
 
 import logging
@@ -21,6 +22,7 @@ import signal
 import threading
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from urllib.parse import quote
@@ -31,6 +33,7 @@ from pydantic import ValidationError
 from domain.errors import InputError
 from domain.settings import Settings
 from domain.stage import run_stage
+from serving.database.claims import CameraClaims
 from serving.database.store import Store, open_store, version_of_model
 from serving.recording.live_following import LiveFollower
 from serving.recording.live_stream import LiveStream, require_rtsp
@@ -57,7 +60,8 @@ def main(argv: Sequence[str] = ()) -> None:
     """Read settings and cameras, follow until a signal, store what is still to be stored.
 
     Raises:
-        InputError: if a setting or the file is wrong, the store does not know a camera, or the database is not there.
+        InputError: if a setting or the file is wrong, the store does not know a camera, another process follows one,
+            or the database is not there.
         ArtifactError: if an engine is missing or for another task.
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
@@ -72,12 +76,14 @@ def main(argv: Sequence[str] = ()) -> None:
     engines = deployment.open_engines()
     # Cameras do not show pictures at the same moment, so nobody waits: calls gather while an engine computes.
     perception = GatheredPerception(*engines, tracking.perception, max_wait_s=0)
-    with open_store(deployment.store) as store:
+    with open_store(deployment.store) as store, closing(_claim(store, file, stopping)) as claims:
         outbox = _open_outbox(store, file, version_of_model(engines.reid.card), settings)
         follow_streams(file, perception, outbox, settings, tracking, stopping)
         lost = outbox.close(_FLUSH_S)
     if lost:
         _log.error("%d segments could not be stored; the next run says that nothing is known of their time", lost)
+    if claims.lost is not None:
+        raise claims.lost
 
 
 def read_streams(file: Path) -> StreamsFile:
@@ -160,8 +166,8 @@ def _report_death(follower: LiveFollower, future: Future[None]) -> None:
     follower.lose("a bug; the log says which")
 
 
-def _open_outbox(store: Store, file: StreamsFile, model_version: str, settings: StreamsSettings) -> Outbox:
-    """With a gap of each camera that was followed before: from then on until it shows something."""
+def _claim(store: Store, file: StreamsFile, stopping: threading.Event) -> CameraClaims:
+    """The cameras for this process alone; should another get one while the database is away, this one is to end."""
     known = {camera.id for one in store.districts() if one.name == file.district for camera in one.cameras}
     strange = sorted(set(file.cameras) - known)
     if strange:
@@ -169,6 +175,13 @@ def _open_outbox(store: Store, file: StreamsFile, model_version: str, settings: 
             f"live cameras must be cameras of the district {file.district} in the store "
             f"({', '.join(sorted(known)) or 'it has none'}), got {', '.join(strange)}; add them first"
         )
+    with store.begin() as connection:
+        engine = connection.engine
+    return CameraClaims(engine, file.district, list(file.cameras), stopping.set)
+
+
+def _open_outbox(store: Store, file: StreamsFile, model_version: str, settings: StreamsSettings) -> Outbox:
+    """With a gap of each camera that was followed before: from then on until it shows something."""
     outbox = Outbox(store, file.district, model_version, settings.max_waiting_bytes)
     for camera_id in file.cameras:
         moment = store.resume_stream(file.district, camera_id, stream_name(camera_id))

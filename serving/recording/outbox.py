@@ -180,7 +180,7 @@ class Outbox:
             return
         name = stream_name(camera_id)
         checksum = f"{name}@{note.start.isoformat()}"
-        segment = store.register_segment(district, camera_id, name, checksum, note.start)
+        segment = store.register_segment(district, camera_id, name, checksum, note.start, note.end)
         store.add_segment(
             segment.id, note.tracklets, self._model_version, frames=note.frames, end=note.end, damage=note.damage
         )

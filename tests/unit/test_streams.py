@@ -7,10 +7,12 @@ import threading
 import urllib.request
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 import sqlalchemy as sa
 import yaml
@@ -24,10 +26,11 @@ from serving.recording.outbox import LiveSegment, Outbox
 from serving.recording.stream_metrics import serve_metrics
 from serving.service_settings import StreamsSettings
 from serving.streams import StreamsFile, follow_streams, main, read_streams
+from serving.tracking.following import TrackingSettings
 from tests.deployments import ROOT, write_deployment
 from tests.rtsp import FPS, Line, Server, free_port, require_server, until
 from tests.sightings import CAMERAS, NOON
-from tests.walkers import Walker, perception, picture, settings
+from tests.walkers import ColourDetector, Walker, perception, picture, settings
 
 SECRET = "s3cr%t@"
 WALKERS = (Walker("red", 20, 40), Walker("blue", 280, -40, top=10))
@@ -156,6 +159,20 @@ class TestFollower:
         self.see(follower, [0, 0.1, 0.5, 0.9])
         follower.close()
         assert kept.segments[0].damage == "6 of 10 frames came too fast to be looked at"
+
+    def test_a_motion_gate_asks_the_detector_only_where_something_moves(self, kept: Kept) -> None:
+        standing, detector = Walker("red", 20, 0), ColourDetector()
+        content = settings().model_dump()
+        content["motion_gate"] |= {"enabled": True, "longest_skip_s": 0.5}
+        chosen = TrackingSettings.model_validate(content)
+        follower = LiveFollower("cam0", perception(detector), chosen, kept, segment_s=2)
+        for time_s in np.arange(0, 4, 0.1):
+            moment = NOON + timedelta(seconds=time_s)
+            follower.see(LiveFrame(round(time_s * FPS) + 1, moment, picture([standing], time_s)))
+        follower.close()
+        assert sum(detector.batches) == 8  # every half second; of forty frames
+        assert [(one.frames, one.damage, len(one.tracklets)) for one in kept.segments] == [(20, None, 1)] * 2
+        assert [one.tracklets[0].last_frame for one in kept.segments] == [20, 20]
 
     def test_a_lost_segment_is_a_gap(self, kept: Kept, follower: LiveFollower) -> None:
         self.see(follower, [0, 0.1])
@@ -316,20 +333,30 @@ def test_a_taken_port_is_named() -> None:
 
 
 @pytest.mark.slow
-def test_the_command_survives_kill_and_ends_well_on_sigterm(tmp_path: Path, store: Store, server: Server) -> None:
+def test_the_command_survives_kill_and_cuts_in_the_same_memory_and_ends_well_on_sigterm(
+    tmp_path: Path, store: Store, server: Server
+) -> None:
     server.kill()
     server.login = ("viewer", SECRET)
     server.start()
+    line = Line(server.port)
     write_deployment(tmp_path)
-    address = server.address(login="viewer:${GATE_PASSWORD}")
+    address = server.address(login="viewer:${GATE_PASSWORD}", port=line.port)
     (tmp_path / "cameras.yaml").write_text(yaml.safe_dump({"district": "demo", "cameras": {"cam0": address}}))
     log = (tmp_path / "log").open("w+")
 
     def start() -> subprocess.Popen[bytes]:
-        overrides = ["serving.streams.file=cameras.yaml", "serving.streams.segment_s=2"]
-        command = [sys.executable, "-m", "serving.streams", *overrides]
+        streams = ("file=cameras.yaml", "segment_s=0.5", "connection.first_pause_s=0.1")
+        command = [sys.executable, "-m", "serving.streams", *(f"serving.streams.{one}" for one in streams)]
         here = {"PYTHONPATH": str(ROOT), "GATE_PASSWORD": SECRET, "DONGSEON_STORE": str(store.folder)}
         return subprocess.Popen(command, cwd=tmp_path, env={**os.environ, **here}, stdout=log, stderr=log)
+
+    def cut(times: int) -> None:
+        for _ in range(times):
+            segments, gaps = len(done(store, "cam0")), len(rows(store, tables.gaps, "cam0"))
+            line.cut()
+            until(partial(lambda gaps: len(rows(store, tables.gaps, "cam0")) > gaps, gaps))
+            until(partial(lambda segments: len(done(store, "cam0")) > segments + 1, segments))
 
     process = start()
     try:
@@ -339,15 +366,24 @@ def test_the_command_survives_kill_and_ends_well_on_sigterm(tmp_path: Path, stor
         killed = now()
         process = start()
         until(lambda: rows(store, tables.tracklets, "cam0")[-1].first_seen > killed, 60)
+        cut(1)  # what is allocated once
+        figures = psutil.Process(process.pid)
+        memory, threads = figures.memory_info().rss, figures.num_threads()
+        cut(5)
+        grown = figures.memory_info().rss - memory
+        assert figures.num_threads() <= threads + 1  # one that is still ending
         process.terminate()
         stopped = now()
         assert process.wait(20) == 0
     finally:
         process.kill()
-    [gap] = rows(store, tables.gaps, "cam0")
+        line.close()
+    assert grown < 3e6
+    gap, *cuts = rows(store, tables.gaps, "cam0")
     assert gap.reason == "not running"
     assert gap.since == max(one.end for one in done(store, "cam0") if one.end < killed)
     assert gap.since < killed < gap.until
+    assert len(cuts) >= 6
     require_whole(store, "cam0")
     assert {one.state for one in rows(store, tables.segments, "cam0")} <= {"done", "failed"}  # killed while storing one
     *_, last = done(store, "cam0")
