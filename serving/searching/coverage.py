@@ -3,6 +3,7 @@
 Time without a segment or gap is missing too: nobody sent a video of it.
 """
 
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -22,7 +23,7 @@ class Span(_Answer):
     """A time."""
 
     since: datetime
-    until: datetime | None  # None: not known yet
+    until: datetime | None  # None: of a gap that it lasts, of video that nobody knows how long it is
     reason: str = ""  # why it is missing
 
 
@@ -62,7 +63,7 @@ def coverage_of(
         model_version: whose sightings can be searched.
         cameras: their ids; None for all.
         since: begin of the window; None: where the first video or gap of these cameras begins.
-        until: its end; None: where the last ends.
+        until: its end; None: where the last ends, which is now if a gap lasts.
 
     Raises:
         InputError: if the window ends before it begins.
@@ -72,16 +73,15 @@ def coverage_of(
     asked: dict[str, Any] = {"model": model_version, "cameras": None if cameras is None else list(cameras)}
     with store.begin() as connection:
         first, last = connection.execute(_ENDS, asked | {"since": since, "until": until}).one()
-        begin, end = _in_utc(since or first), _in_utc(until or last)
+        begin, end = _in_utc(since or first or until), _in_utc(until or max(filter(None, (since, last)), default=None))
         asked |= {"since": begin, "until": end}
         rows = [*connection.execute(_SEARCHED, asked), *connection.execute(_MISSING, asked)]
     spans: dict[tuple[str, str], dict[str, list[Span]]] = {}
     for row in rows:
         of_kind = spans.setdefault((row.district, row.camera_id), {}).setdefault(row.kind, [])
         of_kind.append(Span(since=row.since.astimezone(UTC), until=_in_utc(row.until), reason=row.reason))
-    window = end - begin if begin is not None and end is not None else timedelta()
     answers = [
-        _of_camera(district.name, camera.id, window, spans.get((district.name, camera.id), {}))
+        _of_camera(district.name, camera.id, (begin, end), spans.get((district.name, camera.id), {}))
         for district in store.districts()
         for camera in district.cameras
         if cameras is None or camera.id in cameras
@@ -90,18 +90,43 @@ def coverage_of(
     return Coverage(since=begin, until=end, share=share, cameras=answers)
 
 
-def _of_camera(district: str, camera_id: str, window: timedelta, spans: Mapping[str, list[Span]]) -> CameraCoverage:
-    searched = spans.get("searched", [])
+def _of_camera(
+    district: str,
+    camera_id: str,
+    window: tuple[datetime | None, datetime | None],
+    spans: Mapping[str, list[Span]],
+) -> CameraCoverage:
+    searched, (begin, end) = spans.get("searched", []), window
     seen = sum((span.until - span.since for span in searched if span.until is not None), timedelta())
+    asked = end - begin if begin is not None and end is not None else timedelta()
     return CameraCoverage(
         district=district,
         camera_id=camera_id,
-        share=seen / window if window else 0.0,
+        share=seen / asked if asked else 0.0,
         searched=searched,
-        waiting=spans.get("waiting", []),
-        failed=spans.get("failed", []),
+        waiting=_unseen(spans.get("waiting", []), searched, window),
+        failed=_unseen(spans.get("failed", []), searched, window),
         gaps=spans.get("gaps", []),
     )
+
+
+def _unseen(
+    videos: Sequence[Span], searched: Sequence[Span], window: tuple[datetime | None, datetime | None]
+) -> list[Span]:
+    """Those of `videos` that are not seen otherwise: a file that fails twice, or waits to be looked at again, may be.
+
+    Times in `searched` are apart and rise.
+    """
+    begin, end = window
+    if begin is None or end is None:
+        return list(videos)
+    begins = [span.since for span in searched]
+
+    def is_seen(video: Span) -> bool:
+        place = bisect_right(begins, max(video.since, begin)) - 1
+        return video.until is not None and place >= 0 and min(video.until, end) <= (searched[place].until or end)
+
+    return [video for video in videos if not is_seen(video)]
 
 
 def _in_utc(moment: datetime | None) -> datetime | None:
@@ -119,7 +144,7 @@ def _within(begin: str, end: str) -> str:
     )
 
 
-_VIDEOS, _GAPS = _within("start", '"end"'), _within("since", "until")
+_VIDEOS, _GAPS = _within("start", 'coalesce("end", start)'), _within("since", "until")
 _WATCHED = _within("lower(times)", "upper(times)")
 _TO_WATCH = f"segments WHERE state <> 'done' AND {_VIDEOS}"
 _WINDOW = "tstzmultirange(tstzrange(:since, :until))"
@@ -128,7 +153,7 @@ _ENDS = sa.text(
     SELECT min(first), max(last) FROM (
         SELECT min(lower(times)) AS first, max(upper(times)) AS last FROM watched WHERE {_WATCHED}
         UNION ALL SELECT min(start), max(greatest(start, "end")) FROM {_TO_WATCH}
-        UNION ALL SELECT min(since), max(greatest(since, until)) FROM gaps WHERE {_GAPS}
+        UNION ALL SELECT min(since), max(greatest(since, coalesce(until, now()))) FROM gaps WHERE {_GAPS}
     ) AS ends
     """
 )

@@ -20,9 +20,12 @@ def at(minutes: float) -> datetime:
     return NOON + timedelta(minutes=minutes)
 
 
-def add_video(store: Store, camera: str, begin: float, end: float | None, model: str = "net-1") -> int:
-    """A segment from `begin` to `end` minutes after noon; waiting without an end."""
-    segment = store.register_segment("demo", camera, f"{camera}.mp4", f"{camera}-{begin}", at(begin))
+def add_video(
+    store: Store, camera: str, begin: float, end: float | None, model: str = "net-1", declared: float | None = None
+) -> int:
+    """A segment from `begin` to `end` minutes after noon; waiting without an end, which the file may declare."""
+    declared_end = at(declared) if declared is not None else None
+    segment = store.register_segment("demo", camera, f"{camera}.mp4", f"{camera}-{begin}", at(begin), declared_end)
     if end is not None:
         store.add_segment(segment.id, [], model, frames=10, end=at(end), damage=None)
     return segment.id
@@ -79,6 +82,64 @@ def test_without_a_window_it_is_from_the_first_video_to_the_last(tmp_path: Path)
         assert [camera.share for camera in both.cameras] == pytest.approx([30 / 40, 20 / 40])
         with pytest.raises(InputError, match="until must not be before since"):
             coverage_of(store, "net-1", since=at(1), until=at(0))
+
+
+@pytest.fixture
+def empty(store: Store) -> Store:
+    """With cameras that showed nothing yet."""
+    store.add_cameras("demo", CAMERAS, time_zone="UTC")
+    return store
+
+
+def test_a_camera_that_is_down_is_missing_from_the_window_on_until_now(empty: Store) -> None:
+    add_video(empty, "cam0", -60, 0)
+    empty.open_gap("demo", "cam0", at(0), "no answer")
+    since = at(60 * 24)
+    found = coverage_of(empty, "net-1", cameras=["cam0"], since=since)
+    assert found.since == since
+    assert found.until is not None
+    assert abs(found.until - datetime.now(UTC)) < timedelta(minutes=1)
+    assert spans(found, 0, "gaps") == [(at(0), None, "no answer")]
+    assert found.share == 0
+
+
+@pytest.mark.parametrize("trouble", ["nothing", "waiting", "failed", "done"])
+def test_a_window_after_all_that_is_known_is_empty(empty: Store, trouble: str) -> None:
+    if trouble != "nothing":
+        number = add_video(empty, "cam0", 0, 5 if trouble == "done" else None)
+        if trouble == "failed":
+            empty.fail_segment(number, "no video stream")
+    found = coverage_of(empty, "net-1", since=at(60))
+    assert (found.since, found.until, found.share) == (at(60), at(60), 0)
+    before = coverage_of(empty, "net-1", until=at(-60))
+    assert (before.since, before.until, before.share) == (at(-60), at(-60), 0)
+    assert not any(one.searched or one.waiting or one.failed or one.gaps for one in found.cameras + before.cameras)
+
+
+def test_what_failed_is_missing_only_where_it_was(empty: Store) -> None:
+    add_video(empty, "cam0", 0, 60)
+    for camera, declared in (("cam1", 5), ("cam2", None)):
+        empty.fail_segment(add_video(empty, camera, 0, None, declared=declared), "no video stream")
+    found = coverage_of(empty, "net-1", since=at(0), until=at(60))
+    assert spans(found, 1, "failed") == [(at(0), at(5), "no video stream")]
+    assert spans(found, 2, "failed") == [(at(0), None, "no video stream")]  # nobody knows how long it is
+    later = coverage_of(empty, "net-1", since=at(6), until=at(60))
+    assert [len(one.failed) for one in later.cameras] == [0, 0, 0]
+    assert len(coverage_of(empty, "net-1", since=at(4), until=at(60)).cameras[1].failed) == 1
+
+
+def test_what_was_seen_otherwise_is_not_missing(empty: Store) -> None:
+    add_video(empty, "cam0", 0, 60)
+    empty.fail_segment(add_video(empty, "cam0", 10, None, declared=20), "no video stream")
+    add_video(empty, "cam0", 20, None, declared=70)
+    add_video(empty, "cam0", 30, None)
+    [camera] = coverage_of(empty, "net-1", cameras=["cam0"], since=at(0), until=at(60)).cameras
+    assert [span.since for span in camera.failed] == []
+    assert [span.since for span in camera.waiting] == [at(30)]
+    [longer] = coverage_of(empty, "net-1", cameras=["cam0"], since=at(0), until=at(65)).cameras
+    assert [span.since for span in longer.waiting] == [at(20), at(30)]
+    [other] = coverage_of(empty, "net-0", cameras=["cam0"], since=at(0), until=at(60)).cameras
+    assert [span.since for span in other.failed] == [at(0), at(10)]
 
 
 minutes = st.lists(st.tuples(st.integers(0, 30), st.integers(0, 30)).map(sorted), max_size=6)

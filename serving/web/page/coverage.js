@@ -43,7 +43,7 @@ function unknownTimes(camera, since, until) {
   const skip = (begin) => begin - end >= 1000 && unknown.push({ since: end, until: begin });
   for (const span of known.sort((one, other) => Date.parse(one.since) - Date.parse(other.since))) {
     skip(Date.parse(span.since));
-    end = Math.max(end, Date.parse(span.until ?? until));
+    end = Math.max(end, Date.parse(span.until ?? (camera.gaps.includes(span) ? until : span.since)));
   }
   skip(Date.parse(until));
   return unknown;
@@ -65,7 +65,8 @@ function row(camera, since, until) {
 }
 
 function piece(camera, { since, until, reason = "" }, kind = "") {
-  const times = until ? timesOf(camera, since, until) : `${timeOf(camera, since)} – ${words.untilNow}`;
+  const end = kind === words.gap ? words.untilNow : words.unknownLength;
+  const times = until ? timesOf(camera, since, until) : `${timeOf(camera, since)} – ${end}`;
   const why = reason && element("small", { lang: "en", textContent: ` ${reason}` });
   return element("li", {}, kind && `${kind} `, times, why);
 }
