@@ -76,7 +76,9 @@ bench-engines: setup ## measure engines beside torch, OpenCV and OpenVINO, by ba
 serve: setup ## take in videos that are new, then serve the last run on http://127.0.0.1:3000; the first time, print tokens
 	@test -f bento/bento.yaml || { echo "error: bento/ must hold a built Bento; run make demo first" >&2; exit 1; }
 	@python -m serving.accounts first
-	@python -m serving.ingest && python -m serving.worker --until-empty
+	-@python -m serving.ingest # names videos that cannot be taken in; that is no reason to serve nothing
+	@python -m serving.worker --until-empty serving.ingest.patience_s=10
+	-@python -m serving.retention
 	bentoml serve $(CURDIR)/bento --host 127.0.0.1
 
 mlflow: setup ## open the experiment log on http://127.0.0.1:5000
