@@ -16,6 +16,7 @@ from districts.layout import (
     DISTRACTOR_IDENTITY,
     PICTURE_SUFFIXES,
     District,
+    ReidPart,
     ReidTable,
     Split,
     read_attribute_row,
@@ -30,7 +31,7 @@ from domain.errors import InputError
 
 REPORT = "data_report.md"
 _SPLITS: tuple[Split, ...] = ("train", "val", "test")
-_REID_PARTS = ("bounding_box_train", "bounding_box_val", "query", "bounding_box_test")
+_REID_PARTS: tuple[ReidPart, ...] = ("bounding_box_train", "bounding_box_val", "query", "bounding_box_test")
 _FEW_LABELS = 5
 _NAMED = 20  # of many files
 
@@ -182,22 +183,23 @@ def _check_attribute_rows(
 
 
 def _check_reid(folder: Path, num_cameras: int) -> Iterator[Finding]:
-    tables: dict[str, ReidTable] = {}
+    tables: dict[ReidPart, ReidTable] = {}
     for part in _REID_PARTS:
         if part == "bounding_box_val" and not (folder / "reid" / part).is_dir():
             continue
         try:
-            tables[part] = read_reid_folder(folder, part)  # type: ignore[arg-type]
+            tables[part] = read_reid_folder(folder, part)
         except InputError as error:
             yield Finding(True, str(folder / "reid" / part), str(error))
             continue
-        table, place = tables[part], folder / "reid" / part
+        table, place, strange = tables[part], folder / "reid" / part, set[int]()
         for name, camera in zip(table.images, table.cameras, strict=True):
             if cv2.imread(str(place / name)) is None:
                 yield Finding(True, str(place / name), "must be a readable picture")
-            if num_cameras and not 1 <= camera <= num_cameras:
+            if num_cameras and not 1 <= camera <= num_cameras and camera not in strange:
+                strange.add(camera)  # said once
                 yield Finding(False, str(place / name), f"camera {camera} is not one of the {num_cameras} cameras")
-    for part in set(tables) & {"bounding_box_train", "bounding_box_val"}:
+    for part in tables.keys() & {"bounding_box_train", "bounding_box_val"}:
         table = tables[part]
         people = table.identities[table.identities > DISTRACTOR_IDENTITY]
         for identity, number in zip(*np.unique(people, return_counts=True), strict=True):

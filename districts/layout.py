@@ -24,6 +24,7 @@ from domain.cameras import Camera
 from domain.errors import InputError
 
 Split = Literal["train", "val", "test"]
+ReidPart = Literal["bounding_box_train", "bounding_box_val", "query", "bounding_box_test"]
 _Model = TypeVar("_Model", bound=BaseModel)
 JUNK_IDENTITY, DISTRACTOR_IDENTITY = -1, 0
 PICTURE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp"}
@@ -181,9 +182,7 @@ def read_attribute_row(file: Path, line: int, row: dict[str, str], schema: Attri
     return _integer(file, line, row["identity"]), labels
 
 
-def read_reid_folder(
-    folder: Path, part: Literal["bounding_box_train", "bounding_box_val", "query", "bounding_box_test"]
-) -> ReidTable:
+def read_reid_folder(folder: Path, part: ReidPart) -> ReidTable:
     """A folder of `reid/` by its Market-1501 file names, in name order.
 
     Raises:

@@ -1,4 +1,4 @@
-"""DVC stage `prepare`: a seed, or a folder of existing data -> data/<district>, checked."""
+"""DVC stage `prepare`: a seed, or a folder of existing data, and labels of cases -> data/<district>, checked."""
 
 import shutil
 from collections.abc import Callable, Sequence
@@ -10,6 +10,7 @@ from pydantic import model_validator
 from districts.checks import check_district, require_sound, write_report
 from districts.demo.render import render_demo
 from districts.demo.settings import DemoSettings
+from districts.labels import add_labels
 from districts.links import link_or_copy
 from districts.market1501 import import_market1501
 from districts.pa100k import import_pa100k
@@ -28,6 +29,7 @@ class PrepareSettings(Settings):
     importer: Literal["demo", "folder", "market1501", "pa100k", "peta"]
     source: Path | None = None  # of the other importers
     demo: DemoSettings | None = None  # of the importer `demo`
+    labels: Path | None = None  # folder of `serving.labels`: people to train re-ID on besides
 
     @model_validator(mode="after")
     def _importer_has_its_settings(self) -> "PrepareSettings":
@@ -44,7 +46,7 @@ def main(argv: Sequence[str] = ()) -> None:
     """Write data/<name> and its data_report.md; data with a fatal defect never gets there.
 
     Raises:
-        InputError: if the source is missing or a check finds something fatal.
+        InputError: if the source is missing, the labels cannot be used or a check finds something fatal.
     """
     settings = PrepareSettings.from_params("district", argv)
     target = DATA / settings.name
@@ -53,7 +55,8 @@ def main(argv: Sequence[str] = ()) -> None:
             render_demo(settings.name, settings.demo, folder)
         elif settings.source is not None:
             _IMPORTERS[settings.importer](settings.name, settings.source, folder)
-        findings = check_district(folder)
+        labelled = add_labels(settings.labels, folder) if settings.labels is not None else []
+        findings = [*check_district(folder), *labelled]
         report = write_report(folder, findings)
         require_sound(findings)
     print(f"{target / report.name}: {len(findings)} warnings")

@@ -1,11 +1,11 @@
 """Judged sightings as labels for retraining: `python -m serving.labels FOLDER`.
 
     FOLDER/bounding_box_train/0001_c3s1_000042_00.jpg    Market-1501 names: identity, camera, tracklet, crop
-    FOLDER/labels.csv                                    file, identity, case, verdict, district, camera_id, tracklet_id
+    FOLDER/labels.csv    file, identity, case, verdict, district, camera_id, tracklet_id, first_seen, last_seen
 
 Each case with a confirmed sighting is an identity, numbered from 1 by case; sightings rejected in a case show somebody
 else, nobody knows whom, and get the identity 0 (a distractor). The last verdict on a sighting counts. Cameras are
-numbered by district and id. What is stored no more is left out.
+numbered by district and id. What is stored no more is left out. Stage `prepare` takes the folder as `district.labels`.
 """
 
 import argparse
@@ -25,7 +25,7 @@ from serving.database.store import Store, open_store
 from serving.service_settings import ServingSettings
 from serving.web.cases import Verdict
 
-_COLUMNS = ("file", "identity", "case", "verdict", "district", "camera_id", "tracklet_id")
+_COLUMNS = ("file", "identity", "case", "verdict", "district", "camera_id", "tracklet_id", "first_seen", "last_seen")
 _CROPS = "bounding_box_train"
 
 
@@ -69,7 +69,8 @@ def export_labels(store: Store, folder: Path) -> int:
             camera = cameras.index((district, one.camera.id)) + 1
             name = f"{identity:04d}_c{camera}s1_{number:06d}_00.jpg"
             (aside / _CROPS / name).write_bytes(store.crops.read(one.crop))
-            table.writerow([name, identity, case, verdict, district, one.camera.id, tracklet_id])
+            times = one.first_seen.isoformat(), one.last_seen.isoformat()
+            table.writerow([name, identity, case, verdict, district, one.camera.id, tracklet_id, *times])
             number += 1
     return number
 

@@ -1,0 +1,195 @@
+"""Sightings that were judged in cases, as `serving.labels` writes them -> more people in the re-ID training set.
+
+LABELS/bounding_box_train/*.jpg    a crop of each judged sighting
+LABELS/labels.csv                  a line a crop, see `LabelledCrop`
+"""
+
+import csv
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from hashlib import sha256
+from pathlib import Path
+from typing import Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+
+from districts.checks import Finding
+from districts.layout import District, ReidPart, list_pictures, read_district, read_reid_folder, read_tracks
+from districts.links import link_or_copy
+from domain.errors import InputError
+
+_TRAIN: ReidPart = "bounding_box_train"
+_EVALUATION: tuple[ReidPart, ...] = ("bounding_box_val", "query", "bounding_box_test")
+
+
+class LabelledCrop(BaseModel):
+    """A line of `labels.csv`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    file: str = Field(pattern=r"^[^/\\]+$")  # in bounding_box_train
+    identity: int = Field(ge=0)  # from 1, one a case; 0: rejected
+    case: int
+    verdict: Literal["confirmed", "rejected"]
+    district: str
+    camera_id: str
+    tracklet_id: int
+    first_seen: AwareDatetime
+    last_seen: AwareDatetime
+
+    @property
+    def sighting(self) -> tuple[str, int]:
+        """What the crop shows; cases that judge the same sighting have a crop of it each."""
+        return self.district, self.tracklet_id
+
+
+_Person = list[LabelledCrop]  # confirmed, of one case or of several that were joined
+
+
+def add_labels(labels: Path, folder: Path) -> list[Finding]:
+    """Hard-link or copy the confirmed crops in `labels` into `reid/bounding_box_train` of the district in `folder`.
+
+    Each case is a person whose identity follows the largest one in `reid/`; cases that confirm the same sighting are
+    one person. Cameras of the district have the numbers of `district.yaml`, those of others the next ones.
+
+    Only training gets them. A case is left out as a whole where a crop is a picture of validation, query or gallery, or
+    was seen in one of the district's own videos while their ground truth names people: tracking is tested on those.
+    Left out as well: a crop whose picture is no longer in `labels`; a person with fewer than two, of whom there is no
+    positive pair; and rejected sightings, for whom they show nobody knows, and two of them may show the same person.
+
+    Returns:
+        warnings: what was left out and why, cases that were joined, people whom one camera alone saw.
+
+    Raises:
+        InputError: if `labels` is no such folder, a line of its table is wrong, the district has no re-ID training set,
+            or nobody in `labels` can be trained on.
+    """
+    table, crops = labels / "labels.csv", labels / _TRAIN
+    district, rows = read_district(folder), _read_table(table)
+    confirmed = [row for row in rows if row.verdict == "confirmed"]
+    removed = {row.file for row in confirmed if not (crops / row.file).is_file()}
+    warnings = [f"the picture {file} is there no more; left out" for file in sorted(removed)]
+    if rejected := len(rows) - len(confirmed):
+        warnings.append(f"{rejected} rejected crops show nobody knows whom; left out")
+    evaluated = _Evaluated.of_district(folder, district)
+    chosen = []
+    for person in _people(confirmed):
+        kept = [row for row in person if row.file not in removed]
+        reason = evaluated.reason_against(person, [crops / row.file for row in kept])
+        if reason is None and len({row.sighting for row in kept}) < 2:
+            reason = "fewer than two confirmed crops have no positive pair"
+        if reason is None:
+            chosen.append(kept)
+            warnings.extend(_remarks(kept))
+        else:
+            warnings.append(f"{_name(person)}: {reason}; left out")
+    if not chosen:
+        raise InputError(
+            f"{labels} must hold a person with two confirmed crops who is in no evaluation set; export more with "
+            "`python -m serving.labels` or set district.labels=null, got:\n" + "\n".join(warnings or ["no crops"])
+        )
+    _link_crops(chosen, crops, folder, district)
+    return [Finding(False, str(table), message) for message in warnings]
+
+
+@dataclass(frozen=True)
+class _Evaluated:
+    """What people of evaluation sets are known by."""
+
+    district: str
+    pictures: set[bytes]  # digests of the pictures of validation, query and gallery
+    windows: dict[str, tuple[datetime, datetime]]  # of cameras: when the ground truth of its video names people
+
+    @classmethod
+    def of_district(cls, folder: Path, district: District) -> "_Evaluated":
+        parts = [folder / "reid" / part for part in _EVALUATION]
+        pictures = {_digest(file) for part in parts if part.is_dir() for file in list_pictures(part)}
+        windows = {}
+        for camera in district.cameras:
+            truth, start = folder / "videos" / f"{camera.id}.txt", camera.start
+            if truth.is_file() and start is not None and start.tzinfo is not None:  # else the checks stop the run
+                num_frames = int(read_tracks(truth).frames.max(initial=0))
+                windows[camera.id] = start, start + timedelta(seconds=num_frames / camera.fps)
+        return cls(district.name, pictures, windows)
+
+    def reason_against(self, person: _Person, pictures: Sequence[Path]) -> str | None:
+        """Why nothing may be trained on `person`, whom `pictures` show, or None."""
+        if any(_digest(file) in self.pictures for file in pictures):
+            return "a crop is a picture of validation, query or gallery"
+        if any(self._is_filmed(row) for row in person):
+            return "seen in a video on which tracking is tested"
+        return None
+
+    def _is_filmed(self, row: LabelledCrop) -> bool:
+        if row.district != self.district or row.camera_id not in self.windows:
+            return False
+        start, end = self.windows[row.camera_id]
+        return row.first_seen <= end and row.last_seen >= start
+
+
+def _digest(file: Path) -> bytes:
+    return sha256(file.read_bytes()).digest()
+
+
+def _read_table(file: Path) -> list[LabelledCrop]:
+    if not file.is_file():
+        raise InputError(f"district.labels must be a folder that `python -m serving.labels` wrote; {file} is missing")
+    with file.open(newline="", encoding="utf-8") as lines:
+        rows = list(csv.DictReader(lines))
+    return [_read_row(file, line, row) for line, row in enumerate(rows, start=2)]
+
+
+def _read_row(file: Path, line: int, row: dict[str, str]) -> LabelledCrop:
+    try:
+        return LabelledCrop.model_validate(row)
+    except ValidationError as error:
+        first = error.errors()[0]
+        column = ".".join(map(str, first["loc"]))
+        raise InputError(
+            f"{file}, line {line}: {column}: {first['msg']}; export it again with `python -m serving.labels`"
+        ) from error
+
+
+def _people(confirmed: Sequence[LabelledCrop]) -> list[_Person]:
+    """Confirmed crops by person; cases that share a sighting are joined."""
+    people: list[_Person] = []
+    for identity in sorted({row.identity for row in confirmed}):
+        person = [row for row in confirmed if row.identity == identity]
+        sightings = {row.sighting for row in person}
+        same = [other for other in people if any(row.sighting in sightings for row in other)]
+        people = [other for other in people if other not in same]
+        people.append([row for one in (*same, person) for row in one])
+    return people
+
+
+def _remarks(person: _Person) -> Iterator[str]:
+    """What is worth a look at a person who is trained on."""
+    if len(_cases(person)) > 1:
+        yield f"{_name(person)}: they confirm the same sighting, so they are taken as one person"
+    if len({(row.district, row.camera_id) for row in person}) == 1:
+        yield f"{_name(person)}: one camera alone saw the person, so nothing is learnt across cameras"
+
+
+def _cases(person: _Person) -> list[int]:
+    return sorted({row.case for row in person})
+
+
+def _name(person: _Person) -> str:
+    cases = _cases(person)
+    return f"case{'s' if len(cases) > 1 else ''} {', '.join(map(str, cases))}"
+
+
+def _link_crops(people: Sequence[_Person], crops: Path, folder: Path, district: District) -> None:
+    training = read_reid_folder(folder, _TRAIN)
+    others = [read_reid_folder(folder, part) for part in _EVALUATION if (folder / "reid" / part).is_dir()]
+    last = max(0, *(int(table.identities.max()) for table in (training, *others)))
+    cameras = {(district.name, camera.id): number for number, camera in enumerate(district.cameras, start=1)}
+    next_camera = max(len(cameras), int(training.cameras.max())) + 1
+    for identity, person in enumerate(people, start=last + 1):
+        for number, row in enumerate({row.sighting: row for row in person}.values()):
+            key = row.district, row.camera_id
+            if key not in cameras:
+                cameras[key], next_camera = next_camera, next_camera + 1
+            name = f"{identity:04d}_c{cameras[key]}s1_{number:06d}_00.jpg"
+            link_or_copy(crops / row.file, folder / "reid" / _TRAIN / name)
