@@ -196,17 +196,16 @@ def measure(number: int, num_queries: int) -> dict[str, Any]:
         kept, filled = fill(store, url, people, number)
         queries = people.seen(num_queries)
         searcher = Searcher(store, MatchCurve(0.3, 0.05), settings, "bench")
+        four = [("bench", f"c{i}") for i in range(1, 5)]
         middle = _START + timedelta(days=_DAYS / 2)
         cases: dict[str, Callable[[np.ndarray], Any]] = {
             f"nearest {_NEAREST}": lambda query: store.nearest(query, _NEAREST, model_version="bench"),
-            "… of 4 cameras": lambda query: store.nearest(query, _NEAREST, ["c1", "c2", "c3", "c4"]),
+            "… of 4 cameras": lambda query: store.nearest(query, _NEAREST, four),
             "… of one day": lambda query: store.nearest(
                 query, _NEAREST, since=middle, until=middle + timedelta(days=1), model_version="bench"
             ),
             f"re-ranked {settings.candidates}": lambda query: searcher.search(query),
-            f"re-ranked {settings.candidates}, of 4 cameras": lambda query: searcher.search(
-                query, cameras=["c1", "c2", "c3", "c4"]
-            ),
+            f"re-ranked {settings.candidates}, of 4 cameras": lambda query: searcher.search(query, cameras=four),
             "coverage of each answer": lambda _: coverage_of(store, "bench"),
         }
         latencies, answers = {}, {}

@@ -2,10 +2,12 @@
 
 import math
 from datetime import datetime
+from typing import Protocol
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt
 
 _EARTH_RADIUS_M = 6_371_008.8
+CameraKey = tuple[str, str]  # district and id in it
 
 
 class Camera(BaseModel):
@@ -41,8 +43,20 @@ class Sighting(BaseModel):
     attributes: dict[str, dict[str, float]] = {}  # group -> label -> probability
 
 
-def metres_between(one: Camera | Sighting, other: Camera | Sighting) -> float:
-    """Great-circle distance of two cameras in metres (haversine)."""
+class Place(Protocol):
+    """Anything that stands on the map."""
+
+    @property
+    def latitude(self) -> float:
+        """Degrees, north of the equator."""
+
+    @property
+    def longitude(self) -> float:
+        """Degrees, east of Greenwich."""
+
+
+def metres_between(one: Place, other: Place) -> float:
+    """Great-circle distance of two places in metres (haversine)."""
     latitude, other_latitude = math.radians(one.latitude), math.radians(other.latitude)
     half_chord = (
         math.sin((other_latitude - latitude) / 2) ** 2
@@ -50,4 +64,4 @@ def metres_between(one: Camera | Sighting, other: Camera | Sighting) -> float:
         * math.cos(other_latitude)
         * math.sin(math.radians(other.longitude - one.longitude) / 2) ** 2
     )
-    return 2 * _EARTH_RADIUS_M * math.asin(math.sqrt(half_chord))
+    return 2 * _EARTH_RADIUS_M * math.asin(math.sqrt(min(half_chord, 1.0)))  # rounding lets antipodes pass it

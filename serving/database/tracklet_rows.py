@@ -1,7 +1,8 @@
 """Tracklets as rows of the database, and rows as the tracklets that search reads."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import numpy as np
 import sqlalchemy as sa
 
-from domain.cameras import Camera
+from domain.cameras import Camera, CameraKey
 from serving.database import tables
 from serving.database.crops import crop_path
 from serving.database.partitions import day_of
@@ -63,16 +64,26 @@ def row_of(tracklet: Tracklet, segment: RegisteredSegment, model_version: str) -
 
 
 def filters(
-    cameras: Sequence[str] | None, since: datetime | None, until: datetime | None, model_version: str | None
+    cameras: Collection[CameraKey] | None, since: datetime | None, until: datetime | None, model_version: str | None
 ) -> list[sa.ColumnElement[bool]]:
     """Conditions of a search, as `serving.database.store.Store.nearest` has them; None asks for nothing."""
     table = tables.tracklets
     return [
-        *([table.c.camera_id.in_(cameras)] if cameras is not None else []),
+        *([at_cameras(cameras, table.c.district, table.c.camera_id)] if cameras is not None else []),
         *([table.c.last_seen >= since] if since is not None else []),
         *([table.c.first_seen <= until] if until is not None else []),
         *([table.c.model_version == model_version] if model_version is not None else []),
     ]
+
+
+def at_cameras(
+    cameras: Collection[CameraKey], district: sa.ColumnElement[str], camera_id: sa.ColumnElement[str]
+) -> sa.ColumnElement[bool]:
+    """Whether `camera_id` of `district` is among `cameras`; a list of each district's, which PostgreSQL hashes."""
+    ids = defaultdict(list)
+    for name, camera in cameras:
+        ids[name].append(camera)
+    return sa.or_(sa.false(), *(sa.and_(district == name, camera_id.in_(those)) for name, those in ids.items()))
 
 
 def pick(place: sa.ColumnElement[Any]) -> sa.Select[Any]:

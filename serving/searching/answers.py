@@ -4,8 +4,10 @@ from typing import Annotated
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
+from domain.cameras import Camera
 from serving.searching.coverage import Coverage
 from serving.searching.photographed import Box
+from serving.searching.places import Area
 from serving.searching.search import Hit
 
 District = Annotated[str, Field(pattern=r"^[^\x00]+$")]  # what a column of text can hold
@@ -21,6 +23,12 @@ class SearchAnswer(BaseModel):
     people_xyxy: list[Box | None]  # who was searched in each photo, pixels; None: all of it
     sightings: list[Hit]  # nearest first
     coverage: Coverage  # of what was asked for: which cameras and times were searched, and which are missing
+
+
+class StoredCamera(Camera):
+    """A camera and its district; `<district>/<id>` names it in a search."""
+
+    district: District
 
 
 class SightingId(BaseModel):
@@ -40,7 +48,8 @@ class RouteRequest(BaseModel):
     sightings: list[SightingId]  # confirmed
     rejected: list[SightingId] = []  # show somebody else
     fill: bool = False  # search for more with the confirmed ones, in these cameras and times
-    cameras: list[str] | None = None
+    cameras: list[str] | None = None  # district/camera
+    area: Area | None = None
     since: AwareDatetime | None = None
     until: AwareDatetime | None = None
 

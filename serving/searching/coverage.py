@@ -4,13 +4,14 @@ Time without a segment or gap is missing too: nobody sent a video of it.
 """
 
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
 from pydantic import BaseModel, ConfigDict
 
+from domain.cameras import CameraKey
 from domain.errors import InputError
 from serving.database.store import Store
 
@@ -52,7 +53,7 @@ class Coverage(_Answer):
 def coverage_of(
     store: Store,
     model_version: str,
-    cameras: Sequence[str] | None = None,
+    cameras: Collection[CameraKey] | None = None,
     since: datetime | None = None,
     until: datetime | None = None,
 ) -> Coverage:
@@ -61,7 +62,7 @@ def coverage_of(
     Args:
         store: of the sightings.
         model_version: whose sightings can be searched.
-        cameras: their ids; None for all.
+        cameras: only these; None for all.
         since: begin of the window; None: where the first video or gap of these cameras begins.
         until: its end; None: where the last ends, which is now if a gap lasts.
 
@@ -70,7 +71,8 @@ def coverage_of(
     """
     if since is not None and until is not None and until < since:
         raise InputError(f"until must not be before since, got {until.isoformat()} and {since.isoformat()}")
-    asked: dict[str, Any] = {"model": model_version, "cameras": None if cameras is None else list(cameras)}
+    names = None if cameras is None else [f"{district}/{camera_id}" for district, camera_id in cameras]
+    asked: dict[str, Any] = {"model": model_version, "cameras": names}
     with store.begin() as connection:
         first, last = connection.execute(_ENDS, asked | {"since": since, "until": until}).one()
         begin, end = _in_utc(since or first or until), _in_utc(until or max(filter(None, (since, last)), default=None))
@@ -84,7 +86,7 @@ def coverage_of(
         _of_camera(district.name, camera.id, (begin, end), spans.get((district.name, camera.id), {}))
         for district in store.districts()
         for camera in district.cameras
-        if cameras is None or camera.id in cameras
+        if cameras is None or (district.name, camera.id) in cameras
     ]
     share = sum(one.share for one in answers) / len(answers) if answers else 0.0
     return Coverage(since=begin, until=end, share=share, cameras=answers)
@@ -133,7 +135,7 @@ def _in_utc(moment: datetime | None) -> datetime | None:
     return moment.astimezone(UTC) if moment is not None else None
 
 
-_AT_CAMERAS = "(CAST(:cameras AS text[]) IS NULL OR camera_id = ANY(CAST(:cameras AS text[])))"
+_AT_CAMERAS = "(CAST(:cameras AS text[]) IS NULL OR district || '/' || camera_id = ANY(CAST(:cameras AS text[])))"
 
 
 def _within(begin: str, end: str) -> str:

@@ -2,25 +2,34 @@
 
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from time import perf_counter
 
 import sqlalchemy as sa
 
 from domain.attributes import AttributeSchema
-from domain.cameras import Camera
+from domain.cameras import CameraKey
 from domain.errors import ArtifactError, DongseonError, InputError
 from serving import audit
 from serving.audit import Action
 from serving.database.store import Store, StoredDistrict, open_store
 from serving.database.wanted import Wanted
-from serving.searching.answers import RouteAnswer, RouteFound, RouteRequest, SearchAnswer, SightingId, Status
+from serving.searching.answers import (
+    RouteAnswer,
+    RouteFound,
+    RouteRequest,
+    SearchAnswer,
+    SightingId,
+    Status,
+    StoredCamera,
+)
 from serving.searching.coverage import Coverage, coverage_of
 from serving.searching.coverage_statement import statement_of
 from serving.searching.description import Question, read_description
 from serving.searching.photo import decode_photo
 from serving.searching.photographed import Box, crop_of, person_in
+from serving.searching.places import Area, cameras_asked
 from serving.searching.route import likeliest_routes, relative_probabilities
 from serving.searching.search import Hit, Searcher, SightingKey, hit_of, stored_sightings
 from serving.searching.search_engines import SearchEngines
@@ -108,13 +117,17 @@ class PhotoSearch:
         """How much a search may ask for."""
         return self._limits
 
-    def cameras(self) -> list[Camera]:
-        """Cameras whose sightings are stored.
+    def cameras(self) -> list[StoredCamera]:
+        """Cameras whose sightings are stored, by district and id.
 
         Raises:
             NotReadyError: if the service is not ready.
         """
-        return self._ready_store().cameras()
+        return [
+            StoredCamera(district=district.name, **dict(camera))
+            for district in self.districts()
+            for camera in district.cameras
+        ]
 
     def districts(self) -> list[StoredDistrict]:
         """Districts whose sightings are stored.
@@ -161,17 +174,16 @@ class PhotoSearch:
         hits: list[Hit] = []
         coverage = None
         if asked.fill:
-            if asked.cameras is not None:
-                _check_cameras(asked.cameras, store)
+            cameras = cameras_asked(store, asked.cameras, asked.area)
             hits = self._searcher(store).search(
                 confirmed=_keys(asked.sightings),
                 rejected=_keys(asked.rejected),
                 top_k=self._limits.max_top_k,
-                cameras=asked.cameras,
+                cameras=cameras,
                 since=asked.since,
                 until=asked.until,
             )
-            coverage = self._statement(store, asked.cameras, asked.since, asked.until)
+            coverage = self._statement(store, cameras, asked.since, asked.until)
         settings = self._deployment.settings.route
         routes = likeliest_routes(hits, settings, confirmed=confirmed, most=settings.most_routes)
         first, *others = [
@@ -196,6 +208,7 @@ class PhotoSearch:
         rejected: Sequence[SightingId] = (),
         top_k: int | None = None,
         cameras: Sequence[str] | None = None,
+        area: Area | None = None,
         since: datetime | None = None,
         until: datetime | None = None,
     ) -> SearchAnswer:
@@ -210,7 +223,8 @@ class PhotoSearch:
             confirmed: sightings that show the person; they are searched for like the photos.
             rejected: sightings that show somebody else; left out of the answer, and their look-alikes fall back.
             top_k: how many to answer; None for as many as the settings say.
-            cameras: ids of cameras to search; None for all.
+            cameras: names of those to search, see `serving.searching.places.cameras_asked`; None for all.
+            area: searches cameras in it only.
             since: leaves out what ended before; with a time zone.
             until: leaves out what began after; with a time zone.
 
@@ -229,8 +243,7 @@ class PhotoSearch:
         images = [decode_photo(photo, self._limits.max_photo_pixels) for photo in photos]
         store = self._ready_store()
         description = self._describe(attributes or {}, top_k)
-        if cameras is not None:
-            _check_cameras(cameras, store)
+        wanted = cameras_asked(store, cameras, area)
         engines = self._running_engines()
         boxes = [person_in(engines.perception, image, box) for image, box in zip(images, pointed, strict=True)]
         crops = [crop_of(image, box) for image, box in zip(images, boxes, strict=True)]
@@ -240,30 +253,33 @@ class PhotoSearch:
             confirmed=_keys(confirmed),
             rejected=_keys(rejected),
             top_k=top_k or self._limits.top_k,
-            cameras=cameras,
+            cameras=wanted,
             since=since,
             until=until,
         )
-        coverage = self._statement(store, cameras, since, until)
+        coverage = self._statement(store, wanted, since, until)
         SEARCH_SECONDS.labels("photo" if photos or confirmed else "attributes").observe(perf_counter() - began)
         return SearchAnswer(model_version=engines.model_version, people_xyxy=boxes, sightings=hits, coverage=coverage)
 
     def coverage(
-        self, cameras: Sequence[str] | None = None, since: datetime | None = None, until: datetime | None = None
+        self,
+        cameras: Sequence[str] | None = None,
+        area: Area | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
     ) -> Coverage:
-        """Which times of these cameras can be searched, as `serving.searching.coverage.coverage_of`.
+        """Which times of the cameras that `search` takes can be searched, as `serving.searching.coverage.coverage_of`.
 
         Raises:
-            InputError: if there is no such camera, or the window ends before it begins.
+            InputError: if there is no such camera, none in the area, or the window ends before it begins.
             NotReadyError: if the service is not ready.
         """
         store = self._ready_store()
-        if cameras is not None:
-            _check_cameras(cameras, store)
-        return coverage_of(store, self._running_engines().model_version, cameras, since, until)
+        wanted = cameras_asked(store, cameras, area)
+        return coverage_of(store, self._running_engines().model_version, wanted, since, until)
 
     def _statement(
-        self, store: Store, cameras: Sequence[str] | None, since: datetime | None, until: datetime | None
+        self, store: Store, cameras: Collection[CameraKey] | None, since: datetime | None, until: datetime | None
     ) -> Coverage:
         return statement_of(coverage_of(store, self._running_engines().model_version, cameras, since, until))
 
@@ -328,10 +344,3 @@ class PhotoSearch:
 
 def _keys(sightings: Sequence[SightingId]) -> set[SightingKey]:
     return {(one.district, one.tracklet_id) for one in sightings}
-
-
-def _check_cameras(wanted: Sequence[str], store: Store) -> None:
-    known = [camera.id for camera in store.cameras()]
-    strange = sorted(set(wanted) - set(known))
-    if strange:
-        raise InputError(f"cameras must be among {', '.join(known)}, got {', '.join(map(repr, strange))}")

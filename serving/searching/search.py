@@ -10,7 +10,7 @@ from datetime import datetime
 import numpy as np
 from pydantic import Field, PositiveFloat, PositiveInt
 
-from domain.cameras import Sighting
+from domain.cameras import CameraKey, Sighting
 from domain.embeddings import cosine_distances, unit_length
 from domain.errors import InputError, require_shape
 from domain.settings import Settings
@@ -70,7 +70,7 @@ class Searcher:
         confirmed: Collection[SightingKey] = (),
         rejected: Collection[SightingKey] = (),
         top_k: int | None = None,
-        cameras: Sequence[str] | None = None,
+        cameras: Collection[CameraKey] | None = None,
         since: datetime | None = None,
         until: datetime | None = None,
     ) -> list[Hit]:
@@ -93,7 +93,7 @@ class Searcher:
             confirmed: sightings that certainly show the person.
             rejected: sightings that certainly show somebody else.
             top_k: how many to return; None for all candidates.
-            cameras: ids of cameras to search; None for all.
+            cameras: those to search; None for all.
             since: leaves out what ended before; with a time zone.
             until: leaves out what began after; with a time zone.
 

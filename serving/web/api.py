@@ -15,7 +15,6 @@ from fastapi import APIRouter, Depends, FastAPI, Form, Path, Query, Request, Res
 from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Json, RootModel
 from pydantic_core import PydanticCustomError
 
-from domain.cameras import Camera
 from domain.errors import InputError
 from serving import audit
 from serving.audit import Action
@@ -26,11 +25,13 @@ from serving.searching.answers import (
     SearchAnswer,
     SightingId,
     Status,
+    StoredCamera,
     TrackletId,
 )
 from serving.searching.coverage import Coverage
 from serving.searching.description import LabelQuestion
 from serving.searching.photographed import Box
+from serving.searching.places import Area
 from serving.searching.route import routes_csv, routes_geojson
 from serving.web import case_api
 from serving.web.case_api import CaseId, Text
@@ -68,10 +69,24 @@ class Judged(RootModel[list[SightingId]]):
     """Sightings on which somebody has decided."""
 
 
-class SearchForm(BaseModel):
-    """Who is searched, where, and what for."""
+class Where(BaseModel):
+    """Which cameras and times are meant, as query or form."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    cameras: str | None = None  # district/camera, separated by commas
+    area: Json[Area] | None = None  # and in this one
+    since: Moment | None = None
+    until: Moment | None = None
+
+    @property
+    def names(self) -> list[str] | None:
+        """Of the cameras."""
+        return [name.strip() for name in self.cameras.split(",")] if self.cameras is not None else None
+
+
+class SearchForm(Where):
+    """Who is searched, where, and what for."""
 
     case: CaseId
     reason: Text
@@ -81,9 +96,6 @@ class SearchForm(BaseModel):
     attributes: Json[dict[str, LabelQuestion]] | None = None  # group -> label, or its question
     confirmed: Json[Judged] = Judged([])  # sightings that show the person, and join the photos
     rejected: Json[Judged] = Judged([])  # sightings that show somebody else
-    cameras: str | None = None  # ids, separated by commas
-    since: Moment | None = None
-    until: Moment | None = None
 
 
 class RouteForm(RouteRequest):
@@ -100,7 +112,7 @@ class CamerasAnswer(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    cameras: list[Camera]
+    cameras: list[StoredCamera]
 
 
 def build_api() -> FastAPI:
@@ -147,7 +159,6 @@ async def search(
 ) -> SearchAnswer:
     """Sightings of the person in photos or confirmed sightings, or of whom attributes describe; kept with its case."""
     photos = [await each.read() for each in form.photo]
-    cameras = _names(form.cameras)
     await in_transaction(request, lambda connection: open_case_of(connection, by, form.case))
     answer = await in_thread(
         request,
@@ -158,7 +169,8 @@ async def search(
             confirmed=form.confirmed.root,
             rejected=form.rejected.root,
             top_k=form.top_k,
-            cameras=cameras,
+            cameras=form.names,
+            area=form.area,
             since=form.since,
             until=form.until,
         ),
@@ -223,22 +235,15 @@ async def cameras(request: Request, found: Found) -> CamerasAnswer:
 
 
 @_router.get("/coverage", responses=declared(400, 503))
-async def coverage(
-    request: Request, found: Found, cameras: str | None = None, since: Moment | None = None, until: Moment | None = None
-) -> Coverage:
-    """Which times of the cameras (ids, separated by commas) can be searched, and which are missing, why."""
-    names = _names(cameras)
-    return await in_thread(request, lambda: found.coverage(names, since, until))
+async def coverage(request: Request, found: Found, where: Annotated[Where, Query()]) -> Coverage:
+    """Which times of the cameras, as a search names them, can be searched, and which are missing, why."""
+    return await in_thread(request, lambda: found.coverage(where.names, where.area, where.since, where.until))
 
 
 @_router.get("/status", responses=declared(503))
 async def status(request: Request, found: Found) -> Status:
     """Whether the service can search, and with which engines."""
     return await in_thread(request, found.status)
-
-
-def _names(listed: str | None) -> list[str] | None:
-    return [name.strip() for name in listed.split(",")] if listed is not None else None
 
 
 def _asked(form: SearchForm | RouteForm) -> Asked:

@@ -149,6 +149,20 @@ def place_in(browser: Browser, drawing: int, x: float, y: float) -> tuple[float,
     return left, top
 
 
+def point_of(browser: Browser, selector: str) -> tuple[float, float]:
+    """Middle of an element in the window."""
+    box = "(element.scrollIntoView({block: 'center'}), element.getBoundingClientRect())"
+    middle = f"(element => (box => [box.x + box.width / 2, box.y + box.height / 2])({box}))"
+    x, y = browser.evaluate(f"{middle}(document.querySelector({json.dumps(selector)}))")
+    return x, y
+
+
+def places(browser: Browser) -> list[str]:
+    """Where the sightings in view were seen."""
+    shown: list[str] = browser.evaluate(f"[...{CARDS}].map(card => card.querySelector('.camera').textContent)")
+    return shown
+
+
 def test_a_case_is_opened_and_verdicts_are_kept_in_it(served: Served, chromium: str) -> None:
     with Browser(chromium) as browser:
         sign_in(browser, served.address, served.token)
@@ -273,7 +287,7 @@ def test_attributes_alone_by_keyboard(served: Served, browser: Browser, case: in
     browser.press("Tab", "Tab")
     browser.press("Tab", "Tab")
     browser.press("Space", " ")  # also people of whom it is not known
-    click(browser, "[value=cam1]")
+    click(browser, "[name=cameras][value='demo/cam1']")
     fill(browser, "[name=since]", "2026-05-01T21:03")  # in Seoul: noon and three
     search(browser)
     assert last_question(served, case)["attributes"] == {"bag": {"is_not": ["none"], "or_unknown": True}}
@@ -283,6 +297,54 @@ def test_attributes_alone_by_keyboard(served: Served, browser: Browser, case: in
     assert "Probability that the description fits" in shown[0]
     assert "bag: none 1%" in shown[0]  # what was asked, and what is surest
     assert "bag: backpack" in shown[0]
+
+
+def test_an_area_is_chosen_by_keyboard_and_on_the_map(served: Served, browser: Browser, case: int) -> None:
+    ask(browser, "bag", "is", "backpack")
+    browser.evaluate("document.querySelector('#area-centre').focus()")
+    browser.press("ArrowDown", "ArrowDown")  # past what only the map offers
+    assert browser.evaluate("document.querySelector('#area-centre').value") == "demo/cam0"
+    browser.press("Tab", "Tab")
+    browser.evaluate("document.activeElement.select()")
+    browser.type("150")
+    assert browser.evaluate("document.querySelector('#in-area').textContent") == "· 카메라 2대"
+    search(browser)
+    assert last_question(served, case)["area"] == {"latitude": 35.85, "longitude": 128.6, "radius_m": 150}
+    assert set(places(browser)) == {"Gate 0", "Gate 1"}
+
+    click(browser, ".area summary")
+    cameras = [point_of(browser, f".area-map circle:nth-of-type({number})") for number in (2, 3, 4)]  # after the area
+    (x, top), (_, bottom) = cameras[2], cameras[0]  # north is up: cam2 above cam0, 222.4 m apart
+    assert top < bottom
+    assert x == pytest.approx(cameras[0][0], abs=1)
+    browser.drag((x, top), (x + (bottom - top) / 4, top))
+    assert browser.evaluate("document.querySelector('#area-centre').value") == "map"
+    assert browser.evaluate("document.querySelector('#in-area').textContent") == "· 카메라 1대"
+    search(browser)
+    area = last_question(served, case)["area"]
+    assert (area["latitude"], area["longitude"]) == pytest.approx((35.852, 128.6), abs=2e-5)
+    assert area["radius_m"] == pytest.approx(222.4 / 4, abs=3)
+    assert set(places(browser)) == {"Gate 2"}
+
+    fill(browser, "#area-radius", "")
+    click(browser, "#search .primary")
+    assert not browser.evaluate("document.querySelector('#area-radius').checkValidity()")  # nothing is sent
+    click(browser, "[type=reset]")
+    browser.wait_for("!document.querySelector('#in-area').textContent")
+    ask(browser, "bag", "is", "backpack")
+    search(browser)
+    assert "area" not in last_question(served, case)
+
+
+def test_an_area_without_a_camera_is_said(browser: Browser) -> None:
+    ask(browser, "bag", "is", "backpack")
+    click(browser, ".area summary")
+    x, y = point_of(browser, ".area-map")
+    fill(browser, "#area-radius", "5")
+    browser.drag((x + 60, y), (x + 60, y))
+    assert browser.evaluate("document.querySelector('#in-area').textContent") == "· 카메라 0대"
+    click(browser, "#search .primary")
+    browser.wait_for("document.querySelector('#problem').innerText.includes('the nearest, demo/cam')")
 
 
 def test_what_was_not_seen_is_said_over_the_results(browser: Browser) -> None:
@@ -301,7 +363,7 @@ def test_what_was_not_seen_is_said_over_the_results(browser: Browser) -> None:
     fill(browser, "[name=since]", "2026-05-01T21:04")
     fill(browser, "[name=until]", "2026-05-01T21:08")
     for camera in ("cam0", "cam1"):
-        click(browser, f"[value={camera}]")
+        click(browser, f"[name=cameras][value='demo/{camera}']")
     search(browser)
     browser.wait_for(
         "document.querySelector('#coverage:not(.warning) summary')?.innerText.includes('빠진 시간이 없습니다')"

@@ -76,9 +76,9 @@ def test_without_a_window_it_is_from_the_first_video_to_the_last(tmp_path: Path)
         assert (nothing.since, nothing.until, nothing.share, len(nothing.cameras)) == (None, None, 0, 3)
         add_video(store, "cam0", 0, 30)
         add_video(store, "cam1", 20, 40)
-        found = coverage_of(store, "net-1", cameras=["cam0"])
+        found = coverage_of(store, "net-1", cameras=[("demo", "cam0")])
         assert (found.since, found.until, found.share) == (at(0), at(30), 1)
-        both = coverage_of(store, "net-1", cameras=["cam0", "cam1"])
+        both = coverage_of(store, "net-1", cameras=[("demo", "cam0"), ("demo", "cam1")])
         assert [camera.share for camera in both.cameras] == pytest.approx([30 / 40, 20 / 40])
         with pytest.raises(InputError, match="until must not be before since"):
             coverage_of(store, "net-1", since=at(1), until=at(0))
@@ -95,7 +95,7 @@ def test_a_camera_that_is_down_is_missing_from_the_window_on_until_now(empty: St
     add_video(empty, "cam0", -60, 0)
     empty.open_gap("demo", "cam0", at(0), "no answer")
     since = at(60 * 24)
-    found = coverage_of(empty, "net-1", cameras=["cam0"], since=since)
+    found = coverage_of(empty, "net-1", cameras=[("demo", "cam0")], since=since)
     assert found.since == since
     assert found.until is not None
     assert abs(found.until - datetime.now(UTC)) < timedelta(minutes=1)
@@ -133,12 +133,12 @@ def test_what_was_seen_otherwise_is_not_missing(empty: Store) -> None:
     empty.fail_segment(add_video(empty, "cam0", 10, None, declared=20), "no video stream")
     add_video(empty, "cam0", 20, None, declared=70)
     add_video(empty, "cam0", 30, None)
-    [camera] = coverage_of(empty, "net-1", cameras=["cam0"], since=at(0), until=at(60)).cameras
+    [camera] = coverage_of(empty, "net-1", cameras=[("demo", "cam0")], since=at(0), until=at(60)).cameras
     assert [span.since for span in camera.failed] == []
     assert [span.since for span in camera.waiting] == [at(30)]
-    [longer] = coverage_of(empty, "net-1", cameras=["cam0"], since=at(0), until=at(65)).cameras
+    [longer] = coverage_of(empty, "net-1", cameras=[("demo", "cam0")], since=at(0), until=at(65)).cameras
     assert [span.since for span in longer.waiting] == [at(20), at(30)]
-    [other] = coverage_of(empty, "net-0", cameras=["cam0"], since=at(0), until=at(60)).cameras
+    [other] = coverage_of(empty, "net-0", cameras=[("demo", "cam0")], since=at(0), until=at(60)).cameras
     assert [span.since for span in other.failed] == [at(0), at(10)]
 
 
@@ -220,7 +220,7 @@ def test_segments_of_a_camera_that_end_at_once_are_all_watched(store: Store) -> 
             second = other.submit(end_second)
             assert not wait([second], timeout=1).done  # until this transaction ends
         second.result()
-    (camera,) = coverage_of(store, "net-1", cameras=["cam0"]).cameras
+    (camera,) = coverage_of(store, "net-1", cameras=[("demo", "cam0")]).cameras
     assert [(span.since, span.until) for span in camera.searched] == [(at(0), at(2))]
 
 

@@ -126,11 +126,11 @@ def test_a_rejected_sighting_makes_room_for_another(store: Store) -> None:
 
 def test_cameras_and_times_are_respected(searcher: Searcher) -> None:
     since, until = NOON + timedelta(seconds=600), NOON + timedelta(seconds=1200)
-    hits = searcher.search(person(4), cameras=["cam1"], since=since, until=until)
+    hits = searcher.search(person(4), cameras=[("demo", "cam1")], since=since, until=until)
     assert {hit.camera_id for hit in hits} == {"cam1"}
     assert all(since <= hit.last_seen and hit.first_seen <= until for hit in hits)
     assert (hits[0].latitude, hits[0].longitude) == (CAMERAS[1].latitude, CAMERAS[1].longitude)
-    assert searcher.search(person(4), cameras=["nowhere"]) == []
+    assert searcher.search(person(4), cameras=[("nowhere", "cam1")]) == []
 
 
 def test_sightings_of_another_model_are_not_compared(store: Store) -> None:

@@ -56,7 +56,7 @@ def test_a_filled_route_is_kept_as_the_search_that_it_is(client: TestClient) -> 
     def searches() -> list[Any]:
         return list(client.get("/cases/1/export").json()["searches"])
 
-    asked = FOR_CASE | {"sightings": [SIGHTING], "cameras": ["cam0", "cam1"]}
+    asked = FOR_CASE | {"sightings": [SIGHTING], "cameras": ["demo/cam0", "demo/cam1"]}
     before = searches()
     plain = client.post("/route", json=asked).json()
     assert plain["coverage"] is None
@@ -69,7 +69,7 @@ def test_a_filled_route_is_kept_as_the_search_that_it_is(client: TestClient) -> 
     assert kept["question"] == {
         "sightings": [SIGHTING],
         "fill": True,
-        "cameras": ["cam0", "cam1"],
+        "cameras": ["demo/cam0", "demo/cam1"],
         "until": "2026-05-01T12:05:00Z",
     }
     assert kept["found"] == [["demo", 1], ["demo", 4]]

@@ -78,7 +78,7 @@ def test_fields_narrow_the_search(client: TestClient) -> None:
     answer = search(
         client,
         png(picture(RED)),
-        cameras="cam1",
+        cameras="demo/cam1",
         top_k="2",
         attributes=json.dumps({"bag": "backpack"}),
         since="2026-05-01T12:05:00+00:00",
@@ -281,7 +281,8 @@ def test_likely_sightings_fill_a_route(client: TestClient) -> None:
     assert [sighting["confirmed"] for sighting in answer["route"]] == [False, True, False, False]
     assert answer["left_out"] == []
     assert sum(each["relative_probability"] for each in [answer, *answer["alternatives"]]) == pytest.approx(1)
-    before = client.post("/route", json={**asked, "until": "2026-05-01T12:05:00Z", "cameras": ["cam0", "cam1"]}).json()
+    filters = {"until": "2026-05-01T12:05:00Z", "cameras": ["demo/cam0", "demo/cam1"]}
+    before = client.post("/route", json=asked | filters).json()
     assert [sighting["tracklet_id"] for sighting in before["route"]] == [1, 4]
 
 
@@ -342,7 +343,16 @@ def test_no_page_of_documentation_asks_the_network(client: TestClient, address: 
         ({"attributes": "[1]"}, "attributes must be a valid dictionary, got [1]"),
         ({"attributes": '{"bag": "rocket"}'}, "the attribute bag must be one of none, backpack, got 'rocket'"),
         ({"attributes": '{"hat": "none"}'}, "the schema bags has the groups bag, got 'hat'"),
-        ({"cameras": "cam1,cam9"}, "cameras must be among cam0, cam1, cam2, got 'cam9'"),
+        ({"cameras": "demo/cam1,cam2"}, "by district and id, such as demo/cam2, demo/cam1, demo/cam0, got 'cam2'"),
+        ({"cameras": "demo/cam9"}, "got 'demo/cam9'"),
+        (
+            {"area": '{"latitude": 35.95, "longitude": 128.6, "radius_m": 200}'},
+            "got one of 200 m around; the nearest, demo/cam2, is 10897 m from its centre",
+        ),
+        ({"area": '{"latitude": 91, "longitude": 128.6, "radius_m": 200}'}, "area.latitude must be less than or equal"),
+        ({"area": '{"latitude": 35, "longitude": 128.6}'}, "the request must have area.radius_m"),
+        ({"area": '{"latitude": 35, "longitude": 128.6, "radius_m": 1e999}'}, "area.radius_m must be a finite number"),
+        ({"area": "here"}, "area must be JSON"),
         (
             {"since": "yesterday"},
             "since must be a valid datetime or date, such as 2026-05-01T09:00:00+09:00",
@@ -399,15 +409,47 @@ def test_other_methods_and_paths(client: TestClient) -> None:
 
 
 def test_a_search_says_which_cameras_and_times_it_could_see_and_that_is_kept_with_it(client: TestClient) -> None:
-    answer = search(client, png(picture(RED)), cameras="cam0,cam2")["coverage"]
+    answer = search(client, png(picture(RED)), cameras="demo/cam0,demo/cam2")["coverage"]
     assert [(one["camera_id"], one["share"] > 0) for one in answer["cameras"]] == [("cam0", True), ("cam2", False)]
     assert [len(one["searched"]) for one in answer["cameras"]] == [1, 0]
     assert answer["cameras"][0]["searched"][0]["since"] == answer["since"] == "2026-05-01T12:00:00Z"
     assert client.get("/cases/1/export").json()["searches"][-1]["coverage"] == answer
 
 
+AT_GATE_1 = {"latitude": 35.851, "longitude": 128.6, "radius_m": 100}
+
+
+def test_an_area_narrows_search_coverage_and_what_fills_a_route(client: TestClient) -> None:
+    area = json.dumps(AT_GATE_1)
+    found = search(client, png(picture(RED)), area=area)
+    assert {one["camera_id"] for one in found["sightings"]} == {"cam1"}
+    assert [one["camera_id"] for one in found["coverage"]["cameras"]] == ["cam1"]
+    covered = client.get("/coverage", params={"area": area}).json()["cameras"]
+    assert [one["camera_id"] for one in covered] == ["cam1"]
+    asked = FOR_CASE | {"sightings": json.loads(judged(4)), "fill": True, "area": AT_GATE_1}
+    filled = client.post("/route", json=asked).json()
+    assert {one["camera_id"] for one in filled["route"]} == {"cam1"}
+    assert [one["camera_id"] for one in filled["coverage"]["cameras"]] == ["cam1"]
+    kept = client.get("/cases/1/export").json()["searches"]
+    assert [one["question"]["area"] for one in kept[-2:]] == [AT_GATE_1, AT_GATE_1]
+
+
+@pytest.mark.parametrize("path", ["/coverage", "/search", "/route"])
+def test_an_area_without_a_camera_says_how_far_the_nearest_is(client: TestClient, path: str) -> None:
+    area = AT_GATE_1 | {"latitude": 35.854}
+    if path == "/coverage":
+        answer = client.get(path, params={"area": json.dumps(area)})
+    elif path == "/search":
+        answer = client.post(path, data=FOR_CASE | {"attributes": '{"bag": "backpack"}', "area": json.dumps(area)})
+    else:
+        asked = FOR_CASE | {"sightings": json.loads(judged(4)), "fill": True, "area": area}
+        answer = client.post(path, json=asked)
+    assert answer.status_code == 400
+    assert "the nearest, demo/cam2, is 222 m from its centre" in answer.json()["error"]
+
+
 def test_coverage_is_asked_for_by_itself_too(client: TestClient) -> None:
-    asked = {"cameras": "cam0", "since": "2026-05-01T12:00:00Z", "until": "2026-05-02T12:00:00Z"}
+    asked = {"cameras": "demo/cam0", "since": "2026-05-01T12:00:00Z", "until": "2026-05-02T12:00:00Z"}
     (camera,) = client.get("/coverage", params=asked).json()["cameras"]
     assert camera["searched"][0]["since"] == "2026-05-01T12:00:00Z"
     assert 0 < camera["share"] < 0.01
@@ -418,7 +460,7 @@ def test_coverage_is_asked_for_by_itself_too(client: TestClient) -> None:
 
 def test_cameras_and_status(client: TestClient) -> None:
     cameras = client.get("/cameras").json()["cameras"]
-    assert [camera["id"] for camera in cameras] == ["cam0", "cam1", "cam2"]
+    assert [(one["district"], one["id"]) for one in cameras] == [("demo", "cam0"), ("demo", "cam1"), ("demo", "cam2")]
     status = client.get("/status").json()
     assert status["ready"] is True
     assert status["reason"] is None

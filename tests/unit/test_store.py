@@ -81,7 +81,8 @@ def test_a_stored_tracklet_comes_back_as_it_was(filled: tuple[Store, np.ndarray]
 @pytest.mark.parametrize(
     ("filters", "wanted"),
     [
-        pytest.param({"cameras": ["cam1"]}, {2, 5, 8, 11, 14, 17, 20, 23, 26, 29}, id="camera"),
+        pytest.param({"cameras": [("demo", "cam1")]}, {2, 5, 8, 11, 14, 17, 20, 23, 26, 29}, id="camera"),
+        pytest.param({"cameras": [("other", "cam1")]}, set(), id="camera of another district"),
         pytest.param({"cameras": []}, set(), id="no camera"),
         pytest.param({"until": NOON + timedelta(seconds=10)}, {1, 2}, id="begins exactly at the end"),
         pytest.param({"since": NOON + timedelta(seconds=285)}, {29, 30}, id="ends exactly at the begin"),
@@ -167,7 +168,8 @@ def test_districts_do_not_disturb_each_other(filled: tuple[Store, np.ndarray]) -
     store, embeddings = filled
     store.replace_sightings("other", CAMERAS[:1], "net-1", [tracklet(1, embeddings[7])])
     assert len(rows(store)) == 31
-    assert len(store.cameras()) == 4
+    assert [one.camera.id for one in store.nearest(embeddings[7], 1, [("other", "cam0")])] == ["cam0"]
+    assert [len(district.cameras) for district in store.districts()] == [3, 1]
     store.replace_sightings("other", CAMERAS[:1], "net-1", [])
     assert len(rows(store)) == 30
 
@@ -198,14 +200,14 @@ def test_the_index_over_embeddings_is_used(filled: tuple[Store, np.ndarray]) -> 
             plans.extend(str(row[0]) for row in connection.exec_driver_sql(f"EXPLAIN {statement}", parameters))
 
     sa.event.listen(store._engine, "before_cursor_execute", explain)
-    store.nearest(embeddings[0], 5, cameras=["cam1"], model_version="net-1")
+    store.nearest(embeddings[0], 5, cameras=[("demo", "cam1")], model_version="net-1")
     sa.event.remove(store._engine, "before_cursor_execute", explain)
     assert any("Order By: ((embedding)::halfvec(16) <=>" in line for line in plans), plans
 
 
 def test_cameras_and_an_empty_store(store: Store) -> None:
     store.replace_sightings("demo", CAMERAS, "net-1", [])
-    assert store.cameras()[: len(CAMERAS)] == CAMERAS
+    assert store.districts()[0].cameras == CAMERAS
     assert "it holds none at all; rerun serving.track" in (store.is_ready("net-1") or "")
 
 

@@ -65,7 +65,7 @@ export async function attempt(work) {
 
 const cameras = new Map(
   all("[name=cameras]").map(({ value, dataset }) => [
-    `${dataset.district}/${value}`,
+    value,
     { ...dataset, latitude: Number(dataset.latitude), longitude: Number(dataset.longitude) },
   ]),
 );

@@ -1,5 +1,6 @@
 // The form, and which of its three answers is in view: sightings, route or case.
 
+import { chosenArea, drawArea } from "./area.js";
 import { $, all, ask, attempt, moment, say, words } from "./asking.js";
 import { askedAttributes, foldAttributes } from "./attributes.js";
 import { chosenCase, readCase, sightingsJudged } from "./cases.js";
@@ -69,12 +70,14 @@ async function askRoute() {
   await showRoute(reason(), filters());
 }
 
-/** Chosen cameras, a list, and the times, as far as they are given. */
+/** Chosen cameras, a list of district/camera, the area and the times, as far as they are given. */
 function filters() {
+  const area = chosenArea();
   const cameras = all("[name=cameras]:checked").map(({ value }) => value);
   const times = ["since", "until"].filter((name) => form.elements[name].value);
   return {
     ...(cameras.length ? { cameras } : {}),
+    ...(area ? { area } : {}),
     ...Object.fromEntries(times.map((name) => [name, moment(form.elements[name].value)])),
   };
 }
@@ -97,7 +100,9 @@ function question() {
     }
   }
   if (!photos.length && !asked.has("attributes") && !asked.has("confirmed")) throw new Error(words.nothingAsked);
-  for (const [name, value] of Object.entries(filters())) asked.set(name, value);
+  const { area, ...others } = filters();
+  if (area) asked.set("area", JSON.stringify(area));
+  for (const [name, value] of Object.entries(others)) asked.set(name, value);
   if (pointedAt()) asked.set("people_xyxy", JSON.stringify(pointedAt()));
   for (const photo of photos) asked.append("photo", photo);
   return { asked, attributes, photos };
@@ -161,6 +166,7 @@ form.addEventListener("reset", () => {
   setTimeout(() => {
     [caseField.value, reasonField.value] = kept;
     foldAttributes();
+    drawArea();
   });
   clearPhotos();
 });

@@ -5,6 +5,7 @@ import {
   timeOf, words,
 } from "./asking.js";
 import { chosenCase, keyOf, sightingsJudged } from "./cases.js";
+import { projection } from "./map.js";
 import { cropOf } from "./sightings.js";
 
 const [LETTER_PX, LINE_PX] = [7, 15]; // of a camera's name on the map
@@ -62,19 +63,6 @@ function row(stop, index) {
   );
 }
 
-/** From a camera to its point in a `width` x `height` drawing, north up, the same scale in both directions. */
-function projection(places, width, height, margin) {
-  const middle = (values) => (Math.min(...values) + Math.max(...values)) / 2;
-  const latitude = middle(places.map((place) => place.latitude));
-  const longitude = middle(places.map((place) => place.longitude));
-  const shrink = Math.cos((latitude * Math.PI) / 180); // a degree of longitude, in degrees of latitude
-  const east = (place) => (place.longitude - longitude) * shrink;
-  const north = (place) => place.latitude - latitude;
-  const reach = (values, size) => (size / 2 - margin) / Math.max(1e-6, ...values.map(Math.abs));
-  const scale = Math.min(reach(places.map(east), width), reach(places.map(north), height));
-  return (place) => ({ x: width / 2 + scale * east(place), y: height / 2 - scale * north(place) });
-}
-
 /** Names of cameras above or below their points, where they cover no other name if that can be. */
 function nameTags(shown, at, width) {
   const taken = [];
@@ -96,7 +84,7 @@ const kindOf = (...stops) => (stops.every(({ isCertain }) => isCertain) ? "certa
 function drawMap(stops) {
   const { width, height } = $("#map").viewBox.baseVal;
   const shown = districtCameras(new Set(stops.map(({ district }) => district)));
-  const at = projection([...shown, ...stops], width, height, 60);
+  const { at } = projection([...shown, ...stops], width, height, 60);
   const points = stops.map(at);
   const legs = stops.slice(1).map((stop, index) => {
     const [from, to] = [points[index], points[index + 1]];

@@ -1,0 +1,80 @@
+// The area that is searched: a circle around a camera or around any place on the map of its district.
+
+import { $, all, districtCameras, say, shape, words } from "./asking.js";
+import { projection } from "./map.js";
+
+const DIGITS = 6; // of a degree: a decimetre
+const [MARGIN, CLICK] = [24, 4]; // in units of the drawing
+const ON_MAP = "map"; // the option that stands for a place that was pointed at
+const [centreField, radiusField] = [$("#area-centre"), $("#area-radius")];
+const count = $("#in-area"); // of cameras
+const maps = all(".area-map").map((drawing) => {
+  const { width, height } = drawing.viewBox.baseVal;
+  const cameras = districtCameras(new Set([drawing.dataset.district]));
+  return { drawing, cameras, ...projection(cameras, width, height, MARGIN) };
+});
+let pointed = null; // place on a map
+
+/** What `area` of a search takes; null without one. */
+export function chosenArea() {
+  const centre = centreOf();
+  if (!centre) return null;
+  if (!radiusField.checkValidity()) throw new Error(words.noRadius);
+  const [latitude, longitude] = [centre.latitude, centre.longitude].map((degrees) => Number(degrees.toFixed(DIGITS)));
+  return { latitude, longitude, radius_m: Number(radiusField.value) };
+}
+
+/** Of the district's cameras those in the area are marked; to be called when the form has been reset, too. */
+export function drawArea() {
+  const centre = centreOf();
+  let numIn = 0;
+  for (const { drawing, cameras, at, scale } of maps) {
+    const radius = scale * Number(radiusField.value);
+    const middle = centre && at(centre);
+    const dots = cameras.map((camera) => {
+      const { x, y } = at(camera);
+      const isIn = middle && Math.hypot(x - middle.x, y - middle.y) <= radius;
+      const dot = shape("circle", { class: isIn ? "camera in" : "camera", cx: x, cy: y, r: 4 });
+      if (isIn) numIn += 1;
+      dot.append(shape("title", {}, camera.name));
+      return dot;
+    });
+    const circle = middle ? [shape("circle", { class: "area", cx: middle.x, cy: middle.y, r: radius })] : [];
+    drawing.replaceChildren(...circle, ...dots);
+  }
+  radiusField.disabled = !centre;
+  count.textContent = centre ? say(count.dataset.words, numIn) : "";
+}
+
+function centreOf() {
+  const { value, selectedOptions } = centreField;
+  if (value === ON_MAP) return pointed;
+  const { latitude, longitude } = selectedOptions[0].dataset;
+  return value ? { latitude: Number(latitude), longitude: Number(longitude) } : null;
+}
+
+/** Where the pointer goes down is the centre; the radius is how far it is dragged, or stays as it is. */
+function drag({ drawing, placeAt, scale }, event) {
+  const toDrawing = drawing.getScreenCTM().inverse();
+  const place = ({ clientX, clientY }) => new DOMPoint(clientX, clientY).matrixTransform(toDrawing);
+  const start = place(event);
+  const move = (later) => {
+    const end = place(later);
+    const reach = Math.hypot(end.x - start.x, end.y - start.y);
+    if (reach > CLICK) radiusField.value = Math.max(1, Math.round(reach / scale));
+    drawArea();
+  };
+  event.preventDefault();
+  pointed = placeAt(start);
+  $(`[value=${ON_MAP}]`, centreField).hidden = false;
+  centreField.value = ON_MAP;
+  drawing.setPointerCapture(event.pointerId);
+  move(event);
+  drawing.addEventListener("pointermove", move);
+  const stop = () => drawing.removeEventListener("pointermove", move);
+  drawing.addEventListener("lostpointercapture", stop, { once: true });
+}
+
+for (const map of maps) map.drawing.addEventListener("pointerdown", (event) => drag(map, event));
+for (const field of [centreField, radiusField]) field.addEventListener("input", drawArea);
+drawArea();

@@ -1,0 +1,27 @@
+// A drawing of places: north up, the same scale in both directions.
+
+const METRES_A_DEGREE = (Math.PI / 180) * 6_371_008.8; // of latitude
+const LEAST_REACH = 1e-3; // degrees from the middle to an edge: around a single camera there is something to point at
+
+/**
+ * How a `width` x `height` drawing shows `places`, each with latitude and longitude, at least `margin` from its edge:
+ * `at(place)` is its point, `placeAt(point)` the place of a point, and `scale` the drawing's units a metre.
+ */
+export function projection(places, width, height, margin) {
+  const middle = (values) => (Math.min(...values) + Math.max(...values)) / 2;
+  const latitude = middle(places.map((place) => place.latitude));
+  const longitude = middle(places.map((place) => place.longitude));
+  const shrink = Math.cos((latitude * Math.PI) / 180); // a degree of longitude, in degrees of latitude
+  const east = (place) => (place.longitude - longitude) * shrink;
+  const north = (place) => place.latitude - latitude;
+  const reach = (values, size) => (size / 2 - margin) / Math.max(LEAST_REACH, ...values.map(Math.abs));
+  const perDegree = Math.min(reach(places.map(east), width), reach(places.map(north), height));
+  return {
+    at: (place) => ({ x: width / 2 + perDegree * east(place), y: height / 2 - perDegree * north(place) }),
+    placeAt: ({ x, y }) => ({
+      latitude: latitude + (height / 2 - y) / perDegree,
+      longitude: longitude + (x - width / 2) / (perDegree * shrink),
+    }),
+    scale: perDegree / METRES_A_DEGREE,
+  };
+}
