@@ -60,7 +60,7 @@ class RouteFound(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     route: list[Hit]  # in order of time
-    log_odds: float  # that all its stops show the person
+    log_odds: float  # that all its stops show the person, by looks, time and place
     relative_probability: float  # if one of the answered ways is right; these add up to 1
 
 

@@ -3,14 +3,15 @@
 import csv
 import io
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from pydantic import Field, PositiveFloat, PositiveInt
+import numpy as np
+from pydantic import Field, PositiveInt
 
-from domain.cameras import Sighting, metres_between
-from domain.settings import Settings
+from domain.cameras import Sighting
+from serving.searching.walking import WalkingSettings, walking_log_ratios
 
 _CERTAIN = 1e-6  # probabilities nearer to 0 or 1 count as this near, so that no single one rules
 _COLUMNS = (
@@ -20,11 +21,10 @@ _COLUMNS = (
 _Seen = TypeVar("_Seen", bound=Sighting)
 
 
-class RouteSettings(Settings):
-    """What a person on foot can do, and how many answers are given."""
+class RouteSettings(WalkingSettings):
+    """How a person on foot comes from camera to camera, what may be a stop, and how many answers are given."""
 
-    max_walking_speed_m_s: PositiveFloat
-    min_probability: float = Field(ge=0.5, lt=1)  # a sighting less likely than this is no part of a route
+    min_probability: float = Field(gt=0, lt=1)  # a sighting less likely than this is no part of a route
     most_routes: PositiveInt  # in an answer: the likeliest and its alternatives
 
 
@@ -33,7 +33,7 @@ class Route(Generic[_Seen]):
     """One chain."""
 
     stops: list[_Seen]  # in order of time
-    log_odds: float  # sum over its stops of ln(p / (1 - p)) for their match probabilities p
+    log_odds: float  # that its stops are the person, by their looks and by the walks between them
 
 
 def likeliest_route(sightings: Sequence[_Seen], settings: RouteSettings) -> list[_Seen]:
@@ -45,15 +45,15 @@ def likeliest_route(sightings: Sequence[_Seen], settings: RouteSettings) -> list
 def likeliest_routes(
     sightings: Sequence[_Seen], settings: RouteSettings, *, confirmed: Sequence[_Seen] = (), most: int
 ) -> list[Route[_Seen]]:
-    """Up to `most` chains, the likeliest first; none when no sighting is likely enough.
+    """Up to `most` chains, the likeliest first; none when none is as likely as not.
 
-    The likeliest has the largest sum of log-odds. Each alternative is the likeliest chain through any sighting that no
-    chain before it has, so no two differ by an omission only.
+    The likeliest has the largest log-odds: the sum of ln(p / (1 - p)) over its stops, for their match probabilities p,
+    and of `walking_log_ratios` over the walks from stop to stop. By Bayes' rule these are the odds that the stops are
+    the person against that all are strangers, if looks and walks err independently. So time and place can outweigh that
+    a sighting is less likely than not by its looks, and nobody walks faster than the settings allow.
 
-    Nobody is in two places at once or walks faster than the settings allow: each sighting begins after the one before
-    it ended, and leaves time for the straight way between the two cameras. By the triangle inequality this then holds
-    for any two of the chain. A sighting adds ln(p / (1 - p)) for its match probability p, so one less likely than not
-    never helps.
+    Each alternative is the likeliest chain through any sighting that no chain before has; where that only adds stops to
+    one of those it is passed over, so no two differ by an omission only.
 
     Dynamic programming over sightings by time, forward and backward, quadratic in their number.
 
@@ -61,35 +61,35 @@ def likeliest_routes(
         sightings: those that may show the person.
         settings: see `RouteSettings`.
         confirmed: sightings of probability 1, which are fixed points: the likeliest chain of them alone is part of
-            every chain, and of the others only those count that fit to it.
+            every chain.
         most: how many.
     """
     fixed = likeliest_route(confirmed, settings) if confirmed else []
-    speed_m_s, judged = settings.max_walking_speed_m_s, {_key(one) for one in confirmed}
-    likely = [
-        one
-        for one in sightings
-        if one.match_probability >= settings.min_probability
-        and _key(one) not in judged
-        and all(_can_follow(stop, one, speed_m_s) or _can_follow(one, stop, speed_m_s) for stop in fixed)
-    ]
+    judged = {_key(one) for one in confirmed}
+    likely = [one for one in sightings if one.match_probability >= settings.min_probability and _key(one) not in judged]
     ordered = sorted([*fixed, *likely], key=lambda one: (one.first_seen, one.last_seen, _key(one)))
-    odds = [_log_odds(one.match_probability) for one in ordered]
+    odds = np.array([_log_odds(one.match_probability) for one in ordered])
+    is_fixed = np.array([_key(one) in judged for one in ordered], bool)
+    until = np.cumsum(is_fixed)  # number of fixed stops, each sighting included; no walk, begin or end leaves one out
+    before = until - is_fixed
+    walks = np.where(before > until[:, None], -np.inf, walking_log_ratios(ordered, settings))
+    begin, end = (np.where(missed, -np.inf, 0.0) for missed in (before > 0, until < len(fixed)))
     count = range(len(ordered))
-    earlier = [[j for j in range(i) if _can_follow(ordered[j], ordered[i], speed_m_s)] for i in count]
-    later: list[list[int]] = [[] for _ in count]
-    for i, those in enumerate(earlier):
-        for j in those:
-            later[j].append(i)
-    until, previous = _best_chains(count, odds, earlier)
-    since, following = _best_chains(reversed(count), odds, later)
+    best_until, previous = _best_chains(count, odds, walks, begin)
+    best_since, following = _best_chains(reversed(count), odds, walks.T, end)
+    log_odds = best_until + best_since - odds  # of the likeliest chain through each sighting
     routes: list[Route[_Seen]] = []
+    chains: list[set[int]] = []
     new = list(count)
     while new and len(routes) < most:
-        middle = max(new, key=lambda i: until[i] + since[i] - odds[i])
+        middle = max(new, key=log_odds.__getitem__)
+        if log_odds[middle] < 0:
+            break
         chain = [*_walk(middle, previous)[:0:-1], *_walk(middle, following)]
         new = [i for i in new if i not in chain]
-        routes.append(Route([ordered[i] for i in chain], sum(odds[i] for i in chain)))
+        if not any(earlier <= set(chain) for earlier in chains):
+            chains.append(set(chain))
+            routes.append(Route([ordered[i] for i in chain], float(log_odds[middle])))
     return routes
 
 
@@ -144,18 +144,28 @@ def routes_csv(routes: Sequence[Sequence[Sighting]]) -> str:
 
 
 def _best_chains(
-    order: Iterable[int], odds: Sequence[float], neighbours: Sequence[Sequence[int]]
-) -> tuple[dict[int, float], dict[int, int | None]]:
-    """Log-odds of the best chain that ends with each sighting, and the one before it, taken in `order`."""
-    best: dict[int, float] = {}
-    before: dict[int, int | None] = {}
+    order: Iterable[int], odds: np.ndarray, walks: np.ndarray, alone: np.ndarray
+) -> tuple[np.ndarray, list[int | None]]:
+    """Log-odds of the likeliest chain that ends with each sighting, and the one before it, taken in `order`.
+
+    Args:
+        order: of the sightings, each after all from which a walk leads to it.
+        odds: log-odds of each by its looks, float64 [sighting].
+        walks: log ratio of each walk, float64 [from, to]; -inf where there is none.
+        alone: 0 where a chain may be of one sighting, else -inf; float64 [sighting].
+    """
+    best = np.full(len(odds), -np.inf)
+    before: list[int | None] = [None] * len(odds)
     for i in order:
-        before[i] = max(neighbours[i], key=lambda j: best[j], default=None)
-        best[i] = odds[i] + max((best[j] for j in neighbours[i]), default=0.0)
+        reached = best + walks[:, i]
+        nearest = int(reached.argmax())
+        if reached[nearest] > alone[i]:
+            before[i] = nearest
+        best[i] = odds[i] + max(reached[nearest], alone[i])
     return best, before
 
 
-def _walk(start: int, next_of: Mapping[int, int | None]) -> list[int]:
+def _walk(start: int, next_of: Sequence[int | None]) -> list[int]:
     chain: list[int] = []
     place: int | None = start
     while place is not None:
@@ -166,11 +176,6 @@ def _walk(start: int, next_of: Mapping[int, int | None]) -> list[int]:
 
 def _key(one: Sighting) -> tuple[str, int]:
     return one.district, one.tracklet_id
-
-
-def _can_follow(earlier: Sighting, later: Sighting, max_walking_speed_m_s: float) -> bool:
-    time_s = (later.first_seen - earlier.last_seen).total_seconds()
-    return time_s >= 0 and metres_between(earlier, later) <= max_walking_speed_m_s * time_s
 
 
 def _log_odds(probability: float) -> float:

@@ -1,16 +1,30 @@
 import math
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
-from itertools import combinations
+from itertools import combinations, pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import lognorm
 
 from domain.cameras import Sighting, metres_between
 from serving.searching.route import RouteSettings, likeliest_route, likeliest_routes, relative_probabilities
 
 NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
-WALK = RouteSettings(max_walking_speed_m_s=2.0, min_probability=0.5, most_routes=3)
+MEDIAN, SPREAD, VIEW_M = 1.2, 0.4, 10.0
+WALK = RouteSettings(
+    max_walking_speed_m_s=2.0,
+    walking_speed_m_s=MEDIAN,
+    walking_speed_spread=SPREAD,
+    view_m=VIEW_M,
+    clock_tolerance_s=5,
+    wandering_share=0.4,
+    horizon_s=200,
+    min_probability=0.2,
+    most_routes=3,
+)
+PLACES = st.integers(0, 4)  # few, so that some sightings are of one camera
 
 
 @st.composite
@@ -18,16 +32,16 @@ def sightings(draw: st.DrawFn, distinct: bool = False) -> list[Sighting]:
     """Up to seven; `distinct` ones differ so much in probability that no two chains are equally likely by chance."""
     found = []
     for number in range(draw(st.integers(0, 7))):
-        begin_s, lasts_s = draw(st.integers(0, 300)), draw(st.integers(0, 60))
+        begin_s, lasts_s, north, east = draw(st.integers(0, 300)), draw(st.integers(0, 60)), draw(PLACES), draw(PLACES)
         found.append(
             Sighting(
                 district="demo",
                 tracklet_id=number,
-                camera_id=str(number),
+                camera_id=f"{north}-{east}",
                 first_seen=NOON + timedelta(seconds=begin_s),
                 last_seen=NOON + timedelta(seconds=begin_s + lasts_s),
-                latitude=35.8 + draw(st.integers(0, 4)) * 5e-4,
-                longitude=128.6 + draw(st.integers(0, 4)) * 5e-4,
+                latitude=35.8 + north * 5e-4,
+                longitude=128.6 + east * 5e-4,
                 distance=0.0,
                 match_probability=1 / (1 + math.exp(-(2**number) / 40)) if distinct else draw(st.floats(0, 1)),
                 crop="",
@@ -36,66 +50,89 @@ def sightings(draw: st.DrawFn, distinct: bool = False) -> list[Sighting]:
     return found
 
 
-def is_possible(chain: tuple[Sighting, ...]) -> bool:
-    """Every pair, not only neighbours: in time order, apart, and on foot."""
-    for one, other in combinations(chain, 2):
-        earlier, later = sorted((one, other), key=lambda each: (each.first_seen, each.last_seen))
-        gap_s = (later.first_seen - earlier.last_seen).total_seconds()
-        if gap_s < 0 or metres_between(earlier, later) > WALK.max_walking_speed_m_s * gap_s + 1e-6:
-            return False
-    return True
+def in_time(found: Iterable[Sighting]) -> list[Sighting]:
+    return sorted(found, key=lambda one: (one.first_seen, one.last_seen, one.tracklet_id))
 
 
-def log_odds(chain: tuple[Sighting, ...]) -> float:
-    clipped = [min(max(one.match_probability, 1e-6), 1 - 1e-6) for one in chain]
-    return sum(math.log(each / (1 - each)) for each in clipped)
+def log_ratio(earlier: Sighting, later: Sighting, span_s: float) -> float:
+    """Of a walk; -inf where nobody can walk so."""
+    gap_s = (later.first_seen - earlier.last_seen).total_seconds()
+    metres = metres_between(earlier, later)
+    nearest, farthest = max(metres - 2 * VIEW_M, 0), metres + 2 * VIEW_M
+    tolerated_s = gap_s + (WALK.clock_tolerance_s if earlier.camera_id != later.camera_id else 0)
+    if tolerated_s < 0 or nearest > WALK.max_walking_speed_m_s * tolerated_s:
+        return -math.inf
+    weighed = lognorm(s=SPREAD, scale=MEDIAN * math.exp(SPREAD**2))  # density of v x density of the speed at v
+    time_s = max(gap_s, 1e-9)
+    mean = lognorm(s=SPREAD, scale=MEDIAN).mean() * (weighed.cdf(farthest / time_s) - weighed.cdf(nearest / time_s))
+    density = mean / (farthest - nearest)
+    return math.log(WALK.wandering_share + (1 - WALK.wandering_share) * min(span_s, WALK.horizon_s) * density)
 
 
-def best_by_trying_all(found: list[Sighting]) -> float:
-    chains = (chain for size in range(len(found) + 1) for chain in combinations(found, size))
-    return max(log_odds(chain) for chain in chains if is_possible(chain))
+class Chains:
+    """All chains of `found` that one person can have made and that have every one of `fixed`, by trying all."""
+
+    def __init__(self, found: list[Sighting], fixed: Sequence[Sighting] = ()) -> None:
+        likely = [one for one in found if one.match_probability >= WALK.min_probability]
+        self.ordered = in_time({one.tracklet_id: one for one in (*likely, *fixed)}.values())
+        begins, ends = [one.first_seen for one in self.ordered], [one.last_seen for one in self.ordered]
+        span_s = (max(ends) - min(begins)).total_seconds() if self.ordered else 0.0
+        count = range(len(self.ordered))
+        looks = [log_odds(one) for one in self.ordered]
+        walks = {(i, j): log_ratio(self.ordered[i], self.ordered[j], span_s) for i, j in combinations(count, 2)}
+        scored = {
+            frozenset(ids(self.ordered[i] for i in chain)): sum(looks[i] for i in chain)
+            + sum(walks[walk] for walk in pairwise(chain))
+            for size in range(1, len(self.ordered) + 1)
+            for chain in combinations(count, size)
+        }
+        self.log_odds = {chain: score for chain, score in scored.items() if score >= 0 and ids(fixed) <= chain}
+
+    def routes(self, most: int) -> list[float]:
+        """Log-odds of the likeliest, then of the likeliest through a sighting that none before has; no supersets."""
+        chosen: list[frozenset[int]] = []
+        waiting = ids(self.ordered)
+        while len(chosen) < most and (new := [chain for chain in self.log_odds if chain & waiting]):
+            best = max(new, key=self.log_odds.__getitem__)
+            waiting -= best
+            if not any(earlier <= best for earlier in chosen):
+                chosen.append(best)
+        return [self.log_odds[chain] for chain in chosen]
+
+
+def log_odds(one: Sighting) -> float:
+    clipped = min(max(one.match_probability, 1e-6), 1 - 1e-6)
+    return math.log(clipped / (1 - clipped))
+
+
+def ids(chain: Iterable[Sighting]) -> set[int]:
+    return {one.tracklet_id for one in chain}
 
 
 @given(sightings())
 def test_no_possible_chain_is_likelier(found: list[Sighting]) -> None:
-    route = likeliest_route(found, WALK)
-    assert is_possible(tuple(route))
-    assert log_odds(tuple(route)) == pytest.approx(best_by_trying_all(found), abs=1e-9)
-
-
-def routes_by_trying_all(found: list[Sighting], fixed: tuple[Sighting, ...], most: int) -> list[float]:
-    """Log-odds of the likeliest chain, then of the likeliest through a sighting that none before has."""
-    likely = [one for one in found if one.match_probability >= WALK.min_probability]
-    chains = [chain for size in range(1, len(likely) + 1) for chain in combinations(likely, size)]
-    waiting = [chain for chain in chains if is_possible(chain) and ids(fixed) <= ids(chain)]
-    chosen: list[float] = []
-    covered: set[int] = set()
-    while len(chosen) < most and (new := [chain for chain in waiting if not ids(chain) <= covered]):
-        best = max(new, key=log_odds)
-        chosen.append(log_odds(best))
-        covered |= ids(best)
-    return chosen
-
-
-def ids(chain: tuple[Sighting, ...]) -> set[int]:
-    return {one.tracklet_id for one in chain}
+    routes, chains = likeliest_routes(found, WALK, most=1), Chains(found)
+    assert [route.log_odds for route in routes] == pytest.approx(chains.routes(1), abs=1e-9)
+    for route in routes:
+        assert route.stops == in_time(route.stops)
+        assert chains.log_odds[frozenset(ids(route.stops))] == pytest.approx(route.log_odds, abs=1e-9)
 
 
 @given(sightings(distinct=True))
 def test_alternatives_are_the_likeliest_chains_through_something_new(found: list[Sighting]) -> None:
     routes = likeliest_routes(found, WALK, most=4)
-    assert all(is_possible(tuple(route.stops)) for route in routes)
-    assert [route.log_odds for route in routes] == pytest.approx(routes_by_trying_all(found, (), 4), abs=1e-9)
+    assert [route.log_odds for route in routes] == pytest.approx(Chains(found).routes(4), abs=1e-9)
+    assert not any(ids(one.stops) <= ids(other.stops) for one, other in combinations(routes, 2))
 
 
 @given(sightings(distinct=True), st.integers(1, 2))
 def test_every_chain_has_the_confirmed_sightings(found: list[Sighting], number: int) -> None:
     confirmed = [one.model_copy(update={"match_probability": 1.0}) for one in found[:number]]
     routes = likeliest_routes(found, WALK, confirmed=confirmed, most=4)
-    fixed = tuple(likeliest_route(confirmed, WALK))
-    others = [one for one in found[number:] if is_possible((*fixed, one))]
-    expected = routes_by_trying_all([*fixed, *others], fixed, 4)
+    fixed = likeliest_route(confirmed, WALK)
+    expected = Chains(found[number:], fixed).routes(4)
     assert [route.log_odds for route in routes] == pytest.approx(expected, abs=1e-9)
+    assert bool(routes) == bool(found)
     assert all(stop in route.stops for route in routes for stop in fixed)
 
 
@@ -129,5 +166,9 @@ def test_trying_all_would_notice_a_greedy_chain() -> None:
         )
 
     found = [at(1, 0, 10, 0.9), at(2, 20, 30, 0.9), at(3, 0, 30, 0.95)]
-    greedy = (found[2],)  # takes the likeliest first
-    assert log_odds(greedy) < best_by_trying_all(found) == pytest.approx(log_odds(tuple(likeliest_route(found, WALK))))
+    greedy = found[2]  # takes the likeliest first
+    assert (
+        log_odds(greedy)
+        < Chains(found).routes(1)[0]
+        == pytest.approx(likeliest_routes(found, WALK, most=1)[0].log_odds)
+    )

@@ -9,7 +9,18 @@ from domain.cameras import Sighting
 from serving.searching.route import RouteSettings, likeliest_route, likeliest_routes, routes_csv, routes_geojson
 
 NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
-WALK = RouteSettings(max_walking_speed_m_s=2.0, min_probability=0.5, most_routes=3)
+TIMELESS = RouteSettings(  # walks have no weight, they are possible or not
+    max_walking_speed_m_s=2.0,
+    walking_speed_m_s=1.2,
+    walking_speed_spread=0.3,
+    view_m=1e-6,
+    clock_tolerance_s=0,
+    wandering_share=1,
+    horizon_s=3600,
+    min_probability=0.5,
+    most_routes=3,
+)
+WEIGHED = TIMELESS.model_copy(update={"wandering_share": 0.5, "view_m": 10.0, "min_probability": 0.3})
 METRES_PER_DEGREE = 111_195.08  # of latitude, on the sphere that domain.cameras uses
 
 
@@ -38,7 +49,7 @@ def test_a_route_is_in_order_of_time_whatever_the_order_of_the_hits() -> None:
         sighting(2, 100, 110, 100, 0.8),
         sighting(3, 200, 210, 200, 0.7),
     )
-    assert ids(likeliest_route([third, first, second], WALK)) == [1, 2, 3]
+    assert ids(likeliest_route([third, first, second], TIMELESS)) == [1, 2, 3]
 
 
 @pytest.mark.parametrize(
@@ -51,22 +62,22 @@ def test_a_route_is_in_order_of_time_whatever_the_order_of_the_hits() -> None:
 )
 def test_a_hundred_metres_at_two_metres_a_second_need_fifty_seconds(gap_s: float, route: list[int]) -> None:
     near, far = sighting(1, 0, 10, 0, 0.8), sighting(2, 10 + gap_s, 100 + gap_s, 100, 0.9)
-    assert ids(likeliest_route([near, far], WALK)) == route
+    assert ids(likeliest_route([near, far], TIMELESS)) == route
 
 
 def test_two_likely_sightings_outweigh_one_that_excludes_them() -> None:
     both = [sighting(1, 0, 10, 0, 0.9), sighting(3, 300, 310, 0, 0.9)]
     impossible = sighting(2, 5, 305, 500, 0.95)
-    assert ids(likeliest_route([*both, impossible], WALK)) == [1, 3]
+    assert ids(likeliest_route([*both, impossible], TIMELESS)) == [1, 3]
 
 
 def test_an_unlikely_sighting_is_no_part_of_a_route() -> None:
-    assert likeliest_route([sighting(1, 0, 10, 0, 0.4)], WALK) == []
-    assert likeliest_route([], WALK) == []
+    assert likeliest_route([sighting(1, 0, 10, 0, 0.4)], TIMELESS) == []
+    assert likeliest_route([], TIMELESS) == []
 
 
 def test_certainty_does_not_break_the_sum() -> None:
-    assert ids(likeliest_route([sighting(1, 0, 10, 0, 1.0)], WALK)) == [1]
+    assert ids(likeliest_route([sighting(1, 0, 10, 0, 1.0)], TIMELESS)) == [1]
 
 
 @pytest.mark.parametrize(
@@ -74,26 +85,57 @@ def test_certainty_does_not_break_the_sum() -> None:
     [pytest.param(0, [1, 2], id="the same place"), pytest.param(1, [2], id="another place")],
 )
 def test_a_stop_that_begins_as_the_one_before_ends_must_be_at_its_place(metres: float, route: list[int]) -> None:
-    assert ids(likeliest_route([sighting(1, 0, 10, 0, 0.8), sighting(2, 10, 20, metres, 0.9)], WALK)) == route
+    assert ids(likeliest_route([sighting(1, 0, 10, 0, 0.8), sighting(2, 10, 20, metres, 0.9)], TIMELESS)) == route
 
 
 def test_an_alternative_passes_a_sighting_that_the_likeliest_cannot() -> None:
     common = [sighting(1, 0, 10, 0, 0.9), sighting(4, 300, 310, 0, 0.9)]
     north, south = sighting(2, 100, 110, 50, 0.8), sighting(3, 105, 115, -50, 0.7)
-    first, second = likeliest_routes([*common, north, south], WALK, most=3)
+    first, second = likeliest_routes([*common, north, south], TIMELESS, most=3)
     assert (ids(first.stops), ids(second.stops)) == ([1, 2, 4], [1, 3, 4])
     assert first.log_odds == pytest.approx(math.log(9 * 4 * 9))
+
+
+def test_a_walk_of_the_right_time_outweighs_looks() -> None:
+    last, doubtful, late = sighting(1, 0, 10, 0, 0.9), sighting(2, 94, 100, 100, 0.4), sighting(3, 2000, 2010, 100, 0.4)
+    assert ids(likeliest_route([last, doubtful, late], WEIGHED)) == [1, 2]
+    assert ids(likeliest_route([last, doubtful, late], TIMELESS)) == [1]
+
+
+def test_of_two_look_alikes_the_one_who_came_in_time_is_the_person() -> None:
+    seen = [sighting(1, 0, 10, 0, 0.9), sighting(2, 94, 104, 100, 0.6), sighting(3, 64, 96, 100, 0.65)]
+    first, second = likeliest_routes([*seen, sighting(4, 3000, 3010, 0, 0.8)], WEIGHED, most=2)
+    assert (ids(first.stops), ids(second.stops)) == ([1, 2, 4], [1, 3, 4])
+    assert ids(likeliest_route(seen, TIMELESS)) == [1, 3]
+
+
+def test_a_chain_that_is_less_likely_than_not_is_no_route() -> None:
+    assert likeliest_routes([sighting(1, 0, 10, 0, 0.4)], WEIGHED, most=3) == []
+
+
+def test_an_alternative_that_only_adds_a_doubtful_stop_is_none() -> None:
+    seen = [sighting(1, 0, 10, 0, 0.99), sighting(2, 1500, 1510, 100, 0.4), sighting(3, 3000, 3010, 0, 0.99)]
+    assert [ids(route.stops) for route in likeliest_routes(seen, WEIGHED, most=3)] == [[1, 3]]
+
+
+@pytest.mark.parametrize(
+    ("tolerance_s", "route"), [pytest.param(3, [1, 2], id="of three seconds"), pytest.param(1, [2], id="of one")]
+)
+def test_clocks_may_differ_by_the_tolerance(tolerance_s: float, route: list[int]) -> None:
+    settings = WEIGHED.model_copy(update={"clock_tolerance_s": tolerance_s})
+    overlapping = [sighting(1, 0, 10, 0, 0.8), sighting(2, 8, 20, 20, 0.9)]
+    assert ids(likeliest_route(overlapping, settings)) == route
 
 
 def test_confirmed_sightings_are_kept_even_where_likelier_ones_exclude_them() -> None:
     confirmed = sighting(1, 100, 110, 0, 1.0)
     others = [sighting(2, 0, 105, 0, 0.99), sighting(3, 108, 300, 0, 0.99), sighting(4, 400, 410, 0, 0.6)]
-    assert [ids(route.stops) for route in likeliest_routes(others, WALK, confirmed=[confirmed], most=3)] == [[1, 4]]
+    assert [ids(route.stops) for route in likeliest_routes(others, TIMELESS, confirmed=[confirmed], most=3)] == [[1, 4]]
 
 
 def test_a_confirmed_sighting_among_the_hits_is_one_stop() -> None:
     hit, confirmed = sighting(1, 0, 10, 0, 0.7), sighting(1, 0, 10, 0, 1.0)
-    (route,) = likeliest_routes([hit], WALK, confirmed=[confirmed], most=3)
+    (route,) = likeliest_routes([hit], TIMELESS, confirmed=[confirmed], most=3)
     assert route.stops == [confirmed]
 
 
