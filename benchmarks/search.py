@@ -5,8 +5,8 @@
 
 Method: the store of the service, an embedded PostgreSQL with its HNSW index as it is made there, filled with clustered
 vectors: people are points in a space of few dimensions, each of whose tracklets lie around it. Queries are further
-views of people in the store, one after the other. Recall is the share of the true nearest that the store finds; the
-true ones come from all products.
+views of people in the store, one after the other. Attributes are those of the schema `suseong`, by chance. Recall is
+the share of the true nearest that the store finds; the true ones come from all products.
 """
 
 import argparse
@@ -15,8 +15,9 @@ import os
 import platform
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -29,16 +30,20 @@ from pgvector import HalfVector
 from pgvector.psycopg import register_vector
 from psycopg.types.json import Jsonb
 
+from domain.attributes import AttributeSchema, read_schema
 from domain.cameras import Camera
 from domain.embeddings import unit_length
 from domain.settings import PARAMS
 from serving.database import tables
+from serving.database.attribute_rows import insert_attributes
 from serving.database.locks import lock_cases, lock_writers
 from serving.database.partitions import create_partitions, day_of
 from serving.database.store import Store, open_store
+from serving.database.wanted import Description
 from serving.searching.coverage import coverage_of
+from serving.searching.description import LabelQuestion, read_description
 from serving.searching.fusion import MatchCurve
-from serving.searching.search import Searcher, SearchSettings
+from serving.searching.search import Hit, Searcher, SearchSettings
 
 _FEATURE, _LATENT = 512, 48
 _TRACKLETS_A_PERSON, _SPREAD = 12, 0.6  # of one person's tracklets, in units of the spread of people
@@ -66,6 +71,32 @@ _COLUMN_TYPES = {
 }
 
 
+_DESCRIPTIONS = 1000
+_QUESTIONS: dict[str, dict[str, Any]] = {
+    "a red top": {"upper_colour": "red"},
+    "a woman in a red or pink top and a skirt": {
+        "gender": "female",
+        "upper_colour": {"is": ["red", "pink"]},
+        "lower_type": "skirt",
+    },
+    "a top that is not red, or unknown": {"upper_colour": {"is_not": ["red"], "or_unknown": True}},
+}
+
+
+def descriptions(schema: AttributeSchema) -> list[dict[str, dict[str, float]]]:
+    """Probabilities of all labels of `schema`, by chance: group -> label -> probability."""
+    rng = np.random.default_rng(1)
+    return [
+        {
+            group.name: dict(
+                zip(group.label_names, rng.dirichlet([0.3] * len(group.labels)).round(6).tolist(), strict=True)
+            )
+            for group in schema.groups
+        }
+        for _ in range(_DESCRIPTIONS)
+    ]
+
+
 class People:
     """Vectors of people, by seed."""
 
@@ -83,7 +114,29 @@ class People:
         return unit_length(latent @ self._outward + own)
 
 
-def fill(store: Store, url: str, people: People, number: int) -> tuple[np.ndarray, dict[str, float]]:
+def seen(place: int, number: int) -> dict[str, Any]:
+    """Where and when tracklet `place` of `number` was seen: spread evenly over the days, and over the cameras."""
+    first_seen = _START + timedelta(seconds=place * _DAYS * 86400 / number)
+    last_seen = first_seen + timedelta(seconds=8)
+    return {
+        "district": "bench",
+        "id": place,
+        "day": day_of(last_seen),
+        "camera_id": f"c{place * 7919 % _CAMERAS}",
+        "first_seen": first_seen,
+        "last_seen": last_seen,
+        "model_version": "bench",
+    }
+
+
+def segment_of(place: int, number: int) -> int:
+    """Number of its segment, from 0 on."""
+    return int(place * _DAYS * 86400 / number // _SEGMENT_S) * _CAMERAS + place * 7919 % _CAMERAS
+
+
+def fill(
+    store: Store, url: str, people: People, number: int, attributes: Sequence[dict[str, dict[str, float]]]
+) -> tuple[np.ndarray, dict[str, float]]:
     """Put `number` tracklets into the empty store; their embeddings in half precision, and what it took.
 
     Partitions and index are made as the store makes them; rows are copied, which inserts them faster.
@@ -118,8 +171,7 @@ def fill(store: Store, url: str, people: People, number: int) -> tuple[np.ndarra
         create_partitions(connection, (day_of(_START + timedelta(days=day)) for day in range(_DAYS + 1)))
         first_segment = connection.execute(sa.select(sa.func.min(tables.segments.c.id))).scalar_one()
     kept = np.empty((number, _FEATURE), np.float16)
-    attributes = Jsonb({"bag": {"none": 0.7, "backpack": 0.3}, "hair": {"short": 0.6, "long": 0.4}})
-    boxes = Jsonb([[1, 2, 3, 4, 5, 0.9]])
+    boxes, described = Jsonb([[1, 2, 3, 4, 5, 0.9]]), [Jsonb(each) for each in attributes]
     start = perf_counter()
     with psycopg.connect(url) as writing:
         register_vector(writing)
@@ -129,13 +181,23 @@ def fill(store: Store, url: str, people: People, number: int) -> tuple[np.ndarra
                 part = people.seen(min(_CHUNK, number - first)).astype(np.float16)
                 kept[first : first + len(part)] = part
                 for place, vector in enumerate(part, first):
-                    seconds = place * _DAYS * 86400 / number
-                    seen, gone = (_START + timedelta(seconds=seconds + passed) for passed in (0, 8))
-                    camera = place * 7919 % _CAMERAS
-                    segment = first_segment + int(seconds // _SEGMENT_S) * _CAMERAS + camera
-                    row = ("bench", place, day_of(gone), segment, f"c{camera}", seen, gone)
-                    copy.write_row((*row, boxes, 0.8, _FEATURE, HalfVector(vector), attributes, "bench", "none"))
+                    row = seen(place, number) | {
+                        "segment_id": first_segment + segment_of(place, number),
+                        "boxes": boxes,
+                        "quality": 0.8,
+                        "feature": _FEATURE,
+                        "embedding": HalfVector(vector),
+                        "attributes": described[place % _DESCRIPTIONS],
+                        "crop": "none",
+                    }
+                    copy.write_row([row[name] for name in _COLUMN_TYPES])
     copied = perf_counter()
+    with store.begin() as connection:
+        for first in range(0, number, _CHUNK):
+            places = range(first, min(first + _CHUNK, number))
+            rows = [seen(place, number) | {"attributes": attributes[place % _DESCRIPTIONS]} for place in places]
+            insert_attributes(connection, rows)
+    attributed = perf_counter()
     with store.begin() as connection:
         connection.execute(sa.text(f"SET LOCAL maintenance_work_mem = '{_BUILD_MEMORY}'"))
         connection.execute(tables.create_embedding_index(_FEATURE))
@@ -143,7 +205,7 @@ def fill(store: Store, url: str, people: People, number: int) -> tuple[np.ndarra
     with store.begin() as connection:
         engine = connection.engine
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        connection.execute(sa.text("VACUUM ANALYZE tracklets"))
+        connection.execute(sa.text("VACUUM ANALYZE tracklets, tracklet_attributes"))
         sizes = connection.execute(
             sa.text(
                 "SELECT sum(pg_table_size(inhrelid)) FILTER (WHERE relkind IN ('r', 'p')),"
@@ -154,10 +216,21 @@ def fill(store: Store, url: str, people: People, number: int) -> tuple[np.ndarra
         ).one()
     return kept, {
         "copy_s": copied - start,
-        "index_s": built - copied,
+        "attributes_s": attributed - copied,
+        "index_s": built - attributed,
         "table_gb": float(sizes[0]) / 1e9,
         "index_gb": float(sizes[1]) / 1e9,
     }
+
+
+def question(asked: Mapping[str, Any]) -> dict[str, LabelQuestion]:
+    """`asked` as a search takes it."""
+    return {group: LabelQuestion.model_validate(labels) for group, labels in asked.items()}
+
+
+def by_words(searcher: Searcher, description: Description, _: np.ndarray) -> list[Hit]:
+    """A search by words alone."""
+    return searcher.search(description=description)
 
 
 def true_nearest(queries: np.ndarray, kept: np.ndarray, count: int) -> list[set[int]]:
@@ -193,7 +266,8 @@ def measure(number: int, num_queries: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder, _started_again(Path(folder) / "store") as store:
         url = store._engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
         people = People(max(1, number // _TRACKLETS_A_PERSON))
-        kept, filled = fill(store, url, people, number)
+        schema = read_schema("suseong")
+        kept, filled = fill(store, url, people, number, descriptions(schema))
         queries = people.seen(num_queries)
         searcher = Searcher(store, MatchCurve(0.3, 0.05), settings, "bench")
         four = [("bench", f"c{i}") for i in range(1, 5)]
@@ -206,6 +280,10 @@ def measure(number: int, num_queries: int) -> dict[str, Any]:
             ),
             f"re-ranked {settings.candidates}": lambda query: searcher.search(query),
             f"re-ranked {settings.candidates}, of 4 cameras": lambda query: searcher.search(query, cameras=four),
+            **{
+                f"described: {words}": partial(by_words, searcher, read_description(question(asked), schema))
+                for words, asked in _QUESTIONS.items()
+            },
             "coverage of each answer": lambda _: coverage_of(store, "bench"),
         }
         latencies, answers = {}, {}

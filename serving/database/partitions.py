@@ -67,7 +67,8 @@ def drop_partition(connection: sa.Connection, day: date) -> int:
     """Remove all of `day` at once, also from cases; how many tracklets there were. Locks as `create_partitions`."""
     table = partition_name(day)
     count = connection.exec_driver_sql(f"SELECT count(*) FROM {table}").scalar_one()
-    connection.exec_driver_sql("DELETE FROM case_sightings WHERE day = %s", (day,))
-    connection.exec_driver_sql(f"ALTER TABLE tracklets DETACH PARTITION {table}")  # else the foreign key forbids it
+    for referring in (tables.case_sightings, tables.tracklet_attributes):
+        connection.execute(sa.delete(referring).where(referring.c.day == day))
+    connection.exec_driver_sql(f"ALTER TABLE tracklets DETACH PARTITION {table}")  # else the foreign keys forbid it
     connection.exec_driver_sql(f"DROP TABLE {table}")
     return int(count)

@@ -24,6 +24,7 @@ from domain.errors import ArtifactError, InputError
 from domain.model_card import ModelCard
 from export.engines.files import onnx_name
 from serving.database import removals, segments, tables, tracklet_rows
+from serving.database.attribute_rows import insert_attributes, log_likelihood
 from serving.database.connection import connect
 from serving.database.crops import open_crops
 from serving.database.day_scans import day_scans, rows_of_scans
@@ -314,9 +315,9 @@ class Store(AbstractContextManager["Store"]):
         if tracklets:
             create_partitions(connection, (day_of(one.last_seen) for one in tracklets))
             connection.execute(tables.create_embedding_index(len(tracklets[0].embedding)))
-            connection.execute(
-                sa.insert(tables.tracklets), [tracklet_rows.row_of(one, segment, model_version) for one in tracklets]
-            )
+            rows = [tracklet_rows.row_of(one, segment, model_version) for one in tracklets]
+            connection.execute(sa.insert(tables.tracklets), rows)
+            insert_attributes(connection, rows)
         segments.finish(connection, segment.id, tracklets, model_version, frames=frames, end=end, damage=damage)
 
     def nearest(
@@ -344,7 +345,7 @@ class Store(AbstractContextManager["Store"]):
         distance = sa.cast(table.c.embedding, HALFVEC(feature)).cosine_distance(vector)
         near = (
             pick(distance)
-            .where(*filters(cameras, since, until, model_version))
+            .where(*filters(table, cameras, since, until, model_version))
             .where(table.c.feature == sa.literal_column(str(feature)))  # a literal, or the index cannot be chosen
             .limit(limit)
         )
@@ -369,18 +370,22 @@ class Store(AbstractContextManager["Store"]):
         """
         if not description:
             raise InputError("a search without a photo must ask for at least one attribute, got none")
-        table = tables.tracklets
-        logs = [sa.func.ln(tracklet_rows.fit(group, wanted)) for group, wanted in description.items()]
-        likelihood = sum(logs[1:], start=logs[0])
+        seen, table = tables.tracklets, tables.tracklet_attributes
         with self._engine.begin() as connection:
+            unlikelihood = (-log_likelihood(connection, description)).label("place")
             fitting = (
-                pick(-likelihood)
+                sa.select(table.c.district, table.c.tracklet_id, table.c.day, unlikelihood)
                 .where(table.c.day.in_(days_between(connection, since, until)))
-                .where(*filters(cameras, since, until, model_version))
-                .order_by(table.c.id)
+                .where(*filters(table, cameras, since, until, model_version))
+                .order_by("place", table.c.tracklet_id)
                 .limit(limit)
+                .subquery("fitting")
             )
-            return tracklets_of(connection.execute(whole(fitting)))
+            those = pick(fitting.c.place).where(
+                seen.c.district == fitting.c.district, seen.c.id == fitting.c.tracklet_id, seen.c.day == fitting.c.day
+            )
+            connection.exec_driver_sql("SET LOCAL jit = off; SET LOCAL plan_cache_mode = force_custom_plan")
+            return tracklets_of(connection.execute(whole(those)))
 
     def tracklets(self, ids: Collection[tuple[str, int]]) -> list[StoredTracklet]:
         """Those of `ids`, each a district and a number in it, that are stored, by time."""

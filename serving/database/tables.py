@@ -30,7 +30,7 @@ from sqlalchemy import (
     table,
     text,
 )
-from sqlalchemy.dialects.postgresql import JSONB, TSTZMULTIRANGE
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB, TSTZMULTIRANGE
 
 metadata = MetaData()
 _EMBEDDING_INDEX = "tracklets_embedding_"  # and the length
@@ -133,6 +133,33 @@ tracklets = Table(  # see serving.database.partitions
     Index("tracklets_by_time", "camera_id", "first_seen"),
     Index("tracklets_by_segment", "segment_id"),
     postgresql_partition_by="LIST (day)",
+)
+
+attribute_labels = Table(  # see serving.database.attribute_rows
+    "attribute_labels",
+    metadata,
+    Column("group_name", Text, primary_key=True),
+    Column("label", Text, primary_key=True),
+    Column("place", Integer, nullable=False, unique=True),  # of its probability, from 1 on
+)
+
+tracklet_attributes = Table(  # what a search by description reads of all tracklets
+    "tracklet_attributes",
+    metadata,
+    Column("district", Text, primary_key=True),
+    Column("tracklet_id", BigInteger, primary_key=True),
+    Column("day", Date, primary_key=True),
+    Column("camera_id", Text, nullable=False),
+    Column("first_seen", DateTime(timezone=True), nullable=False),
+    Column("last_seen", DateTime(timezone=True), nullable=False),
+    Column("model_version", Text, nullable=False),
+    Column("probabilities", ARRAY(Integer), nullable=False),  # millionths
+    ForeignKeyConstraint(
+        ["district", "tracklet_id", "day"],
+        ["tracklets.district", "tracklets.id", "tracklets.day"],
+        ondelete="CASCADE",
+    ),
+    Index("tracklet_attributes_by_day", "day"),
 )
 
 cases = Table(

@@ -15,7 +15,6 @@ from serving.database import tables
 from serving.database.crops import crop_path
 from serving.database.partitions import day_of
 from serving.database.segments import RegisteredSegment
-from serving.database.wanted import LEAST_PROBABILITY, SURE_PROBABILITY, Wanted
 from serving.tracking.tracklet import Tracklet
 
 _HALVES_HEADER_BYTES = 4  # before the big-endian numbers of a halfvec's binary form
@@ -64,10 +63,16 @@ def row_of(tracklet: Tracklet, segment: RegisteredSegment, model_version: str) -
 
 
 def filters(
-    cameras: Collection[CameraKey] | None, since: datetime | None, until: datetime | None, model_version: str | None
+    table: sa.Table,
+    cameras: Collection[CameraKey] | None,
+    since: datetime | None,
+    until: datetime | None,
+    model_version: str | None,
 ) -> list[sa.ColumnElement[bool]]:
-    """Conditions of a search, as `serving.database.store.Store.nearest` has them; None asks for nothing."""
-    table = tables.tracklets
+    """Conditions of a search, as `serving.database.store.Store.nearest` has them; None asks for nothing.
+
+    `table` is `tracklets` or `tracklet_attributes`.
+    """
     return [
         *([at_cameras(cameras, table.c.district, table.c.camera_id)] if cameras is not None else []),
         *([table.c.last_seen >= since] if since is not None else []),
@@ -116,20 +121,6 @@ def tracklets_of(rows: Iterable[sa.Row[Any]], limit: int | None = None) -> list[
             cameras[row.district, row.camera_id] = camera_of(row._mapping, _CAMERA_PREFIX)
         tracklets.append(_stored(row, cameras[row.district, row.camera_id]))
     return tracklets
-
-
-def fit(group: str, wanted: Wanted) -> sa.ColumnElement[float]:
-    """How well a row fits what is wanted of the attribute `group`, 0..1: as `serving.searching.description` has it."""
-    probabilities = {
-        label: sa.func.coalesce(sa.cast(tables.tracklets.c.attributes[group][label].astext, sa.Float), 0.0)
-        for label in wanted.labels
-    }
-    allowed = [probabilities[label] for label in wanted.allowed]
-    likely: sa.ColumnElement[float] = sum(allowed[1:], start=allowed[0])
-    if wanted.or_unknown:
-        unsure = sa.func.greatest(*probabilities.values()) < SURE_PROBABILITY
-        likely = sa.case((unsure, sa.func.greatest(likely, wanted.chance)), else_=likely)
-    return sa.func.least(sa.func.greatest(likely, LEAST_PROBABILITY), 1.0)
 
 
 def _stored(row: sa.Row[Any], camera: Camera) -> StoredTracklet:

@@ -1,6 +1,6 @@
 """A description of a person in words: which labels of each attribute group fit, and how well a tracklet's do.
 
-`Store.described` ranks by the same numbers in SQL; a test holds the two together.
+`serving.database.attribute_rows` ranks by the same numbers in SQL; a test holds the two together.
 """
 
 import math

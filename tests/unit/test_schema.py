@@ -89,6 +89,8 @@ def test_the_migrations_make_the_tables_of_the_metadata(opened: sa.Engine) -> No
         "DROP INDEX tracklets_by_time",
         "DROP TABLE case_sightings",
         "DROP INDEX segments_of_file",
+        "DROP INDEX tracklet_attributes_by_day",
+        "ALTER TABLE attribute_labels DROP CONSTRAINT attribute_labels_place_key",
         "ALTER TABLE segments DROP CONSTRAINT segments_replaces_fkey",
         "ALTER TABLE case_sightings DROP CONSTRAINT case_sightings_district_tracklet_id_day_fkey",
     ],
@@ -115,7 +117,11 @@ def test_a_store_from_before_revisions_keeps_its_rows(postgres: PostgresServer, 
     cameras, districts, *seen = before
     moved = [row.replace("\tcam0", "\t2026-05-01\t1\tcam0", 1) for row in seen]
     watched = 'demo\tcam0\tnet-1\t{["2026-05-01 12:00:00+00","2026-05-01 12:00:15+00")}'
-    assert sorted(after) == sorted([cameras, f"{districts}\tUTC", *moved, watched])
+    described = [
+        f"demo\t{number}\t2026-05-01\tcam0\t2026-05-01 12:00:{begin}+00\t2026-05-01 12:00:{end}+00\tnet-1\t{millionths}"
+        for number, begin, end, millionths in ((1, "00", "05", "{1000000,1000000}"), (2, "10", "15", "{0,0}"))
+    ]
+    assert sorted(after) == sorted([cameras, f"{districts}\tUTC", *moved, watched, *described])
 
 
 def test_sightings_of_the_third_revision_get_segments_days_and_keep_their_cases(database: str, tmp_path: Path) -> None:
@@ -188,7 +194,10 @@ def test_a_store_of_the_revision_before_keeps_accounts_cases_segments_and_its_au
             assert differences(connection) == []
             assert audit.verify(connection, noted) == noted
             after = everything(connection)
-        assert {name: [row[: len(before[name][0])] for row in rows] for name, rows in after.items()} == before
+        new = {"attribute_labels", "tracklet_attributes"}
+        kept = {name: [row[: len(before[name][0])] for row in after[name]] for name in after if name not in new}
+        assert kept == before
+        assert [row[:2] for row in after["attribute_labels"]] == [("bag", ""), ("bag", "none")]
         covered = coverage_of(store, "net-1").cameras[0]
         assert [len(spans) for spans in (covered.searched, covered.failed, covered.waiting, covered.gaps)] == [1] * 4
         bad = store.register_segment("demo", "cam0", "bad.mp4", "bad", datetime(2026, 5, 1, 13, tzinfo=UTC))
@@ -220,7 +229,7 @@ def test_a_database_of_a_newer_version_is_refused_and_left_alone(
 ) -> None:
     run(database, "UPDATE alembic_version SET version_num = '99'; DROP TABLE removals")
     before = dump(postgres, database)
-    with pytest.raises(InputError, match=r"a schema revision up to 8, it has 99.*update the software"):
+    with pytest.raises(InputError, match=r"a schema revision up to 9, it has 99.*update the software"):
         open_store(tmp_path, database)
     assert dump(postgres, database) == before
 
