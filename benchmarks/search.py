@@ -71,6 +71,15 @@ _COLUMN_TYPES = {
 }
 
 
+_SEGMENTS = sa.text(  # one statement: the triggers that keep `watched` run once; the last tracklet may end in the last
+    f"""
+    INSERT INTO segments (district, camera_id, source, checksum, start, "end", state, model_version)
+    SELECT 'bench', 'c' || camera, 'bench', begin_s::text, CAST(:start AS timestamptz) + begin_s * interval '1 s',
+        CAST(:start AS timestamptz) + (begin_s + :length_s) * interval '1 s', 'done', 'bench'
+    FROM generate_series(0, :last_s, :length_s) AS begin_s, generate_series(0, {_CAMERAS - 1}) AS camera
+    ORDER BY begin_s, camera
+    """
+)
 _DESCRIPTIONS = 1000
 _QUESTIONS: dict[str, dict[str, Any]] = {
     "a red top": {"upper_colour": "red"},
@@ -151,23 +160,7 @@ def fill(
     with store.begin() as connection:
         lock_writers(connection)
         lock_cases(connection)
-        connection.execute(
-            sa.insert(tables.segments),
-            [
-                {
-                    "district": "bench",
-                    "camera_id": camera.id,
-                    "source": "bench",
-                    "checksum": str(begin),
-                    "start": _START + timedelta(seconds=begin),
-                    "end": _START + timedelta(seconds=begin + _SEGMENT_S),
-                    "state": "done",
-                    "model_version": "bench",
-                }
-                for begin in range(0, _DAYS * 86400 + 1, _SEGMENT_S)  # the last tracklet may end in the next
-                for camera in cameras
-            ],
-        )
+        connection.execute(_SEGMENTS, {"start": _START, "last_s": _DAYS * 86400, "length_s": _SEGMENT_S})
         create_partitions(connection, (day_of(_START + timedelta(days=day)) for day in range(_DAYS + 1)))
         first_segment = connection.execute(sa.select(sa.func.min(tables.segments.c.id))).scalar_one()
     kept = np.empty((number, _FEATURE), np.float16)
