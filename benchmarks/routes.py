@@ -1,13 +1,13 @@
-"""Routes with and without the weight of walking times, over walkers of a made city, as JSON.
+"""Routes with and without the weight of walking times, over people who walk through made streets, as JSON.
 
     python -m benchmarks.routes
-    python -m benchmarks.routes --seeds 100 101 102 --set wandering_share=0.7 min_probability=0.2
+    python -m benchmarks.routes --streets demo --seeds 100 101 102 --set wandering_share=0.7 min_probability=0.3
 
-Method: people walk an hour through a square grid of streets, at speeds and with pauses of their own, from one goal to
-the next; cameras at some of the junctions see most who pass, each by a clock of its own and with an outage. How alike a
-sighting is to the person asked for is drawn from two normal distributions, so that its match probability is calibrated;
-each stranger is a look-alike, or not, in all sightings. None of this is drawn from the model of
-`serving.searching.walking`: people take the streets, stop at junctions, and pass unseen.
+Method: in a *city* people walk an hour through a square grid of streets, at speeds and with pauses of their own, from
+one goal to the next; cameras at some of the junctions see who passes, each by a clock of its own and with an outage. In
+the *demo* they walk as in the videos of the demo district's test. Cameras miss some. How alike a sighting is to the
+person asked for is drawn from two normal distributions, so that its match probability is calibrated; each stranger is a
+look-alike, or not, in all sightings. None of this is drawn from the model of `serving.searching.walking`.
 
 For each person whom cameras saw at least three times the likeliest route is asked for among the likeliest candidates:
 by looks alone, and with one sighting confirmed. *Without weight*, `wandering_share=1`, clocks and views exact, and no
@@ -21,11 +21,14 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import yaml
 
+from districts.demo.sessions import plan_session, take_seconds
+from districts.demo.settings import DemoSettings
 from domain.cameras import Sighting
 from domain.settings import PARAMS
 from evaluation.routes import order_agreement
@@ -42,6 +45,8 @@ _SPEED_M_S, _SPEED_SD_M_S = 1.34, 0.26  # Weidmann 1993
 _STOP_SHARE, _STOP_S = 0.15, 60.0  # at a junction
 _STAY_S = 500.0  # at a goal, on average
 _LOOK_SHARE = 0.5  # of the variance among strangers is of people, the rest of sightings
+_DEMO = Path(__file__).resolve().parent.parent / "conf" / "district" / "demo.yaml"
+_DEMO_SIGHT_M, _DEMO_SEEN_SHARE, _MOMENT_S = 7.0, 0.85, 0.2  # of a junction
 _BEFORE = {"wandering_share": 1.0, "view_m": 1e-6, "clock_tolerance_s": 0.0, "min_probability": 0.5}
 _MEASURES = ("precision", "recall", "order")
 
@@ -56,8 +61,9 @@ class Passing:
     last_s: float
 
 
-def pass_cameras(rng: np.random.Generator) -> tuple[list[Passing], np.ndarray]:
+def pass_city_cameras(seed: int) -> tuple[list[Passing], np.ndarray]:
     """What the cameras of a city see in an hour, and where they are, metres `[camera, 2]`."""
+    rng = np.random.default_rng((seed, 0))
     junctions = rng.choice(_GRID * _GRID, _CAMERAS, replace=False)
     places = np.stack([junctions % _GRID, junctions // _GRID], axis=1)
     offsets_m = rng.uniform(-15, 15, places.shape)
@@ -91,6 +97,25 @@ def _walk(speed_m_s: float, rng: np.random.Generator) -> Iterator[tuple[tuple[in
         here = (here[0] + step, here[1]) if axis == 0 else (here[0], here[1] + step)
 
 
+def pass_demo_cameras(seed: int) -> tuple[list[Passing], np.ndarray]:
+    """What the cameras of the demo district see in its test, and where they are, metres `[camera, 2]`."""
+    rng = np.random.default_rng((seed, 0))
+    values = yaml.safe_load(_DEMO.read_text(encoding="utf-8"))["demo"]
+    session = plan_session("test", DemoSettings.model_validate(values | {"seed": seed}))
+    takes_s = take_seconds("test", session.settings)
+    passings = []
+    for walk in session.walks:
+        times_s = np.arange(0, takes_s[walk.take], _MOMENT_S)
+        positions = np.array([(walk.position(time_s) or (np.inf, np.inf))[:2] for time_s in times_s])
+        for camera, place in enumerate(session.plan.places):
+            moments = np.flatnonzero(np.hypot(*(positions - place.junction).T) <= _DEMO_SIGHT_M)
+            for visit in np.split(moments, np.flatnonzero(np.diff(moments) > 1) + 1):
+                if len(visit) and rng.random() < _DEMO_SEEN_SHARE:
+                    first_s, last_s = sum(takes_s[: walk.take]) + times_s[visit[[0, -1]]]
+                    passings.append(Passing(walk.person, camera, float(first_s), float(last_s)))
+    return passings, np.array([place.at(0, 0) for place in session.plan.places])
+
+
 def _any_junction(rng: np.random.Generator) -> tuple[int, int]:
     x, y = rng.integers(0, _GRID, 2)
     return int(x), int(y)
@@ -102,7 +127,7 @@ def sightings_of(
     """All passings as candidates for `person`, with calibrated match probabilities; `apart` as for the command."""
     shown = np.array([one.person for one in passings])
     is_person = shown == person
-    look_alike, of_sighting = rng.normal(size=_PEOPLE)[shown], rng.normal(size=len(shown))
+    look_alike, of_sighting = rng.normal(size=shown.max() + 1)[shown], rng.normal(size=len(shown))
     of_stranger = np.sqrt(_LOOK_SHARE) * look_alike + np.sqrt(1 - _LOOK_SHARE) * of_sighting
     similarity = np.where(is_person, apart + rng.normal(size=len(shown)), of_stranger)
     share = is_person.mean()
@@ -124,12 +149,14 @@ def sightings_of(
     ]
 
 
-def score_city(seed: int, rules: dict[str, RouteSettings], apart: float) -> dict[str, dict[str, list[float]]]:
+def score_streets(
+    streets: str, seed: int, rules: dict[str, RouteSettings], apart: float
+) -> dict[str, dict[str, list[float]]]:
     """Measures of each rule, by looks alone and with a confirmed sighting, of each person asked for."""
-    rng = np.random.default_rng(seed)
-    passings, places_m = pass_cameras(rng)
+    rng = np.random.default_rng((seed, 1))
+    passings, places_m = pass_city_cameras(seed) if streets == "city" else pass_demo_cameras(seed)
     shown = np.array([one.person for one in passings])
-    often = np.flatnonzero(np.bincount(shown, minlength=_PEOPLE) >= 3)
+    often = np.flatnonzero(np.bincount(shown) >= 3)
     measured: dict[str, dict[str, list[float]]] = {}
     for person in rng.permutation(often)[:_ASKED]:
         found = sightings_of(int(person), passings, places_m, apart, rng)
@@ -162,7 +189,8 @@ def score_stops(
 def main() -> None:
     """Print one JSON document."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", type=int, nargs="+", default=list(range(100, 120)), help="of cities")
+    parser.add_argument("--streets", choices=("city", "demo"), default="city")
+    parser.add_argument("--seeds", type=int, nargs="+", default=list(range(100, 120)), help="of streets or walks")
     parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="of serving.route, for the new rule")
     parser.add_argument(
         "--apart", type=float, default=3.5, help="standard deviations from strangers' similarity to the same person's"
@@ -174,18 +202,24 @@ def main() -> None:
         "without weight": RouteSettings.model_validate(route | _BEFORE),
         "weighed": RouteSettings.model_validate(changed),
     }
-    cities = [score_city(seed, rules, options.apart) for seed in options.seeds]
+    scored = [score_streets(options.streets, seed, rules, options.apart) for seed in options.seeds]
     results = {
         rule: {
             measure: {
-                "mean": round(float(np.mean(values := [np.mean(city[rule][measure]) for city in cities])), 4),
-                "sd_of_cities": round(float(np.std(values, ddof=1)), 4) if len(values) > 1 else None,
+                "mean": round(float(np.mean(values := [np.mean(one[rule][measure]) for one in scored])), 4),
+                "sd_of_seeds": round(float(np.std(values, ddof=1)), 4) if len(values) > 1 else None,
             }
             for measure in _MEASURES
         }
-        for rule in cities[0]
+        for rule in scored[0]
     }
-    metadata = {"seeds": options.seeds, "people_asked_a_city": _ASKED, "apart": options.apart, "weighed": changed}
+    metadata = {
+        "streets": options.streets,
+        "seeds": options.seeds,
+        "people_asked_at_most": _ASKED,
+        "apart": options.apart,
+        "weighed": changed,
+    }
     json.dump({"metadata": metadata, "results": results}, sys.stdout, indent=2)
     print()
 
