@@ -11,12 +11,13 @@ from bentoml._internal.utils.analytics import usage_stats
 from starlette.middleware.authentication import AuthenticationMiddleware
 
 from domain.privacy import TELEMETRY_OFF, switch_telemetry_off
+from serving.batched_engines import BatchedEngines
 from serving.searching.photo_search import PhotoSearch
 from serving.service_settings import Deployment
 from serving.web.api import build_api
 from serving.web.gate import Gate
 from serving.web.logs import RequestLog, write_json_logs
-from serving.web.metrics import DatabaseFigures
+from serving.web.metrics import DatabaseFigures, own_metrics_folder
 from serving.web.operator_page import build_page
 from serving.web.overload import AtMost
 from serving.web.rate_limit import RateLimit
@@ -25,6 +26,7 @@ from serving.web.sign_in import refuse
 switch_telemetry_off()
 usage_stats.do_not_track.cache_clear()  # `bentoml serve` has asked, and remembered, before it imports this
 write_json_logs()
+_metrics_folder = own_metrics_folder()
 _deployment = Deployment.read(Path(__file__).resolve().parent.parent)
 _http = _deployment.settings.service
 _api, _page = build_api(), build_page()
@@ -40,6 +42,7 @@ if _http.tls is not None:
     http={"host": _http.host, "port": _http.port},
     ssl=_ssl,
     traffic={"timeout": _http.timeout_s},
+    runner_probe={"enabled": False},  # __is_ready__ asks the engines itself
     tracing={"excluded_urls": ".*"},  # nobody collects spans, which one turned away would pay for too
     logging={"access": {"enabled": False}},  # serving.web.logs writes it
     envs=[{"name": "BENTOML_DO_NOT_TRACK", "value": TELEMETRY_OFF["BENTOML_DO_NOT_TRACK"]}],
@@ -49,9 +52,11 @@ if _http.tls is not None:
 class PersonSearch:
     """Finds the sightings of a person in a photo; /readyz when engines and store are there and fit together."""
 
+    _engines = bentoml.depends(BatchedEngines)
+
     def __init__(self) -> None:
-        """Load the engines; what is missing is told by /readyz and /v1/status."""
-        self._photo_search = PhotoSearch(_deployment)
+        """Load nothing; what is missing is told by /readyz and /v1/status."""
+        self._photo_search = PhotoSearch(_deployment, self._engines)
         _api.state.photo_search = _page.state.photo_search = self._photo_search
         _gate.store = self._photo_search.store
         _api.state.max_upload_bytes = _http.max_upload_bytes

@@ -43,6 +43,15 @@ class HttpSettings(Settings):
     tls: TlsSettings | None
 
 
+class EnginesSettings(Settings):
+    """How `serving.batched_engines` calls engines; `conf/serving/deployment.yaml` says what each value means."""
+
+    workers: PositiveInt
+    threads: PositiveInt
+    max_batch_size: int = Field(ge=2)
+    max_latency_ms: PositiveInt
+
+
 class AccessSettings(Settings):
     """Who is let in, see `serving.web.gate`."""
 
@@ -103,6 +112,7 @@ class ServingSettings(Settings):
     search: SearchSettings
     route: RouteSettings
     service: HttpSettings
+    engines: EnginesSettings
     access: AccessSettings
     retention: RetentionSettings
     ingest: IngestSettings

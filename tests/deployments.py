@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from serving.accounts import Account, create_account
 from serving.database.store import open_store, version_of_model
+from serving.searching.engine_calls import LoadedEngines
 from serving.searching.photo_search import PhotoSearch
 from serving.service_settings import Deployment
 from serving.tracking.perception import Perception
@@ -47,7 +48,7 @@ class SignedIn:
 def client_of(app: Starlette, deployment: Deployment, account: Account = REVIEWER) -> Iterator[TestClient]:
     """Asks `app`, the API or the page, over the engines and store of `deployment` as `account`, who has signed in."""
     app.add_middleware(SignedIn, account=account)
-    app.state.photo_search = PhotoSearch(deployment)
+    app.state.photo_search = photo_search(deployment)
     try:
         with TestClient(app) as client:
             yield client
@@ -64,6 +65,11 @@ def api_client_of(
     api.state.max_upload_bytes, api.state.threads = max_upload_bytes, 2
     with client_of(api, deployment, account) as client:
         yield client
+
+
+def photo_search(deployment: Deployment) -> PhotoSearch:
+    """Over the engines of `deployment`, in this process."""
+    return PhotoSearch(deployment, LoadedEngines(deployment))
 
 
 def token_of(deployment: Deployment, name: str, role: Role) -> str:

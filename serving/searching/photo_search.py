@@ -2,7 +2,7 @@
 
 import logging
 import threading
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 from time import perf_counter
 
@@ -11,9 +11,10 @@ import sqlalchemy as sa
 from domain.attributes import AttributeSchema
 from domain.cameras import CameraKey
 from domain.errors import ArtifactError, DongseonError, InputError
+from domain.model_card import read_card
 from serving import audit
 from serving.audit import Action
-from serving.database.store import Store, StoredDistrict, open_store
+from serving.database.store import Store, StoredDistrict, open_store, version_of_model
 from serving.database.wanted import Wanted
 from serving.searching.answers import (
     RouteAnswer,
@@ -27,12 +28,13 @@ from serving.searching.answers import (
 from serving.searching.coverage import Coverage, coverage_of
 from serving.searching.coverage_statement import statement_of
 from serving.searching.description import Question, read_description
+from serving.searching.engine_calls import EngineCalls, EnginesAwayError
 from serving.searching.photo import decode_photo
 from serving.searching.photographed import Box, crop_of, person_in
 from serving.searching.places import Area, cameras_asked
 from serving.searching.route import likeliest_routes, relative_probabilities
 from serving.searching.search import Hit, Searcher, SightingKey, hit_of, stored_sightings
-from serving.searching.search_engines import SearchEngines
+from serving.searching.search_engines import SearchEngines, compile_now
 from serving.searching.search_metrics import SEARCH_SECONDS
 from serving.service_settings import Deployment, HttpSettings
 
@@ -50,23 +52,21 @@ class UnknownSightingError(DongseonError):
 class PhotoSearch:
     """Engines and store of one deployment; safe to share between threads.
 
-    An engine that does not load, or a store that does not open, is a reason not to be ready, not a crash: the service
-    stays up and says what is missing. Engines are loaded once; the store is tried again at each question.
+    Engines that do not answer, or a store that does not open, are a reason not to be ready, not a crash: the service
+    stays up and says what is missing. Both are tried again at each question.
     """
 
-    def __init__(self, deployment: Deployment) -> None:
-        """Load and warm up the engines."""
+    def __init__(self, deployment: Deployment, calls: EngineCalls) -> None:
+        """Ask nobody yet; the engines are those that answer `calls`."""
+        compile_now()
         self._deployment = deployment
         self._limits = deployment.settings.service
+        self._calls = calls
         self._engines: SearchEngines | None = None
-        self._failure: str | None = None
+        self._engines_lock = threading.Lock()
         self._store: Store | None = None
         self._store_lock = threading.Lock()
         self._last_reason: str | None = None
-        try:
-            self._engines = SearchEngines.start(deployment)
-        except DongseonError as error:
-            self._failure = str(error)
 
     def close(self) -> None:
         """Close the store."""
@@ -92,15 +92,8 @@ class PhotoSearch:
             return self._store
 
     def reason_not_ready(self) -> str | None:
-        """None when engines and store are there and fit together; logged when it changes."""
-        reason = self._failure or self._reason_of_store()
-        if reason != self._last_reason:
-            if reason:
-                _log.warning("not ready: %s", reason)
-            else:
-                _log.info("ready: searching sightings of the model %s", self._model_version())
-            self._last_reason = reason
-        return reason
+        """None when engines and store are there and fit together, of which both are asked; logged when it changes."""
+        return self._reason_not_ready(self._reach_engines)
 
     def status(self) -> Status:
         """Whether it can search, and with which engines."""
@@ -232,6 +225,7 @@ class PhotoSearch:
             InputError: if a photo is no usable picture, a filter or a sighting names what does not exist, there are too
                 many of them, or nothing to search for.
             NotReadyError: if the service is not ready.
+            EnginesAwayError: if the engines went away meanwhile.
         """
         if not (photos or attributes or confirmed):
             raise InputError(
@@ -245,10 +239,15 @@ class PhotoSearch:
         description = self._describe(attributes or {}, top_k)
         wanted = cameras_asked(store, cameras, area)
         engines = self._running_engines()
-        boxes = [person_in(engines.perception, image, box) for image, box in zip(images, pointed, strict=True)]
-        crops = [crop_of(image, box) for image, box in zip(images, boxes, strict=True)]
+        try:
+            boxes = [person_in(engines.perception, image, box) for image, box in zip(images, pointed, strict=True)]
+            crops = [crop_of(image, box) for image, box in zip(images, boxes, strict=True)]
+            embeddings = engines.embed(crops) if crops else None
+        except EnginesAwayError:
+            self._engines = None  # those that come back may be others
+            raise
         hits = self._searcher(store).search(
-            engines.embed(crops) if crops else None,
+            embeddings,
             description,
             confirmed=_keys(confirmed),
             rejected=_keys(rejected),
@@ -288,15 +287,23 @@ class PhotoSearch:
         return Searcher(store, engines.curve, self._deployment.settings.search, engines.model_version)
 
     def _running_engines(self) -> SearchEngines:
-        assert self._engines is not None, "a service whose engines failed is not ready, and asked for nothing more"
-        return self._engines
+        return self._engines or self._reach_engines()
+
+    def _reach_engines(self) -> SearchEngines:
+        with self._engines_lock:
+            try:
+                self._engines = SearchEngines.reach(self._deployment, self._calls)
+            except DongseonError as error:
+                self._engines = None
+                raise NotReadyError(str(error)) from error
+            return self._engines
 
     def _model_version(self) -> str | None:
         return self._engines.model_version if self._engines is not None else None
 
     def _record_configuration(self, opened: Store) -> None:
         """Record in the audit with what the service runs, or leave the store."""
-        running = self._deployment.described() | {"model_version": self._model_version()}
+        running = self._deployment.described() | {"model_version": _version_of_engine(self._deployment)}
         try:
             with opened.begin() as connection:
                 audit.append_change(connection, Action.CONFIGURATION, running)
@@ -304,14 +311,22 @@ class PhotoSearch:
             opened.close()
             raise NotReadyError(f"the audit must take what the service runs with: {error.orig}") from error
 
-    def _reason_of_store(self) -> str | None:
+    def _reason_not_ready(self, engines: Callable[[], SearchEngines]) -> str | None:
         try:
-            return self.store().is_ready(self._running_engines().model_version)
+            version = engines().model_version
+            reason = self.store().is_ready(version)
         except DongseonError as error:
-            return str(error)
+            reason = str(error)
+        if reason != self._last_reason:
+            if reason:
+                _log.warning("not ready: %s", reason)
+            else:
+                _log.info("ready: searching sightings of the model %s", self._model_version())
+            self._last_reason = reason
+        return reason
 
     def _ready_store(self) -> Store:
-        reason = self.reason_not_ready()
+        reason = self._reason_not_ready(self._running_engines)
         if reason:
             raise NotReadyError(reason)
         return self.store()
@@ -340,6 +355,14 @@ class PhotoSearch:
         most, number = self._limits.max_top_k, len(confirmed) + len(rejected)
         if number > most:
             raise InputError(f"at most {most} sightings may be judged, got {number}")
+
+
+def _version_of_engine(deployment: Deployment) -> str | None:
+    """What the re-ID engine's card says before the engine runs; None where there is no usable card."""
+    try:
+        return version_of_model(read_card(deployment.engine(deployment.reid)))
+    except ArtifactError:
+        return None
 
 
 def _keys(sightings: Sequence[SightingId]) -> set[SightingKey]:

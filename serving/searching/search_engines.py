@@ -1,4 +1,4 @@
-"""The engines that a search needs, loaded and warm."""
+"""The engines that a search needs, reached and warm."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,15 +6,16 @@ from typing import Self
 
 import numpy as np
 
+from domain.boxes import suppress_overlaps
+from domain.errors import ArtifactError
 from evaluation.reranking import k_reciprocal_distances
-from export.engines.engine import Engine as LoadedEngine
-from export.engines.onnx_runtime import available_cores
 from serving.database.store import version_of_model
 from serving.searching.answers import EngineStatus
+from serving.searching.engine_calls import CalledEngine, EngineCalls, reach
 from serving.searching.fusion import MatchCurve
 from serving.searching.search_metrics import STAGE_SECONDS
 from serving.service_settings import Deployment
-from serving.tracking.perception import Engine, Perception
+from serving.tracking.perception import Perception
 
 
 @dataclass(frozen=True)
@@ -27,27 +28,29 @@ class SearchEngines:
     status: dict[str, EngineStatus]  # by the engine's name
 
     @classmethod
-    def start(cls, deployment: Deployment) -> Self:
-        """Load and warm up those of `deployment`.
+    def reach(cls, deployment: Deployment, calls: EngineCalls) -> Self:
+        """Those that answer `calls`.
 
         Raises:
-            ArtifactError: if one is missing, unusable, or for another task.
+            ArtifactError: if one did not load, or the re-ID engine's calibration cannot be used.
+            EnginesAwayError: if nobody answers.
         """
-        searches = deployment.settings.service.threads  # side by side, they share the cores
-        engines = deployment.open_engines(threads=max(1, available_cores() // searches))
-        perception = Perception(*engines, deployment.perception)
-        _warm_up(perception)
+        state = reach(calls.state)
+        if state.failure is not None:
+            raise ArtifactError(state.failure)
+        cards = {card.task: card for card in state.cards}
+        perception = Perception(
+            CalledEngine(cards["detector"], calls.detect),
+            CalledEngine(cards["reid"], calls.embed),
+            CalledEngine(cards["attributes"], calls.describe) if "attributes" in cards else None,
+            deployment.perception,
+        )
         softness = deployment.settings.search.probability_softness
-        names = deployment.detector, deployment.reid, deployment.attributes
         return cls(
             perception=perception,
             curve=MatchCurve.of_engine(deployment.engine(deployment.reid), perception.match_distance, softness),
-            model_version=version_of_model(engines.reid.card),
-            status={
-                name: _status_of(engine)
-                for name, engine in zip(names, engines, strict=True)
-                if name is not None and engine is not None
-            },
+            model_version=version_of_model(cards["reid"]),
+            status=state.status,
         )
 
     @STAGE_SECONDS.labels("embed").time()
@@ -56,21 +59,8 @@ class SearchEngines:
         return self.perception.embed(crops)
 
 
-def _warm_up(perception: Perception) -> None:
-    """Compile and allocate now, so that the first search is not the slow one."""
-    grey = np.full((64, 32, 3), 128, np.uint8)
-    perception.detect([grey])
-    perception.attributes([grey])
-    embedding = perception.embed([grey])
-    k_reciprocal_distances(embedding, np.repeat(embedding, 3, axis=0))
-
-
-def _status_of(engine: Engine) -> EngineStatus:
-    assert isinstance(engine, LoadedEngine), "export.engines.load gives these"
-    return EngineStatus(
-        architecture=engine.card.architecture,
-        district=engine.card.district,
-        runtime=engine.file.runtime,
-        precision=engine.file.precision,
-        notice=engine.notice,
-    )
+def compile_now() -> None:
+    """Compile what a search does beside its engines, so that the first one is not the slow one."""
+    some = np.eye(4, dtype=np.float32)
+    suppress_overlaps(some, some[0], np.zeros(4, np.int64), iou_threshold=0.5)
+    k_reciprocal_distances(some[:1], some[1:])

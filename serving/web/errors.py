@@ -15,10 +15,12 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from domain.errors import InputError
+from serving.searching.engine_calls import EnginesAwayError
 from serving.searching.photo_search import NotReadyError, UnknownSightingError
 from serving.web.cases import UnknownCaseError
 
 _log = logging.getLogger(__name__)
+_TRY_AGAIN = {"Retry-After": "1"}
 _MEANINGS = {
     400: "The request cannot be used as it is; the error says what must be changed.",
     401: "The request has no token, or not that of an account.",
@@ -49,6 +51,7 @@ def add_error_answers(api: FastAPI) -> None:
     api.add_exception_handler(UnknownSightingError, _answer_with(404))
     api.add_exception_handler(UnknownCaseError, _answer_with(404))
     api.add_exception_handler(NotReadyError, _answer_with(503))
+    api.add_exception_handler(EnginesAwayError, _answer_away)
     api.add_exception_handler(sa.exc.OperationalError, _answer_unfinished)
     api.add_exception_handler(RequestValidationError, _answer_unfit)
     api.add_exception_handler(HTTPException, _answer_refused)
@@ -106,7 +109,12 @@ def _documented_methods(request: Request) -> str:
 def _answer_unfinished(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, sa.exc.OperationalError), "registered for this kind only"
     _log.warning("the database has not finished a request: %s", error.orig)
-    return _answer(503, "the database was interrupted at this request; try again in a moment", {"Retry-After": "1"})
+    return _answer(503, "the database was interrupted at this request; try again in a moment", _TRY_AGAIN)
+
+
+def _answer_away(_: Request, error: Exception) -> JSONResponse:
+    _log.warning("a request was not finished: %s", error)
+    return _answer(503, str(error), _TRY_AGAIN)
 
 
 def _answer_failed(_: Request, __: Exception) -> JSONResponse:

@@ -5,10 +5,13 @@ stands in the database is read when somebody asks (`DatabaseFigures`). How long 
 `serving.searching`, see `serving.searching.search_metrics`.
 """
 
+import os
 from collections.abc import Callable
+from tempfile import TemporaryDirectory
 
 import anyio.to_thread
 import sqlalchemy as sa
+from bentoml._internal.configuration.containers import BentoMLContainer
 from prometheus_client import Counter, Gauge
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -27,6 +30,19 @@ QUEUE_AGE = Gauge(
 )
 FRAMES = Gauge("dongseon_frames", "Frames of the segments that are done", multiprocess_mode="mostrecent")
 OPEN_GAPS = Gauge("dongseon_open_gaps", "Cameras whose stream is away now", multiprocess_mode="mostrecent")
+
+
+def own_metrics_folder() -> TemporaryDirectory[str] | None:
+    """A folder in which the processes of this service count, and no others; None in those that were told theirs.
+
+    Without it all services of a user count in one folder below BentoML's home, which each of them empties at its start.
+    It goes when the supervising process, which has it, ends.
+    """
+    if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
+        return None
+    folder = TemporaryDirectory(prefix="dongseon-metrics-")
+    BentoMLContainer.prometheus_multiproc_dir.set(folder.name)
+    return folder
 
 
 class DatabaseFigures:

@@ -12,10 +12,9 @@ from schemathesis.core.failures import FailureGroup
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 from starlette.testclient import TestClient
 
-from serving.searching.photo_search import PhotoSearch
 from serving.service_settings import Deployment
 from serving.web.api import build_api
-from tests.deployments import FOR_CASE, RED, SignedIn, picture
+from tests.deployments import FOR_CASE, RED, SignedIn, photo_search, picture
 
 API = build_api()
 API.add_middleware(SignedIn)
@@ -25,7 +24,7 @@ interface = schemathesis.openapi.from_asgi("/openapi.json", API)
 
 @pytest.fixture(scope="module", autouse=True)
 def _served(deployment: Deployment) -> Iterator[None]:
-    API.state.photo_search = PhotoSearch(deployment)
+    API.state.photo_search = photo_search(deployment)
     yield
     API.state.photo_search.close()
 

@@ -19,14 +19,14 @@ from starlette.websockets import WebSocketDisconnect
 
 from serving import accounts, audit
 from serving.database import tables
-from serving.searching.photo_search import NotReadyError, PhotoSearch
+from serving.searching.photo_search import NotReadyError
 from serving.service_settings import Deployment, RetentionSettings
 from serving.web.api import build_api
 from serving.web.gate import COOKIE, Gate
 from serving.web.operator_page import build_page
 from serving.web.roles import ENDPOINTS, Role
 from serving.web.sign_in import refuse
-from tests.deployments import FOR_CASE, token_of, write_deployment
+from tests.deployments import FOR_CASE, photo_search, token_of, write_deployment
 
 OPERATOR, REVIEWER, AUDITOR, ADMIN = Role.OPERATOR, Role.REVIEWER, Role.AUDITOR, Role.ADMIN
 EVERYBODY = set(Role)
@@ -75,7 +75,7 @@ def application(deployment: Deployment) -> Starlette:
     """As in `serving.service`, without BentoML's own endpoints."""
     api, page = build_api(), build_page()
     gate = page.state.gate = Gate(deployment.settings.access)
-    api.state.photo_search = page.state.photo_search = PhotoSearch(deployment)
+    api.state.photo_search = page.state.photo_search = photo_search(deployment)
     gate.store = api.state.photo_search.store
     api.state.max_upload_bytes, api.state.threads = 300_000, 2
     through_gate = Middleware(AuthenticationMiddleware, backend=gate, on_error=refuse)
@@ -366,7 +366,7 @@ def test_a_changed_configuration_is_recorded_and_the_same_is_not(app: Starlette,
         params = yaml.safe_load((deployment.root / "params.yaml").read_text())
         params["serving"]["retention"]["days"] = days
         (deployment.root / "params.yaml").write_text(yaml.safe_dump(params))
-        searching = PhotoSearch(Deployment.read(deployment.root))
+        searching = photo_search(Deployment.read(deployment.root))
         searching.store()
         searching.close()
         kept = recorded(app, "configuration")
@@ -378,7 +378,7 @@ def test_a_configuration_that_could_not_be_recorded_is_recorded_at_the_next_ques
     deployment: Deployment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     serving = deployment.settings.model_copy(update={"retention": RetentionSettings(days=11, kept_districts=())})
-    searching = PhotoSearch(replace(deployment, settings=serving))
+    searching = photo_search(replace(deployment, settings=serving))
 
     def fail(*_: object) -> None:
         raise sa.exc.OperationalError("", {}, Exception("the disk is full"))

@@ -9,9 +9,9 @@ from prometheus_client import REGISTRY
 from serving.database import tables
 from serving.database.store import Store, open_store
 from serving.searching.description import LabelQuestion
-from serving.searching.photo_search import PhotoSearch
 from serving.service_settings import Deployment
 from serving.web.metrics import read_database_figures
+from tests.deployments import photo_search
 from tests.hostile_uploads import picture_file
 
 
@@ -50,7 +50,7 @@ def test_a_search_is_timed_as_a_whole_and_by_stage(deployment: Deployment) -> No
         stages = ("decode", "detect", "embed", "database", "re-rank")
         return kinds | {stage: value("stage_seconds_count", stage=stage) for stage in stages}
 
-    found = PhotoSearch(deployment)
+    found = photo_search(deployment)
     before = counted()
     found.search([picture_file(np.random.default_rng(0))])
     found.search(attributes={"bag": LabelQuestion.model_validate("backpack")})

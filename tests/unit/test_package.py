@@ -79,7 +79,7 @@ def test_requirements_are_pinned_and_without_torch() -> None:
 
 def test_a_lock_that_lacks_a_dependency(tmp_path: Path) -> None:
     (tmp_path / "lock").write_text("numpy==2.4.6 \\\n")
-    with pytest.raises(ArtifactError, match="must pin alembic, a dependency of"):
+    with pytest.raises(ArtifactError, match="must pin aiohttp, a dependency of"):
         package.pinned_requirements(ROOT / "pyproject.toml", tmp_path / "lock")
 
 

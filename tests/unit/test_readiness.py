@@ -7,14 +7,14 @@ import sqlalchemy as sa
 
 from serving.database.store import open_store
 from serving.searching.description import LabelQuestion
-from serving.searching.photo_search import NotReadyError, PhotoSearch
-from tests.deployments import fill_store, write_deployment
+from serving.searching.photo_search import NotReadyError
+from tests.deployments import fill_store, photo_search, write_deployment
 
 
 def test_without_its_index_a_store_is_not_ready_and_says_so_until_it_is_made_again(tmp_path: Path) -> None:
     deployment = write_deployment(tmp_path)
     fill_store(deployment)
-    found = PhotoSearch(deployment)
+    found = photo_search(deployment)
     try:
         assert found.reason_not_ready() is None
         with open_store(deployment.store) as store, store.begin() as connection:

@@ -1,0 +1,139 @@
+"""The engines run in a process of their own, which nobody else reaches, and which may be killed at any moment."""
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import numpy as np
+import psutil
+import pytest
+
+from serving import package
+from serving.web.roles import Role
+from tests.deployments import FOR_CASE, fill_store, token_of, write_deployment
+from tests.end_to_end.conftest import free_port, server, wait_until
+from tests.hostile_uploads import picture_file
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+PHOTO = picture_file(np.random.default_rng(0))
+
+
+@dataclass(frozen=True)
+class Served:
+    client: httpx.Client  # a reviewer's
+    admin: dict[str, str]  # the header of an administrator
+    temporary: Path
+    log: Path
+
+    def search(self) -> httpx.Response:
+        return self.client.post("/v1/search", data=FOR_CASE, files={"photo": PHOTO})
+
+    def is_ready(self) -> bool:
+        return self.client.get("/readyz").status_code == 200
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    folder, temporary = tmp_path_factory.mktemp("engines") / "service", tmp_path_factory.mktemp("temporary")
+    deployment = write_deployment(folder)
+    package._stage_code(folder)
+    fill_store(deployment)
+    port = free_port()
+    address = f"http://127.0.0.1:{port}"
+    command = [sys.executable, "-m", "bentoml", "serve", "serving.service:PersonSearch", "--port", str(port)]
+    with (
+        server(folder, ["env", f"TMPDIR={temporary}", *command], f"{address}/readyz"),
+        httpx.Client(
+            base_url=address,
+            headers={"Authorization": f"Bearer {token_of(deployment, 'reviewer', Role.REVIEWER)}"},
+            timeout=60,
+        ) as client,
+    ):
+        admin = {"Authorization": f"Bearer {token_of(deployment, 'admin', Role.ADMIN)}"}
+        yield Served(client, admin, temporary, folder / "server.log")
+
+
+def worker(name: str) -> psutil.Process:
+    """The process of a BentoML service, which this test has started."""
+    found = [each for each in psutil.Process().children(recursive=True) if name in each.cmdline()]
+    assert len(found) == 1, found
+    return found[0]
+
+
+def test_the_engines_are_called_in_their_own_process_and_counted_by_batch(served: Served) -> None:
+    assert served.search().status_code == 200
+    figures = served.client.get("/metrics", headers=served.admin).text
+    for method in ("detect", "embed"):
+        counted = [
+            line for line in figures.splitlines() if f'adaptive_batch_size_count{{method_name="{method}"' in line
+        ]
+        assert counted, method
+        assert 'service_name="BatchedEngines"' in counted[0]
+    assert served.client.get("/v1/status").json()["engines"]["reid-osnet"]["precision"] == "fp32"
+
+
+def test_nobody_else_reaches_the_engines(served: Served) -> None:
+    engines = worker("BatchedEngines")
+    ports = {each.laddr.port for each in engines.net_connections("tcp") if each.status == "LISTEN"}
+    assert ports <= {
+        served.client.base_url.port
+    }  # the supervisor hands all its sockets down; only the front accepts there
+    sockets = list(served.temporary.glob("bentoml-uds-*"))
+    assert [folder.stat().st_mode & 0o077 for folder in sockets] == [0]
+    for path in ("/detect", "/embed", "/describe", "/state"):
+        assert httpx.post(f"{served.client.base_url}{path}").status_code == 401
+        assert served.client.post(path, headers=served.admin).status_code == 404
+
+
+def test_what_is_counted_lies_in_a_folder_of_this_service(served: Served) -> None:
+    assert served.search().status_code == 200
+    (folder,) = served.temporary.glob("dongseon-metrics-*")
+    pids = {worker(name).pid for name in ("BatchedEngines", "PersonSearch")}
+    assert {int(file.stem.rsplit("_", 1)[1]) for file in folder.iterdir()} == pids
+
+
+def test_searches_survive_the_death_of_the_engines(served: Served) -> None:
+    answers: list[httpx.Response] = []
+    is_over = threading.Event()
+
+    def keep_searching() -> None:
+        while not is_over.is_set():
+            answers.append(served.search())
+
+    searchers = [threading.Thread(target=keep_searching) for _ in range(4)]
+    for each in searchers:
+        each.start()
+    wait_until(lambda: len(answers) > 8, 60, str)
+    killed = worker("BatchedEngines")
+    os.kill(killed.pid, signal.SIGKILL)
+    before = len(answers)
+    wait_until(lambda: len(answers) > before + 20, 120, served.log.read_text)
+    is_over.set()
+    for each in searchers:
+        each.join()
+    statuses = {answer.status_code for answer in answers}
+    assert statuses == {200, 503}
+    for answer in answers:
+        if answer.status_code == 503:
+            assert answer.headers["Retry-After"] == "1"
+            assert "the engines must answer" in answer.json()["error"]
+    assert served.is_ready()
+    assert worker("BatchedEngines").pid != killed.pid
+    assert served.search().status_code == 200
+
+
+def test_without_engines_the_service_is_not_ready_and_waits_for_them(served: Served) -> None:
+    engines = worker("BatchedEngines")
+    engines.suspend()
+    try:
+        with pytest.raises(httpx.ReadTimeout):
+            served.client.get("/readyz", timeout=2)
+    finally:
+        engines.resume()
+    wait_until(served.is_ready, 60, served.log.read_text)
+    assert served.search().status_code == 200
