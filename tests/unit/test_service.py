@@ -133,7 +133,7 @@ def test_a_crop_that_is_not_stored_gets_404(client: TestClient, address: str) ->
 def test_a_crop_whose_file_is_gone_gets_404(tmp_path: Path) -> None:
     deployment = write_deployment(tmp_path)
     fill_store(deployment)
-    next(deployment.store.rglob("000001.jpg")).unlink()
+    next((deployment.store / "crops").rglob("000001.jpg")).unlink()
     with api_client_of(deployment) as client:
         assert "must be of a stored sighting, got demo/1" in client.get("/crops/demo/1?case=1").json()["error"]
         assert client.get("/crops/demo/2?case=1").status_code == 200

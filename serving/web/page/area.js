@@ -1,17 +1,18 @@
 // The area that is searched: a circle around a camera or around any place on the map of its district.
 
 import { $, all, districtCameras, say, shape, words } from "./asking.js";
-import { projection } from "./map.js";
+import { nameTags, projection } from "./map.js";
 
 const DIGITS = 6; // of a degree: a decimetre
-const [MARGIN, CLICK] = [24, 4]; // in units of the drawing
+const [MARGIN, CLICK] = [40, 4]; // in units of the drawing
 const ON_MAP = "map"; // the option that stands for a place that was pointed at
 const [centreField, radiusField] = [$("#area-centre"), $("#area-radius")];
 const count = $("#in-area"); // of cameras
 const maps = all(".area-map").map((drawing) => {
   const { width, height } = drawing.viewBox.baseVal;
   const cameras = districtCameras(new Set([drawing.dataset.district]));
-  return { drawing, cameras, ...projection(cameras, width, height, MARGIN) };
+  const shown = projection(cameras, width, height, MARGIN);
+  return { drawing, cameras, ...shown, names: nameTags(cameras, shown.at, width) };
 });
 let pointed = null; // place on a map
 
@@ -28,19 +29,17 @@ export function chosenArea() {
 export function drawArea() {
   const centre = centreOf();
   let numIn = 0;
-  for (const { drawing, cameras, at, scale } of maps) {
+  for (const { drawing, cameras, at, scale, names } of maps) {
     const radius = scale * Number(radiusField.value);
     const middle = centre && at(centre);
     const dots = cameras.map((camera) => {
       const { x, y } = at(camera);
       const isIn = middle && Math.hypot(x - middle.x, y - middle.y) <= radius;
-      const dot = shape("circle", { class: isIn ? "camera in" : "camera", cx: x, cy: y, r: 4 });
       if (isIn) numIn += 1;
-      dot.append(shape("title", {}, camera.name));
-      return dot;
+      return shape("circle", { class: isIn ? "camera in" : "camera", cx: x, cy: y, r: 4 });
     });
     const circle = middle ? [shape("circle", { class: "area", cx: middle.x, cy: middle.y, r: radius })] : [];
-    drawing.replaceChildren(...circle, ...dots);
+    drawing.replaceChildren(...circle, ...dots, ...names);
   }
   radiusField.disabled = !centre;
   count.textContent = centre ? say(count.dataset.words, numIn) : "";

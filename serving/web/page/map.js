@@ -1,6 +1,9 @@
 // A drawing of places: north up, the same scale in both directions.
 
+import { shape } from "./asking.js";
+
 const METRES_A_DEGREE = (Math.PI / 180) * 6_371_008.8; // of latitude
+const [LETTER_PX, LINE_PX] = [7, 15]; // of a camera's name on the map
 const LEAST_REACH = 1e-3; // degrees from the middle to an edge: around a single camera there is something to point at
 
 /**
@@ -24,4 +27,20 @@ export function projection(places, width, height, margin) {
     }),
     scale: perDegree / METRES_A_DEGREE,
   };
+}
+
+/** Names of cameras above or below their points, where they cover no other name if that can be. */
+export function nameTags(shown, at, width) {
+  const taken = [];
+  return shown.map((camera) => {
+    const { x, y } = at(camera);
+    const half = (camera.name.length * LETTER_PX) / 2;
+    const middle = Math.min(Math.max(x, half), width - half);
+    const isNear = (one) => Math.abs(one.middle - middle) < one.half + half;
+    const covers = (level) => (one) => isNear(one) && Math.abs(one.level - level) < LINE_PX;
+    const levels = [-16, 26, -32, 42].map((rise) => y + rise);
+    const level = levels.find((each) => !taken.some(covers(each))) ?? levels[0];
+    taken.push({ level, middle, half });
+    return shape("text", { class: "name", x: middle, y: level }, camera.name);
+  });
 }

@@ -5,10 +5,9 @@ import {
   timeOf, words,
 } from "./asking.js";
 import { chosenCase, keyOf, sightingsJudged } from "./cases.js";
-import { projection } from "./map.js";
+import { nameTags, projection } from "./map.js";
 import { cropOf } from "./sightings.js";
 
-const [LETTER_PX, LINE_PX] = [7, 15]; // of a camera's name on the map
 let asked = {}; // the question of the route that is shown
 
 /** Ask for the route through the case's matches, and why; `filters` are cameras and times of those that fill it. */
@@ -61,22 +60,6 @@ function row(stop, index) {
     element("td", {}, `${index + 1} `, picture),
     ...texts.map((textContent) => element("td", { textContent })),
   );
-}
-
-/** Names of cameras above or below their points, where they cover no other name if that can be. */
-function nameTags(shown, at, width) {
-  const taken = [];
-  return shown.map((camera) => {
-    const { x, y } = at(camera);
-    const half = (camera.name.length * LETTER_PX) / 2;
-    const middle = Math.min(Math.max(x, half), width - half);
-    const isNear = (one) => Math.abs(one.middle - middle) < one.half + half;
-    const covers = (level) => (one) => isNear(one) && Math.abs(one.level - level) < LINE_PX;
-    const levels = [-16, 26, -32, 42].map((rise) => y + rise);
-    const level = levels.find((each) => !taken.some(covers(each))) ?? levels[0];
-    taken.push({ level, middle, half });
-    return shape("text", { class: "name", x: middle, y: level }, camera.name);
-  });
 }
 
 const kindOf = (...stops) => (stops.every(({ isCertain }) => isCertain) ? "certain" : "likely");
