@@ -38,6 +38,11 @@ from serving.database.tracklet_rows import StoredTracklet, filters, pick, trackl
 from serving.database.wanted import Description
 from serving.tracking.tracklet import Tracklet
 
+_LOOK_UP_FITTING = (  # the planner does not know that one partition holds each, and would rather read all of them
+    "SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; SET LOCAL jit = off; "
+    "SET LOCAL plan_cache_mode = force_custom_plan"
+)
+
 
 @dataclass(frozen=True)
 class StoredDistrict:
@@ -384,7 +389,7 @@ class Store(AbstractContextManager["Store"]):
             those = pick(fitting.c.place).where(
                 seen.c.district == fitting.c.district, seen.c.id == fitting.c.tracklet_id, seen.c.day == fitting.c.day
             )
-            connection.exec_driver_sql("SET LOCAL jit = off; SET LOCAL plan_cache_mode = force_custom_plan")
+            connection.exec_driver_sql(_LOOK_UP_FITTING)
             return tracklets_of(connection.execute(whole(those)))
 
     def tracklets(self, ids: Collection[tuple[str, int]]) -> list[StoredTracklet]:
