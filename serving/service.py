@@ -19,7 +19,7 @@ from serving.web.gate import Gate
 from serving.web.logs import RequestLog, write_json_logs
 from serving.web.metrics import DatabaseFigures, own_metrics_folder
 from serving.web.operator_page import build_page
-from serving.web.overload import AtMost
+from serving.web.overload import AtMost, Deadline
 from serving.web.rate_limit import RateLimit
 from serving.web.sign_in import refuse
 
@@ -41,7 +41,7 @@ if _http.tls is not None:
     workers=1,
     http={"host": _http.host, "port": _http.port},
     ssl=_ssl,
-    traffic={"timeout": _http.timeout_s},
+    traffic={"timeout": 2 * _http.timeout_s},  # never reached: serving.web.overload answers before, in our form
     runner_probe={"enabled": False},  # __is_ready__ asks the engines itself
     tracing={"excluded_urls": ".*"},  # nobody collects spans, which one turned away would pay for too
     logging={"access": {"enabled": False}},  # serving.web.logs writes it
@@ -75,6 +75,7 @@ class PersonSearch:
 assert isinstance(PersonSearch, bentoml.Service), "what bentoml.service makes of the class"
 PersonSearch.add_asgi_middleware(RequestLog)  # the outermost, around all of BentoML's own answers too
 PersonSearch.add_asgi_middleware(AtMost, most=_http.max_concurrent, below="/v1/")  # before anybody asks the database
+PersonSearch.add_asgi_middleware(Deadline, seconds=_http.timeout_s)
 PersonSearch.add_asgi_middleware(AuthenticationMiddleware, backend=_gate, on_error=refuse)  # and this too
 PersonSearch.add_asgi_middleware(
     RateLimit, requests_per_minute=_http.requests_per_minute, searches_per_minute=_http.searches_per_minute

@@ -13,6 +13,7 @@ from domain.model_card import ModelCard
 from export.engines.engine import Engine as OpenedEngine
 from export.engines.onnx_runtime import available_cores
 from serving.searching.answers import EngineStatus
+from serving.searching.deadline import require_time
 from serving.service_settings import Deployment
 from serving.tracking.perception import Engine
 
@@ -109,7 +110,9 @@ class CalledEngine:
 
         Raises:
             EnginesAwayError: if the engines' process does not answer.
+            OverdueError: if nobody waits for the answer any more.
         """
+        require_time()
         answered = reach(lambda: self._call(images))
         return {name: np.stack([picture[name] for picture in answered]) for name in self.card.output_names}
 

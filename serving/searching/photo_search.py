@@ -27,6 +27,7 @@ from serving.searching.answers import (
 )
 from serving.searching.coverage import Coverage, coverage_of
 from serving.searching.coverage_statement import statement_of
+from serving.searching.deadline import require_time
 from serving.searching.description import Question, read_description
 from serving.searching.engine_calls import EngineCalls, EnginesAwayError
 from serving.searching.photo import decode_photo
@@ -226,6 +227,7 @@ class PhotoSearch:
                 many of them, or nothing to search for.
             NotReadyError: if the service is not ready.
             EnginesAwayError: if the engines went away meanwhile.
+            OverdueError: if nobody waits for the answer any more.
         """
         if not (photos or attributes or confirmed):
             raise InputError(
@@ -246,6 +248,7 @@ class PhotoSearch:
         except EnginesAwayError:
             self._engines = None  # those that come back may be others
             raise
+        require_time()
         hits = self._searcher(store).search(
             embeddings,
             description,

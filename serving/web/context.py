@@ -9,6 +9,7 @@ from anyio import CapacityLimiter
 from fastapi import Depends, Request
 
 from serving.accounts import Account
+from serving.searching.deadline import require_time
 from serving.searching.photo_search import PhotoSearch
 
 _T = TypeVar("_T")
@@ -31,11 +32,20 @@ By = Annotated[Account, Depends(_account)]
 
 
 async def in_thread(request: Request, work: Callable[[], _T]) -> _T:
-    """The value of `work`, run in one of the application's `state.threads` threads."""
+    """The value of `work`, run in one of the application's `state.threads` threads.
+
+    Raises:
+        OverdueError: if the request has waited for one until its deadline.
+    """
     state = request.app.state
     if not hasattr(state, "limiter"):
         state.limiter = CapacityLimiter(state.threads)
-    return await anyio.to_thread.run_sync(work, limiter=state.limiter)
+
+    def run() -> _T:
+        require_time()
+        return work()
+
+    return await anyio.to_thread.run_sync(run, limiter=state.limiter)
 
 
 async def in_transaction(request: Request, work: Callable[[sa.Connection], _T]) -> _T:

@@ -15,6 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from domain.errors import InputError
+from serving.searching.deadline import OverdueError
 from serving.searching.engine_calls import EnginesAwayError
 from serving.searching.photo_search import NotReadyError, UnknownSightingError
 from serving.web.cases import UnknownCaseError
@@ -51,7 +52,8 @@ def add_error_answers(api: FastAPI) -> None:
     api.add_exception_handler(UnknownSightingError, _answer_with(404))
     api.add_exception_handler(UnknownCaseError, _answer_with(404))
     api.add_exception_handler(NotReadyError, _answer_with(503))
-    api.add_exception_handler(EnginesAwayError, _answer_away)
+    api.add_exception_handler(EnginesAwayError, _answer_later)
+    api.add_exception_handler(OverdueError, _answer_later)
     api.add_exception_handler(sa.exc.OperationalError, _answer_unfinished)
     api.add_exception_handler(RequestValidationError, _answer_unfit)
     api.add_exception_handler(HTTPException, _answer_refused)
@@ -112,7 +114,7 @@ def _answer_unfinished(_: Request, error: Exception) -> JSONResponse:
     return _answer(503, "the database was interrupted at this request; try again in a moment", _TRY_AGAIN)
 
 
-def _answer_away(_: Request, error: Exception) -> JSONResponse:
+def _answer_later(_: Request, error: Exception) -> JSONResponse:
     _log.warning("a request was not finished: %s", error)
     return _answer(503, str(error), _TRY_AGAIN)
 

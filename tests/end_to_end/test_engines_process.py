@@ -2,67 +2,22 @@
 
 import os
 import signal
-import sys
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
 
 import httpx
-import numpy as np
-import psutil
 import pytest
 
-from serving import package
-from serving.web.roles import Role
-from tests.deployments import FOR_CASE, fill_store, token_of, write_deployment
-from tests.end_to_end.conftest import free_port, server, wait_until
-from tests.hostile_uploads import picture_file
+from tests.end_to_end.conftest import wait_until
+from tests.end_to_end.served import Served, serving, worker
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
-PHOTO = picture_file(np.random.default_rng(0))
-
-
-@dataclass(frozen=True)
-class Served:
-    client: httpx.Client  # a reviewer's
-    admin: dict[str, str]  # the header of an administrator
-    temporary: Path
-    log: Path
-
-    def search(self) -> httpx.Response:
-        return self.client.post("/v1/search", data=FOR_CASE, files={"photo": PHOTO})
-
-    def is_ready(self) -> bool:
-        return self.client.get("/readyz").status_code == 200
 
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    folder, temporary = tmp_path_factory.mktemp("engines") / "service", tmp_path_factory.mktemp("temporary")
-    deployment = write_deployment(folder)
-    package._stage_code(folder)
-    fill_store(deployment)
-    port = free_port()
-    address = f"http://127.0.0.1:{port}"
-    command = [sys.executable, "-m", "bentoml", "serve", "serving.service:PersonSearch", "--port", str(port)]
-    with (
-        server(folder, ["env", f"TMPDIR={temporary}", *command], f"{address}/readyz"),
-        httpx.Client(
-            base_url=address,
-            headers={"Authorization": f"Bearer {token_of(deployment, 'reviewer', Role.REVIEWER)}"},
-            timeout=60,
-        ) as client,
-    ):
-        admin = {"Authorization": f"Bearer {token_of(deployment, 'admin', Role.ADMIN)}"}
-        yield Served(client, admin, temporary, folder / "server.log")
-
-
-def worker(name: str) -> psutil.Process:
-    """The process of a BentoML service, which this test has started."""
-    found = [each for each in psutil.Process().children(recursive=True) if name in each.cmdline()]
-    assert len(found) == 1, found
-    return found[0]
+    with serving(tmp_path_factory.mktemp("engines")) as running:
+        yield running
 
 
 def test_the_engines_are_called_in_their_own_process_and_counted_by_batch(served: Served) -> None:

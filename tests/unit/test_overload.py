@@ -1,17 +1,20 @@
 import asyncio
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from anyio import to_thread
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from serving.web.overload import AtMost
+from serving.searching.deadline import OverdueError, require_time
+from serving.web.overload import AtMost, Deadline
 
 MOST = 3
 PROJECT = Path(__file__).resolve().parents[2]
@@ -82,6 +85,58 @@ def test_a_client_that_leaves_frees_its_place() -> None:
         assert (await asking.get("/v1/search")).status_code == 200
 
     run(scenario)
+
+
+def in_time(seconds: float, stages: list[str]) -> Starlette:
+    """/quick answers, /waits never does, /computes notes its stages in a thread, as long as it has time."""
+
+    async def answer(request: Request) -> Response:
+        if request.url.path == "/waits":
+            await asyncio.Event().wait()
+        if request.url.path == "/computes":
+            await to_thread.run_sync(compute)
+        return PlainTextResponse("done")
+
+    def compute() -> None:
+        for number in range(50):
+            require_time()
+            stages.append(str(number))
+            time.sleep(0.02)
+
+    app = Starlette(routes=[Route("/{anything}", answer)])
+    app.add_exception_handler(OverdueError, lambda _, error: PlainTextResponse(str(error), 503))
+    app.add_middleware(Deadline, seconds=seconds)
+    return app
+
+
+@pytest.mark.parametrize("path", ["/waits", "/computes"])
+def test_an_answer_that_is_not_ready_in_time_is_given_up(path: str) -> None:
+    stages: list[str] = []
+
+    async def main() -> None:
+        async with client(in_time(0.2, stages)) as asking:
+            answer = await asking.get(path)
+            assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
+            assert answer.json()["error"] == "the answer was not ready in 0.2 s; try again in a moment"
+            assert (await asking.get("/quick")).text == "done"
+
+    asyncio.run(main())
+    assert len(stages) < 25  # of 50
+
+
+def test_an_answer_in_time_is_left_alone() -> None:
+    stages: list[str] = []
+
+    async def main() -> None:
+        async with client(in_time(20, stages)) as asking:
+            assert (await asking.get("/computes")).text == "done"
+
+    asyncio.run(main())
+    assert len(stages) == 50
+
+
+def test_work_without_a_deadline_has_time() -> None:
+    require_time()
 
 
 def test_no_request_pays_for_spans_that_nobody_collects() -> None:
