@@ -2,15 +2,18 @@
 
     python -m benchmarks.detector                                  # YOLOv4-tiny at 416, on the CPU
     python -m benchmarks.detector --network yolov4 --size 608 --batch 2
-    python -m benchmarks.detector --device cuda --batch 64         # AMP, channels-last and torch.compile on and off
+    python -m benchmarks.detector --device cuda --batch 64         # AMP and channels-last on and off
+    python -m benchmarks.detector --device cuda --batch 64 --compiled   # torch.compile too, which takes minutes
 
 Method: random weights and pictures, the same for all. A training step is what ultralytics' trainer does with a batch
 that is loaded: loss, backward, clipped SGD step, moving average. The peers are ultralytics networks of about the same
-FLOPs, which are counted, so that the step is also given per FLOP. Each case runs in a process of its own, so that its
-peak of memory is its own; the first step is not counted. Cases take turns, for a shared machine is not always as fast.
+FLOPs, which are counted, so that the step is also given per FLOP. On a CPU each case runs in a process of its own, so
+that its peak of memory is its own, and cases take turns, for a shared machine is not always as fast; on a GPU, whose
+memory torch counts, all run in this process. The first step is not counted. What is measured is told on stderr at once.
 """
 
 import argparse
+import gc
 import json
 import os
 import platform
@@ -58,7 +61,9 @@ def build(name: str, size: int) -> Any:
     # the trainer's module first: it keeps ultralytics off the network
     from training.detector.network import DarknetNetwork, read_definition
     from training.detector.trainer import TrainableDetector
+    from training.freed_memory import keep_freed_memory
 
+    keep_freed_memory()  # as the trainer does
     if not name.endswith(".yaml"):
         definition = read_definition(name).with_classes(_CLASSES).with_input_size(size, size)
         model: Any = TrainableDetector(DarknetNetwork(definition), {0: "person"})
@@ -70,6 +75,15 @@ def build(name: str, size: int) -> Any:
     model = DetectionModel(name, nc=_CLASSES, verbose=False)
     model.args = get_cfg()
     return model
+
+
+def in_memory_format(model: Any, variant: dict[str, bool]) -> Any:
+    """`model` as the variant wants it; without a wish as its own trainer holds it."""
+    import torch
+
+    if "channels_last" not in variant:
+        return model
+    return model.to(memory_format=torch.channels_last if variant["channels_last"] else torch.contiguous_format)
 
 
 def gigaflops(model: Any, size: int) -> float:
@@ -92,8 +106,7 @@ def time_training(name: str, options: argparse.Namespace, variant: dict[str, boo
     flops = gigaflops(model, options.size)
     model = model.to(options.device).train()
     average = ModelEMA(model)
-    if variant.get("channels_last"):
-        model = model.to(memory_format=torch.channels_last)
+    model = in_memory_format(model, variant)
     forward = torch.compile(model) if variant.get("compile") else model
     optimizer = torch.optim.SGD(model.parameters(), lr=1e-4, momentum=0.9, nesterov=True)
     batch = training_batch(options.batch, options.size, options.device)
@@ -124,8 +137,7 @@ def time_torch(name: str, options: argparse.Namespace, variant: dict[str, bool])
     import torch
 
     model = build(name, options.size).eval().to(options.device)
-    if variant.get("channels_last"):
-        model = model.to(memory_format=torch.channels_last)
+    model = in_memory_format(model, variant)
     forward = torch.compile(model) if variant.get("compile") else model
     images = training_batch(options.batch, options.size, options.device)["img"]
 
@@ -225,10 +237,39 @@ def peak_memory_gb(device: str) -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
 
 
+def gpu_name() -> str:
+    """Of the first GPU."""
+    import torch
+
+    return torch.cuda.get_device_name()
+
+
 def in_own_process(measure: Callable[..., Any], *arguments: Any) -> Any:
     """What `measure` returns, from a fresh process."""
     with get_context("spawn").Pool(1) as pool:
         return pool.apply(measure, arguments)
+
+
+def measure(place: tuple[str, str], case: tuple[Any, ...], options: argparse.Namespace) -> dict[str, float]:
+    """Figures of one case of `list_cases`."""
+    function, *arguments = case
+    if options.device == "cuda":
+        free_gpu()
+        figures: dict[str, float] = function(*arguments)
+    else:
+        figures = in_own_process(function, *arguments)
+    print(" ".join(place), {name: round(value, 4) for name, value in figures.items()}, file=sys.stderr, flush=True)
+    return figures
+
+
+def free_gpu() -> None:
+    """Forget what the case before has used."""
+    import torch
+
+    gc.collect()
+    torch.compiler.reset()
+    torch.cuda.empty_cache()
+    torch.cuda.reset_peak_memory_stats()
 
 
 def main() -> None:
@@ -240,12 +281,17 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--rounds", type=int, default=3, help="all cases one after the other, so often; medians count")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument("--peers", nargs="+", help="ultralytics networks; those of about the same FLOPs if not given")
+    parser.add_argument("--compiled", action="store_true", help="torch.compile too, on a GPU")
     options = parser.parse_args()
+    options.peers = options.peers or _PEERS[options.network]
     with tempfile.TemporaryDirectory() as folder:
         cases = list_cases(options, folder)
         if options.device == "cpu":
             in_own_process(write_files, options.network, options.size, folder)
-        rounds = [{place: in_own_process(*case) for place, case in cases.items()} for _ in range(options.rounds)]
+        rounds = [
+            {place: measure(place, case, options) for place, case in cases.items()} for _ in range(options.rounds)
+        ]
     results: dict[str, Any] = {"training": {}, "inference": {}}
     for part, title in cases:
         measured = [each[part, title] for each in rounds]
@@ -258,10 +304,11 @@ def main() -> None:
         }
     step = {title: figures["gigaflops_a_second"] for title, figures in results["training"].items()}
     results["training_speed_per_flop_by_peer"] = {
-        peer: step[f"{options.network}, plain"] / step[f"{peer}, plain"] for peer in _PEERS[options.network]
+        peer: step[f"{options.network}, plain"] / step[f"{peer}, plain"] for peer in options.peers
     }
     machine = {
         "machine": platform.machine(),
+        "gpu": gpu_name() if options.device == "cuda" else None,
         "cores": len(os.sched_getaffinity(0)),
         "python": platform.python_version(),
     }
@@ -273,15 +320,17 @@ def list_cases(options: argparse.Namespace, folder: str) -> dict[tuple[str, str]
     """What is measured by part and title: a function and its arguments."""
     variants: dict[str, dict[str, bool]] = {"plain": {}}
     if options.device == "cuda":
-        variants |= {
-            "amp": {"amp": True},
+        variants = {
+            "plain": {"channels_last": False},
+            "amp": {"amp": True, "channels_last": False},
             "amp, channels-last": {"amp": True, "channels_last": True},
-            "amp, channels-last, compiled": {"amp": True, "channels_last": True, "compile": True},
         }
+        if options.compiled:
+            variants["amp, channels-last, compiled"] = {"amp": True, "channels_last": True, "compile": True}
     ours = options.network
     cases: dict[tuple[str, str], tuple[Any, ...]] = {}
     for title, variant in variants.items():
-        for name in (ours, *_PEERS[ours]):
+        for name in (ours, *options.peers):
             cases["training", f"{name}, {title}"] = time_training, name, options, variant
             cases["inference", f"{name}, torch, {title}"] = time_torch, name, options, variant
     if options.device == "cpu":

@@ -17,6 +17,7 @@ from domain.settings import Settings
 from training.augmentation import AugmentationSettings
 from training.crop_task import CropTask
 from training.crops import CropData
+from training.freed_memory import keep_freed_memory
 from training.optimization import OptimizationSettings
 
 CHECKPOINTS = Path("checkpoints")  # checkpoints/<model>: what a killed training goes on from; gone when it ends well
@@ -101,6 +102,7 @@ def fit(
     last = ModelCheckpoint(folder, "last", every_n_epochs=1, enable_version_counter=False, save_on_train_epoch_end=True)
     averaging = [EMAWeightAveraging(decay=settings.ema_decay)] if settings.ema_decay else []
     devices = settings.hardware.devices
+    keep_freed_memory()
     trainer = _trainer(settings, folder, devices, [*averaging, best, last, StepSeeds(seed), CurveLog(log_curves)])
     resumed = folder / "last.ckpt"
     trainer.fit(task, datamodule=data, ckpt_path=str(resumed) if resumed.is_file() else None)

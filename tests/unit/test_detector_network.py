@@ -1,9 +1,11 @@
 """YOLOv4 built from its definition."""
 
+import weakref
 from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
 
 from domain.errors import InputError
 from training.detector.darknet_cfg import parse_cfg
@@ -164,3 +166,20 @@ def test_unknown_definitions_and_class_counts_are_refused() -> None:
         build_yolov4("yolov9")
     with pytest.raises(InputError, match="num_classes must be at least 1, got 0"):
         build_yolov4("yolov4-tiny", num_classes=0)
+
+
+def test_outputs_are_freed_with_their_last_use() -> None:
+    network = build_yolov4("yolov4").eval()
+    made: list[weakref.ref[torch.Tensor]] = []
+    most_alive = 0
+
+    def count(_module: nn.Module, _inputs: object, output: torch.Tensor) -> None:
+        nonlocal most_alive
+        made.append(weakref.ref(output))
+        most_alive = max(most_alive, sum(each() is not None for each in made))
+
+    for layer in network.layers:
+        layer.register_forward_hook(count)
+    with torch.inference_mode():
+        network.heads(torch.zeros(1, 3, 64, 64))
+    assert len(made) == 162 and most_alive < 10

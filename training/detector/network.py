@@ -55,8 +55,12 @@ class DarknetNetwork(nn.Module):
         if not self.yolo_heads:
             raise InputError(f"{definition.name}: must have a [yolo] layer")
         self._sources = [flow.sources for flow in flows]
-        used_later = {source for number, sources in enumerate(self._sources) for source in sources if source >= 0}
-        self._kept = [number in used_later for number in range(len(flows))]
+        last_use = {source: number for number, sources in enumerate(self._sources) for source in sources}
+        heads = {head.layer for head in self.yolo_heads}
+        self._used_up: list[list[int]] = [[] for _ in flows]  # by layer: those that nothing after it takes
+        for source, number in last_use.items():
+            if source not in heads:
+                self._used_up[number].append(source)
         self.stride = max(flow.stride for flow in flows)
 
     @property
@@ -70,18 +74,12 @@ class DarknetNetwork(nn.Module):
         Args:
             images: float `[batch, 3, height, width]`, RGB, 0..1; height and width are multiples of `stride`.
         """
-        outputs: dict[int, Tensor] = {}
-        raw: list[Tensor] = []
-        current = images
+        outputs = {-1: images}
         for number, layer in enumerate(self.layers):
-            sources = self._sources[number]
-            current = layer(*(outputs[source] if source >= 0 else images for source in sources))
-            outputs[number] = current
-            if self.definition.layers[number].name == "yolo":
-                raw.append(current)
-            if number and not self._kept[number - 1]:
-                outputs.pop(number - 1, None)
-        return raw
+            outputs[number] = layer(*(outputs[source] for source in self._sources[number]))
+            for source in self._used_up[number]:
+                del outputs[source]
+        return [outputs[head.layer] for head in self.yolo_heads]
 
     def decoded(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Every anchor's box, `[batch, anchor, 4]` xyxy in input pixels, and scores, `[batch, anchor, class]` in 0..1.

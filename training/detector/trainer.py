@@ -29,6 +29,7 @@ from training.detector.darknet import load_weights
 from training.detector.darknet_cfg import parse_cfg
 from training.detector.loss import YoloLoss
 from training.detector.network import DarknetNetwork, decode_heads
+from training.freed_memory import keep_freed_memory
 
 _UNASKED = ("sync", "clearml", "comet", "dvc", "mlflow", "neptune", "raytune", "tensorboard", "wandb")
 _STEPS = (0.8, 0.9)  # of the epochs
@@ -133,6 +134,7 @@ class DetectorTrainer(DetectionTrainer):
     def __init__(self, cfg: Any = DEFAULT_CFG, overrides: Any = None, _callbacks: Any = None) -> None:
         """As ultralytics' own, which its worker processes call with these names."""
         _stay_offline()
+        keep_freed_memory()
         threads = torch.get_num_threads()
         super().__init__(cfg, overrides, _callbacks)
         torch.set_num_threads(threads)  # ultralytics takes one core less than there are, whatever OMP_NUM_THREADS says
