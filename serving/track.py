@@ -79,7 +79,7 @@ def main(argv: Sequence[str] = ()) -> None:
         curve = MatchCurve.of_engine(reid, perception.match_distance, search.probability_softness)
         searcher = Searcher(store, curve, search, version)
         write_tracklets(tracks, district, tracklets)
-        people = identify(tracklets, district.cameras, curve, identities, route.max_walking_speed_m_s)
+        people = identify(tracklets, district.cameras, curve, identities, route)
         write_people(tracks / "identities.csv", people)
         answers = {
             "fps": {camera: one.fps for camera, one in followed.items()},

@@ -17,6 +17,7 @@ from domain.cameras import Camera, metres_between
 from domain.embeddings import cosine_distances
 from domain.settings import Settings
 from serving.searching.fusion import MatchCurve
+from serving.searching.walking import WalkingSettings, can_walk
 from serving.tracking.tracklet import Tracklet
 
 _IMPOSSIBLE = 2.0**40  # a distance that keeps every mean over pairs that has it above all others; exact in float32
@@ -34,7 +35,7 @@ def identify(
     cameras: Sequence[Camera],
     curve: MatchCurve,
     settings: IdentitySettings,
-    max_walking_speed_m_s: float,
+    walking: WalkingSettings,
 ) -> dict[int, int]:
     """The person of each tracklet id, by number from 1 in the order in which they were first seen.
 
@@ -50,12 +51,12 @@ def identify(
         cameras: where each was seen.
         curve: of the engine that made the embeddings.
         settings: see `IdentitySettings`.
-        max_walking_speed_m_s: straight from camera to camera.
+        walking: which pairs one person on foot can have made.
     """
     ordered = sorted(tracklets, key=lambda one: (one.first_seen, one.camera_id, one.id))
     clusters = np.ones(len(ordered), np.int64)
     if len(ordered) > 1:
-        distances = _distances(ordered, cameras, max_walking_speed_m_s)
+        distances = _distances(ordered, cameras, walking)
         possible = 2 * int((distances < _IMPOSSIBLE).sum()) / len(ordered)  # others of a tracklet
         prior = settings.others_of_a_person / (settings.others_of_a_person + possible)
         likely = curve.at_prior(prior).half_distance if possible else -math.inf
@@ -67,7 +68,7 @@ def identify(
     }
 
 
-def _distances(tracklets: Sequence[Tracklet], cameras: Sequence[Camera], max_walking_speed_m_s: float) -> np.ndarray:
+def _distances(tracklets: Sequence[Tracklet], cameras: Sequence[Camera], walking: WalkingSettings) -> np.ndarray:
     """Cosine distance of each pair (0, 1), (0, 2) … (1, 2) …, `float64 [pair]`; impossible pairs are `_IMPOSSIBLE`."""
     place = {camera.id: number for number, camera in enumerate(cameras)}
     metres = np.array([[metres_between(one, other) for other in cameras] for one in cameras])
@@ -84,7 +85,9 @@ def _distances(tracklets: Sequence[Tracklet], cameras: Sequence[Camera], max_wal
     for begin in range(0, count, _ROWS):
         rows = slice(begin, begin + _ROWS)
         between_s = np.maximum(first_s[None] - last_s[rows, None], first_s[rows, None] - last_s[None])
-        on_foot = (between_s > 0) & (metres[places[rows]][:, places] <= max_walking_speed_m_s * between_s)
+        same_camera = places[rows, None] == places
+        on_foot = can_walk(metres[np.ix_(places[rows], places)], between_s, same_camera, walking)
+        on_foot &= ~same_camera | (between_s > 0)  # of one picture they are two
         apart = np.where(on_foot, cosine_distances(embeddings[rows], embeddings).clip(min=0), _IMPOSSIBLE)
         later = apart[np.arange(count)[None] > np.arange(begin, begin + len(apart))[:, None]]
         distances[filled : filled + len(later)] = later

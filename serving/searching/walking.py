@@ -44,9 +44,7 @@ def walking_log_ratios(sightings: Sequence[Sighting], settings: WalkingSettings)
         settings: see `WalkingSettings`.
 
     Returns:
-        float64 [earlier, later]; -inf where nobody on foot can come from one to the other: where that is not later,
-        begins before the other ends, or (d - 2r) / t is above the greatest speed. Between two cameras, whose clocks may
-        differ, t is taken as longer by the tolerance for this.
+        float64 [earlier, later]; -inf where that is not later, or nobody `can_walk` from one to the other.
     """
     if not sightings:
         return np.empty((0, 0))
@@ -63,12 +61,28 @@ def walking_log_ratios(sightings: Sequence[Sighting], settings: WalkingSettings)
     shortest_m = np.maximum(apart_m - 2 * settings.view_m, 0)
     longest_m = apart_m + 2 * settings.view_m
 
-    tolerated_s = between_s + np.where(places == places[:, None], 0, settings.clock_tolerance_s)
-    can_walk = (tolerated_s >= 0) & (shortest_m <= settings.max_walking_speed_m_s * tolerated_s)
+    possible = can_walk(apart_m, between_s, places == places[:, None], settings)
     span_s = min(ends_s.max() - begins_s[0], settings.horizon_s)
     density_hz = _mean_speed_within(shortest_m, longest_m, between_s, settings) / (longest_m - shortest_m)
     ratios = settings.wandering_share + (1 - settings.wandering_share) * span_s * density_hz
-    return np.where(np.triu(can_walk, 1), np.log(ratios), -np.inf)
+    return np.where(np.triu(possible, 1), np.log(ratios), -np.inf)
+
+
+def can_walk(
+    apart_m: np.ndarray, between_s: np.ndarray, same_camera: np.ndarray, settings: WalkingSettings
+) -> np.ndarray:
+    """Whether one person on foot can have made two sightings, bool of the arrays' common shape.
+
+    Args:
+        apart_m: from camera to camera; each sees people as far as `view_m`.
+        between_s: from the end of the one sighting to the begin of the other. At one camera it is 0 at least; between
+            two, whose clocks may differ, it may be less by the tolerance for this.
+        same_camera: whether one camera made both.
+        settings: see `WalkingSettings`.
+    """
+    tolerated_s = between_s + np.where(same_camera, 0, settings.clock_tolerance_s)
+    shortest_m = np.maximum(apart_m - 2 * settings.view_m, 0)
+    return (tolerated_s >= 0) & (shortest_m <= settings.max_walking_speed_m_s * tolerated_s)
 
 
 def _mean_speed_within(

@@ -9,12 +9,21 @@ from hypothesis import strategies as st
 from domain.cameras import metres_between
 from serving.searching.fusion import MatchCurve
 from serving.searching.identities import IdentitySettings, identify
+from serving.searching.walking import WalkingSettings
 from serving.tracking.tracklet import Tracklet
 from tests.sightings import CAMERAS, tracklet
 
 CURVE = MatchCurve(half_distance=0.4, softness=0.04, prior=0.02)
 PLACES = {camera.id: camera for camera in CAMERAS}
-SPEED_M_S = 2.0
+WALKING = WalkingSettings(
+    max_walking_speed_m_s=2,
+    walking_speed_m_s=1.1,
+    walking_speed_spread=0.35,
+    view_m=5,
+    clock_tolerance_s=3,
+    wandering_share=0.5,
+    horizon_s=900,
+)
 _FEATURE = 16
 
 
@@ -33,13 +42,17 @@ def tracklets(draw: st.DrawFn, looks: int = 4) -> list[Tracklet]:
 
 
 def joined(found: list[Tracklet]) -> dict[int, int]:
-    return identify(found, CAMERAS, CURVE, IdentitySettings(others_of_a_person=4), SPEED_M_S)
+    return identify(found, CAMERAS, CURVE, IdentitySettings(others_of_a_person=4), WALKING)
 
 
 def can_be_one(one: Tracklet, other: Tracklet) -> bool:
     earlier, later = sorted((one, other), key=lambda each: each.first_seen)
     gap_s = (later.first_seen - earlier.last_seen).total_seconds()
-    return gap_s > 0 and metres_between(PLACES[one.camera_id], PLACES[other.camera_id]) <= SPEED_M_S * gap_s
+    if one.camera_id == other.camera_id:
+        return gap_s > 0
+    way_m = max(0, metres_between(PLACES[one.camera_id], PLACES[other.camera_id]) - 2 * WALKING.view_m)
+    tolerated_s = gap_s + WALKING.clock_tolerance_s
+    return tolerated_s >= 0 and way_m <= WALKING.max_walking_speed_m_s * tolerated_s
 
 
 @given(tracklets(), st.randoms(use_true_random=False))

@@ -9,16 +9,25 @@ import pytest
 
 from serving.searching.fusion import MatchCurve
 from serving.searching.identities import IdentitySettings, identify
+from serving.searching.walking import WalkingSettings
 from serving.tracking.tracklet import Tracklet
 from tests.sightings import CAMERAS, tracklet
 
 CURVE = MatchCurve(half_distance=0.4, softness=0.04, prior=0.5)
-SPEED_M_S = 2.0  # neighbours of CAMERAS are 111.2 m apart, which takes 55.6 s
+WALKING = WalkingSettings(
+    max_walking_speed_m_s=2,
+    walking_speed_m_s=1.1,
+    walking_speed_spread=0.35,
+    view_m=5,
+    clock_tolerance_s=3,
+    wandering_share=0.5,
+    horizon_s=900,
+)  # neighbours of CAMERAS are 111.2 m apart: from view to view it takes 50.6 s, less 3 by their clocks
 A, B, C = np.eye(3, dtype=np.float32)
 
 
 def people(tracklets: Sequence[Tracklet], others: float = 4) -> dict[int, int]:
-    return identify(tracklets, CAMERAS, CURVE, IdentitySettings(others_of_a_person=others), SPEED_M_S)
+    return identify(tracklets, CAMERAS, CURVE, IdentitySettings(others_of_a_person=others), WALKING)
 
 
 def between(one: np.ndarray, other: np.ndarray, distance: float) -> np.ndarray:
@@ -42,10 +51,10 @@ def test_looks_alike_over_cameras_are_one_person_numbered_as_first_seen() -> Non
         pytest.param(0, 4.9, 2, id="the same camera at once"),
         pytest.param(0, 5.0, 2, id="in the picture that the other ends in"),
         pytest.param(0, 5.1, 1, id="the same camera afterwards"),
-        pytest.param(1, 5 + 55.0, 2, id="faster than on foot"),
-        pytest.param(1, 5 + 56.0, 1, id="on foot"),
-        pytest.param(1, -61.0, 1, id="on foot, the other way"),
-        pytest.param(1, -60.0, 2, id="faster than on foot, the other way"),
+        pytest.param(1, 5 + 47.0, 2, id="faster than on foot"),
+        pytest.param(1, 5 + 48.0, 1, id="on foot"),
+        pytest.param(1, -53.0, 1, id="on foot, the other way"),
+        pytest.param(1, -52.0, 2, id="faster than on foot, the other way"),
     ],
 )
 def test_one_person_is_in_one_place_and_walks(camera: int, after_s: float, number: int) -> None:
