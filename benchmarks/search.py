@@ -255,7 +255,8 @@ def _started_again(folder: Path) -> Store:
 
 def measure(number: int, num_queries: int) -> dict[str, Any]:
     """Figures of a store of `number` tracklets."""
-    settings = SearchSettings.model_validate(yaml.safe_load(Path(PARAMS).read_text())["serving"]["search"])
+    serving = yaml.safe_load(Path(PARAMS).read_text())["serving"]
+    settings, top_k = SearchSettings.model_validate(serving["search"]), serving["service"]["top_k"]
     with tempfile.TemporaryDirectory() as folder, _started_again(Path(folder) / "store") as store:
         url = store._engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
         people = People(max(1, number // _TRACKLETS_A_PERSON))
@@ -271,8 +272,10 @@ def measure(number: int, num_queries: int) -> dict[str, Any]:
             "… of one day": lambda query: store.nearest(
                 query, _NEAREST, since=middle, until=middle + timedelta(days=1), model_version="bench"
             ),
-            f"re-ranked {settings.candidates}": lambda query: searcher.search(query),
-            f"re-ranked {settings.candidates}, of 4 cameras": lambda query: searcher.search(query, cameras=four),
+            f"re-ranked {settings.candidates}": lambda query: searcher.search(query, top_k=top_k),
+            f"re-ranked {settings.candidates}, of 4 cameras": lambda query: searcher.search(
+                query, top_k=top_k, cameras=four
+            ),
             **{
                 f"described: {words}": partial(by_words, searcher, read_description(question(asked), schema))
                 for words, asked in _QUESTIONS.items()

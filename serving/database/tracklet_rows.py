@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -33,9 +34,15 @@ class StoredTracklet:
     last_seen: datetime
     quality: float
     embedding: np.ndarray  # float32 [feature], unit length up to half precision
-    attributes: dict[str, dict[str, float]]  # group -> label -> probability
+    attributes_json: str
     crop: str  # path below the store's folder
     model_version: str  # see `version_of_model`
+
+    @cached_property
+    def attributes(self) -> dict[str, dict[str, float]]:
+        """Group -> label -> probability; read when asked for, as of most candidates nobody does."""
+        read: dict[str, dict[str, float]] = json.loads(self.attributes_json)
+        return read
 
 
 def row_of(tracklet: Tracklet, segment: RegisteredSegment, model_version: str) -> dict[str, Any]:
@@ -132,7 +139,7 @@ def _stored(row: sa.Row[Any], camera: Camera) -> StoredTracklet:
         last_seen=row.last_seen.astimezone(UTC),
         quality=row.quality,
         embedding=np.frombuffer(row.halves, ">f2", offset=_HALVES_HEADER_BYTES).astype(np.float32),
-        attributes=json.loads(row.attributes),
+        attributes_json=row.attributes,
         crop=row.crop,
         model_version=row.model_version,
     )
