@@ -148,7 +148,9 @@ class Searcher:
             reranked = rerank_candidates(
                 query, gallery, k1=settings.k1, k2=settings.k2, lambda_value=settings.lambda_value
             )
-        evidence = np.array([attribute_evidence(one.attributes, asked) for one in found]) if asked else 0.0
+        evidence = np.zeros(len(found))
+        if asked:
+            evidence += [attribute_evidence(one.attributes, asked) for one in found]
         shifts = self._likeness_to(wrong, gallery) - self._curve.softness * settings.attribute_trust * evidence
         distances = reranked + shifts
         return [
