@@ -29,7 +29,7 @@ def print_results(metrics: Mapping[str, Mapping[str, Any] | None], *, synthetic:
         print("The district is synthetic: these figures show that the pipeline works, not how it does on real streets.")
     print(f"\nReport:      {REPORTS / 'report.html'}")
     print("Experiments: make mlflow, then http://127.0.0.1:5000")
-    print("Service:     make serve, then curl -F photo=@person.jpg http://127.0.0.1:3000/v1/search")
+    print("Service:     make serve, then http://127.0.0.1:3000; sign in with the token that it prints")
 
 
 def terminal_table(rows: Sequence[tuple[str, str, str]]) -> str:
