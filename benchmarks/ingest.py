@@ -15,6 +15,7 @@ work runs beside.
 import argparse
 import json
 import multiprocessing
+import os
 import platform
 import resource
 import sys
@@ -190,6 +191,7 @@ def _bot_sort_maker(gmc: str, perception: Perception) -> Callable[[], Any]:
     """Makes trackers with ultralytics' default settings but for re-ID, and thresholds that fit the detector."""
     if "lap" not in sys.modules:
         sys.modules["lap"] = _lap()
+    os.environ["YOLO_CONFIG_DIR"] = str(Path(".ultralytics").resolve())  # not in the user's home; read at the import
     from ultralytics.trackers.bot_sort import BOTSORT
     from ultralytics.utils import YAML, IterableSimpleNamespace
     from ultralytics.utils.checks import check_yaml
