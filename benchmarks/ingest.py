@@ -249,7 +249,7 @@ def _measure(side: str, videos: Sequence[Path], num_frames: int, options: argpar
         "frames_a_second": progress.passed / figures["seconds"],
         "real_time_factor": len(videos) * options.seconds / figures["seconds"],
         "memory_mb": progress.memory_mb,
-        "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3,
+        "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6,
     }
 
 

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from domain.cameras import Camera
 from serving.database import tables
 from serving.database.store import Store
+from serving.searching.walking import WalkingSettings
 from serving.tracking.tracklet import Tracklet
 
 NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
@@ -18,6 +19,15 @@ CAMERAS = [
     )
     for i in range(3)
 ]
+WALKING = WalkingSettings(
+    max_walking_speed_m_s=2,
+    walking_speed_m_s=1.1,
+    walking_speed_spread=0.35,
+    view_m=5,
+    clock_tolerance_s=3,
+    wandering_share=0.5,
+    horizon_s=900,
+)
 
 
 def unit_vectors(seed: int, number: int, feature: int) -> np.ndarray:

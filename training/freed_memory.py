@@ -1,8 +1,7 @@
 """Freed memory stays with the process while it trains on a CPU.
 
 Torch frees and allocates the same large tensors in every step. The C library hands them back to the system each time,
-which clears each page anew for the next: on one core a tenth of a training step of the full YOLOv4, a sixth of one of
-OSNet x1.0, a fifth of YOLOv4's inference. The peak of memory is the same.
+which clears each page anew for the next.
 
 Source: mallopt(3) of the GNU C library; PyTorch's performance tuning guide on allocators.
 """

@@ -1,6 +1,7 @@
 """A real server process with its engines' process, and who asks it."""
 
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from serving import package
 from serving.service_settings import Deployment
 from serving.web.roles import Role
 from tests.deployments import FOR_CASE, fill_store, token_of, write_deployment
-from tests.end_to_end.conftest import free_port, server
+from tests.end_to_end.conftest import free_port, server, wait_until
 from tests.hostile_uploads import picture_file
 
 PHOTO = picture_file(np.random.default_rng(0))
@@ -36,6 +37,29 @@ class Served:
 
     def is_ready(self) -> bool:
         return self.client.get("/readyz").status_code == 200
+
+    @contextmanager
+    def searched(self) -> Iterator[list[httpx.Response]]:
+        """What four searchers were answered who search until the block ends."""
+        answers: list[httpx.Response] = []
+        is_over = threading.Event()
+
+        def keep_searching() -> None:
+            while not is_over.is_set():
+                answers.append(self.search())
+
+        searchers = [threading.Thread(target=keep_searching) for _ in range(4)]
+        for each in searchers:
+            each.start()
+        try:
+            wait_until(lambda: len(answers) > 8, 60, self.log.read_text)
+            yield answers
+            before = len(answers)
+            wait_until(lambda: len(answers) > before + 20, 120, self.log.read_text)
+        finally:
+            is_over.set()
+            for each in searchers:
+                each.join()
 
     def figure(self, sample: str) -> float:
         """A sample of /metrics, by name and labels as they stand there; 0 where there is none."""
@@ -70,3 +94,14 @@ def worker(name: str) -> psutil.Process:
     found = [each for each in psutil.Process().children(recursive=True) if name in each.cmdline()]
     assert len(found) == 1, found
     return found[0]
+
+
+@contextmanager
+def stuck_engines() -> Iterator[None]:
+    """The engines' process stands still until the block ends."""
+    engines = worker("BatchedEngines")
+    engines.suspend()
+    try:
+        yield
+    finally:
+        engines.resume()

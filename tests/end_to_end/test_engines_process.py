@@ -2,14 +2,13 @@
 
 import os
 import signal
-import threading
 from collections.abc import Iterator
 
 import httpx
 import pytest
 
 from tests.end_to_end.conftest import wait_until
-from tests.end_to_end.served import Served, serving, worker
+from tests.end_to_end.served import Served, serving, stuck_engines, worker
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -53,24 +52,9 @@ def test_what_is_counted_lies_in_a_folder_of_this_service(served: Served) -> Non
 
 
 def test_searches_survive_the_death_of_the_engines(served: Served) -> None:
-    answers: list[httpx.Response] = []
-    is_over = threading.Event()
-
-    def keep_searching() -> None:
-        while not is_over.is_set():
-            answers.append(served.search())
-
-    searchers = [threading.Thread(target=keep_searching) for _ in range(4)]
-    for each in searchers:
-        each.start()
-    wait_until(lambda: len(answers) > 8, 60, str)
-    killed = worker("BatchedEngines")
-    os.kill(killed.pid, signal.SIGKILL)
-    before = len(answers)
-    wait_until(lambda: len(answers) > before + 20, 120, served.log.read_text)
-    is_over.set()
-    for each in searchers:
-        each.join()
+    with served.searched() as answers:
+        killed = worker("BatchedEngines")
+        os.kill(killed.pid, signal.SIGKILL)
     statuses = {answer.status_code for answer in answers}
     assert statuses == {200, 503}
     for answer in answers:
@@ -83,12 +67,7 @@ def test_searches_survive_the_death_of_the_engines(served: Served) -> None:
 
 
 def test_without_engines_the_service_is_not_ready_and_waits_for_them(served: Served) -> None:
-    engines = worker("BatchedEngines")
-    engines.suspend()
-    try:
-        with pytest.raises(httpx.ReadTimeout):
-            served.client.get("/readyz", timeout=2)
-    finally:
-        engines.resume()
+    with stuck_engines(), pytest.raises(httpx.ReadTimeout):
+        served.client.get("/readyz", timeout=2)
     wait_until(served.is_ready, 60, served.log.read_text)
     assert served.search().status_code == 200

@@ -3,10 +3,8 @@
 import json
 import os
 import signal
-import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from time import perf_counter
 
 import httpx
@@ -16,7 +14,7 @@ import sqlalchemy as sa
 
 from serving.database.store import open_store
 from tests.end_to_end.conftest import wait_until
-from tests.end_to_end.served import Served, serving, worker
+from tests.end_to_end.served import Served, serving, stuck_engines
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 TIMEOUT_S, MOST, CROWD, MOST_MS = 6, 8, 100, 50
@@ -28,16 +26,6 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     with serving(folder, timeout_s=TIMEOUT_S, max_concurrent=MOST) as running:
         running.search()
         yield running
-
-
-@contextmanager
-def stuck_engines() -> Iterator[None]:
-    engines = worker("BatchedEngines")
-    engines.suspend()
-    try:
-        yield
-    finally:
-        engines.resume()
 
 
 def timed_search(served: Served) -> tuple[httpx.Response, float]:
@@ -83,18 +71,7 @@ def test_a_crowd_is_turned_away_at_once_and_the_service_recovers(served: Served)
 
 
 def test_a_database_that_goes_away_costs_503_and_nothing_else(served: Served) -> None:
-    answers: list[httpx.Response] = []
-    is_over = threading.Event()
-
-    def keep_searching() -> None:
-        while not is_over.is_set():
-            answers.append(served.search())
-
-    searchers = [threading.Thread(target=keep_searching) for _ in range(4)]
-    for each in searchers:
-        each.start()
-    try:
-        wait_until(lambda: len(answers) > 8, 60, str)
+    with served.searched() as answers:
         with open_store(served.deployment.store) as store, store.begin() as connection:
             backend = connection.execute(
                 sa.text(
@@ -104,11 +81,5 @@ def test_a_database_that_goes_away_costs_503_and_nothing_else(served: Served) ->
             victim = next(iter(backend))
             connection.rollback()
         os.kill(victim, signal.SIGKILL)  # PostgreSQL ends all others then, and recovers
-        before = len(answers)
-        wait_until(lambda: len(answers) > before + 20, 120, served.log.read_text)
-    finally:
-        is_over.set()
-        for each in searchers:
-            each.join()
     assert {answer.status_code for answer in answers} == {200, 503}
     recovers(served)

@@ -9,20 +9,11 @@ import pytest
 
 from serving.searching.fusion import MatchCurve
 from serving.searching.identities import IdentitySettings, identify
-from serving.searching.walking import WalkingSettings
 from serving.tracking.tracklet import Tracklet
-from tests.sightings import CAMERAS, tracklet
+from tests.sightings import CAMERAS, WALKING, tracklet
 
 CURVE = MatchCurve(half_distance=0.4, softness=0.04, prior=0.5)
-WALKING = WalkingSettings(
-    max_walking_speed_m_s=2,
-    walking_speed_m_s=1.1,
-    walking_speed_spread=0.35,
-    view_m=5,
-    clock_tolerance_s=3,
-    wandering_share=0.5,
-    horizon_s=900,
-)  # neighbours of CAMERAS are 111.2 m apart: from view to view it takes 50.6 s, less 3 by their clocks
+# neighbours of CAMERAS are 111.2 m apart: from view to view it takes 50.6 s, less 3 by their clocks
 A, B, C = np.eye(3, dtype=np.float32)
 
 

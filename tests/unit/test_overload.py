@@ -135,10 +135,6 @@ def test_an_answer_in_time_is_left_alone() -> None:
     assert len(stages) == 50
 
 
-def test_work_without_a_deadline_has_time() -> None:
-    require_time()
-
-
 def test_no_request_pays_for_spans_that_nobody_collects() -> None:
     asked = """
 from opentelemetry.trace import get_current_span
