@@ -81,8 +81,11 @@ serve: setup ## take in videos that are new, then serve the last run on http://1
 	-@python -m serving.retention
 	bentoml serve $(CURDIR)/bento --host 127.0.0.1
 
+# One reader needs one worker and no consumers of jobs: by default MLflow starts twelve processes.
+MLFLOW_PORT ?= 5000
 mlflow: setup ## open the experiment log on http://127.0.0.1:5000
-	mlflow ui --backend-store-uri sqlite:///mlflow.db --host 127.0.0.1
+	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false mlflow ui --backend-store-uri sqlite:///mlflow.db --workers 1 \
+	  --host 127.0.0.1 --port $(MLFLOW_PORT)
 
 clean: ## remove what stages wrote; DVC's cache, the store and the experiment log stay
 	rm -rf data models engines predictions metrics plots tracks reports bento checkpoints

@@ -49,7 +49,7 @@ def test_models_carry_their_signature(smoke: Path, runs: dict[str, mlflow.entiti
 
 def test_the_page_lists_the_trainings(smoke: Path, chromium: str) -> None:
     port = free_port()
-    command = ["mlflow", "ui", "--backend-store-uri", f"sqlite:///{smoke / 'mlflow.db'}", "--port", str(port)]
+    command = ["make", "--assume-old=setup", "mlflow", f"MLFLOW_PORT={port}"]
     with server(smoke, command, f"http://127.0.0.1:{port}/health"):
         shown = page_text(chromium, smoke, f"http://127.0.0.1:{port}/#/experiments/1/runs")
     assert "train_reid-osnet" in shown
