@@ -35,7 +35,7 @@ from domain.cameras import Camera
 from domain.embeddings import unit_length
 from domain.settings import PARAMS
 from serving.database import tables
-from serving.database.attribute_rows import insert_attributes
+from serving.database.attribute_rows import attribute_rows
 from serving.database.locks import lock_cases, lock_writers
 from serving.database.partitions import create_partitions, day_of
 from serving.database.store import Store, open_store
@@ -68,6 +68,12 @@ _COLUMN_TYPES = {
     "attributes": "jsonb",
     "model_version": "text",
     "crop": "text",
+}
+_ATTRIBUTE_TYPES = {
+    **{name: _COLUMN_TYPES[name] for name in ("district", "day", "camera_id", "first_seen", "last_seen")},
+    "model_version": "text",
+    "tracklet_id": "int8",
+    "probabilities": "int4[]",
 }
 
 
@@ -168,7 +174,7 @@ def fill(
     start = perf_counter()
     with psycopg.connect(url) as writing:
         register_vector(writing)
-        with writing.cursor().copy(f"COPY tracklets ({', '.join(_COLUMN_TYPES)}) FROM STDIN (FORMAT BINARY)") as copy:
+        with writing.cursor().copy(_copy("tracklets", _COLUMN_TYPES)) as copy:
             copy.set_types(list(_COLUMN_TYPES.values()))
             for first in range(0, number, _CHUNK):
                 part = people.seen(min(_CHUNK, number - first)).astype(np.float16)
@@ -189,7 +195,11 @@ def fill(
         for first in range(0, number, _CHUNK):
             places = range(first, min(first + _CHUNK, number))
             rows = [seen(place, number) | {"attributes": attributes[place % _DESCRIPTIONS]} for place in places]
-            insert_attributes(connection, rows)
+            rows = attribute_rows(connection, rows)
+            with connection.connection.cursor().copy(_copy("tracklet_attributes", _ATTRIBUTE_TYPES)) as copy:
+                copy.set_types(list(_ATTRIBUTE_TYPES.values()))
+                for row in rows:
+                    copy.write_row([row[name] for name in _ATTRIBUTE_TYPES])
     attributed = perf_counter()
     with store.begin() as connection:
         connection.execute(sa.text(f"SET LOCAL maintenance_work_mem = '{_BUILD_MEMORY}'"))
@@ -214,6 +224,10 @@ def fill(
         "table_gb": float(sizes[0]) / 1e9,
         "index_gb": float(sizes[1]) / 1e9,
     }
+
+
+def _copy(table: str, columns: Mapping[str, str]) -> str:
+    return f"COPY {table} ({', '.join(columns)}) FROM STDIN (FORMAT BINARY)"
 
 
 def question(asked: Mapping[str, Any]) -> dict[str, LabelQuestion]:

@@ -16,17 +16,15 @@ _SUREST = ""  # no label is called so: the place of a group's highest probabilit
 _Label = tuple[str, str]  # group and label
 
 
-def insert_attributes(connection: sa.Connection, tracklets: Sequence[Mapping[str, Any]]) -> None:
-    """Store those of rows of the table `tracklets`. Whoever calls this has locked writers."""
+def attribute_rows(connection: sa.Connection, tracklets: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Rows of `tracklet_attributes` for rows of `tracklets`; new labels get places. The caller has locked writers."""
     described = [_millionths(row["attributes"]) for row in tracklets]
     places = _places(connection, {label for each in described for label in each})
-    table = tables.tracklet_attributes
-    own = [column.name for column in table.c if column.name in tables.tracklets.c]
-    rows = [
+    own = [column.name for column in tables.tracklet_attributes.c if column.name in tables.tracklets.c]
+    return [
         {name: row[name] for name in own} | {"tracklet_id": row["id"], "probabilities": _in_places(each, places)}
         for row, each in zip(tracklets, described, strict=True)
     ]
-    connection.execute(sa.insert(table), rows)
 
 
 def log_likelihood(connection: sa.Connection, description: Description) -> sa.ColumnElement[float]:

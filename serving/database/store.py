@@ -24,7 +24,7 @@ from domain.errors import ArtifactError, InputError
 from domain.model_card import ModelCard
 from export.engines.files import onnx_name
 from serving.database import removals, segments, tables, tracklet_rows
-from serving.database.attribute_rows import insert_attributes, log_likelihood
+from serving.database.attribute_rows import attribute_rows, log_likelihood
 from serving.database.connection import connect
 from serving.database.crops import open_crops
 from serving.database.day_scans import day_scans, rows_of_scans
@@ -322,7 +322,7 @@ class Store(AbstractContextManager["Store"]):
             connection.execute(tables.create_embedding_index(len(tracklets[0].embedding)))
             rows = [tracklet_rows.row_of(one, segment, model_version) for one in tracklets]
             connection.execute(sa.insert(tables.tracklets), rows)
-            insert_attributes(connection, rows)
+            connection.execute(sa.insert(tables.tracklet_attributes), attribute_rows(connection, rows))
         segments.finish(connection, segment.id, tracklets, model_version, frames=frames, end=end, damage=damage)
 
     def nearest(
