@@ -26,7 +26,7 @@ $(INSTALLED): requirements.lock
 	@uv="$$(command -v uv || echo .tools/bin/uv)"; \
 	  test -x $(VENV)/bin/python || "$$uv" venv --quiet --python $(PYTHON) $(VENV); \
 	  echo "installing the packages of requirements.lock into $(VENV) (about 6 GB)"; \
-	  "$$uv" pip sync --quiet --require-hashes --python $(VENV)/bin/python requirements.lock
+	  "$$uv" pip sync --quiet --compile-bytecode --require-hashes --python $(VENV)/bin/python requirements.lock
 	@touch $@
 
 demo: setup ## run the whole pipeline on the demo district, then print its results
