@@ -29,6 +29,7 @@ import yaml
 from pgvector import HalfVector
 from pgvector.psycopg import register_vector
 from psycopg.types.json import Jsonb
+from threadpoolctl import threadpool_limits
 
 from domain.attributes import AttributeSchema, read_schema
 from domain.cameras import Camera
@@ -277,6 +278,7 @@ def measure(number: int, num_queries: int) -> dict[str, Any]:
         schema = read_schema("suseong")
         kept, filled = fill(store, url, people, number, descriptions(schema))
         queries = people.seen(num_queries)
+        threadpool_limits(1, "blas")  # as the service does
         searcher = Searcher(store, MatchCurve(0.3, 0.05), settings, "bench")
         four = [("bench", f"c{i}") for i in range(1, 5)]
         middle = _START + timedelta(days=_DAYS / 2)
@@ -299,6 +301,7 @@ def measure(number: int, num_queries: int) -> dict[str, Any]:
         latencies, answers = {}, {}
         for title, ask in cases.items():
             latencies[title], answers[title] = timed(ask, queries)
+        threadpool_limits(os.cpu_count(), "blas")
         true = true_nearest(queries, kept, _NEAREST)
         found = answers[f"nearest {_NEAREST}"]
         recall = [

@@ -9,6 +9,7 @@ import bentoml
 from _bentoml_sdk.service.config import SSLSchema
 from bentoml._internal.utils.analytics import usage_stats
 from starlette.middleware.authentication import AuthenticationMiddleware
+from threadpoolctl import threadpool_limits
 
 from domain.privacy import TELEMETRY_OFF, switch_telemetry_off
 from serving.batched_engines import BatchedEngines
@@ -26,6 +27,7 @@ from serving.web.sign_in import refuse
 switch_telemetry_off()
 usage_stats.do_not_track.cache_clear()  # `bentoml serve` has asked, and remembered, before it imports this
 write_json_logs()
+threadpool_limits(1, "blas")  # its threads keep a core busy for tens of ms after a product, which the database needs
 _metrics_folder = own_metrics_folder()
 _deployment = Deployment.read(Path(__file__).resolve().parent.parent)
 _http = _deployment.settings.service

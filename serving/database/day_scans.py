@@ -18,7 +18,7 @@ from serving.database.partitions import days_between
 from serving.database.tracklet_rows import at_cameras, whole
 
 _CONNECTIONS = 2
-_LEAST_EF_SEARCH = 106
+_LEAST_EF_SEARCH = 103
 _MAX_EF_SEARCH = 1000  # pgvector's limit of candidates a scan keeps in view
 _LEAST_SHARE = 1e-6
 _SETTINGS = sa.text(

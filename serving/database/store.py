@@ -34,11 +34,11 @@ from serving.database.orphans import delete_orphans
 from serving.database.partitions import create_partitions, day_of, days_between
 from serving.database.removals import Audited
 from serving.database.segments import RegisteredSegment, WatchedVideo, require_storable, videos_of
-from serving.database.tracklet_rows import StoredTracklet, filters, pick, tracklets_of, whole
+from serving.database.tracklet_rows import StoredTracklet, attributes_of, filters, pick, tracklets_of, whole
 from serving.database.wanted import Description
 from serving.tracking.tracklet import Tracklet
 
-_LOOK_UP_FITTING = (  # the planner does not know that one partition holds each, and would rather read all of them
+_LOOK_UP_EACH = (  # the planner does not know that one partition holds each, and would rather read all of them
     "SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; SET LOCAL jit = off; "
     "SET LOCAL plan_cache_mode = force_custom_plan"
 )
@@ -389,7 +389,7 @@ class Store(AbstractContextManager["Store"]):
             those = pick(fitting.c.place).where(
                 seen.c.district == fitting.c.district, seen.c.id == fitting.c.tracklet_id, seen.c.day == fitting.c.day
             )
-            connection.exec_driver_sql(_LOOK_UP_FITTING)
+            connection.exec_driver_sql(_LOOK_UP_EACH)
             return tracklets_of(connection.execute(whole(those)))
 
     def tracklets(self, ids: Collection[tuple[str, int]]) -> list[StoredTracklet]:
@@ -398,6 +398,15 @@ class Store(AbstractContextManager["Store"]):
         wanted = pick(table.c.first_seen).where(sa.tuple_(table.c.district, table.c.id).in_(list(ids)))
         with self._engine.begin() as connection:
             return tracklets_of(connection.execute(whole(wanted)))
+
+    def attributes_of(self, tracklets: Sequence[StoredTracklet]) -> list[dict[str, dict[str, float]]]:
+        """Group -> label -> probability of each of `tracklets`; empty for one that was removed meanwhile."""
+        if not tracklets:
+            return []
+        with self._engine.begin() as connection:
+            connection.exec_driver_sql(_LOOK_UP_EACH)
+            found = {(row.district, row.id): row.attributes for row in connection.execute(attributes_of(tracklets))}
+        return [found.get((one.district, one.id), {}) for one in tracklets]
 
     def districts(self) -> list[StoredDistrict]:
         """Districts that have cameras, by name, with their cameras by id."""

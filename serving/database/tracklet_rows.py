@@ -1,15 +1,15 @@
 """Tracklets as rows of the database, and rows as the tracklets that search reads."""
 
-import json
 from collections import defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cached_property
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
 import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from domain.cameras import Camera, CameraKey
 from serving.database import tables
@@ -20,12 +20,12 @@ from serving.tracking.tracklet import Tracklet
 
 _HALVES_HEADER_BYTES = 4  # before the big-endian numbers of a halfvec's binary form
 _CAMERA_PREFIX = "at_"
-_COLUMNS = ("district", "id", "camera_id", "first_seen", "last_seen", "quality", "attributes", "crop", "model_version")
+_COLUMNS = ("district", "id", "camera_id", "first_seen", "last_seen", "quality", "crop", "model_version")
 
 
 @dataclass(frozen=True)
 class StoredTracklet:
-    """A tracklet as the store returns it to search."""
+    """A tracklet as the store returns it to search, without its attributes: most candidates are never shown."""
 
     district: str
     id: int  # unique in its district
@@ -34,15 +34,8 @@ class StoredTracklet:
     last_seen: datetime
     quality: float
     embedding: np.ndarray  # float32 [feature], unit length up to half precision
-    attributes_json: str
     crop: str  # path below the store's folder
     model_version: str  # see `version_of_model`
-
-    @cached_property
-    def attributes(self) -> dict[str, dict[str, float]]:
-        """Group -> label -> probability; read when asked for, as of most candidates nobody does."""
-        read: dict[str, dict[str, float]] = json.loads(self.attributes_json)
-        return read
 
 
 def row_of(tracklet: Tracklet, segment: RegisteredSegment, model_version: str) -> dict[str, Any]:
@@ -112,22 +105,37 @@ def whole(picked: sa.Select[Any]) -> sa.Select[Any]:
     """
     found, places = picked.subquery("found"), tables.cameras
     binary = sa.func.halfvec_send(found.c.embedding, type_=sa.LargeBinary)  # read far faster than its text
-    attributes = sa.cast(found.c.attributes, sa.Text).label("attributes")  # decoded only where it is needed
-    plain = [found.c[name] for name in (*_COLUMNS, "place") if name != "attributes"]
+    plain = [found.c[name] for name in (*_COLUMNS, "place")]
     camera = [places.c[name].label(_CAMERA_PREFIX + name) for name in Camera.model_fields]
     at_camera = sa.and_(found.c.district == places.c.district, found.c.camera_id == places.c.id)
-    return sa.select(*plain, attributes, binary.label("halves"), *camera).join_from(found, places, at_camera)
+    return sa.select(*plain, binary.label("halves"), *camera).join_from(found, places, at_camera)
 
 
 def tracklets_of(rows: Iterable[sa.Row[Any]], limit: int | None = None) -> list[StoredTracklet]:
     """The first `limit` of rows of `whole`, in the order of their places, then of their numbers."""
     cameras: dict[tuple[str, str], Camera] = {}
     tracklets = []
-    for row in sorted(rows, key=lambda row: (row.place, row.id))[:limit]:
+    for row in sorted(rows, key=attrgetter("place", "id"))[:limit]:
         if (row.district, row.camera_id) not in cameras:
             cameras[row.district, row.camera_id] = camera_of(row._mapping, _CAMERA_PREFIX)
         tracklets.append(_stored(row, cameras[row.district, row.camera_id]))
     return tracklets
+
+
+def attributes_of(tracklets: Sequence[StoredTracklet]) -> sa.Select[Any]:
+    """District, number and attributes of `tracklets`, in any order; each partition is asked for its own only."""
+    table = tables.tracklets
+    wanted = (
+        sa.func.unnest(
+            sa.literal([one.district for one in tracklets], ARRAY(sa.Text)),
+            sa.literal([one.id for one in tracklets], ARRAY(sa.BigInteger)),
+            sa.literal([day_of(one.last_seen) for one in tracklets], ARRAY(sa.Date)),
+        )
+        .table_valued("district", "id", "day")
+        .render_derived()
+    )
+    is_wanted = sa.and_(*(table.c[name] == wanted.c[name] for name in ("district", "id", "day")))
+    return sa.select(table.c.district, table.c.id, table.c.attributes).join_from(wanted, table, is_wanted)
 
 
 def _stored(row: sa.Row[Any], camera: Camera) -> StoredTracklet:
@@ -139,7 +147,6 @@ def _stored(row: sa.Row[Any], camera: Camera) -> StoredTracklet:
         last_seen=row.last_seen.astimezone(UTC),
         quality=row.quality,
         embedding=np.frombuffer(row.halves, ">f2", offset=_HALVES_HEADER_BYTES).astype(np.float32),
-        attributes_json=row.attributes,
         crop=row.crop,
         model_version=row.model_version,
     )

@@ -164,7 +164,10 @@ class PhotoSearch:
             raise InputError("a route must have a confirmed sighting, got none")
         store = self._ready_store()
         stored = stored_sightings(store, _keys(asked.sightings))
-        confirmed = [hit_of(one, distance=0.0, probability=1.0, confirmed=True) for one in stored]
+        confirmed = [
+            hit_of(one, described, distance=0.0, probability=1.0, confirmed=True)
+            for one, described in zip(stored, store.attributes_of(stored), strict=True)
+        ]
         hits: list[Hit] = []
         coverage = None
         if asked.fill:

@@ -123,7 +123,7 @@ class Searcher:
         elif asked:
             with STAGE_SECONDS.labels("database").time():
                 found = self._store.described(asked, enough, *filters, model_version=self._model_version)
-            hits = _by_description(_without(rejected, found)[: top_k or limit], asked)
+            hits = self._by_description(_without(rejected, found)[: top_k or limit], asked)
         else:
             raise InputError("confirmed sightings must be of the model that searches, got only such of another")
         return [_confirmed(hit) if (hit.district, hit.tracklet_id) in confirmed else hit for hit in hits]
@@ -150,17 +150,30 @@ class Searcher:
             )
         evidence = np.zeros(len(found))
         if asked:
-            evidence += [attribute_evidence(one.attributes, asked) for one in found]
+            evidence += [attribute_evidence(described, asked) for described in self._attributes_of(found)]
         shifts = self._likeness_to(wrong, gallery) - self._curve.softness * settings.attribute_trust * evidence
         distances = reranked + shifts
+        nearest = np.argsort(distances, kind="stable")[:top_k]
         return [
             hit_of(
                 found[i],
+                described,
                 distance=float(distances[i]),
                 probability=self._curve.probability(float(plain[i] + shifts[i])),
             )
-            for i in np.argsort(distances, kind="stable")[:top_k]
+            for i, described in zip(nearest, self._attributes_of([found[i] for i in nearest]), strict=True)
         ]
+
+    def _by_description(self, found: Sequence[StoredTracklet], asked: Description) -> list[Hit]:
+        hits = []
+        for one, described in zip(found, self._attributes_of(found), strict=True):
+            fit = description_likelihood(described, asked)
+            hits.append(hit_of(one, described, distance=1 - fit, probability=fit))
+        return hits
+
+    def _attributes_of(self, found: Sequence[StoredTracklet]) -> list[dict[str, dict[str, float]]]:
+        with STAGE_SECONDS.labels("attributes").time():
+            return self._store.attributes_of(found)
 
     def _likeness_to(self, wrong: Sequence[np.ndarray], gallery: np.ndarray) -> np.ndarray:
         """Distance `[gallery]` by which those fall back that look like somebody rejected.
@@ -186,8 +199,15 @@ def stored_sightings(store: Store, wanted: Collection[SightingKey]) -> list[Stor
     return found
 
 
-def hit_of(one: StoredTracklet, *, distance: float, probability: float, confirmed: bool = False) -> Hit:
-    """`one` as an answer."""
+def hit_of(
+    one: StoredTracklet,
+    attributes: dict[str, dict[str, float]],
+    *,
+    distance: float,
+    probability: float,
+    confirmed: bool = False,
+) -> Hit:
+    """`one` and its attributes as an answer."""
     return Hit(
         district=one.district,
         tracklet_id=one.id,
@@ -199,7 +219,7 @@ def hit_of(one: StoredTracklet, *, distance: float, probability: float, confirme
         distance=distance,
         match_probability=probability,
         crop=one.crop,
-        attributes=one.attributes,
+        attributes=attributes,
         model_version=one.model_version,
         confirmed=confirmed,
     )
@@ -217,11 +237,6 @@ def _one_look(embedding: np.ndarray) -> np.ndarray:
 
 def _without(rejected: Collection[SightingKey], found: Sequence[StoredTracklet]) -> list[StoredTracklet]:
     return [one for one in found if (one.district, one.id) not in rejected]
-
-
-def _by_description(found: Sequence[StoredTracklet], asked: Description) -> list[Hit]:
-    likelihoods = [description_likelihood(one.attributes, asked) for one in found]
-    return [hit_of(one, distance=1 - fit, probability=fit) for one, fit in zip(found, likelihoods, strict=True)]
 
 
 def _confirmed(hit: Hit) -> Hit:

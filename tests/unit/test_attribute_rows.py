@@ -72,9 +72,10 @@ def test_labels_get_places_as_they_come_and_rows_are_as_long_as_their_own(filled
 
 def test_rows_from_before_a_label_fit_it_least(filled: Store) -> None:
     ranked = filled.described(CAP, 9)
-    assert [one.attributes.get("hat", {}).get("cap") for one in ranked] == [0.6, None, None, None]
+    assert [each.get("hat", {}).get("cap") for each in filled.attributes_of(ranked)] == [0.6, None, None, None]
     either = {"hat": Wanted(HATS[1:], HATS, or_unknown=True)}
-    assert [bool(one.attributes.get("hat")) for one in filled.described(either, 9)] == [True, False, False, False]
+    ranked = filled.described(either, 9)
+    assert [bool(each.get("hat")) for each in filled.attributes_of(ranked)] == [True, False, False, False]
 
 
 def test_a_label_is_sure_from_one_half_on(store: Store) -> None:

@@ -107,7 +107,10 @@ def test_the_store_ranks_as_the_likelihood_says(tmp_path: Path) -> None:
         for question in QUESTIONS:
             description = read_description(question, SCHEMA)
             ranked = store.described(description, 60)
-            fits = {one.id: round(description_likelihood(one.attributes, description), 12) for one in ranked}
+            fits = {
+                one.id: round(description_likelihood(described, description), 12)
+                for one, described in zip(ranked, store.attributes_of(ranked), strict=True)
+            }
             assert [one.id for one in ranked] == sorted(range(1, 61), key=lambda number: (-fits[number], number))
             assert [one.id for one in store.described(description, 7)] == [one.id for one in ranked[:7]]
             assert len(set(fits.values())) > 10

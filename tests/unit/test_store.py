@@ -190,6 +190,22 @@ def test_words_find_whom_they_describe_best(store: Store) -> None:
         store.described({}, 3)
 
 
+def test_attributes_come_in_the_order_asked_and_are_gone_with_their_tracklet(store: Store) -> None:
+    embeddings = unit_vectors(seed=3, number=4, feature=16)
+    bags = [{"bag": {"none": round(1 - p, 1), "backpack": p}} for p in (0.2, 0.9, 0.5, 0.7)]
+    later = [0, 3600, 86_400, 5 * 86_400]  # three days, three partitions
+    found = [tracklet(i + 1, embeddings[i], attributes=bags[i], after_s=later[i]) for i in range(4)]
+    store.replace_sightings("demo", CAMERAS, "net-1", found)
+    store.replace_sightings("other", CAMERAS, "net-1", [tracklet(1, embeddings[0])])
+    (other,) = store.tracklets([("other", 1)])
+    mixed = [*store.tracklets([("demo", number) for number in (1, 2, 3, 4)])[::-1], other]
+    assert store.attributes_of(mixed) == [*bags[::-1], {}]
+    assert store.attributes_of([]) == []
+    store.replace_sightings("demo", CAMERAS, "net-1", found[:3])
+    assert store.attributes_of(mixed) == [{}, *bags[2::-1], {}]
+    store.replace_sightings("other", CAMERAS, "net-1", [])
+
+
 def test_the_index_over_embeddings_is_used(filled: tuple[Store, np.ndarray]) -> None:
     store, embeddings = filled
     plans: list[str] = []

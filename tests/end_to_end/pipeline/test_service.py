@@ -63,3 +63,11 @@ def test_the_service_imports_neither_torch_nor_a_training(smoke: Path) -> None:
     loaded = set(succeed(smoke, "python", "-c", code).split())
     assert "serving.service" in loaded
     assert not loaded & (forbidden | {"training"})
+
+
+def test_products_of_a_search_stay_in_its_thread(smoke: Path) -> None:
+    code = (
+        "import serving.service; from threadpoolctl import threadpool_info; "
+        "print('blas threads', *{each['num_threads'] for each in threadpool_info() if each['user_api'] == 'blas'})"
+    )
+    assert "blas threads 1\n" in succeed(smoke, "env", "OPENBLAS_NUM_THREADS=2", "python", "-c", code)
