@@ -247,6 +247,7 @@ def test_several_photos_are_shown_pointed_into_and_removed(
         "['x', 'y', 'width', 'height'].map(name => document.querySelectorAll('rect.searched')[1].getAttribute(name))"
     )
     assert browser.evaluate(shown) == ["0", "0", "40", "60"]  # the person around the click
+    assert browser.evaluate(shown.replace("[1]", "[0]")) == ["0", "0", "24", "48"]  # all of the crop
 
     browser.drag(place_in(browser, 1, 50, 15), place_in(browser, 1, 70, 45))
     search(browser)

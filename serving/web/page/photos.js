@@ -24,10 +24,10 @@ export const chosenPhotos = () => photos.map(({ file }) => file);
 /** A box or null for each photo; null where nobody points in any. */
 export const pointedAt = () => (photos.some(({ box }) => box) ? photos.map(({ box }) => box) : null);
 
-/** Show who was searched in each of `files`: the boxes of an answer. */
+/** Show who was searched in each of `files`: the boxes of an answer, null for all of a photo. */
 export function showSearched(files, boxes) {
   for (const photo of photos) {
-    const box = boxes[files.indexOf(photo.file)];
+    const box = boxes[files.indexOf(photo.file)] ?? [0, 0, photo.width, photo.height];
     if (files.includes(photo.file)) draw(photo, "searched", box);
   }
   $("#searched").hidden = !$(".searched", list);
