@@ -33,6 +33,7 @@ from serving.recording.video import VideoReader
 from serving.searching.description import LabelQuestion, read_description
 from serving.searching.fusion import MatchCurve
 from serving.searching.identities import IdentitySettings, identify
+from serving.searching.photographed import crop_of, person_in
 from serving.searching.route import RouteSettings, likeliest_route
 from serving.searching.search import Searcher, SearchSettings
 from serving.tracking.following import CameraVideo, Followed, StageClock, TrackingSettings, follow
@@ -141,10 +142,14 @@ def answer(
     route: RouteSettings,
     tracklets: Sequence[Tracklet],
 ) -> dict[str, Any]:
-    """All tracklets ranked by how likely they show the person of `problem`, and the person's route, as plain values."""
+    """All tracklets ranked by how likely they show the person of `problem`, and the person's route, as plain values.
+
+    The person is looked for in the photos as in those that the service is sent.
+    """
     photos = [read_image(folder / "videos" / crop) for crop in problem.crops]
+    crops = [crop_of(photo, person_in(perception, photo)) for photo in photos]
     description = described(problem, perception)
-    sightings = searcher.search(perception.embed(photos), description, top_k=max(1, len(tracklets)))
+    sightings = searcher.search(perception.embed(crops), description, top_k=max(1, len(tracklets)))
     by_id = {tracklet.id: tracklet for tracklet in tracklets}
     return {
         "id": problem.id,
