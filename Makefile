@@ -81,7 +81,7 @@ serve: setup ## take in videos that are new, then serve the last run on http://1
 	-@python -m serving.retention
 	bentoml serve $(CURDIR)/bento --host 127.0.0.1
 
-# One reader needs one worker and no consumers of jobs: by default MLflow starts twelve processes.
+# One reader needs one worker and no consumers of jobs: by default MLflow starts four and seven.
 MLFLOW_PORT ?= 5000
 mlflow: setup ## open the experiment log on http://127.0.0.1:5000
 	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false mlflow ui --backend-store-uri sqlite:///mlflow.db --workers 1 \

@@ -12,7 +12,7 @@ import numpy as np
 from domain.errors import InputError
 from domain.model_card import ModelCard
 
-_LETTERBOX_GREY = 114  # what ultralytics pads with, in training too
+LETTERBOX_GREY = 114  # what ultralytics pads with, in training too
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ def letterbox(image: np.ndarray, height: int, width: int) -> Resized:
     scale = min(height / original[0], width / original[1])
     inner_height, inner_width = round(original[0] * scale), round(original[1] * scale)
     top, left = (height - inner_height) // 2, (width - inner_width) // 2
-    canvas = np.full((height, width, 3), _LETTERBOX_GREY, np.uint8)
+    canvas = np.full((height, width, 3), LETTERBOX_GREY, np.uint8)
     inner = cv2.resize(image, (inner_width, inner_height), interpolation=cv2.INTER_LINEAR)
     canvas[top : top + inner_height, left : left + inner_width] = inner
     return Resized(canvas, (inner_width / original[1], inner_height / original[0]), (float(left), float(top)), original)

@@ -12,7 +12,7 @@ from pydantic import Field
 
 from domain.boxes import Detections, pairwise_iou
 from domain.errors import InputError
-from domain.images import crop_boxes, stretch
+from domain.images import LETTERBOX_GREY, crop_boxes, stretch
 from serving.searching.search_metrics import STAGE_SECONDS
 from serving.tracking.perception import Perception
 
@@ -25,7 +25,6 @@ _PERSON_SHAPED = (
 )
 _FILLING = 0.5  # whose box covers so much of such a photo fills it
 _FRAMED_HEIGHT_PX, _MARGIN_PX = 256, 256  # of such a photo as the detector sees it, and around it
-_GREY = 114  # as letterboxed pictures have around them
 
 
 @STAGE_SECONDS.labels("detect").time()
@@ -72,7 +71,9 @@ def crop_of(image: np.ndarray, box: Box | None) -> np.ndarray:
 def _within_margin(perception: Perception, image: np.ndarray) -> Detections:
     """People in `image`, in its pixels, as the detector finds them with a margin around it."""
     small = stretch(image, _FRAMED_HEIGHT_PX, max(1, round(image.shape[1] * _FRAMED_HEIGHT_PX / image.shape[0])))
-    framed = np.pad(small.image, ((_MARGIN_PX, _MARGIN_PX), (_MARGIN_PX, _MARGIN_PX), (0, 0)), constant_values=_GREY)
+    framed = np.pad(
+        small.image, ((_MARGIN_PX, _MARGIN_PX), (_MARGIN_PX, _MARGIN_PX), (0, 0)), constant_values=LETTERBOX_GREY
+    )
     found = perception.detect([framed])[0]
     return replace(found, boxes_xyxy=small.boxes_to_original(found.boxes_xyxy - _MARGIN_PX))
 

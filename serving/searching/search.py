@@ -149,19 +149,21 @@ class Searcher:
                 query, gallery, k1=settings.k1, k2=settings.k2, lambda_value=settings.lambda_value
             )
         evidence = np.zeros(len(found))
+        described = self._attributes_of(found) if asked else []
         if asked:
-            evidence += [attribute_evidence(described, asked) for described in self._attributes_of(found)]
+            evidence += [attribute_evidence(each, asked) for each in described]
         shifts = self._likeness_to(wrong, gallery) - self._curve.softness * settings.attribute_trust * evidence
         distances = reranked + shifts
         nearest = np.argsort(distances, kind="stable")[:top_k]
+        shown = [described[i] for i in nearest] if asked else self._attributes_of([found[i] for i in nearest])
         return [
             hit_of(
                 found[i],
-                described,
+                attributes,
                 distance=float(distances[i]),
                 probability=self._curve.probability(float(plain[i] + shifts[i])),
             )
-            for i, described in zip(nearest, self._attributes_of([found[i] for i in nearest]), strict=True)
+            for i, attributes in zip(nearest, shown, strict=True)
         ]
 
     def _by_description(self, found: Sequence[StoredTracklet], asked: Description) -> list[Hit]:

@@ -21,7 +21,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 
 @pytest.mark.skipif(sys.platform != "linux", reason="pages are counted, and kept, on Linux")
 def test_only_the_first_steps_take_new_pages_from_the_system() -> None:
-    """How many those are depends on where the heap's small blocks lie: seen 1 to 6 of 30."""
+    """How many those are depends on where the heap's small blocks lie: seen 1.5 to 4 of 30."""
     pages_of_a_step = 2 * 64 * 2**20 // 4096
     taken = {}
     for how in ("kept", "handed back"):
