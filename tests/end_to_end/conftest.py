@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.browser import QUIET
+from tests.helpers.browser import QUIET
 
 
 def environment() -> dict[str, str]:

@@ -18,8 +18,8 @@ from domain.settings import PARAMS
 from serving import package
 from serving.service_settings import Deployment
 from serving.web.roles import ENDPOINTS, Role
-from tests.deployments import FOR_CASE, fill_store, token_of, write_deployment
 from tests.end_to_end.conftest import free_port, server
+from tests.helpers.deployments import FOR_CASE, fill_store, token_of, write_deployment
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 MOST_SEARCHES = 5

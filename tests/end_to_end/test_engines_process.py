@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from tests.end_to_end.conftest import wait_until
-from tests.end_to_end.served import Served, serving, stuck_engines, worker
+from tests.helpers.served import Served, serving, stuck_engines, worker
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 

@@ -22,11 +22,11 @@ from serving.accounts import create_account
 from serving.database.store import open_store
 from serving.web.cases import open_case
 from serving.web.roles import Role
-from tests.conftest import ROOT
-from tests.deployments import FOR_CASE, REVIEWER, write_deployment
 from tests.end_to_end.conftest import free_port, wait_until
-from tests.hostile_uploads import picture_file
-from tests.recordings import contents, segment_states, write_district
+from tests.helpers.deployments import FOR_CASE, REVIEWER, write_deployment
+from tests.helpers.hostile_uploads import picture_file
+from tests.helpers.project import ROOT
+from tests.helpers.recordings import contents, segment_states, write_district
 
 KILLS = 20
 KILLS_OF_SERVICE = 3  # rounds go on without it then, for it takes long to start

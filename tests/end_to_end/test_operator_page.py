@@ -17,10 +17,10 @@ from serving import package
 from serving.database.store import open_store
 from serving.service_settings import Deployment
 from serving.web.roles import Role
-from tests.browser import Browser
-from tests.deployments import GREEN, RED, fill_store, picture, token_of, write_deployment
 from tests.end_to_end.conftest import free_port, server, wait_until
-from tests.sightings import NOON, tracklet
+from tests.helpers.browser import Browser
+from tests.helpers.deployments import GREEN, RED, fill_store, picture, token_of, write_deployment
+from tests.helpers.sightings import NOON, tracklet
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 CARDS = "document.querySelectorAll('#hits > li')"

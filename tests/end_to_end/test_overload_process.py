@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from serving.database.store import open_store
 from tests.end_to_end.conftest import wait_until
-from tests.end_to_end.served import Served, serving, stuck_engines
+from tests.helpers.served import Served, serving, stuck_engines
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 TIMEOUT_S, MOST, CROWD, MOST_MS = 6, 8, 100, 50

@@ -26,10 +26,10 @@ from domain.settings import PARAMS
 from serving import package
 from serving.service_settings import Deployment
 from serving.web.roles import Role
-from tests.deployments import FOR_CASE, fill_store, token_of, write_deployment
 from tests.end_to_end.conftest import free_port, server
-from tests.hostile_uploads import BOUNDARY, MULTIPART, form, hostile_uploads, picture_file
-from tests.stored import num_searches, stored
+from tests.helpers.deployments import FOR_CASE, fill_store, token_of, write_deployment
+from tests.helpers.hostile_uploads import BOUNDARY, MULTIPART, form, hostile_uploads, picture_file
+from tests.helpers.stored import num_searches, stored
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 LONGEST_S = 20

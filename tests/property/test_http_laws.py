@@ -14,7 +14,7 @@ from starlette.testclient import TestClient
 
 from serving.service_settings import Deployment
 from serving.web.api import build_api
-from tests.deployments import FOR_CASE, RED, SignedIn, photo_search, picture
+from tests.helpers.deployments import FOR_CASE, RED, SignedIn, photo_search, picture
 
 API = build_api()
 API.add_middleware(SignedIn)

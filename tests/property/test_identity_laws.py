@@ -10,7 +10,7 @@ from domain.cameras import metres_between
 from serving.searching.fusion import MatchCurve
 from serving.searching.identities import IdentitySettings, identify
 from serving.tracking.tracklet import Tracklet
-from tests.sightings import CAMERAS, WALKING, tracklet
+from tests.helpers.sightings import CAMERAS, WALKING, tracklet
 
 CURVE = MatchCurve(half_distance=0.4, softness=0.04, prior=0.02)
 PLACES = {camera.id: camera for camera in CAMERAS}

@@ -11,7 +11,7 @@ from districts.layout import Problem, TrackTable
 from evaluation.appearances import Visit
 from evaluation.routes import order_agreement, score_route
 from evaluation.tracking import combine
-from tests.answers import answer, table
+from tests.helpers.answers import answer, table
 
 CAMERAS = ["c1", "c2", "c3", "c4", "c5"]
 walks = st.lists(st.sampled_from(CAMERAS), max_size=8)

@@ -11,7 +11,7 @@ from serving.tracking.association import cheapest_pairs, clear_pairs
 from serving.tracking.looks import Looks
 from serving.tracking.tracker import Tracker
 from serving.tracking.tracklet import Tracklet
-from tests import walkers
+from tests.helpers import walkers
 
 START = datetime(2026, 5, 1, tzinfo=UTC)
 FEATURE = 8

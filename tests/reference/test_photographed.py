@@ -12,7 +12,7 @@ from domain.images import crop_boxes, read_image
 from domain.model_card import ModelCard
 from serving.searching.photographed import person_in
 from serving.tracking.perception import Perception
-from tests.walkers import ColourReid, settings
+from tests.helpers.walkers import ColourReid, settings
 from training.detector.darknet import load_weights
 from training.detector.network import DarknetNetwork, build_yolov4
 

@@ -13,7 +13,7 @@ from domain.embeddings import unit_length
 from serving.tracking.looks import Looks
 from serving.tracking.tracker import Tracker
 from serving.tracking.tracklet import track_table
-from tests.walkers import settings
+from tests.helpers.walkers import settings
 
 START = datetime(2026, 5, 1, tzinfo=UTC)
 FPS = 25  # of both TUD videos

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT
 from tests.end_to_end.conftest import succeed
+from tests.helpers.project import ROOT
 
 _GIT = ["git", "-c", "user.name=Tester", "-c", "user.email=tester@localhost", "-c", "init.defaultBranch=main"]
 

@@ -104,6 +104,6 @@ def test_params_is_what_the_tree_composes(clone: Path, tmp_path: Path) -> None:
     from conf.compose import compose
 
     compose([], tmp_path / "params.yaml")
-    from tests.conftest import ROOT
+    from tests.helpers.project import ROOT
 
     assert yaml.safe_load((tmp_path / "params.yaml").read_text()) == yaml.safe_load((ROOT / "params.yaml").read_text())

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from districts.layout import read_problems
-from tests.browser import Browser
 from tests.end_to_end.conftest import free_port, server, succeed
+from tests.helpers.browser import Browser
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]  # the pipeline may run first
 CARDS = "[...document.querySelectorAll('#hits > li')]"

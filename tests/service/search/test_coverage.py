@@ -1,0 +1,228 @@
+"""What could be searched: by hand and by laws, on a real database."""
+
+from concurrent.futures import ThreadPoolExecutor, wait
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from domain.errors import InputError
+from serving.database.store import Store, open_store
+from serving.searching.coverage import Coverage, coverage_of
+from tests.helpers.sightings import CAMERAS, NOON
+
+
+def at(minutes: float) -> datetime:
+    return NOON + timedelta(minutes=minutes)
+
+
+def add_video(
+    store: Store, camera: str, begin: float, end: float | None, model: str = "net-1", declared: float | None = None
+) -> int:
+    """A segment from `begin` to `end` minutes after noon; waiting without an end, which the file may declare."""
+    declared_end = at(declared) if declared is not None else None
+    segment = store.register_segment("demo", camera, f"{camera}.mp4", f"{camera}-{begin}", at(begin), declared_end)
+    if end is not None:
+        store.add_segment(segment.id, [], model, frames=10, end=at(end), damage=None)
+    return segment.id
+
+
+@pytest.fixture(scope="module")
+def covered(tmp_path_factory: pytest.TempPathFactory) -> Coverage:
+    """From noon to one o'clock: camera 0 with a gap, camera 1 with trouble, camera 2 with nothing."""
+    with open_store(tmp_path_factory.mktemp("coverage") / "store") as store:
+        store.add_cameras("demo", CAMERAS, time_zone="UTC")
+        for begin, end in ((-60, -30), (-10, 20), (20, 30), (45, 90)):
+            add_video(store, "cam0", begin, end)
+        store.open_gap("demo", "cam0", at(25), "cut")
+        store.close_gap("demo", "cam0", at(40))
+        add_video(store, "cam1", 0, 6)
+        add_video(store, "cam1", 10, 20, model="net-0")
+        store.fail_segment(add_video(store, "cam1", 30, None), "no video stream")
+        add_video(store, "cam1", 40, None)
+        store.open_gap("demo", "cam1", at(50), "no answer")
+        return coverage_of(store, "net-1", since=at(0), until=at(60))
+
+
+def spans(coverage: Coverage, camera: int, kind: str) -> list[tuple[datetime, datetime | None, str]]:
+    return [(span.since, span.until, span.reason) for span in getattr(coverage.cameras[camera], kind)]
+
+
+def test_searched_is_what_was_seen_in_the_window_less_the_gaps(covered: Coverage) -> None:
+    assert spans(covered, 0, "searched") == [(at(0), at(25), ""), (at(45), at(60), "")]
+    assert spans(covered, 0, "gaps") == [(at(25), at(40), "cut")]
+    assert [camera.share for camera in covered.cameras] == pytest.approx([40 / 60, 6 / 60, 0])
+    assert covered.share == pytest.approx(46 / 180)
+
+
+def test_what_is_missing_says_why(covered: Coverage) -> None:
+    assert spans(covered, 1, "searched") == [(at(0), at(6), "")]
+    assert spans(covered, 1, "waiting") == [(at(40), None, "")]
+    assert spans(covered, 1, "failed") == [
+        (at(10), at(20), "only the model net-0 has looked at it"),
+        (at(30), None, "no video stream"),
+    ]
+    assert spans(covered, 1, "gaps") == [(at(50), None, "no answer")]
+
+
+def test_without_a_window_it_is_from_the_first_video_to_the_last(tmp_path: Path) -> None:
+    with open_store(tmp_path / "store") as store:
+        store.add_cameras("demo", CAMERAS, time_zone="UTC")
+        nothing = coverage_of(store, "net-1")
+        assert (nothing.since, nothing.until, nothing.share, len(nothing.cameras)) == (None, None, 0, 3)
+        add_video(store, "cam0", 0, 30)
+        add_video(store, "cam1", 20, 40)
+        found = coverage_of(store, "net-1", cameras=[("demo", "cam0")])
+        assert (found.since, found.until, found.share) == (at(0), at(30), 1)
+        both = coverage_of(store, "net-1", cameras=[("demo", "cam0"), ("demo", "cam1")])
+        assert [camera.share for camera in both.cameras] == pytest.approx([30 / 40, 20 / 40])
+        with pytest.raises(InputError, match="until must not be before since"):
+            coverage_of(store, "net-1", since=at(1), until=at(0))
+
+
+@pytest.fixture
+def empty(store: Store) -> Store:
+    """With cameras that showed nothing yet."""
+    store.add_cameras("demo", CAMERAS, time_zone="UTC")
+    return store
+
+
+def test_a_camera_that_is_down_is_missing_from_the_window_on_until_now(empty: Store) -> None:
+    add_video(empty, "cam0", -60, 0)
+    empty.open_gap("demo", "cam0", at(0), "no answer")
+    since = at(60 * 24)
+    found = coverage_of(empty, "net-1", cameras=[("demo", "cam0")], since=since)
+    assert found.since == since
+    assert found.until is not None
+    assert abs(found.until - datetime.now(UTC)) < timedelta(minutes=1)
+    assert spans(found, 0, "gaps") == [(at(0), None, "no answer")]
+    assert found.share == 0
+
+
+@pytest.mark.parametrize("trouble", ["nothing", "waiting", "failed", "done"])
+def test_a_window_after_all_that_is_known_is_empty(empty: Store, trouble: str) -> None:
+    if trouble != "nothing":
+        number = add_video(empty, "cam0", 0, 5 if trouble == "done" else None)
+        if trouble == "failed":
+            empty.fail_segment(number, "no video stream")
+    found = coverage_of(empty, "net-1", since=at(60))
+    assert (found.since, found.until, found.share) == (at(60), at(60), 0)
+    before = coverage_of(empty, "net-1", until=at(-60))
+    assert (before.since, before.until, before.share) == (at(-60), at(-60), 0)
+    assert not any(one.searched or one.waiting or one.failed or one.gaps for one in found.cameras + before.cameras)
+
+
+def test_what_failed_is_missing_only_where_it_was(empty: Store) -> None:
+    add_video(empty, "cam0", 0, 60)
+    for camera, declared in (("cam1", 5), ("cam2", None)):
+        empty.fail_segment(add_video(empty, camera, 0, None, declared=declared), "no video stream")
+    found = coverage_of(empty, "net-1", since=at(0), until=at(60))
+    assert spans(found, 1, "failed") == [(at(0), at(5), "no video stream")]
+    assert spans(found, 2, "failed") == [(at(0), None, "no video stream")]  # nobody knows how long it is
+    later = coverage_of(empty, "net-1", since=at(6), until=at(60))
+    assert [len(one.failed) for one in later.cameras] == [0, 0, 0]
+    assert len(coverage_of(empty, "net-1", since=at(4), until=at(60)).cameras[1].failed) == 1
+
+
+def test_what_was_seen_otherwise_is_not_missing(empty: Store) -> None:
+    add_video(empty, "cam0", 0, 60)
+    empty.fail_segment(add_video(empty, "cam0", 10, None, declared=20), "no video stream")
+    add_video(empty, "cam0", 20, None, declared=70)
+    add_video(empty, "cam0", 30, None)
+    [camera] = coverage_of(empty, "net-1", cameras=[("demo", "cam0")], since=at(0), until=at(60)).cameras
+    assert [span.since for span in camera.failed] == []
+    assert [span.since for span in camera.waiting] == [at(30)]
+    [longer] = coverage_of(empty, "net-1", cameras=[("demo", "cam0")], since=at(0), until=at(65)).cameras
+    assert [span.since for span in longer.waiting] == [at(20), at(30)]
+    [other] = coverage_of(empty, "net-0", cameras=[("demo", "cam0")], since=at(0), until=at(60)).cameras
+    assert [span.since for span in other.failed] == [at(0), at(10)]
+
+
+minutes = st.lists(st.tuples(st.integers(0, 30), st.integers(0, 30)).map(sorted), max_size=6)
+
+
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(minutes, minutes)
+def test_searched_are_the_minutes_of_videos_that_are_in_no_gap(
+    store: Store, videos: list[list[int]], silent: list[list[int]]
+) -> None:
+    with store.begin() as connection:
+        connection.execute(sa.text("DELETE FROM districts"))
+        connection.execute(sa.text("DELETE FROM gaps"))
+    store.add_cameras("demo", CAMERAS, time_zone="UTC")
+    for number, (begin, end) in enumerate(videos):
+        segment = store.register_segment("demo", "cam0", "cam0.mp4", str(number), at(begin))
+        store.add_segment(segment.id, [], "net-1", frames=10, end=at(end))
+    for begin, end in silent:
+        store.open_gap("demo", "cam0", at(begin), "cut")
+        store.close_gap("demo", "cam0", at(end))
+    searched = coverage_of(store, "net-1", since=at(0), until=at(30)).cameras[0].searched
+    found = {minute for minute in range(31) for span in searched if span.since <= at(minute) < (span.until or NOON)}
+    seen = {minute for begin, end in videos for minute in range(begin, end)}
+    assert found == seen - {minute for begin, end in silent for minute in range(begin, end)}
+    assert all(before.until is not None and before.until < after.since for before, after in pairwise(searched))
+
+
+WATCHED = "SELECT district, camera_id, model_version, times FROM watched ORDER BY 1, 2, 3"
+ADDED_UP = """
+    SELECT district, camera_id, model_version, range_agg(tstzrange(start, "end")) FROM segments
+    WHERE state = 'done' GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
+"""
+changes = st.lists(
+    st.tuples(st.sampled_from(["add", "add", "watch", "fail", "remove"]), st.integers(0, 1), st.integers(0, 2)),
+    max_size=12,
+)
+
+
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(changes)
+def test_watched_is_always_what_the_segments_that_are_done_add_up_to(
+    store: Store, changes: list[tuple[str, int, int]]
+) -> None:
+    with store.begin() as connection:
+        connection.execute(sa.text("DELETE FROM districts"))
+    store.add_cameras("demo", CAMERAS, time_zone="UTC")
+    for change, camera, minute in changes:
+        segment = store.register_segment("demo", f"cam{camera}", "a.mp4", str(minute), at(minute))
+        if change == "add" and segment.state != "done":
+            store.add_segment(segment.id, [], f"net-{minute % 2}", frames=10, end=at(minute + 2))
+        with store.begin() as connection:
+            its = {"id": segment.id, "model": f"net-{minute % 2}"}
+            if change == "watch":  # another model does so too late
+                again = "UPDATE segments SET model_version = :model, state = 'done', \"end\" = start WHERE id = :id"
+                connection.execute(sa.text(again), its)
+            if change == "fail":
+                connection.execute(sa.text("UPDATE segments SET state = 'failed' WHERE id = :id"), its)
+            if change == "remove":
+                connection.execute(sa.text("DELETE FROM segments WHERE id = :id"), its)
+            assert connection.execute(sa.text(WATCHED)).all() == connection.execute(sa.text(ADDED_UP)).all()
+    with store.begin() as connection:
+        connection.execute(sa.text("DELETE FROM cameras WHERE id = 'cam0'"))
+        assert connection.execute(sa.text(WATCHED)).all() == connection.execute(sa.text(ADDED_UP)).all()
+
+
+def test_segments_of_a_camera_that_end_at_once_are_all_watched(store: Store) -> None:
+    store.add_cameras("demo", CAMERAS, time_zone="UTC")
+    ids = [store.register_segment("demo", "cam0", "a.mp4", str(minute), at(minute)).id for minute in range(2)]
+    done = "UPDATE segments SET state = 'done', model_version = 'net-1', \"end\" = :end WHERE id = :id"
+
+    def end_second() -> None:
+        with store.begin() as connection:
+            connection.execute(sa.text(done), {"id": ids[1], "end": at(2)})
+
+    with ThreadPoolExecutor(1) as other:
+        with store.begin() as connection:
+            connection.execute(sa.text(done), {"id": ids[0], "end": at(1)})
+            second = other.submit(end_second)
+            assert not wait([second], timeout=1).done  # until this transaction ends
+        second.result()
+    (camera,) = coverage_of(store, "net-1", cameras=[("demo", "cam0")]).cameras
+    assert [(span.since, span.until) for span in camera.searched] == [(at(0), at(2))]
+
+
+def test_times_are_answered_in_utc(covered: Coverage) -> None:
+    assert all(span.since.tzinfo is UTC for camera in covered.cameras for span in camera.searched)

@@ -1,0 +1,167 @@
+from collections.abc import Iterator
+from datetime import timedelta
+
+import numpy as np
+import pytest
+
+from domain.errors import InputError
+from serving.database.store import Store, open_store
+from serving.database.wanted import Wanted
+from serving.searching.fusion import MatchCurve
+from serving.searching.search import Searcher, SearchSettings
+from tests.helpers.sightings import CAMERAS, NOON, tracklet, unit_vectors
+
+SETTINGS = SearchSettings(candidates=40, k1=6, k2=3, lambda_value=0.3, attribute_trust=1, probability_softness=0.05)
+CURVE = MatchCurve(half_distance=0.3, softness=0.05)
+PEOPLE, SEEN = 10, 4
+BAGS = ("none", "backpack")
+BACKPACK, NO_BAG = {"bag": Wanted(BAGS[1:], BAGS)}, {"bag": Wanted(BAGS[:1], BAGS)}
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    """Ten people, each seen four times with a little noise; even ones carry a backpack."""
+    people = unit_vectors(seed=0, number=PEOPLE, feature=32)
+    noise = 0.35 * unit_vectors(seed=1, number=PEOPLE * SEEN, feature=32)
+    looks = np.repeat(people, SEEN, axis=0) + noise
+    looks /= np.linalg.norm(looks, axis=1, keepdims=True)
+    found = []
+    for i in range(PEOPLE * SEEN):
+        backpack = 0.98 if (i // SEEN) % 2 == 0 else 0.02
+        bag = {"bag": {"none": 1 - backpack, "backpack": backpack}}
+        found.append(tracklet(i + 1, looks[i], camera=i % 3, after_s=60 * i, attributes=bag))
+    with open_store(tmp_path_factory.mktemp("search") / "store") as opened:
+        opened.replace_sightings("demo", CAMERAS, "net-1", found)
+        yield opened
+
+
+@pytest.fixture
+def searcher(store: Store) -> Searcher:
+    return Searcher(store, CURVE, SETTINGS, model_version="net-1")
+
+
+def person(number: int) -> np.ndarray:
+    return unit_vectors(seed=0, number=PEOPLE, feature=32)[number]
+
+
+def sightings_of(number: int) -> set[int]:
+    return set(range(number * SEEN + 1, number * SEEN + SEEN + 1))
+
+
+@pytest.mark.parametrize("number", range(PEOPLE))
+def test_a_photo_finds_all_sightings_of_the_person_first(searcher: Searcher, number: int) -> None:
+    hits = searcher.search(person(number), top_k=SEEN)
+    assert {hit.tracklet_id for hit in hits} == sightings_of(number)
+    assert [hit.distance for hit in hits] == sorted(hit.distance for hit in hits)
+    assert all(hit.match_probability > 0.5 for hit in hits)
+
+
+def test_other_people_are_unlikely(searcher: Searcher) -> None:
+    hits = searcher.search(person(0))
+    assert len(hits) == PEOPLE * SEEN
+    assert all(hit.match_probability < 0.5 for hit in hits if hit.tracklet_id not in sightings_of(0))
+
+
+def test_several_photos_ask_with_their_mean(searcher: Searcher) -> None:
+    photos = np.stack([person(3) + noise for noise in 0.5 * unit_vectors(seed=2, number=5, feature=32)])
+    assert {hit.tracklet_id for hit in searcher.search(photos, top_k=SEEN)} == sightings_of(3)
+    assert searcher.search(person(3)[None]) == searcher.search(person(3))
+
+
+def test_attributes_move_those_who_fit_to_the_front(searcher: Searcher) -> None:
+    between = person(0) + person(1)  # as near to a person with a backpack as to one without
+    with_bag = searcher.search(between / np.linalg.norm(between), BACKPACK, top_k=SEEN)
+    without = searcher.search(between / np.linalg.norm(between), NO_BAG, top_k=SEEN)
+    assert {hit.tracklet_id for hit in with_bag} == sightings_of(0)
+    assert {hit.tracklet_id for hit in without} == sightings_of(1)
+
+
+def test_a_group_that_nobody_looked_at_changes_nothing(searcher: Searcher) -> None:
+    assert searcher.search(person(2), {"age": Wanted(("child",), ("child", "adult"))}) == searcher.search(person(2))
+
+
+def test_attributes_alone(searcher: Searcher) -> None:
+    hits = searcher.search(description=BACKPACK, top_k=20)
+    assert {(hit.tracklet_id - 1) // SEEN % 2 for hit in hits} == {0}
+    assert hits[0].match_probability == pytest.approx(0.98)
+
+
+def keys(*numbers: int) -> set[tuple[str, int]]:
+    return {("demo", number) for number in numbers}
+
+
+def test_a_confirmed_sighting_asks_like_a_photo_and_is_certain(searcher: Searcher) -> None:
+    hits = searcher.search(confirmed=keys(13), top_k=SEEN)
+    assert {hit.tracklet_id for hit in hits} == sightings_of(3)
+    assert [(hit.confirmed, hit.match_probability) for hit in hits if hit.tracklet_id == 13] == [(True, 1.0)]
+    assert not any(hit.confirmed for hit in hits if hit.tracklet_id != 13)
+
+
+def test_confirming_a_sighting_settles_a_doubtful_photo(searcher: Searcher) -> None:
+    between = person(0) + 1.1 * person(1)
+    assert searcher.search(between, top_k=1)[0].tracklet_id in sightings_of(1)
+    hits = searcher.search(between / np.linalg.norm(between), confirmed=keys(2, 3), top_k=SEEN)
+    assert {hit.tracklet_id for hit in hits} == sightings_of(0)
+
+
+def test_a_rejected_sighting_is_left_out_and_its_look_alikes_fall_back(searcher: Searcher) -> None:
+    between = person(0) + 1.02 * person(1)
+    between /= np.linalg.norm(between)
+    before = {hit.tracklet_id: hit for hit in searcher.search(between)}
+    after = searcher.search(between, rejected=keys(5))
+    assert {hit.tracklet_id for hit in after[:SEEN]} == sightings_of(0)
+    assert 5 not in {hit.tracklet_id for hit in after}
+    assert all(hit.match_probability < before[hit.tracklet_id].match_probability for hit in after[:8])
+    unlike = [hit for hit in after if hit.tracklet_id in sightings_of(7)]
+    assert all(hit.distance == pytest.approx(before[hit.tracklet_id].distance, abs=0.01) for hit in unlike)
+
+
+def test_a_rejected_sighting_makes_room_for_another(store: Store) -> None:
+    few = Searcher(store, CURVE, SETTINGS.model_copy(update={"candidates": 5}))
+    assert len(few.search(person(0), rejected=keys(1, 2, 3))) == 5
+    described = few.search(description=BACKPACK, rejected=keys(1))
+    assert len(described) == 5
+    assert 1 not in {hit.tracklet_id for hit in described}
+
+
+def test_cameras_and_times_are_respected(searcher: Searcher) -> None:
+    since, until = NOON + timedelta(seconds=600), NOON + timedelta(seconds=1200)
+    hits = searcher.search(person(4), cameras=[("demo", "cam1")], since=since, until=until)
+    assert {hit.camera_id for hit in hits} == {"cam1"}
+    assert all(since <= hit.last_seen and hit.first_seen <= until for hit in hits)
+    assert (hits[0].latitude, hits[0].longitude) == (CAMERAS[1].latitude, CAMERAS[1].longitude)
+    assert searcher.search(person(4), cameras=[("nowhere", "cam1")]) == []
+
+
+def test_sightings_of_another_model_are_not_compared(store: Store) -> None:
+    assert Searcher(store, CURVE, SETTINGS, model_version="net-2").search(person(0)) == []
+
+
+def test_more_are_returned_than_candidates_when_asked(store: Store) -> None:
+    few = Searcher(store, CURVE, SETTINGS.model_copy(update={"candidates": 5}))
+    assert len(few.search(person(0))) == 5
+    assert len(few.search(person(0), top_k=12)) == 12
+
+
+def test_the_probability_falls_with_the_distance() -> None:
+    values = [CURVE.probability(distance) for distance in (-5.0, 0.1, 0.3, 0.5, 2000.0)]
+    assert values == sorted(values, reverse=True)
+    assert values[2] == 0.5
+    assert 0 <= values[-1] < 1e-9
+
+
+def test_what_cannot_be_searched_is_refused(searcher: Searcher) -> None:
+    with pytest.raises(InputError, match="a photo, a confirmed sighting or an attribute, got none"):
+        searcher.search()
+    with pytest.raises(InputError, match="sightings must be stored ones, got demo/99"):
+        searcher.search(confirmed=keys(1, 99))
+    with pytest.raises(InputError, match="must be confirmed or rejected, got demo/1 as both"):
+        searcher.search(confirmed=keys(1, 2), rejected=keys(1))
+    with pytest.raises(InputError, match="top_k must be at least 1, got 0"):
+        searcher.search(person(0), top_k=0)
+    with pytest.raises(InputError, match="since must have a time zone"):
+        searcher.search(person(0), since=NOON.replace(tzinfo=None))
+    with pytest.raises(InputError, match=r"embedding must have shape \(any, any\)"):
+        searcher.search(person(0)[None, None])
+    with pytest.raises(InputError, match="must be finite"):
+        searcher.search(np.full(32, np.nan, np.float32))

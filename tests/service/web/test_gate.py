@@ -1,0 +1,393 @@
+"""Nobody gets past the gate without a token, nor further than the role allows."""
+
+import logging
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+import yaml
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.authentication import AuthenticationMiddleware
+from starlette.routing import BaseRoute, Mount, Route
+from starlette.testclient import TestClient
+from starlette.websockets import WebSocketDisconnect
+
+from serving import accounts, audit
+from serving.database import tables
+from serving.searching.photo_search import NotReadyError
+from serving.service_settings import Deployment, RetentionSettings
+from serving.web.api import build_api
+from serving.web.gate import COOKIE, Gate
+from serving.web.operator_page import build_page
+from serving.web.roles import ENDPOINTS, Role
+from serving.web.sign_in import refuse
+from tests.helpers.deployments import FOR_CASE, photo_search, token_of, write_deployment
+
+OPERATOR, REVIEWER, AUDITOR, ADMIN = Role.OPERATOR, Role.REVIEWER, Role.AUDITOR, Role.ADMIN
+EVERYBODY = set(Role)
+MATRIX = {  # who may ask what; the case is one that nobody has opened
+    "GET /": EVERYBODY,
+    "GET /page/page.js": EVERYBODY,
+    "GET /page/page.css": EVERYBODY,
+    "GET /v1/status": EVERYBODY,
+    "GET /v1/cameras": EVERYBODY,
+    "GET /v1/coverage": EVERYBODY,
+    "POST /v1/search": {OPERATOR, REVIEWER},
+    "POST /v1/route": {OPERATOR, REVIEWER},
+    "GET /v1/crops/demo/1": {OPERATOR, REVIEWER},
+    "HEAD /v1/crops/demo/1": {OPERATOR, REVIEWER},
+    "GET /v1/cases": {OPERATOR, REVIEWER},
+    "POST /v1/cases": {REVIEWER},
+    "GET /v1/cases/99": {OPERATOR, REVIEWER},
+    "POST /v1/cases/99/verdicts": {OPERATOR, REVIEWER},
+    "POST /v1/cases/99/close": {REVIEWER},
+    "PUT /v1/cases/99/legal-hold": {REVIEWER},
+    "PUT /v1/cases/99/operators": {REVIEWER},
+    "GET /v1/cases/99/export": {REVIEWER},
+    "GET /v1/audit": {AUDITOR},
+    "POST /sign-out": EVERYBODY,
+    # What is not listed: of BentoML, of FastAPI, of nobody; other methods; paths that only look like open ones.
+    "GET /metrics": {ADMIN},
+    "GET /docs.json": {ADMIN},
+    "GET /schema.json": {ADMIN},
+    "GET /static_content/index.css": {ADMIN},
+    "GET /v1/openapi.json": {ADMIN},
+    "GET /v1/nothing": {ADMIN},
+    "DELETE /v1/cases/99": {ADMIN},
+    "OPTIONS /v1/search": {ADMIN},
+    "TRACE /": {ADMIN},
+    "GET /livez/": {ADMIN},
+    "GET //livez": {ADMIN},
+    "GET /LIVEZ": {ADMIN},
+    "GET /v1/livez": {ADMIN},
+    "GET /v1/crops/demo/1/": {ADMIN},
+    "GET /page.html": {ADMIN},
+}
+ORIGIN = {"Origin": "http://testserver"}
+
+
+def application(deployment: Deployment) -> Starlette:
+    """As in `serving.service`, without BentoML's own endpoints."""
+    api, page = build_api(), build_page()
+    gate = page.state.gate = Gate(deployment.settings.access)
+    api.state.photo_search = page.state.photo_search = photo_search(deployment)
+    gate.store = api.state.photo_search.store
+    api.state.max_upload_bytes, api.state.threads = 300_000, 2
+    through_gate = Middleware(AuthenticationMiddleware, backend=gate, on_error=refuse)
+    app = Starlette(routes=[Mount("/v1", api), Mount("/", page)], middleware=[through_gate])
+    app.state.photo_search = api.state.photo_search
+    return app
+
+
+@pytest.fixture(scope="module")
+def app(deployment: Deployment) -> Iterator[Starlette]:
+    built = application(deployment)
+    yield built
+    built.state.photo_search.close()
+
+
+@pytest.fixture
+def client(app: Starlette) -> TestClient:
+    """A browser that follows no redirection, and has no cookies yet."""
+    return TestClient(app, follow_redirects=False)
+
+
+@pytest.fixture(scope="module")
+def tokens(deployment: Deployment) -> dict[Role, str]:
+    return {role: token_of(deployment, role.value, role) for role in Role}
+
+
+def bearer(token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"}
+
+
+def recorded(app: Starlette, action: str) -> list[audit.Record]:
+    with app.state.photo_search.store().begin() as connection:
+        return [record for record in audit.records(connection) if record.action == action]
+
+
+@pytest.mark.parametrize("asked", MATRIX)
+def test_each_role_may_do_what_the_matrix_says_and_nobody_anything(
+    client: TestClient, tokens: dict[Role, str], asked: str
+) -> None:
+    method, path = asked.split(" ", 1)
+    nobody = client.request(method, f"http://testserver{path}")
+    assert nobody.status_code == 401
+    assert nobody.headers["WWW-Authenticate"] == "Bearer"
+    let_in = set()
+    for role, token in tokens.items():
+        answer = client.request(method, f"http://testserver{path}", headers=bearer(token))
+        assert answer.status_code < 500
+        if answer.status_code == 403:
+            assert method == "HEAD" or f"the role {role} does not have" in answer.json()["error"]
+        else:
+            assert answer.status_code != 401
+            let_in.add(role)
+    assert let_in == MATRIX[asked]
+
+
+def routes_of(routes: list[BaseRoute], prefix: str) -> set[tuple[str, str]]:
+    found = {(method, prefix + route.path) for route in routes if isinstance(route, Route) for method in route.methods}
+    return {(method, path) for method, path in found if method != "HEAD"}
+
+
+def test_the_table_of_endpoints_lists_all_of_ours_and_no_other(deployment: Deployment) -> None:
+    documented = build_api().openapi()["paths"]
+    api = {(method.upper(), f"/v1{path}") for path, operations in documented.items() for method in operations}
+    page = routes_of(build_page().routes, "")
+    assert api | page == set(ENDPOINTS) | {("GET", "/sign-in"), ("POST", "/sign-in"), ("GET", "/sign-in.css")}
+    tested = {
+        tuple(asked.replace("demo/1", "{district}/{tracklet_id}").replace("99", "{case_id}").split())
+        for asked in (each.replace("/page/page.js", "/page/{file}") for each in MATRIX)
+    }
+    assert set(ENDPOINTS) <= tested
+
+
+@pytest.mark.parametrize("path", ["/sign-in", "/sign-in?lang=en", "/sign-in.css"])
+def test_signing_in_is_open(client: TestClient, path: str) -> None:
+    assert client.get(path).status_code == 200
+
+
+def test_open_paths_are_those_of_the_settings(deployment: Deployment) -> None:
+    gate = Gate(deployment.settings.access.model_copy(update={"open_paths": ("/metrics",)}))
+    app = Starlette(middleware=[Middleware(AuthenticationMiddleware, backend=gate, on_error=refuse)])
+    client = TestClient(app)
+    assert client.get("/metrics").status_code == 404  # open, and nothing is there
+    assert client.get("/livez").status_code == 401
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        pytest.param({"Authorization": "Bearer "}, id="empty"),
+        pytest.param({"Authorization": "Bearer dongseon_0000000000000000_" + "A" * 43}, id="unknown"),
+        pytest.param({"Authorization": "Basic {}"}, id="another scheme"),
+        pytest.param({"Authorization": "{}"}, id="no scheme"),
+        pytest.param({"Cookie": COOKIE + "={}"}, id="a token as cookie"),
+        pytest.param({"X-Token": "{}"}, id="another header"),
+    ],
+)
+def test_what_is_no_credential_lets_nobody_in(app: Starlette, tokens: dict[Role, str], headers: dict[str, str]) -> None:
+    client = TestClient(app, client=(f"{headers}", 1))  # an address of its own: failures are counted
+    answer = client.get("/v1/status", headers={name: value.format(tokens[ADMIN]) for name, value in headers.items()})
+    assert answer.status_code == 401
+    assert client.get("/v1/status", params={"token": tokens[ADMIN]}).status_code == 401
+
+
+@pytest.mark.parametrize("path", ["/v1/crops/%00/1", "/%ed%a0%80", "/..%2f..%2fetc", "/" + "x" * 5000])
+def test_strange_paths_of_strangers_are_refused_like_others(app: Starlette, path: str) -> None:
+    client = TestClient(app, client=(path[:9], 1))
+    assert client.get(f"http://testserver{path}").status_code == 401
+    assert client.get(f"http://testserver{path}", headers=bearer("x")).status_code == 401
+
+
+def test_a_browser_without_a_session_gets_the_page_to_sign_in(client: TestClient) -> None:
+    answer = client.get("/")
+    assert (answer.status_code, "접속 토큰" in answer.text) == (401, True)
+    assert "Access token" in client.get("/?lang=en").text
+    assert "unsafe" not in answer.headers["content-security-policy"]
+
+
+def test_signing_in_gives_a_session_and_signing_out_ends_it(
+    app: Starlette, client: TestClient, tokens: dict[Role, str]
+) -> None:
+    answer = client.post("/sign-in?lang=en", data={"token": f" {tokens[OPERATOR]} "}, headers=ORIGIN)
+    assert (answer.status_code, answer.headers["location"]) == (303, "./?lang=en")
+    cookie = answer.headers["set-cookie"].lower()
+    assert {"httponly", "samesite=strict", "max-age=28800", "path=/"} <= set(cookie.split("; "))
+    assert "secure" not in cookie
+    assert client.get("/").status_code == 200
+    assert client.get("/v1/audit").status_code == 403
+    kept = client.cookies[COOKIE]
+    with app.state.photo_search.store().begin() as connection:
+        assert kept not in str(connection.execute(sa.select(tables.sessions)).all())
+    assert [record.account for record in recorded(app, "sign-in")] == ["operator"]
+
+    assert client.post("/sign-out", headers=ORIGIN).headers["location"] == "sign-in"
+    assert client.get("/v1/status").status_code == 401
+    assert client.get("/v1/status", headers={"Cookie": f"{COOKIE}={kept}"}).status_code == 401
+    assert [record.account for record in recorded(app, "sign-out")][-1] == "operator"
+
+
+@pytest.mark.parametrize("scheme", ["https", pytest.param("http", id="http, from a proxy that ends https")])
+def test_the_cookie_keeps_to_https_where_the_browser_speaks_so(
+    app: Starlette, tokens: dict[Role, str], scheme: str
+) -> None:
+    client = TestClient(app, base_url=f"{scheme}://testserver", follow_redirects=False)
+    answer = client.post("/sign-in", data={"token": tokens[OPERATOR]}, headers={"Origin": "https://testserver"})
+    assert "; secure" in answer.headers["set-cookie"].lower()
+
+
+@pytest.mark.parametrize("origin", [None, "http://elsewhere.example", "null", "http://testserver:81", "testserver"])
+def test_another_site_can_neither_act_nor_sign_in(
+    client: TestClient, tokens: dict[Role, str], origin: str | None
+) -> None:
+    headers = {} if origin is None else {"Origin": origin}
+    assert client.post("/sign-in", data={"token": tokens[REVIEWER]}, headers=headers).status_code == 403
+    assert COOKIE not in client.cookies
+    client.post("/sign-in", data={"token": tokens[REVIEWER]}, headers=ORIGIN)
+    assert client.post("/v1/cases", json={"title": "x"}, headers=headers).status_code == 403
+    assert client.get("/v1/status", headers=headers).status_code == 200
+    assert client.post("/v1/cases", json={"title": "x"}, headers=ORIGIN).status_code == 201
+
+
+def test_a_wrong_token_is_told_on_the_page(app: Starlette) -> None:
+    client = TestClient(app, client=("10.0.0.9", 1))
+    answer = client.post("/sign-in", data={"token": "wrong"}, headers=ORIGIN)
+    assert (answer.status_code, "토큰이 올바르지 않거나" in answer.text) == (401, True)
+    assert client.post("/sign-in", headers=ORIGIN).status_code == 401
+    assert client.post("/sign-in", data={"token": "x" * 5000}, headers=ORIGIN).status_code == 413
+
+
+def test_a_session_ends_when_it_expires_or_its_account_is_disabled(app: Starlette, deployment: Deployment) -> None:
+    token = token_of(deployment, "park", OPERATOR)
+    browsers = [TestClient(app), TestClient(app)]
+    for browser in browsers:
+        browser.post("/sign-in", data={"token": token}, headers=ORIGIN)
+        assert browser.get("/v1/status").status_code == 200
+    with app.state.photo_search.store().begin() as connection:
+        of_park = tables.sessions.c.account == "park"
+        connection.execute(sa.update(tables.sessions).where(of_park).values(expires=datetime.now(UTC)))
+    assert browsers[0].get("/v1/status").status_code == 401
+    browsers[1].post("/sign-in", data={"token": token}, headers=ORIGIN)
+    with app.state.photo_search.store().begin() as connection:
+        accounts.disable_account(connection, "park", "test")
+    assert browsers[1].get("/v1/status").status_code == 401
+    assert browsers[1].get("/v1/status", headers=bearer(token)).status_code == 401
+
+
+def test_an_address_with_too_many_wrong_tokens_has_to_wait_and_others_do_not(
+    app: Starlette, deployment: Deployment, tokens: dict[Role, str]
+) -> None:
+    new = token_of(deployment, "lee", OPERATOR)
+    attacker, other = TestClient(app, client=("10.0.0.1", 1)), TestClient(app, client=("10.0.0.2", 1))
+    assert attacker.get("/v1/status", headers=bearer(tokens[OPERATOR])).status_code == 200
+    statuses = [attacker.get("/v1/status", headers=bearer(f"guess{number}")).status_code for number in range(13)]
+    assert statuses == [401] * 10 + [429] * 3
+    slowed = attacker.get("/v1/status", headers=bearer(new))
+    assert (slowed.status_code, 1 <= int(slowed.headers["Retry-After"]) <= 60) == (429, True)
+    assert attacker.post("/sign-in", data={"token": new}, headers=ORIGIN).status_code == 429
+    assert attacker.get("/v1/status", headers=bearer(tokens[OPERATOR])).status_code == 200  # who was let in before
+    assert other.get("/v1/status", headers=bearer(new)).status_code == 200
+    refused = [record for record in recorded(app, "refused token") if record.details["address"] == "10.0.0.1"]
+    assert len(refused) == 10
+    assert {record.account for record in refused} == {"-"}
+
+
+def test_no_token_is_in_the_log_an_answer_or_the_audit(
+    app: Starlette, client: TestClient, tokens: dict[Role, str], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    secret = tokens[OPERATOR].split("_", 2)[2]
+    answers = [client.post("/sign-in", data={"token": tokens[OPERATOR]}, headers=ORIGIN)]
+    answers += [
+        client.get(path, headers=bearer(tokens[OPERATOR])) for path in ("/", "/v1/status", "/v1/audit", "/v1/cases")
+    ]
+    answers.append(client.get("/v1/status", headers=bearer(f"{tokens[OPERATOR]}x")))
+    assert all(secret not in answer.text for answer in answers)
+    with app.state.photo_search.store().begin() as connection:
+        assert all(secret not in audit.as_line(record) for record in audit.records(connection))
+    assert secret not in caplog.text
+
+
+def test_a_web_socket_is_refused(client: TestClient) -> None:
+    with pytest.raises(WebSocketDisconnect), client.websocket_connect("/v1/status"):
+        pass
+
+
+def test_without_its_database_nobody_is_let_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABASE_URL", "postgresql://127.0.0.1:9/none")
+    client = TestClient(application(write_deployment(tmp_path)))
+    answer = client.get("/v1/status", headers=bearer("dongseon_0000000000000000_" + "A" * 43))
+    assert answer.status_code == 503
+    assert "nobody can be let in while the database is away" in answer.json()["error"]
+    page = client.post("/sign-in", data={"token": "x"}, headers=ORIGIN)
+    assert (page.status_code, "지금은 로그인할 수 없습니다" in page.text) == (503, True)
+    assert client.get("/sign-in").status_code == 200
+
+
+def test_what_a_person_does_is_in_the_audit_and_auditors_read_it_page_by_page(
+    app: Starlette, client: TestClient, tokens: dict[Role, str]
+) -> None:
+    first = recorded(app, "configuration")
+    assert len(first) == 1
+    assert first[0].details["serving"]["retention"]["days"] == 30
+    as_reviewer, as_auditor = bearer(tokens[REVIEWER]), bearer(tokens[AUDITOR])
+    before = client.get("/v1/audit", params={"limit": 1000}, headers=as_auditor).json()["records"]
+    described = FOR_CASE | {"attributes": '{"bag": "backpack"}', "top_k": "2"}
+    sighting = {"district": "demo", "tracklet_id": 1}
+    route = FOR_CASE | {"sightings": [sighting]}
+    for answer in (
+        client.post("/v1/search", data=described, headers=as_reviewer),
+        client.get("/v1/crops/demo/3?case=1", headers=as_reviewer),
+        client.post("/v1/route", json=route, headers=as_reviewer),
+        client.post("/v1/route?format=csv", json=route | {"fill": True}, headers=as_reviewer),
+        client.post("/v1/cases/1/verdicts", json=sighting | {"verdict": "confirmed"}, headers=as_reviewer),
+        client.get("/v1/cases/1", headers=as_reviewer),
+        client.get("/v1/cases/1/export", headers=as_reviewer),
+    ):
+        assert answer.status_code in (200, 204), answer.text
+    read: list[dict[str, Any]] = []
+    while page := client.get(
+        "/v1/audit",
+        params={"after": (read or before)[-1]["number"], "limit": 2},
+        headers=as_auditor,
+    ).json()["records"]:
+        assert len(page) <= 2
+        read += page
+    done = [one for one in read if one["account"] == "reviewer"]
+    actions = ["search", "view crop", "route", "search", "export", "verdict", "view case", "export"]
+    assert [one["action"] for one in done] == actions
+    details = [one["details"] for one in done]
+    assert {each["case_id"] for each in details} == {1}
+    assert {details[number]["reason"] for number in (0, 2, 3, 4)} == {FOR_CASE["reason"]}
+    assert details[0]["question"] == {"attributes": {"bag": {"is": ["backpack"]}}, "top_k": 2}
+    assert len(details[0]["found"]) == 2
+    assert details[1] == {"case_id": 1, "district": "demo", "tracklet_id": 3}
+    assert details[2]["question"] == {"sightings": [sighting]}
+    assert details[3]["question"] == details[4]["question"] == {"sightings": [sighting], "fill": True}
+    assert (details[4]["what"], details[4]["format"]) == ("route", "csv")
+    assert details[7]["what"] == "case"
+    readings = [one for one in read if one["account"] == "auditor"]  # but not of those in which there is nothing else
+    assert {one["action"] for one in readings} == {"read audit"}
+    assert readings[0]["details"] == {"after": 0, "limit": 1000}
+    assert 4 <= len(readings) <= 1 + len(done)
+    with app.state.photo_search.store().begin() as connection:
+        audit.verify(connection)
+
+
+def test_a_changed_configuration_is_recorded_and_the_same_is_not(app: Starlette, deployment: Deployment) -> None:
+    for days, records in ((30, 1), (7, 2), (7, 2), (30, 3)):
+        params = yaml.safe_load((deployment.root / "params.yaml").read_text())
+        params["serving"]["retention"]["days"] = days
+        (deployment.root / "params.yaml").write_text(yaml.safe_dump(params))
+        searching = photo_search(Deployment.read(deployment.root))
+        searching.store()
+        searching.close()
+        kept = recorded(app, "configuration")
+        assert len(kept) == records
+        assert kept[-1].details["serving"]["retention"]["days"] == days
+
+
+def test_a_configuration_that_could_not_be_recorded_is_recorded_at_the_next_question(
+    deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    serving = deployment.settings.model_copy(update={"retention": RetentionSettings(days=11, kept_districts=())})
+    searching = photo_search(replace(deployment, settings=serving))
+
+    def fail(*_: object) -> None:
+        raise sa.exc.OperationalError("", {}, Exception("the disk is full"))
+
+    with monkeypatch.context() as broken:
+        broken.setattr(audit, "append_change", fail)
+        with pytest.raises(NotReadyError, match="the audit must take what the service runs with: the disk is full"):
+            searching.store()
+    with searching.store().begin() as connection:
+        last = [each for each in audit.records(connection) if each.action == "configuration"][-1]
+    searching.close()
+    assert last.details["serving"]["retention"]["days"] == 11

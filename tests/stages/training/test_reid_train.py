@@ -1,0 +1,161 @@
+"""The stage `train_reid`: what it leaves, how it goes on after a kill, what it refuses."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import pytest
+import torch
+import yaml
+
+from domain.errors import InputError
+from domain.model_card import read_card
+from tests.helpers.crops import small_settings, write_reid_set
+from tests.helpers.project import ROOT
+from training import lightning_run
+from training.lightning_run import checkpoint_folder
+from training.reid.network import load_reid
+from training.reid.train import ReidSettings, main, train_reid
+
+BACKBONES = {
+    name: {"architecture": name, "weights": None, "stripes": stripes, "share_of_epochs": 1.0}
+    for name, stripes in {"osnet_x0_25": 3, "resnet18": 1}.items()
+}
+
+
+def values(**changes: Any) -> dict[str, Any]:
+    small = {"backbone": "osnet_x0_25", "backbones": BACKBONES, "identities_per_batch": 4, "lr": 0.002}
+    return small_settings("reid/osnet_resnet50.yaml", **small | changes)
+
+
+class KilledError(RuntimeError):
+    """Stands for the end of the process."""
+
+
+def test_a_killed_training_goes_on_where_it_stopped_and_keeps_the_best(tmp_path: Path) -> None:
+    folder = write_reid_set(tmp_path, num_train=4, num_val=4)
+    settings = ReidSettings.model_validate(values(max_epochs=3, ema_decay=0.9))
+    epochs: list[int] = []
+    maps: list[float] = []
+
+    def curves(points: Mapping[str, float], epoch: int) -> None:
+        if "val/map" in points:
+            maps.append(points["val/map"])
+            return
+        if epoch == 2 and 2 not in epochs:
+            epochs.append(epoch)
+            raise KilledError
+        epochs.append(epoch)
+
+    with pytest.raises(KilledError):
+        train_reid(settings, folder, 0, tmp_path / "checkpoints", curves)
+    _, scores = train_reid(settings, folder, 0, tmp_path / "checkpoints", curves)
+    assert epochs == [1, 2, 2, 3]
+    assert scores["val/map"] == pytest.approx(max(maps), abs=1e-5)
+
+
+def test_a_training_killed_in_the_middle_ends_like_an_undisturbed_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder = write_reid_set(tmp_path / "data" / "town", num_train=4, num_val=4)
+    params = {
+        "seed": 1,
+        "experiment_name": "test",
+        "district": {"name": "town"},
+        "mlflow": {"tracking_uri": f"sqlite:///{tmp_path / 'log.db'}", "experiment": "test"},
+        "reid": values(max_epochs=5, ema_decay=0.9),
+    }
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
+    last = tmp_path / "checkpoints" / "reid-osnet_x0_25" / "last.ckpt"
+    command = [sys.executable, "-m", "training.reid.train"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": str(torch.get_num_threads())}
+    with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL) as process:
+        while not last.is_file():
+            assert process.poll() is None
+            time.sleep(0.01)
+        process.kill()
+    assert process.returncode == -signal.SIGKILL
+    assert not (tmp_path / "models").exists()
+    main()
+    resumed = mlflow.get_run(read_card(tmp_path / "models" / "reid-osnet_x0_25").mlflow_run_id).data.metrics
+
+    expected: dict[str, float] = {}
+    settings = ReidSettings.model_validate(params["reid"])
+    train_reid(settings, folder, 1, tmp_path / "undisturbed", lambda points, _: expected.update(points))
+    assert {"train/loss", "val/map"} <= expected.keys()
+    assert {name: resumed[name] for name in expected} == pytest.approx(expected, rel=1e-3)
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_seed_others(tmp_path: Path) -> None:
+    folder = write_reid_set(tmp_path, num_train=4, num_val=4)
+    settings = ReidSettings.model_validate(values(max_epochs=1))
+    first, same, other = (
+        train_reid(settings, folder, seed, tmp_path / f"run{place}", lambda *_: None)[0].state_dict()
+        for place, seed in enumerate((5, 5, 6))
+    )
+    for name, weight in first.items():
+        torch.testing.assert_close(same[name], weight, rtol=1e-4, atol=1e-6)
+    assert any((weight - other[name]).abs().max() > 1e-3 for name, weight in first.items() if "conv" in name)
+
+
+def test_a_checkpoint_of_other_settings_is_not_gone_on_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(lightning_run, "CHECKPOINTS", tmp_path)
+    folder = checkpoint_folder("reid-osnet", {"lr": 0.1})
+    (folder / "last.ckpt").touch()
+    assert (checkpoint_folder("reid-osnet", {"lr": 0.1}) / "last.ckpt").exists()
+    assert not (checkpoint_folder("reid-osnet", {"lr": 0.2}) / "last.ckpt").exists()
+    assert "starting anew" in capsys.readouterr().out
+
+
+def test_a_backbone_that_is_not_configured_is_refused() -> None:
+    with pytest.raises(InputError, match=r"reid\.backbone must be one of osnet_x0_25, resnet18, got vit"):
+        _ = ReidSettings.model_validate(values(backbone="vit")).chosen
+
+
+@pytest.mark.parametrize(("max_epochs", "expected"), [(40, 10), (1, 1)])
+def test_a_large_trunk_may_have_a_share_of_the_epochs(max_epochs: int, expected: int) -> None:
+    backbones = {"osnet_x0_25": BACKBONES["osnet_x0_25"] | {"share_of_epochs": 0.25}}
+    settings = ReidSettings.model_validate(values(max_epochs=max_epochs, backbones=backbones))
+    assert settings.for_chosen().max_epochs == expected
+
+
+def test_the_stage_leaves_a_model_that_loads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_reid_set(tmp_path / "data" / "town", num_train=4, num_val=3)
+    params = {
+        "seed": 1,
+        "experiment_name": "test",
+        "district": {"name": "town"},
+        "mlflow": {"tracking_uri": f"sqlite:///{tmp_path / 'log.db'}", "experiment": "test"},
+        "reid": values(),
+    }
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
+    main(["reid.backbone=resnet18", "reid.max_epochs=1"])  # whichever backbone, the other keys act on it
+    folder = tmp_path / "models" / "reid-resnet18"
+    card = read_card(folder)
+    assert (card.architecture, card.feature, card.district) == ("resnet18", 512, "town")
+    assert card.match_distance is not None
+    assert card.mlflow_run_id
+    assert load_reid(folder)(torch.rand(2, 3, 64, 32)).shape == (2, 512)
+    assert not (tmp_path / "checkpoints" / "reid-resnet18").exists()
+    assert not (tmp_path / "lightning_logs").exists()
+
+
+def test_without_held_out_people_the_last_weights_are_kept(tmp_path: Path) -> None:
+    folder = write_reid_set(tmp_path, num_train=4, num_val=3)
+    for file in (folder / "bounding_box_val").iterdir():
+        file.unlink()
+    (folder / "bounding_box_val").rmdir()
+    settings = ReidSettings.model_validate(values(max_epochs=1))
+    network, scores = train_reid(settings, folder, 0, tmp_path / "checkpoints", lambda *_: None)
+    assert scores == {}
+    assert not network.training

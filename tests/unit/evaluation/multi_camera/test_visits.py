@@ -1,0 +1,106 @@
+"""The field study's tracking test on problems small enough to answer by hand."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from districts.layout import Problem
+from domain.errors import ArtifactError, InputError
+from evaluation.answers import read_answers
+from evaluation.appearances import (
+    ProblemScores,
+    Visit,
+    appearance_rank_k,
+    right_tracklets,
+    score_problem,
+    visits_of,
+)
+from tests.helpers.answers import answer, joined, table
+
+FPS = {"c1": 10.0, "c2": 10.0}
+PROBLEM = Problem(id="p01", identity=7, crops=("p.jpg",), attributes={}, camera="c1", frame=15)
+VISITS = [Visit("c1", 10, 30), Visit("c1", 500, 520), Visit("c2", 100, 150)]
+
+
+def score(ranked: list[tuple[int, str, int, int]], right: set[int]) -> ProblemScores:
+    return score_problem(PROBLEM, answer(ranked, route=[]), VISITS, right, FPS, window_s=1.0)
+
+
+def test_visits_are_parted_by_gaps_and_short_ones_left_out() -> None:
+    truth = joined(table(range(1, 21), 7), table(range(100, 140), 7), table(range(300, 305), 7), table(range(1, 99), 8))
+    assert visits_of(7, {"c1": truth}, FPS, gap_s=5.0, min_s=1.0) == [Visit("c1", 1, 20), Visit("c1", 100, 139)]
+
+
+def test_a_tracklet_is_right_if_most_of_its_boxes_lie_on_the_person() -> None:
+    truth = joined(table(range(1, 21), 7), table(range(1, 21), 8, left=100))
+    result = joined(
+        table(range(1, 11), 1),
+        joined(table(range(1, 6), 2), table(range(6, 11), 2, left=100)),
+        joined(table(range(1, 7), 3), table(range(7, 11), 3, left=100)),
+        table(range(30, 40), 4),
+    )
+    assert right_tracklets(7, truth, result, 0.5) == {1, 3}
+
+
+def test_rank_k_counts_the_appearances_answered_in_the_first_k_of_their_camera_and_time() -> None:
+    """The question's own appearance is not scored; of the two others one is right at once, one at the second place."""
+    ranked = [(1, "c1", 10, 30), (2, "c2", 100, 120), (3, "c1", 500, 520), (4, "c2", 120, 150), (5, "c2", 900, 950)]
+    scores = score(ranked, right={1, 3, 4})
+    assert scores.num_appearances == 2
+    np.testing.assert_allclose(scores.ranks, [0.5, 1, 1, 1, 1])
+
+
+@pytest.mark.parametrize(
+    ("last_frame", "expected"),
+    [pytest.param(90, 0.5, id="exactly at the window"), pytest.param(89, 0.0, id="just before it")],
+)
+def test_candidates_overlap_the_appearance_widened_by_the_window(last_frame: int, expected: float) -> None:
+    assert score([(4, "c2", 60, last_frame)], right={4}).ranks[0] == expected
+
+
+def test_an_appearance_nobody_covers_is_wrong() -> None:
+    np.testing.assert_array_equal(score([], right={3}).ranks, 0)
+
+
+@pytest.mark.parametrize(
+    ("right", "expected"),
+    [
+        pytest.param({1, 2, 3}, 0, id="right at once"),
+        pytest.param({1, 4}, 2, id="the question's own tracklet is passed over"),
+        pytest.param({4}, 3, id="somebody else in the question's camera and time is false"),
+        pytest.param(set(), 4, id="nobody right"),
+    ],
+)
+def test_false_candidates_stand_before_the_first_of_the_person(right: set[int], expected: int) -> None:
+    ranked = [(1, "c1", 10, 30), (2, "c2", 100, 120), (3, "c2", 900, 950), (4, "c1", 500, 520)]
+    assert score(ranked, right).num_false_before_right == expected
+
+
+def test_the_study_s_figure_is_the_mean_over_problems() -> None:
+    scores = [ProblemScores("p", 2, np.full(5, value), 0) for value in (0.5, 1.0)]
+    np.testing.assert_allclose(appearance_rank_k(scores), 0.75)
+
+
+def test_without_problems_there_is_no_figure() -> None:
+    with pytest.raises(InputError, match="there must be problems to score, got none"):
+        appearance_rank_k([])
+
+
+def test_a_person_who_never_appears_again_is_refused() -> None:
+    with pytest.raises(InputError, match="the person of problem p01 must appear again after the question"):
+        score_problem(PROBLEM, answer([], []), VISITS[:1], set(), FPS, 1.0)
+
+
+def test_answers_are_read_back(tmp_path: Path) -> None:
+    problem = json.loads(answer([(1, "c1", 10, 30)], [1]).model_dump_json())
+    (tmp_path / "answers.json").write_text(json.dumps({"fps": FPS, "problems": [problem]}))
+    answers = read_answers(tmp_path)
+    assert answers.fps == FPS
+    assert answers.problems[0].ranked[0].camera == "c1"
+
+
+def test_missing_answers_name_the_stage_to_rerun(tmp_path: Path) -> None:
+    with pytest.raises(ArtifactError, match="must hold the answers to the problems; rerun track"):
+        read_answers(tmp_path)

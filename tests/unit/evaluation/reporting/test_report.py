@@ -1,0 +1,289 @@
+"""The report of everything, of some, and of nothing, from evaluation stages run on a tiny district."""
+
+import json
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import yaml
+
+from districts.layout import TrackTable, read_district, read_problems, read_reid_folder, read_tracks, write_tracks
+from domain.attributes import read_schema
+from domain.embeddings import unit_length
+from domain.errors import ArtifactError, InputError
+from domain.model_card import ModelCard, write_card
+from domain.predictions import AttributePredictions, DetectorPredictions, ReidPredictions
+from evaluation import evaluate_attributes, evaluate_detector, evaluate_reid, evaluate_tracking, report, show_results
+from evaluation.answers import read_answers
+from evaluation.results import read_metrics
+from evaluation.settings import EvaluationSettings
+from tests.helpers.project import ROOT
+
+SCHEMA = read_schema("suseong_no_colour")
+PERSON = [100.0, 50.0, 160.0, 200.0]
+IDENTITIES = (7, 8, 9)
+
+
+@pytest.fixture
+def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with params.yaml, a district of two cameras and three people, and predictions that are all right."""
+    monkeypatch.chdir(tmp_path)
+    params = {
+        "experiment_name": "test",
+        "seed": 1,
+        "district": {"name": "tiny", "importer": "demo"},
+        "reid": {"backbone": "osnet"},
+        "evaluation": yaml.safe_load((ROOT / "conf" / "evaluation" / "protocol.yaml").read_text()),
+        "mlflow": {"tracking_uri": None, "experiment": "test"},
+    }
+    Path("params.yaml").write_text(yaml.safe_dump(params))
+    monkeypatch.setattr("evaluation.experiment_log.log_results", lambda *_: True)
+    write_district(Path("data/tiny"))
+    write_predictions()
+    write_answers()
+    return tmp_path
+
+
+def write_picture(file: Path, height: int = 60, width: int = 30) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    cv2.imwrite(str(file), np.random.default_rng(0).integers(0, 255, (height, width, 3), np.uint8))
+
+
+def write_district(folder: Path) -> None:
+    camera = {"latitude": 35.85, "fps": 10.0, "width_px": 640, "height_px": 360, "start": "2026-05-12T18:40:00+09:00"}
+    district = {
+        "name": "tiny",
+        "time_zone": "Asia/Seoul",
+        "attribute_schema": SCHEMA.name,
+        "source": "made by a test",
+        "licence": "CC0-1.0",
+        "cameras": [camera | {"id": f"c{i}", "name": f"street {i}", "longitude": 128.6 + i / 1000} for i in (1, 2)],
+    }
+    for split in ("images", "labels"):
+        (folder / "detection" / split / "test").mkdir(parents=True)
+    (folder / "district.yaml").write_text(yaml.safe_dump(district))
+    write_picture(folder / "detection" / "images" / "test" / "one.jpg", 360, 640)
+    (folder / "detection" / "labels" / "test" / "one.txt").write_text(
+        f"0 {130 / 640} {125 / 360} {60 / 640} {150 / 360}\n"
+    )
+    for identity in IDENTITIES:
+        write_picture(folder / "reid" / "query" / f"{identity:04d}_c1s1_000001_00.jpg")
+        for number in range(2):
+            write_picture(folder / "reid" / "bounding_box_test" / f"{identity:04d}_c2s1_00001{number}_00.jpg")
+    write_attributes(folder / "attributes")
+    write_videos(folder / "videos")
+
+
+def write_attributes(folder: Path) -> None:
+    folder.mkdir(parents=True)
+    lines = [",".join(["image", "identity", "camera", *SCHEMA.group_names])]
+    for i in range(6):
+        labels = [group.label_names[i % len(group.labels)] for group in SCHEMA.groups]
+        lines.append(",".join([f"{i}.jpg", str(i), "c1", *labels]))
+    for split in ("train", "test"):
+        (folder / f"{split}.csv").write_text("\n".join(lines) + "\n")
+
+
+def walk(first_frame: int, track: int) -> TrackTable:
+    """Somebody who stands still for two seconds."""
+    return TrackTable(
+        np.arange(first_frame, first_frame + 20),
+        np.full(20, track),
+        np.tile(np.array(PERSON, np.float32), (20, 1)),
+        np.ones(20, np.float32),
+    )
+
+
+def write_videos(folder: Path) -> None:
+    """Person 7 appears in camera c1 (where the question is cut) and later in c2; 8 never appears again."""
+    write_picture(folder / "problems" / "p01.jpg")
+    for camera, first_frame in (("c1", 1), ("c2", 101)):
+        write_tracks(folder / f"{camera}.txt", walk(first_frame, 7))
+    problem = {"crops": ["problems/p01.jpg"], "attributes": {"gender": "male"}, "camera": "c1", "frame": 5}
+    problems = [{"id": "p01", "identity": 7} | problem, {"id": "p02", "identity": 8} | problem]
+    (folder / "problems.yaml").write_text(yaml.safe_dump({"problems": problems}))
+
+
+def write_predictions() -> None:
+    size: dict[str, Any] = {"input_height_px": 64, "input_width_px": 32, "resize": "stretch", "district": "tiny"}
+    cards: dict[str, dict[str, Any]] = {
+        "detector": {"task": "detector", "output_names": ("boxes", "scores"), "score_threshold": 0.5},
+        "attributes": {"task": "attributes", "output_names": SCHEMA.group_names, "attribute_schema": SCHEMA},
+        "reid-osnet": {"task": "reid", "output_names": ("embeddings",), "match_distance": 0.5},
+        "reid-resnet50": {"task": "reid", "output_names": ("embeddings",)},
+    }
+    for name, values in cards.items():
+        write_card(ModelCard(architecture=name, **size, **values), Path("engines") / name)
+    DetectorPredictions(
+        np.array(["one.jpg"]), np.zeros(1, np.int64), np.array([PERSON], np.float32), np.array([0.9], np.float32)
+    ).write(Path("predictions/detector/test.npz"))
+    certain = [np.eye(len(group.labels))[np.arange(6) % len(group.labels)] for group in SCHEMA.groups]
+    AttributePredictions(
+        np.array([f"{i}.jpg" for i in range(6)]), np.array(SCHEMA.group_names), np.concatenate(certain, axis=1)
+    ).write(Path("predictions/attributes/test.npz"))
+    for backbone in ("osnet", "resnet50"):
+        for part, source in (("query", "query"), ("gallery", "bounding_box_test")):
+            table = read_reid_folder(Path("data/tiny"), source)  # type: ignore[arg-type]
+            embeddings = unit_length(np.eye(10)[table.identities] + 0.1)
+            ReidPredictions(np.array(table.images), embeddings).write(Path(f"predictions/reid-{backbone}/{part}.npz"))
+
+
+def write_answers() -> None:
+    ranked = []
+    for tracklet, camera, first_frame in ((1, "c1", 1), (2, "c2", 101)):
+        write_picture(Path("tracks/crops") / f"{tracklet}.jpg")
+        write_tracks(Path("tracks") / f"{camera}.txt", walk(first_frame, tracklet))
+        ranked.append(
+            {
+                "tracklet": tracklet,
+                "camera": camera,
+                "distance": 0.1,
+                "probability": 0.9,
+                "first_seen": "2026-05-12T18:40:00+09:00",
+                "last_seen": "2026-05-12T18:40:02+09:00",
+                "first_frame": first_frame,
+                "last_frame": first_frame + 19,
+                "crop": f"crops/{tracklet}.jpg",
+                "attributes": {"gender": {"male": 0.75, "female": 0.25}},
+            }
+        )
+    Path("tracks/identities.csv").write_text("tracklet,person\n1,1\n2,1\n")
+    route = [{"tracklet": 2, "camera": "c2", "time": "2026-05-12T18:40:10+09:00"}]
+    problems = [{"id": name, "ranked": ranked, "route": route} for name in ("p01", "p02")]
+    Path("tracks/answers.json").write_text(json.dumps({"fps": {"c1": 10.0, "c2": 10.0}, "problems": problems}))
+
+
+def run_all_stages() -> None:
+    evaluate_detector.main()
+    evaluate_attributes.main()
+    for backbone in ("osnet", "resnet50"):
+        evaluate_reid.main([f"reid.backbone={backbone}"])
+    evaluate_tracking.main()
+
+
+def test_stages_score_right_predictions_with_one(workspace: Path) -> None:
+    run_all_stages()
+    metrics = {name: json.loads((workspace / "metrics" / f"{name}.json").read_text()) for name in show_results.MODELS}
+    assert metrics["detector"]["ap50"] == metrics["detector"]["f1"] == pytest.approx(1)
+    assert metrics["attributes"]["instance_f1"] == metrics["attributes"]["no_colour"]["instance_f1"] == 1
+    assert metrics["attributes"]["constant"]["instance_f1"] < 0.8
+    assert metrics["attributes"]["constant"]["label_mean_accuracy"] == pytest.approx(0.5)
+    for backbone in ("osnet", "resnet50"):
+        for variant in ("plain", "reranked"):
+            values = metrics[f"reid-{backbone}"][variant]
+            assert {values[name] for name in ("map", "minp", "rank1", "rank5", "rank10", "rank20")} == {1.0}
+    tracking = metrics["tracking"]
+    ones = ("rank1", "rank5", "idf1", "mota", "route_precision", "route_recall", "route_idf1")
+    assert [tracking[name] for name in ones] == [1] * 7
+    assert tracking["route_hota"] == tracking["global_hota"] == pytest.approx(1)
+    assert (tracking["global_idf1"], tracking["global_mota"], tracking["global_num_switches"]) == (1, 1, 0)
+    assert (tracking["alone_idf1"], tracking["alone_assa"]) == pytest.approx((1 / 2, 1 / 2))
+    assert (tracking["num_people"], tracking["global_num_people"], tracking["alone_num_switches"]) == (1, 1, 1)
+    # one hit of 0.9 counts, the question's own does not
+    assert tracking["match_probability"] == pytest.approx(
+        {"brier": 0.01, "calibration_error": 0.1, "num_hits": 1, "share_right": 1}
+    )
+    assert (tracking["false_before_right"], tracking["route_order"]) == (0, None)  # a single camera has no order
+    assert tracking["ranked_attributes"]["ranked"][0]["probabilities"] == {"gender": 0.75}
+
+
+def test_the_report_has_every_table_and_needs_no_other_file(workspace: Path, capsys: pytest.CaptureFixture) -> None:
+    run_all_stages()
+    report.main()
+    text, html = ((workspace / "reports" / f"report.{kind}").read_text() for kind in ("md", "html"))
+    for study in ("90.12", "92.5", "95.8", "89.6", "94.7", "85.7", "81.9", "84.4"):
+        assert study in text
+    assert "not run" not in text
+    assert "synthetic district" in text
+    assert "| Rank-1 | 81.9 | 100.0 |" in text
+    assert "| false candidates before the first right one | – | 0.0 |" in text
+    assert "| IDF1 | 100.0 | 50.0 |" in text
+    assert "| p01 | 1 | 100.0 | 100.0 | 0 | 100.0 | 100.0 | – | 100.0 | 100.0 |" in text
+    assert "<td>Rank-1</td>" in html.replace(' style="text-align: left;"', "")
+    assert "data:image/png;base64," in html
+    assert "data:image/jpeg;base64," in html
+    assert 'src="pictures/' not in html
+    assert "reports/report.html" in capsys.readouterr().out
+
+
+def test_what_has_not_run_is_said(workspace: Path, capsys: pytest.CaptureFixture) -> None:
+    report.main()
+    text = (workspace / "reports" / "report.md").read_text()
+    assert text.count("not run:") == 6
+    assert "not run: evaluate_tracking has left no metrics" in text
+    assert "tracking Rank-1" in capsys.readouterr().out
+
+
+def test_one_backbone_is_enough(workspace: Path) -> None:
+    evaluate_reid.main(["reid.backbone=resnet50"])
+    report.main()
+    assert "Re-ranking changes the mAP of ResNet-50 by +0.0 points." in (workspace / "reports/report.md").read_text()
+
+
+def test_a_district_of_real_streets_is_not_called_synthetic(workspace: Path) -> None:
+    report.main(["district.importer=folder"])
+    text = (workspace / "reports" / "report.md").read_text()
+    assert "synthetic" not in text
+    assert "Data: made by a test (CC0-1.0)." in text
+
+
+def test_predictions_of_other_pictures_are_refused(workspace: Path) -> None:
+    write_picture(workspace / "data/tiny/detection/images/test/two.jpg")
+    with pytest.raises(ArtifactError, match=r"must be of the 2 pictures of the district, got 1 others; rerun predict@"):
+        evaluate_detector.main()
+
+
+def test_an_attribute_card_without_schema_is_refused(workspace: Path) -> None:
+    card = ModelCard(
+        task="attributes", architecture="x", input_height_px=1, input_width_px=1, resize="stretch",
+        output_names=("view",), district="tiny",
+    )  # fmt: skip
+    write_card(card, workspace / "engines" / "attributes")
+    with pytest.raises(ArtifactError, match="must have a card with attribute_schema; rerun train_attributes"):
+        evaluate_attributes.main()
+
+
+def test_a_camera_without_tracklets_file_is_refused(workspace: Path) -> None:
+    (workspace / "tracks" / "c2.txt").unlink()
+    with pytest.raises(
+        ArtifactError, match=r"c2\.txt must hold the tracklets of a camera of the district; rerun track"
+    ):
+        evaluate_tracking.main()
+
+
+def test_appearances_are_in_order_of_the_cameras_clocks(workspace: Path) -> None:
+    folder = workspace / "data" / "tiny"
+    district = read_district(folder)
+    truth = {camera.id: read_tracks(folder / "videos" / f"{camera.id}.txt") for camera in district.cameras}
+    settings = EvaluationSettings.from_params("evaluation")
+    early = district.cameras[1].model_copy(update={"start": district.cameras[1].start - timedelta(hours=1)})
+    changed = district.model_copy(update={"cameras": (district.cameras[0], early)})
+    for each, expected in ((district, ["c1", "c2"]), (changed, ["c2", "c1"])):
+        answers = read_answers(workspace / "tracks")
+        solved = evaluate_tracking.solve(each, read_problems(folder), answers, truth, truth, settings)
+        assert [visit.camera for visit in solved[0].visits] == expected
+
+
+def test_a_camera_without_a_start_is_refused(workspace: Path) -> None:
+    file = workspace / "data" / "tiny" / "district.yaml"
+    file.write_text(file.read_text().replace("start: ", "start: null # "))
+    with pytest.raises(InputError, match=r"must say when the video of camera c1 starts \(start:\)"):
+        evaluate_tracking.main()
+
+
+def test_a_problem_without_answer_is_refused(workspace: Path) -> None:
+    file = workspace / "tracks" / "answers.json"
+    answers = json.loads(file.read_text())
+    file.write_text(json.dumps(answers | {"problems": answers["problems"][:1]}))
+    with pytest.raises(ArtifactError, match=r"must know every problem and camera, lacks \['p02'\]; rerun track"):
+        evaluate_tracking.main()
+
+
+def test_metrics_that_are_no_json_are_refused(workspace: Path) -> None:
+    (workspace / "metrics").mkdir()
+    (workspace / "metrics" / "reid-osnet.json").write_text("{")
+    with pytest.raises(ArtifactError, match=r"reid-osnet\.json must be JSON; rerun evaluate_reid"):
+        read_metrics("reid-osnet")

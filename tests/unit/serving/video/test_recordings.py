@@ -1,0 +1,80 @@
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+import yaml
+
+from districts.layout import read_district
+from domain.errors import InputError
+from serving.recording.recordings import Naming, files_of, recordings_of_district
+from tests.helpers.project import ROOT
+from tests.helpers.recordings import START, write_district
+
+FILE_NAME = yaml.safe_load((ROOT / "conf" / "serving" / "deployment.yaml").read_text())["ingest"]["file_name"]
+EVENING = datetime(2026, 5, 12, 9, 40, tzinfo=UTC)  # 18:40 in Seoul
+
+
+def naming(camera_id: str | None = None, start: str | None = None, file_name: str = FILE_NAME) -> Naming:
+    return Naming(file_name, "Asia/Seoul", camera_id, start)
+
+
+@pytest.mark.parametrize(
+    ("name", "camera"), [("c1_20260512T184000.mkv", "c1"), ("gate_2_20260512T184000.mp4", "gate_2")]
+)
+def test_a_file_name_says_camera_and_local_time(tmp_path: Path, name: str, camera: str) -> None:
+    recording = naming().recording(tmp_path / name)
+    assert (recording.camera_id, recording.start, recording.file) == (camera, EVENING, (tmp_path / name).resolve())
+
+
+def test_any_pattern_may_be_set(tmp_path: Path) -> None:
+    pattern = r"(?P<day>\d\d)\.(?P<month>\d\d)\.(?P<year>\d{4}) (?P<hour>\d\d)-(?P<minute>\d\d)-(?P<second>\d\d)"
+    recording = naming("c7", file_name=pattern).recording(tmp_path / "12.05.2026 18-40-00.avi")
+    assert (recording.camera_id, recording.start) == ("c7", EVENING)
+
+
+def test_a_sidecar_goes_before_the_name_and_arguments_before_both(tmp_path: Path) -> None:
+    file = tmp_path / "c1_20200101T000000.mp4"
+    (tmp_path / f"{file.name}.yaml").write_text("camera: c2\nstart: 2026-05-12T11:40:00+02:00\n")
+    recording = naming().recording(file)
+    assert (recording.camera_id, recording.start) == ("c2", EVENING)
+    recording = naming("c3", "2026-05-12T09:40:01Z").recording(file)
+    assert (recording.camera_id, recording.start) == ("c3", EVENING + timedelta(seconds=1))
+
+
+@pytest.mark.parametrize(
+    ("name", "said", "complaint"),
+    [
+        ("holiday.mp4", None, "must have a known camera and start: name it so that"),
+        ("holiday.mp4", "camera: c1", "must have a known start: name it so that"),
+        ("c1_20261312T184000.mp4", None, "must start at a time as .* got '2026-13-12T18:40:00'"),
+        ("holiday.mp4", "camera: c1\nstart: noon", "must start at a time as .* got 'noon'"),
+        ("holiday.mp4", "camera: c1\nbegin: 1", "must have camera: and start: and nothing else, got"),
+        ("holiday.mp4", "- c1", "must have camera: and start: and nothing else, got"),
+        ("holiday.mp4", "camera: [", "must be YAML with camera: and start:"),
+        ("holiday.mp4", "camera: [c1]\nstart: 2026-05-12", "must have camera: and start: and nothing else, got"),
+    ],
+)
+def test_what_cannot_be_understood_is_refused(tmp_path: Path, name: str, said: str | None, complaint: str) -> None:
+    if said is not None:
+        (tmp_path / f"{name}.yaml").write_text(said)
+    with pytest.raises(InputError, match=complaint):
+        naming().recording(tmp_path / name)
+
+
+def test_a_folder_gives_its_files_without_sidecars(tmp_path: Path) -> None:
+    for name in ("b.mp4", "a.mkv", "a.mkv.yaml", ".hidden.mp4"):
+        (tmp_path / name).touch()
+    (tmp_path / "old").mkdir()
+    assert files_of(tmp_path) == [tmp_path / "a.mkv", tmp_path / "b.mp4"]
+    assert files_of(tmp_path / "missing.mp4") == [tmp_path / "missing.mp4"]
+
+
+def test_a_districts_videos_start_as_it_says(tmp_path: Path) -> None:
+    folder = write_district(tmp_path / "demo", num_cameras=2)
+    described = yaml.safe_load((folder / "district.yaml").read_text())
+    del described["cameras"][1]["start"]
+    (folder / "district.yaml").write_text(yaml.safe_dump(described))
+    first, second = recordings_of_district(read_district(folder), folder)
+    assert not isinstance(first, InputError)
+    assert (first.camera_id, first.start, first.file.name) == ("c1", START + timedelta(minutes=1), "c1.mp4")
+    assert "must say when the video of camera c2 starts" in str(second)
