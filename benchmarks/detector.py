@@ -59,9 +59,9 @@ def build(name: str, size: int) -> Any:
 
     torch.manual_seed(0)
     # the trainer's module first: it keeps ultralytics off the network
+    from training.allocator import keep_freed_memory
     from training.detector.network import DarknetNetwork, read_definition
     from training.detector.trainer import TrainableDetector
-    from training.freed_memory import keep_freed_memory
 
     keep_freed_memory()  # as the trainer does
     if not name.endswith(".yaml"):

@@ -47,7 +47,7 @@ def wrapped(name: str) -> Any:
     import torch
 
     from export.onnx_graph import EngineNetwork
-    from training.augmentation import CHANNEL_MEAN, CHANNEL_STD
+    from training.crops.augmentation import CHANNEL_MEAN, CHANNEL_STD
     from training.reid.network import build_reid_network
 
     height, width = _SIZES[name]

@@ -27,7 +27,7 @@ from training.detector import train
 from training.detector.darknet import load_weights
 from training.detector.load import load_detector
 from training.detector.network import DarknetNetwork, build_yolov4
-from training.detector.threshold import detect
+from training.detector.operating_point import detect
 
 _PERSON = 0
 _SETTINGS = (

@@ -39,11 +39,11 @@ from scipy.optimize import linear_sum_assignment
 from domain.boxes import Detections
 from domain.images import crop_boxes
 from export.engines.onnx_runtime import available_cores
-from serving.recording.video import VideoReader
-from serving.service_settings import Deployment, IngestSettings
-from serving.tracking.following import CameraVideo, StageClock, TrackingSettings, follow
-from serving.tracking.gathering import GatheredPerception
-from serving.tracking.perception import Engines, Perception
+from serving.deployment import Deployment, IngestSettings
+from serving.ingestion.following import CameraVideo, StageClock, TrackingSettings, follow
+from serving.perception.batching import GatheredPerception
+from serving.perception.perception import Engines, Perception
+from serving.video.files import VideoReader
 
 _START = datetime(2026, 5, 12, tzinfo=UTC)
 _TENTHS = 10

@@ -7,7 +7,7 @@ Method: in a *city* people walk an hour through a square grid of streets, at spe
 one goal to the next; cameras at some of the junctions see who passes, each by a clock of its own and with an outage. In
 the *demo* they walk as in the videos of the demo district's test. Cameras miss some. How alike a sighting is to the
 person asked for is drawn from two normal distributions, so that its match probability is calibrated; each stranger is a
-look-alike, or not, in all sightings. None of this is drawn from the model of `serving.searching.walking`.
+look-alike, or not, in all sightings. None of this is drawn from the model of `serving.matching.walking`.
 
 For each person whom cameras saw at least three times the likeliest route is asked for among the likeliest candidates:
 by looks alone, and with one sighting confirmed. *Without weight*, `wandering_share=1`, clocks and views exact, and no
@@ -31,8 +31,8 @@ from districts.demo.sessions import plan_session, take_seconds
 from districts.demo.settings import DemoSettings
 from domain.cameras import Sighting
 from domain.settings import PARAMS
-from evaluation.routes import order_agreement
-from serving.searching.route import RouteSettings, likeliest_routes
+from evaluation.multi_camera.routes import order_agreement
+from serving.matching.route import RouteSettings, likeliest_routes
 
 _START = datetime(2026, 5, 1, 8, tzinfo=UTC)
 _METRES_PER_DEGREE = 111_195.08

@@ -31,6 +31,7 @@ from pgvector.psycopg import register_vector
 from psycopg.types.json import Jsonb
 from threadpoolctl import threadpool_limits
 
+from domain.attribute_query import Description
 from domain.attributes import AttributeSchema, read_schema
 from domain.cameras import Camera
 from domain.embeddings import unit_length
@@ -40,11 +41,10 @@ from serving.database.attribute_rows import attribute_rows
 from serving.database.locks import lock_cases, lock_writers
 from serving.database.partitions import create_partitions, day_of
 from serving.database.store import Store, open_store
-from serving.database.wanted import Description
-from serving.searching.coverage import coverage_of
-from serving.searching.description import LabelQuestion, read_description
-from serving.searching.fusion import MatchCurve
-from serving.searching.search import Hit, Searcher, SearchSettings
+from serving.matching.description import LabelQuestion, read_description
+from serving.matching.match_curve import MatchCurve
+from serving.search.coverage import coverage_of
+from serving.search.search import Hit, Searcher, SearchSettings
 
 _FEATURE, _LATENT = 512, 48
 _TRACKLETS_A_PERSON, _SPREAD = 12, 0.6  # of one person's tracklets, in units of the spread of people

@@ -10,11 +10,11 @@ from pydantic import model_validator
 from districts.checks import check_district, require_sound, write_report
 from districts.demo.render import render_demo
 from districts.demo.settings import DemoSettings
+from districts.importers.links import link_or_copy
+from districts.importers.market1501 import import_market1501
+from districts.importers.pa100k import import_pa100k
+from districts.importers.peta import import_peta
 from districts.labels import add_labels
-from districts.links import link_or_copy
-from districts.market1501 import import_market1501
-from districts.pa100k import import_pa100k
-from districts.peta import import_peta
 from domain.atomic import atomic_folder
 from domain.errors import InputError
 from domain.paths import DATA

@@ -12,8 +12,8 @@ from domain.paths import ENGINES, PLOTS, PREDICTIONS
 from domain.predictions import AttributePredictions
 from domain.stage import run_stage
 from evaluation.attributes import AttributeScores, constant_answer, restrict_to, score_attributes
-from evaluation.figures import plot_attribute_bars
-from evaluation.results import keep_results, require_same_images
+from evaluation.experiments.results import keep_results, require_same_images
+from evaluation.reporting.figures import plot_attribute_bars
 from evaluation.settings import district_folder
 
 _MODEL = "attributes"

@@ -14,8 +14,8 @@ from domain.paths import ENGINES, PLOTS, PREDICTIONS
 from domain.predictions import DetectorPredictions
 from domain.stage import run_stage
 from evaluation.detection import PrecisionRecallCurve, precision_recall_curve, score_detections
-from evaluation.figures import plot_precision_recall
-from evaluation.results import keep_results, require_same_images
+from evaluation.experiments.results import keep_results, require_same_images
+from evaluation.reporting.figures import plot_precision_recall
 from evaluation.settings import EvaluationSettings, district_folder
 
 _MODEL = "detector"

@@ -16,12 +16,12 @@ from domain.paths import ENGINES, PLOTS, PREDICTIONS
 from domain.predictions import ReidPredictions
 from domain.settings import read_params
 from domain.stage import run_stage
-from evaluation.crop_figures import RankedCrop, RankedRow, plot_ranked_crops
-from evaluation.figures import plot_camera_pairs, plot_cmc, plot_distances
-from evaluation.nearest_on_gpu import choose_search
+from evaluation.experiments.results import keep_results, require_same_images
+from evaluation.neighbours.on_gpu import choose_search
 from evaluation.open_set import score_open_set
+from evaluation.reporting.crop_figures import RankedCrop, RankedRow, plot_ranked_crops
+from evaluation.reporting.figures import plot_camera_pairs, plot_cmc, plot_distances
 from evaluation.reranking import k_reciprocal_distances
-from evaluation.results import keep_results, require_same_images
 from evaluation.retrieval import RetrievalScores, bootstrap_interval, camera_pair_precision, evaluate_retrieval
 from evaluation.settings import EvaluationSettings, district_folder
 

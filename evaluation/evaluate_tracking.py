@@ -9,14 +9,17 @@ from typing import Any
 import numpy as np
 
 from districts.layout import District, Problem, TrackTable, read_district, read_problems, read_tracks
+from domain.answers import Answer, Answers, read_answers
 from domain.atomic import atomic_folder
 from domain.errors import ArtifactError, InputError
 from domain.model_card import read_card
 from domain.paths import ENGINES, PLOTS, TRACKS
 from domain.settings import read_params
 from domain.stage import run_stage
-from evaluation.answers import Answer, Answers, read_answers
-from evaluation.appearances import (
+from evaluation.experiments.results import keep_results
+from evaluation.multi_camera.identities import read_people, score_people
+from evaluation.multi_camera.routes import RouteScores, score_route
+from evaluation.multi_camera.visits import (
     ProblemScores,
     Visit,
     appearance_rank_k,
@@ -26,12 +29,9 @@ from evaluation.appearances import (
     score_problem,
     visits_of,
 )
-from evaluation.crop_figures import RankedCrop, RankedRow, plot_ranked_crops
-from evaluation.figures import plot_reliability, plot_route
-from evaluation.identities import read_people, score_people
 from evaluation.reliability import Reliability, score_reliability
-from evaluation.results import keep_results
-from evaluation.routes import RouteScores, score_route
+from evaluation.reporting.crop_figures import RankedCrop, RankedRow, plot_ranked_crops
+from evaluation.reporting.figures import plot_reliability, plot_route
 from evaluation.settings import EvaluationSettings, district_folder
 from evaluation.tracking import combine, count_tracking, score_tracking
 

@@ -17,7 +17,7 @@ from domain.atomic import atomic_folder
 from domain.paths import PLOTS, REPORTS
 from domain.settings import read_params
 from domain.stage import run_stage
-from evaluation.report_sections import Section, sections
+from evaluation.reporting.sections import Section, sections
 from evaluation.settings import district_folder
 from evaluation.show_results import print_results, read_all_metrics
 

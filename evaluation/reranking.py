@@ -12,8 +12,8 @@ from numba import njit
 from scipy.sparse import csc_matrix, csr_matrix
 
 from domain.errors import InputError, require_shape
-from evaluation.nearest import FindNearest, Nearest, nearest_neighbours
-from evaluation.row_threads import for_row_ranges
+from evaluation.neighbours.exact import FindNearest, Nearest, nearest_neighbours
+from evaluation.neighbours.row_threads import for_row_ranges
 
 _LENGTH_TOLERANCE = 0.01  # embeddings that were stored in half precision pass
 
@@ -48,7 +48,7 @@ def k_reciprocal_distances(
         k2: nearest items whose encodings are averaged; 1 leaves each as it is.
         lambda_value: share of the original distance, 0..1; at 1 the original order stays.
         threads: default: one a core.
-        find_nearest: searches the neighbours, the largest part of the work; see `evaluation.nearest_on_gpu`.
+        find_nearest: searches the neighbours, the largest part of the work; see `evaluation.neighbours.on_gpu`.
 
     Raises:
         InputError: if embeddings do not fit or are not of unit length, or an option is out of range.

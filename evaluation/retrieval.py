@@ -12,7 +12,7 @@ import numpy as np
 from numba import njit
 
 from domain.errors import InputError, require_shape
-from evaluation.row_threads import for_row_ranges
+from evaluation.neighbours.row_threads import for_row_ranges
 
 _JUNK, _DISTRACTOR = -1, 0
 

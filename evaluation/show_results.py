@@ -6,8 +6,8 @@ from typing import Any
 from domain.paths import REPORTS
 from domain.settings import read_params
 from domain.stage import run_stage
-from evaluation.report_sections import glance
-from evaluation.results import read_metrics
+from evaluation.experiments.results import read_metrics
+from evaluation.reporting.sections import glance
 
 MODELS = ("detector", "attributes", "reid-osnet", "reid-resnet50", "tracking")
 

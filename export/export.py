@@ -6,11 +6,11 @@ from domain.atomic import atomic_folder
 from domain.model_card import read_card, write_card
 from domain.paths import ENGINES, MODELS
 from domain.stage import run_stage
-from export.calibration import calibrate
 from export.engines import load
-from export.engines.calibration import write_calibration
 from export.engines.files import sha256_of
+from export.engines.match_calibration import write_calibration
 from export.engines.plan_building import build_plan
+from export.match_calibration import calibrate
 from export.networks import load_network
 from export.onnx_graph import export_onnx
 from export.parity import compare, log_parity, require_within_limits, write_parity

@@ -25,7 +25,7 @@ from export.keyed_arguments import parse_arguments
 from export.onnx_graph import EngineNetwork, export_onnx
 from export.pictures import resized_batches, stacked
 from export.settings import Precision, Profile
-from training.augmentation import CHANNEL_MEAN, CHANNEL_STD
+from training.crops.augmentation import CHANNEL_MEAN, CHANNEL_STD
 from training.detector.darknet import load_weights
 from training.detector.network import DarknetNetwork, build_yolov4
 from training.reid.network import build_reid_network, load_pretrained

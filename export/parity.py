@@ -15,7 +15,7 @@ from domain.errors import ArtifactError
 from domain.model_card import EngineFile, ModelCard, read_card
 from domain.paths import ENGINES, MODELS
 from domain.stage import run_stage
-from evaluation.experiment_log import log_results
+from evaluation.experiments.log import log_results
 from export.engines import load
 from export.engines.cuda_driver import compute_capability
 from export.engines.tensorrt_runtime import require_fitting, runtime_version

@@ -74,7 +74,7 @@ class ExportSettings(Settings):
     plan: PlanSettings
     parity: ParitySettings
     threads: PositiveInt | None  # of ONNX Runtime; null takes all cores
-    match_prior: float = Field(gt=0, lt=1)  # see export.calibration
+    match_prior: float = Field(gt=0, lt=1)  # see export.match_calibration
     predict_batch: PositiveInt
     predict_score_threshold: float = Field(ge=0, le=1)  # low, so that the precision-recall curve is whole
 

@@ -31,8 +31,8 @@ from serving import audit
 from serving.audit import Action
 from serving.database import tables
 from serving.database.store import open_store
-from serving.service_settings import ServingSettings
-from serving.web.roles import PERMISSIONS, Permission, Role
+from serving.deployment import ServingSettings
+from serving.web.permissions import PERMISSIONS, Permission, Role
 
 _ID_BYTES, _SECRET_BYTES = 8, 32
 _TOKEN = re.compile(r"dongseon_(?P<id>[0-9a-f]{16})_(?P<secret>[A-Za-z0-9_-]{43})")

@@ -27,7 +27,7 @@ from domain.errors import DongseonError, InputError
 from domain.stage import run_stage
 from serving.database.store import open_store
 from serving.database.tables import audit
-from serving.service_settings import ServingSettings
+from serving.deployment import ServingSettings
 
 _AUDIT_LOCK = 2024  # any number but those of serving.database.connection and serving.database.store
 _BATCH = 1000  # records read at a time

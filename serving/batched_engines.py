@@ -9,8 +9,8 @@ import bentoml
 import numpy as np
 
 from domain.privacy import TELEMETRY_OFF
-from serving.searching.engine_calls import EnginesState, LoadedEngines, Outputs
-from serving.service_settings import Deployment
+from serving.deployment import Deployment
+from serving.perception.engine_calls import EnginesState, LoadedEngines, Outputs
 
 _deployment = Deployment.read(Path(__file__).resolve().parent.parent)
 _settings = _deployment.settings.engines

@@ -7,7 +7,7 @@
     python -m serving.ingest recordings/ --district demo --again       # with another model, or after a wrong start
 
 Of which camera a file is and when it starts is said, in this order, by the arguments, by a sidecar `<file>.yaml` (see
-`serving.recording.recordings`), or by the file's name (`serving.ingest.file_name`). A file whose content is a segment
+`serving.video.recordings`), or by the file's name (`serving.ingest.file_name`). A file whose content is a segment
 of that camera already is not taken twice; one that failed is tried again. Files that cannot be taken are named at the
 end, and all others are taken.
 
@@ -34,9 +34,9 @@ from serving import audit
 from serving.database import jobs, segments
 from serving.database.segments import VideoFile
 from serving.database.store import Store, open_store
-from serving.recording.recordings import Naming, Recording, files_of, recordings_of_district
-from serving.recording.video import VideoReader
-from serving.service_settings import ServingSettings
+from serving.deployment import ServingSettings
+from serving.video.files import VideoReader
+from serving.video.recordings import Naming, Recording, files_of, recordings_of_district
 
 
 @dataclass(frozen=True)

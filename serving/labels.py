@@ -20,10 +20,10 @@ from domain.errors import InputError
 from domain.stage import run_stage
 from serving import audit
 from serving.audit import Action
+from serving.cases.cases import Verdict
 from serving.database import tables
 from serving.database.store import Store, open_store
-from serving.service_settings import ServingSettings
-from serving.web.cases import Verdict
+from serving.deployment import ServingSettings
 
 _COLUMNS = ("file", "identity", "case", "verdict", "district", "camera_id", "tracklet_id", "first_seen", "last_seen")
 _CROPS = "bounding_box_train"

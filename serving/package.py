@@ -26,7 +26,7 @@ from domain.paths import BENTO, ENGINES, STORE
 from domain.settings import PARAMS, read_params
 from domain.stage import run_stage
 from serving.database.store import version_of_model
-from serving.service_settings import Deployment
+from serving.deployment import Deployment
 
 _CODE = Path(__file__).resolve().parent.parent
 _ENTRY = "serving.service"

@@ -24,7 +24,7 @@ from serving.database.holds import held_sightings
 from serving.database.locks import lock_cases, lock_writers
 from serving.database.partitions import day_of, drop_partition, existing_partitions
 from serving.database.store import Store, open_store
-from serving.service_settings import RetentionSettings, ServingSettings
+from serving.deployment import RetentionSettings, ServingSettings
 
 _A_DAY = timedelta(hours=23)  # less the hour between two looks of a worker
 

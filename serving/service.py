@@ -13,15 +13,15 @@ from threadpoolctl import threadpool_limits
 
 from domain.privacy import TELEMETRY_OFF, switch_telemetry_off
 from serving.batched_engines import BatchedEngines
-from serving.searching.photo_search import PhotoSearch
-from serving.service_settings import Deployment
+from serving.deployment import Deployment
+from serving.search.service import PhotoSearch
 from serving.web.api import build_api
 from serving.web.gate import Gate
-from serving.web.logs import RequestLog, write_json_logs
-from serving.web.metrics import DatabaseFigures, own_metrics_folder
+from serving.web.middleware.metrics import DatabaseFigures, own_metrics_folder
+from serving.web.middleware.overload import AtMost, Deadline
+from serving.web.middleware.rate_limit import RateLimit
+from serving.web.middleware.request_log import RequestLog, write_json_logs
 from serving.web.operator_page import build_page
-from serving.web.overload import AtMost, Deadline
-from serving.web.rate_limit import RateLimit
 from serving.web.sign_in import refuse
 
 switch_telemetry_off()
@@ -43,10 +43,10 @@ if _http.tls is not None:
     workers=1,
     http={"host": _http.host, "port": _http.port},
     ssl=_ssl,
-    traffic={"timeout": 2 * _http.timeout_s},  # never reached: serving.web.overload answers before, in our form
+    traffic={"timeout": 2 * _http.timeout_s},  # never reached: middleware.overload answers before, in our form
     runner_probe={"enabled": False},  # __is_ready__ asks the engines itself
     tracing={"excluded_urls": ".*"},  # nobody collects spans, which one turned away would pay for too
-    logging={"access": {"enabled": False}},  # serving.web.logs writes it
+    logging={"access": {"enabled": False}},  # serving.web.middleware.request_log writes it
     envs=[{"name": "BENTOML_DO_NOT_TRACK", "value": TELEMETRY_OFF["BENTOML_DO_NOT_TRACK"]}],
 )
 @bentoml.asgi_app(_page, path="/")

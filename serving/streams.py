@@ -35,14 +35,14 @@ from domain.settings import Settings
 from domain.stage import run_stage
 from serving.database.claims import CameraClaims
 from serving.database.store import Store, open_store, version_of_model
-from serving.recording.live_following import LiveFollower
-from serving.recording.live_stream import LiveStream, require_rtsp
-from serving.recording.outbox import Outbox, stream_name
-from serving.recording.stream_metrics import serve_metrics
-from serving.service_settings import Deployment, StreamsSettings
-from serving.tracking.following import TrackingSettings
-from serving.tracking.gathering import GatheredPerception
-from serving.tracking.perception import Perception
+from serving.deployment import Deployment, StreamsSettings
+from serving.ingestion.following import TrackingSettings
+from serving.ingestion.live_following import LiveFollower
+from serving.ingestion.outbox import Outbox, stream_name
+from serving.ingestion.stream_metrics import serve_metrics
+from serving.perception.batching import GatheredPerception
+from serving.perception.perception import Perception
+from serving.video.live_stream import LiveStream, require_rtsp
 
 _FLUSH_S = 20.0  # what is seen may take so long to be stored at the end; supervisors kill after 30 s or more
 _NOT_RUNNING = "not running"

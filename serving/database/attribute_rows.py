@@ -9,8 +9,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from domain.attribute_query import LEAST_PROBABILITY, SURE_PROBABILITY, Description, Wanted
 from serving.database import tables
-from serving.database.wanted import LEAST_PROBABILITY, SURE_PROBABILITY, Description, Wanted
 
 _SUREST = ""  # no label is called so: the place of a group's highest probability
 _Label = tuple[str, str]  # group and label
@@ -28,7 +28,7 @@ def attribute_rows(connection: sa.Connection, tracklets: Sequence[Mapping[str, A
 
 
 def log_likelihood(connection: sa.Connection, description: Description) -> sa.ColumnElement[float]:
-    """Sum over groups of the logarithm of how well a row fits: as `serving.searching.description` has it."""
+    """Sum over groups of the logarithm of how well a row fits: as `serving.matching.description` has it."""
     table = tables.attribute_labels
     asked = sa.select(table).where(table.c.group_name.in_(list(description)))
     places = {(row.group_name, row.label): row.place for row in connection.execute(asked)}

@@ -24,7 +24,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from domain.errors import ArtifactError, InputError
-from serving.tracking.tracklet import Tracklet
+from domain.tracklets import Tracklet
 
 _NONCE_BYTES = 12
 _KEY_BYTES = 32

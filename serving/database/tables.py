@@ -202,7 +202,7 @@ accounts = Table(
     "accounts",
     metadata,
     Column("name", Text, primary_key=True),
-    Column("role", Text, nullable=False),  # serving.web.roles.Role
+    Column("role", Text, nullable=False),  # serving.web.permissions.Role
     Column("token_id", Text, nullable=False, unique=True),  # the public half of the token
     Column("token_hash", Text, nullable=False),  # Argon2id of the secret half
     Column("created", DateTime(timezone=True), nullable=False, server_default=func.now()),
@@ -251,7 +251,7 @@ searches = Table(
     Column("photo_sha256", Text),
     Column("model_version", Text, nullable=False),
     Column("found", JSONB, nullable=False),  # [[district, tracklet id], …], nearest first
-    Column("coverage", JSONB),  # serving.searching.coverage_statement; none of searches before revision 7
+    Column("coverage", JSONB),  # serving.search.coverage_statement; none of searches before revision 7
     Index("searches_by_case", "case_id"),
 )
 

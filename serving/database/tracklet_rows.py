@@ -12,11 +12,11 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from domain.cameras import Camera, CameraKey
+from domain.tracklets import Tracklet
 from serving.database import tables
 from serving.database.crops import crop_path
 from serving.database.partitions import day_of
 from serving.database.segments import RegisteredSegment
-from serving.tracking.tracklet import Tracklet
 
 _HALVES_HEADER_BYTES = 4  # before the big-endian numbers of a halfvec's binary form
 _CAMERA_PREFIX = "at_"

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 import numpy as np
 
 from domain.embeddings import unit_length
-from serving.tracking.tracklet import Tracklet
+from domain.tracklets import Tracklet
 
 _SLOWEST_MEMORY = 0.95  # part of the recent appearance that stays when the new look is poor
 _LEAST_WEIGHT = 1e-6  # a track of worthless looks still has a mean

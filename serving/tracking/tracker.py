@@ -19,11 +19,11 @@ from domain.boxes import Detections, pairwise_iou
 from domain.embeddings import cosine_distances
 from domain.errors import InputError
 from domain.settings import Settings
-from serving.tracking import motion as kalman
+from domain.tracklets import Tracklet
+from serving.tracking import kalman
 from serving.tracking.association import cheapest_pairs, clear_pairs
+from serving.tracking.crop_quality import Looks
 from serving.tracking.history import TrackHistory, moments_since
-from serving.tracking.looks import Looks
-from serving.tracking.tracklet import Tracklet
 
 _MAX_HEIGHT_RATIO = 1.6  # of two boxes of one person
 _REACH_AT_ONCE_HEIGHTS = 0.5  # how far a box may jump however short the gap

@@ -18,7 +18,13 @@ from pydantic_core import PydanticCustomError
 from domain.errors import InputError
 from serving import audit
 from serving.audit import Action
-from serving.searching.answers import (
+from serving.cases.cases import open_case_of, require_in_view
+from serving.cases.searches import Asked, record_route, record_search
+from serving.matching.description import LabelQuestion
+from serving.matching.route import routes_csv, routes_geojson
+from serving.search.camera_filter import Area
+from serving.search.coverage import Coverage
+from serving.search.messages import (
     District,
     RouteAnswer,
     RouteRequest,
@@ -28,17 +34,11 @@ from serving.searching.answers import (
     StoredCamera,
     TrackletId,
 )
-from serving.searching.coverage import Coverage
-from serving.searching.description import LabelQuestion
-from serving.searching.photographed import Box
-from serving.searching.places import Area
-from serving.searching.route import routes_csv, routes_geojson
+from serving.search.person_selection import Box
 from serving.web import case_api
 from serving.web.case_api import CaseId, Text
-from serving.web.cases import open_case_of, require_in_view
-from serving.web.context import By, Found, in_thread, in_transaction
+from serving.web.dependencies import By, Found, in_thread, in_transaction
 from serving.web.errors import UploadLimit, add_error_answers, declared
-from serving.web.searches import Asked, record_route, record_search
 
 _ROUTE_TYPES = {"json": "application/json", "geojson": "application/geo+json", "csv": "text/csv"}
 _router = APIRouter()

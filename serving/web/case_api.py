@@ -7,10 +7,10 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, StrictBool
 
 from serving import audit
-from serving.searching.answers import SightingId
-from serving.web import cases
-from serving.web.cases import CaseAnswer, CaseDetails, CaseExport, Verdict
-from serving.web.context import By, in_transaction
+from serving.cases import cases
+from serving.cases.cases import CaseAnswer, CaseDetails, CaseExport, Verdict
+from serving.search.messages import SightingId
+from serving.web.dependencies import By, in_transaction
 from serving.web.errors import declared
 
 Text = Annotated[str, Field(pattern=r"^[^\x00]*\S[^\x00]*$", max_length=500)]  # that says something

@@ -14,11 +14,11 @@ from pydantic import BaseModel, ConfigDict
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from domain.deadline import OverdueError
 from domain.errors import InputError
-from serving.searching.deadline import OverdueError
-from serving.searching.engine_calls import EnginesAwayError
-from serving.searching.photo_search import NotReadyError, UnknownSightingError
-from serving.web.cases import UnknownCaseError
+from serving.cases.cases import UnknownCaseError
+from serving.perception.engine_calls import EnginesAwayError
+from serving.search.service import NotReadyError, UnknownSightingError
 
 _log = logging.getLogger(__name__)
 _TRY_AGAIN = {"Retry-After": "1"}

@@ -21,12 +21,12 @@ from starlette.requests import HTTPConnection
 
 from domain.errors import DongseonError
 from serving import audit
+from serving.access.sessions import account_of_session, begin_session, end_session
 from serving.accounts import Account, TokenCheck
 from serving.audit import Action
 from serving.database.store import Store
-from serving.service_settings import AccessSettings
-from serving.web.roles import PERMISSIONS, permission_for
-from serving.web.sessions import account_of_session, begin_session, end_session
+from serving.deployment import AccessSettings
+from serving.web.permissions import PERMISSIONS, permission_for
 
 COOKIE = "dongseon_session"
 _BEARER = "bearer "

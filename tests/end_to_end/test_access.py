@@ -16,8 +16,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from domain.settings import PARAMS
 from serving import package
-from serving.service_settings import Deployment
-from serving.web.roles import ENDPOINTS, Role
+from serving.deployment import Deployment
+from serving.web.permissions import ENDPOINTS, Role
 from tests.end_to_end.conftest import free_port, server
 from tests.helpers.deployments import FOR_CASE, fill_store, token_of, write_deployment
 

@@ -19,9 +19,9 @@ import pytest
 
 from serving import ingest, package
 from serving.accounts import create_account
+from serving.cases.cases import open_case
 from serving.database.store import open_store
-from serving.web.cases import open_case
-from serving.web.roles import Role
+from serving.web.permissions import Role
 from tests.end_to_end.conftest import free_port, wait_until
 from tests.helpers.deployments import FOR_CASE, REVIEWER, write_deployment
 from tests.helpers.hostile_uploads import picture_file

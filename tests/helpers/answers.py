@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 
 from districts.layout import TrackTable
-from evaluation.answers import Answer, RankedTracklet, RouteStop
+from domain.answers import Answer, RankedTracklet, RouteStop
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 FPS = 10.0

@@ -13,15 +13,15 @@ from starlette.testclient import TestClient
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from serving.accounts import Account, create_account
+from serving.cases.cases import open_case
 from serving.database.store import open_store, version_of_model
-from serving.searching.engine_calls import LoadedEngines
-from serving.searching.photo_search import PhotoSearch
-from serving.service_settings import Deployment
-from serving.tracking.perception import Perception
+from serving.deployment import Deployment
+from serving.perception.engine_calls import LoadedEngines
+from serving.perception.perception import Perception
+from serving.search.service import PhotoSearch
 from serving.web.api import build_api
-from serving.web.cases import open_case
 from serving.web.gate import Asker
-from serving.web.roles import Role
+from serving.web.permissions import Role
 from tests.helpers.project import ROOT
 from tests.helpers.sightings import CAMERAS, tracklet
 from tests.helpers.tiny_engines import write_engines

@@ -11,7 +11,7 @@ import yaml
 
 from serving.database import tables
 from serving.database.store import Store
-from serving.recording.video import video_writer
+from serving.video.files import video_writer
 from tests.helpers.deployments import BLUE, GREEN, RED
 
 FPS = 10

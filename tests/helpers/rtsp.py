@@ -67,12 +67,6 @@ class Server:
     def start(self) -> "Server":
         server = str(ROOT / "tests/helpers/rtsp_server.py")
         command = [_SYSTEM_PYTHON, server, str(self.folder), str(self.port), str(FPS)]
-            _SYSTEM_PYTHON,
-            str(ROOT / "tests/helpers/rtsp_server.py"),
-            str(self.folder),
-            str(self.port),
-            str(FPS),
-        ]
         self._process = subprocess.Popen([*command, *self.login], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
         assert self._process.stdout is not None
         assert self._process.stdout.readline() == b"ready\n"

@@ -7,10 +7,10 @@ import numpy as np
 import sqlalchemy as sa
 
 from domain.cameras import Camera
+from domain.tracklets import Tracklet
 from serving.database import tables
 from serving.database.store import Store
-from serving.searching.walking import WalkingSettings
-from serving.tracking.tracklet import Tracklet
+from serving.matching.walking import WalkingSettings
 
 NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
 CAMERAS = [

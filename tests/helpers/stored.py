@@ -6,7 +6,7 @@ import sqlalchemy as sa
 
 from serving.database import tables
 from serving.database.store import open_store
-from serving.service_settings import Deployment
+from serving.deployment import Deployment
 
 _OF_REQUESTS = {"audit", "searches", "cases", "case_operators", "case_sightings", "verdicts", "sessions"}
 

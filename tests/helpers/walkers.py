@@ -11,9 +11,9 @@ import yaml
 
 from domain.attributes import AttributeSchema, Group, Label
 from domain.model_card import ModelCard
-from serving.recording.video import video_writer
-from serving.tracking.following import CameraVideo, Followed, StageClock, TrackingSettings, follow
-from serving.tracking.perception import Engines, Perception
+from serving.ingestion.following import CameraVideo, Followed, StageClock, TrackingSettings, follow
+from serving.perception.perception import Engines, Perception
+from serving.video.files import video_writer
 from tests.helpers.project import ROOT
 
 START = datetime(2026, 5, 1, 9, 0, tzinfo=UTC)

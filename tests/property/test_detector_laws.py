@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from training.detector.anchors import fit_anchors, size_iou
-from training.detector.loss import YoloLoss
+from training.detector.losses import YoloLoss
 from training.detector.network import build_yolov4
 
 with torch.device("meta"):

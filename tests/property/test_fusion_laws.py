@@ -2,16 +2,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from domain.attribute_query import LEAST_PROBABILITY
 from domain.attributes import read_schema
-from serving.database.wanted import LEAST_PROBABILITY
-from serving.searching.description import (
+from serving.matching.description import (
     LabelQuestion,
     Question,
     attribute_evidence,
     description_likelihood,
     read_description,
 )
-from serving.searching.fusion import MatchCurve
+from serving.matching.match_curve import MatchCurve
 
 SCHEMA = read_schema("suseong")
 GROUPS = SCHEMA.group_names[:4]

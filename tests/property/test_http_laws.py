@@ -12,7 +12,7 @@ from schemathesis.core.failures import FailureGroup
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 from starlette.testclient import TestClient
 
-from serving.service_settings import Deployment
+from serving.deployment import Deployment
 from serving.web.api import build_api
 from tests.helpers.deployments import FOR_CASE, RED, SignedIn, photo_search, picture
 

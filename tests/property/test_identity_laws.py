@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from domain.cameras import metres_between
-from serving.searching.fusion import MatchCurve
-from serving.searching.identities import IdentitySettings, identify
-from serving.tracking.tracklet import Tracklet
+from domain.tracklets import Tracklet
+from serving.matching.identities import IdentitySettings, identify
+from serving.matching.match_curve import MatchCurve
 from tests.helpers.sightings import CAMERAS, WALKING, tracklet
 
 CURVE = MatchCurve(half_distance=0.4, softness=0.04, prior=0.02)

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training.crops import ShuffledBatches
+from training.crops.data import ShuffledBatches
 from training.reid.sampling import IdentityBatches
 
 

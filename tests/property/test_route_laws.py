@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.stats import lognorm
 
 from domain.cameras import Sighting, metres_between
-from serving.searching.route import RouteSettings, likeliest_route, likeliest_routes, relative_probabilities
+from serving.matching.route import RouteSettings, likeliest_route, likeliest_routes, relative_probabilities
 
 NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
 MEDIAN, SPREAD, VIEW_M = 1.2, 0.4, 10.0

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from districts.layout import Problem, TrackTable
-from evaluation.appearances import Visit
-from evaluation.routes import order_agreement, score_route
+from evaluation.multi_camera.routes import order_agreement, score_route
+from evaluation.multi_camera.visits import Visit
 from evaluation.tracking import combine
 from tests.helpers.answers import answer, table
 

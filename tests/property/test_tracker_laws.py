@@ -7,10 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from domain.boxes import Detections
+from domain.tracklets import Tracklet
 from serving.tracking.association import cheapest_pairs, clear_pairs
-from serving.tracking.looks import Looks
+from serving.tracking.crop_quality import Looks
 from serving.tracking.tracker import Tracker
-from serving.tracking.tracklet import Tracklet
 from tests.helpers import walkers
 
 START = datetime(2026, 5, 1, tzinfo=UTC)

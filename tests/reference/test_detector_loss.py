@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from training.detector.loss import YoloLoss
+from training.detector.losses import YoloLoss
 from training.detector.network import DarknetNetwork, YoloHead, build_yolov4
 
 TOLERANCE = {"rtol": 1e-5, "atol": 1e-5}

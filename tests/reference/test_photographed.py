@@ -10,8 +10,8 @@ from districts.layout import read_labelled_frame
 from domain.boxes import pairwise_iou
 from domain.images import crop_boxes, read_image
 from domain.model_card import ModelCard
-from serving.searching.photographed import person_in
-from serving.tracking.perception import Perception
+from serving.perception.perception import Perception
+from serving.search.person_selection import person_in
 from tests.helpers.walkers import ColourReid, settings
 from training.detector.darknet import load_weights
 from training.detector.network import DarknetNetwork, build_yolov4

@@ -10,8 +10,8 @@ from torchreid.reid.utils import rerank
 
 from domain.embeddings import unit_length
 from domain.errors import InputError
-from evaluation import nearest_on_gpu
-from evaluation.nearest import nearest_neighbours
+from evaluation.neighbours import on_gpu as nearest_on_gpu
+from evaluation.neighbours.exact import nearest_neighbours
 from evaluation.reranking import k_reciprocal_distances
 
 

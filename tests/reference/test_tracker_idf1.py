@@ -10,9 +10,9 @@ import pytest
 from districts.layout import TrackTable, read_tracks
 from domain.boxes import Detections, pairwise_iou
 from domain.embeddings import unit_length
-from serving.tracking.looks import Looks
+from domain.tracklets import track_table
+from serving.tracking.crop_quality import Looks
 from serving.tracking.tracker import Tracker
-from serving.tracking.tracklet import track_table
 from tests.helpers.walkers import settings
 
 START = datetime(2026, 5, 1, tzinfo=UTC)

@@ -10,7 +10,7 @@ import pytest
 
 from districts.layout import TrackTable, read_tracks
 from domain.boxes import pairwise_iou
-from evaluation.identities import score_people
+from evaluation.multi_camera.identities import score_people
 from evaluation.tracking import combine, count_tracking, score_tracking
 
 

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 import yaml
 
 from districts.layout import read_tracks
+from domain.attribute_query import Wanted
 from domain.errors import ArtifactError, InputError
 from domain.images import write_image
 from domain.model_card import EngineFile
@@ -16,8 +17,7 @@ from export.engines.files import sha256_of
 from serving import audit, track
 from serving.database import tables
 from serving.database.store import open_store
-from serving.database.wanted import Wanted
-from serving.tracking import perception
+from serving.perception import perception
 from tests.helpers.project import ROOT
 from tests.helpers.sightings import CAMERAS, put_into_case, tracklet, unit_vectors
 from tests.helpers.walkers import (

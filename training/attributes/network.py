@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from domain.attributes import AttributeSchema
 from domain.errors import ArtifactError
 from domain.model_card import read_card
-from training.trunk import build_trunk, read_own_weights, restore, trunk_features
+from training.crops.backbone import build_trunk, read_own_weights, restore, trunk_features
 
 
 class AttributeNetwork(nn.Module):

@@ -6,8 +6,8 @@ from torch import Tensor, nn
 from domain.attributes import AttributeSchema
 from evaluation.attributes import score_attributes
 from training.attributes.network import group_probabilities
-from training.crop_task import ConfigureOptimizer, CropTask
-from training.crops import CropBatch
+from training.crops.data import CropBatch
+from training.crops.task import ConfigureOptimizer, CropTask
 
 
 class AttributeTask(CropTask):

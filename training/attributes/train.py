@@ -16,17 +16,17 @@ from domain.model_card import ModelCard, write_card
 from domain.paths import DATA, MODELS
 from domain.settings import read_params
 from domain.stage import run_stage
-from evaluation.experiment_log import Provenance, training_run
-from training.attributes.calibration import fit_temperatures
+from evaluation.experiments.log import Provenance, training_run
 from training.attributes.losses import RareLabels, build_loss
 from training.attributes.network import AttributeNetwork, build_attribute_network, group_probabilities
+from training.attributes.operating_point import fit_temperatures
 from training.attributes.task import AttributeTask
-from training.augmentation import CHANNEL_MEAN, CHANNEL_STD, Augmentation, Normalise
-from training.crops import CropData, CropDataset, InOrder, ShuffledBatches
-from training.lightning_run import CropTrainingSettings, Curves, checkpoint_folder, fit, seed_run
+from training.crops.augmentation import CHANNEL_MEAN, CHANNEL_STD, Augmentation, Normalise
+from training.crops.backbone import WEIGHTS, load_pretrained
+from training.crops.data import CropData, CropDataset, InOrder, ShuffledBatches
+from training.crops.lightning_run import CropTrainingSettings, Curves, checkpoint_folder, fit, seed_run
+from training.crops.optimization import configure_optimizer
 from training.one_table import OneTable
-from training.optimization import configure_optimizer
-from training.trunk import WEIGHTS, load_pretrained
 
 MODEL = "attributes"
 

@@ -20,12 +20,12 @@ from domain.model_card import ModelCard, write_card
 from domain.paths import DATA, MODELS
 from domain.settings import Settings, read_params
 from domain.stage import run_stage
-from evaluation.experiment_log import TrainingRun, training_run
+from evaluation.experiments.log import TrainingRun, training_run
 from training.detector.darknet import save_weights
 from training.detector.load import CFG, DARKNET_WEIGHTS, WEIGHTS
 from training.detector.network import DarknetNetwork
+from training.detector.operating_point import best_f1_threshold, detect
 from training.detector.preparation import define_network, link_data, start_network
-from training.detector.threshold import best_f1_threshold, detect
 from training.one_table import OneTable
 
 MODEL = "detector"

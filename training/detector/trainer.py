@@ -25,11 +25,11 @@ from ultralytics.models.yolo.detect import DetectionTrainer
 from ultralytics.utils import DEFAULT_CFG, RANK, SETTINGS, USER_CONFIG_DIR, IterableSimpleNamespace
 
 from domain.atomic import atomic_file
+from training.allocator import keep_freed_memory
 from training.detector.darknet import load_weights
 from training.detector.darknet_cfg import parse_cfg
-from training.detector.loss import YoloLoss
+from training.detector.losses import YoloLoss
 from training.detector.network import DarknetNetwork, decode_heads
-from training.freed_memory import keep_freed_memory
 
 _UNASKED = ("sync", "clearml", "comet", "dvc", "mlflow", "neptune", "raytune", "tensorboard", "wandb")
 _STEPS = (0.8, 0.9)  # of the epochs

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from domain.model_card import read_card
-from training.trunk import build_trunk, load_pretrained, read_own_weights, restore, trunk_features
+from training.crops.backbone import build_trunk, load_pretrained, read_own_weights, restore, trunk_features
 
 __all__ = ["ReidNetwork", "build_reid_network", "embed", "load_pretrained", "load_reid"]
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from domain.errors import InputError
-from training.crops import BatchSampler
+from training.crops.data import BatchSampler
 
 
 class IdentityBatches(BatchSampler):

@@ -6,10 +6,10 @@ from torch import Tensor, nn
 
 from domain.embeddings import cosine_distances
 from evaluation.retrieval import RetrievalScores, evaluate_retrieval
-from training.crop_task import ConfigureOptimizer, CropTask
-from training.crops import CropBatch
-from training.reid.match import best_match_distance
+from training.crops.data import CropBatch
+from training.crops.task import ConfigureOptimizer, CropTask
 from training.reid.network import embed
+from training.reid.operating_point import best_match_distance
 
 
 class ReidTask(CropTask):

@@ -17,16 +17,16 @@ from domain.model_card import ModelCard, write_card
 from domain.paths import DATA, MODELS
 from domain.settings import Settings, read_params
 from domain.stage import run_stage
-from evaluation.experiment_log import Provenance, training_run
-from training.augmentation import CHANNEL_MEAN, CHANNEL_STD, Augmentation, Normalise
-from training.crops import CropData, CropDataset
-from training.lightning_run import CropTrainingSettings, Curves, checkpoint_folder, fit, seed_run
-from training.optimization import configure_optimizer
+from evaluation.experiments.log import Provenance, training_run
+from training.crops.augmentation import CHANNEL_MEAN, CHANNEL_STD, Augmentation, Normalise
+from training.crops.backbone import WEIGHTS
+from training.crops.data import CropData, CropDataset
+from training.crops.lightning_run import CropTrainingSettings, Curves, checkpoint_folder, fit, seed_run
+from training.crops.optimization import configure_optimizer
 from training.reid.losses import BatchHardTripletLoss
 from training.reid.network import ReidNetwork, build_reid_network, load_pretrained
 from training.reid.sampling import IdentityBatches
 from training.reid.task import ReidTask
-from training.trunk import WEIGHTS
 
 
 class Backbone(Settings):

@@ -13,7 +13,7 @@ from serving import accounts, audit
 from serving.accounts import Account, TokenCheck, create_account
 from serving.database import tables
 from serving.database.store import Store
-from serving.web.roles import Role
+from serving.web.permissions import Role
 from tests.helpers.project import ROOT
 
 

@@ -7,18 +7,18 @@ import sqlalchemy as sa
 from domain.errors import InputError
 from serving import audit
 from serving.accounts import Account, account_named, create_account
+from serving.cases import cases
+from serving.cases.cases import UnknownCaseError, Verdict
+from serving.cases.searches import Asked, record_search, searches_of
 from serving.database import tables
 from serving.database.locks import lock_cases
 from serving.database.store import Store
 from serving.retention import remove_before
-from serving.searching.answers import SearchAnswer, SightingId
-from serving.searching.coverage import CameraCoverage, Coverage, Span
-from serving.searching.photo_search import UnknownSightingError
-from serving.searching.search import Hit
-from serving.web import cases
-from serving.web.cases import UnknownCaseError, Verdict
-from serving.web.roles import Role
-from serving.web.searches import Asked, record_search, searches_of
+from serving.search.coverage import CameraCoverage, Coverage, Span
+from serving.search.messages import SearchAnswer, SightingId
+from serving.search.search import Hit
+from serving.search.service import UnknownSightingError
+from serving.web.permissions import Role
 from tests.helpers.sightings import CAMERAS, NOON, tracklet, unit_vectors
 
 

@@ -11,9 +11,9 @@ from districts import prepare
 from districts.layout import read_reid_folder
 from domain.errors import InputError
 from serving import audit, labels
+from serving.cases.cases import Verdict
 from serving.database import tables
 from serving.database.store import Store, open_store
-from serving.web.cases import Verdict
 from tests.helpers.crops import small_settings, write_reid_set
 from tests.helpers.deployments import write_deployment
 from tests.helpers.sightings import CAMERAS, tracklet, unit_vectors

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import sqlalchemy as sa
 
+from domain.attribute_query import Wanted
 from serving.database import schema, tables
 from serving.database.partitions import drop_partition
 from serving.database.store import Store
-from serving.database.wanted import Wanted
 from tests.helpers.sightings import CAMERAS, NOON, tracklet, unit_vectors
 
 BAGS, HATS = ("none", "backpack"), ("none", "cap")

@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
+from domain.attribute_query import Wanted
 from domain.errors import InputError
 from serving import audit
+from serving.cases.cases import CaseExport, Verdict, export_case, give_verdict, hold_case, open_case
 from serving.database.store import open_store
-from serving.database.wanted import Wanted
-from serving.searching.answers import SightingId
-from serving.searching.fusion import MatchCurve
-from serving.searching.search import Hit, Searcher, SearchSettings
-from serving.web.cases import CaseExport, Verdict, export_case, give_verdict, hold_case, open_case
+from serving.matching.match_curve import MatchCurve
+from serving.search.messages import SightingId
+from serving.search.search import Hit, Searcher, SearchSettings
 from tests.helpers.deployments import REVIEWER, write_deployment
 from tests.helpers.project import ROOT
 from tests.helpers.sightings import CAMERAS, tracklet, unit_vectors

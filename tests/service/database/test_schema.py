@@ -20,7 +20,7 @@ from serving import audit
 from serving.database import tables
 from serving.database.connection import connect
 from serving.database.store import open_store
-from serving.searching.coverage import coverage_of
+from serving.search.coverage import coverage_of
 from tests.helpers.project import ROOT
 
 BEFORE_REVISIONS = (ROOT / "tests" / "store_before_revisions.sql").read_text()  # a dump, not made by the migrations

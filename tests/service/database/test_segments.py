@@ -10,11 +10,11 @@ import pytest
 import sqlalchemy as sa
 
 from domain.errors import InputError
+from domain.tracklets import Tracklet
 from serving.database import tables
 from serving.database.partitions import existing_partitions
 from serving.database.segments import RegisteredSegment, WatchedVideo
 from serving.database.store import Store, open_store
-from serving.tracking.tracklet import Tracklet
 from tests.helpers.sightings import CAMERAS, NOON, tracklet, unit_vectors
 
 EMBEDDINGS = unit_vectors(seed=0, number=40, feature=16)

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import sqlalchemy as sa
 
+from domain.attribute_query import Wanted
 from domain.errors import ArtifactError, InputError
 from domain.model_card import EngineFile, ModelCard
 from serving.database import tables
 from serving.database.store import Store, StoredDistrict, open_store, version_of_model
-from serving.database.wanted import Wanted
-from serving.searching.photo import decode_photo
+from serving.search.photo import decode_photo
 from tests.helpers.sightings import CAMERAS, NOON, put_into_case, tracklet, unit_vectors
 
 

@@ -13,8 +13,8 @@ from serving import audit, ingest
 from serving.database import tables
 from serving.database.crops import segment_of
 from serving.database.store import Store, open_store
-from serving.recording.video import VideoReader
 from serving.retention import remove_before
+from serving.video.files import VideoReader
 from tests.helpers.deployments import BLUE, GREEN, RED, write_deployment
 from tests.helpers.recordings import START, segment_states, write_district, write_recording
 from tests.helpers.sightings import put_into_case, tracklet, unit_vectors

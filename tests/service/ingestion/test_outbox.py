@@ -11,8 +11,8 @@ import sqlalchemy as sa
 
 from serving.database import tables
 from serving.database.store import Store
-from serving.recording import outbox as module
-from serving.recording.outbox import DROPPED, LiveSegment, Outbox
+from serving.ingestion import outbox as module
+from serving.ingestion.outbox import DROPPED, LiveSegment, Outbox
 from tests.helpers.rtsp import until
 from tests.helpers.sightings import CAMERAS, NOON, tracklet, unit_vectors
 

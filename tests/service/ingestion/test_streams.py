@@ -20,13 +20,13 @@ import yaml
 from domain.errors import InputError
 from serving.database import tables
 from serving.database.store import Store, open_store
-from serving.recording.live_following import LiveFollower
-from serving.recording.live_stream import ConnectionSettings, Gap, LiveFrame
-from serving.recording.outbox import LiveSegment, Outbox
-from serving.recording.stream_metrics import serve_metrics
-from serving.service_settings import StreamsSettings
+from serving.deployment import StreamsSettings
+from serving.ingestion.following import TrackingSettings
+from serving.ingestion.live_following import LiveFollower
+from serving.ingestion.outbox import LiveSegment, Outbox
+from serving.ingestion.stream_metrics import serve_metrics
 from serving.streams import StreamsFile, follow_streams, main, read_streams
-from serving.tracking.following import TrackingSettings
+from serving.video.live_stream import ConnectionSettings, Gap, LiveFrame
 from tests.helpers.deployments import write_deployment
 from tests.helpers.project import ROOT
 from tests.helpers.rtsp import FPS, Line, Server, free_port, require_server, until

@@ -16,8 +16,8 @@ from domain.errors import InputError
 from serving import ingest, worker
 from serving.database import tables
 from serving.database.store import Store, open_store
-from serving.service_settings import Deployment
-from serving.tracking.following import TrackingSettings
+from serving.deployment import Deployment
+from serving.ingestion.following import TrackingSettings
 from tests.helpers.deployments import BLUE, GREEN, RED, write_deployment
 from tests.helpers.project import ROOT
 from tests.helpers.recordings import contents, segment_states, write_district, write_recording

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
+from domain.attribute_query import Wanted
 from domain.attributes import read_schema
 from domain.errors import InputError
 from serving.database.store import open_store
-from serving.database.wanted import Wanted
-from serving.searching.description import LabelQuestion, attribute_evidence, description_likelihood, read_description
+from serving.matching.description import LabelQuestion, attribute_evidence, description_likelihood, read_description
 from tests.helpers.sightings import CAMERAS, tracklet, unit_vectors
 
 SCHEMA = read_schema("suseong")

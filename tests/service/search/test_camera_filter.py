@@ -6,8 +6,8 @@ import pytest
 
 from domain.errors import InputError
 from serving.database.store import Store, open_store
-from serving.searching.coverage import coverage_of
-from serving.searching.places import Area, cameras_asked
+from serving.search.camera_filter import Area, cameras_asked
+from serving.search.coverage import coverage_of
 from tests.helpers.sightings import CAMERAS, NOON, tracklet, unit_vectors
 
 AROUND_GATE_1 = {"latitude": 35.851, "longitude": 128.6}  # cameras stand 111.19 m apart

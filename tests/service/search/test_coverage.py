@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from domain.errors import InputError
 from serving.database.store import Store, open_store
-from serving.searching.coverage import Coverage, coverage_of
+from serving.search.coverage import Coverage, coverage_of
 from tests.helpers.sightings import CAMERAS, NOON
 
 

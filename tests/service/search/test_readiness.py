@@ -6,8 +6,8 @@ import pytest
 import sqlalchemy as sa
 
 from serving.database.store import open_store
-from serving.searching.description import LabelQuestion
-from serving.searching.photo_search import NotReadyError
+from serving.matching.description import LabelQuestion
+from serving.search.service import NotReadyError
 from tests.helpers.deployments import fill_store, photo_search, write_deployment
 
 

@@ -4,11 +4,11 @@ from datetime import timedelta
 import numpy as np
 import pytest
 
+from domain.attribute_query import Wanted
 from domain.errors import InputError
 from serving.database.store import Store, open_store
-from serving.database.wanted import Wanted
-from serving.searching.fusion import MatchCurve
-from serving.searching.search import Searcher, SearchSettings
+from serving.matching.match_curve import MatchCurve
+from serving.search.search import Searcher, SearchSettings
 from tests.helpers.sightings import CAMERAS, NOON, tracklet, unit_vectors
 
 SETTINGS = SearchSettings(candidates=40, k1=6, k2=3, lambda_value=0.3, attribute_trust=1, probability_softness=0.05)

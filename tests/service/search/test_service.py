@@ -13,7 +13,7 @@ from PIL import Image
 from starlette.testclient import TestClient
 
 from domain.errors import InputError
-from serving.service_settings import Deployment
+from serving.deployment import Deployment
 from tests.helpers.deployments import (
     BLUE,
     FOR_CASE,

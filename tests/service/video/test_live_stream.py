@@ -17,7 +17,7 @@ import psutil
 import pytest
 
 from domain.errors import InputError
-from serving.recording.live_stream import ConnectionSettings, Gap, LiveFrame, LiveStream, _Clock
+from serving.video.live_stream import ConnectionSettings, Gap, LiveFrame, LiveStream, _Clock
 from tests.helpers.rtsp import FPS, FalseCamera, Line, Server, free_port, require_server, until
 from tests.helpers.walkers import HEIGHT, WIDTH, Walker
 
@@ -340,7 +340,7 @@ def test_a_gap_that_ends_before_the_consumer_looks_is_told_whole(
 def test_a_decoder_that_hangs_in_c_is_noticed_and_the_process_ends() -> None:
     program = """
 import ctypes, threading, av
-from serving.recording.live_stream import ConnectionSettings, LiveStream
+from serving.video.live_stream import ConnectionSettings, LiveStream
 av.open = lambda *_, **__: ctypes.CDLL(None).pause()  # for ever, outside of Python
 settings = ConnectionSettings(silence_s=0.1, first_pause_s=0.1, max_pause_s=0.1)
 stream = LiveStream("gate", "rtsp://127.0.0.1/street", settings, lambda gap: (print(gap.reason), stream.stop()))

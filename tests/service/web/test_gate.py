@@ -19,12 +19,12 @@ from starlette.websockets import WebSocketDisconnect
 
 from serving import accounts, audit
 from serving.database import tables
-from serving.searching.photo_search import NotReadyError
-from serving.service_settings import Deployment, RetentionSettings
+from serving.deployment import Deployment, RetentionSettings
+from serving.search.service import NotReadyError
 from serving.web.api import build_api
 from serving.web.gate import COOKIE, Gate
 from serving.web.operator_page import build_page
-from serving.web.roles import ENDPOINTS, Role
+from serving.web.permissions import ENDPOINTS, Role
 from serving.web.sign_in import refuse
 from tests.helpers.deployments import FOR_CASE, photo_search, token_of, write_deployment
 

@@ -11,7 +11,7 @@ from urllib.parse import quote
 import pytest
 from starlette.testclient import TestClient
 
-from serving.service_settings import Deployment
+from serving.deployment import Deployment
 from tests.helpers.deployments import FOR_CASE, api_client_of
 from tests.helpers.hostile_uploads import hostile_uploads
 from tests.helpers.stored import num_searches, stored

@@ -18,7 +18,7 @@ from domain.model_card import ModelCard, read_card, write_card
 from domain.predictions import AttributePredictions, DetectorPredictions, ReidPredictions
 from export import export, parity, predict
 from export.engines import load
-from export.engines.calibration import read_calibration
+from export.engines.match_calibration import read_calibration
 from export.onnx_graph import EngineNetwork
 from tests.helpers.project import ROOT
 from training.detector.network import build_yolov4

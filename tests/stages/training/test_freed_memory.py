@@ -9,7 +9,7 @@ _STEPS = 30
 _TRAINING = f"""
 import resource, sys
 import torch
-from training.freed_memory import keep_freed_memory
+from training.allocator import keep_freed_memory
 if sys.argv[1] == "kept":
     keep_freed_memory()
 before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt

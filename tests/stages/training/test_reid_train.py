@@ -18,8 +18,8 @@ from domain.errors import InputError
 from domain.model_card import read_card
 from tests.helpers.crops import small_settings, write_reid_set
 from tests.helpers.project import ROOT
-from training import lightning_run
-from training.lightning_run import checkpoint_folder
+from training.crops.data import lightning_run
+from training.crops.lightning_run import checkpoint_folder
 from training.reid.network import load_reid
 from training.reid.train import ReidSettings, main, train_reid
 

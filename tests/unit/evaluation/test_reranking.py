@@ -8,7 +8,7 @@ import pytest
 
 from domain.embeddings import cosine_distances, unit_length
 from domain.errors import InputError
-from evaluation.nearest import nearest_neighbours
+from evaluation.neighbours.exact import nearest_neighbours
 from evaluation.reranking import k_reciprocal_distances, rerank_candidates
 
 
@@ -75,7 +75,7 @@ def test_requests_may_be_reranked_at_the_same_moment() -> None:
 
 
 def test_neighbours_over_several_tiles_equal_a_full_sort(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("evaluation.nearest._TILE", 32)
+    monkeypatch.setattr("evaluation.neighbours.exact._TILE", 32)
     everyone = random_embeddings(0, 150)
     nearest, query_gallery = nearest_neighbours(everyone, 40, 7)
     squared = cosine_distances(everyone, everyone) ** 2

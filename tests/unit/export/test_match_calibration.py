@@ -10,9 +10,9 @@ from scipy.special import expit
 
 from domain.errors import InputError
 from evaluation.reliability import score_reliability
-from export.calibration import fit_logistic, pairs_of_visits
-from export.engines.calibration import Calibration, write_calibration
-from serving.searching.fusion import MatchCurve
+from export.engines.match_calibration import Calibration, write_calibration
+from export.match_calibration import fit_logistic, pairs_of_visits
+from serving.matching.match_curve import MatchCurve
 
 
 def drawn_pairs(half_distance: float, softness: float, number: int = 40_000) -> tuple[np.ndarray, np.ndarray]:

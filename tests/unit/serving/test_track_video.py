@@ -8,7 +8,7 @@ from districts.layout import read_tracks
 from domain.errors import ArtifactError, InputError
 from domain.images import read_image
 from serving import track_video
-from serving.recording.video import VideoReader
+from serving.video.files import VideoReader
 from tests.helpers.walkers import Walker, engines, write_params, write_video
 
 

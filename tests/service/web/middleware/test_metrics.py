@@ -8,9 +8,9 @@ from prometheus_client import REGISTRY
 
 from serving.database import tables
 from serving.database.store import Store, open_store
-from serving.searching.description import LabelQuestion
-from serving.service_settings import Deployment
-from serving.web.metrics import read_database_figures
+from serving.deployment import Deployment
+from serving.matching.description import LabelQuestion
+from serving.web.middleware.metrics import read_database_figures
 from tests.helpers.deployments import photo_search
 from tests.helpers.hostile_uploads import picture_file
 

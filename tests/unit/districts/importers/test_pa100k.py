@@ -8,8 +8,8 @@ import yaml
 from scipy.io import savemat
 
 from districts import prepare
+from districts.importers.pa100k import _COLUMNS, import_pa100k
 from districts.layout import read_attribute_split
-from districts.pa100k import _COLUMNS, import_pa100k
 from domain.attributes import read_schema
 from domain.errors import InputError
 from domain.images import write_image

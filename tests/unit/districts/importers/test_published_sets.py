@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from scipy.io import savemat
 
-from districts import peta
 from districts.checks import check_district
+from districts.importers import peta
+from districts.importers.market1501 import import_market1501
+from districts.importers.peta import import_peta
 from districts.layout import read_attribute_split, read_reid_folder
-from districts.market1501 import import_market1501
-from districts.peta import import_peta
 from domain.attributes import read_schema
 from domain.errors import InputError
 from domain.images import write_image

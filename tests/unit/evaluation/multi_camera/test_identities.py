@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from domain.errors import ArtifactError
-from evaluation.identities import read_people, score_people
+from evaluation.multi_camera.identities import read_people, score_people
 from tests.unit.evaluation.test_tracking import WALK, table
 
 TRUTH = {"c1": table(WALK), "c2": table(WALK), "c3": table([])}

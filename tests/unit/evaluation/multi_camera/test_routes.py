@@ -4,8 +4,8 @@ import pytest
 
 from districts.layout import Problem
 from domain.errors import ArtifactError
-from evaluation.appearances import Visit
-from evaluation.routes import RouteScores, order_agreement, score_route
+from evaluation.multi_camera.routes import RouteScores, order_agreement, score_route
+from evaluation.multi_camera.visits import Visit
 from evaluation.tracking import combine
 from tests.helpers.answers import answer, joined, table
 

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from districts.layout import Problem
+from domain.answers import read_answers
 from domain.errors import ArtifactError, InputError
-from evaluation.answers import read_answers
-from evaluation.appearances import (
+from evaluation.multi_camera.visits import (
     ProblemScores,
     Visit,
     appearance_rank_k,

@@ -9,9 +9,10 @@ import pytest
 from domain.boxes import Detections
 from domain.cameras import Camera
 from evaluation.attributes import GroupScores
-from evaluation.crop_figures import RankedCrop, RankedRow, plot_ranked_crops
 from evaluation.detection import precision_recall_curve
-from evaluation.figures import (
+from evaluation.reliability import score_reliability
+from evaluation.reporting.crop_figures import RankedCrop, RankedRow, plot_ranked_crops
+from evaluation.reporting.figures import (
     plot_attribute_bars,
     plot_camera_pairs,
     plot_cmc,
@@ -20,7 +21,6 @@ from evaluation.figures import (
     plot_reliability,
     plot_route,
 )
-from evaluation.reliability import score_reliability
 
 
 def require_picture(file: Path) -> np.ndarray:

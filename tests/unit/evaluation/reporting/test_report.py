@@ -11,14 +11,14 @@ import pytest
 import yaml
 
 from districts.layout import TrackTable, read_district, read_problems, read_reid_folder, read_tracks, write_tracks
+from domain.answers import read_answers
 from domain.attributes import read_schema
 from domain.embeddings import unit_length
 from domain.errors import ArtifactError, InputError
 from domain.model_card import ModelCard, write_card
 from domain.predictions import AttributePredictions, DetectorPredictions, ReidPredictions
 from evaluation import evaluate_attributes, evaluate_detector, evaluate_reid, evaluate_tracking, report, show_results
-from evaluation.answers import read_answers
-from evaluation.results import read_metrics
+from evaluation.experiments.results import read_metrics
 from evaluation.settings import EvaluationSettings
 from tests.helpers.project import ROOT
 
@@ -40,7 +40,7 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "mlflow": {"tracking_uri": None, "experiment": "test"},
     }
     Path("params.yaml").write_text(yaml.safe_dump(params))
-    monkeypatch.setattr("evaluation.experiment_log.log_results", lambda *_: True)
+    monkeypatch.setattr("evaluation.experiments.log.log_results", lambda *_: True)
     write_district(Path("data/tiny"))
     write_predictions()
     write_answers()

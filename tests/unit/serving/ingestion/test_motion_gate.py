@@ -4,8 +4,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from serving.tracking.following import Followed, TrackingSettings
-from serving.tracking.motion_gate import MotionGate
+from serving.ingestion.following import Followed, TrackingSettings
+from serving.ingestion.motion_gate import MotionGate
 from tests.helpers.walkers import ColourDetector, Walker, follow_files, perception, picture, settings, write_video
 
 STANDING, PASSING = Walker("red", 20, 0), Walker("green", -20, 60, seen_s=(2.0, 4.0))

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from domain.cameras import Sighting
-from serving.searching.route import RouteSettings, likeliest_route, likeliest_routes, routes_csv, routes_geojson
+from serving.matching.route import RouteSettings, likeliest_route, likeliest_routes, routes_csv, routes_geojson
 
 NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
 TIMELESS = RouteSettings(  # walks have no weight, they are possible or not

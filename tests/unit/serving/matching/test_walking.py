@@ -9,7 +9,7 @@ from scipy.integrate import quad
 from scipy.stats import lognorm
 
 from domain.cameras import Sighting
-from serving.searching.walking import WalkingSettings, walking_log_ratios
+from serving.matching.walking import WalkingSettings, walking_log_ratios
 
 NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
 METRES_PER_DEGREE = 111_195.08  # of latitude, on the sphere that domain.cameras uses

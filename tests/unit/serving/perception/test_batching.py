@@ -13,8 +13,8 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from domain.errors import InputError
-from serving.tracking.gathering import GatheredPerception
-from serving.tracking.perception import Engine
+from serving.perception.batching import GatheredPerception
+from serving.perception.perception import Engine
 from tests.helpers.walkers import (
     BLUE,
     GREEN,

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from domain.errors import ArtifactError, InputError
-from serving.tracking import perception as perception_module
-from serving.tracking.following import CameraVideo, StageClock, follow
-from serving.tracking.perception import Perception, open_engine
+from serving.ingestion.following import CameraVideo, StageClock, follow
+from serving.perception import perception as perception_module
+from serving.perception.perception import Perception, open_engine
 from tests.helpers.walkers import (
     BLUE,
     GREEN,

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serving.searching.coverage import CameraCoverage, Coverage, Span
-from serving.searching.coverage_statement import statement_of
+from serving.search.coverage import CameraCoverage, Coverage, Span
+from serving.search.coverage_statement import statement_of
 from tests.helpers.sightings import NOON
 
 

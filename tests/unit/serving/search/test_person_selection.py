@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from serving.searching.photographed import Box, person_in
+from serving.search.person_selection import Box, person_in
 from tests.helpers.walkers import COLOURS, HEIGHT, WIDTH, ColourDetector, perception
 
 PRECISION_PX = 10  # of the tests' detector, whose input has 120 rows

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from domain.errors import InputError
-from serving.searching.photo import decode_photo
+from serving.search.photo import decode_photo
 
 MOST = 1_000_000
 

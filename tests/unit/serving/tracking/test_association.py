@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from serving.tracking.association import cheapest_pairs, clear_pairs
-from serving.tracking.looks import crop_qualities, visible_fractions
+from serving.tracking.crop_quality import crop_qualities, visible_fractions
 
 INF = np.inf
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from serving.tracking import motion as kalman
+from serving.tracking import kalman
 
 BOX = np.array([[100, 100, 120, 150]])
 

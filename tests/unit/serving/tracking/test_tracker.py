@@ -6,9 +6,9 @@ import pytest
 
 from domain.boxes import Detections
 from domain.errors import InputError
-from serving.tracking.looks import Looks
+from domain.tracklets import Tracklet, renumber, track_table
+from serving.tracking.crop_quality import Looks
 from serving.tracking.tracker import Tracker
-from serving.tracking.tracklet import Tracklet, renumber, track_table
 from tests.helpers.walkers import settings
 
 START = datetime(2026, 5, 1, 9, 0, tzinfo=UTC)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from domain.errors import InputError
-from serving.recording.video import UnreachableVideoError, VideoReader, video_writer
+from serving.video.files import UnreachableVideoError, VideoReader, video_writer
 from tests.helpers.walkers import Walker, picture, write_video
 
 

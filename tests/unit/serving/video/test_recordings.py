@@ -6,7 +6,7 @@ import yaml
 
 from districts.layout import read_district
 from domain.errors import InputError
-from serving.recording.recordings import Naming, files_of, recordings_of_district
+from serving.video.recordings import Naming, files_of, recordings_of_district
 from tests.helpers.project import ROOT
 from tests.helpers.recordings import START, write_district
 

@@ -12,9 +12,9 @@ from domain.attributes import read_schema
 from domain.errors import ArtifactError
 from domain.model_card import ModelCard, read_card, write_card
 from tests.helpers.crops import small_settings, write_attribute_set
-from training.attributes.calibration import fit_temperatures
 from training.attributes.losses import GroupedCrossEntropy, build_loss
 from training.attributes.network import build_attribute_network, group_probabilities, load_attributes
+from training.attributes.operating_point import fit_temperatures
 from training.attributes.train import AttributeSettings, choose_schema, main, train_attributes
 
 SCHEMA = read_schema("suseong_no_colour")

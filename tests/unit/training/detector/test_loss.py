@@ -8,7 +8,7 @@ from domain.detections import postprocess
 from domain.errors import InputError
 from domain.images import letterbox
 from evaluation.detection import score_detections
-from training.detector.loss import YoloLoss, assign_anchors, complete_iou
+from training.detector.losses import YoloLoss, assign_anchors, complete_iou
 from training.detector.network import DarknetNetwork, YoloHead, build_yolov4
 
 

@@ -14,8 +14,8 @@ from training.detector.anchors import fit_anchors
 from training.detector.darknet import save_weights
 from training.detector.load import load_detector
 from training.detector.network import DarknetNetwork, build_yolov4
+from training.detector.operating_point import best_f1_threshold
 from training.detector.preparation import define_network, link_data, start_network
-from training.detector.threshold import best_f1_threshold
 
 
 def frames_with(sizes: list[tuple[int, int]], folder: Path) -> list[LabelledFrame]:

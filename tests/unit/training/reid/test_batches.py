@@ -9,7 +9,7 @@ import torch
 
 from domain.errors import InputError
 from domain.images import write_image
-from training.augmentation import (
+from training.crops.augmentation import (
     CHANNEL_MEAN,
     CHANNEL_STD,
     Augmentation,
@@ -19,10 +19,10 @@ from training.augmentation import (
     random_rectangles,
     shift_and_flip,
 )
-from training.crops import CropDataset, InOrder
-from training.optimization import OptimizationSettings, configure_optimizer
+from training.crops.data import CropDataset, InOrder
+from training.crops.optimization import OptimizationSettings, configure_optimizer
 from training.reid.losses import BatchHardTripletLoss
-from training.reid.match import best_match_distance
+from training.reid.operating_point import best_match_distance
 from training.reid.sampling import IdentityBatches
 
 

@@ -8,8 +8,8 @@ import torch
 
 from domain.errors import ArtifactError, InputError
 from domain.model_card import ModelCard, write_card
+from training.crops.backbone import WEIGHTS, trunk_features
 from training.reid.network import build_reid_network, embed, load_pretrained, load_reid
-from training.trunk import WEIGHTS, trunk_features
 
 
 @pytest.fixture(scope="module")

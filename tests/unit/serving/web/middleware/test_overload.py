@@ -12,8 +12,8 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from serving.searching.deadline import OverdueError, require_time
-from serving.web.overload import AtMost, Deadline
+from domain.deadline import OverdueError, require_time
+from serving.web.middleware.overload import AtMost, Deadline
 from tests.helpers.project import ROOT
 
 MOST = 3

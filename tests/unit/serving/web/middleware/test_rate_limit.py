@@ -7,7 +7,7 @@ from starlette.routing import Route
 from starlette.testclient import TestClient
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from serving.web.rate_limit import RateLimit
+from serving.web.middleware.rate_limit import RateLimit
 
 MOST, MOST_SEARCHES = 7, 3
 KIM, LEE = {"X-Account": "kim"}, {"X-Account": "lee"}

@@ -1,0 +1,1 @@
+"""Importers: published data sets to a district's layout."""

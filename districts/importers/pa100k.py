@@ -1,0 +1,63 @@
+"""PA-100K as its authors distribute it (annotation.mat, data/) -> the attribute set of a district without cameras.
+
+Source: Liu et al. 2017, "HydraPlus-Net"; CC BY 4.0.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from districts.importers.links import link_or_copy
+from districts.importers.published_sets import Row, labels_of_columns, read_matlab, write_attribute_district
+from districts.layout import Split
+from domain.attributes import read_schema
+from domain.errors import InputError
+
+_SPLITS: tuple[Split, ...] = ("train", "val", "test")
+# Its columns in order, which is that of the groups of our schema.
+_COLUMNS = (
+    "Female", "AgeOver60", "Age18-60", "AgeLess18", "Front", "Side", "Back", "Hat", "Glasses", "HandBag",
+    "ShoulderBag", "Backpack", "HoldObjectsInFront", "ShortSleeve", "LongSleeve", "UpperStride", "UpperLogo",
+    "UpperPlaid", "UpperSplice", "LowerStripe", "LowerPattern", "LongCoat", "Trousers", "Shorts", "Skirt&Dress",
+    "boots",
+)  # fmt: skip
+
+
+def import_pa100k(name: str, source: Path, folder: Path) -> None:
+    """Write the attribute set in `source` as the district `name` into `folder`.
+
+    The set names no people and no cameras: each picture counts as a person of its own.
+
+    Raises:
+        InputError: if `source` does not hold the set, or its columns are not the published ones.
+    """
+    annotation = _read_annotation(source / "annotation.mat")
+    schema = read_schema("pa100k")
+    images = folder / "attributes" / "images"
+    images.mkdir(parents=True)
+    splits: dict[Split, list[Row]] = {}
+    for split in _SPLITS:
+        names = [str(cell[0]) for cell in annotation[f"{split}_images_name"].ravel()]
+        marks = annotation[f"{split}_label"]
+        if marks.shape != (len(names), len(_COLUMNS)):
+            raise InputError(
+                f"{split}_label of {source}/annotation.mat must be [{len(names)}, {len(_COLUMNS)}], got {marks.shape}"
+            )
+        splits[split] = [
+            (image, int(Path(image).stem), "", labels_of_columns(row.tolist(), schema))
+            for image, row in zip(names, marks, strict=True)
+        ]
+        for image in names:
+            link_or_copy(source / "data" / image, images / image)
+    write_attribute_district(folder, name, schema, "PA-100K, Liu et al. 2017", "CC BY 4.0", splits)
+
+
+def _read_annotation(file: Path) -> dict[str, Any]:
+    annotation = read_matlab(file, "PA-100K's annotation file")
+    wanted = {f"{split}_{what}" for split in _SPLITS for what in ("images_name", "label")} | {"attributes"}
+    if missing := sorted(wanted - set(annotation)):
+        raise InputError(f"{file} must hold {', '.join(missing)}")
+    columns = tuple(str(cell[0]) for cell in annotation["attributes"].ravel())
+    if columns != _COLUMNS:
+        strange = [f"{ours} (got {theirs})" for ours, theirs in zip(_COLUMNS, columns, strict=False) if ours != theirs]
+        raise InputError(f"{file} must have PA-100K's {len(_COLUMNS)} attributes; first difference: {strange[:1]}")
+    return annotation

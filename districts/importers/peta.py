@@ -1,0 +1,73 @@
+"""PETA as its later users distribute it (PETA.mat, images/00001.png …) -> the attribute set of a district.
+
+Of its 105 attributes the 35 are taken that papers report, which are the first. PETA.mat holds five random partitions,
+of which this takes one; they are known to show the same people in training and test, so figures on PETA flatter.
+Source: Deng et al. 2014, "Pedestrian attribute recognition at far distance".
+"""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from districts.importers.links import link_or_copy
+from districts.importers.published_sets import Row, labels_of_columns, read_matlab, write_attribute_district
+from districts.layout import Split
+from domain.attributes import read_schema
+from domain.errors import InputError
+
+_SPLITS: tuple[Split, ...] = ("train", "val", "test")
+_FIRST = 4  # columns before the attributes, which say where a picture comes from
+_PARTITION = 0
+# Its first columns in order, which is that of the groups of our schema; compared without regard to case.
+_COLUMNS = (
+    "personalLess30", "personalLess45", "personalLess60", "personalLarger60", "carryingBackpack", "carryingOther",
+    "lowerBodyCasual", "upperBodyCasual", "lowerBodyFormal", "upperBodyFormal", "accessoryHat", "upperBodyJacket",
+    "lowerBodyJeans", "footwearLeatherShoes", "upperBodyLogo", "hairLong", "personalMale", "carryingMessengerBag",
+    "accessoryMuffler", "accessoryNothing", "carryingNothing", "upperBodyPlaid", "carryingPlasticBags",
+    "footwearSandals", "footwearShoes", "lowerBodyShorts", "upperBodyShortSleeve", "lowerBodyShortSkirt",
+    "footwearSneaker", "upperBodyThinStripes", "accessorySunglasses", "lowerBodyTrousers", "upperBodyTshirt",
+    "upperBodyOther", "upperBodyVNeck",
+)  # fmt: skip
+
+
+def import_peta(name: str, source: Path, folder: Path) -> None:
+    """Write the attribute set in `source` as the district `name` into `folder`.
+
+    The people of PETA.mat have no names that hold across its parts: each picture counts as a person of its own.
+
+    Raises:
+        InputError: if `source` does not hold the set, or its first columns are not the published ones.
+    """
+    file, schema = source / "PETA.mat", read_schema("peta")
+    marks, numbers = _read_annotation(file)
+    images = folder / "attributes" / "images"
+    images.mkdir(parents=True)
+    splits: dict[Split, list[Row]] = {}
+    for split, its_numbers in zip(_SPLITS, numbers, strict=True):
+        if len(its_numbers) and not 1 <= its_numbers.min() <= its_numbers.max() <= len(marks):
+            raise InputError(f"{file} must number the pictures of {split} from 1 to {len(marks)}, got others")
+        splits[split] = [
+            (f"{number:05d}.png", number, "", labels_of_columns(marks[number - 1].tolist(), schema))
+            for number in its_numbers.tolist()
+        ]
+        for image, *_ in splits[split]:
+            link_or_copy(source / "images" / image, images / image)
+    write_attribute_district(folder, name, schema, "PETA, Deng et al. 2014", "research", splits)
+
+
+def _read_annotation(file: Path) -> tuple[np.ndarray, list[np.ndarray]]:
+    """Attributes `[picture, 35]`, and the pictures' numbers, from 1, in each split."""
+    content: Any = read_matlab(file, "PETA's annotation file").get("peta")
+    try:
+        table, names, partition = (content[0, 0][place] for place in (0, 1, 3))
+        columns = [str(names[place, 0][0]) for place in range(len(_COLUMNS))]
+        parts = partition[_PARTITION, 0][0, 0]
+        numbers = [np.asarray(parts[place], np.int64)[:, 0] for place in range(len(_SPLITS))]
+        marks = np.asarray(table, np.int64)[:, _FIRST : _FIRST + len(_COLUMNS)]
+    except (TypeError, IndexError, ValueError) as error:
+        raise InputError(f"{file} must hold `peta` with pictures, attribute names and partitions: {error}") from error
+    for ours, theirs in zip(_COLUMNS, columns, strict=True):
+        if ours.lower() != theirs.lower():
+            raise InputError(f"{file} must begin with PETA's 35 attributes; first difference: {ours} (got {theirs})")
+    return marks, numbers

@@ -1,0 +1,1 @@
+"""The experiment log: everything that speaks to MLflow."""

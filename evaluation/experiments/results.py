@@ -1,0 +1,59 @@
+"""What evaluation stages leave: `metrics/<model>.json`, plots/<model>/, and the same in the experiment log."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from domain.atomic import atomic_file
+from domain.errors import ArtifactError
+from domain.model_card import ModelCard
+from domain.paths import METRICS, PLOTS
+
+
+def keep_results(
+    name: str,
+    card: ModelCard,
+    metrics: Mapping[str, Any],
+    prefix: str = "test",
+    logged: Mapping[str, Any] | None = None,
+) -> None:
+    """Write `metrics/<name>.json`, and log it with the pictures of `plots/<name>` to the run of `card`'s training.
+
+    Args:
+        name: of the file and the folder.
+        card: of the model that was measured.
+        metrics: nested plain values.
+        prefix: of the metrics' names in the log.
+        logged: what of the metrics goes into the log; default: all.
+    """
+    from evaluation.experiments.log import log_results  # here, for MLflow takes seconds and readers need none
+
+    with atomic_file(METRICS / f"{name}.json") as aside:
+        aside.write_text(json.dumps(metrics, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    log_results(card, prefix, metrics if logged is None else logged, sorted((PLOTS / name).iterdir()))
+
+
+def read_metrics(name: str, folder: Path = METRICS) -> dict[str, Any] | None:
+    """What `keep_results` wrote as `name`; None if that stage has not run.
+
+    Raises:
+        ArtifactError: if the file is not JSON.
+    """
+    file = folder / f"{name}.json"
+    if not file.is_file():
+        return None
+    try:
+        return dict(json.loads(file.read_text(encoding="utf-8")))
+    except ValueError as error:
+        stage = "evaluate_reid" if name.startswith("reid") else f"evaluate_{name}"
+        raise ArtifactError(f"{file} must be JSON; rerun {stage} ({error})") from error
+
+
+def require_same_images(predicted: list[str], expected: list[str], model: str) -> None:
+    """Raise `ArtifactError` unless predictions are of exactly the pictures that are scored, in their order."""
+    if predicted != expected:
+        raise ArtifactError(
+            f"predictions/{model} must be of the {len(expected)} pictures of the district, got {len(predicted)} "
+            f"others; rerun predict@{model}"
+        )

@@ -1,0 +1,1 @@
+"""Scores of problems, routes and identities over several cameras."""

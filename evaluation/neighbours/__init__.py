@@ -1,0 +1,1 @@
+"""Nearest neighbours of embeddings, exact, on CPU threads or a GPU."""

@@ -1,0 +1,1 @@
+"""Accounts, roles and sessions: who may do what."""

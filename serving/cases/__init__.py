@@ -1,0 +1,1 @@
+"""Cases: what is searched for, what was judged, and what leaves as labels."""

@@ -1,0 +1,1 @@
+"""From videos and live streams to stored tracklets."""

@@ -1,0 +1,60 @@
+"""Draws tracklets into their video, so that a person can see what the tracker did."""
+
+import colorsys
+from collections import defaultdict
+from collections.abc import Iterable
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from domain.tracklets import Tracklet
+from serving.video.files import VideoReader, video_writer
+
+_GOLDEN_RATIO = 0.618033988749895
+_TRAIL_S = 2.0
+_FONT = cv2.FONT_HERSHEY_SIMPLEX
+
+
+def annotate_video(source: Path, tracklets: Iterable[Tracklet], target: Path) -> None:
+    """Write `source` to `target` (mp4) with the box, id and last steps of each tracklet.
+
+    Raises:
+        InputError: if `source` cannot be read.
+    """
+    rows: dict[int, list[tuple[Tracklet, int]]] = defaultdict(list)
+    for tracklet in tracklets:
+        for row, frame in enumerate(tracklet.frames.tolist()):
+            rows[frame].append((tracklet, row))
+    with VideoReader(source) as reader, video_writer(target, reader.fps) as write:
+        trail = max(1, round(_TRAIL_S * reader.fps))
+        for frame in reader:
+            image = frame.image.copy()
+            for tracklet, row in rows[frame.number]:
+                draw_person(image, tracklet.id, tracklet.boxes_xyxy[max(0, row - trail) : row + 1])
+            write(image)
+
+
+def draw_person(image: np.ndarray, track: int, boxes_xyxy: np.ndarray) -> None:
+    """Draw the last of `boxes_xyxy` `[frame, 4]`, its id, and the way of its feet into `image` (RGB, in place)."""
+    colour = track_colour(track)
+    left, top, right, bottom = (round(float(value)) for value in boxes_xyxy[-1])
+    thickness = max(1, round(image.shape[0] / 360))
+    feet = np.stack([(boxes_xyxy[:, 0] + boxes_xyxy[:, 2]) / 2, boxes_xyxy[:, 3]], axis=1)
+    cv2.polylines(image, [feet.round().astype(np.int32)], isClosed=False, color=colour, thickness=thickness)
+    cv2.rectangle(image, (left, top), (right, bottom), colour, thickness)
+    scale = max(0.4, image.shape[0] / 1000)
+    (width, height), _ = cv2.getTextSize(str(track), _FONT, scale, 1)
+    cv2.rectangle(image, (left, top - height - 6), (left + width + 4, top), colour, cv2.FILLED)
+    cv2.putText(image, str(track), (left + 2, top - 3), _FONT, scale, (255, 255, 255), 1, cv2.LINE_AA)
+
+
+def track_colour(track: int) -> tuple[int, int, int]:
+    """A bright RGB colour of this id, far from those of its neighbours.
+
+    Example:
+        >>> track_colour(1) == track_colour(1), track_colour(1) == track_colour(2)
+        (True, False)
+    """
+    red, green, blue = colorsys.hsv_to_rgb(track * _GOLDEN_RATIO % 1, 0.9, 0.85)
+    return round(255 * red), round(255 * green), round(255 * blue)

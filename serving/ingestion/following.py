@@ -1,0 +1,201 @@
+"""Follows people in several videos at once: frames of all cameras in one batch, one tracker a camera."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from itertools import compress, islice
+from pathlib import Path
+
+from pydantic import PositiveInt
+
+from domain.boxes import Detections
+from domain.images import crop_boxes
+from domain.settings import Settings
+from domain.tracklets import Tracklet
+from serving.ingestion.motion_gate import MotionGate, MotionGateSettings
+from serving.perception.perception import Perception, PerceptionSettings
+from serving.tracking.crop_quality import Looks, crop_qualities
+from serving.tracking.tracker import Tracker, TrackerSettings
+from serving.video.files import Frame, VideoReader
+
+
+class TrackingSettings(Settings):
+    """Section `tracking`; `conf/tracking/tracklets.yaml` says what each value means."""
+
+    detector: str
+    attributes: str
+    frame_stride: PositiveInt
+    motion_gate: MotionGateSettings
+    perception: PerceptionSettings
+    tracker: TrackerSettings
+
+
+@dataclass(frozen=True)
+class CameraVideo:
+    """A video file of one camera."""
+
+    camera_id: str
+    file: Path
+    start: datetime  # of the first frame, with a time zone
+
+
+@dataclass
+class Followed:
+    """What came of one video."""
+
+    fps: float
+    num_frames: int
+    damage: str | None  # what could not be read, `None` if all could
+    tracklets: list[Tracklet] = field(default_factory=list)  # in the order in which they ended
+
+
+class StageClock:
+    """Seconds spent in each step of following."""
+
+    def __init__(self) -> None:
+        """At zero."""
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def timed(self, stage: str) -> Iterator[None]:
+        """Add the time of the block to `stage`."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - start
+
+
+@dataclass
+class _Stream:
+    reader: VideoReader
+    frames: Iterator[Frame]
+    tracker: Tracker
+    tracklets: list[Tracklet]
+    gate: MotionGate | None
+    people: Detections | None = None  # of the last frame that the detector saw
+
+    def passes(self, frame: Frame) -> bool:
+        return self.gate is None or self.gate.passes(frame.image, frame.time_s)
+
+    def people_in(self, passing: Sequence[bool], found: Iterator[Detections]) -> Iterator[Detections]:
+        """Of each frame the next of `found` if it passed, else those who were there before: nobody moved."""
+        for passed in passing:
+            if passed:
+                self.people = next(found)
+            assert self.people is not None, "the first frame passes"
+            yield self.people
+
+
+def follow(
+    videos: Sequence[CameraVideo],
+    perception: Perception,
+    settings: TrackingSettings,
+    *,
+    on_frames: Callable[[int], object],
+    clock: StageClock,
+    num_crops: int = 1,
+) -> list[Followed]:
+    """The people of each video, in the order of `videos`; a video that ends early ends its tracks.
+
+    Args:
+        settings: with fewer cameras than `detector_batch`, several frames of each go into the detector together.
+        on_frames: called with how many frames of the videos were passed since the last call.
+        clock: gets the time of each step.
+        num_crops: so many of each tracklet's crops are kept, the best ones; memory grows with them.
+
+    Raises:
+        InputError: if a video is missing or cannot be read at all.
+    """
+    with ExitStack() as stack:
+        streams = [_open(stack, video, perception, settings) for video in videos]
+        frames_each = max(1, settings.perception.detector_batch // max(1, len(streams)))
+        running = streams
+        while running:
+            with clock.timed("decode"):
+                taken = [list(islice(stream.frames, frames_each)) for stream in running]
+            running = [stream for stream, frames in zip(running, taken, strict=True) if frames]
+            taken = [frames for frames in taken if frames]
+            with clock.timed("gate"):
+                passing = [
+                    [stream.passes(frame) for frame in frames] for stream, frames in zip(running, taken, strict=True)
+                ]
+            with clock.timed("detect"):
+                passed = [list(compress(frames, passes)) for frames, passes in zip(taken, passing, strict=True)]
+                found = iter(perception.detect([frame.image for frames in passed for frame in frames]))
+            detections = [
+                list(stream.people_in(passes, found)) for stream, passes in zip(running, passing, strict=True)
+            ]
+            for step in range(max(map(len, taken), default=0)):
+                seen = [
+                    (stream, frames[step], people[step])
+                    for stream, frames, people in zip(running, taken, detections, strict=True)
+                    if step < len(frames)
+                ]
+                tracked = [(stream.tracker, frame, detected) for stream, frame, detected in seen]
+                ended = advance(tracked, perception, clock, num_crops)
+                for (stream, *_), tracklets in zip(seen, ended, strict=True):
+                    stream.tracklets += tracklets
+            on_frames(settings.frame_stride * sum(map(len, taken)))
+        for stream in streams:
+            with clock.timed("describe"):
+                stream.tracklets += finished(stream.tracker.close(), perception, num_crops)
+        return [
+            Followed(stream.reader.fps, stream.reader.num_frames, stream.reader.damage, stream.tracklets)
+            for stream in streams
+        ]
+
+
+def _open(stack: ExitStack, video: CameraVideo, perception: Perception, settings: TrackingSettings) -> _Stream:
+    reader = stack.enter_context(VideoReader(video.file, settings.frame_stride))
+    tracker = new_tracker(video.camera_id, video.start, perception, settings)
+    gate = MotionGate(settings.motion_gate) if settings.motion_gate.enabled else None
+    return _Stream(reader, iter(reader), tracker, [], gate)
+
+
+def new_tracker(camera_id: str, start: datetime, perception: Perception, settings: TrackingSettings) -> Tracker:
+    """For a camera whose first frame was taken at `start`, with the thresholds of the engines in `perception`."""
+    return Tracker(
+        camera_id,
+        start,
+        settings.tracker,
+        strong_score=perception.strong_score,
+        match_distance=perception.match_distance,
+    )
+
+
+def advance(
+    seen: Sequence[tuple[Tracker, Frame, Detections]], perception: Perception, clock: StageClock, num_crops: int = 1
+) -> list[list[Tracklet]]:
+    """One frame of each camera, with its people, through its tracker: the tracklets that ended in it, `finished`.
+
+    The crops of all cameras are embedded together.
+    """
+    with clock.timed("track"):
+        plans = [tracker.plan(frame.number, frame.time_s, people) for tracker, frame, people in seen]
+        crops = [
+            crop_boxes(frame.image, plan.boxes_xyxy[plan.wanted])
+            for (_, frame, _), plan in zip(seen, plans, strict=True)
+        ]
+    with clock.timed("embed"):
+        embeddings = perception.embed([crop for of_frame in crops for crop in of_frame])
+    first, ended = 0, []
+    for (tracker, frame, _), plan, of_frame in zip(seen, plans, crops, strict=True):
+        with clock.timed("track"):
+            qualities = crop_qualities(frame.image, plan.boxes_xyxy, plan.scores, plan.wanted, of_frame)
+            looks = Looks(embeddings[first : first + len(of_frame)], qualities, of_frame)
+            over = tracker.update(plan, looks)
+        with clock.timed("describe"):
+            ended.append(finished(over, perception, num_crops))
+        first += len(of_frame)
+    return ended
+
+
+def finished(ended: Sequence[Tracklet], perception: Perception, num_crops: int = 1) -> list[Tracklet]:
+    """Tracklets of a tracker, described by all their crops; the best `num_crops` of each are kept.
+
+    The store writes one, and what is kept waits in memory for the end of the video.
+    """
+    return [replace(tracklet, crops=tracklet.crops[:num_crops]) for tracklet in perception.described(ended)]

@@ -1,0 +1,53 @@
+"""Figures of live cameras for Prometheus, read from the streams whenever somebody asks."""
+
+from collections.abc import Iterator, Mapping
+
+from prometheus_client import CollectorRegistry, start_http_server
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from domain.errors import InputError
+from serving.video.live_stream import LiveStream
+
+_LABELS = ("district", "camera")
+_LOOPBACK = "127.0.0.1"  # they say which camera is down: for other machines by a proxy that asks who it is
+
+
+class StreamMetrics(Collector):
+    """Of the streams of one district, by camera; the mapping may change while it is used."""
+
+    def __init__(self, district: str, streams: Mapping[str, LiveStream]) -> None:
+        """Nothing is read yet."""
+        self._district, self._streams = district, streams
+
+    def collect(self) -> Iterator[CounterMetricFamily | GaugeMetricFamily]:
+        """Each figure of each camera."""
+        frames = CounterMetricFamily("dongseon_stream_frames", "Frames decoded", labels=_LABELS)
+        dropped = CounterMetricFamily("dongseon_stream_dropped_frames", "Frames for which no time was", labels=_LABELS)
+        reconnects = CounterMetricFamily(
+            "dongseon_stream_reconnects", "Times it had to be dialled again", labels=_LABELS
+        )
+        silence = GaugeMetricFamily("dongseon_stream_seconds_since_frame", "Since the last frame", labels=_LABELS)
+        gap = GaugeMetricFamily("dongseon_stream_gap_open", "1 while the camera shows nothing", labels=_LABELS)
+        for camera_id, stream in list(self._streams.items()):
+            labels = (self._district, camera_id)
+            frames.add_metric(labels, stream.num_frames)
+            dropped.add_metric(labels, stream.num_dropped)
+            reconnects.add_metric(labels, stream.num_reconnects)
+            silence.add_metric(labels, stream.seconds_since_frame)
+            gap.add_metric(labels, stream.is_in_gap)
+        yield from (frames, dropped, reconnects, silence, gap)
+
+
+def serve_metrics(district: str, streams: Mapping[str, LiveStream], port: int) -> None:
+    """Answer Prometheus at `port` of this machine until the process ends.
+
+    Raises:
+        InputError: if the port is taken.
+    """
+    registry = CollectorRegistry()
+    registry.register(StreamMetrics(district, streams))
+    try:
+        start_http_server(port, _LOOPBACK, registry)
+    except OSError as error:
+        raise InputError(f"serving.streams.metrics_port must be free, got {port}: {error.strerror}") from error

@@ -1,0 +1,58 @@
+"""How likely a cosine distance is that of one person."""
+
+import math
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Self
+
+from export.engines.match_calibration import read_calibration
+
+
+@dataclass(frozen=True)
+class MatchCurve:
+    """Match probability over cosine distance: a logistic curve."""
+
+    half_distance: float  # at which a match is as likely as not
+    softness: float  # distance over which the odds of a match change by e
+    prior: float = 0.5  # share of all that is compared which shows the person, 0..1; see `export.match_calibration`
+
+    @classmethod
+    def of_engine(cls, folder: Path, match_distance: float, softness: float) -> Self:
+        """That of the re-ID engine in `folder`, or of these two where nobody has calibrated it.
+
+        Args:
+            folder: of the engine.
+            match_distance: cosine distance that parts same from different people.
+            softness: see `softness`.
+
+        Raises:
+            ArtifactError: if its calibration cannot be used.
+        """
+        calibration = read_calibration(folder)
+        return (
+            cls(match_distance, softness)
+            if calibration is None
+            else cls(calibration.half_distance, calibration.softness, calibration.prior)
+        )
+
+    def at_prior(self, prior: float) -> Self:
+        """The curve where the share `prior`, 0..1, of all that is compared shows the person.
+
+        By Bayes' rule the odds of every distance change by one factor, that of the priors' odds.
+
+        Example:
+            >>> rare = MatchCurve(half_distance=0.3, softness=0.05, prior=0.5).at_prior(0.2)
+            >>> round(rare.probability(0.3), 3)
+            0.2
+        """
+        shift = math.log(prior / (1 - prior)) - math.log(self.prior / (1 - self.prior))
+        return replace(self, half_distance=self.half_distance + self.softness * shift, prior=prior)
+
+    def probability(self, distance: float) -> float:
+        """In 0..1.
+
+        Example:
+            >>> MatchCurve(half_distance=0.3, softness=0.05).probability(0.3)
+            0.5
+        """
+        return 1 / (1 + math.exp(min((distance - self.half_distance) / self.softness, 700.0)))

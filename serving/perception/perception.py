@@ -1,0 +1,184 @@
+"""Perception: pictures of any cameras -> people, their embeddings and attributes, all in batches through engines.
+
+Input sizes, the way of resizing and thresholds come from the engines' cards.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from pydantic import Field, PositiveFloat, PositiveInt
+
+from domain.attributes import AttributeSchema
+from domain.boxes import Detections
+from domain.detections import postprocess
+from domain.errors import ArtifactError
+from domain.images import resize_for
+from domain.model_card import ModelCard
+from domain.settings import Settings
+from domain.tracklets import Tracklet
+from export.engines import WithoutPlan, load
+
+_PERSON = "person"
+
+
+class PerceptionSettings(Settings):
+    """Batches, and thresholds for engines from elsewhere whose cards have none; see `conf/tracking/tracklets.yaml`."""
+
+    detector_batch: PositiveInt
+    crop_batch: PositiveInt
+    weak_score_fraction: float = Field(gt=0, le=1)
+    strong_score: float = Field(gt=0, lt=1)
+    iou_threshold: float = Field(gt=0, le=1)
+    match_distance: PositiveFloat
+    without_plan: WithoutPlan
+
+
+class Engine(Protocol):
+    """What `export.engines.load` returns."""
+
+    card: ModelCard
+
+    def __call__(self, images: np.ndarray) -> dict[str, np.ndarray]:
+        """Outputs by name of `uint8 [batch, height, width, 3]` RGB."""
+
+
+def open_engine(path: Path, task: str, without_plan: WithoutPlan, threads: int | None = None) -> Engine:
+    """The engine at `path` if it does `task`; `without_plan` and `threads` as `export.engines.load` has them.
+
+    Raises:
+        ArtifactError: if there is none, it is unusable, or it does something else.
+    """
+    if not path.exists():
+        raise ArtifactError(f"{path} must be an engine for the task {task}; it is missing, export that model first")
+    engine: Engine = load(path, threads=threads, without_plan=without_plan)
+    if engine.card.task != task:
+        raise ArtifactError(f"{path} must be an engine for the task {task}, its card says {engine.card.task}")
+    return engine
+
+
+class Engines(NamedTuple):
+    """What `Perception` sees with; none describes where `attributes` is None."""
+
+    detector: Engine
+    reid: Engine
+    attributes: Engine | None
+
+
+def open_engines(
+    detector: Path, reid: Path, attributes: Path | None, without_plan: WithoutPlan, threads: int | None = None
+) -> Engines:
+    """The engine of each task, as `open_engine` opens it.
+
+    Raises:
+        ArtifactError: if one is missing, unusable, or for another task.
+    """
+    return Engines(
+        open_engine(detector, "detector", without_plan, threads),
+        open_engine(reid, "reid", without_plan, threads),
+        open_engine(attributes, "attributes", without_plan, threads) if attributes is not None else None,
+    )
+
+
+class Perception:
+    """The engines of a service, called with whole lists of pictures.
+
+    Args:
+        detector: finds people.
+        reid: embeds crops.
+        attributes: describes crops; without it nothing is described.
+
+    Raises:
+        ArtifactError: if the detector knows no class `person`.
+    """
+
+    def __init__(self, detector: Engine, reid: Engine, attributes: Engine | None, settings: PerceptionSettings) -> None:
+        """Take the engines; nothing runs yet."""
+        self._detector, self._reid, self._attributes = detector, reid, attributes
+        self._settings = settings
+        self._person = _person_class(detector.card)
+        self.strong_score = detector.card.score_threshold or settings.strong_score
+        self.match_distance = reid.card.match_distance or settings.match_distance
+
+    @property
+    def describes(self) -> bool:
+        """Whether there is an attribute engine."""
+        return self._attributes is not None
+
+    @property
+    def attribute_schema(self) -> AttributeSchema | None:
+        """By what people are described; None without an attribute engine."""
+        return self._attributes.card.attribute_schema if self._attributes is not None else None
+
+    def detect(self, images: Sequence[np.ndarray]) -> list[Detections]:
+        """People in each picture, weak ones too, best score first; boxes in pixels of that picture.
+
+        Args:
+            images: `uint8 [height, width, 3]` RGB, sizes may differ.
+        """
+        weakest = self.strong_score * self._settings.weak_score_fraction
+        overlap = self._detector.card.iou_threshold or self._settings.iou_threshold
+        detections = []
+        for batch in _batches(images, self._settings.detector_batch):
+            resized = [resize_for(self._detector.card, image) for image in batch]
+            outputs = self._detector(np.stack([one.image for one in resized]))
+            scores = outputs["scores"][:, :, self._person : self._person + 1]
+            detections += [
+                postprocess(outputs["boxes"][i], scores[i], one, weakest, overlap, nms=self._detector.card.nms)
+                for i, one in enumerate(resized)
+            ]
+        return detections
+
+    def embed(self, crops: Sequence[np.ndarray]) -> np.ndarray:
+        """Embeddings `float32 [crop, feature]` of unit length of crops `uint8 [height, width, 3]` RGB."""
+        feature = self._reid.card.feature or 0
+        parts = [self._run(self._reid, batch)["embeddings"] for batch in _batches(crops, self._settings.crop_batch)]
+        return np.concatenate([np.empty((0, parts[0].shape[1] if parts else feature), np.float32), *parts])
+
+    def attributes(self, crops: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
+        """Probabilities `float32 [crop, labels]` by group of crops `uint8 [height, width, 3]` RGB."""
+        engine = self._attributes
+        if engine is None:
+            return {}
+        parts = [self._run(engine, batch) for batch in _batches(crops, self._settings.crop_batch)]
+        return {name: np.concatenate([part[name] for part in parts]) for name in engine.card.output_names if parts}
+
+    def described(self, tracklets: Sequence[Tracklet]) -> list[Tracklet]:
+        """`tracklets` with the mean attribute probabilities of their crops."""
+        schema = self.attribute_schema
+        if schema is None or not tracklets:
+            return list(tracklets)
+        probabilities = self.attributes([crop for tracklet in tracklets for crop in tracklet.crops])
+        ends = np.cumsum([len(tracklet.crops) for tracklet in tracklets])[:-1]
+        means = {
+            group.name: [part.mean(axis=0) for part in np.split(probabilities[group.name], ends)]
+            for group in schema.groups
+        }
+        return [
+            replace(
+                tracklet,
+                attributes={
+                    group.name: dict(zip(group.label_names, means[group.name][i].astype(float).tolist(), strict=True))
+                    for group in schema.groups
+                },
+            )
+            for i, tracklet in enumerate(tracklets)
+        ]
+
+    def _run(self, engine: Engine, crops: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
+        return engine(np.stack([resize_for(engine.card, crop).image for crop in crops]))
+
+
+def _person_class(card: ModelCard) -> int:
+    if _PERSON in card.class_names:
+        return card.class_names.index(_PERSON)
+    if len(card.class_names) == 1:
+        return 0
+    raise ArtifactError(f"a detector's card must list the class person, got {', '.join(card.class_names) or 'none'}")
+
+
+def _batches(items: Sequence[np.ndarray], size: int) -> Iterator[Sequence[np.ndarray]]:
+    for first in range(0, len(items), size):
+        yield items[first : first + size]

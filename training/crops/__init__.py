@@ -1,0 +1,1 @@
+"""What the two trainings on crops share: data, augmentation, backbone, optimization, the Lightning run."""
