@@ -31,7 +31,7 @@ from pgvector.psycopg import register_vector
 from psycopg.types.json import Jsonb
 from threadpoolctl import threadpool_limits
 
-from domain.attribute_query import Description
+from domain.attribute_query import AttributeQuery
 from domain.attributes import AttributeSchema, read_schema
 from domain.cameras import Camera
 from domain.embeddings import unit_length
@@ -236,7 +236,7 @@ def question(asked: Mapping[str, Any]) -> dict[str, LabelQuestion]:
     return {group: LabelQuestion.model_validate(labels) for group, labels in asked.items()}
 
 
-def by_words(searcher: Searcher, description: Description, _: np.ndarray) -> list[Hit]:
+def by_words(searcher: Searcher, description: AttributeQuery, _: np.ndarray) -> list[Hit]:
     """A search by words alone."""
     return searcher.search(description=description)
 

@@ -1,24 +1,24 @@
-"""What the store may be asked of people's attributes, and by which numbers it judges them."""
+"""Query by attributes: the labels of each group that fit the person, and the constants by which a fit is judged."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-LEAST_PROBABILITY = 0.01  # one wrong group must not rule a person out
-SURE_PROBABILITY = 0.5  # a group of which no label reaches this is not known
+LEAST_PROBABILITY = 0.01  # lower bound of a group's fit: one wrong group must not rule a person out
+SURE_PROBABILITY = 0.5  # a group is unknown when none of its labels reaches this probability
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """Which labels of a group fit the person."""
+class GroupQuery:
+    """Labels of one group that fit the person."""
 
     allowed: tuple[str, ...]
-    labels: tuple[str, ...]  # all of the group
-    or_unknown: bool = False
+    labels: tuple[str, ...]  # all labels of the group
+    or_unknown: bool = False  # a person whose group is unknown fits no worse than by chance
 
     @property
     def chance(self) -> float:
-        """Probability in 0..1 that a guess among the labels fits."""
+        """Probability in 0..1 that a label drawn at random fits."""
         return len(self.allowed) / len(self.labels)
 
 
-Description = Mapping[str, Wanted]  # by group
+AttributeQuery = Mapping[str, GroupQuery]  # group -> query

@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from districts.layout import District, Problem, read_district, read_problems, write_tracks
 from domain.atomic import atomic_folder
-from domain.attribute_query import Wanted
+from domain.attribute_query import GroupQuery
 from domain.cameras import Camera, Sighting
 from domain.errors import InputError
 from domain.images import read_image, write_image
@@ -165,7 +165,7 @@ def answer(
     }
 
 
-def described(problem: Problem, perception: Perception) -> dict[str, Wanted]:
+def described(problem: Problem, perception: Perception) -> dict[str, GroupQuery]:
     """What `problem` says of the person, as far as the attribute engine knows the groups."""
     schema = perception.attribute_schema
     if schema is None:

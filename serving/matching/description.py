@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from domain.attribute_query import LEAST_PROBABILITY, SURE_PROBABILITY, Description, Wanted
+from domain.attribute_query import LEAST_PROBABILITY, SURE_PROBABILITY, AttributeQuery, GroupQuery
 from domain.attributes import AttributeSchema, Group
 from domain.errors import InputError
 
@@ -37,7 +37,7 @@ class LabelQuestion(BaseModel):
 Question = Mapping[str, LabelQuestion]  # by group
 
 
-def read_description(question: Question, schema: AttributeSchema) -> dict[str, Wanted]:
+def read_description(question: Question, schema: AttributeSchema) -> dict[str, GroupQuery]:
     """`question` in the words of `schema`; a group of which every label fits says nothing and is left out.
 
     Raises:
@@ -57,7 +57,7 @@ def read_description(question: Question, schema: AttributeSchema) -> dict[str, W
     return description
 
 
-def attribute_evidence(described: Mapping[str, Mapping[str, float]], description: Description) -> float:
+def attribute_evidence(described: Mapping[str, Mapping[str, float]], description: AttributeQuery) -> float:
     """How much better than chance `described` fits: sum over groups of ln(p / chance), in nats.
 
     p is the probability of all labels that are allowed together, chance their share of the group's labels. Above 0
@@ -68,7 +68,7 @@ def attribute_evidence(described: Mapping[str, Mapping[str, float]], description
         description: of the person.
 
     Example:
-        >>> wanted = {"bag": Wanted(("backpack",), ("none", "backpack"))}
+        >>> wanted = {"bag": GroupQuery(("backpack",), ("none", "backpack"))}
         >>> round(attribute_evidence({"bag": {"none": 0.5, "backpack": 0.5}}, wanted), 3)
         0.0
         >>> round(attribute_evidence({"bag": {"none": 0.1, "backpack": 0.9}}, wanted), 3)
@@ -81,15 +81,15 @@ def attribute_evidence(described: Mapping[str, Mapping[str, float]], description
     )
 
 
-def description_likelihood(described: Mapping[str, Mapping[str, float]], description: Description) -> float:
+def description_likelihood(described: Mapping[str, Mapping[str, float]], description: AttributeQuery) -> float:
     """Geometric mean over groups of the probability that a label of `description` holds, in 0..1.
 
     A group that nobody looked at counts as least likely, or as chance where unknown is allowed.
 
     Example:
         >>> wanted = {
-        ...     "bag": Wanted(("none",), ("none", "backpack")),
-        ...     "age": Wanted(("child",), ("child", "adult", "old")),
+        ...     "bag": GroupQuery(("none",), ("none", "backpack")),
+        ...     "age": GroupQuery(("child",), ("child", "adult", "old")),
         ... }
         >>> round(description_likelihood({"bag": {"none": 0.36}, "age": {"child": 0.25}}, wanted), 3)
         0.3
@@ -100,7 +100,7 @@ def description_likelihood(described: Mapping[str, Mapping[str, float]], descrip
     return math.exp(sum(logs) / len(logs))
 
 
-def _fit(probabilities: Mapping[str, float], wanted: Wanted) -> float:
+def _fit(probabilities: Mapping[str, float], wanted: GroupQuery) -> float:
     """Probability that an allowed label holds, `LEAST_PROBABILITY`..1; if unknown is allowed, an unsure one is chance
     at least."""
     fit = sum(probabilities.get(label, 0.0) for label in wanted.allowed)
@@ -109,7 +109,7 @@ def _fit(probabilities: Mapping[str, float], wanted: Wanted) -> float:
     return min(max(fit, LEAST_PROBABILITY), 1.0)
 
 
-def _wanted(asked: LabelQuestion, group: Group) -> Wanted:
+def _wanted(asked: LabelQuestion, group: Group) -> GroupQuery:
     labels = group.label_names
     for label in (*asked.is_, *asked.is_not):
         if label not in labels:
@@ -120,4 +120,4 @@ def _wanted(asked: LabelQuestion, group: Group) -> Wanted:
             f"the attribute {group.name} must leave a label that fits, got none: is {', '.join(asked.is_) or 'any'}, "
             f"is_not {', '.join(asked.is_not)}"
         )
-    return Wanted(allowed, labels, asked.or_unknown)
+    return GroupQuery(allowed, labels, asked.or_unknown)

@@ -10,7 +10,7 @@ from datetime import datetime
 import numpy as np
 from pydantic import Field, PositiveFloat, PositiveInt
 
-from domain.attribute_query import Description
+from domain.attribute_query import AttributeQuery
 from domain.cameras import CameraKey, Sighting
 from domain.embeddings import cosine_distances, unit_length
 from domain.errors import InputError, require_shape
@@ -65,7 +65,7 @@ class Searcher:
     def search(
         self,
         embedding: np.ndarray | None = None,
-        description: Description | None = None,
+        description: AttributeQuery | None = None,
         *,
         confirmed: Collection[SightingKey] = (),
         rejected: Collection[SightingKey] = (),
@@ -135,7 +135,7 @@ class Searcher:
         self,
         query: np.ndarray,
         found: Sequence[StoredTracklet],
-        asked: Description,
+        asked: AttributeQuery,
         wrong: Sequence[np.ndarray],
         top_k: int | None,
     ) -> list[Hit]:
@@ -166,7 +166,7 @@ class Searcher:
             for i, attributes in zip(nearest, shown, strict=True)
         ]
 
-    def _by_description(self, found: Sequence[StoredTracklet], asked: Description) -> list[Hit]:
+    def _by_description(self, found: Sequence[StoredTracklet], asked: AttributeQuery) -> list[Hit]:
         hits = []
         for one, described in zip(found, self._attributes_of(found), strict=True):
             fit = description_likelihood(described, asked)

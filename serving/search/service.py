@@ -8,7 +8,7 @@ from time import perf_counter
 
 import sqlalchemy as sa
 
-from domain.attribute_query import Wanted
+from domain.attribute_query import GroupQuery
 from domain.attributes import AttributeSchema
 from domain.cameras import CameraKey
 from domain.deadline import require_time
@@ -337,7 +337,7 @@ class PhotoSearch:
             raise NotReadyError(reason)
         return self.store()
 
-    def _describe(self, attributes: Question, top_k: int | None) -> dict[str, Wanted]:
+    def _describe(self, attributes: Question, top_k: int | None) -> dict[str, GroupQuery]:
         if top_k is not None and not 1 <= top_k <= self._limits.max_top_k:
             raise InputError(f"top_k must be 1 to {self._limits.max_top_k}, got {top_k}")
         if not attributes:

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 import yaml
 
 from districts.layout import read_tracks
-from domain.attribute_query import Wanted
+from domain.attribute_query import GroupQuery
 from domain.errors import ArtifactError, InputError
 from domain.images import write_image
 from domain.model_card import EngineFile
@@ -177,7 +177,7 @@ def test_the_store_holds_what_was_seen_and_twice_is_once(tracked: Path) -> None:
     assert answers(tracked) == before
     with open_store(tracked / "store") as store:
         assert store.is_ready("colours-" + "ab" * 6) is None
-        found = store.described({"upper_colour": Wanted(("red",), ("red", "blue"))}, limit=100)
+        found = store.described({"upper_colour": GroupQuery(("red",), ("red", "blue"))}, limit=100)
         video = Path("data") / "toy" / "videos" / "c1.mp4"
         assert store.register_segment("toy", "c1", "moved.mp4", sha256_of(video), START).state == "done"
         assert len(found) == 4

@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 import sqlalchemy as sa
 
-from domain.attribute_query import Wanted
+from domain.attribute_query import GroupQuery
 from serving.database import schema, tables
 from serving.database.partitions import drop_partition
 from serving.database.store import Store
 from tests.helpers.sightings import CAMERAS, NOON, tracklet, unit_vectors
 
 BAGS, HATS = ("none", "backpack"), ("none", "cap")
-BACKPACK, CAP = {"bag": Wanted(BAGS[1:], BAGS)}, {"hat": Wanted(HATS[1:], HATS)}
+BACKPACK, CAP = {"bag": GroupQuery(BAGS[1:], BAGS)}, {"hat": GroupQuery(HATS[1:], HATS)}
 LOOKS = unit_vectors(seed=0, number=8, feature=16)
 
 
@@ -42,7 +42,7 @@ def filled(store: Store) -> Store:
     return store
 
 
-def found(store: Store, description: dict[str, Wanted], **filters: object) -> list[tuple[str, int]]:
+def found(store: Store, description: dict[str, GroupQuery], **filters: object) -> list[tuple[str, int]]:
     """Camera and day of each, the best first."""
     ranked = store.described(description, 9, **filters)  # type: ignore[arg-type]
     return [(one.camera.id, (one.first_seen - NOON).days) for one in ranked]
@@ -73,7 +73,7 @@ def test_labels_get_places_as_they_come_and_rows_are_as_long_as_their_own(filled
 def test_rows_from_before_a_label_fit_it_least(filled: Store) -> None:
     ranked = filled.described(CAP, 9)
     assert [each.get("hat", {}).get("cap") for each in filled.attributes_of(ranked)] == [0.6, None, None, None]
-    either = {"hat": Wanted(HATS[1:], HATS, or_unknown=True)}
+    either = {"hat": GroupQuery(HATS[1:], HATS, or_unknown=True)}
     ranked = filled.described(either, 9)
     assert [bool(each.get("hat")) for each in filled.attributes_of(ranked)] == [True, False, False, False]
 
@@ -85,12 +85,12 @@ def test_a_label_is_sure_from_one_half_on(store: Store) -> None:
     unsure = {"bag": {"none": 0.499999, "backpack": 0.25, "handbag": 0.250001}}
     add(store, 0, 0, sure)
     add(store, 1, 0, unsure)
-    asked = {"bag": Wanted(("backpack",), three, or_unknown=True)}
+    asked = {"bag": GroupQuery(("backpack",), three, or_unknown=True)}
     assert [one.camera.id for one in store.described(asked, 9)] == [
         "cam1",
         "cam0",
     ]  # of equal fit the first comes first
-    assert [one.camera.id for one in store.described({"bag": Wanted(("backpack",), three)}, 9)] == ["cam0", "cam1"]
+    assert [one.camera.id for one in store.described({"bag": GroupQuery(("backpack",), three)}, 9)] == ["cam0", "cam1"]
 
 
 @pytest.mark.parametrize(

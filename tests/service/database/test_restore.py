@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from domain.attribute_query import Wanted
+from domain.attribute_query import GroupQuery
 from domain.errors import InputError
 from serving import audit
 from serving.cases.cases import CaseExport, Verdict, export_case, give_verdict, hold_case, open_case
@@ -40,7 +40,7 @@ def run_documented(folder: Path, program: str) -> None:
 def search(folder: Path) -> tuple[list[Hit], list[bytes]]:
     """What a search answers, and the crops it names."""
     with open_store(folder / "store") as store:
-        with_backpack = {"bag": Wanted(("backpack",), ("none", "backpack"))}
+        with_backpack = {"bag": GroupQuery(("backpack",), ("none", "backpack"))}
         found = Searcher(store, MatchCurve(0.3, 0.05), SEARCH, "net-1").search(QUERY, with_backpack)
         return found, [store.crops.read(one.crop) for one in found]
 

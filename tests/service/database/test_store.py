@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import sqlalchemy as sa
 
-from domain.attribute_query import Wanted
+from domain.attribute_query import GroupQuery
 from domain.errors import ArtifactError, InputError
 from domain.model_card import EngineFile, ModelCard
 from serving.database import tables
@@ -181,11 +181,11 @@ def test_words_find_whom_they_describe_best(store: Store) -> None:
         "demo", CAMERAS, "net-1", [tracklet(i + 1, embeddings[i], attributes=bags[i]) for i in range(3)]
     )
     bag, age = ("none", "backpack"), ("child", "adult")
-    assert [one.id for one in store.described({"bag": Wanted(bag[1:], bag)}, 3)] == [2, 3, 1]
-    both = {"bag": Wanted(bag[:1], bag), "age": Wanted(age[:1], age)}
+    assert [one.id for one in store.described({"bag": GroupQuery(bag[1:], bag)}, 3)] == [2, 3, 1]
+    both = {"bag": GroupQuery(bag[:1], bag), "age": GroupQuery(age[:1], age)}
     assert [one.id for one in store.described(both, 2)] == [1, 3]
     hostile = "'; drop table tracklets; --"
-    assert len(store.described({hostile: Wanted((hostile,), (hostile, "none"))}, 3)) == 3
+    assert len(store.described({hostile: GroupQuery((hostile,), (hostile, "none"))}, 3)) == 3
     with pytest.raises(InputError, match="at least one attribute"):
         store.described({}, 3)
 

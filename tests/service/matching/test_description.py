@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from domain.attribute_query import Wanted
+from domain.attribute_query import GroupQuery
 from domain.attributes import read_schema
 from domain.errors import InputError
 from serving.database.store import open_store
@@ -70,15 +70,15 @@ def test_a_misspelt_key_is_refused() -> None:
     ],
 )
 def test_where_unknown_is_allowed_the_unsure_count_as_chance(bag: dict[str, float], fit: float) -> None:
-    wanted = Wanted(("backpack",), ("none", "backpack", "handbag"), or_unknown=True)
+    wanted = GroupQuery(("backpack",), ("none", "backpack", "handbag"), or_unknown=True)
     assert description_likelihood({"bag": bag}, {"bag": wanted}) == pytest.approx(fit)
     assert attribute_evidence({"bag": bag}, {"bag": wanted}) == pytest.approx(np.log(3 * fit))
 
 
 def test_where_nobody_looked_unknown_counts_as_chance_and_else_as_least() -> None:
     labels = ("none", "backpack", "handbag")
-    assert description_likelihood({}, {"bag": Wanted(labels[:1], labels, or_unknown=True)}) == pytest.approx(1 / 3)
-    assert description_likelihood({}, {"bag": Wanted(labels[:1], labels)}) == pytest.approx(0.01)
+    assert description_likelihood({}, {"bag": GroupQuery(labels[:1], labels, or_unknown=True)}) == pytest.approx(1 / 3)
+    assert description_likelihood({}, {"bag": GroupQuery(labels[:1], labels)}) == pytest.approx(0.01)
 
 
 QUESTIONS: list[dict[str, LabelQuestion]] = [

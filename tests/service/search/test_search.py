@@ -4,7 +4,7 @@ from datetime import timedelta
 import numpy as np
 import pytest
 
-from domain.attribute_query import Wanted
+from domain.attribute_query import GroupQuery
 from domain.errors import InputError
 from serving.database.store import Store, open_store
 from serving.matching.match_curve import MatchCurve
@@ -15,7 +15,7 @@ SETTINGS = SearchSettings(candidates=40, k1=6, k2=3, lambda_value=0.3, attribute
 CURVE = MatchCurve(half_distance=0.3, softness=0.05)
 PEOPLE, SEEN = 10, 4
 BAGS = ("none", "backpack")
-BACKPACK, NO_BAG = {"bag": Wanted(BAGS[1:], BAGS)}, {"bag": Wanted(BAGS[:1], BAGS)}
+BACKPACK, NO_BAG = {"bag": GroupQuery(BAGS[1:], BAGS)}, {"bag": GroupQuery(BAGS[:1], BAGS)}
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +77,7 @@ def test_attributes_move_those_who_fit_to_the_front(searcher: Searcher) -> None:
 
 
 def test_a_group_that_nobody_looked_at_changes_nothing(searcher: Searcher) -> None:
-    assert searcher.search(person(2), {"age": Wanted(("child",), ("child", "adult"))}) == searcher.search(person(2))
+    assert searcher.search(person(2), {"age": GroupQuery(("child",), ("child", "adult"))}) == searcher.search(person(2))
 
 
 def test_attributes_alone(searcher: Searcher) -> None:
