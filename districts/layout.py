@@ -10,6 +10,7 @@ videos/           <camera>.mp4, <camera>.txt (MOTChallenge ground truth), proble
 
 import csv
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -22,6 +23,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from domain.attributes import UNKNOWN, AttributeSchema, Group
 from domain.cameras import Camera
 from domain.errors import InputError
+from domain.tracklets import Tracklet
 
 Split = Literal["train", "val", "test"]
 ReidPart = Literal["bounding_box_train", "bounding_box_val", "query", "bounding_box_test"]
@@ -225,6 +227,18 @@ def read_tracks(file: Path) -> TrackTable:
         table[:, 1].astype(np.int64),
         corners.astype(np.float32),
         table[:, 6].astype(np.float32),
+    )
+
+
+def track_table(tracklets: Iterable[Tracklet]) -> TrackTable:
+    """All boxes of the tracklets of one camera, as `write_tracks` takes them."""
+    listed = list(tracklets)
+    empty = np.empty(0, np.int64)
+    return TrackTable(
+        frames=np.concatenate([empty, *(tracklet.frames for tracklet in listed)]),
+        tracks=np.concatenate([empty, *(np.full(len(tracklet.frames), tracklet.id) for tracklet in listed)]),
+        boxes_xyxy=np.concatenate([np.empty((0, 4), np.float32), *(tracklet.boxes_xyxy for tracklet in listed)]),
+        confidences=np.concatenate([np.empty(0, np.float32), *(tracklet.scores for tracklet in listed)]),
     )
 
 

@@ -1,4 +1,4 @@
-"""Until when the answer to a request is wanted: work for one that nobody waits for any more stops at its next stage."""
+"""Request deadlines: work stops at its next stage once the deadline of the request has passed."""
 
 import time
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ from contextvars import ContextVar
 
 from domain.errors import DongseonError
 
-_ends: ContextVar[float] = ContextVar("deadline", default=float("inf"))  # of time.monotonic; threads get a copy
+_ends: ContextVar[float] = ContextVar("deadline", default=float("inf"))  # time.monotonic(); threads inherit a copy
 
 
 class OverdueError(DongseonError):
@@ -16,7 +16,7 @@ class OverdueError(DongseonError):
 
 @contextmanager
 def deadline_after(seconds: float) -> Iterator[None]:
-    """Work that begins in this block, in its tasks and threads too, has so long."""
+    """Set a deadline in `seconds` from now for work started in this block, including its tasks and threads."""
     token = _ends.set(time.monotonic() + seconds)
     try:
         yield
@@ -25,6 +25,6 @@ def deadline_after(seconds: float) -> Iterator[None]:
 
 
 def require_time() -> None:
-    """Raise `OverdueError` once the deadline of the work in hand has passed; without a deadline never."""
+    """Raise `OverdueError` if the deadline of the current work has passed; without a deadline, do nothing."""
     if time.monotonic() >= _ends.get():
         raise OverdueError("the answer must be ready by its deadline, which has passed")

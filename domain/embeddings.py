@@ -18,8 +18,3 @@ def unit_length(vectors: np.ndarray) -> np.ndarray:
 def cosine_distances(queries: np.ndarray, gallery: np.ndarray) -> np.ndarray:
     """`1 - cosine` of unit-length queries `[query, feature]` to gallery items, `float32 [query, gallery]`."""
     return 1 - np.asarray(queries, np.float32) @ np.asarray(gallery, np.float32).T
-
-
-def weighted_mean(embeddings: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Unit-length mean `[feature]` of several frames' embeddings `[frame, feature]`, each weighed by its quality."""
-    return unit_length(np.average(embeddings, axis=0, weights=weights))

@@ -16,7 +16,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from districts.layout import District, Problem, read_district, read_problems, write_tracks
+from districts.layout import District, Problem, read_district, read_problems, track_table, write_tracks
 from domain.atomic import atomic_folder
 from domain.attribute_query import GroupQuery
 from domain.cameras import Camera, Sighting
@@ -25,7 +25,7 @@ from domain.images import read_image, write_image
 from domain.paths import DATA, ENGINES, STORE, TRACKS
 from domain.settings import read_params
 from domain.stage import run_stage
-from domain.tracklets import Tracklet, renumber, track_table
+from domain.tracklets import Tracklet, renumber
 from export.engines.files import sha256_of
 from serving import audit
 from serving.database.segments import WatchedVideo

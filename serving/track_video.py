@@ -19,12 +19,12 @@ from typing import Any
 
 from tqdm import tqdm
 
-from districts.layout import write_tracks
+from districts.layout import track_table, write_tracks
 from domain.atomic import atomic_folder
 from domain.errors import InputError
 from domain.images import write_image
 from domain.stage import run_stage
-from domain.tracklets import Tracklet, renumber, track_table
+from domain.tracklets import Tracklet, renumber
 from serving.ingestion.annotate import annotate_video
 from serving.ingestion.following import CameraVideo, Followed, StageClock, TrackingSettings, follow
 from serving.perception.perception import Perception, open_engines

@@ -8,7 +8,7 @@ from hypothesis.extra.numpy import arrays
 from torchvision.ops import batched_nms, box_iou, distance_box_iou
 
 from domain.boxes import pairwise_iou, suppress_overlaps
-from domain.embeddings import cosine_distances, unit_length, weighted_mean
+from domain.embeddings import cosine_distances, unit_length
 from domain.images import letterbox, stretch
 
 corners = arrays(np.float32, st.tuples(st.integers(1, 12), st.just(2)), elements=st.integers(0, 40))
@@ -89,8 +89,3 @@ def test_unit_vectors_are_within_two_of_each_other(vectors: np.ndarray) -> None:
     distances = cosine_distances(units, units)
     assert (distances > -1e-5).all()
     assert (distances < 2 + 1e-5).all()
-
-
-def test_a_frame_without_weight_does_not_count() -> None:
-    frames = np.array([[1, 0], [0, 1]], np.float32)
-    assert weighted_mean(frames, np.array([1.0, 0.0])).tolist() == [1, 0]

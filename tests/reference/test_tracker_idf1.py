@@ -7,10 +7,9 @@ import motmetrics
 import numpy as np
 import pytest
 
-from districts.layout import TrackTable, read_tracks
+from districts.layout import TrackTable, read_tracks, track_table
 from domain.boxes import Detections, pairwise_iou
 from domain.embeddings import unit_length
-from domain.tracklets import track_table
 from serving.tracking.crop_quality import Looks
 from serving.tracking.tracker import Tracker
 from tests.helpers.walkers import settings

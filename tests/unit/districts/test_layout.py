@@ -12,6 +12,7 @@ from districts.layout import (
     read_problems,
     read_reid_folder,
     read_tracks,
+    track_table,
     write_tracks,
 )
 from domain.attributes import AttributeSchema, Group, Label, read_schema
@@ -232,3 +233,8 @@ def test_an_unknown_schema_lists_the_known_ones() -> None:
 def test_an_unknown_group_lists_the_known_ones() -> None:
     with pytest.raises(InputError, match="the schema tiny has the groups bag, got 'hat'"):
         SCHEMA.group("hat")
+
+
+def test_a_camera_that_saw_nobody_has_an_empty_table() -> None:
+    table = track_table([])
+    assert (table.frames.shape, table.boxes_xyxy.shape, table.confidences.shape) == ((0,), (0, 4), (0,))

@@ -4,9 +4,10 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pytest
 
+from districts.layout import track_table
 from domain.boxes import Detections
 from domain.errors import InputError
-from domain.tracklets import Tracklet, renumber, track_table
+from domain.tracklets import Tracklet, renumber
 from serving.tracking.crop_quality import Looks
 from serving.tracking.tracker import Tracker
 from tests.helpers.walkers import settings
@@ -185,11 +186,6 @@ def test_tracklets_of_several_cameras_are_numbered_once() -> None:
     assert sorted(zip(table.frames.tolist(), table.tracks.tolist(), strict=True)) == [
         (frame, track) for frame in range(1, 6) for track in (1, 2)
     ]
-
-
-def test_a_camera_that_saw_nobody_has_an_empty_table() -> None:
-    table = track_table([])
-    assert (table.frames.shape, table.boxes_xyxy.shape, table.confidences.shape) == ((0,), (0, 4), (0,))
 
 
 def test_who_stays_too_long_becomes_another_tracklet_without_losing_a_frame() -> None:
