@@ -53,7 +53,7 @@ def write_report(parts: Sequence[Section], facts: dict[str, Any], reports: Path)
     for picture in (picture for part in parts for picture in part.pictures):
         shutil.copyfile(picture.file, reports / "pictures" / picture.name)
     templates = Environment(
-        loader=FileSystemLoader(Path(__file__).parent / "templates"),
+        loader=FileSystemLoader(Path(__file__).parent / "reporting" / "templates"),
         autoescape=lambda name: name is not None and ".html" in name,
         undefined=StrictUndefined,
         trim_blocks=True,
