@@ -1,11 +1,10 @@
-"""DVC stage `prepare`: a seed, or a folder of existing data, and labels of cases -> data/<district>, checked."""
+"""DVC stage `prepare`: renders or imports a district, adds labels from cases and checks the result: data/<district>."""
 
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Literal
 
-from pydantic import model_validator
+from pydantic import field_validator, model_validator
 
 from districts.checks import check_district, require_sound, write_report
 from districts.demo.render import render_demo
@@ -22,19 +21,46 @@ from domain.settings import Settings
 from domain.stage import run_stage
 
 
+def take_over(_: str, source: Path, folder: Path) -> None:
+    """Hard-link every file of `source` into `folder`; copy where the file system has no hard links.
+
+    Raises:
+        InputError: if `source` is not a folder.
+    """
+    if not source.is_dir():
+        raise InputError(f"district.source must be a folder in the layout of districts/layout.py, got {source}")
+    shutil.copytree(source, folder, copy_function=link_or_copy, dirs_exist_ok=True)
+
+
+# Each function takes the district's name, the source folder and the folder to fill.
+_IMPORTERS: dict[str, Callable[[str, Path, Path], None]] = {
+    "folder": take_over,
+    "market1501": import_market1501,
+    "pa100k": import_pa100k,
+    "peta": import_peta,
+}
+
+
 class PrepareSettings(Settings):
     """Section `district`."""
 
     name: str
-    importer: Literal["demo", "folder", "market1501", "pa100k", "peta"]
-    source: Path | None = None  # of the other importers
-    demo: DemoSettings | None = None  # of the importer `demo`
-    labels: Path | None = None  # folder of `serving.labels`: people to train re-ID on besides
+    importer: str  # demo, or a key of _IMPORTERS
+    source: Path | None = None
+    labels: Path | None = None
+    demo: DemoSettings | None = None
+
+    @field_validator("importer")
+    @classmethod
+    def _importer_exists(cls, importer: str) -> str:
+        if importer not in ("demo", *_IMPORTERS):
+            raise ValueError(f"importer must be one of demo, {', '.join(_IMPORTERS)}")
+        return importer
 
     @model_validator(mode="after")
     def _importer_has_its_settings(self) -> "PrepareSettings":
         if self.importer != "demo" and self.source is None:
-            raise ValueError(f"the importer {self.importer} needs `source`, the folder to take the data from")
+            raise ValueError(f"the importer {self.importer} needs `source`, the folder of the existing data")
         if self.importer == "demo" and self.demo is None:
             raise ValueError("the importer demo needs the section `demo`")
         if self.importer != "demo" and self.demo is not None:
@@ -43,10 +69,10 @@ class PrepareSettings(Settings):
 
 
 def main(argv: Sequence[str] = ()) -> None:
-    """Write data/<name> and its data_report.md; data with a fatal defect never gets there.
+    """Write data/<name> and its data_report.md; data with a fatal defect is not written.
 
     Raises:
-        InputError: if the source is missing, the labels cannot be used or a check finds something fatal.
+        InputError: if the source is missing, the labels are unusable or a check finds a fatal defect.
     """
     settings = PrepareSettings.from_params("district", argv)
     target = DATA / settings.name
@@ -60,26 +86,6 @@ def main(argv: Sequence[str] = ()) -> None:
         report = write_report(folder, findings)
         require_sound(findings)
     print(f"{target / report.name}: {len(findings)} warnings")
-
-
-def take_over(_: str, source: Path, folder: Path) -> None:
-    """Hard-link every file of `source` into `folder`, or copy where the file system has no hard links.
-
-    Raises:
-        InputError: if `source` is no folder.
-    """
-    if not source.is_dir():
-        raise InputError(f"district.source must be a folder in the layout of districts/layout.py, got {source}")
-    shutil.copytree(source, folder, copy_function=link_or_copy, dirs_exist_ok=True)
-
-
-# Each takes the district's name, the source and the folder to fill.
-_IMPORTERS: dict[str, Callable[[str, Path, Path], None]] = {
-    "folder": take_over,
-    "market1501": import_market1501,
-    "pa100k": import_pa100k,
-    "peta": import_peta,
-}
 
 
 if __name__ == "__main__":

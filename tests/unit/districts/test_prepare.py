@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from conf.compose import compose
 from districts import prepare, preview
 from districts.checks import Finding
 from districts.layout import read_district, read_labelled_frame, read_reid_folder, read_tracks
@@ -67,6 +68,13 @@ def test_a_missing_source_is_named() -> None:
     assert not Path("data/mine").exists()
 
 
+def test_an_unknown_importer_is_refused_with_the_known_ones() -> None:
+    write_params(name="mine", importer="yolo", source="source")
+    expected = r"district\.importer: .*must be one of demo, folder, market1501, pa100k, peta, got 'yolo'"
+    with pytest.raises(InputError, match=expected):
+        prepare.main()
+
+
 def test_an_importer_needs_its_settings() -> None:
     write_params(name="mine", importer="folder")
     with pytest.raises(InputError, match="the importer folder needs `source`"):
@@ -90,9 +98,11 @@ def test_the_preview_needs_a_prepared_district() -> None:
 
 
 def test_the_committed_settings_are_valid() -> None:
-    groups = ROOT / "conf" / "district"
-    for file in sorted(groups.glob("*.yaml")):
-        assert prepare.PrepareSettings.model_validate(yaml.safe_load(file.read_text())).name == file.stem
+    names = sorted(file.stem for file in (ROOT / "conf" / "district").glob("*.yaml") if file.stem != "base")
+    assert names == ["demo", "market1501", "pa100k", "peta", "suseong"]
+    for name in names:
+        compose([f"district={name}"], Path("params.yaml"))
+        assert prepare.PrepareSettings.from_params("district").name == name
 
 
 def test_readers_name_what_is_missing(workplace: Path) -> None:
