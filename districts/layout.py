@@ -21,6 +21,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from domain.attributes import UNKNOWN, AttributeSchema, Group
+from domain.boxes import cxcywh_to_xyxy
 from domain.cameras import Camera
 from domain.errors import InputError
 from domain.tracklets import Tracklet
@@ -144,10 +145,9 @@ def read_labelled_frame(image: Path, labels: Path) -> LabelledFrame:
             raise InputError(f"{file}, line {number}: must be `class x y width height`, got {line!r}") from error
         if person != 0 or not all(0 <= value <= 1 for value in (centre_x, centre_y, box_width, box_height)):
             raise InputError(f"{file}, line {number}: class must be 0 and the box within 0..1, got {line!r}")
-        half = box_width / 2, box_height / 2
-        boxes.append([centre_x - half[0], centre_y - half[1], centre_x + half[0], centre_y + half[1]])
-    scaled = np.array(boxes, np.float32).reshape(-1, 4) * np.array([width, height, width, height], np.float32)
-    return LabelledFrame(image, scaled)
+        boxes.append([centre_x, centre_y, box_width, box_height])
+    fractions = cxcywh_to_xyxy(np.array(boxes, np.float64).reshape(-1, 4)).astype(np.float32)
+    return LabelledFrame(image, fractions * np.array([width, height, width, height], np.float32))
 
 
 def read_attribute_split(folder: Path, split: Split, schema: AttributeSchema) -> AttributeTable:

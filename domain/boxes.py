@@ -41,6 +41,18 @@ def pairwise_iou(boxes_xyxy: np.ndarray, others_xyxy: np.ndarray) -> np.ndarray:
     return np.divide(overlap, union, out=np.zeros_like(overlap), where=union > 0)
 
 
+def xyxy_to_cxcywh(boxes_xyxy: np.ndarray) -> np.ndarray:
+    """Boxes `[box, 4]` as centre x, centre y, width, height."""
+    low, high = boxes_xyxy[:, :2], boxes_xyxy[:, 2:]
+    return np.concatenate([(low + high) / 2, high - low], axis=1)
+
+
+def cxcywh_to_xyxy(boxes_cxcywh: np.ndarray) -> np.ndarray:
+    """Boxes `[box, 4]` as left, top, right, bottom."""
+    centre, half = boxes_cxcywh[:, :2], boxes_cxcywh[:, 2:] / 2
+    return np.concatenate([centre - half, centre + half], axis=1)
+
+
 def suppress_overlaps(
     boxes_xyxy: np.ndarray, scores: np.ndarray, classes: np.ndarray, iou_threshold: float, nms: Nms = "iou"
 ) -> np.ndarray:

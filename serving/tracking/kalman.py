@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from domain.boxes import cxcywh_to_xyxy, xyxy_to_cxcywh
+
 _MEASUREMENT_STD = np.array([0.05, 0.05, 0.08, 0.05])  # detector's jitter, heights
 _START_VELOCITY_STD = np.array([0.8, 0.5, 0.1, 0.1])  # walking is about 0.8 heights a second
 _ACCELERATION_STD = np.array([0.6, 0.4, 0.1, 0.1])  # heights a second^1.5: white noise on the velocity
@@ -32,7 +34,7 @@ class Motion:
     @property
     def boxes_xyxy(self) -> np.ndarray:
         """Boxes `float64 [track, 4]`, pixels."""
-        return _to_xyxy(self.position)
+        return cxcywh_to_xyxy(self.position)
 
     def __getitem__(self, tracks: np.ndarray) -> "Motion":
         """The tracks at these indices or under this mask."""
@@ -57,7 +59,7 @@ class Motion:
 
 def start(boxes_xyxy: np.ndarray) -> Motion:
     """Motion of boxes `[track, 4]` seen for the first time: at rest, with the doubt of a walking person."""
-    position = _to_cxcywh(boxes_xyxy)
+    position = _measured(boxes_xyxy)
     height = _height(position)
     return Motion(
         position=position,
@@ -88,7 +90,7 @@ def correct(motion: Motion, boxes_xyxy: np.ndarray, scores: np.ndarray) -> Motio
 
     Source: the Kalman update; noise scaled by `2 - score` in the spirit of Du et al. 2021 (GIAOTracker, NSA Kalman).
     """
-    measured = _to_cxcywh(boxes_xyxy)
+    measured = _measured(boxes_xyxy)
     doubt = (2 - np.clip(np.asarray(scores, np.float64), 0, 1))[:, None]
     measurement_var = (_MEASUREMENT_STD * _height(measured) * doubt) ** 2
     total = motion.position_var + measurement_var
@@ -108,21 +110,15 @@ def deviations(motion: Motion, boxes_xyxy: np.ndarray) -> np.ndarray:
 
     The Mahalanobis distance over cx, cy and height; widths swing with the stride of a walking person.
     """
-    measured = _to_cxcywh(boxes_xyxy)
+    measured = _measured(boxes_xyxy)
     measurement_var = (_MEASUREMENT_STD * _height(motion.position)) ** 2
     total = (motion.position_var + measurement_var)[:, None]
     squared = (measured[None] - motion.position[:, None]) ** 2 / total
     return np.sqrt(squared[:, :, [0, 1, 3]].sum(axis=2))
 
 
-def _to_cxcywh(boxes_xyxy: np.ndarray) -> np.ndarray:
-    boxes = np.asarray(boxes_xyxy, np.float64).reshape(-1, 4)
-    return np.concatenate([(boxes[:, :2] + boxes[:, 2:]) / 2, boxes[:, 2:] - boxes[:, :2]], axis=1)
-
-
-def _to_xyxy(boxes_cxcywh: np.ndarray) -> np.ndarray:
-    half = boxes_cxcywh[:, 2:] / 2
-    return np.concatenate([boxes_cxcywh[:, :2] - half, boxes_cxcywh[:, :2] + half], axis=1)
+def _measured(boxes_xyxy: np.ndarray) -> np.ndarray:
+    return xyxy_to_cxcywh(np.asarray(boxes_xyxy, np.float64).reshape(-1, 4))
 
 
 def _height(boxes_cxcywh: np.ndarray) -> np.ndarray:

@@ -5,9 +5,9 @@ import torch
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from torchvision.ops import batched_nms, box_iou, distance_box_iou
+from torchvision.ops import batched_nms, box_convert, box_iou, distance_box_iou
 
-from domain.boxes import pairwise_iou, suppress_overlaps
+from domain.boxes import cxcywh_to_xyxy, pairwise_iou, suppress_overlaps, xyxy_to_cxcywh
 from domain.embeddings import cosine_distances, unit_length
 from domain.images import letterbox, stretch
 
@@ -31,6 +31,13 @@ def test_iou_is_symmetric_and_equals_torchvision(one: np.ndarray, other: np.ndar
 @given(boxes())
 def test_iou_of_a_box_with_itself_is_one(some: np.ndarray) -> None:
     assert np.allclose(np.diag(pairwise_iou(some, some)), 1)
+
+
+@given(boxes())
+def test_centres_and_sizes_equal_torchvision_and_lead_back(some: np.ndarray) -> None:
+    centres = xyxy_to_cxcywh(some)
+    assert np.array_equal(centres, box_convert(torch.from_numpy(some), "xyxy", "cxcywh").numpy())
+    assert np.array_equal(cxcywh_to_xyxy(centres), some)
 
 
 @given(boxes(), st.integers(0, 5), st.sampled_from([0.3, 0.45, 0.7]))
