@@ -32,9 +32,10 @@ from psycopg.types.json import Jsonb
 from threadpoolctl import threadpool_limits
 
 from domain.attribute_query import AttributeQuery
-from domain.attributes import AttributeSchema, read_schema
+from domain.attributes import AttributeSchema
 from domain.cameras import Camera
 from domain.embeddings import unit_length
+from domain.schemas import read_schema
 from domain.settings import PARAMS
 from serving.database import tables
 from serving.database.attribute_rows import attribute_rows

@@ -4,49 +4,35 @@ Fatal: training or evaluation would break, or its figures would mean nothing. Wa
 """
 
 import csv
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 
 import av
 import cv2
 import numpy as np
 
+from districts.detection_checks import check_detection
+from districts.findings import Finding
 from districts.layout import (
     DISTRACTOR_IDENTITY,
-    PICTURE_SUFFIXES,
     District,
     ReidPart,
     ReidTable,
     Split,
+    find_pictures,
     read_attribute_row,
     read_district,
-    read_labelled_frame,
     read_problems,
     read_reid_folder,
     read_tracks,
 )
-from domain.attributes import AttributeSchema, read_schema
+from domain.attributes import AttributeSchema
 from domain.errors import InputError
+from domain.schemas import read_schema
 
-REPORT = "data_report.md"
 _SPLITS: tuple[Split, ...] = ("train", "val", "test")
 _REID_PARTS: tuple[ReidPart, ...] = ("bounding_box_train", "bounding_box_val", "query", "bounding_box_test")
 _FEW_LABELS = 5
-_NAMED = 20  # of many files
-
-
-@dataclass(frozen=True)
-class Finding:
-    """Something wrong in the data."""
-
-    is_fatal: bool
-    place: str  # file and line
-    message: str
-
-    def __str__(self) -> str:
-        """Kind, place and message in one line."""
-        return f"{'fatal' if self.is_fatal else 'warning'}: {self.place}: {self.message}"
 
 
 def check_district(folder: Path) -> list[Finding]:
@@ -70,72 +56,8 @@ def check_district(folder: Path) -> list[Finding]:
     return findings
 
 
-def write_report(folder: Path, findings: list[Finding]) -> Path:
-    """Write `findings` as data_report.md into `folder`; returns the file."""
-    fatal = [finding for finding in findings if finding.is_fatal]
-    lines = [f"# Data report of {folder.name if not folder.name.startswith('.') else 'the district'}", ""]
-    lines += [f"{len(fatal)} fatal defects, {len(findings) - len(fatal)} warnings.", ""]
-    for title, chosen in (("Fatal", fatal), ("Warnings", [f for f in findings if not f.is_fatal])):
-        if chosen:
-            lines += [f"## {title}", "", "| where | what |", "|---|---|"]
-            lines += [f"| {_relative(f.place, folder)} | {f.message.replace('|', '/')} |" for f in chosen]
-            lines.append("")
-    file = folder / REPORT
-    file.write_text("\n".join(lines), encoding="utf-8")
-    return file
-
-
-def require_sound(findings: Iterable[Finding]) -> None:
-    """Stop where one of `findings` is fatal.
-
-    Raises:
-        InputError: which names the fatal ones, or the first of many.
-    """
-    fatal = [str(finding) for finding in findings if finding.is_fatal]
-    if fatal:
-        raise InputError(
-            f"the data must pass its checks, got {len(fatal)} fatal defects:\n" + "\n".join(fatal[:_NAMED])
-        )
-
-
-def _relative(place: str, folder: Path) -> str:
-    return place.removeprefix(f"{folder}/")
-
-
 def _schema_file(folder: Path, schema: str) -> str | Path:
     return folder / schema if schema.endswith((".yaml", ".yml")) else schema
-
-
-def _pictures(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if path.suffix.lower() in PICTURE_SUFFIXES)
-
-
-def check_detection(folder: Path, splits: Sequence[Split]) -> Iterator[Finding]:
-    """What is wrong with `splits` of the detection set of the district in `folder`."""
-    for split in splits:
-        images, labels = folder / "detection" / "images" / split, folder / "detection" / "labels" / split
-        if not images.is_dir() or not _pictures(images):
-            yield Finding(True, str(images), "must hold pictures, got none")
-            continue
-        num_boxes, empty = 0, []
-        for picture in _pictures(images):
-            try:
-                frame = read_labelled_frame(picture, labels)
-            except InputError as error:
-                yield Finding(True, str(picture), str(error))
-                continue
-            num_boxes += len(frame.boxes_xyxy)
-            if len(frame.boxes_xyxy) == 0:
-                empty.append(picture.stem)
-        if empty:
-            names = ", ".join(f"{name}.txt" for name in empty[:_NAMED]) + (", …" if len(empty) > _NAMED else "")
-            yield Finding(False, str(labels), f"{len(empty)} pictures have no labels, so nobody is in them: {names}")
-        if num_boxes == 0:
-            yield Finding(True, str(labels), "must label at least one person, got none")
-        stems = {picture.stem for picture in _pictures(images)}
-        for file in sorted(labels.glob("*.txt")) if labels.is_dir() else ():
-            if file.stem not in stems:
-                yield Finding(False, str(file), f"belongs to no picture in {images.name}")
 
 
 def _check_attributes(folder: Path, schema: AttributeSchema, cameras: set[str]) -> Iterator[Finding]:
@@ -311,5 +233,5 @@ def _reid_identities(folder: Path) -> dict[int, str]:
     """Identity -> its first file; junk and distractors left out."""
     if not folder.is_dir():
         return {}
-    names = [(path.name.partition("_")[0], str(path)) for path in reversed(_pictures(folder))]
+    names = [(path.name.partition("_")[0], str(path)) for path in reversed(find_pictures(folder))]
     return {int(value): place for value, place in names if value.isdecimal() and int(value) > DISTRACTOR_IDENTITY}

@@ -14,7 +14,7 @@ from typing import Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
-from districts.checks import Finding
+from districts.findings import Finding
 from districts.importers.links import link_or_copy
 from districts.layout import District, ReidPart, list_pictures, read_district, read_reid_folder, read_tracks
 from domain.errors import InputError

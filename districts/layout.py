@@ -30,7 +30,7 @@ Split = Literal["train", "val", "test"]
 ReidPart = Literal["bounding_box_train", "bounding_box_val", "query", "bounding_box_test"]
 _Model = TypeVar("_Model", bound=BaseModel)
 JUNK_IDENTITY, DISTRACTOR_IDENTITY = -1, 0
-PICTURE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp"}
+_PICTURE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp"}
 _MARKET_NAME = re.compile(r"^(-1|\d+)_c(\d+)s(\d+)_(\d+)_(\d+)\.(?:jpg|jpeg|png)$")
 
 
@@ -261,10 +261,15 @@ def list_pictures(folder: Path) -> list[Path]:
     """
     if not folder.is_dir():
         raise InputError(f"{folder} must be a folder of pictures; it is missing")
-    pictures = sorted(path for path in folder.iterdir() if path.suffix.lower() in PICTURE_SUFFIXES)
+    pictures = find_pictures(folder)
     if not pictures:
-        raise InputError(f"{folder} must hold pictures ({', '.join(sorted(PICTURE_SUFFIXES))}), got none")
+        raise InputError(f"{folder} must hold pictures ({', '.join(sorted(_PICTURE_SUFFIXES))}), got none")
     return pictures
+
+
+def find_pictures(folder: Path) -> list[Path]:
+    """Pictures in the existing `folder` in name order; it may hold none."""
+    return sorted(path for path in folder.iterdir() if path.suffix.lower() in _PICTURE_SUFFIXES)
 
 
 def _label_index(file: Path, line: int, row: dict[str, str], group: Group) -> int:

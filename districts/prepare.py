@@ -6,9 +6,10 @@ from pathlib import Path
 
 from pydantic import field_validator, model_validator
 
-from districts.checks import check_district, require_sound, write_report
+from districts.checks import check_district
 from districts.demo.render import render_demo
 from districts.demo.settings import DemoSettings
+from districts.findings import require_sound, write_report
 from districts.importers.links import link_or_copy
 from districts.importers.market1501 import import_market1501
 from districts.importers.pa100k import import_pa100k

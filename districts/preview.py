@@ -12,10 +12,11 @@ import numpy as np
 
 from districts.demo.video import read_frames
 from districts.layout import District, read_attribute_split, read_district, read_tracks
-from domain.attributes import AttributeSchema, read_schema
+from domain.attributes import AttributeSchema
 from domain.errors import InputError
 from domain.images import read_image, write_image
 from domain.paths import DATA
+from domain.schemas import read_schema
 from domain.settings import read_params
 from domain.stage import run_stage
 

@@ -1,14 +1,11 @@
 """Attribute schema: the groups by which a person (or the scene) is described, and the labels of each."""
 
-from pathlib import Path
 from typing import Literal, Self
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from domain.errors import InputError
 
-_SCHEMAS = Path(__file__).parent / "schemas"
 UNKNOWN = ""  # how a CSV says that a label is not known
 
 
@@ -78,31 +75,3 @@ class AttributeSchema(BaseModel):
             if group.name == name:
                 return group
         raise InputError(f"the schema {self.name} has the groups {', '.join(self.group_names)}, got {name!r}")
-
-
-def read_schema(name_or_file: str | Path) -> AttributeSchema:
-    """A schema that comes with the project, by name, or any other by its YAML file.
-
-    Raises:
-        InputError: if there is no such schema or the file does not hold one.
-
-    Example:
-        >>> read_schema("suseong_no_colour").num_binary_labels
-        28
-    """
-    file = Path(name_or_file)
-    if file.suffix not in {".yaml", ".yml"}:
-        file = _SCHEMAS / f"{name_or_file}.yaml"
-    if not file.is_file():
-        known = ", ".join(sorted(path.stem for path in _SCHEMAS.glob("*.yaml")))
-        raise InputError(f"an attribute schema must be one of {known}, or a .yaml file, got {name_or_file}")
-    try:
-        return AttributeSchema.model_validate(yaml.safe_load(file.read_text(encoding="utf-8")))
-    except yaml.YAMLError as error:
-        raise InputError(f"{file} must be YAML: {error}") from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"]))
-        raise InputError(
-            f"{file} must be an attribute schema; {place}: {first['msg']}, got {first['input']!r}"
-        ) from error

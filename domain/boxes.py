@@ -1,12 +1,11 @@
 """Boxes as `float32 [box, 4]`, `xyxy` in pixels: left, top, right, bottom."""
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from numba import njit
 
-Nms = Literal["iou", "diou"]
+from domain.model_card import Nms
 
 
 @dataclass(frozen=True)

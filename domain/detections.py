@@ -5,9 +5,10 @@ The engine decodes anchors; this is all that follows, the same for training's va
 
 import numpy as np
 
-from domain.boxes import Detections, Nms, suppress_overlaps
+from domain.boxes import Detections, suppress_overlaps
 from domain.errors import require_shape
 from domain.images import Resized
+from domain.model_card import Nms
 
 
 def postprocess(

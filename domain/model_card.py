@@ -11,11 +11,11 @@ from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFlo
 
 from domain.atomic import atomic_file
 from domain.attributes import AttributeSchema
-from domain.boxes import Nms
 from domain.errors import ArtifactError
 
 CARD = "card.json"
 Fraction = float  # 0..1; percent only on screen
+Nms = Literal["iou", "diou"]  # what overlap means in non-maximum suppression
 
 
 class EngineFile(BaseModel):
@@ -52,7 +52,7 @@ class ModelCard(BaseModel):
     class_names: tuple[str, ...] = ()  # detector: in the order of its class scores
     score_threshold: Fraction | None = None  # detector: of best F1 on validation
     iou_threshold: Fraction | None = None  # detector: of non-maximum suppression
-    nms: Nms = "iou"  # detector: what overlap means in it
+    nms: Nms = "iou"  # detector
     attribute_schema: AttributeSchema | None = None  # attributes: groups in the order of output_names
     temperatures: dict[str, PositiveFloat] = {}  # attributes: of each group, already inside the weights
     stripes: PositiveInt = 1  # attributes, re-ID: parts of the crop, top to bottom, with features of their own

@@ -5,11 +5,12 @@ from typing import Any
 
 from districts.layout import Split, read_attribute_split
 from domain.atomic import atomic_folder
-from domain.attributes import AttributeSchema, read_schema
+from domain.attributes import AttributeSchema
 from domain.errors import ArtifactError
 from domain.model_card import read_card
 from domain.paths import ENGINES, PLOTS, PREDICTIONS
 from domain.predictions import AttributePredictions
+from domain.schemas import read_schema
 from domain.stage import run_stage
 from evaluation.attributes import AttributeScores, constant_answer, restrict_to, score_attributes
 from evaluation.experiments.results import keep_results, require_same_images

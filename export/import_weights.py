@@ -14,9 +14,8 @@ from torch import nn
 
 from districts.layout import list_pictures
 from domain.atomic import atomic_folder
-from domain.boxes import Nms
 from domain.errors import InputError
-from domain.model_card import ModelCard, write_card
+from domain.model_card import ModelCard, Nms, write_card
 from domain.settings import Settings
 from domain.stage import run_stage
 from export.engines.files import sha256_of

@@ -22,7 +22,7 @@ from districts.demo.sessions import SCHEMA, SPLITS, TIME_ZONE, Session, plan_ses
 from districts.demo.settings import DemoSettings
 from districts.demo.streets import camera_of
 from districts.layout import District, Split
-from domain.attributes import read_schema
+from domain.schemas import read_schema
 
 _Answer = TypeVar("_Answer")
 

@@ -12,7 +12,7 @@ from districts.demo.streets import StreetPlan, street_plan
 from districts.demo.walks import Walk, plan_passings, plan_walks
 from districts.demo.weather import Sky, blend, sky_of
 from districts.layout import Split
-from domain.attributes import read_schema
+from domain.schemas import read_schema
 
 SCHEMA = "suseong"
 TIME_ZONE = "Asia/Seoul"

@@ -12,8 +12,9 @@ from typing import Any
 from districts.importers.links import link_or_copy
 from districts.importers.published_sets import Row, read_matlab, write_attribute_district
 from districts.layout import Split, list_pictures
-from domain.attributes import UNKNOWN, AttributeSchema, read_schema
+from domain.attributes import UNKNOWN, AttributeSchema
 from domain.errors import InputError
+from domain.schemas import read_schema
 
 _ANNOTATION = "market_attribute.mat"
 _EVERY = 8  # of the people to train on, each so many-th is held out for validation

@@ -9,8 +9,8 @@ from typing import Any
 from districts.importers.links import link_or_copy
 from districts.importers.published_sets import Row, labels_of_columns, read_matlab, write_attribute_district
 from districts.layout import Split
-from domain.attributes import read_schema
 from domain.errors import InputError
+from domain.schemas import read_schema
 
 _SPLITS: tuple[Split, ...] = ("train", "val", "test")
 # Its columns in order, which is that of the groups of our schema.

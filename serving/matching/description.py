@@ -44,7 +44,7 @@ def read_description(question: Question, schema: AttributeSchema) -> dict[str, G
         InputError: if a group or label does not exist, or no label of a group is left that may fit.
 
     Example:
-        >>> from domain.attributes import read_schema
+        >>> from domain.schemas import read_schema
         >>> schema = read_schema("suseong_no_colour")
         >>> read_description({"gender": LabelQuestion.model_validate({"is_not": ["male"]})}, schema)["gender"].allowed
         ('female',)

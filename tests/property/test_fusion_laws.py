@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.attribute_query import LEAST_PROBABILITY
-from domain.attributes import read_schema
+from domain.schemas import read_schema
 from serving.matching.description import (
     LabelQuestion,
     Question,

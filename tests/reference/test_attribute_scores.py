@@ -14,7 +14,8 @@ from sklearn.metrics import (
 )
 from torchmetrics.functional.classification import multiclass_calibration_error
 
-from domain.attributes import AttributeSchema, read_schema
+from domain.attributes import AttributeSchema
+from domain.schemas import read_schema
 from evaluation.attributes import score_attributes
 
 

@@ -11,9 +11,10 @@ from pydantic import Field, PositiveInt
 
 from districts.layout import Split, read_attribute_split, read_district
 from domain.atomic import atomic_folder
-from domain.attributes import AttributeSchema, read_schema
+from domain.attributes import AttributeSchema
 from domain.model_card import ModelCard, write_card
 from domain.paths import DATA, MODELS
+from domain.schemas import read_schema
 from domain.settings import read_params
 from domain.stage import run_stage
 from evaluation.experiments.log import Provenance, training_run

@@ -6,9 +6,10 @@ import torch
 from tqdm import tqdm
 
 from districts.layout import LabelledFrame
-from domain.boxes import Detections, Nms
+from domain.boxes import Detections
 from domain.detections import postprocess
 from domain.images import letterbox, read_image
+from domain.model_card import Nms
 from evaluation.detection import precision_recall_curve
 from training.detector.network import DarknetNetwork
 

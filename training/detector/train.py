@@ -12,11 +12,11 @@ import numpy as np
 import torch
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
-from districts.checks import check_detection, require_sound
+from districts.detection_checks import check_detection
+from districts.findings import require_sound
 from districts.layout import LabelledFrame, read_detection_split
 from domain.atomic import atomic_file, atomic_folder
-from domain.boxes import Nms
-from domain.model_card import ModelCard, write_card
+from domain.model_card import ModelCard, Nms, write_card
 from domain.paths import DATA, MODELS
 from domain.settings import Settings, read_params
 from domain.stage import run_stage

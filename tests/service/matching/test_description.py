@@ -8,8 +8,8 @@ import pytest
 from pydantic import ValidationError
 
 from domain.attribute_query import GroupQuery
-from domain.attributes import read_schema
 from domain.errors import InputError
+from domain.schemas import read_schema
 from serving.database.store import open_store
 from serving.matching.description import LabelQuestion, attribute_evidence, description_likelihood, read_description
 from tests.helpers.sightings import CAMERAS, tracklet, unit_vectors

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 import yaml
 
-from districts.checks import Finding, check_district, write_report
+from districts.checks import check_district
 from districts.demo.video import VideoWriter
-from domain.attributes import read_schema
+from districts.findings import Finding, write_report
+from domain.schemas import read_schema
 
 SCHEMA = read_schema("suseong")
 TRAIN, QUERY, GALLERY = "reid/bounding_box_train/", "reid/query/", "reid/bounding_box_test/"

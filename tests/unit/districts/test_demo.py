@@ -27,10 +27,10 @@ from districts.layout import (
     read_reid_folder,
     read_tracks,
 )
-from domain.attributes import read_schema
 from domain.cameras import metres_between
 from domain.errors import InputError
 from domain.images import read_image
+from domain.schemas import read_schema
 
 
 def small(seed: int = 7, num_processes: int = 1) -> DemoSettings:

@@ -15,8 +15,9 @@ from districts.layout import (
     track_table,
     write_tracks,
 )
-from domain.attributes import AttributeSchema, Group, Label, read_schema
+from domain.attributes import AttributeSchema, Group, Label
 from domain.errors import InputError
+from domain.schemas import read_schema
 
 SCHEMA = AttributeSchema(
     name="tiny",

@@ -7,7 +7,7 @@ import yaml
 
 from conf.compose import compose
 from districts import prepare, preview
-from districts.checks import Finding
+from districts.findings import Finding
 from districts.layout import read_district, read_labelled_frame, read_reid_folder, read_tracks
 from domain.errors import InputError
 from tests.helpers.project import ROOT

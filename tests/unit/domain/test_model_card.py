@@ -3,9 +3,9 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from domain.attributes import read_schema
 from domain.errors import ArtifactError
 from domain.model_card import EngineFile, ModelCard, read_card, write_card
+from domain.schemas import read_schema
 
 CARD = ModelCard(
     task="attributes",

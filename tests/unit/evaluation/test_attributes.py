@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from domain.attributes import AttributeSchema, Group, Label, read_schema
+from domain.attributes import AttributeSchema, Group, Label
 from domain.errors import InputError
+from domain.schemas import read_schema
 from evaluation.attributes import constant_answer, restrict_to, score_attributes
 
 

@@ -10,9 +10,9 @@ from scipy.io import savemat
 from districts import prepare
 from districts.importers.pa100k import _COLUMNS, import_pa100k
 from districts.layout import read_attribute_split
-from domain.attributes import read_schema
 from domain.errors import InputError
 from domain.images import write_image
+from domain.schemas import read_schema
 
 WOMAN = {"Female", "Age18-60", "Back", "Backpack", "Trousers"}
 CHILD = {"AgeLess18", "Front", "Side", "Shorts"}  # two views: whoever labelled it could not say

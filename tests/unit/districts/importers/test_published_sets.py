@@ -14,9 +14,9 @@ from districts.importers import peta
 from districts.importers.market1501 import import_market1501
 from districts.importers.peta import import_peta
 from districts.layout import read_attribute_split, read_reid_folder
-from domain.attributes import read_schema
 from domain.errors import InputError
 from domain.images import write_image
+from domain.schemas import read_schema
 
 COLOURS = {
     "up": ("black", "white", "red", "purple", "yellow", "gray", "blue", "green"),

@@ -12,11 +12,11 @@ import yaml
 
 from districts.layout import TrackTable, read_district, read_problems, read_reid_folder, read_tracks, write_tracks
 from domain.answers import read_answers
-from domain.attributes import read_schema
 from domain.embeddings import unit_length
 from domain.errors import ArtifactError, InputError
 from domain.model_card import ModelCard, write_card
 from domain.predictions import AttributePredictions, DetectorPredictions, ReidPredictions
+from domain.schemas import read_schema
 from evaluation import evaluate_attributes, evaluate_detector, evaluate_reid, evaluate_tracking, report, show_results
 from evaluation.experiments.results import read_metrics
 from evaluation.settings import EvaluationSettings

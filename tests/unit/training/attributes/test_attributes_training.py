@@ -8,9 +8,9 @@ import torch
 import yaml
 from torch.nn.functional import cross_entropy
 
-from domain.attributes import read_schema
 from domain.errors import ArtifactError
 from domain.model_card import ModelCard, read_card, write_card
+from domain.schemas import read_schema
 from tests.helpers.crops import small_settings, write_attribute_set
 from training.attributes.losses import GroupedCrossEntropy, build_loss
 from training.attributes.network import build_attribute_network, group_probabilities, load_attributes

@@ -1,0 +1,36 @@
+"""Checks of a district's detection set, apart from the others: training the detector needs no attribute schema."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from districts.findings import NAMED, Finding
+from districts.layout import Split, find_pictures, read_labelled_frame
+from domain.errors import InputError
+
+
+def check_detection(folder: Path, splits: Sequence[Split]) -> Iterator[Finding]:
+    """What is wrong with `splits` of the detection set of the district in `folder`."""
+    for split in splits:
+        images, labels = folder / "detection" / "images" / split, folder / "detection" / "labels" / split
+        if not images.is_dir() or not find_pictures(images):
+            yield Finding(True, str(images), "must hold pictures, got none")
+            continue
+        num_boxes, empty = 0, []
+        for picture in find_pictures(images):
+            try:
+                frame = read_labelled_frame(picture, labels)
+            except InputError as error:
+                yield Finding(True, str(picture), str(error))
+                continue
+            num_boxes += len(frame.boxes_xyxy)
+            if len(frame.boxes_xyxy) == 0:
+                empty.append(picture.stem)
+        if empty:
+            names = ", ".join(f"{name}.txt" for name in empty[:NAMED]) + (", …" if len(empty) > NAMED else "")
+            yield Finding(False, str(labels), f"{len(empty)} pictures have no labels, so nobody is in them: {names}")
+        if num_boxes == 0:
+            yield Finding(True, str(labels), "must label at least one person, got none")
+        stems = {picture.stem for picture in find_pictures(images)}
+        for file in sorted(labels.glob("*.txt")) if labels.is_dir() else ():
+            if file.stem not in stems:
+                yield Finding(False, str(file), f"belongs to no picture in {images.name}")

@@ -1,0 +1,39 @@
+"""Attribute schemas that come with the project, one YAML file each, and how any schema is read."""
+
+from pathlib import Path
+
+import yaml
+from pydantic import ValidationError
+
+from domain.attributes import AttributeSchema
+from domain.errors import InputError
+
+_FOLDER = Path(__file__).parent
+
+
+def read_schema(name_or_file: str | Path) -> AttributeSchema:
+    """A schema that comes with the project, by name, or any other by its YAML file.
+
+    Raises:
+        InputError: if there is no such schema or the file does not hold one.
+
+    Example:
+        >>> read_schema("suseong_no_colour").num_binary_labels
+        28
+    """
+    file = Path(name_or_file)
+    if file.suffix not in {".yaml", ".yml"}:
+        file = _FOLDER / f"{name_or_file}.yaml"
+    if not file.is_file():
+        known = ", ".join(sorted(path.stem for path in _FOLDER.glob("*.yaml")))
+        raise InputError(f"an attribute schema must be one of {known}, or a .yaml file, got {name_or_file}")
+    try:
+        return AttributeSchema.model_validate(yaml.safe_load(file.read_text(encoding="utf-8")))
+    except yaml.YAMLError as error:
+        raise InputError(f"{file} must be YAML: {error}") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        raise InputError(
+            f"{file} must be an attribute schema; {place}: {first['msg']}, got {first['input']!r}"
+        ) from error
