@@ -27,9 +27,8 @@ from argon2.exceptions import VerifyMismatchError
 
 from domain.errors import InputError
 from domain.stage import run_stage
-from serving import audit
-from serving.audit import Action
-from serving.database import tables
+from serving.database import audit, tables
+from serving.database.audit import Action
 from serving.database.store import open_store
 from serving.deployment import ServingSettings
 from serving.web.permissions import PERMISSIONS, Permission, Role

@@ -12,6 +12,7 @@ from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, field_
 from domain.errors import InputError
 from domain.paths import ENGINES, STORE
 from domain.settings import PARAMS, Settings, read_params
+from serving.database.retention import RetentionSettings
 from serving.matching.route import RouteSettings
 from serving.perception.perception import Engines, PerceptionSettings, open_engines
 from serving.search.search import SearchSettings
@@ -58,13 +59,6 @@ class AccessSettings(Settings):
     open_paths: tuple[str, ...]  # answered without a token
     session_hours: PositiveFloat
     failures_per_minute: PositiveInt  # wrong tokens from one address
-
-
-class RetentionSettings(Settings):
-    """How long sightings are kept."""
-
-    days: int = Field(ge=1, le=36500)  # since a tracklet was last seen; a case under legal hold keeps it longer
-    kept_districts: tuple[str, ...]  # nothing of them is removed
 
 
 class IngestSettings(Settings):

@@ -30,8 +30,7 @@ from domain.paths import DATA
 from domain.settings import read_params
 from domain.stage import run_stage
 from export.engines.files import sha256_of
-from serving import audit
-from serving.database import jobs, segments
+from serving.database import audit, jobs, segments
 from serving.database.segments import VideoFile
 from serving.database.store import Store, open_store
 from serving.deployment import ServingSettings

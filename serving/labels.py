@@ -18,10 +18,9 @@ import sqlalchemy as sa
 from domain.atomic import atomic_folder
 from domain.errors import InputError
 from domain.stage import run_stage
-from serving import audit
-from serving.audit import Action
 from serving.cases.cases import Verdict
-from serving.database import tables
+from serving.database import audit, tables
+from serving.database.audit import Action
 from serving.database.store import Store, open_store
 from serving.deployment import ServingSettings
 

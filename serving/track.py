@@ -27,7 +27,6 @@ from domain.settings import read_params
 from domain.stage import run_stage
 from domain.tracklets import Tracklet, renumber
 from export.engines.files import sha256_of
-from serving import audit
 from serving.database.segments import WatchedVideo
 from serving.database.store import open_store, version_of_model
 from serving.ingestion.following import CameraVideo, Followed, StageClock, TrackingSettings, follow
@@ -75,7 +74,6 @@ def main(argv: Sequence[str] = ()) -> None:
             tracklets,
             time_zone=district.time_zone,
             videos={camera.id: _watched(_video_of(camera, folder), followed[camera.id]) for camera in district.cameras},
-            audited=audit.append_replacement,
         )
         curve = MatchCurve.of_engine(reid, perception.match_distance, search.probability_softness)
         searcher = Searcher(store, curve, search, version)

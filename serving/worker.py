@@ -27,10 +27,10 @@ from procrastinate.jobs import Job
 from domain.errors import ArtifactError, DongseonError, InputError
 from domain.stage import run_stage
 from export.engines.onnx_runtime import available_cores
-from serving import audit, retention
-from serving.database import jobs, tables
+from serving.database import jobs, retention, tables
+from serving.database.retention import RetentionSettings
 from serving.database.store import Store, open_store, version_of_model
-from serving.deployment import Deployment, IngestSettings, RetentionSettings
+from serving.deployment import Deployment, IngestSettings
 from serving.ingestion.following import CameraVideo, StageClock, TrackingSettings, follow
 from serving.perception.batching import GatheredPerception
 
@@ -135,7 +135,6 @@ class SegmentWork:
             frames=followed.num_frames,
             end=segment.start + timedelta(seconds=followed.num_frames / followed.fps),
             damage=followed.damage,
-            audited=audit.append_replacement,
         )
         _log.info(
             "%s: %s frames, %s tracklets%s",

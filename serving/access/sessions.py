@@ -6,10 +6,9 @@ from datetime import UTC, datetime, timedelta
 
 import sqlalchemy as sa
 
-from serving import audit
 from serving.accounts import Account, account_of_row
-from serving.audit import Action
-from serving.database import tables
+from serving.database import audit, tables
+from serving.database.audit import Action
 
 _ID_BYTES = 32
 

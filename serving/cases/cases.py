@@ -14,11 +14,10 @@ from pydantic import BaseModel, ConfigDict
 from sqlalchemy.dialects.postgresql import distinct_on, insert
 
 from domain.errors import DongseonError, InputError
-from serving import audit
 from serving.accounts import Account, account_named
-from serving.audit import Action
 from serving.cases.searches import RecordedSearch, searches_of
-from serving.database import tables
+from serving.database import audit, tables
+from serving.database.audit import Action
 from serving.search.messages import SightingId
 from serving.search.service import UnknownSightingError
 from serving.web.permissions import Permission, Role

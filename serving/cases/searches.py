@@ -7,10 +7,9 @@ from typing import Any
 import sqlalchemy as sa
 from pydantic import BaseModel, ConfigDict
 
-from serving import audit
 from serving.accounts import Account
-from serving.audit import Action
-from serving.database import tables
+from serving.database import audit, tables
+from serving.database.audit import Action
 from serving.search.coverage import Coverage
 from serving.search.messages import RouteAnswer, SearchAnswer
 from serving.search.search import Hit

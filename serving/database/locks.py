@@ -1,4 +1,4 @@
-"""Who waits for whom. Taken in this order: removers, a segment's crops, writers, cases, rows.
+"""Who waits for whom. Taken in this order: removers, a segment's crops, writers, cases, rows, audit.
 
 Slow storage of crops is touched under the first two only, so it holds up nobody who writes rows of another segment.
 All but `hold_removers` end with the transaction that took them.
@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import sqlalchemy as sa
 
-_WRITERS, _REMOVERS = 2023, 2025  # any numbers but those of serving.database.connection and serving.audit
+_WRITERS, _AUDIT, _REMOVERS = 2023, 2024, 2025  # any numbers but that of serving.database.connection
 _CROPS, _FILES = 2026, 2027  # with another number beside them
 
 
@@ -44,6 +44,11 @@ def lock_writers(connection: sa.Connection) -> None:
 def lock_cases(connection: sa.Connection) -> None:
     """Let nobody put a sighting into a case, or a case under hold."""
     connection.execute(sa.text("LOCK TABLE cases, case_sightings IN SHARE ROW EXCLUSIVE MODE"))
+
+
+def lock_audit(connection: sa.Connection) -> None:
+    """Let nobody else add a record to the audit."""
+    connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_AUDIT)))
 
 
 def _number(segment_id: int) -> sa.ColumnElement[int]:

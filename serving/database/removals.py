@@ -1,10 +1,10 @@
 """Takes sightings out of the database and says so: each removal is a row of the table `removals`.
 
-What is to stand in the audit about it is handed back, for the audit lies above the database. Crops are deleted after
-the transaction, and counted then.
+What the audit must say about a replacement is handed back, for a record of the audit comes last in its transaction
+(`audit.append`). Crops are deleted after the transaction, and counted then.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -13,8 +13,6 @@ import sqlalchemy as sa
 
 from serving.database import tables
 from serving.database.holds import cases_with, require_no_hold
-
-Audited = Callable[[sa.Connection, Mapping[str, Any]], None]  # adds a record of a removal, in its transaction
 
 
 @dataclass(frozen=True)

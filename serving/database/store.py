@@ -25,7 +25,7 @@ from domain.errors import ArtifactError, InputError
 from domain.model_card import ModelCard
 from domain.tracklets import Tracklet
 from export.engines.files import onnx_name
-from serving.database import removals, segments, tables, tracklet_rows
+from serving.database import audit, removals, segments, tables, tracklet_rows
 from serving.database.attribute_rows import attribute_rows, log_likelihood
 from serving.database.connection import connect
 from serving.database.crops import open_crops
@@ -34,7 +34,6 @@ from serving.database.holds import require_no_hold
 from serving.database.locks import hold_removers, lock_cases, lock_crops, lock_writers
 from serving.database.orphans import delete_orphans
 from serving.database.partitions import create_partitions, day_of, days_between
-from serving.database.removals import Audited
 from serving.database.segments import RegisteredSegment, WatchedVideo, require_storable, videos_of
 from serving.database.tracklet_rows import StoredTracklet, attributes_of, filters, pick, tracklets_of, whole
 
@@ -128,7 +127,6 @@ class Store(AbstractContextManager["Store"]):
         *,
         time_zone: str = "UTC",
         videos: Mapping[str, WatchedVideo] | None = None,
-        audited: Audited | None = None,
     ) -> None:
         """Put these in place of all that was known of `district`, in one transaction: all or nothing, again the same.
 
@@ -143,7 +141,6 @@ class Store(AbstractContextManager["Store"]):
             tracklets: what was seen.
             time_zone: of the district, by its IANA name; times are shown in it.
             videos: camera id -> where its tracklets come from; one without gets a segment from its first to its last.
-            audited: adds what was removed to the audit.
 
         Raises:
             InputError: if embeddings differ in length, an id comes twice, a camera is not among `cameras`, or a case
@@ -173,8 +170,8 @@ class Store(AbstractContextManager["Store"]):
                         connection, segment, seen[camera_id], model_version,
                         frames=video.frames, end=video.end, damage=video.damage,
                     )  # fmt: skip
-                if replaced is not None and audited is not None:
-                    audited(connection, replaced.details)
+                if replaced is not None:
+                    audit.append_replacement(connection, replaced.details)
             num_crops, failures = self.delete_orphans([district])
             if replaced is not None:
                 with self._engine.begin() as connection:
@@ -226,7 +223,6 @@ class Store(AbstractContextManager["Store"]):
         frames: int,
         end: datetime,
         damage: str | None = None,
-        audited: Audited | None = None,
     ) -> None:
         """Store all that a registered segment shows and set it done, in one transaction; nothing if it is done already.
 
@@ -241,7 +237,6 @@ class Store(AbstractContextManager["Store"]):
             frames: decoded ones.
             end: of the segment, with a time zone.
             damage: what could not be read.
-            audited: adds the segment that was replaced to the audit.
 
         Raises:
             InputError: if it is not registered, embeddings differ in length, a tracklet is of another camera, or a
@@ -265,8 +260,8 @@ class Store(AbstractContextManager["Store"]):
             if segment.replaces is not None:
                 replaced = removals.remove_segment(connection, segment.district, segment.replaces)
             self._fill_segment(connection, segment, kept, model_version, frames=frames, end=end, damage=damage)
-            if replaced is not None and audited is not None:
-                audited(connection, replaced.details)
+            if replaced is not None:
+                audit.append_replacement(connection, replaced.details)
         if replaced is not None and segment.replaces is not None:
             paths = self.crops.of_segment(segment.district, segment.replaces)
             left = self.crops.delete(paths)  # what cannot be deleted now goes with the next retention

@@ -255,7 +255,7 @@ searches = Table(
     Index("searches_by_case", "case_id"),
 )
 
-audit = Table(  # append-only, by triggers; see serving.audit
+audit = Table(  # append-only, by triggers; see serving.database.audit
     "audit",
     metadata,
     Column("number", BigInteger, primary_key=True, autoincrement=False),  # 1, 2, 3, … without a gap

@@ -14,8 +14,8 @@ from domain.cameras import CameraKey
 from domain.deadline import require_time
 from domain.errors import ArtifactError, DongseonError, InputError
 from domain.model_card import read_card
-from serving import audit
-from serving.audit import Action
+from serving.database import audit
+from serving.database.audit import Action
 from serving.database.store import Store, StoredDistrict, open_store, version_of_model
 from serving.deployment import Deployment, HttpSettings
 from serving.matching.description import Question, read_description

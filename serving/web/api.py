@@ -16,10 +16,10 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, 
 from pydantic_core import PydanticCustomError
 
 from domain.errors import InputError
-from serving import audit
-from serving.audit import Action
 from serving.cases.cases import open_case_of, require_in_view
 from serving.cases.searches import Asked, record_route, record_search
+from serving.database import audit
+from serving.database.audit import Action
 from serving.matching.description import LabelQuestion
 from serving.matching.route import routes_csv, routes_geojson
 from serving.search.camera_filter import Area

@@ -6,9 +6,9 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, StrictBool
 
-from serving import audit
 from serving.cases import cases
 from serving.cases.cases import CaseAnswer, CaseDetails, CaseExport, Verdict
+from serving.database import audit
 from serving.search.messages import SightingId
 from serving.web.dependencies import By, in_transaction
 from serving.web.errors import declared
@@ -59,7 +59,7 @@ class CasesAnswer(BaseModel):
 
 
 class RecordAnswer(BaseModel):
-    """A record of the audit; see `serving.audit`."""
+    """A record of the audit; see `serving.database.audit`."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

@@ -20,10 +20,10 @@ from starlette.authentication import AuthCredentials, AuthenticationBackend, Aut
 from starlette.requests import HTTPConnection
 
 from domain.errors import DongseonError
-from serving import audit
 from serving.access.sessions import account_of_session, begin_session, end_session
 from serving.accounts import Account, TokenCheck
-from serving.audit import Action
+from serving.database import audit
+from serving.database.audit import Action
 from serving.database.store import Store
 from serving.deployment import AccessSettings
 from serving.web.permissions import PERMISSIONS, permission_for

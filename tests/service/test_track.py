@@ -14,8 +14,8 @@ from domain.errors import ArtifactError, InputError
 from domain.images import write_image
 from domain.model_card import EngineFile
 from export.engines.files import sha256_of
-from serving import audit, track
-from serving.database import tables
+from serving import track
+from serving.database import audit, tables
 from serving.database.store import open_store
 from serving.perception import perception
 from tests.helpers.project import ROOT

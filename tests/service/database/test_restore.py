@@ -10,8 +10,9 @@ import sqlalchemy as sa
 
 from domain.attribute_query import GroupQuery
 from domain.errors import InputError
-from serving import audit
+from serving import audit as command
 from serving.cases.cases import CaseExport, Verdict, export_case, give_verdict, hold_case, open_case
+from serving.database import audit
 from serving.database.store import open_store
 from serving.matching.match_curve import MatchCurve
 from serving.search.messages import SightingId
@@ -82,7 +83,7 @@ def test_a_restored_backup_answers_as_before_and_keeps_cases_and_audit(
     assert kept(new) == known
     write_deployment(new)
     monkeypatch.chdir(new)
-    audit.main(["verify", "--head", known[1]])
+    command.main(["verify", "--head", known[1]])
     assert known[1] in capsys.readouterr().out
     with open_store(new / "store") as store:
         with pytest.raises(InputError, match="A missing child"):

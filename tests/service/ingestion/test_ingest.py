@@ -9,11 +9,11 @@ import pytest
 import sqlalchemy as sa
 
 from domain.errors import InputError
-from serving import audit, ingest
-from serving.database import tables
+from serving import ingest
+from serving.database import audit, tables
 from serving.database.crops import segment_of
+from serving.database.retention import remove_before
 from serving.database.store import Store, open_store
-from serving.retention import remove_before
 from serving.video.files import VideoReader
 from tests.helpers.deployments import BLUE, GREEN, RED, write_deployment
 from tests.helpers.recordings import START, segment_states, write_district, write_recording
@@ -145,7 +145,7 @@ class TestAgain:
         """As a worker does with the segment of c1 that waits; its number."""
         [segment] = [row for row in rows(store) if (row.state, row.source[-6:]) == ("waiting", "c1.mp4")]
         seen = [replace(tracklet(i + 1, EMBEDDINGS[i]), camera_id=segment.camera_id) for i in range(number)]
-        store.add_segment(segment.id, seen, model, frames=90, end=segment.end, audited=audit.append_replacement)
+        store.add_segment(segment.id, seen, model, frames=90, end=segment.end)
         end_jobs(store)
         return int(segment.id)
 

@@ -17,9 +17,10 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 
-from serving import accounts, audit
-from serving.database import tables
-from serving.deployment import Deployment, RetentionSettings
+from serving import accounts
+from serving.database import audit, tables
+from serving.database.retention import RetentionSettings
+from serving.deployment import Deployment
 from serving.search.service import NotReadyError
 from serving.web.api import build_api
 from serving.web.gate import COOKIE, Gate
