@@ -16,7 +16,7 @@ from domain.settings import Settings
 from domain.tracklets import Tracklet
 from serving.ingestion.motion_gate import MotionGate, MotionGateSettings
 from serving.perception.perception import Perception, PerceptionSettings
-from serving.tracking.crop_quality import Looks, crop_qualities
+from serving.tracking.crop_quality import CropFeatures, crop_qualities
 from serving.tracking.tracker import Tracker, TrackerSettings
 from serving.video.files import Frame, VideoReader
 
@@ -176,7 +176,7 @@ def advance(
     with clock.timed("track"):
         plans = [tracker.plan(frame.number, frame.time_s, people) for tracker, frame, people in seen]
         crops = [
-            crop_boxes(frame.image, plan.boxes_xyxy[plan.wanted])
+            crop_boxes(frame.image, plan.boxes_xyxy[plan.to_embed])
             for (_, frame, _), plan in zip(seen, plans, strict=True)
         ]
     with clock.timed("embed"):
@@ -184,9 +184,9 @@ def advance(
     first, ended = 0, []
     for (tracker, frame, _), plan, of_frame in zip(seen, plans, crops, strict=True):
         with clock.timed("track"):
-            qualities = crop_qualities(frame.image, plan.boxes_xyxy, plan.scores, plan.wanted, of_frame)
-            looks = Looks(embeddings[first : first + len(of_frame)], qualities, of_frame)
-            over = tracker.update(plan, looks)
+            qualities = crop_qualities(frame.image, plan.boxes_xyxy, plan.scores, plan.to_embed, of_frame)
+            features = CropFeatures(embeddings[first : first + len(of_frame)], qualities, of_frame)
+            over = tracker.update(plan, features)
         with clock.timed("describe"):
             ended.append(finished(over, perception, num_crops))
         first += len(of_frame)

@@ -13,33 +13,33 @@ _CUT_FACTOR = 0.5
 
 
 @dataclass(frozen=True)
-class Looks:
+class CropFeatures:
     """Boxes of one frame that were looked at closely, in the order in which the tracker asked for them."""
 
-    embeddings: np.ndarray  # float32 [look, feature], unit length
-    qualities: np.ndarray  # float64 [look], 0..1
+    embeddings: np.ndarray  # float32 [crop, feature], unit length
+    qualities: np.ndarray  # float64 [crop], 0..1
     crops: list[np.ndarray]  # uint8 [height, width, 3] RGB, may be views of the frame
 
 
 def crop_qualities(
-    image: np.ndarray, boxes_xyxy: np.ndarray, scores: np.ndarray, wanted: np.ndarray, crops: list[np.ndarray]
+    image: np.ndarray, boxes_xyxy: np.ndarray, scores: np.ndarray, selected: np.ndarray, crops: list[np.ndarray]
 ) -> np.ndarray:
-    """Quality in 0..1 of each wanted box: score × size × sharpness × visible part × not cut by the frame.
+    """Quality in 0..1 of each selected box: score × size × sharpness × visible part × not cut by the frame.
 
     Args:
         image: `uint8 [height, width, 3]`.
         boxes_xyxy: all people of the frame, `[box, 4]`, for they hide each other.
         scores: `[box]`, 0..1.
-        wanted: int64 `[look]`, indices into the boxes.
-        crops: of the wanted boxes.
+        selected: int64 `[crop]`, indices into the boxes.
+        crops: of the selected boxes.
     """
-    boxes = np.asarray(boxes_xyxy, np.float64)[wanted]
+    boxes = np.asarray(boxes_xyxy, np.float64)[selected]
     heights = boxes[:, 3] - boxes[:, 1]
     size = heights / (heights + _HALF_HEIGHT_PX)
     sharp = np.array([_sharpness(crop) for crop in crops], np.float64)
-    visible = visible_fractions(boxes_xyxy)[wanted]
+    visible = visible_fractions(boxes_xyxy)[selected]
     cut = np.where(_touches_border(boxes, image.shape[:2]), _CUT_FACTOR, 1.0)
-    return np.asarray(scores, np.float64)[wanted] * size * (sharp / (sharp + _HALF_SHARPNESS)) * visible * cut
+    return np.asarray(scores, np.float64)[selected] * size * (sharp / (sharp + _HALF_SHARPNESS)) * visible * cut
 
 
 def visible_fractions(boxes_xyxy: np.ndarray) -> np.ndarray:

@@ -30,9 +30,9 @@ class TrackHistory:
     boxes_xyxy: list[np.ndarray] = field(default_factory=list)
     scores: list[float] = field(default_factory=list)
     num_strong: int = 0  # observations with a high score
-    num_looks: int = 0
-    last_look_s: float = -np.inf
-    recent: np.ndarray = field(default_factory=lambda: np.empty(0, np.float32))  # float32 [feature], moving average
+    num_embeddings: int = 0
+    last_embedded_s: float = -np.inf
+    appearance: np.ndarray = field(default_factory=lambda: np.empty(0, np.float32))  # float32 [feature], moving average
     _embedding_sum: np.ndarray | float = 0.0
     _crops: list[_KeptCrop] = field(default_factory=list)
 
@@ -49,7 +49,7 @@ class TrackHistory:
         self.scores.append(score)
         self.num_strong += is_strong
 
-    def look(
+    def add_appearance(
         self, embedding: np.ndarray, quality: float, crop: np.ndarray, *, best_crops: int, spacing_s: float
     ) -> None:
         """Add a close look at the last observation.
@@ -62,11 +62,13 @@ class TrackHistory:
             spacing_s: of two crops nearer in time than this only the better is kept, so that they differ.
         """
         time_s = self.last_seen_s
-        keep = _SLOWEST_MEMORY * (1 - quality / 2) if self.num_looks else 0.0
-        self.recent = unit_length(keep * self.recent + (1 - keep) * embedding) if self.num_looks else embedding
+        keep = _SLOWEST_MEMORY * (1 - quality / 2) if self.num_embeddings else 0.0
+        self.appearance = (
+            unit_length(keep * self.appearance + (1 - keep) * embedding) if self.num_embeddings else embedding
+        )
         self._embedding_sum = self._embedding_sum + (quality + _LEAST_WEIGHT) * embedding.astype(np.float64)
-        self.num_looks += 1
-        self.last_look_s = time_s
+        self.num_embeddings += 1
+        self.last_embedded_s = time_s
         rivals = [kept for kept in self._crops if abs(kept.time_s - time_s) < spacing_s]
         if not rivals and len(self._crops) >= best_crops:
             rivals = [min(self._crops, key=lambda kept: kept.quality)]
@@ -77,7 +79,7 @@ class TrackHistory:
 
     def successor(self, number: int) -> "TrackHistory":
         """The same person's next track, with nothing but the recent appearance; to be observed and looked at next."""
-        return TrackHistory(number, recent=self.recent, num_looks=self.num_looks)
+        return TrackHistory(number, appearance=self.appearance, num_embeddings=self.num_embeddings)
 
     def tracklet(self, camera_id: str, moment: Callable[[float], datetime], interpolate_s: float) -> Tracklet:
         """All of it as a tracklet, attributes left empty.

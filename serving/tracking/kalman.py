@@ -91,14 +91,14 @@ def correct(motion: Motion, boxes_xyxy: np.ndarray, scores: np.ndarray) -> Motio
     Source: the Kalman update; noise scaled by `2 - score` in the spirit of Du et al. 2021 (GIAOTracker, NSA Kalman).
     """
     measured = _measured(boxes_xyxy)
-    doubt = (2 - np.clip(np.asarray(scores, np.float64), 0, 1))[:, None]
-    measurement_var = (_MEASUREMENT_STD * _height(measured) * doubt) ** 2
+    noise_scale = (2 - np.clip(np.asarray(scores, np.float64), 0, 1))[:, None]
+    measurement_var = (_MEASUREMENT_STD * _height(measured) * noise_scale) ** 2
     total = motion.position_var + measurement_var
     gain, velocity_gain = motion.position_var / total, motion.covariance / total
-    surprise = measured - motion.position
+    innovation = measured - motion.position
     return Motion(
-        position=motion.position + gain * surprise,
-        velocity=motion.velocity + velocity_gain * surprise,
+        position=motion.position + gain * innovation,
+        velocity=motion.velocity + velocity_gain * innovation,
         position_var=(1 - gain) * motion.position_var,
         covariance=(1 - gain) * motion.covariance,
         velocity_var=motion.velocity_var - velocity_gain * motion.covariance,

@@ -22,7 +22,7 @@ from domain.settings import Settings
 from domain.tracklets import Tracklet
 from serving.tracking import kalman
 from serving.tracking.association import cheapest_pairs, clear_pairs
-from serving.tracking.crop_quality import Looks
+from serving.tracking.crop_quality import CropFeatures
 from serving.tracking.history import TrackHistory, moments_since
 
 _MAX_HEIGHT_RATIO = 1.6  # of two boxes of one person
@@ -49,7 +49,7 @@ class TrackerSettings(Settings):
 
 
 @dataclass(frozen=True)
-class Plan:
+class FramePlan:
     """What a tracker knows of a frame before it looks at anybody closely."""
 
     frame: int
@@ -58,8 +58,8 @@ class Plan:
     scores: np.ndarray  # float32 [box]
     motion: kalman.Motion  # of the tracks, predicted
     costs: np.ndarray  # float64 [track, box] of motion, infinite outside the gate
-    clear: tuple[np.ndarray, np.ndarray]  # tracks and boxes that belong together whatever they look like
-    wanted: np.ndarray  # int64 [look], boxes to look at closely, rising
+    clear_pairs: tuple[np.ndarray, np.ndarray]  # tracks and boxes that belong together whatever they look like
+    to_embed: np.ndarray  # int64 [crop], boxes to look at closely, rising
 
 
 class Tracker:
@@ -91,7 +91,7 @@ class Tracker:
             if track.last_seen_s == self._time_s and self._is_confirmed(track)
         ]
 
-    def plan(self, frame: int, time_s: float, detections: Detections) -> Plan:
+    def plan(self, frame: int, time_s: float, detections: Detections) -> FramePlan:
         """Predict, compare with `detections` (people only) and name the boxes to embed; changes nothing.
 
         Raises:
@@ -108,42 +108,47 @@ class Tracker:
         strong = scores >= self._strong_score
         comparable = self._active(time_s)[:, None] & strong[None]
         tracks, pairs = clear_pairs(np.where(comparable, costs, np.inf), self._settings.clear_margin)
-        wanted = strong.copy()
-        wanted[pairs] = [self._is_due(self._tracks[track], time_s) for track in tracks]
-        return Plan(frame, time_s, boxes, scores, motion, costs, (tracks, pairs), np.flatnonzero(wanted))
+        to_embed = strong.copy()
+        to_embed[pairs] = [self._is_due(self._tracks[track], time_s) for track in tracks]
+        return FramePlan(frame, time_s, boxes, scores, motion, costs, (tracks, pairs), np.flatnonzero(to_embed))
 
-    def update(self, plan: Plan, looks: Looks) -> list[Tracklet]:
-        """Continue, revive, start and end tracks by `plan` and the looks at `plan.wanted`; the tracklets that ended."""
-        box_of_track = self._associate(plan, looks)
+    def update(self, plan: FramePlan, features: CropFeatures) -> list[Tracklet]:
+        """Continue, revive, start and end tracks; returns the tracklets that ended.
+
+        Args:
+            plan: of this frame, from `plan`.
+            features: of the boxes `plan.to_embed`, in that order.
+        """
+        box_of_track = self._associate(plan, features)
         self._motion, self._time_s = plan.motion, plan.time_s
-        look_of_box = {int(box): look for look, box in enumerate(plan.wanted)}
+        crop_of_box = {int(box): crop for crop, box in enumerate(plan.to_embed)}
         continued = np.flatnonzero(box_of_track >= 0)
         self._correct(plan, continued, box_of_track[continued])
-        divided = self._divide(plan, {int(index): int(box_of_track[index]) for index in continued}, look_of_box)
+        divided = self._divide(plan, {int(index): int(box_of_track[index]) for index in continued}, crop_of_box)
         for index in continued:
-            self._observe(self._tracks[index], plan, looks, int(box_of_track[index]), look_of_box)
+            self._observe(self._tracks[index], plan, features, int(box_of_track[index]), crop_of_box)
         ended = divided + self._end(np.array([self._is_over(track) for track in self._tracks], bool))
         newcomers = np.setdiff1d(np.flatnonzero(plan.scores >= self._strong_score), box_of_track[continued])
         self._motion = self._motion.joined(kalman.start(plan.boxes_xyxy[newcomers]))
         for box in newcomers:
             self._last_id += 1
             self._tracks.append(TrackHistory(self._last_id))
-            self._observe(self._tracks[-1], plan, looks, int(box), look_of_box)
+            self._observe(self._tracks[-1], plan, features, int(box), crop_of_box)
         return ended
 
     def close(self) -> list[Tracklet]:
         """End all tracks and return their tracklets; ids go on if more frames come."""
         return self._end(np.ones(len(self._tracks), bool))
 
-    def _associate(self, plan: Plan, looks: Looks) -> np.ndarray:
+    def _associate(self, plan: FramePlan, features: CropFeatures) -> np.ndarray:
         """The box that continues each track, int64 `[track]`, -1 for none."""
         settings = self._settings
         box_of_track = np.full(len(self._tracks), -1, np.int64)
-        box_of_track[plan.clear[0]] = plan.clear[1]
+        box_of_track[plan.clear_pairs[0]] = plan.clear_pairs[1]
         free = np.ones(len(plan.scores), bool)
-        free[plan.clear[1]] = False
+        free[plan.clear_pairs[1]] = False
         strong, active = plan.scores >= self._strong_score, self._active(plan.time_s)
-        appearance = self._appearance_distances(plan, looks)
+        appearance = self._appearance_distances(plan, features)
         likeness = np.minimum(appearance / (2 * self._match_distance), 1)
         weight = settings.appearance_weight
         rounds = (
@@ -170,15 +175,15 @@ class Tracker:
         overlaps = pairwise_iou(motion.boxes_xyxy, boxes_xyxy)
         return np.where(deviations <= 1, (1 - overlaps + deviations) / 2, np.inf)
 
-    def _appearance_distances(self, plan: Plan, looks: Looks) -> np.ndarray:
+    def _appearance_distances(self, plan: FramePlan, features: CropFeatures) -> np.ndarray:
         """Cosine distance of each track's recent look to each box, `[track, box]`; infinite where nobody looked."""
         distances = np.full((len(self._tracks), len(plan.scores)), np.inf)
-        if self._tracks and len(plan.wanted):
-            recent = np.stack([track.recent for track in self._tracks])
-            distances[:, plan.wanted] = np.maximum(cosine_distances(recent, looks.embeddings), 0)
+        if self._tracks and len(plan.to_embed):
+            appearances = np.stack([track.appearance for track in self._tracks])
+            distances[:, plan.to_embed] = np.maximum(cosine_distances(appearances, features.embeddings), 0)
         return distances
 
-    def _within_reach(self, plan: Plan) -> np.ndarray:
+    def _within_reach(self, plan: FramePlan) -> np.ndarray:
         """Which boxes a track's person can have walked to since last seen, bool `[track, box]`."""
         if not self._tracks:
             return np.zeros((0, len(plan.scores)), bool)
@@ -189,30 +194,34 @@ class Tracker:
         alike = np.maximum(heights, box_heights) <= _MAX_HEIGHT_RATIO * np.minimum(heights, box_heights)
         return alike & (walked <= heights * (_REACH_AT_ONCE_HEIGHTS + self._settings.reach_heights_per_s * gaps_s))
 
-    def _correct(self, plan: Plan, tracks: np.ndarray, boxes: np.ndarray) -> None:
+    def _correct(self, plan: FramePlan, tracks: np.ndarray, boxes: np.ndarray) -> None:
         if len(tracks):
             seen = kalman.correct(self._motion[tracks], plan.boxes_xyxy[boxes], plan.scores[boxes])
             self._motion = self._motion.replaced(tracks, seen)
 
-    def _observe(self, track: TrackHistory, plan: Plan, looks: Looks, box: int, look_of_box: Mapping[int, int]) -> None:
+    def _observe(
+        self, track: TrackHistory, plan: FramePlan, features: CropFeatures, box: int, crop_of_box: Mapping[int, int]
+    ) -> None:
         score = float(plan.scores[box])
         track.observe(plan.frame, plan.time_s, plan.boxes_xyxy[box], score, score >= self._strong_score)
-        look = look_of_box.get(box)
-        if look is not None:
-            track.look(
-                looks.embeddings[look],
-                float(looks.qualities[look]),
-                looks.crops[look],
+        crop = crop_of_box.get(box)
+        if crop is not None:
+            track.add_appearance(
+                features.embeddings[crop],
+                float(features.qualities[crop]),
+                features.crops[crop],
                 best_crops=self._settings.best_crops,
                 spacing_s=self._settings.crop_spacing_s,
             )
 
-    def _divide(self, plan: Plan, box_of_track: Mapping[int, int], look_of_box: Mapping[int, int]) -> list[Tracklet]:
+    def _divide(
+        self, plan: FramePlan, box_of_track: Mapping[int, int], crop_of_box: Mapping[int, int]
+    ) -> list[Tracklet]:
         """Tracklets of tracks that have grown too long; they go on as new ones, from a box that is looked at on."""
         divided = []
         for index, box in box_of_track.items():
             track = self._tracks[index]
-            if box in look_of_box and plan.time_s - track.times_s[0] >= self._settings.max_tracklet_s:
+            if box in crop_of_box and plan.time_s - track.times_s[0] >= self._settings.max_tracklet_s:
                 divided.append(track)
                 self._last_id += 1
                 self._tracks[index] = track.successor(self._last_id)
@@ -240,7 +249,7 @@ class Tracker:
         return self._time_s - track.last_seen_s > patience_s
 
     def _is_due(self, track: TrackHistory, time_s: float) -> bool:
-        return time_s - track.last_look_s >= self._settings.embed_every_s
+        return time_s - track.last_embedded_s >= self._settings.embed_every_s
 
     def _active(self, time_s: float) -> np.ndarray:
         return self._unseen_s(time_s) <= self._settings.active_s

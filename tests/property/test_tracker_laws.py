@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from domain.boxes import Detections
 from domain.tracklets import Tracklet
 from serving.tracking.association import cheapest_pairs, clear_pairs
-from serving.tracking.crop_quality import Looks
+from serving.tracking.crop_quality import CropFeatures
 from serving.tracking.tracker import Tracker
 from tests.helpers import walkers
 
@@ -39,16 +39,16 @@ def new_tracker() -> Tracker:
     return Tracker("c1", START, walkers.settings().tracker, strong_score=0.5, match_distance=0.4)
 
 
-def look(boxes: np.ndarray) -> Looks:
-    """Looks that depend on the box alone, so that every order of boxes gives the same."""
+def features_of(boxes: np.ndarray) -> CropFeatures:
+    """CropFeatures that depend on the box alone, so that every order of boxes gives the same."""
     waves = np.sin(boxes.sum(axis=1, keepdims=True) / 40 * np.arange(1, FEATURE + 1)) + 1.5
     embeddings = (waves / np.linalg.norm(waves, axis=1, keepdims=True)).astype(np.float32)
-    return Looks(embeddings, np.full(len(boxes), 0.5), [np.zeros((2, 2, 3), np.uint8)] * len(boxes))
+    return CropFeatures(embeddings, np.full(len(boxes), 0.5), [np.zeros((2, 2, 3), np.uint8)] * len(boxes))
 
 
 def show(tracker: Tracker, number: int, boxes: np.ndarray, scores: np.ndarray) -> list[Tracklet]:
     plan = tracker.plan(number, number / 10, Detections(boxes, scores, np.zeros(len(scores), np.int64)))
-    return tracker.update(plan, look(plan.boxes_xyxy[plan.wanted]))
+    return tracker.update(plan, features_of(plan.boxes_xyxy[plan.to_embed]))
 
 
 def follow(frames: Frames) -> list[Tracklet]:

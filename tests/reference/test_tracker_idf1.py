@@ -1,4 +1,4 @@
-"""The tracker on the ground truth of real streets, judged by py-motmetrics: its boxes, shaken, with noisy looks."""
+"""The tracker on the ground truth of real streets, scored by py-motmetrics: jittered boxes, noisy embeddings."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,7 +10,7 @@ import pytest
 from districts.layout import TrackTable, read_tracks, track_table
 from domain.boxes import Detections, pairwise_iou
 from domain.embeddings import unit_length
-from serving.tracking.crop_quality import Looks
+from serving.tracking.crop_quality import CropFeatures
 from serving.tracking.tracker import Tracker
 from tests.helpers.walkers import settings
 
@@ -33,7 +33,7 @@ def idf1(truth: TrackTable, result: TrackTable) -> float:
 def follow(
     truth: TrackTable, *, stride: int = 1, missed: float = 0.1, jitter: float = 0.03, blind: bool = False
 ) -> TrackTable:
-    """Track the boxes of `truth`, some missed, all shaken, with noisy looks (or the same look for all)."""
+    """Track the boxes of `truth`, some missed, all shaken, with noisy embeddings (or the same embedding for all)."""
     rng = np.random.default_rng(0)
     faces = unit_length(rng.normal(size=(int(truth.tracks.max()) + 1, FEATURE)))
     tracker = Tracker("c1", START, settings().tracker, strong_score=0.5, match_distance=0.4)
@@ -45,11 +45,11 @@ def follow(
         boxes = (truth.boxes_xyxy[seen] + rng.normal(0, jitter, (len(seen), 4)) * heights).astype(np.float32)
         scores = rng.uniform(0.6, 0.9, len(seen)).astype(np.float32)
         plan = tracker.plan(frame, frame / FPS, Detections(boxes, scores, np.zeros(len(seen), np.int64)))
-        who = [truth.tracks[seen[np.abs(boxes - box).sum(axis=1).argmin()]] for box in plan.boxes_xyxy[plan.wanted]]
+        who = [truth.tracks[seen[np.abs(boxes - box).sum(axis=1).argmin()]] for box in plan.boxes_xyxy[plan.to_embed]]
         noise = rng.normal(size=(len(who), FEATURE)) * 0.6 / np.sqrt(FEATURE)
-        looks = unit_length(faces[np.zeros(len(who), int) if blind else who] + (0 if blind else noise))
+        embeddings = unit_length(faces[np.zeros(len(who), int) if blind else who] + (0 if blind else noise))
         crops = [np.zeros((4, 4, 3), np.uint8)] * len(who)
-        tracklets += tracker.update(plan, Looks(looks.reshape(-1, FEATURE), np.full(len(who), 0.5), crops))
+        tracklets += tracker.update(plan, CropFeatures(embeddings.reshape(-1, FEATURE), np.full(len(who), 0.5), crops))
     return track_table(tracklets + tracker.close())
 
 
@@ -75,7 +75,7 @@ def test_the_judge_notices_shuffled_ids(real_data: Path) -> None:
     assert idf1(truth, TrackTable(result.frames, shuffled, result.boxes_xyxy, result.confidences)) < 0.5
 
 
-def test_looks_help(real_data: Path) -> None:
+def test_appearance_helps(real_data: Path) -> None:
     truth = read_tracks(real_data / "mot" / "TUD-Campus" / "gt.txt")
     seeing, blind = (follow(truth, stride=4, missed=0.2, blind=blind) for blind in (False, True))
     assert idf1(truth, seeing) > idf1(truth, blind)

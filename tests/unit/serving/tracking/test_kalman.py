@@ -28,14 +28,14 @@ def test_it_learns_the_speed_in_seconds_at_any_frame_rate(fps: int) -> None:
     assert centre == pytest.approx(110 + 40 * ((2 * fps - 1) / fps + 0.5), abs=2)
 
 
-def test_doubt_grows_unseen_and_shrinks_when_seen() -> None:
+def test_uncertainty_grows_unseen_and_shrinks_when_seen() -> None:
     motion = kalman.start(BOX)
     later = kalman.predict(motion, 1.0)
     assert (later.position_var > motion.position_var).all()
     assert (kalman.correct(later, BOX, np.array([0.9])).position_var < later.position_var).all()
 
 
-def test_many_short_steps_doubt_as_much_as_a_long_one() -> None:
+def test_many_short_steps_are_as_uncertain_as_a_long_one() -> None:
     short = kalman.start(BOX)
     for _ in range(10):
         short = kalman.predict(short, 0.1)

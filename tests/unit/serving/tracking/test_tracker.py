@@ -8,14 +8,14 @@ from districts.layout import track_table
 from domain.boxes import Detections
 from domain.errors import InputError
 from domain.tracklets import Tracklet, renumber
-from serving.tracking.crop_quality import Looks
+from serving.tracking.crop_quality import CropFeatures
 from serving.tracking.tracker import Tracker
 from tests.helpers.walkers import settings
 
 START = datetime(2026, 5, 1, 9, 0, tzinfo=UTC)
 FPS = 10
 A, B = np.array([1.0, 0.0], np.float32), np.array([0.0, 1.0], np.float32)
-Person = tuple[float, float, np.ndarray]  # left edge, score, look
+Person = tuple[float, float, np.ndarray]  # left edge, score, embedding
 
 
 def tracker(camera: str = "c1", **changes: float) -> Tracker:
@@ -23,14 +23,16 @@ def tracker(camera: str = "c1", **changes: float) -> Tracker:
 
 
 def step(followed: Tracker, frame: int, people: Sequence[Person], fps: float = FPS) -> tuple[list[Tracklet], int]:
-    """Show one frame of boxes 20 × 50; what ended, and how many were looked at closely."""
+    """Show one frame of boxes 20 × 50; the tracklets that ended, and how many boxes were embedded."""
     boxes = np.array([[x, 100, x + 20, 150] for x, _, _ in people], np.float32).reshape(-1, 4)
     scores = np.array([score for _, score, _ in people], np.float32)
     plan = followed.plan(frame, (frame - 1) / fps, Detections(boxes, scores, np.zeros(len(people), np.int64)))
-    look_at = {x: look for x, _, look in people}
-    looks = np.array([look_at[float(box[0])] for box in plan.boxes_xyxy[plan.wanted]], np.float32).reshape(-1, 2)
-    crops = [np.zeros((50, 20, 3), np.uint8)] * len(looks)
-    return followed.update(plan, Looks(looks, np.full(len(looks), 0.5), crops)), len(looks)
+    embedding_at = {x: embedding for x, _, embedding in people}
+    embedded = [embedding_at[float(box[0])] for box in plan.boxes_xyxy[plan.to_embed]]
+    embeddings = np.array(embedded, np.float32).reshape(-1, 2)
+    crops = [np.zeros((50, 20, 3), np.uint8)] * len(embedded)
+    features = CropFeatures(embeddings, np.full(len(embedded), 0.5), crops)
+    return followed.update(plan, features), len(embedded)
 
 
 def show(followed: Tracker, frames: Sequence[tuple[int, Sequence[Person]]], fps: float = FPS) -> list[Tracklet]:
@@ -58,7 +60,7 @@ def test_people_who_cross_keep_their_ids() -> None:
     assert len(first.frames) == len(second.frames) == 50
 
 
-def test_a_lost_person_is_known_again_by_looks() -> None:
+def test_a_lost_person_is_recognised_by_appearance() -> None:
     before = [(frame, [(100.0, 0.9, A)]) for frame in range(1, 11)]
     hidden: list[tuple[int, list[Person]]] = [(frame, []) for frame in range(11, 26)]
     after = [(frame, [(125.0, 0.9, A)]) for frame in range(26, 36)]
@@ -123,14 +125,14 @@ def test_only_who_was_confirmed_and_seen_last_is_visible() -> None:
 
 def test_someone_alone_is_embedded_now_and_then_only() -> None:
     followed = tracker(embed_every_s=0.5)
-    looks = [step(followed, frame, [(100.0, 0.9, A)])[1] for frame in range(1, 12)]
-    assert looks == [1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1]
+    embedded = [step(followed, frame, [(100.0, 0.9, A)])[1] for frame in range(1, 12)]
+    assert embedded == [1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1]
 
 
 def test_people_near_each_other_are_embedded_in_every_frame() -> None:
     followed = tracker()
-    looks = [step(followed, frame, [(100.0, 0.9, A), (104.0, 0.9, B)])[1] for frame in range(1, 6)]
-    assert looks == [2] * 5
+    embedded = [step(followed, frame, [(100.0, 0.9, A), (104.0, 0.9, B)])[1] for frame in range(1, 6)]
+    assert embedded == [2] * 5
 
 
 def test_the_best_crops_differ_in_time_and_come_best_first() -> None:
@@ -139,18 +141,18 @@ def test_the_best_crops_differ_in_time_and_come_best_first() -> None:
         box = np.array([[100, 100, 120, 150]], np.float32)
         plan = followed.plan(frame, frame / FPS, Detections(box, np.array([0.9], np.float32), np.zeros(1, np.int64)))
         crop = np.full((50, 20, 3), frame, np.uint8)
-        followed.update(plan, Looks(A[None], np.array([quality]), [crop]))
+        followed.update(plan, CropFeatures(A[None], np.array([quality]), [crop]))
     [one] = followed.close()
     assert [int(crop[0, 0, 0]) for crop in one.crops] == [2, 7]
     assert one.quality == 0.9
 
 
-def test_the_mean_look_is_weighed_by_quality() -> None:
+def test_the_mean_embedding_is_weighted_by_quality() -> None:
     followed = tracker(embed_every_s=0.0)
-    for frame, (look, quality) in enumerate([(A, 0.9), (A, 0.9), (B, 0.1), (A, 0.9)], start=1):
+    for frame, (embedding, quality) in enumerate([(A, 0.9), (A, 0.9), (B, 0.1), (A, 0.9)], start=1):
         box = np.array([[100, 100, 120, 150]], np.float32)
         plan = followed.plan(frame, frame / FPS, Detections(box, np.array([0.9], np.float32), np.zeros(1, np.int64)))
-        followed.update(plan, Looks(look[None], np.array([quality]), [np.zeros((50, 20, 3), np.uint8)]))
+        followed.update(plan, CropFeatures(embedding[None], np.array([quality]), [np.zeros((50, 20, 3), np.uint8)]))
     [one] = followed.close()
     np.testing.assert_allclose(one.embedding, np.array([2.7, 0.1]) / np.hypot(2.7, 0.1), atol=1e-5)
 
@@ -196,18 +198,18 @@ def test_who_stays_too_long_becomes_another_tracklet_without_losing_a_frame() ->
         ended += step(followed, frame, [(100.0, 0.9, A), (300.0, 0.9, B)])[0]
         longest = max(longest, *(len(track.frames) for track in followed._tracks))
     ended += followed.close()
-    assert longest <= 26  # 2 s, and up to the next look, which is due after half a second
-    for side, look in ((100, A), (300, B)):
+    assert longest <= 26  # 2 s, and up to the next embedding, which is due after half a second
+    for side, embedding in ((100, A), (300, B)):
         parts = sorted((one for one in ended if one.boxes_xyxy[0, 0] == side), key=lambda one: one.first_frame)
         assert np.concatenate([one.frames for one in parts]).tolist() == list(range(1, 101))
         assert len(parts) == 5
         for one in parts:
             assert one.crops
-            np.testing.assert_allclose(one.embedding, look, atol=1e-6)
+            np.testing.assert_allclose(one.embedding, embedding, atol=1e-6)
     assert len({one.id for one in ended}) == 10
 
 
-def test_a_divided_track_is_still_known_by_its_looks() -> None:
+def test_a_divided_track_is_still_recognised_by_its_appearance() -> None:
     followed = tracker(max_tracklet_s=2.0)
     frames = [(frame, [(100.0, 0.9, A)]) for frame in range(1, 26)]
     frames += [(frame, []) for frame in range(26, 40)]
