@@ -25,8 +25,7 @@ from domain.settings import PARAMS
 from evaluation.detection import score_detections
 from training.detector import train
 from training.detector.darknet import load_weights
-from training.detector.load import load_detector
-from training.detector.network import DarknetNetwork, build_yolov4
+from training.detector.network import DarknetNetwork, build_yolov4, load_detector
 from training.detector.operating_point import detect
 
 _PERSON = 0

@@ -7,7 +7,7 @@ from torch import nn
 from domain.model_card import ModelCard
 from export.onnx_graph import EngineNetwork
 from training.attributes.network import load_attributes
-from training.detector.load import load_detector
+from training.detector.network import load_detector
 from training.reid.network import load_reid
 
 

@@ -1,1 +1,1 @@
-"""Multi-label attributes on an OSNet trunk."""
+"""Multi-label attributes of a person, on an OSNet backbone."""

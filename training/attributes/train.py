@@ -23,11 +23,12 @@ from training.attributes.network import AttributeNetwork, build_attribute_networ
 from training.attributes.operating_point import fit_temperatures
 from training.attributes.task import AttributeTask
 from training.crops.augmentation import CHANNEL_MEAN, CHANNEL_STD, Augmentation, Normalise
-from training.crops.backbone import WEIGHTS, load_pretrained
+from training.crops.backbone import load_pretrained
 from training.crops.data import CropData, CropDataset, InOrder, ShuffledBatches
 from training.crops.lightning_run import CropTrainingSettings, Curves, checkpoint_folder, fit, seed_run
 from training.crops.optimization import configure_optimizer
-from training.one_table import OneTable
+from training.single_output import SingleOutput
+from training.weights import WEIGHTS
 
 MODEL = "attributes"
 
@@ -81,7 +82,7 @@ def main(argv: Sequence[str] = ()) -> None:
             torch.save(network.state_dict(), out / WEIGHTS)
             write_card(card, out)
         example = np.zeros((2, 3, settings.input_height_px, settings.input_width_px), np.float32)
-        run.log_model(OneTable(network, group_probabilities), example, MODEL)
+        run.log_model(SingleOutput(network, group_probabilities), example, MODEL)
     shutil.rmtree(checkpoints)
 
 

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from domain.settings import Settings
 
-# Of ImageNet, RGB scaled to 0..1: what every published trunk was trained with.
+# Of ImageNet, RGB scaled to 0..1: all published backbones were trained with them.
 CHANNEL_MEAN = (0.485, 0.456, 0.406)
 CHANNEL_STD = (0.229, 0.224, 0.225)
 _LUMA = (0.299, 0.587, 0.114)

@@ -6,10 +6,12 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from domain.errors import InputError
+from domain.errors import ArtifactError, InputError
 from training.detector.darknet_cfg import Definition, Section, read_cfg
 from training.detector.layers import Flow, build_layer
+from training.weights import read_weights, restore
 
+CFG = "network.cfg"  # a trained detector's definition, beside its weights
 DEFINITIONS = Path(__file__).parent / "definitions"
 _MAX_EXPONENT = 8.0  # a box 3,000 times its anchor: beyond any picture, and its exponential stays finite
 
@@ -109,6 +111,20 @@ def build_yolov4(cfg: Path | str, num_classes: int | None = None) -> DarknetNetw
             raise InputError(f"num_classes must be at least 1, got {num_classes}")
         definition = definition.with_classes(num_classes)
     return DarknetNetwork(definition)
+
+
+def load_detector(folder: Path) -> DarknetNetwork:
+    """The network that `train_detector` left in `folder`, in eval mode.
+
+    Raises:
+        ArtifactError: if its definition or weights are missing or unusable.
+    """
+    try:
+        network = DarknetNetwork(read_cfg(folder / CFG))
+    except InputError as error:
+        raise ArtifactError(f"{folder / CFG} must define a network; rerun train_detector ({error})") from error
+    restore(network, read_weights(folder, "train_detector"), folder, "train_detector")
+    return network.eval()
 
 
 def read_definition(cfg: Path | str) -> Definition:

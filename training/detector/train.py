@@ -22,14 +22,15 @@ from domain.settings import Settings, read_params
 from domain.stage import run_stage
 from evaluation.experiments.log import TrainingRun, training_run
 from training.detector.darknet import save_weights
-from training.detector.load import CFG, DARKNET_WEIGHTS, WEIGHTS
-from training.detector.network import DarknetNetwork
+from training.detector.network import CFG, DarknetNetwork
 from training.detector.operating_point import best_f1_threshold, detect
 from training.detector.preparation import define_network, link_data, start_network
-from training.one_table import OneTable
+from training.single_output import SingleOutput
+from training.weights import WEIGHTS
 
 MODEL = "detector"
 CHECKPOINTS = Path("checkpoints") / MODEL
+_DARKNET_WEIGHTS = "weights.weights"
 _PLOTS = ("*.png", "*.jpg", "results.csv")
 
 
@@ -109,7 +110,7 @@ def main(argv: Sequence[str] = ()) -> None:
         _write_model(network, card, curves)
         run.log_figures(sorted((MODELS / MODEL / "training").iterdir()))
         example = np.zeros((2, 3, settings.input_height_px, settings.input_width_px), np.float32)
-        run.log_model(OneTable(network, partial(torch.cat, dim=2)), example, MODEL)  # xyxy boxes, then scores
+        run.log_model(SingleOutput(network, partial(torch.cat, dim=2)), example, MODEL)  # xyxy boxes, then scores
     shutil.rmtree(CHECKPOINTS)
 
 
@@ -219,7 +220,7 @@ def _curve_name(name: str) -> str:
 def _write_model(network: DarknetNetwork, card: ModelCard, run_folder: Path) -> None:
     with atomic_folder(MODELS / MODEL) as folder:
         torch.save(network.state_dict(), folder / WEIGHTS)
-        save_weights(network, folder / DARKNET_WEIGHTS)
+        save_weights(network, folder / _DARKNET_WEIGHTS)
         network.definition.write(folder / CFG)
         write_card(card, folder)
         training = folder / "training"

@@ -1,4 +1,4 @@
-"""Re-identification network: a torchreid trunk, a BN neck and a classifier over the training identities."""
+"""Re-identification network: a torchreid backbone, a BN neck and a classifier over the training identities."""
 
 from pathlib import Path
 
@@ -6,30 +6,29 @@ import torch
 from torch import Tensor, nn
 
 from domain.model_card import read_card
-from training.crops.backbone import build_trunk, load_pretrained, read_own_weights, restore, trunk_features
+from training.crops.backbone import backbone_features, build_backbone, load_pretrained
+from training.weights import read_weights, restore
 
 __all__ = ["ReidNetwork", "build_reid_network", "embed", "load_pretrained", "load_reid"]
 
 
 class ReidNetwork(nn.Module):
-    """Features for the triplet loss before the BN neck; embeddings and identity logits after it.
+    """Backbone, BN neck and classifier: features for the triplet loss before the neck, embeddings and logits after it.
 
-    A neck that was never trained is the identity in eval mode, so with weights from torchreid's zoo, which have none,
-    embeddings equal torchreid's own features.
+    An untrained neck is the identity in eval mode. Weights from torchreid's zoo have no neck, so with them embeddings
+    equal torchreid's own features.
     Source: Luo et al. 2019, "Bag of tricks and a strong baseline for deep person re-identification".
+
+    Args:
+        backbone: a torchreid network without classifier, see `build_backbone`.
+        feature: length of a feature.
+        num_identities: number of people in the training set.
+        stripes: see `backbone_features`.
     """
 
-    def __init__(self, trunk: nn.Module, feature: int, num_identities: int, stripes: int) -> None:
-        """Put the parts together.
-
-        Args:
-            trunk: a torchreid network without classifier, see `build_trunk`.
-            feature: length of a feature.
-            num_identities: people to tell apart while training.
-            stripes: see `trunk_features`.
-        """
+    def __init__(self, backbone: nn.Module, feature: int, num_identities: int, stripes: int) -> None:
         super().__init__()
-        self.trunk, self.stripes = trunk, stripes
+        self.backbone, self.stripes = backbone, stripes
         self.feature = feature
         self.neck = nn.BatchNorm1d(feature)
         self.neck.bias.requires_grad_(False)  # the neck's outputs stay around the origin, where angles are compared
@@ -39,25 +38,32 @@ class ReidNetwork(nn.Module):
         nn.init.normal_(self.classifier.weight, std=0.001)
 
     def forward(self, images: Tensor) -> Tensor | tuple[Tensor, Tensor]:
-        """Of normalised pictures float `[batch, 3, height, width]`.
+        """Embeddings in eval mode, logits and features in train mode.
+
+        Args:
+            images: normalised pictures, float `[batch, 3, height, width]`.
 
         Returns:
-            embeddings `[batch, feature]` in eval mode, not yet of unit length; in train mode logits
-            `[batch, identity]` and features `[batch, feature]`.
+            in eval mode embeddings `[batch, feature]`, not of unit length; in train mode logits `[batch, identity]` and
+            features `[batch, feature]`.
         """
-        features = trunk_features(self.trunk, images, self.stripes)
+        features = backbone_features(self.backbone, images, self.stripes)
         embeddings = self.neck(features)
         return (self.classifier(embeddings), features) if self.training else embeddings
 
 
 def build_reid_network(backbone: str, num_identities: int, stripes: int = 1) -> ReidNetwork:
-    """A network with random weights; `backbone` is a torchreid architecture, such as `osnet_x0_25` or `resnet50`.
+    """A re-identification network with random weights.
+
+    Args:
+        backbone: torchreid's name of its architecture, such as `osnet_x0_25` or `resnet50`.
+        num_identities: number of people in the training set.
+        stripes: see `backbone_features`.
 
     Raises:
         InputError: if there is no such architecture, or not with `stripes`.
     """
-    trunk, feature = build_trunk(backbone, stripes)
-    return ReidNetwork(trunk, feature, num_identities, stripes)
+    return ReidNetwork(*build_backbone(backbone, stripes), num_identities, stripes)
 
 
 def load_reid(folder: Path) -> ReidNetwork:
@@ -67,7 +73,7 @@ def load_reid(folder: Path) -> ReidNetwork:
         ArtifactError: if its card or weights are missing or unusable.
     """
     card = read_card(folder)
-    weights = read_own_weights(folder, "train_reid")
+    weights = read_weights(folder, "train_reid")
     network = build_reid_network(card.architecture, len(weights.get("classifier.weight", ())), card.stripes)
     restore(network, weights, folder, "train_reid")
     return network.eval()

@@ -19,7 +19,6 @@ from domain.settings import Settings, read_params
 from domain.stage import run_stage
 from evaluation.experiments.log import Provenance, training_run
 from training.crops.augmentation import CHANNEL_MEAN, CHANNEL_STD, Augmentation, Normalise
-from training.crops.backbone import WEIGHTS
 from training.crops.data import CropData, CropDataset
 from training.crops.lightning_run import CropTrainingSettings, Curves, checkpoint_folder, fit, seed_run
 from training.crops.optimization import configure_optimizer
@@ -27,6 +26,7 @@ from training.reid.losses import BatchHardTripletLoss
 from training.reid.network import ReidNetwork, build_reid_network, load_pretrained
 from training.reid.sampling import IdentityBatches
 from training.reid.task import ReidTask
+from training.weights import WEIGHTS
 
 
 class Backbone(Settings):
@@ -35,7 +35,7 @@ class Backbone(Settings):
     architecture: str  # torchreid's name, such as osnet_x1_0
     weights: Path | None  # file to start from: torchreid zoo, ImageNet or a checkpoint; null: from scratch
     stripes: PositiveInt  # 1: the architecture's own feature; else its last maps' average over so many
-    share_of_epochs: float = Field(gt=0, le=1)  # of reid.max_epochs, at least one: where a large trunk must be cheap
+    share_of_epochs: float = Field(gt=0, le=1)  # of reid.max_epochs, at least one: where a large backbone must be cheap
 
 
 class ReidSettings(CropTrainingSettings):

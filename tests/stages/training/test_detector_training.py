@@ -21,8 +21,7 @@ from domain.model_card import read_card
 from tests.helpers.project import ROOT
 from training.detector import train
 from training.detector.darknet import load_weights
-from training.detector.load import load_detector
-from training.detector.network import build_yolov4
+from training.detector.network import build_yolov4, load_detector
 from training.detector.trainer import DetectorTrainer, TrainableDetector
 
 DOWN = "[conv]\nbatch_normalize=1\nfilters={}\nsize=3\nstride=2\npad=1\nactivation=leaky\n"

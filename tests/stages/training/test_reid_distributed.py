@@ -42,8 +42,8 @@ def learn(folder: Path, devices: int, aside: Path) -> tuple[dict[str, float], di
     """One step on one batch of four people; the curves and the weights after it."""
     values = small_settings(
         "reid/osnet_resnet50.yaml",
-        backbone="trunk",
-        backbones={"trunk": {"architecture": "osnet_x0_25", "weights": None, "stripes": 1, "share_of_epochs": 1.0}},
+        backbone="backbone",
+        backbones={"backbone": {"architecture": "osnet_x0_25", "weights": None, "stripes": 1, "share_of_epochs": 1.0}},
         identities_per_batch=4,
         images_per_identity=8,
         max_epochs=1,

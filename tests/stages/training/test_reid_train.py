@@ -122,7 +122,7 @@ def test_a_backbone_that_is_not_configured_is_refused() -> None:
 
 
 @pytest.mark.parametrize(("max_epochs", "expected"), [(40, 10), (1, 1)])
-def test_a_large_trunk_may_have_a_share_of_the_epochs(max_epochs: int, expected: int) -> None:
+def test_a_large_backbone_may_have_a_share_of_the_epochs(max_epochs: int, expected: int) -> None:
     backbones = {"osnet_x0_25": BACKBONES["osnet_x0_25"] | {"share_of_epochs": 0.25}}
     settings = ReidSettings.model_validate(values(max_epochs=max_epochs, backbones=backbones))
     assert settings.for_chosen().max_epochs == expected

@@ -12,8 +12,7 @@ from domain.errors import ArtifactError, InputError
 from domain.images import write_image
 from training.detector.anchors import fit_anchors
 from training.detector.darknet import save_weights
-from training.detector.load import load_detector
-from training.detector.network import DarknetNetwork, build_yolov4
+from training.detector.network import DarknetNetwork, build_yolov4, load_detector
 from training.detector.operating_point import best_f1_threshold
 from training.detector.preparation import define_network, link_data, start_network
 
@@ -100,9 +99,9 @@ def test_where_nothing_is_found_or_nobody_is_there_the_threshold_is_one_half(tmp
 
 
 def test_a_folder_without_a_detector_names_the_stage(tmp_path: Path) -> None:
-    with pytest.raises(ArtifactError, match="must hold a trained detector; rerun train_detector"):
+    with pytest.raises(ArtifactError, match=r"network\.cfg must define a network; rerun train_detector"):
         load_detector(tmp_path)
     build_yolov4("yolov4-tiny").definition.write(tmp_path / "network.cfg")
     (tmp_path / "weights.pt").write_bytes(b"not weights")
-    with pytest.raises(ArtifactError, match="must hold a trained detector; rerun train_detector"):
+    with pytest.raises(ArtifactError, match="must be readable weights; rerun train_detector"):
         load_detector(tmp_path)

@@ -8,20 +8,20 @@ import torch
 
 from domain.errors import ArtifactError, InputError
 from domain.model_card import ModelCard, write_card
-from training.crops.backbone import WEIGHTS, trunk_features
+from training.crops.backbone import backbone_features
 from training.reid.network import build_reid_network, embed, load_pretrained, load_reid
+from training.weights import WEIGHTS
 
 
 @pytest.fixture(scope="module")
 def zoo_state() -> dict[str, torch.Tensor]:
     """As torchreid saves it: no prefix, a classifier for seven people."""
     network = build_reid_network("osnet_x0_25", num_identities=7)
-    trunk = {key.removeprefix("trunk."): value for key, value in network.state_dict().items() if "trunk." in key}
-    return trunk | {"classifier.weight": torch.zeros(7, 512), "classifier.bias": torch.zeros(7)}
+    return network.backbone.state_dict() | {"classifier.weight": torch.zeros(7, 512), "classifier.bias": torch.zeros(7)}
 
 
 def first_weight(network: torch.nn.Module) -> torch.Tensor:
-    return network.state_dict()["trunk.conv1.conv.weight"]
+    return network.state_dict()["backbone.conv1.conv.weight"]
 
 
 def test_training_gives_logits_and_features_and_evaluation_embeddings() -> None:
@@ -32,35 +32,37 @@ def test_training_gives_logits_and_features_and_evaluation_embeddings() -> None:
     torch.testing.assert_close(embed(network, torch.rand(2, 3, 64, 32)).norm(dim=1), torch.ones(2))
 
 
-@pytest.mark.parametrize(("backbone", "feature"), [("osnet_ain_x0_25", 512), ("resnet18", 512), ("resnet50", 2048)])
-def test_any_trunk_of_the_zoo_is_built_by_its_name(backbone: str, feature: int) -> None:
-    assert build_reid_network(backbone, num_identities=3).feature == feature
+@pytest.mark.parametrize(("architecture", "feature"), [("osnet_ain_x0_25", 512), ("resnet18", 512), ("resnet50", 2048)])
+def test_any_backbone_of_the_zoo_is_built_by_its_name(architecture: str, feature: int) -> None:
+    assert build_reid_network(architecture, num_identities=3).feature == feature
 
 
-@pytest.mark.parametrize(("backbone", "channels"), [("osnet_x0_25", 128), ("resnet18", 512)])
-def test_each_stripe_has_its_own_part_of_the_crop(backbone: str, channels: int) -> None:
-    network = build_reid_network(backbone, num_identities=3, stripes=2).eval()
+@pytest.mark.parametrize(("architecture", "channels"), [("osnet_x0_25", 128), ("resnet18", 512)])
+def test_each_stripe_has_its_own_part_of_the_crop(architecture: str, channels: int) -> None:
+    network = build_reid_network(architecture, num_identities=3, stripes=2).eval()
     assert network.feature == 2 * channels
     images = torch.rand(2, 3, 128, 64)
-    maps = network.trunk.featuremaps(images)
+    maps = network.backbone.featuremaps(images)
     upper, lower = maps.chunk(2, dim=2)
     expected = torch.stack([upper.mean((2, 3)), lower.mean((2, 3))], dim=2).flatten(1)
-    torch.testing.assert_close(trunk_features(network.trunk, images, 2), expected)
+    torch.testing.assert_close(backbone_features(network.backbone, images, 2), expected)
     logits, _ = network.train()(images)
     logits.sum().backward()
     idle = [name for name, weight in network.named_parameters() if weight.requires_grad and weight.grad is None]
     assert idle == [], "several processes would wait for the gradients of unused weights"
 
 
-def test_stripes_need_a_trunk_that_gives_its_maps() -> None:
-    with pytest.raises(InputError, match="gives its last maps"):
+def test_stripes_need_a_backbone_that_gives_its_maps() -> None:
+    with pytest.raises(InputError, match="gives its last feature maps"):
         build_reid_network("densenet121", num_identities=3, stripes=6)
 
 
-@pytest.mark.parametrize(("backbone", "match"), [("osnet_x9", "Unknown model: osnet_x9"), ("pcb_p4", "single class")])
-def test_a_trunk_that_cannot_be_used_is_refused(backbone: str, match: str) -> None:
+@pytest.mark.parametrize(
+    ("architecture", "match"), [("osnet_x9", "Unknown model: osnet_x9"), ("pcb_p4", "single class")]
+)
+def test_a_backbone_that_cannot_be_used_is_refused(architecture: str, match: str) -> None:
     with pytest.raises(InputError, match=match):
-        build_reid_network(backbone, num_identities=3)
+        build_reid_network(architecture, num_identities=3)
 
 
 @pytest.mark.parametrize("prefix", ["", "module.", "network.module.", "model."])
@@ -89,13 +91,13 @@ def test_own_weights_load_with_neck_and_classifier(tmp_path: Path) -> None:
 
 def test_imagenet_files_load_without_their_head(tmp_path: Path) -> None:
     trained, network = (build_reid_network("resnet18", num_identities=5) for _ in range(2))
-    state = {key.removeprefix("trunk."): value for key, value in trained.state_dict().items() if "trunk." in key}
+    state = trained.backbone.state_dict()
     torch.save(state | {"fc.weight": torch.zeros(1000, 512), "fc.bias": torch.zeros(1000)}, tmp_path / "imagenet.pth")
     first = next(iter(state))
-    assert not torch.equal(network.state_dict()[f"trunk.{first}"], state[first])
+    assert not torch.equal(network.state_dict()[f"backbone.{first}"], state[first])
     load_pretrained(network, tmp_path / "imagenet.pth")
     for key, value in state.items():
-        torch.testing.assert_close(network.state_dict()[f"trunk.{key}"], value)
+        torch.testing.assert_close(network.state_dict()[f"backbone.{key}"], value)
 
 
 @pytest.mark.parametrize(
@@ -154,7 +156,7 @@ def test_a_model_folder_gives_back_its_network(stripes: int, tmp_path: Path) -> 
 def test_a_model_folder_whose_weights_do_not_fit_names_the_stage(tmp_path: Path) -> None:
     network = build_reid_network("osnet_x0_25", num_identities=5)
     write_model(tmp_path / "other", "osnet_x0_5", network)
-    with pytest.raises(ArtifactError, match="must fit the card beside it; rerun train_reid"):
+    with pytest.raises(ArtifactError, match="must fit the network that the files beside it describe; rerun train_reid"):
         load_reid(tmp_path / "other")
     write_model(tmp_path / "cut", "osnet_x0_25", network)
     (tmp_path / "cut" / WEIGHTS).write_bytes(b"half")
