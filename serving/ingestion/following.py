@@ -22,7 +22,7 @@ from serving.video.files import Frame, VideoReader
 
 
 class TrackingSettings(Settings):
-    """Section `tracking`; `conf/tracking/tracklets.yaml` says what each value means."""
+    """Section `tracking`."""
 
     detector: str
     attributes: str

@@ -10,7 +10,7 @@ from domain.settings import Settings
 
 
 class MotionGateSettings(Settings):
-    """When a frame counts as moved; `conf/tracking/tracklets.yaml` says what each value means."""
+    """Subsection `motion_gate` of the section `tracking`."""
 
     enabled: bool
     width_px: PositiveInt

@@ -25,7 +25,7 @@ _PERSON = "person"
 
 
 class PerceptionSettings(Settings):
-    """Batches, and thresholds for engines from elsewhere whose cards have none; see `conf/tracking/tracklets.yaml`."""
+    """Subsection `perception` of the section `tracking`."""
 
     detector_batch: PositiveInt
     crop_batch: PositiveInt

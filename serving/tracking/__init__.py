@@ -1,1 +1,1 @@
-"""Perception over engines, and the people followed within one camera."""
+"""The tracker: detections of one camera to tracklets."""

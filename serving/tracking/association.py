@@ -1,4 +1,4 @@
-"""Which box continues which track: costs `[track, box]` in 0..1 and the pairs of least total cost."""
+"""Assigns boxes to tracks by costs `[track, box]` in 0..1."""
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
@@ -7,11 +7,11 @@ _FORBIDDEN = 1e6  # above any sum of real costs
 
 
 def clear_pairs(costs: np.ndarray, margin: float) -> tuple[np.ndarray, np.ndarray]:
-    """Tracks and boxes that choose each other so plainly that nothing more need be known, two `int64 [pair]`.
+    """Unambiguous pairs of a track and a box, as two `int64 [pair]`: they need no comparison of appearance.
 
     Args:
         costs: `[track, box]`; infinite where a pair is impossible.
-        margin: the pair's cost is at least this much below any other of its track and of its box.
+        margin: a pair's cost must be at least this much below every other cost of its track and of its box.
 
     Example:
         >>> clear_pairs(np.array([[0.1, 0.9], [0.8, 0.3]]), margin=0.3)
@@ -33,9 +33,10 @@ def clear_pairs(costs: np.ndarray, margin: float) -> tuple[np.ndarray, np.ndarra
 
 
 def cheapest_pairs(costs: np.ndarray, max_cost: float) -> tuple[np.ndarray, np.ndarray]:
-    """Tracks and boxes, two `int64 [pair]`, that give the most pairs at or below `max_cost` at least total cost.
+    """Pairs of a track and a box, as two `int64 [pair]`: as many as possible, at the lowest total cost.
 
-    Each track and each box is in one pair at most; infinite costs are never paired. Source: Hungarian algorithm.
+    A pair costs `max_cost` at most. Each track and each box is in at most one pair.
+    Source: linear assignment (Hungarian algorithm).
 
     Example:
         >>> cheapest_pairs(np.array([[0.1, 0.2], [0.2, 0.9]]), max_cost=0.5)
@@ -45,14 +46,14 @@ def cheapest_pairs(costs: np.ndarray, max_cost: float) -> tuple[np.ndarray, np.n
     if not allowed.any():
         return np.empty(0, np.int64), np.empty(0, np.int64)
     tracks, boxes = linear_sum_assignment(np.where(allowed, costs, _FORBIDDEN))
-    kept = allowed[tracks, boxes]
-    return tracks[kept].astype(np.int64), boxes[kept].astype(np.int64)
+    is_allowed = allowed[tracks, boxes]
+    return tracks[is_allowed].astype(np.int64), boxes[is_allowed].astype(np.int64)
 
 
 def _lowest_of_other_tracks(costs: np.ndarray) -> np.ndarray:
-    """For each pair the lowest cost of its box with any other track, `[track, box]`; infinite if there is none."""
+    """Lowest cost of the box with any other track, for each `[track, box]`; infinite without other tracks."""
     if len(costs) == 1:
         return np.full_like(costs, np.inf)
-    two = np.partition(costs, 1, axis=0)
+    two_lowest = np.partition(costs, 1, axis=0)
     is_lowest = np.arange(len(costs))[:, None] == costs.argmin(axis=0)[None]
-    return np.where(is_lowest, two[1], two[0])
+    return np.where(is_lowest, two_lowest[1], two_lowest[0])

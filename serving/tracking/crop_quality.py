@@ -1,20 +1,20 @@
-"""How well a box shows its person: crops worth remembering, frames worth weighing."""
+"""Quality of crops: how well a box shows its person."""
 
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
-_MEASURED_SIZE_PX = (32, 64)  # width, height at which sharpness is measured, so that it does not depend on the distance
-_HALF_SHARPNESS = 150.0  # variance of the Laplacian that counts half
-_HALF_HEIGHT_PX = 64.0  # height of a person that counts half
-_BORDER = 0.01  # a box this near to the frame's border (fraction of the frame's size) is taken as cut by it
+_MEASURED_SIZE_PX = (32, 64)  # width, height; sharpness is measured at one size, independent of the distance
+_HALF_SHARPNESS = 150.0  # variance of the Laplacian at which the factor is 0.5
+_HALF_HEIGHT_PX = 64.0  # height of a box at which the factor is 0.5
+_BORDER = 0.01  # fraction of the frame's size; a box nearer to the border counts as cut by it
 _CUT_FACTOR = 0.5
 
 
 @dataclass(frozen=True)
 class CropFeatures:
-    """Boxes of one frame that were looked at closely, in the order in which the tracker asked for them."""
+    """Crops of one frame with their embeddings and qualities, in the order of `FramePlan.to_embed`."""
 
     embeddings: np.ndarray  # float32 [crop, feature], unit length
     qualities: np.ndarray  # float64 [crop], 0..1
@@ -24,14 +24,14 @@ class CropFeatures:
 def crop_qualities(
     image: np.ndarray, boxes_xyxy: np.ndarray, scores: np.ndarray, selected: np.ndarray, crops: list[np.ndarray]
 ) -> np.ndarray:
-    """Quality in 0..1 of each selected box: score × size × sharpness × visible part × not cut by the frame.
+    """Quality of the selected boxes, `float64 [crop]` in 0..1: score × size × sharpness × visible part × not cut.
 
     Args:
         image: `uint8 [height, width, 3]`.
-        boxes_xyxy: all people of the frame, `[box, 4]`, for they hide each other.
+        boxes_xyxy: `[box, 4]` of all people in the frame, because they hide each other.
         scores: `[box]`, 0..1.
         selected: int64 `[crop]`, indices into the boxes.
-        crops: of the selected boxes.
+        crops: the images of the selected boxes.
     """
     boxes = np.asarray(boxes_xyxy, np.float64)[selected]
     heights = boxes[:, 3] - boxes[:, 1]
@@ -43,7 +43,9 @@ def crop_qualities(
 
 
 def visible_fractions(boxes_xyxy: np.ndarray) -> np.ndarray:
-    """Part of each box `[box, 4]` that no nearer person's box covers, at least, in 0..1; nearer people stand lower.
+    """Fraction of each box `[box, 4]` that the most overlapping nearer box leaves visible, `[box]` in 0..1.
+
+    A person whose box ends lower in the picture is nearer.
 
     Example:
         >>> visible_fractions(np.array([[0, 0, 10, 20], [5, 0, 15, 30]]))

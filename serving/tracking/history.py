@@ -1,4 +1,4 @@
-"""What a tracker remembers of one person while it follows them, and the tracklet that comes of it."""
+"""Observations and appearance of one track, and the tracklet made of them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -9,12 +9,12 @@ import numpy as np
 from domain.embeddings import unit_length
 from domain.tracklets import Tracklet
 
-_SLOWEST_MEMORY = 0.95  # part of the recent appearance that stays when the new look is poor
-_LEAST_WEIGHT = 1e-6  # a track of worthless looks still has a mean
+_SLOWEST_MEMORY = 0.95  # weight of the previous appearance when the new crop has quality 0
+_LEAST_WEIGHT = 1e-6  # keeps the mean defined for a track whose crops all have quality 0
 
 
 @dataclass(eq=False)
-class _KeptCrop:
+class _StoredCrop:
     quality: float
     time_s: float
     crop: np.ndarray
@@ -22,7 +22,7 @@ class _KeptCrop:
 
 @dataclass
 class TrackHistory:
-    """Everything seen of one track; grows with each observation."""
+    """Observations of one track; grows with each frame."""
 
     id: int
     frames: list[int] = field(default_factory=list)
@@ -34,7 +34,7 @@ class TrackHistory:
     last_embedded_s: float = -np.inf
     appearance: np.ndarray = field(default_factory=lambda: np.empty(0, np.float32))  # float32 [feature], moving average
     _embedding_sum: np.ndarray | float = 0.0
-    _crops: list[_KeptCrop] = field(default_factory=list)
+    _crops: list[_StoredCrop] = field(default_factory=list)
 
     @property
     def last_seen_s(self) -> float:
@@ -52,14 +52,14 @@ class TrackHistory:
     def add_appearance(
         self, embedding: np.ndarray, quality: float, crop: np.ndarray, *, best_crops: int, spacing_s: float
     ) -> None:
-        """Add a close look at the last observation.
+        """Add the embedding and the crop of the last observation.
 
         Args:
-            embedding: float32 `[feature]`, unit length.
-            quality: 0..1; a poor look moves the recent appearance less.
-            crop: copied when it is kept.
-            best_crops: so many are kept.
-            spacing_s: of two crops nearer in time than this only the better is kept, so that they differ.
+            embedding: `float32 [feature]`, unit length.
+            quality: 0..1; a crop of low quality changes the appearance less.
+            crop: copied if stored.
+            best_crops: maximum number of stored crops.
+            spacing_s: minimum time between two stored crops; of nearer ones the better is stored.
         """
         time_s = self.last_seen_s
         keep = _SLOWEST_MEMORY * (1 - quality / 2) if self.num_embeddings else 0.0
@@ -69,28 +69,28 @@ class TrackHistory:
         self._embedding_sum = self._embedding_sum + (quality + _LEAST_WEIGHT) * embedding.astype(np.float64)
         self.num_embeddings += 1
         self.last_embedded_s = time_s
-        rivals = [kept for kept in self._crops if abs(kept.time_s - time_s) < spacing_s]
+        rivals = [stored for stored in self._crops if abs(stored.time_s - time_s) < spacing_s]
         if not rivals and len(self._crops) >= best_crops:
-            rivals = [min(self._crops, key=lambda kept: kept.quality)]
+            rivals = [min(self._crops, key=lambda stored: stored.quality)]
         if any(rival.quality >= quality for rival in rivals):
             return
-        self._crops = [kept for kept in self._crops if kept not in rivals]
-        self._crops.append(_KeptCrop(quality, time_s, crop.copy()))
+        self._crops = [stored for stored in self._crops if stored not in rivals]
+        self._crops.append(_StoredCrop(quality, time_s, crop.copy()))
 
     def successor(self, number: int) -> "TrackHistory":
-        """The same person's next track, with nothing but the recent appearance; to be observed and looked at next."""
+        """A new track of the same person: it has the appearance but no observation yet."""
         return TrackHistory(number, appearance=self.appearance, num_embeddings=self.num_embeddings)
 
     def tracklet(self, camera_id: str, moment: Callable[[float], datetime], interpolate_s: float) -> Tracklet:
-        """All of it as a tracklet, attributes left empty.
+        """The track as a tracklet without attributes.
 
         Args:
-            camera_id: of the camera.
-            moment: turns seconds since the first frame into date and time.
-            interpolate_s: frames missing between two observations not farther apart than this are filled in.
+            camera_id: the tracklet's camera.
+            moment: converts seconds since the first frame to date and time.
+            interpolate_s: longest interval between two observations whose missing frames are interpolated.
         """
         frames, boxes, scores = self._interpolated(interpolate_s)
-        crops = sorted(self._crops, key=lambda kept: (-kept.quality, kept.time_s))
+        crops = sorted(self._crops, key=lambda stored: (-stored.quality, stored.time_s))
         return Tracklet(
             id=self.id,
             camera_id=camera_id,
@@ -104,24 +104,24 @@ class TrackHistory:
             embedding=unit_length(np.asarray(self._embedding_sum)),
             attributes={},
             quality=crops[0].quality,
-            crops=[kept.crop for kept in crops],
+            crops=[stored.crop for stored in crops],
         )
 
     def _interpolated(self, interpolate_s: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        seen, times = np.array(self.frames, np.int64), np.array(self.times_s)
+        observed, times = np.array(self.frames, np.int64), np.array(self.times_s)
         bridged = np.diff(times) <= interpolate_s + 1e-9
         parts = [
             np.arange(first, second) if bridge else np.array([first])
-            for first, second, bridge in zip(seen[:-1], seen[1:], bridged, strict=True)
+            for first, second, bridge in zip(observed[:-1], observed[1:], bridged, strict=True)
         ]
-        frames = np.concatenate([*parts, seen[-1:]]).astype(np.int64)
+        frames = np.concatenate([*parts, observed[-1:]]).astype(np.int64)
         boxes = np.stack(
-            [np.interp(frames, seen, side) for side in np.stack(self.boxes_xyxy).astype(np.float64).T], axis=1
+            [np.interp(frames, observed, side) for side in np.stack(self.boxes_xyxy).astype(np.float64).T], axis=1
         )
-        scores = np.interp(frames, seen, self.scores)
+        scores = np.interp(frames, observed, self.scores)
         return frames, boxes.astype(np.float32), scores.astype(np.float32)
 
 
 def moments_since(start: datetime) -> Callable[[float], datetime]:
-    """A function from seconds since the first frame, which was taken at `start`, to date and time."""
+    """A function that converts seconds since `start` to date and time."""
     return lambda seconds: start + timedelta(seconds=seconds)

@@ -1,8 +1,8 @@
-"""Constant-velocity Kalman filter of all boxes of a camera at once, in seconds, so that any frame rate works.
+"""Constant-velocity Kalman filter over all boxes of a camera at once; times in seconds, so any frame rate works.
 
 The state of a box is centre x, centre y, width, height, each with a velocity. All noise is independent per coordinate,
-so the usual 8 × 8 covariance falls into four of 2 × 2 and every step is plain arithmetic on `[track, 4]` arrays.
-Noise is in heights of the box, for a person is about 1.7 m high at any distance from the camera.
+so the usual 8 × 8 covariance splits into four of 2 × 2 and every step is arithmetic on `[track, 4]` arrays. The unit of
+noise is the height of the box, because a person is about 1.7 m high at any distance from the camera.
 """
 
 from dataclasses import dataclass
@@ -11,24 +11,24 @@ import numpy as np
 
 from domain.boxes import cxcywh_to_xyxy, xyxy_to_cxcywh
 
-_MEASUREMENT_STD = np.array([0.05, 0.05, 0.08, 0.05])  # detector's jitter, heights
-_START_VELOCITY_STD = np.array([0.8, 0.5, 0.1, 0.1])  # walking is about 0.8 heights a second
-_ACCELERATION_STD = np.array([0.6, 0.4, 0.1, 0.1])  # heights a second^1.5: white noise on the velocity
+_MEASUREMENT_STD = np.array([0.05, 0.05, 0.08, 0.05])  # jitter of the detector, heights
+_START_VELOCITY_STD = np.array([0.8, 0.5, 0.1, 0.1])  # heights per second; walking is about 0.8
+_ACCELERATION_STD = np.array([0.6, 0.4, 0.1, 0.1])  # heights per second^1.5: white noise on the velocity
 _MIN_HEIGHT_PX = 1.0
 
 
 @dataclass(frozen=True)
 class Motion:
-    """Where boxes are and how they move; each array is float64 `[track, 4]` over cx, cy, width, height in pixels."""
+    """State of tracks; each array is `float64 [track, 4]` over centre x, centre y, width, height in pixels."""
 
     position: np.ndarray
-    velocity: np.ndarray  # pixels a second
+    velocity: np.ndarray  # pixels per second
     position_var: np.ndarray
-    covariance: np.ndarray  # of position with velocity
+    covariance: np.ndarray  # between position and velocity
     velocity_var: np.ndarray
 
     def __len__(self) -> int:
-        """How many tracks."""
+        """Number of tracks."""
         return len(self.position)
 
     @property
@@ -41,13 +41,13 @@ class Motion:
         return Motion(*(array[tracks] for array in self._arrays()))
 
     def joined(self, other: "Motion") -> "Motion":
-        """The tracks of both, those of `other` last."""
+        """The tracks of both, with those of `other` last."""
         return Motion(
             *(np.concatenate([mine, theirs]) for mine, theirs in zip(self._arrays(), other._arrays(), strict=True))
         )
 
     def replaced(self, tracks: np.ndarray, by: "Motion") -> "Motion":
-        """The same but for the tracks at these indices."""
+        """A copy in which the tracks at these indices have the state `by`."""
         arrays = [array.copy() for array in self._arrays()]
         for array, new in zip(arrays, by._arrays(), strict=True):
             array[tracks] = new
@@ -58,7 +58,7 @@ class Motion:
 
 
 def start(boxes_xyxy: np.ndarray) -> Motion:
-    """Motion of boxes `[track, 4]` seen for the first time: at rest, with the doubt of a walking person."""
+    """State of newly observed boxes `[track, 4]`: at rest, with the velocity variance of walking people."""
     position = _measured(boxes_xyxy)
     height = _height(position)
     return Motion(
@@ -71,7 +71,7 @@ def start(boxes_xyxy: np.ndarray) -> Motion:
 
 
 def predict(motion: Motion, seconds: np.ndarray | float) -> Motion:
-    """`motion` after `seconds` (one number, or `[track]`), doubt grown accordingly; boxes keep a positive size."""
+    """State after `seconds` (one number, or `[track]`), with the variance grown; sizes stay positive."""
     dt = np.broadcast_to(np.asarray(seconds, np.float64), (len(motion),))[:, None]
     position = motion.position + dt * motion.velocity
     position[:, 2:] = np.maximum(position[:, 2:], _MIN_HEIGHT_PX)
@@ -86,9 +86,9 @@ def predict(motion: Motion, seconds: np.ndarray | float) -> Motion:
 
 
 def correct(motion: Motion, boxes_xyxy: np.ndarray, scores: np.ndarray) -> Motion:
-    """`motion` after seeing box `[track, 4]` of each track; a box of low score `[track]` counts less.
+    """State after observing one box `[track, 4]` of each track; a lower score `[track]` means more measurement noise.
 
-    Source: the Kalman update; noise scaled by `2 - score` in the spirit of Du et al. 2021 (GIAOTracker, NSA Kalman).
+    Source: the Kalman update; noise is scaled by `2 - score`, similar to Du et al. 2021 (GIAOTracker, NSA Kalman).
     """
     measured = _measured(boxes_xyxy)
     noise_scale = (2 - np.clip(np.asarray(scores, np.float64), 0, 1))[:, None]
@@ -106,9 +106,9 @@ def correct(motion: Motion, boxes_xyxy: np.ndarray, scores: np.ndarray) -> Motio
 
 
 def deviations(motion: Motion, boxes_xyxy: np.ndarray) -> np.ndarray:
-    """How many standard deviations the centre and height of each box `[box, 4]` are off each track, `[track, box]`.
+    """Mahalanobis distance of each box `[box, 4]` from each track over centre and height, `[track, box]`.
 
-    The Mahalanobis distance over cx, cy and height; widths swing with the stride of a walking person.
+    Width is left out because it changes with the stride of a walking person.
     """
     measured = _measured(boxes_xyxy)
     measurement_var = (_MEASUREMENT_STD * _height(motion.position)) ** 2

@@ -1,11 +1,11 @@
-"""Follows people within one camera: constant-velocity motion and appearance, strong boxes first, then weak ones.
+"""Tracks people within one camera by constant-velocity motion and appearance, strong boxes first, then weak ones.
 
-A frame takes two calls, for embedding is what costs most: `plan` predicts where everybody is and names the boxes whose
-appearance matters (newcomers, people near each other, and everybody now and then); the caller embeds these, of all
-cameras in one batch, and hands them to `update`. Times are seconds, so any frame rate works.
+A frame takes two calls, because embedding is the most expensive step. `plan` predicts the motion and selects the boxes
+to embed: new people, people near each other, and at intervals each person. The caller embeds the selected boxes of all
+cameras in one batch and passes the result to `update`. Times are in seconds, so any frame rate works.
 
-Sources: two rounds by score as ByteTrack (Zhang et al. 2022); motion and appearance together as BoT-SORT (Aharon et al.
-2022); appearance averaged by trust as Deep OC-SORT (Maggiolino et al. 2023).
+Sources: two association rounds by score as in ByteTrack (Zhang et al. 2022); motion combined with appearance as in
+BoT-SORT (Aharon et al. 2022); appearance averaged by confidence as in Deep OC-SORT (Maggiolino et al. 2023).
 """
 
 from collections.abc import Mapping
@@ -25,12 +25,12 @@ from serving.tracking.association import cheapest_pairs, clear_pairs
 from serving.tracking.crop_quality import CropFeatures
 from serving.tracking.history import TrackHistory, moments_since
 
-_MAX_HEIGHT_RATIO = 1.6  # of two boxes of one person
-_REACH_AT_ONCE_HEIGHTS = 0.5  # how far a box may jump however short the gap
+_MAX_HEIGHT_RATIO = 1.6  # between two boxes of the same person
+_REACH_AT_ONCE_HEIGHTS = 0.5  # distance that a box may move in any time, however short
 
 
 class TrackerSettings(Settings):
-    """How people are followed within a camera; `conf/tracking/tracklets.yaml` says what each value means."""
+    """Subsection `tracker` of the section `tracking`."""
 
     gate_deviations: PositiveFloat
     max_cost: float = Field(gt=0, le=1)
@@ -50,32 +50,31 @@ class TrackerSettings(Settings):
 
 @dataclass(frozen=True)
 class FramePlan:
-    """What a tracker knows of a frame before it looks at anybody closely."""
+    """Prediction for a frame, and the boxes that must be embedded before the update."""
 
     frame: int
     time_s: float
-    boxes_xyxy: np.ndarray  # float32 [box, 4], in an order that does not depend on the detector's
+    boxes_xyxy: np.ndarray  # float32 [box, 4], in an order that is independent of the detector's
     scores: np.ndarray  # float32 [box]
-    motion: kalman.Motion  # of the tracks, predicted
-    costs: np.ndarray  # float64 [track, box] of motion, infinite outside the gate
-    clear_pairs: tuple[np.ndarray, np.ndarray]  # tracks and boxes that belong together whatever they look like
-    to_embed: np.ndarray  # int64 [crop], boxes to look at closely, rising
+    motion: kalman.Motion  # predicted state of the tracks
+    costs: np.ndarray  # float64 [track, box], motion only, infinite outside the gate
+    clear_pairs: tuple[np.ndarray, np.ndarray]  # tracks and boxes, int64 [pair] each, assigned by motion alone
+    to_embed: np.ndarray  # int64 [crop], indices of boxes, rising
 
 
 class Tracker:
-    """The people in one camera's view. Ids start at 1 and belong to this object; none is used twice.
+    """Tracks the people in one camera's view. Ids start at 1, belong to this object and are never used twice.
 
     Args:
-        camera_id: written into the tracklets.
-        start: when the first frame was taken, with a time zone.
-        strong_score: boxes from this score start tracks; weaker ones only continue them.
-        match_distance: cosine distance up to which two looks may be one person.
+        camera_id: camera of the tracklets.
+        start: time of the first frame, with a time zone.
+        strong_score: minimum score of a box that starts a track; weaker boxes only continue tracks.
+        match_distance: maximum cosine distance between two embeddings of one person.
     """
 
     def __init__(
         self, camera_id: str, start: datetime, settings: TrackerSettings, *, strong_score: float, match_distance: float
     ) -> None:
-        """Nobody is followed yet."""
         self._camera_id, self._moment = camera_id, moments_since(start)
         self._settings, self._strong_score, self._match_distance = settings, strong_score, match_distance
         self._tracks: list[TrackHistory] = []
@@ -83,19 +82,16 @@ class Tracker:
         self._time_s = -np.inf
         self._last_id = 0
 
-    def visible(self) -> list[tuple[int, np.ndarray]]:
-        """Id and box `[4]` of everybody seen in the last frame."""
-        return [
-            (track.id, track.boxes_xyxy[-1])
-            for track in self._tracks
-            if track.last_seen_s == self._time_s and self._is_confirmed(track)
-        ]
-
     def plan(self, frame: int, time_s: float, detections: Detections) -> FramePlan:
-        """Predict, compare with `detections` (people only) and name the boxes to embed; changes nothing.
+        """Predict the tracks, compare them with `detections` and select the boxes to embed; changes no state.
+
+        Args:
+            frame: number of the frame.
+            time_s: since the first frame.
+            detections: people only.
 
         Raises:
-            InputError: if the frame is not later than the last one.
+            InputError: if the frame is not later than the previous frame.
         """
         if time_s <= self._time_s:
             raise InputError(
@@ -137,46 +133,46 @@ class Tracker:
         return ended
 
     def close(self) -> list[Tracklet]:
-        """End all tracks and return their tracklets; ids go on if more frames come."""
+        """End all tracks and return their tracklets; later frames continue the numbering."""
         return self._end(np.ones(len(self._tracks), bool))
 
     def _associate(self, plan: FramePlan, features: CropFeatures) -> np.ndarray:
-        """The box that continues each track, int64 `[track]`, -1 for none."""
+        """Box that continues each track, `int64 [track]`; -1 if none does."""
         settings = self._settings
         box_of_track = np.full(len(self._tracks), -1, np.int64)
         box_of_track[plan.clear_pairs[0]] = plan.clear_pairs[1]
         free = np.ones(len(plan.scores), bool)
         free[plan.clear_pairs[1]] = False
         strong, active = plan.scores >= self._strong_score, self._active(plan.time_s)
-        appearance = self._appearance_distances(plan, features)
-        likeness = np.minimum(appearance / (2 * self._match_distance), 1)
+        distances = self._appearance_distances(plan, features)
+        appearance_cost = np.minimum(distances / (2 * self._match_distance), 1)
         weight = settings.appearance_weight
         rounds = (
-            (active, strong, (1 - weight) * plan.costs + weight * likeness, settings.max_cost),
+            (active, strong, (1 - weight) * plan.costs + weight * appearance_cost, settings.max_cost),
             (active, ~strong, 1 - pairwise_iou(plan.motion.boxes_xyxy, plan.boxes_xyxy), 1 - settings.weak_min_iou),
             (
                 np.array([self._is_confirmed(track) for track in self._tracks], bool),
                 strong,
-                np.where(self._within_reach(plan), appearance, np.inf),
+                np.where(self._within_reach(plan), distances, np.inf),
                 self._match_distance,
             ),
         )
-        for may_continue, may_be_taken, costs, max_cost in rounds:
+        for may_continue, may_be_assigned, costs, max_cost in rounds:
             tracks = np.flatnonzero((box_of_track < 0) & may_continue)
-            boxes = np.flatnonzero(free & may_be_taken)
+            boxes = np.flatnonzero(free & may_be_assigned)
             rows, columns = cheapest_pairs(costs[np.ix_(tracks, boxes)], max_cost)
             box_of_track[tracks[rows]] = boxes[columns]
             free[boxes[columns]] = False
         return box_of_track
 
     def _motion_costs(self, motion: kalman.Motion, boxes_xyxy: np.ndarray) -> np.ndarray:
-        """Half overlap, half deviation from the prediction, `[track, box]` in 0..1; infinite outside the gate."""
+        """Mean of `1 - IoU` and the scaled Mahalanobis distance, `[track, box]` in 0..1; infinite outside the gate."""
         deviations = kalman.deviations(motion, boxes_xyxy) / self._settings.gate_deviations
         overlaps = pairwise_iou(motion.boxes_xyxy, boxes_xyxy)
         return np.where(deviations <= 1, (1 - overlaps + deviations) / 2, np.inf)
 
     def _appearance_distances(self, plan: FramePlan, features: CropFeatures) -> np.ndarray:
-        """Cosine distance of each track's recent look to each box, `[track, box]`; infinite where nobody looked."""
+        """Cosine distance between tracks and boxes, `[track, box]`; infinite for boxes without an embedding."""
         distances = np.full((len(self._tracks), len(plan.scores)), np.inf)
         if self._tracks and len(plan.to_embed):
             appearances = np.stack([track.appearance for track in self._tracks])
@@ -184,20 +180,21 @@ class Tracker:
         return distances
 
     def _within_reach(self, plan: FramePlan) -> np.ndarray:
-        """Which boxes a track's person can have walked to since last seen, bool `[track, box]`."""
+        """Whether the person of a track can have walked to a box since the last observation, `bool [track, box]`."""
         if not self._tracks:
             return np.zeros((0, len(plan.scores)), bool)
         last = np.stack([track.boxes_xyxy[-1] for track in self._tracks])
         heights, box_heights = _heights(last)[:, None], _heights(plan.boxes_xyxy)[None]
-        gaps_s = self._unseen_s(plan.time_s)[:, None]
+        gaps_s = self._unobserved_s(plan.time_s)[:, None]
         walked = np.linalg.norm(_centres(plan.boxes_xyxy)[None] - _centres(last)[:, None], axis=2)
-        alike = np.maximum(heights, box_heights) <= _MAX_HEIGHT_RATIO * np.minimum(heights, box_heights)
-        return alike & (walked <= heights * (_REACH_AT_ONCE_HEIGHTS + self._settings.reach_heights_per_s * gaps_s))
+        reach = heights * (_REACH_AT_ONCE_HEIGHTS + self._settings.reach_heights_per_s * gaps_s)
+        similar_height = np.maximum(heights, box_heights) <= _MAX_HEIGHT_RATIO * np.minimum(heights, box_heights)
+        return similar_height & (walked <= reach)
 
     def _correct(self, plan: FramePlan, tracks: np.ndarray, boxes: np.ndarray) -> None:
         if len(tracks):
-            seen = kalman.correct(self._motion[tracks], plan.boxes_xyxy[boxes], plan.scores[boxes])
-            self._motion = self._motion.replaced(tracks, seen)
+            corrected = kalman.correct(self._motion[tracks], plan.boxes_xyxy[boxes], plan.scores[boxes])
+            self._motion = self._motion.replaced(tracks, corrected)
 
     def _observe(
         self, track: TrackHistory, plan: FramePlan, features: CropFeatures, box: int, crop_of_box: Mapping[int, int]
@@ -217,7 +214,10 @@ class Tracker:
     def _divide(
         self, plan: FramePlan, box_of_track: Mapping[int, int], crop_of_box: Mapping[int, int]
     ) -> list[Tracklet]:
-        """Tracklets of tracks that have grown too long; they go on as new ones, from a box that is looked at on."""
+        """Tracklets of the tracks that got too long.
+
+        Each continues as a new track that starts at a box with an embedding.
+        """
         divided = []
         for index, box in box_of_track.items():
             track = self._tracks[index]
@@ -228,7 +228,7 @@ class Tracker:
         return self._tracklets(divided)
 
     def _end(self, over: np.ndarray) -> list[Tracklet]:
-        """Forget the tracks under the mask; the tracklets of those that were confirmed."""
+        """Remove the tracks under the mask; returns the tracklets of the confirmed ones."""
         ended = [track for track, is_over in zip(self._tracks, over, strict=True) if is_over]
         self._tracks = [track for track, is_over in zip(self._tracks, over, strict=True) if not is_over]
         self._motion = self._motion[~over]
@@ -252,9 +252,9 @@ class Tracker:
         return time_s - track.last_embedded_s >= self._settings.embed_every_s
 
     def _active(self, time_s: float) -> np.ndarray:
-        return self._unseen_s(time_s) <= self._settings.active_s
+        return self._unobserved_s(time_s) <= self._settings.active_s
 
-    def _unseen_s(self, time_s: float) -> np.ndarray:
+    def _unobserved_s(self, time_s: float) -> np.ndarray:
         return time_s - np.array([track.last_seen_s for track in self._tracks], np.float64)
 
 

@@ -36,7 +36,7 @@ _log = logging.getLogger(__name__)
 
 
 class ConnectionSettings(Settings):
-    """How patient a live stream is; `conf/serving/deployment.yaml` says what each value means."""
+    """Subsection `serving.streams.connection`."""
 
     silence_s: PositiveFloat
     first_pause_s: PositiveFloat

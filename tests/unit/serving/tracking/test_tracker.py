@@ -112,17 +112,6 @@ def test_a_flicker_is_no_tracklet() -> None:
     assert show(tracker(confirm_observations=3), [(1, [(100.0, 0.9, A)]), (2, [(100.0, 0.9, A)]), (3, [])]) == []
 
 
-def test_only_who_was_confirmed_and_seen_last_is_visible() -> None:
-    followed = tracker(confirm_observations=2)
-    step(followed, 1, [(100.0, 0.9, A)])
-    assert followed.visible() == []
-    step(followed, 2, [(100.0, 0.9, A)])
-    [(track, box)] = followed.visible()
-    assert (track, box.tolist()) == (1, [100, 100, 120, 150])
-    step(followed, 3, [])
-    assert followed.visible() == []
-
-
 def test_someone_alone_is_embedded_now_and_then_only() -> None:
     followed = tracker(embed_every_s=0.5)
     embedded = [step(followed, frame, [(100.0, 0.9, A)])[1] for frame in range(1, 12)]
