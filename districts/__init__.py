@@ -1,1 +1,1 @@
-"""What a district's data is: its layout, readers of the standard formats, checks, and the demo district."""
+"""A district's data: layout, readers of the standard formats, checks, importers and the synthetic demo district."""

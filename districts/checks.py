@@ -1,4 +1,4 @@
-"""Checks of a district's data before anything is trained on it: what is wrong, in which file and line.
+"""Checks of a district's data before training; each defect is reported with its file and line.
 
 Fatal: training or evaluation would break, or its figures would mean nothing. Warning: worth a look.
 """
@@ -36,7 +36,7 @@ _FEW_LABELS = 5
 
 
 def check_district(folder: Path) -> list[Finding]:
-    """All that is wrong with the district in `folder`; parts that are not there are not checked."""
+    """All defects of the district in `folder`; only the parts that exist are checked."""
     try:
         district = read_district(folder)
         schema = read_schema(_schema_file(folder, district.attribute_schema))
@@ -68,10 +68,10 @@ def _check_attributes(folder: Path, schema: AttributeSchema, cameras: set[str]) 
             continue
         with file.open(newline="", encoding="utf-8") as lines:
             reader = csv.DictReader(lines)
-            wanted = ("image", "identity", "camera", *schema.group_names)
-            missing = [name for name in wanted if name not in (reader.fieldnames or ())]
+            required = ("image", "identity", "camera", *schema.group_names)
+            missing = [name for name in required if name not in (reader.fieldnames or ())]
             if missing:
-                yield Finding(True, f"{file}, line 1", f"must have the columns {', '.join(missing)}")
+                yield Finding(True, f"{file}, line 1", f"must also have the columns {', '.join(missing)}")
                 continue
             rows = list(reader)
         if not rows:
@@ -92,7 +92,7 @@ def _check_attribute_rows(
         for count, label in zip(counts, labels, strict=True):
             count[label] += label >= 0
         if cameras and row["camera"] not in cameras:
-            yield Finding(False, f"{file}, line {line}", f"camera {row['camera']!r} is not in district.yaml")
+            yield Finding(False, f"{file}, line {line}", f"camera must be one of district.yaml, got {row['camera']!r}")
         picture = file.parent / "images" / row["image"]
         if cv2.imread(str(picture)) is None:
             yield Finding(True, f"{file}, line {line}", f"{picture} must be a readable picture")
@@ -101,7 +101,7 @@ def _check_attribute_rows(
     for group, count in zip(schema.groups, counts, strict=True):
         for name, number in zip(group.label_names, count, strict=True):
             if number < _FEW_LABELS:
-                yield Finding(False, str(file), f"{group.name}={name} occurs {number} times; it can hardly be learnt")
+                yield Finding(False, str(file), f"{group.name}={name} occurs {number} times; too few to learn from")
 
 
 def _check_reid(folder: Path, num_cameras: int) -> Iterator[Finding]:
@@ -114,34 +114,42 @@ def _check_reid(folder: Path, num_cameras: int) -> Iterator[Finding]:
         except InputError as error:
             yield Finding(True, str(folder / "reid" / part), str(error))
             continue
-        table, place, strange = tables[part], folder / "reid" / part, set[int]()
+        table, place, unknown = tables[part], folder / "reid" / part, set[int]()
         for name, camera in zip(table.images, table.cameras, strict=True):
             if cv2.imread(str(place / name)) is None:
                 yield Finding(True, str(place / name), "must be a readable picture")
-            if num_cameras and not 1 <= camera <= num_cameras and camera not in strange:
-                strange.add(camera)  # said once
-                yield Finding(False, str(place / name), f"camera {camera} is not one of the {num_cameras} cameras")
+            if num_cameras and not 1 <= camera <= num_cameras and camera not in unknown:
+                unknown.add(camera)  # reported once per camera
+                yield Finding(False, str(place / name), f"camera must be 1 to {num_cameras}, got {camera}")
     for part in tables.keys() & {"bounding_box_train", "bounding_box_val"}:
         table = tables[part]
         people = table.identities[table.identities > DISTRACTOR_IDENTITY]
         for identity, number in zip(*np.unique(people, return_counts=True), strict=True):
             if number == 1:
-                message = f"identity {identity} has a single image, so it has no positive pair"
+                message = f"identity {identity} has a single picture and so no positive pair; add another picture"
                 yield Finding(False, str(folder / "reid" / part), message)
     if {"query", "bounding_box_test"} <= set(tables):
         yield from _check_queries(folder, tables["query"], tables["bounding_box_test"])
 
 
 def _check_queries(folder: Path, query: ReidTable, gallery: ReidTable) -> Iterator[Finding]:
-    answered = 0
+    num_matched = 0
     for name, identity, camera in zip(query.images, query.identities, query.cameras, strict=True):
         if np.any((gallery.identities == identity) & (gallery.cameras != camera)):
-            answered += 1
+            num_matched += 1
         else:
             place = str(folder / "reid" / "query" / name)
-            yield Finding(False, place, f"identity {identity} is in no other camera of bounding_box_test")
-    if not answered:
-        yield Finding(True, str(folder / "reid" / "query"), "no query has a match in another camera")
+            yield Finding(
+                False,
+                place,
+                f"identity {identity} must also be in bounding_box_test from another camera; this query is not scored",
+            )
+    if not num_matched:
+        yield Finding(
+            True,
+            str(folder / "reid" / "query"),
+            "at least one query must have a match from another camera in bounding_box_test, got none",
+        )
 
 
 def _check_videos(folder: Path, district: District, schema: AttributeSchema) -> Iterator[Finding]:
@@ -173,19 +181,23 @@ def _check_problems(folder: Path, schema: AttributeSchema, identities: dict[int,
         place = f"{file}, entry {number}"
         cameras = identities.get(problem.identity, set())
         if problem.camera not in cameras:
-            yield Finding(True, place, f"identity {problem.identity} is not in the ground truth of {problem.camera}")
+            yield Finding(True, place, f"identity {problem.identity} must be in the ground truth of {problem.camera}")
         elif len(cameras) == 1:
-            yield Finding(True, place, f"identity {problem.identity} is in no camera but {problem.camera}")
+            yield Finding(
+                True,
+                place,
+                f"identity {problem.identity} must also be in the ground truth of another camera than {problem.camera}",
+            )
         for crop in problem.crops:
             if cv2.imread(str(folder / "videos" / crop)) is None:
                 yield Finding(True, place, f"{crop} must be a readable picture")
         for group, label in problem.attributes.items():
             if group not in schema.group_names or label not in schema.group(group).label_names:
-                yield Finding(True, place, f"{group}={label} is not in the schema {schema.name}")
+                yield Finding(True, place, f"{group}={label} must be in the attribute schema {schema.name}")
 
 
 def _video_problem(file: Path) -> str | None:
-    """What is wrong with a video, or None; only its first frame is decoded."""
+    """Defect of a video, or None; only the first frame is decoded."""
     if not file.is_file():
         return "must exist"
     try:
@@ -197,7 +209,7 @@ def _video_problem(file: Path) -> str | None:
 
 
 def _check_identities(folder: Path) -> Iterator[Finding]:
-    """No person of a training set may be in a test set: its figures would be of people it has learnt by heart."""
+    """Identities in more than one split: figures for people seen in training would be worthless."""
     splits: dict[str, dict[int, str]] = {
         split: _attribute_identities(folder / "attributes" / f"{split}.csv") for split in _SPLITS
     }
@@ -213,15 +225,17 @@ def _check_identities(folder: Path) -> Iterator[Finding]:
 
 def _shared(splits: dict[str, dict[int, str]]) -> Iterator[Finding]:
     names = list(splits)
-    for i, one in enumerate(names):
+    for i, first in enumerate(names):
         for other in names[i + 1 :]:
-            for identity in sorted(splits[one].keys() & splits[other].keys()):
-                message = f"identity {identity} is also in {one} ({splits[one][identity]}); splits must be disjoint"
+            for identity in sorted(splits[first].keys() & splits[other].keys()):
+                message = (
+                    f"splits must share no identity; identity {identity} is also in {first} ({splits[first][identity]})"
+                )
                 yield Finding(True, splits[other][identity], message)
 
 
 def _attribute_identities(file: Path) -> dict[int, str]:
-    """Identity -> file and line of its first row."""
+    """File and line of the first row of each identity."""
     if not file.is_file():
         return {}
     with file.open(newline="", encoding="utf-8") as lines:
@@ -230,7 +244,7 @@ def _attribute_identities(file: Path) -> dict[int, str]:
 
 
 def _reid_identities(folder: Path) -> dict[int, str]:
-    """Identity -> its first file; junk and distractors left out."""
+    """First file of each identity, without junk and distractors."""
     if not folder.is_dir():
         return {}
     names = [(path.name.partition("_")[0], str(path)) for path in reversed(find_pictures(folder))]

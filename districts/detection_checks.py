@@ -1,15 +1,15 @@
-"""Checks of a district's detection set, apart from the others: training the detector needs no attribute schema."""
+"""Checks of a district's detection set, apart from the other checks: training a detector needs no attribute schema."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from districts.findings import NAMED, Finding
+from districts.findings import MAX_NAMED, Finding
 from districts.layout import Split, find_pictures, read_labelled_frame
 from domain.errors import InputError
 
 
 def check_detection(folder: Path, splits: Sequence[Split]) -> Iterator[Finding]:
-    """What is wrong with `splits` of the detection set of the district in `folder`."""
+    """Defects in `splits` of the detection set of the district in `folder`."""
     for split in splits:
         images, labels = folder / "detection" / "images" / split, folder / "detection" / "labels" / split
         if not images.is_dir() or not find_pictures(images):
@@ -26,11 +26,19 @@ def check_detection(folder: Path, splits: Sequence[Split]) -> Iterator[Finding]:
             if len(frame.boxes_xyxy) == 0:
                 empty.append(picture.stem)
         if empty:
-            names = ", ".join(f"{name}.txt" for name in empty[:NAMED]) + (", …" if len(empty) > NAMED else "")
-            yield Finding(False, str(labels), f"{len(empty)} pictures have no labels, so nobody is in them: {names}")
+            names = ", ".join(f"{name}.txt" for name in empty[:MAX_NAMED]) + (", …" if len(empty) > MAX_NAMED else "")
+            yield Finding(
+                False,
+                str(labels),
+                f"{len(empty)} pictures have no labels and count as pictures without people: {names}",
+            )
         if num_boxes == 0:
             yield Finding(True, str(labels), "must label at least one person, got none")
         stems = {picture.stem for picture in find_pictures(images)}
         for file in sorted(labels.glob("*.txt")) if labels.is_dir() else ():
             if file.stem not in stems:
-                yield Finding(False, str(file), f"belongs to no picture in {images.name}")
+                yield Finding(
+                    False,
+                    str(file),
+                    f"must belong to a picture of the same name in detection/images/{split}; there is none",
+                )

@@ -1,4 +1,4 @@
-"""What is wrong in a district's data, its report, and the stop before anything is trained on it."""
+"""Defects found in a district's data, their report, and the refusal of data with a fatal defect."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -7,30 +7,29 @@ from pathlib import Path
 from domain.errors import InputError
 
 _REPORT = "data_report.md"
-NAMED = 20  # of many files
+MAX_NAMED = 20  # files named in one message
 
 
 @dataclass(frozen=True)
 class Finding:
-    """Something wrong in the data."""
+    """A defect of the data."""
 
     is_fatal: bool
     place: str  # file and line
     message: str
 
     def __str__(self) -> str:
-        """Kind, place and message in one line."""
         return f"{'fatal' if self.is_fatal else 'warning'}: {self.place}: {self.message}"
 
 
 def write_report(folder: Path, findings: list[Finding]) -> Path:
-    """Write `findings` as data_report.md into `folder`; returns the file."""
+    """Write `findings` to data_report.md in `folder` and return the file's path."""
     fatal = [finding for finding in findings if finding.is_fatal]
     lines = [f"# Data report of {folder.name if not folder.name.startswith('.') else 'the district'}", ""]
     lines += [f"{len(fatal)} fatal defects, {len(findings) - len(fatal)} warnings.", ""]
     for title, chosen in (("Fatal", fatal), ("Warnings", [f for f in findings if not f.is_fatal])):
         if chosen:
-            lines += [f"## {title}", "", "| where | what |", "|---|---|"]
+            lines += [f"## {title}", "", "| place | defect |", "|---|---|"]
             lines += [f"| {_relative(f.place, folder)} | {f.message.replace('|', '/')} |" for f in chosen]
             lines.append("")
     file = folder / _REPORT
@@ -39,14 +38,16 @@ def write_report(folder: Path, findings: list[Finding]) -> Path:
 
 
 def require_sound(findings: Iterable[Finding]) -> None:
-    """Stop where one of `findings` is fatal.
+    """Accept `findings` without a fatal defect.
 
     Raises:
-        InputError: which names the fatal ones, or the first of many.
+        InputError: if a finding is fatal; names the first 20.
     """
     fatal = [str(finding) for finding in findings if finding.is_fatal]
     if fatal:
-        raise InputError(f"the data must pass its checks, got {len(fatal)} fatal defects:\n" + "\n".join(fatal[:NAMED]))
+        raise InputError(
+            f"the data must pass its checks, got {len(fatal)} fatal defects:\n" + "\n".join(fatal[:MAX_NAMED])
+        )
 
 
 def _relative(place: str, folder: Path) -> str:

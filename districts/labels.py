@@ -1,7 +1,7 @@
-"""Sightings that were judged in cases, as `serving.labels` writes them -> more people in the re-ID training set.
+"""Adds sightings judged in cases, exported by `serving.labels`, to the re-ID training set.
 
-LABELS/bounding_box_train/*.jpg    a crop of each judged sighting
-LABELS/labels.csv                  a line a crop, see `LabelledCrop`
+LABELS/bounding_box_train/*.jpg    one crop per judged sighting
+LABELS/labels.csv                  one line per crop, see `LabelledCrop`
 """
 
 import csv
@@ -29,7 +29,7 @@ class LabelledCrop(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     file: str = Field(pattern=r"^[^/\\]+$")  # in bounding_box_train
-    identity: int = Field(ge=0)  # from 1, one a case; 0: rejected
+    identity: int = Field(ge=0)  # one per case, from 1; 0: rejected
     case: int
     verdict: Literal["confirmed", "rejected"]
     district: str
@@ -40,54 +40,54 @@ class LabelledCrop(BaseModel):
 
     @property
     def sighting(self) -> tuple[str, int]:
-        """What the crop shows; cases that judge the same sighting have a crop of it each."""
+        """District and tracklet of the crop; cases that judge the same sighting have one crop each."""
         return self.district, self.tracklet_id
 
 
-_Person = list[LabelledCrop]  # confirmed, of one case or of several that were joined
+_Person = list[LabelledCrop]  # confirmed crops of one case, or of several joined cases
 
 
 def add_labels(labels: Path, folder: Path) -> list[Finding]:
     """Hard-link or copy the confirmed crops in `labels` into `reid/bounding_box_train` of the district in `folder`.
 
-    Each case is a person whose identity follows the largest one in `reid/`; cases that confirm the same sighting are
-    one person. Cameras of the district have the numbers of `district.yaml`, those of others the next ones.
+    Each case is one person; cases that confirm the same sighting are joined. New identities follow the largest one in
+    `reid/`. Cameras keep their numbers of `district.yaml`; cameras of other districts get the numbers after those.
 
-    Only training gets them. A case is left out as a whole where a crop is a picture of validation, query or gallery, or
-    was seen in one of the district's own videos while their ground truth names people: tracking is tested on those.
-    Left out as well: a crop whose picture is no longer in `labels`; a person with fewer than two, of whom there is no
-    positive pair; and rejected sightings, for whom they show nobody knows, and two of them may show the same person.
+    The crops are for training only. A whole case is left out if one of its crops is a picture of validation, query or
+    gallery, or was seen in one of the district's videos during its ground truth, on which tracking is tested.
+    Also left out: crops whose picture is no longer in `labels`; people with fewer than two crops (no positive pair);
+    and rejected sightings (their identity is unknown, and two of them may show the same person).
 
     Returns:
-        warnings: what was left out and why, cases that were joined, people whom one camera alone saw.
+        Warnings: what was left out and why, joined cases, people seen by a single camera.
 
     Raises:
-        InputError: if `labels` is no such folder, a line of its table is wrong, the district has no re-ID training set,
-            or nobody in `labels` can be trained on.
+        InputError: if `labels` is not an export of labels, a line of its table is invalid, the district has no re-ID
+            training set, or no person in `labels` can be trained on.
     """
     table, crops = labels / "labels.csv", labels / _TRAIN
     district, rows = read_district(folder), _read_table(table)
     confirmed = [row for row in rows if row.verdict == "confirmed"]
     removed = {row.file for row in confirmed if not (crops / row.file).is_file()}
-    warnings = [f"the picture {file} is there no more; left out" for file in sorted(removed)]
+    warnings = [f"the picture {file} is missing; left out" for file in sorted(removed)]
     if rejected := len(rows) - len(confirmed):
-        warnings.append(f"{rejected} rejected crops show nobody knows whom; left out")
+        warnings.append(f"{rejected} rejected crops show unknown people; left out")
     evaluated = _Evaluated.of_district(folder, district)
     chosen = []
     for person in _people(confirmed):
-        kept = [row for row in person if row.file not in removed]
-        reason = evaluated.reason_against(person, [crops / row.file for row in kept])
-        if reason is None and len({row.sighting for row in kept}) < 2:
-            reason = "fewer than two confirmed crops have no positive pair"
+        present = [row for row in person if row.file not in removed]
+        reason = evaluated.reason_against(person, [crops / row.file for row in present])
+        if reason is None and len({row.sighting for row in present}) < 2:
+            reason = "a person needs at least two confirmed crops for a positive pair"
         if reason is None:
-            chosen.append(kept)
-            warnings.extend(_remarks(kept))
+            chosen.append(present)
+            warnings.extend(_remarks(present))
         else:
             warnings.append(f"{_name(person)}: {reason}; left out")
     if not chosen:
         raise InputError(
             f"{labels} must hold a person with two confirmed crops who is in no evaluation set; export more with "
-            "`python -m serving.labels` or set district.labels=null, got:\n" + "\n".join(warnings or ["no crops"])
+            "`python -m serving.labels` or set district.labels=null; got:\n" + "\n".join(warnings or ["no crops"])
         )
     _link_crops(chosen, crops, folder, district)
     return [Finding(False, str(table), message) for message in warnings]
@@ -95,11 +95,11 @@ def add_labels(labels: Path, folder: Path) -> list[Finding]:
 
 @dataclass(frozen=True)
 class _Evaluated:
-    """What people of evaluation sets are known by."""
+    """The evaluation sets of a district, by which their people are recognised."""
 
     district: str
-    pictures: set[bytes]  # digests of the pictures of validation, query and gallery
-    windows: dict[str, tuple[datetime, datetime]]  # of cameras: when the ground truth of its video names people
+    pictures: set[bytes]  # digests of the pictures in validation, query and gallery
+    windows: dict[str, tuple[datetime, datetime]]  # camera -> first and last time of its video's ground truth
 
     @classmethod
     def of_district(cls, folder: Path, district: District) -> "_Evaluated":
@@ -108,17 +108,17 @@ class _Evaluated:
         windows = {}
         for camera in district.cameras:
             truth, start = folder / "videos" / f"{camera.id}.txt", camera.start
-            if truth.is_file() and start is not None and start.tzinfo is not None:  # else the checks stop the run
+            if truth.is_file() and start is not None and start.tzinfo is not None:  # otherwise the checks stop the run
                 num_frames = int(read_tracks(truth).frames.max(initial=0))
                 windows[camera.id] = start, start + timedelta(seconds=num_frames / camera.fps)
         return cls(district.name, pictures, windows)
 
     def reason_against(self, person: _Person, pictures: Sequence[Path]) -> str | None:
-        """Why nothing may be trained on `person`, whom `pictures` show, or None."""
+        """Reason not to train on `person`, whose crops are `pictures`, or None."""
         if any(_digest(file) in self.pictures for file in pictures):
-            return "a crop is a picture of validation, query or gallery"
+            return "a crop is also a picture of validation, query or gallery"
         if any(self._is_filmed(row) for row in person):
-            return "seen in a video on which tracking is tested"
+            return "the person was seen in a video on which tracking is tested"
         return None
 
     def _is_filmed(self, row: LabelledCrop) -> bool:
@@ -147,28 +147,29 @@ def _read_row(file: Path, line: int, row: dict[str, str]) -> LabelledCrop:
         first = error.errors()[0]
         column = ".".join(map(str, first["loc"]))
         raise InputError(
-            f"{file}, line {line}: {column}: {first['msg']}; export it again with `python -m serving.labels`"
+            f"{file}, line {line}: {column}: {first['msg']}, got {first['input']!r}; export the labels again with "
+            "`python -m serving.labels`"
         ) from error
 
 
 def _people(confirmed: Sequence[LabelledCrop]) -> list[_Person]:
-    """Confirmed crops by person; cases that share a sighting are joined."""
+    """Confirmed crops grouped by person; cases that share a sighting are joined."""
     people: list[_Person] = []
     for identity in sorted({row.identity for row in confirmed}):
         person = [row for row in confirmed if row.identity == identity]
         sightings = {row.sighting for row in person}
         same = [other for other in people if any(row.sighting in sightings for row in other)]
         people = [other for other in people if other not in same]
-        people.append([row for one in (*same, person) for row in one])
+        people.append([row for case in (*same, person) for row in case])
     return people
 
 
 def _remarks(person: _Person) -> Iterator[str]:
-    """What is worth a look at a person who is trained on."""
+    """Remarks on a person who is trained on."""
     if len(_cases(person)) > 1:
-        yield f"{_name(person)}: they confirm the same sighting, so they are taken as one person"
+        yield f"{_name(person)}: joined into one person, for they confirm the same sighting"
     if len({(row.district, row.camera_id) for row in person}) == 1:
-        yield f"{_name(person)}: one camera alone saw the person, so nothing is learnt across cameras"
+        yield f"{_name(person)}: only one camera saw the person, who teaches nothing across cameras"
 
 
 def _cases(person: _Person) -> list[int]:

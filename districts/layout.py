@@ -1,8 +1,8 @@
-"""A district's folder, `data/<district>/`, in formats that existing data sets have.
+"""Layout of a district's folder, `data/<district>/`, in the formats of existing data sets, with its readers.
 
 district.yaml     name, time zone, cameras, attribute schema, source, licence
 detection/        YOLO: images/{train,val,test}, labels/{train,val,test}, one class: person
-attributes/       images/, {train,val,test}.csv: image, identity, camera, a column a group; an empty cell is unknown
+attributes/       images/, {train,val,test}.csv: image, identity, camera, one column per group; empty cell: unknown
 reid/             Market-1501: bounding_box_train, query, bounding_box_test; 0001_c1s1_000151_00.jpg; -1 junk,
                   0000 distractor; bounding_box_val (optional) holds identities for validation while training
 videos/           <camera>.mp4, <camera>.txt (MOTChallenge ground truth), problems.yaml: people to find
@@ -21,7 +21,6 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from domain.attributes import UNKNOWN, AttributeSchema, Group
-from domain.boxes import cxcywh_to_xyxy
 from domain.cameras import Camera
 from domain.errors import InputError
 from domain.tracklets import Tracklet
@@ -35,7 +34,7 @@ _MARKET_NAME = re.compile(r"^(-1|\d+)_c(\d+)s(\d+)_(\d+)_(\d+)\.(?:jpg|jpeg|png)
 
 
 class District(BaseModel):
-    """What `district.yaml` says."""
+    """Content of `district.yaml`."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -44,25 +43,25 @@ class District(BaseModel):
     attribute_schema: str  # a schema's name, or a .yaml file relative to the district's folder
     source: str
     licence: str
-    cameras: tuple[Camera, ...]  # re-ID file names count them from 1 in this order; none: no videos
+    cameras: tuple[Camera, ...]  # numbered from 1 in this order in re-ID file names; empty without videos
 
 
 class Problem(BaseModel):
-    """One person to find, as in the study's tracking test."""
+    """A search problem of the study's tracking test: find this person in the videos."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     id: str
-    identity: int  # in the videos' ground truth; evaluation alone may look at it
+    identity: int  # in the videos' ground truth; for evaluation only
     crops: tuple[str, ...] = Field(min_length=1)  # pictures of the person, relative to videos/
     attributes: dict[str, str]  # group -> label, known ones only
-    camera: str  # where and when the crops were taken: this appearance is the question, so it is not scored
+    camera: str  # source of the crops, with `frame`: this visit is the query, so it is not scored
     frame: int
 
 
 @dataclass(frozen=True)
 class LabelledFrame:
-    """A picture of the detection set with its people."""
+    """A picture of the detection set with the boxes of its people."""
 
     image: Path
     boxes_xyxy: np.ndarray  # float32 [box, 4], pixels
@@ -70,7 +69,7 @@ class LabelledFrame:
 
 @dataclass(frozen=True)
 class AttributeTable:
-    """A split of the attribute set."""
+    """One split of the attribute set."""
 
     images: list[str]  # file names in attributes/images
     identities: np.ndarray  # int64 [image]
@@ -80,7 +79,7 @@ class AttributeTable:
 
 @dataclass(frozen=True)
 class ReidTable:
-    """A folder of the re-ID set."""
+    """One folder of the re-ID set."""
 
     images: list[str]  # file names
     identities: np.ndarray  # int64 [image]; -1 junk, 0 distractor
@@ -89,26 +88,26 @@ class ReidTable:
 
 @dataclass(frozen=True)
 class TrackTable:
-    """Boxes over time in one video, MOTChallenge text: frame, id, left, top, width, height, …; frames from 1."""
+    """Boxes over time in one video, as MOTChallenge text stores them; frames count from 1."""
 
     frames: np.ndarray  # int64 [box]
     tracks: np.ndarray  # int64 [box]: identity in ground truth, tracklet id in results
     boxes_xyxy: np.ndarray  # float32 [box, 4], pixels
-    confidences: np.ndarray  # float32 [box]; in ground truth 0 marks boxes not to count
+    confidences: np.ndarray  # float32 [box]; 0 in ground truth: the box is not counted
 
 
 def read_district(folder: Path) -> District:
-    """`district.yaml` of the district in `folder`.
+    """Read `district.yaml` in `folder`.
 
     Raises:
-        InputError: if it is missing or does not say what a district must.
+        InputError: if it is missing or invalid.
     """
     file = folder / "district.yaml"
     return _validate(District, _read_yaml(file), str(file))
 
 
 def read_problems(folder: Path) -> list[Problem]:
-    """`videos/problems.yaml` of the district in `folder`; raises `InputError` as `read_district` does."""
+    """Read `videos/problems.yaml` in `folder`; raises `InputError` as `read_district` does."""
     file = folder / "videos" / "problems.yaml"
     entries = _read_yaml(file).get("problems")
     if not isinstance(entries, list):
@@ -117,17 +116,17 @@ def read_problems(folder: Path) -> list[Problem]:
 
 
 def read_detection_split(folder: Path, split: Split) -> list[LabelledFrame]:
-    """The labelled frames of `detection/` in name order; a picture without a label file shows nobody.
+    """Read the labelled frames of `detection/` in name order; a picture without a label file has no people.
 
     Raises:
-        InputError: if there are no pictures, one does not open, or a label line is wrong; names file and line.
+        InputError: if there are no pictures, a picture is unreadable or a label line is invalid; names file and line.
     """
     pictures = list_pictures(folder / "detection" / "images" / split)
     return [read_labelled_frame(image, folder / "detection" / "labels" / split) for image in pictures]
 
 
 def read_labelled_frame(image: Path, labels: Path) -> LabelledFrame:
-    """A picture with the boxes of its YOLO file in the folder `labels`; raises as `read_detection_split` does."""
+    """Read a picture's boxes from its YOLO file in the folder `labels`; raises as `read_detection_split` does."""
     file = labels / f"{image.stem}.txt"
     lines = file.read_text().splitlines() if file.is_file() else []
     picture = cv2.imread(str(image))
@@ -145,13 +144,14 @@ def read_labelled_frame(image: Path, labels: Path) -> LabelledFrame:
             raise InputError(f"{file}, line {number}: must be `class x y width height`, got {line!r}") from error
         if person != 0 or not all(0 <= value <= 1 for value in (centre_x, centre_y, box_width, box_height)):
             raise InputError(f"{file}, line {number}: class must be 0 and the box within 0..1, got {line!r}")
-        boxes.append([centre_x, centre_y, box_width, box_height])
-    fractions = cxcywh_to_xyxy(np.array(boxes, np.float64).reshape(-1, 4)).astype(np.float32)
-    return LabelledFrame(image, fractions * np.array([width, height, width, height], np.float32))
+        half = box_width / 2, box_height / 2
+        boxes.append([centre_x - half[0], centre_y - half[1], centre_x + half[0], centre_y + half[1]])
+    scaled = np.array(boxes, np.float32).reshape(-1, 4) * np.array([width, height, width, height], np.float32)
+    return LabelledFrame(image, scaled)
 
 
 def read_attribute_split(folder: Path, split: Split, schema: AttributeSchema) -> AttributeTable:
-    """A split of `attributes/` by the groups of `schema`; columns of other groups are passed over.
+    """Read a split of `attributes/` by the groups of `schema`; other columns are ignored.
 
     Raises:
         InputError: if a column is missing or a label is not in its group; names file and line.
@@ -167,28 +167,28 @@ def read_attribute_split(folder: Path, split: Split, schema: AttributeSchema) ->
             if name not in (reader.fieldnames or ())
         ]
         if missing:
-            raise InputError(f"{file}, line 1: must have the columns {', '.join(missing)}")
+            raise InputError(f"{file}, line 1: must also have the columns {', '.join(missing)}")
         rows = list(reader)
-    read = [read_attribute_row(file, line, row, schema) for line, row in enumerate(rows, start=2)]
+    labelled = [read_attribute_row(file, line, row, schema) for line, row in enumerate(rows, start=2)]
     return AttributeTable(
         images=[row["image"] for row in rows],
-        identities=np.array([identity for identity, _ in read], np.int64),
+        identities=np.array([identity for identity, _ in labelled], np.int64),
         cameras=[row["camera"] for row in rows],
-        labels=np.array([labels for _, labels in read], np.int64).reshape(len(rows), len(schema.groups)),
+        labels=np.array([labels for _, labels in labelled], np.int64).reshape(len(rows), len(schema.groups)),
     )
 
 
 def read_attribute_row(file: Path, line: int, row: dict[str, str], schema: AttributeSchema) -> tuple[int, list[int]]:
-    """Identity and label index of each group (-1 unknown) in line `line` of `file`; raises `InputError` naming it."""
+    """Identity and label index per group (-1 unknown) of a row; an `InputError` names `file` and `line`."""
     labels = [_label_index(file, line, row, group) for group in schema.groups]
     return _integer(file, line, row["identity"]), labels
 
 
 def read_reid_folder(folder: Path, part: ReidPart) -> ReidTable:
-    """A folder of `reid/` by its Market-1501 file names, in name order.
+    """Read a folder of `reid/` by its Market-1501 file names, in name order.
 
     Raises:
-        InputError: if it is missing, empty, or a name does not follow the format.
+        InputError: if it is missing or empty, or a name does not follow the format.
     """
     names, identities, cameras = [], [], []
     for picture in list_pictures(folder / "reid" / part):
@@ -202,7 +202,7 @@ def read_reid_folder(folder: Path, part: ReidPart) -> ReidTable:
 
 
 def read_tracks(file: Path) -> TrackTable:
-    """MOTChallenge text (frame, id, left, top, width, height, confidence, …); an empty file has no boxes.
+    """Read MOTChallenge text: frame, id, left, top, width, height, confidence, …; an empty file has no boxes.
 
     Raises:
         InputError: if it is missing or a line has fewer than six numbers; names the line.
@@ -243,7 +243,7 @@ def track_table(tracklets: Iterable[Tracklet]) -> TrackTable:
 
 
 def write_tracks(file: Path, table: TrackTable) -> None:
-    """Write `table` as MOTChallenge text, by frame and track."""
+    """Write `table` as MOTChallenge text, ordered by frame and track."""
     order = np.lexsort((table.tracks, table.frames))
     lines = []
     for i in order:
@@ -257,7 +257,7 @@ def list_pictures(folder: Path) -> list[Path]:
     """Pictures in `folder` in name order.
 
     Raises:
-        InputError: if the folder is missing or holds none.
+        InputError: if the folder is missing or holds no pictures.
     """
     if not folder.is_dir():
         raise InputError(f"{folder} must be a folder of pictures; it is missing")

@@ -1,4 +1,4 @@
-"""A contact sheet of a district, to look at: one frame per camera, and people with their labels.
+"""Contact sheet of a district: one frame per camera, and people with their labels.
 
 `python -m districts.preview [district.name=…] [--out FILE]`
 """
@@ -33,7 +33,7 @@ def main(argv: Sequence[str] = ()) -> None:
         InputError: if the district has not been prepared.
     """
     parser = argparse.ArgumentParser(prog="python -m districts.preview", description=__doc__)
-    parser.add_argument("--out", type=Path, help="a picture file; default data/<name>/preview.png")
+    parser.add_argument("--out", type=Path, help="picture file to write; default: data/<name>/preview.png")
     options, overrides = parser.parse_known_args(list(argv))
     folder = DATA / read_params(overrides)["district"]["name"]
     out = options.out or folder / "preview.png"
@@ -42,7 +42,7 @@ def main(argv: Sequence[str] = ()) -> None:
 
 
 def contact_sheet(folder: Path) -> np.ndarray:
-    """Frames of all cameras above crops of people, each from front, side and back: uint8 RGB."""
+    """Frames of all cameras above crops of people, each from front, side and back: `uint8 [height, width, 3]` RGB."""
     district = read_district(folder)
     file = folder / district.attribute_schema
     schema = read_schema(file if file.is_file() else district.attribute_schema)
@@ -57,13 +57,14 @@ def _frames(folder: Path, district: District) -> np.ndarray:
         truth = read_tracks(folder / "videos" / f"{camera.id}.txt")
         frames, counts = np.unique(truth.frames[truth.confidences > 0], return_counts=True)
         busy = frames[counts == counts.max()] if len(frames) else np.array([1])
-        wanted = int(busy[(number * len(busy)) // len(district.cameras)])
+        shown_frame = int(busy[(number * len(busy)) // len(district.cameras)])
         picture = next(
-            (image for frame, image in read_frames(folder / "videos" / f"{camera.id}.mp4") if frame == wanted), None
+            (image for frame, image in read_frames(folder / "videos" / f"{camera.id}.mp4") if frame == shown_frame),
+            None,
         )
         if picture is None:
-            raise InputError(f"{camera.id}.mp4 must have the frame {wanted} of its ground truth, it ends before")
-        for box in truth.boxes_xyxy[(truth.frames == wanted) & (truth.confidences > 0)]:
+            raise InputError(f"{camera.id}.mp4 must have the frame {shown_frame} of its ground truth; it ends earlier")
+        for box in truth.boxes_xyxy[(truth.frames == shown_frame) & (truth.confidences > 0)]:
             left, top, right, bottom = (int(value) for value in box)
             cv2.rectangle(picture, (left, top), (right, bottom), (255, 220, 0), 1)
         picture = cv2.resize(picture, _FRAME_SIZE, interpolation=cv2.INTER_AREA)
@@ -73,7 +74,7 @@ def _frames(folder: Path, district: District) -> np.ndarray:
 
 
 def _people(folder: Path, schema: AttributeSchema) -> np.ndarray:
-    """Each person once from front, side and back as far as the test split has it, with the known labels."""
+    """Each person of the test split from front, side and back, as far as available, with the known labels."""
     table = read_attribute_split(folder, "test", schema)
     tiles = []
     for identity in np.unique(table.identities)[:_NUM_PEOPLE]:
@@ -104,7 +105,7 @@ def _people(folder: Path, schema: AttributeSchema) -> np.ndarray:
 
 
 def _captions(schema: AttributeSchema, labels: np.ndarray) -> list[str]:
-    """The most often given label of each group of the person, four lines."""
+    """The most frequent label of each group, three labels per line, up to five lines."""
     words = []
     for column, group in enumerate(schema.groups):
         known = labels[labels[:, column] >= 0, column]

@@ -1,1 +1,1 @@
-"""Importers: published data sets to a district's layout."""
+"""Importers: write published data sets in the layout of a district."""

@@ -1,4 +1,4 @@
-"""Data that is taken over without a second copy."""
+"""Hard links, so that imported data is not stored twice."""
 
 import os
 import shutil
@@ -8,10 +8,10 @@ from domain.errors import InputError
 
 
 def link_or_copy(source: str | Path, target: str | Path) -> None:
-    """Hard-link the file, or copy it where the file system has no hard links.
+    """Hard-link the file; copy it where the file system has no hard links.
 
     Raises:
-        InputError: if there is no such file.
+        InputError: if `source` is not a file.
     """
     if not Path(source).is_file():
         raise InputError(f"{source} must be a file; it is missing")

@@ -1,8 +1,8 @@
-"""Market-1501 with its attributes, as their authors distribute them -> re-ID and attribute sets of a district.
+"""Importer of Market-1501 with its attributes, in the authors' layout: re-ID and attribute sets of a district.
 
-Attributes are of people, not of pictures, so every picture of a person has them.
+Attributes are given per person, so all pictures of a person have the same ones.
 Sources: Zheng et al. 2015, "Scalable person re-identification"; Lin et al. 2019, "Improving person re-identification
-by attribute and identity learning", whose `market_attribute.mat` lies beside the folders of pictures.
+by attribute and identity learning", whose `market_attribute.mat` lies beside the picture folders.
 """
 
 import re
@@ -17,32 +17,32 @@ from domain.errors import InputError
 from domain.schemas import read_schema
 
 _ANNOTATION = "market_attribute.mat"
-_EVERY = 8  # of the people to train on, each so many-th is held out for validation
+_VAL_EVERY = 8  # every eighth training identity is held out for validation
 _NAME = re.compile(r"(-1|\d{4})_c(\d)s\d_")
-# Field of the annotation that numbers the labels of a group from 1, in the order of our schema.
+# Group -> annotation field with label numbers from 1, in the order of our schema.
 _NUMBERED = {
     "gender": "gender", "hair": "hair", "sleeve": "up", "lower_length": "down", "lower_type": "clothes", "hat": "hat",
     "backpack": "backpack", "bag": "bag", "handbag": "handbag", "age": "age",
 }  # fmt: skip
-_COLOURED = {"upper_colour": "up", "lower_colour": "down"}  # a field a colour: 2 where it is worn
+_COLOURED = {"upper_colour": "up", "lower_colour": "down"}  # group -> prefix of one field per colour; value 2: worn
 _THEIR_COLOURS = {"grey": "gray"}
 
 
 def import_market1501(name: str, source: Path, folder: Path) -> None:
     """Write the sets in `source` as the district `name` into `folder`.
 
-    Every eighth person to train on is held out as `bounding_box_val` and the attributes' split `val`; attributes are
+    Every eighth training identity is held out as `bounding_box_val` and as the attributes' split `val`; attributes are
     tested on the pictures of `bounding_box_test`.
 
     Raises:
-        InputError: if `source` lacks a folder, or the attributes, or a picture is not named as Market-1501's are.
+        InputError: if `source` lacks a folder or the attributes, or a picture's name does not follow the format.
     """
     schema = read_schema("market1501")
     people = _read_people(source / _ANNOTATION, schema)
     splits: dict[Split, list[Row]] = {"train": [], "val": [], "test": []}
     (folder / "attributes" / "images").mkdir(parents=True)
     train = sorted({_identity_and_camera(file)[0] for file in _pictures(source, "bounding_box_train")})
-    held_out = set(train[_EVERY - 1 :: _EVERY])
+    held_out = set(train[_VAL_EVERY - 1 :: _VAL_EVERY])
     for part in ("bounding_box_train", "query", "bounding_box_test"):
         for file in _pictures(source, part):
             identity, camera = _identity_and_camera(file)
@@ -59,42 +59,40 @@ def import_market1501(name: str, source: Path, folder: Path) -> None:
 
 
 def _read_people(file: Path, schema: AttributeSchema) -> dict[int, dict[str, str]]:
-    """Label of each group by identity."""
+    """Labels by identity and group."""
     content: Any = read_matlab(file, "the attributes of Market-1501").get("market_attribute")
     people = {}
     try:
         for part in ("train", "test"):
             fields = content[0, 0][part][0, 0]
             identities = [int(str(cell[0])) for cell in fields["image_index"].ravel()]
-            for place, identity in enumerate(identities):
+            for row, identity in enumerate(identities):
                 people[identity] = {
-                    group.name: _label(fields, place, group.name, group.label_names) for group in schema.groups
+                    group.name: _label(fields, row, group.name, group.label_names) for group in schema.groups
                 }
     except (TypeError, IndexError, KeyError, ValueError) as error:
         raise InputError(f"{file} must hold `market_attribute` with the published fields: {error}") from error
     return people
 
 
-def _label(fields: Any, place: int, group: str, labels: tuple[str, ...]) -> str:
+def _label(fields: Any, row: int, group: str, labels: tuple[str, ...]) -> str:
     if group in _NUMBERED:
-        number = int(fields[_NUMBERED[group]].ravel()[place])
+        number = int(fields[_NUMBERED[group]].ravel()[row])
         return labels[number - 1] if 1 <= number <= len(labels) else UNKNOWN
     worn = [
-        label
-        for label in labels
-        if int(fields[_COLOURED[group] + _THEIR_COLOURS.get(label, label)].ravel()[place]) == 2
+        label for label in labels if int(fields[_COLOURED[group] + _THEIR_COLOURS.get(label, label)].ravel()[row]) == 2
     ]
     return worn[0] if len(worn) == 1 else UNKNOWN
 
 
 def _pictures(source: Path, part: str) -> list[Path]:
     if not (source / part).is_dir():
-        raise InputError(f"{source} must hold Market-1501's folders, {part} is missing")
+        raise InputError(f"{source} must hold the folders of Market-1501; {part} is missing")
     return list_pictures(source / part)
 
 
 def _identity_and_camera(file: Path) -> tuple[int, int]:
-    found = _NAME.match(file.name)
-    if not found:
-        raise InputError(f"{file} must be named as Market-1501's pictures are, such as 0002_c1s1_000451_03.jpg")
-    return int(found[1]), int(found[2])
+    fields = _NAME.match(file.name)
+    if not fields:
+        raise InputError(f"{file} must be named like 0002_c1s1_000451_03.jpg")
+    return int(fields[1]), int(fields[2])

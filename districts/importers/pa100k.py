@@ -1,4 +1,4 @@
-"""PA-100K as its authors distribute it (annotation.mat, data/) -> the attribute set of a district without cameras.
+"""Importer of PA-100K in the authors' layout (annotation.mat, data/): attribute set of a district without cameras.
 
 Source: Liu et al. 2017, "HydraPlus-Net"; CC BY 4.0.
 """
@@ -13,7 +13,7 @@ from domain.errors import InputError
 from domain.schemas import read_schema
 
 _SPLITS: tuple[Split, ...] = ("train", "val", "test")
-# Its columns in order, which is that of the groups of our schema.
+# The columns of PA-100K; the groups of our schema have the same order.
 _COLUMNS = (
     "Female", "AgeOver60", "Age18-60", "AgeLess18", "Front", "Side", "Back", "Hat", "Glasses", "HandBag",
     "ShoulderBag", "Backpack", "HoldObjectsInFront", "ShortSleeve", "LongSleeve", "UpperStride", "UpperLogo",
@@ -25,10 +25,10 @@ _COLUMNS = (
 def import_pa100k(name: str, source: Path, folder: Path) -> None:
     """Write the attribute set in `source` as the district `name` into `folder`.
 
-    The set names no people and no cameras: each picture counts as a person of its own.
+    PA-100K gives no identities and no cameras: each picture counts as a separate person.
 
     Raises:
-        InputError: if `source` does not hold the set, or its columns are not the published ones.
+        InputError: if `source` does not hold the set or its columns are not the published ones.
     """
     annotation = _read_annotation(source / "annotation.mat")
     schema = read_schema("pa100k")
@@ -53,11 +53,13 @@ def import_pa100k(name: str, source: Path, folder: Path) -> None:
 
 def _read_annotation(file: Path) -> dict[str, Any]:
     annotation = read_matlab(file, "PA-100K's annotation file")
-    wanted = {f"{split}_{what}" for split in _SPLITS for what in ("images_name", "label")} | {"attributes"}
-    if missing := sorted(wanted - set(annotation)):
-        raise InputError(f"{file} must hold {', '.join(missing)}")
+    required = {f"{split}_{what}" for split in _SPLITS for what in ("images_name", "label")} | {"attributes"}
+    if missing := sorted(required - set(annotation)):
+        raise InputError(f"{file} must also hold the variables {', '.join(missing)}")
     columns = tuple(str(cell[0]) for cell in annotation["attributes"].ravel())
     if columns != _COLUMNS:
-        strange = [f"{ours} (got {theirs})" for ours, theirs in zip(_COLUMNS, columns, strict=False) if ours != theirs]
-        raise InputError(f"{file} must have PA-100K's {len(_COLUMNS)} attributes; first difference: {strange[:1]}")
+        different = [
+            f"{ours} (got {theirs})" for ours, theirs in zip(_COLUMNS, columns, strict=False) if ours != theirs
+        ]
+        raise InputError(f"{file} must have PA-100K's {len(_COLUMNS)} attributes; first difference: {different[:1]}")
     return annotation

@@ -1,7 +1,7 @@
-"""PETA as its later users distribute it (PETA.mat, images/00001.png …) -> the attribute set of a district.
+"""Importer of PETA in its common layout (PETA.mat, images/00001.png …): the attribute set of a district.
 
-Of its 105 attributes the 35 are taken that papers report, which are the first. PETA.mat holds five random partitions,
-of which this takes one; they are known to show the same people in training and test, so figures on PETA flatter.
+The first 35 of its 105 attributes are imported, as papers report them. PETA.mat holds five random partitions; the first
+is imported. The partitions have the same people in training and test, so figures on PETA are too high.
 Source: Deng et al. 2014, "Pedestrian attribute recognition at far distance".
 """
 
@@ -17,9 +17,9 @@ from domain.errors import InputError
 from domain.schemas import read_schema
 
 _SPLITS: tuple[Split, ...] = ("train", "val", "test")
-_FIRST = 4  # columns before the attributes, which say where a picture comes from
+_FIRST = 4  # columns before the attributes: where a picture comes from
 _PARTITION = 0
-# Its first columns in order, which is that of the groups of our schema; compared without regard to case.
+# The first columns of PETA, compared case-insensitively; the groups of our schema have the same order.
 _COLUMNS = (
     "personalLess30", "personalLess45", "personalLess60", "personalLarger60", "carryingBackpack", "carryingOther",
     "lowerBodyCasual", "upperBodyCasual", "lowerBodyFormal", "upperBodyFormal", "accessoryHat", "upperBodyJacket",
@@ -34,22 +34,25 @@ _COLUMNS = (
 def import_peta(name: str, source: Path, folder: Path) -> None:
     """Write the attribute set in `source` as the district `name` into `folder`.
 
-    The people of PETA.mat have no names that hold across its parts: each picture counts as a person of its own.
+    PETA.mat has no identities that hold across its parts: each picture counts as a separate person.
 
     Raises:
-        InputError: if `source` does not hold the set, or its first columns are not the published ones.
+        InputError: if `source` does not hold the set or its first columns are not the published ones.
     """
     file, schema = source / "PETA.mat", read_schema("peta")
     marks, numbers = _read_annotation(file)
     images = folder / "attributes" / "images"
     images.mkdir(parents=True)
     splits: dict[Split, list[Row]] = {}
-    for split, its_numbers in zip(_SPLITS, numbers, strict=True):
-        if len(its_numbers) and not 1 <= its_numbers.min() <= its_numbers.max() <= len(marks):
-            raise InputError(f"{file} must number the pictures of {split} from 1 to {len(marks)}, got others")
+    for split, split_numbers in zip(_SPLITS, numbers, strict=True):
+        if len(split_numbers) and not 1 <= split_numbers.min() <= split_numbers.max() <= len(marks):
+            raise InputError(
+                f"{file} must number the pictures of {split} from 1 to {len(marks)}, "
+                f"got {split_numbers.min()} to {split_numbers.max()}"
+            )
         splits[split] = [
             (f"{number:05d}.png", number, "", labels_of_columns(marks[number - 1].tolist(), schema))
-            for number in its_numbers.tolist()
+            for number in split_numbers.tolist()
         ]
         for image, *_ in splits[split]:
             link_or_copy(source / "images" / image, images / image)
@@ -57,7 +60,7 @@ def import_peta(name: str, source: Path, folder: Path) -> None:
 
 
 def _read_annotation(file: Path) -> tuple[np.ndarray, list[np.ndarray]]:
-    """Attributes `[picture, 35]`, and the pictures' numbers, from 1, in each split."""
+    """Attributes `[picture, 35]`, and the picture numbers of each split, from 1."""
     content: Any = read_matlab(file, "PETA's annotation file").get("peta")
     try:
         table, names, partition = (content[0, 0][place] for place in (0, 1, 3))

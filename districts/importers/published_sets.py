@@ -1,4 +1,4 @@
-"""What the importers of published attribute sets share: MATLAB files, yes-or-no columns, and our own layout."""
+"""Parts shared by the importers of attribute sets: MATLAB files, binary columns and our layout."""
 
 import csv
 from collections.abc import Iterable, Iterator
@@ -13,14 +13,14 @@ from districts.layout import Split
 from domain.attributes import UNKNOWN, AttributeSchema, Group
 from domain.errors import InputError
 
-Row = tuple[str, int, str, dict[str, str]]  # image, identity, camera ("" if unknown), label of each group
+Row = tuple[str, int, str, dict[str, str]]  # image, identity, camera ("" if unknown), group -> label
 
 
 def read_matlab(file: Path, what: str) -> dict[str, Any]:
-    """The variables of a MATLAB `file`.
+    """The variables in a MATLAB `file`.
 
     Raises:
-        InputError: if it cannot be read; says that it must be `what`.
+        InputError: if `file` cannot be read; the message says that it must be `what`.
     """
     try:
         content: dict[str, Any] = loadmat(str(file))
@@ -30,9 +30,9 @@ def read_matlab(file: Path, what: str) -> dict[str, Any]:
 
 
 def labels_of_columns(marks: Iterable[int], schema: AttributeSchema) -> dict[str, str]:
-    """Label of each group from yes-or-no columns, of which a group takes as many as it has labels that are counted.
+    """Label of each group from binary columns, one column per label that is not `absent`, in the order of `schema`.
 
-    Where not exactly one column of a group is set it is unknown, unless it has a label for absence and none is set.
+    A group is unknown unless exactly one of its columns is set; with no column set, it has its `absent` label if any.
     """
     values = iter(marks)
     return {group.name: _label_of(group, values) for group in schema.groups}
@@ -41,7 +41,7 @@ def labels_of_columns(marks: Iterable[int], schema: AttributeSchema) -> dict[str
 def write_attribute_district(
     folder: Path, name: str, schema: AttributeSchema, source: str, licence: str, splits: dict[Split, list[Row]]
 ) -> None:
-    """`district.yaml` without cameras and `attributes/<split>.csv`; pictures are the importer's own affair."""
+    """Write `district.yaml` without cameras and `attributes/<split>.csv`; importers place the pictures themselves."""
     district = {
         "name": name,
         "time_zone": "UTC",

@@ -130,8 +130,8 @@ def test_what_was_judged_is_trained_on(deployment: Path) -> None:
     }
     assert {(data / "reid" / "bounding_box_train" / table.images[place]).read_bytes() for place in judged} == crops
     report = (data / "data_report.md").read_text()
-    assert "case 2: fewer than two confirmed crops have no positive pair; left out" in report
-    assert "2 rejected crops show nobody knows whom; left out" in report
+    assert "case 2: a person needs at least two confirmed crops for a positive pair; left out" in report
+    assert "2 rejected crops show unknown people; left out" in report
 
     backbones = {"osnet_x0_25": {"architecture": "osnet_x0_25", "weights": None, "stripes": 1, "share_of_epochs": 1.0}}
     small = {"backbone": "osnet_x0_25", "backbones": backbones, "identities_per_batch": 3, "max_epochs": 1}

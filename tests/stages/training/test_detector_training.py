@@ -150,7 +150,7 @@ def test_bad_data_is_named_before_training_starts(district: Path, capsys: pytest
         InputError, match=r"got 3 fatal defects:\n(?s:.*)2\.txt, line 1(?s:.*)3\.txt, line 2(?s:.*)4\.jpg"
     ):
         train.main()
-    assert "1 pictures have no labels, so nobody is in them: 0.txt" in capsys.readouterr().out
+    assert "1 pictures have no labels and count as pictures without people: 0.txt" in capsys.readouterr().out
     assert not train.CHECKPOINTS.exists()
 
 

@@ -1,4 +1,4 @@
-"""Every kind of defect is found, named with its file (and line), and a fatal one keeps the data out."""
+"""Each kind of defect is reported with its file and line; a fatal one keeps the data out."""
 
 import csv
 import re
@@ -168,7 +168,7 @@ FATAL = [
     pytest.param(
         overwrite("attributes/val.csv", "image,identity\n"),
         "attributes/val.csv, line 1",
-        "must have the columns camera, view",
+        "must also have the columns camera, view",
         id="missing columns",
     ),
     pytest.param(
@@ -198,7 +198,7 @@ FATAL = [
     pytest.param(
         replace("attributes/test.csv", "5_0.png,5", "5_0.png,1"),
         "attributes/test.csv, line 2",
-        r"identity 1 is also in train .*train\.csv, line 2",
+        r"splits must share no identity; identity 1 is also in train .*train\.csv, line 2",
         id="person in two splits",
     ),
     pytest.param(
@@ -216,7 +216,7 @@ FATAL = [
     pytest.param(
         rename(GALLERY + "0005_c2s1_000002_00.png", GALLERY + "0006_c2s1_000002_00.png"),
         "reid/query",
-        "no query has a match",
+        "at least one query must have a match",
         id="no query has a match",
     ),
     pytest.param(
@@ -238,13 +238,13 @@ FATAL = [
     pytest.param(
         replace("videos/problems.yaml", "identity: 5", "identity: 9"),
         "videos/problems.yaml, entry 1",
-        "identity 9 is not in the ground truth of c1",
+        "identity 9 must be in the ground truth of c1",
         id="nobody to find",
     ),
     pytest.param(
         overwrite("videos/c2.txt", ""),
         "videos/problems.yaml, entry 1",
-        "identity 5 is in no camera but c1",
+        "identity 5 must also be in the ground truth of another camera than c1",
         id="seen by one camera",
     ),
     pytest.param(
@@ -256,7 +256,7 @@ FATAL = [
     pytest.param(
         replace("videos/problems.yaml", "gender: male", "gender: man"),
         "videos/problems.yaml, entry 1",
-        "gender=man is not in the schema",
+        "gender=man must be in the attribute schema",
         id="label of a problem",
     ),
     pytest.param(
@@ -279,25 +279,27 @@ def test_a_fatal_defect_is_named(district: Path, damage: Callable[[Path], object
 WARNINGS = [
     pytest.param(
         rename(TRAIN + "0001_c2s1_000002_00.png", TRAIN + "0002_c2s1_000002_00.png"),
-        "identity 2 has a single image",
+        "identity 2 has a single picture",
         id="single image",
     ),
     pytest.param(
         lambda folder: draw_picture(folder / QUERY / "0006_c1s1_000001_00.png"),
-        "identity 6 is in no other camera",
+        "identity 6 must also be in bounding_box_test from another camera",
         id="query without a match",
     ),
     pytest.param(
         lambda folder: draw_picture(folder / QUERY / "0005_c7s1_000001_00.png"),
-        "camera 7 is not one of the 2 cameras",
+        "camera must be 1 to 2, got 7",
         id="no such camera",
     ),
     pytest.param(
         overwrite("detection/labels/val/b.txt", "0 0.5 0.5 0.2 0.4\n"),
-        "belongs to no picture",
+        "must belong to a picture of the same name in detection/images/val",
         id="label without a picture",
     ),
-    pytest.param(replace("attributes/val.csv", "c1", "c9"), "camera 'c9' is not in district.yaml", id="unknown camera"),
+    pytest.param(
+        replace("attributes/val.csv", "c1", "c9"), "camera must be one of district.yaml, got 'c9'", id="unknown camera"
+    ),
     pytest.param(lambda folder: None, "gender=female occurs 0 times", id="a label that never occurs"),
 ]
 

@@ -122,7 +122,7 @@ def test_an_empty_cell_is_unknown(tmp_path: Path) -> None:
     ("content", "message"),
     [
         pytest.param(None, "must exist", id="missing"),
-        pytest.param("image,identity\n", "line 1: must have the columns camera, bag", id="columns missing"),
+        pytest.param("image,identity\n", "line 1: must also have the columns camera, bag", id="columns missing"),
         pytest.param(
             "image,identity,camera,bag\na.jpg,3,c1,none\nb.jpg,3,c1,rucksack\n",
             "line 3: bag must be one of backpack, none, got 'rucksack'",

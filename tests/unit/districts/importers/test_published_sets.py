@@ -118,7 +118,7 @@ def test_imported_market1501_passes_the_checks(market: Path, tmp_path: Path) -> 
 
 def test_what_is_not_market1501_is_refused(market: Path, tmp_path: Path) -> None:
     picture(market / "query" / "somebody.jpg", 1)
-    with pytest.raises(InputError, match=r"somebody\.jpg must be named as Market-1501's pictures are"):
+    with pytest.raises(InputError, match=r"somebody\.jpg must be named like 0002_c1s1_000451_03\.jpg"):
         import_market1501("market", market, tmp_path / "a")
     savemat(market / "market_attribute.mat", {"market_attribute": {"train": {"age": np.ones((1, 2))}}})
     with pytest.raises(InputError, match="must hold `market_attribute` with the published fields"):
