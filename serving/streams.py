@@ -152,18 +152,18 @@ def _run(
     """Follow one camera until its stream is stopped."""
     camera_id = follower.camera_id
     address = file.cameras[camera_id]
-    with LiveStream(camera_id, address, settings.connection, follower.tell, tracking.frame_stride) as stream:
+    with LiveStream(camera_id, address, settings.connection, follower.record_gap, tracking.frame_stride) as stream:
         streams[camera_id] = stream
         if stopping.is_set():
             return
         for frame in stream:
-            follower.see(frame)
+            follower.process(frame)
         follower.close()
 
 
 def _report_death(follower: LiveFollower, future: Future[None]) -> None:
     _log.error("camera %s: a bug ended its thread", follower.camera_id, exc_info=future.exception())
-    follower.lose("a bug; the log says which")
+    follower.discard_segment("a bug; the log says which")
 
 
 def _claim(store: Store, file: StreamsFile, stopping: threading.Event) -> CameraClaims:

@@ -29,7 +29,7 @@ from domain.tracklets import Tracklet, renumber
 from export.engines.files import sha256_of
 from serving.database.segments import WatchedVideo
 from serving.database.store import open_store, version_of_model
-from serving.ingestion.following import CameraVideo, Followed, StageClock, TrackingSettings, follow
+from serving.ingestion.following import CameraVideo, FollowedVideo, StageClock, TrackingSettings, follow
 from serving.matching.description import LabelQuestion, read_description
 from serving.matching.identities import IdentitySettings, identify
 from serving.matching.match_curve import MatchCurve
@@ -73,7 +73,10 @@ def main(argv: Sequence[str] = ()) -> None:
             version,
             tracklets,
             time_zone=district.time_zone,
-            videos={camera.id: _watched(_video_of(camera, folder), followed[camera.id]) for camera in district.cameras},
+            videos={
+                camera.id: _processed_video(_video_of(camera, folder), followed[camera.id])
+                for camera in district.cameras
+            },
         )
         curve = MatchCurve.of_engine(reid, perception.match_distance, search.probability_softness)
         searcher = Searcher(store, curve, search, version)
@@ -93,7 +96,7 @@ def main(argv: Sequence[str] = ()) -> None:
 
 def follow_cameras(
     district: District, folder: Path, perception: Perception, settings: TrackingSettings
-) -> dict[str, Followed]:
+) -> dict[str, FollowedVideo]:
     """What was seen in the video of each camera, in the district's order; damage is logged.
 
     Raises:
@@ -205,7 +208,7 @@ def _video_of(camera: Camera, folder: Path) -> CameraVideo:
     return CameraVideo(camera.id, folder / "videos" / f"{camera.id}.mp4", camera.start)
 
 
-def _watched(video: CameraVideo, followed: Followed) -> WatchedVideo:
+def _processed_video(video: CameraVideo, followed: FollowedVideo) -> WatchedVideo:
     return WatchedVideo(
         source=str(video.file),
         checksum=sha256_of(video.file),

@@ -26,7 +26,7 @@ from domain.images import write_image
 from domain.stage import run_stage
 from domain.tracklets import Tracklet, renumber
 from serving.ingestion.annotate import annotate_video
-from serving.ingestion.following import CameraVideo, Followed, StageClock, TrackingSettings, follow
+from serving.ingestion.following import CameraVideo, FollowedVideo, StageClock, TrackingSettings, follow
 from serving.perception.perception import Perception, open_engines
 from serving.video.files import VideoReader
 
@@ -91,7 +91,7 @@ def track_video(video: Path, perception: Perception, settings: TrackingSettings,
     return summary
 
 
-def _summary(video: Path, followed: Followed, seconds: float, clock: StageClock) -> dict[str, Any]:
+def _summary(video: Path, followed: FollowedVideo, seconds: float, clock: StageClock) -> dict[str, Any]:
     """What was measured; `stage_share` does not depend on the machine's speed, annotation not counted in."""
     annotate_s = clock.seconds["annotate"]
     stages = {stage: spent for stage, spent in clock.seconds.items() if stage != "annotate"}

@@ -42,7 +42,7 @@ class CameraVideo:
 
 
 @dataclass
-class Followed:
+class FollowedVideo:
     """What came of one video."""
 
     fps: float
@@ -75,18 +75,18 @@ class _Stream:
     tracker: Tracker
     tracklets: list[Tracklet]
     gate: MotionGate | None
-    people: Detections | None = None  # of the last frame that the detector saw
+    detections: Detections | None = None  # of the last frame that the detector saw
 
     def passes(self, frame: Frame) -> bool:
         return self.gate is None or self.gate.passes(frame.image, frame.time_s)
 
-    def people_in(self, passing: Sequence[bool], found: Iterator[Detections]) -> Iterator[Detections]:
+    def detections_of(self, passing: Sequence[bool], new: Iterator[Detections]) -> Iterator[Detections]:
         """Of each frame the next of `found` if it passed, else those who were there before: nobody moved."""
         for passed in passing:
             if passed:
-                self.people = next(found)
-            assert self.people is not None, "the first frame passes"
-            yield self.people
+                self.detections = next(new)
+            assert self.detections is not None, "the first frame passes"
+            yield self.detections
 
 
 def follow(
@@ -97,7 +97,7 @@ def follow(
     on_frames: Callable[[int], object],
     clock: StageClock,
     num_crops: int = 1,
-) -> list[Followed]:
+) -> list[FollowedVideo]:
     """The people of each video, in the order of `videos`; a video that ends early ends its tracks.
 
     Args:
@@ -124,9 +124,10 @@ def follow(
                 ]
             with clock.timed("detect"):
                 passed = [list(compress(frames, passes)) for frames, passes in zip(taken, passing, strict=True)]
-                found = iter(perception.detect([frame.image for frames in passed for frame in frames]))
+                new_detections = iter(perception.detect([frame.image for frames in passed for frame in frames]))
             detections = [
-                list(stream.people_in(passes, found)) for stream, passes in zip(running, passing, strict=True)
+                list(stream.detections_of(passes, new_detections))
+                for stream, passes in zip(running, passing, strict=True)
             ]
             for step in range(max(map(len, taken), default=0)):
                 seen = [
@@ -141,9 +142,9 @@ def follow(
             on_frames(settings.frame_stride * sum(map(len, taken)))
         for stream in streams:
             with clock.timed("describe"):
-                stream.tracklets += finished(stream.tracker.close(), perception, num_crops)
+                stream.tracklets += describe_tracklets(stream.tracker.close(), perception, num_crops)
         return [
-            Followed(stream.reader.fps, stream.reader.num_frames, stream.reader.damage, stream.tracklets)
+            FollowedVideo(stream.reader.fps, stream.reader.num_frames, stream.reader.damage, stream.tracklets)
             for stream in streams
         ]
 
@@ -169,9 +170,9 @@ def new_tracker(camera_id: str, start: datetime, perception: Perception, setting
 def advance(
     seen: Sequence[tuple[Tracker, Frame, Detections]], perception: Perception, clock: StageClock, num_crops: int = 1
 ) -> list[list[Tracklet]]:
-    """One frame of each camera, with its people, through its tracker: the tracklets that ended in it, `finished`.
+    """Update the tracker of each camera with one frame; returns for each camera the tracklets that ended, described.
 
-    The crops of all cameras are embedded together.
+    The crops of all cameras are embedded in one batch.
     """
     with clock.timed("track"):
         plans = [tracker.plan(frame.number, frame.time_s, people) for tracker, frame, people in seen]
@@ -188,12 +189,12 @@ def advance(
             features = CropFeatures(embeddings[first : first + len(of_frame)], qualities, of_frame)
             over = tracker.update(plan, features)
         with clock.timed("describe"):
-            ended.append(finished(over, perception, num_crops))
+            ended.append(describe_tracklets(over, perception, num_crops))
         first += len(of_frame)
     return ended
 
 
-def finished(ended: Sequence[Tracklet], perception: Perception, num_crops: int = 1) -> list[Tracklet]:
+def describe_tracklets(ended: Sequence[Tracklet], perception: Perception, num_crops: int = 1) -> list[Tracklet]:
     """Tracklets of a tracker, described by all their crops; the best `num_crops` of each are kept.
 
     The store writes one, and what is kept waits in memory for the end of the video.

@@ -9,7 +9,7 @@ from datetime import datetime
 
 from domain.boxes import Detections
 from domain.tracklets import Tracklet
-from serving.ingestion.following import StageClock, TrackingSettings, advance, finished, new_tracker
+from serving.ingestion.following import StageClock, TrackingSettings, advance, describe_tracklets, new_tracker
 from serving.ingestion.motion_gate import MotionGate
 from serving.ingestion.outbox import LiveSegment, Outbox
 from serving.perception.perception import Perception
@@ -36,7 +36,7 @@ class LiveFollower:
         self._perception, self._settings, self._outbox, self._segment_s = perception, settings, outbox, segment_s
         self._segment: _OpenSegment | None = None
 
-    def see(self, frame: LiveFrame) -> None:
+    def process(self, frame: LiveFrame) -> None:
         """Follow everybody in `frame`; it may begin a segment, and end the one before."""
         segment = self._segment
         if segment is not None and (
@@ -46,9 +46,9 @@ class LiveFollower:
         if self._segment is None:
             self._outbox.end_gap(self.camera_id, frame.time)
             self._segment = _OpenSegment(self.camera_id, frame, self._perception, self._settings)
-        self._segment.see(frame)
+        self._segment.process(frame)
 
-    def tell(self, gap: Gap) -> None:
+    def record_gap(self, gap: Gap) -> None:
         """A gap has begun. That it is over is seen: it ends with the first frame that was looked at."""
         if gap.until is None:
             self.close(gap.since)
@@ -60,7 +60,7 @@ class LiveFollower:
             self._outbox.put(self._segment.finished(end))
             self._segment = None
 
-    def lose(self, reason: str) -> None:
+    def discard_segment(self, reason: str) -> None:
         """Forget the open segment, if there is one: from its beginning on it is a gap."""
         segment, self._segment = self._segment, None
         if segment is not None:
@@ -78,24 +78,24 @@ class _OpenSegment:
         self._stride, self._num_frames = settings.frame_stride, 0
         self._tracklets: list[Tracklet] = []
         self._gate = MotionGate(settings.motion_gate) if settings.motion_gate.enabled else None
-        self._people: Detections | None = None  # of the last frame that the detector saw
+        self._detections: Detections | None = None  # of the last frame that the detector saw
 
-    def see(self, frame: LiveFrame) -> None:
+    def process(self, frame: LiveFrame) -> None:
         time_s = (frame.time - self.start).total_seconds()
         if self._gate is None or self._gate.passes(frame.image, time_s):
-            [self._people] = self._perception.detect([frame.image])
-        assert self._people is not None, "the first frame passes"
-        shown = Frame(frame.number - self._first_number + 1, time_s, frame.image)
-        [ended] = advance([(self._tracker, shown, self._people)], self._perception, StageClock())
+            [self._detections] = self._perception.detect([frame.image])
+        assert self._detections is not None, "the first frame passes"
+        segment_frame = Frame(frame.number - self._first_number + 1, time_s, frame.image)
+        [ended] = advance([(self._tracker, segment_frame, self._detections)], self._perception, StageClock())
         self._tracklets += ended
         self._num_frames += 1
         self._last_number, self._end = frame.number, frame.time
 
     def finished(self, end: datetime | None) -> LiveSegment:
-        self._tracklets += finished(self._tracker.close(), self._perception)
-        num_shown = self._last_number - self._first_number + 1
-        num_wanted = -(-num_shown // self._stride)
-        missed = num_wanted - self._num_frames
-        damage = f"{missed} of {num_wanted} frames came too fast to be looked at" if missed > 0 else None
+        self._tracklets += describe_tracklets(self._tracker.close(), self._perception)
+        num_decoded = self._last_number - self._first_number + 1
+        num_due = -(-num_decoded // self._stride)
+        num_skipped = num_due - self._num_frames
+        damage = f"{num_skipped} of {num_due} frames came too fast to be looked at" if num_skipped > 0 else None
         end = self._end if end is None else max(end, self._end)
         return LiveSegment(self._camera_id, self.start, end, self._num_frames, self._tracklets, damage)

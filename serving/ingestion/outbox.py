@@ -19,10 +19,11 @@ from domain.tracklets import Tracklet
 from serving.database.store import Store
 
 DROPPED = "the database was away for too long to keep what was seen"
-_REFUSED = "what was seen could not be stored; the log says why"
+_REJECTED = "what was seen could not be stored; the log says why"
 _RETRY_S = 1.0
 _EMPTY_SEGMENT_BYTES = 1000  # about what one takes that saw nobody
-_MAY_PASS = (sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.TimeoutError, OSError)  # away, or its disk full
+# The database is unreachable, or its disk is full.
+_TRANSIENT_STORE_ERRORS = (sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.TimeoutError, OSError)
 _log = logging.getLogger(__name__)
 
 
@@ -44,7 +45,7 @@ class LiveSegment:
 
 
 @dataclass(eq=False)
-class _GapNote:
+class _PendingGap:
     """A gap on its way: when it is stored but still open, it stays until its end is known."""
 
     camera_id: str
@@ -67,8 +68,8 @@ class Outbox:
     def __init__(self, store: Store, district: str, model_version: str, max_bytes: int) -> None:
         """Nothing waits yet."""
         self._store, self._district, self._model_version, self._max_bytes = store, district, model_version, max_bytes
-        self._notes: dict[str, deque[LiveSegment | _GapNote]] = {}  # of each camera, oldest first
-        self._in_work: LiveSegment | _GapNote | None = None
+        self._queues: dict[str, deque[LiveSegment | _PendingGap]] = {}  # of each camera, oldest first
+        self._writing: LiveSegment | _PendingGap | None = None
         self._changed = threading.Condition()
         self._is_closing = False
         # A daemon: a database that never answers must not keep the process from ending.
@@ -78,15 +79,15 @@ class Outbox:
     def put(self, segment: LiveSegment) -> None:
         """Store `segment` as soon as that is possible."""
         with self._changed:
-            self._of(segment.camera_id).append(segment)
-            self._drop_what_is_too_much()
+            self._queue(segment.camera_id).append(segment)
+            self._drop_oldest()
             self._changed.notify_all()
 
     def begin_gap(self, camera_id: str, since: datetime, reason: str) -> None:
         """The camera shows nothing from `since` on; an open gap with another reason ends there."""
         with self._changed:
             self._end_gap(camera_id, since)
-            self._of(camera_id).append(_GapNote(camera_id, since, None, reason))
+            self._queue(camera_id).append(_PendingGap(camera_id, since, None, reason))
             self._changed.notify_all()
 
     def end_gap(self, camera_id: str, until: datetime) -> None:
@@ -102,104 +103,104 @@ class Outbox:
             self._changed.notify_all()
         self._thread.join(timeout_s)
         with self._changed:
-            return sum(isinstance(note, LiveSegment) for notes in self._notes.values() for note in notes)
+            return sum(isinstance(entry, LiveSegment) for queue in self._queues.values() for entry in queue)
 
-    def _of(self, camera_id: str) -> deque[LiveSegment | _GapNote]:
-        return self._notes.setdefault(camera_id, deque())
+    def _queue(self, camera_id: str) -> deque[LiveSegment | _PendingGap]:
+        return self._queues.setdefault(camera_id, deque())
 
     def _end_gap(self, camera_id: str, until: datetime) -> None:
-        notes = self._of(camera_id)
-        if notes and isinstance(last := notes[-1], _GapNote) and last.until is None:
+        queue = self._queue(camera_id)
+        if queue and isinstance(last := queue[-1], _PendingGap) and last.until is None:
             last.until = max(last.since, until)
 
-    def _drop_what_is_too_much(self) -> None:
-        waiting = [note for notes in self._notes.values() for note in notes if isinstance(note, LiveSegment)]
-        too_much = sum(segment.num_bytes for segment in waiting) - self._max_bytes
-        for segment in sorted(waiting, key=lambda one: one.start):
-            if too_much <= 0:
+    def _drop_oldest(self) -> None:
+        waiting = [entry for queue in self._queues.values() for entry in queue if isinstance(entry, LiveSegment)]
+        excess_bytes = sum(segment.num_bytes for segment in waiting) - self._max_bytes
+        for segment in sorted(waiting, key=lambda segment: segment.start):
+            if excess_bytes <= 0:
                 return
-            if segment is not self._in_work:
+            if segment is not self._writing:
                 self._replace_by_gap(segment, DROPPED)
-                too_much -= segment.num_bytes
+                excess_bytes -= segment.num_bytes
 
     def _replace_by_gap(self, segment: LiveSegment, reason: str) -> None:
-        """Gaps that thereby touch become one, so that notes do not pile up either."""
-        merged: deque[LiveSegment | _GapNote] = deque()
-        for note in self._notes[segment.camera_id]:
-            new = _GapNote(note.camera_id, note.start, note.end, reason) if note is segment else note
+        """Gaps that thereby touch become one, so that the queue does not pile up either."""
+        merged: deque[LiveSegment | _PendingGap] = deque()
+        for entry in self._queues[segment.camera_id]:
+            new = _PendingGap(entry.camera_id, entry.start, entry.end, reason) if entry is segment else entry
             last = merged[-1] if merged else None
-            if isinstance(new, _GapNote) and isinstance(last, _GapNote) and last is not self._in_work:
+            if isinstance(new, _PendingGap) and isinstance(last, _PendingGap) and last is not self._writing:
                 last.until = new.until
             else:
                 merged.append(new)
-        self._notes[segment.camera_id] = merged
+        self._queues[segment.camera_id] = merged
 
     def _run(self) -> None:
-        is_away = False
-        while (note := self._next()) is not None:
+        is_unreachable = False
+        while (entry := self._next()) is not None:
             try:
-                self._write(note)
-            except _MAY_PASS as error:
-                if not is_away:
+                self._write(entry)
+            except _TRANSIENT_STORE_ERRORS as error:
+                if not is_unreachable:
                     _log.warning("the store cannot be written, what is seen waits: %s", _cause(error))
-                is_away = True
-                self._finish(note, is_written=False)
+                is_unreachable = True
+                self._finish(entry, is_written=False)
                 time.sleep(_RETRY_S)
             except (sa.exc.SQLAlchemyError, InputError) as error:
-                _log.error("camera %s: %s cannot be stored: %s", note.camera_id, type(note).__name__, _cause(error))
-                self._refuse(note)
+                _log.error("camera %s: %s cannot be stored: %s", entry.camera_id, type(entry).__name__, _cause(error))
+                self._reject(entry)
             else:
-                if is_away:
+                if is_unreachable:
                     _log.warning("the store can be written again")
-                is_away = False
-                self._finish(note, is_written=True)
+                is_unreachable = False
+                self._finish(entry, is_written=True)
 
-    def _next(self) -> LiveSegment | _GapNote | None:
+    def _next(self) -> LiveSegment | _PendingGap | None:
         """What to write next, a copy if it is a gap, for that may change meanwhile; None when all is to end."""
         with self._changed:
             while True:
-                for notes in self._notes.values():
-                    note = notes[0] if notes else None
-                    if isinstance(note, LiveSegment):
-                        self._in_work = note
-                        return note
-                    if isinstance(note, _GapNote) and not (note.is_stored and note.until is None):
-                        self._in_work = note
-                        return replace(note)
+                for queue in self._queues.values():
+                    entry = queue[0] if queue else None
+                    if isinstance(entry, LiveSegment):
+                        self._writing = entry
+                        return entry
+                    if isinstance(entry, _PendingGap) and not (entry.is_stored and entry.until is None):
+                        self._writing = entry
+                        return replace(entry)
                 if self._is_closing:
                     return None
                 self._changed.wait()
 
-    def _write(self, note: LiveSegment | _GapNote) -> None:
-        store, district, camera_id = self._store, self._district, note.camera_id
-        if isinstance(note, _GapNote):
-            if not note.is_stored:
-                store.open_gap(district, camera_id, note.since, note.reason)
-            if note.until is not None:
-                store.close_gap(district, camera_id, note.until)
+    def _write(self, entry: LiveSegment | _PendingGap) -> None:
+        store, district, camera_id = self._store, self._district, entry.camera_id
+        if isinstance(entry, _PendingGap):
+            if not entry.is_stored:
+                store.open_gap(district, camera_id, entry.since, entry.reason)
+            if entry.until is not None:
+                store.close_gap(district, camera_id, entry.until)
             return
         name = stream_name(camera_id)
-        checksum = f"{name}@{note.start.isoformat()}"
-        segment = store.register_segment(district, camera_id, name, checksum, note.start, note.end)
+        checksum = f"{name}@{entry.start.isoformat()}"
+        segment = store.register_segment(district, camera_id, name, checksum, entry.start, entry.end)
         store.add_segment(
-            segment.id, note.tracklets, self._model_version, frames=note.frames, end=note.end, damage=note.damage
+            segment.id, entry.tracklets, self._model_version, frames=entry.frames, end=entry.end, damage=entry.damage
         )
 
-    def _finish(self, note: LiveSegment | _GapNote, *, is_written: bool) -> None:
+    def _finish(self, entry: LiveSegment | _PendingGap, *, is_written: bool) -> None:
         with self._changed:
-            kept, self._in_work = self._in_work, None
-            if is_written and isinstance(kept, _GapNote):
-                kept.is_stored = True
-            if is_written and (isinstance(note, LiveSegment) or note.until is not None):
-                self._notes[note.camera_id].popleft()
+            original, self._writing = self._writing, None
+            if is_written and isinstance(original, _PendingGap):
+                original.is_stored = True
+            if is_written and (isinstance(entry, LiveSegment) or entry.until is not None):
+                self._queues[entry.camera_id].popleft()
 
-    def _refuse(self, note: LiveSegment | _GapNote) -> None:
+    def _reject(self, entry: LiveSegment | _PendingGap) -> None:
         with self._changed:
-            self._in_work = None
-            if isinstance(note, LiveSegment):
-                self._replace_by_gap(note, _REFUSED)
+            self._writing = None
+            if isinstance(entry, LiveSegment):
+                self._replace_by_gap(entry, _REJECTED)
             else:
-                self._notes[note.camera_id].popleft()
+                self._queues[entry.camera_id].popleft()
 
 
 def stream_name(camera_id: str) -> str:

@@ -30,7 +30,7 @@ _TRANSPORT = {
 }
 _TICK = timedelta(milliseconds=1)  # between pictures whose times would not rise
 _HANGS_AFTER_SILENCES = 4  # the decoding thread itself gives up after three at most: dialling, looking, reading
-_SILENT = "it sent no picture that could be decoded"
+_SILENCE_REASON = "it sent no picture that could be decoded"
 _REFUSALS = (av.HTTPUnauthorizedError, av.HTTPForbiddenError)
 _log = logging.getLogger(__name__)
 
@@ -94,10 +94,10 @@ class LiveStream:
         self._address, self._settings, self._on_gap, self._stride = address, settings, on_gap, stride
         self._clock = _Clock(settings.silence_s)
         self._last_seen = self._clock.now()
-        self._last_sign_s = time.monotonic()
-        self._picture: tuple[int, datetime, av.VideoFrame] | None = None  # not yet given
+        self._last_decoded_s = time.monotonic()
+        self._pending: tuple[int, datetime, av.VideoFrame] | None = None  # not yet given
         self._gap: Gap | None = None
-        self._told: Gap | None = None
+        self._reported_gap: Gap | None = None
         self._changed = threading.Condition()
         self._stopping = threading.Event()
         # A daemon: a decoder that hangs in C must not keep the process from ending.
@@ -130,7 +130,7 @@ class LiveStream:
     @property
     def seconds_since_frame(self) -> float:
         """Since the last picture was decoded, or since the beginning."""
-        return time.monotonic() - self._last_sign_s
+        return time.monotonic() - self._last_decoded_s
 
     @property
     def is_in_gap(self) -> bool:
@@ -148,15 +148,15 @@ class LiveStream:
         """What comes next in time, a gap twice: open, then with its end; None after `stop`."""
         with self._changed:
             while not self._stopping.is_set():
-                gap, picture = self._gap, self._picture
+                gap, picture = self._gap, self._pending
                 if picture is not None and (gap is None or gap.until is None):  # seen before the gap began
-                    self._picture = None
+                    self._pending = None
                     return picture
-                if gap is not None and self._told is None:
-                    self._told = replace(gap, until=None)
-                    return self._told
+                if gap is not None and self._reported_gap is None:
+                    self._reported_gap = replace(gap, until=None)
+                    return self._reported_gap
                 if gap is not None and gap.until is not None:
-                    self._gap = self._told = None
+                    self._gap = self._reported_gap = None
                     return gap
                 self._changed.wait(self._settings.silence_s)
                 if not self._thread.is_alive() and not self._stopping.is_set():
@@ -181,7 +181,7 @@ class LiveStream:
             if self._stopping.is_set():
                 return
             if self._is_silent_since(began_s):  # FFmpeg calls it invalid data, the end of the stream, …
-                reason = _SILENT
+                reason = _SILENCE_REASON
             failures = 0 if self.num_frames > frames else failures
             pause_s = min(self._settings.max_pause_s, shortest_s * 2 ** min(failures, 30)) * random.uniform(0.5, 1)
             with self._changed:
@@ -207,7 +207,7 @@ class LiveStream:
             for packet in container.demux(stream):
                 try:
                     for picture in packet.decode():
-                        self._give(picture)
+                        self._receive(picture)
                 except av.FFmpegError:  # damaged; later packets may decode again, from the next key frame on
                     pass
                 if self._is_silent_since(began_s) or self._stopping.is_set():
@@ -215,28 +215,28 @@ class LiveStream:
         return "the stream ended"
 
     def _is_silent_since(self, began_s: float) -> bool:
-        return time.monotonic() - max(began_s, self._last_sign_s) >= self._settings.silence_s
+        return time.monotonic() - max(began_s, self._last_decoded_s) >= self._settings.silence_s
 
-    def _give(self, picture: av.VideoFrame) -> None:
+    def _receive(self, picture: av.VideoFrame) -> None:
         with self._changed:
             seen = max(self._clock.time_of(picture), self._last_seen + _TICK)
             silence = seen - self._last_seen
             if self._gap is None and self.num_frames and silence > timedelta(seconds=self._settings.silence_s):
-                self._begin_gap(_SILENT)
+                self._begin_gap(_SILENCE_REASON)
             if self._gap is not None and self._gap.until is None:
                 self._gap = replace(self._gap, until=seen)
-                self._drop()
+                self._drop_pending()
             self.num_frames += 1
-            self._last_seen, self._last_sign_s = seen, time.monotonic()
+            self._last_seen, self._last_decoded_s = seen, time.monotonic()
             if (self.num_frames - 1) % self._stride == 0:
-                self._drop()
-                self._picture = self.num_frames, seen, picture
+                self._drop_pending()
+                self._pending = self.num_frames, seen, picture
             self._changed.notify_all()
 
-    def _drop(self) -> None:
+    def _drop_pending(self) -> None:
         """What was not given by now never will be."""
-        self.num_dropped += self._picture is not None
-        self._picture = None
+        self.num_dropped += self._pending is not None
+        self._pending = None
 
     def _begin_gap(self, reason: str) -> None:
         """From the last picture on; one whose end the consumer has not heard of yet goes on instead."""
@@ -244,7 +244,7 @@ class LiveStream:
             self._gap = Gap(self._last_seen, None, reason)
         elif self._gap.until is not None:
             self._gap = replace(self._gap, until=None)
-            self._drop()
+            self._drop_pending()
         self._changed.notify_all()
 
 

@@ -54,10 +54,10 @@ class Naming:
         Raises:
             InputError: if its camera or start is said nowhere, or not so that it can be understood.
         """
-        named = self._from_name(file)
-        beside = _sidecar(file)
-        camera_id = self.camera_id or beside.get("camera") or named.get("camera")
-        start = self.start or beside.get("start") or named.get("start")
+        from_name = self._from_name(file)
+        sidecar = _sidecar(file)
+        camera_id = self.camera_id or sidecar.get("camera") or from_name.get("camera")
+        start = self.start or sidecar.get("start") or from_name.get("start")
         if not camera_id or not start:
             missing = " and ".join(name for name, value in (("camera", camera_id), ("start", start)) if not value)
             raise InputError(
@@ -71,11 +71,11 @@ class Naming:
         if match is None:
             return {}
         groups = match.groupdict()
-        found = {"camera": groups["camera"]} if groups.get("camera") else {}
+        fields = {"camera": groups["camera"]} if groups.get("camera") else {}
         if all(groups.get(name) for name in _TIME_GROUPS):
             year, month, day, hour, minute, second = (groups[name] for name in _TIME_GROUPS)
-            found["start"] = f"{year}-{month}-{day}T{hour}:{minute}:{second}"
-        return found
+            fields["start"] = f"{year}-{month}-{day}T{hour}:{minute}:{second}"
+        return fields
 
     def _moment(self, file: Path, text: str) -> datetime:
         try:
@@ -108,14 +108,14 @@ def recordings_of_district(district: District, folder: Path) -> Iterator[Recordi
 
 
 def _sidecar(file: Path) -> dict[str, str]:
-    beside = file.with_name(file.name + _SIDECAR)
-    if not beside.is_file():
+    sidecar = file.with_name(file.name + _SIDECAR)
+    if not sidecar.is_file():
         return {}
     try:
-        said = yaml.load(beside.read_text(encoding="utf-8"), yaml.BaseLoader)  # times stay as they are written
+        content = yaml.load(sidecar.read_text(encoding="utf-8"), yaml.BaseLoader)  # times stay as they are written
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{beside} must be YAML with camera: and start:, it is not readable") from error
-    is_text = isinstance(said, dict) and all(isinstance(value, str) for value in said.values())
-    if not is_text or not set(said) <= {"camera", "start"}:
-        raise InputError(f"{beside} must have camera: and start: and nothing else, got {said!r}")
-    return said
+        raise InputError(f"{sidecar} must be YAML with camera: and start:, it is not readable") from error
+    is_text = isinstance(content, dict) and all(isinstance(value, str) for value in content.values())
+    if not is_text or not set(content) <= {"camera", "start"}:
+        raise InputError(f"{sidecar} must have camera: and start: and nothing else, got {content!r}")
+    return content

@@ -11,7 +11,7 @@ import yaml
 
 from domain.attributes import AttributeSchema, Group, Label
 from domain.model_card import ModelCard
-from serving.ingestion.following import CameraVideo, Followed, StageClock, TrackingSettings, follow
+from serving.ingestion.following import CameraVideo, FollowedVideo, StageClock, TrackingSettings, follow
 from serving.perception.perception import Engines, Perception
 from serving.video.files import video_writer
 from tests.helpers.project import ROOT
@@ -160,7 +160,7 @@ def perception(detector: ColourDetector | None = None, *, describes: bool = True
 
 def follow_files(
     files: Sequence[Path], eyes: Perception | None = None, chosen: TrackingSettings | None = None
-) -> list[Followed]:
+) -> list[FollowedVideo]:
     """The people of each video, whose camera is called as the file."""
     videos = [CameraVideo(file.stem, file, START) for file in files]
     return follow(videos, eyes or perception(), chosen or settings(), on_frames=lambda count: None, clock=StageClock())

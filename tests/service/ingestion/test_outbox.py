@@ -139,9 +139,9 @@ def test_too_much_is_dropped_oldest_first_and_becomes_one_gap(
         for number in range(1, 20):
             outbox.put(segment(number, crop_bytes=24_000))
         outbox.put(segment(3, camera=1))
-        held = sum(one.num_bytes for notes in outbox._notes.values() for one in notes if isinstance(one, LiveSegment))
+        held = sum(one.num_bytes for queue in outbox._queues.values() for one in queue if isinstance(one, LiveSegment))
         assert held < 100_000
-        assert sum(map(len, outbox._notes.values())) <= 6
+        assert sum(map(len, outbox._queues.values())) <= 6
     until(lambda: len(segments(store)) == 4)
     outbox.close(5)
     assert [(camera, start) for camera, start, *_ in segments(store)] == [
@@ -164,7 +164,7 @@ def test_gaps_between_dropped_segments_do_not_pile_up(
             outbox.begin_gap("cam0", minute(number + 1), "the stream ended")
             if number < 58:
                 outbox.end_gap("cam0", minute(number + 2))
-        assert len(outbox._notes["cam0"]) == 3
+        assert len(outbox._queues["cam0"]) == 3
     until(lambda: len(segments(store)) == 2)
     until(lambda: len(gaps(store)) == 2)
     outbox.end_gap("cam0", minute(61))

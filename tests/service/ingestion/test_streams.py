@@ -111,7 +111,7 @@ class TestFollower:
     def see(self, follower: LiveFollower, times_s: Sequence[float], scale: int = 1) -> None:
         for time_s in times_s:
             image = np.kron(picture(WALKERS, time_s), np.ones((scale, scale, 1), np.uint8))
-            follower.see(LiveFrame(round(time_s * FPS) + 1, NOON + timedelta(seconds=time_s), image))
+            follower.process(LiveFrame(round(time_s * FPS) + 1, NOON + timedelta(seconds=time_s), image))
 
     @pytest.fixture
     def kept(self) -> Kept:
@@ -140,8 +140,8 @@ class TestFollower:
     def test_a_gap_ends_the_segment_where_it_begins(self, kept: Kept, follower: LiveFollower) -> None:
         self.see(follower, np.arange(0, 1, 0.1))
         gap = Gap(NOON + timedelta(seconds=1), None, "the stream ended")
-        follower.tell(gap)
-        follower.tell(Gap(gap.since, NOON + timedelta(seconds=9), gap.reason))
+        follower.record_gap(gap)
+        follower.record_gap(Gap(gap.since, NOON + timedelta(seconds=9), gap.reason))
         self.see(follower, np.arange(9.5, 10, 0.1))
         first, segment, begun, ended = kept.notes
         assert first == NOON
@@ -169,7 +169,7 @@ class TestFollower:
         follower = LiveFollower("cam0", perception(detector), chosen, kept, segment_s=2)
         for time_s in np.arange(0, 4, 0.1):
             moment = NOON + timedelta(seconds=time_s)
-            follower.see(LiveFrame(round(time_s * FPS) + 1, moment, picture([standing], time_s)))
+            follower.process(LiveFrame(round(time_s * FPS) + 1, moment, picture([standing], time_s)))
         follower.close()
         assert sum(detector.batches) == 8  # every half second; of forty frames
         assert [(one.frames, one.damage, len(one.tracklets)) for one in kept.segments] == [(20, None, 1)] * 2
@@ -177,8 +177,8 @@ class TestFollower:
 
     def test_a_lost_segment_is_a_gap(self, kept: Kept, follower: LiveFollower) -> None:
         self.see(follower, [0, 0.1])
-        follower.lose("a bug")
-        follower.lose("a bug")
+        follower.discard_segment("a bug")
+        follower.discard_segment("a bug")
         assert kept.notes == [NOON, Gap(NOON, None, "a bug")]
 
 

@@ -4,7 +4,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from serving.ingestion.following import Followed, TrackingSettings
+from serving.ingestion.following import FollowedVideo, TrackingSettings
 from serving.ingestion.motion_gate import MotionGate
 from tests.helpers.walkers import ColourDetector, Walker, follow_files, perception, picture, settings, write_video
 
@@ -47,7 +47,7 @@ def test_who_comes_and_who_leaves_is_noticed_at_once() -> None:
     assert passed([STANDING, visitor], longest_skip_s=100) == [0.0, 2.0, 4.1]
 
 
-def followed(file: Path, chosen: TrackingSettings, detector: ColourDetector) -> Followed:
+def followed(file: Path, chosen: TrackingSettings, detector: ColourDetector) -> FollowedVideo:
     [one] = follow_files([file], perception(detector), chosen)
     return one
 
