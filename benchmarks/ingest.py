@@ -39,8 +39,9 @@ from scipy.optimize import linear_sum_assignment
 from domain.boxes import Detections
 from domain.images import crop_boxes
 from export.engines.onnx_runtime import available_cores
-from serving.deployment import Deployment, IngestSettings
+from serving.deployment import Deployment
 from serving.ingestion.following import CameraVideo, StageClock, TrackingSettings, follow
+from serving.ingestion.settings import IngestSettings
 from serving.perception.batching import GatheredPerception
 from serving.perception.perception import Engines, Perception
 from serving.video.files import VideoReader

@@ -12,50 +12,22 @@ reviewer where there is no account yet. Settings: section `serving` of params.ya
 """
 
 import argparse
-import hashlib
-import hmac
-import re
-import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from threading import Lock
 
-import sqlalchemy as sa
-from argon2 import PasswordHasher
-from argon2.exceptions import VerifyMismatchError
-
-from domain.errors import InputError
 from domain.stage import run_stage
-from serving.database import audit, tables
-from serving.database.audit import Action
+from serving.access.accounts import (
+    Account,
+    account_named,
+    accounts,
+    create_account,
+    create_first_accounts,
+    disable_account,
+    renew_account,
+)
+from serving.access.roles import Role
+from serving.database import audit
 from serving.database.store import open_store
 from serving.deployment import ServingSettings
-from serving.web.permissions import PERMISSIONS, Permission, Role
-
-_ID_BYTES, _SECRET_BYTES = 8, 32
-_TOKEN = re.compile(r"dongseon_(?P<id>[0-9a-f]{16})_(?P<secret>[A-Za-z0-9_-]{43})")
-_NAME = re.compile(r"\w[\w.-]{0,63}")
-_HASHER = PasswordHasher()  # Argon2id with the cost that RFC 9106 advises
-
-
-@dataclass(frozen=True)
-class Account:
-    """Who asks."""
-
-    name: str
-    role: Role
-    created: datetime
-    expires: datetime | None
-    disabled: datetime | None
-
-    def may(self, permission: Permission) -> bool:
-        """Whether the role has the permission."""
-        return permission in PERMISSIONS[self.role]
-
-    def is_open(self) -> bool:
-        """Whether it may be used now."""
-        return self.disabled is None and (self.expires is None or datetime.now(UTC) < self.expires)
 
 
 def main(argv: Sequence[str] = ()) -> None:
@@ -85,158 +57,6 @@ def main(argv: Sequence[str] = ()) -> None:
             case _:
                 for account in accounts(connection):
                     print(_line(account))
-
-
-def create_account(connection: sa.Connection, name: str, role: Role, by: str, expires_days: int | None = None) -> str:
-    """Make an account; its token, which nothing but the caller knows.
-
-    Raises:
-        InputError: if the name cannot be one, or is taken.
-    """
-    if not _NAME.fullmatch(name):
-        raise InputError(f"the name of an account must be 1 to 64 letters, digits, dots, - and _, got {name!r}")
-    if _find(connection, tables.accounts.c.name == name) is not None:
-        raise InputError(f"the name of an account must be new, {name} is taken; renew gives it another token")
-    token_id, secret = secrets.token_hex(_ID_BYTES), secrets.token_urlsafe(_SECRET_BYTES)
-    connection.execute(
-        sa.insert(tables.accounts).values(
-            name=name, role=role, token_id=token_id, token_hash=_HASHER.hash(secret), expires=_end(expires_days)
-        )
-    )
-    audit.append(connection, by, Action.ACCOUNT, {"created": name, "role": role, "expires_days": expires_days})
-    return f"dongseon_{token_id}_{secret}"
-
-
-def create_first_accounts(connection: sa.Connection, by: str) -> list[tuple[str, Role, str]]:
-    """Name, role and token of an admin and a reviewer, made now; none where there is an account already."""
-    connection.execute(sa.text("LOCK TABLE accounts IN EXCLUSIVE MODE"))
-    if accounts(connection):
-        return []
-    return [
-        (role.value, role, create_account(connection, role.value, role, by)) for role in (Role.ADMIN, Role.REVIEWER)
-    ]
-
-
-def renew_account(connection: sa.Connection, name: str, by: str, expires_days: int | None = None) -> str:
-    """Another token for an account; the one before and its sessions end, and it is no longer disabled.
-
-    Raises:
-        InputError: if there is no such account.
-    """
-    token_id, secret = secrets.token_hex(_ID_BYTES), secrets.token_urlsafe(_SECRET_BYTES)
-    _change(
-        connection,
-        name,
-        token_id=token_id,
-        token_hash=_HASHER.hash(secret),
-        created=sa.func.now(),
-        expires=_end(expires_days),
-        disabled=None,
-    )
-    audit.append(connection, by, Action.ACCOUNT, {"renewed": name, "expires_days": expires_days})
-    return f"dongseon_{token_id}_{secret}"
-
-
-def disable_account(connection: sa.Connection, name: str, by: str) -> None:
-    """Let an account in no longer; its sessions end.
-
-    Raises:
-        InputError: if there is no such account.
-    """
-    _change(connection, name, disabled=sa.func.now())
-    audit.append(connection, by, Action.ACCOUNT, {"disabled": name})
-
-
-def accounts(connection: sa.Connection) -> list[Account]:
-    """All accounts, by name."""
-    rows = connection.execute(sa.select(tables.accounts).order_by(tables.accounts.c.name)).mappings()
-    return [account_of_row(row) for row in rows]
-
-
-def account_named(connection: sa.Connection, name: str) -> Account:
-    """The account of this name.
-
-    Raises:
-        InputError: if there is none.
-    """
-    row = _find(connection, tables.accounts.c.name == name)
-    if row is None:
-        raise InputError(f"the account must exist, got {name!r}; see python -m serving.accounts list")
-    return account_of_row(row)
-
-
-def account_of_row(row: sa.RowMapping) -> Account:
-    """The account that a row of the table, or one that was joined with it, tells of."""
-    return Account(row["name"], Role(row["role"]), row["created"], row["expires"], row["disabled"])
-
-
-class TokenCheck:
-    """Finds whom a token belongs to; safe to share between threads.
-
-    The account is read each time, so that disabling and renewing take effect at once; only Argon2's answer is kept: of
-    each account the hash that fitted last and the SHA-256 of the secret it fitted to.
-    """
-
-    def __init__(self) -> None:
-        """Know no token yet."""
-        self._fitting: dict[str, tuple[str, bytes]] = {}  # token id -> Argon2's hash, SHA-256 of the secret
-        self._lock = Lock()  # one Argon2 at a time: it takes 64 MB, and many requests may bring the same new token
-
-    def account_of(self, connection: sa.Connection, token: str) -> Account | None:
-        """The account whose token this is, unless it is disabled or has expired."""
-        parts = _TOKEN.fullmatch(token)
-        if parts is None:
-            return None
-        row = _find(connection, tables.accounts.c.token_id == parts["id"])
-        if row is None or not self._fits(row["token_id"], row["token_hash"], parts["secret"]):
-            return None
-        account = account_of_row(row)
-        return account if account.is_open() else None
-
-    def is_known(self, token: str) -> bool:
-        """Whether this very token fitted before; a look at memory."""
-        parts = _TOKEN.fullmatch(token)
-        return parts is not None and hmac.compare_digest(self._kept(parts["id"])[1], _digest(parts["secret"]))
-
-    def _fits(self, token_id: str, token_hash: str, secret: str) -> bool:
-        fitting = (token_hash, _digest(secret))
-        if self._kept(token_id) == fitting:
-            return True
-        with self._lock:
-            if self._kept(token_id) == fitting:
-                return True
-            try:
-                _HASHER.verify(token_hash, secret)
-            except VerifyMismatchError:
-                return False
-            self._fitting[token_id] = fitting
-            return True
-
-    def _kept(self, token_id: str) -> tuple[str, bytes]:
-        return self._fitting.get(token_id, ("", b""))
-
-
-def _digest(secret: str) -> bytes:
-    return hashlib.sha256(secret.encode()).digest()
-
-
-def _find(connection: sa.Connection, condition: sa.ColumnElement[bool]) -> sa.RowMapping | None:
-    return connection.execute(sa.select(tables.accounts).where(condition)).mappings().one_or_none()
-
-
-def _change(connection: sa.Connection, name: str, **values: object) -> None:
-    changed = sa.update(tables.accounts).where(tables.accounts.c.name == name).values(**values)
-    if connection.execute(changed).rowcount == 0:
-        raise InputError(f"the account must exist, got {name!r}; see python -m serving.accounts list")
-    connection.execute(sa.delete(tables.sessions).where(tables.sessions.c.account == name))
-
-
-def _end(expires_days: int | None) -> datetime | None:
-    if expires_days is None:
-        return None
-    if not 1 <= expires_days <= 36500:
-        raise InputError(f"an account must expire after 1 to 36500 days, got {expires_days}")
-    return datetime.now(UTC) + timedelta(days=expires_days)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -10,7 +10,7 @@ import numpy as np
 
 from domain.privacy import TELEMETRY_OFF
 from serving.deployment import Deployment
-from serving.perception.engine_calls import EnginesState, LoadedEngines, Outputs
+from serving.perception.engine_calls import EnginesState, Outputs
 
 _deployment = Deployment.read(Path(__file__).resolve().parent.parent)
 _settings = _deployment.settings.engines
@@ -38,7 +38,7 @@ class BatchedEngines:
 
     def __init__(self) -> None:
         """Load the engines; what is missing is told by `state`."""
-        self._engines = LoadedEngines(_deployment, side_by_side=_settings.workers * _settings.threads)
+        self._engines = _deployment.load_engines(side_by_side=_settings.workers * _settings.threads)
 
     @bentoml.api
     def state(self) -> EnginesState:

@@ -1,102 +1,26 @@
 """What the service runs with: `params.yaml` and `engines/` in the folder of its code, here or inside a Bento."""
 
 import os
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, field_validator, model_validator
-
-from domain.errors import InputError
+from domain.errors import ArtifactError, InputError
+from domain.model_card import read_card
 from domain.paths import ENGINES, STORE
 from domain.settings import PARAMS, Settings, read_params
 from serving.database.retention import RetentionSettings
+from serving.database.store import open_store, version_of_model
+from serving.ingestion.settings import IngestSettings, StreamsSettings
 from serving.matching.route import RouteSettings
-from serving.perception.perception import Engines, PerceptionSettings, open_engines
+from serving.perception.engine_calls import EngineCalls, EnginesSettings, LoadedEngines
+from serving.perception.perception import EngineNames, Engines, PerceptionSettings, open_engines
+from serving.search.engines import SearchEngines
 from serving.search.search import SearchSettings
-from serving.video.live_stream import ConnectionSettings
-
-
-class TlsSettings(Settings):
-    """What the service proves itself with."""
-
-    certificate: Path  # PEM, with those that lead to a root
-    key: Path  # PEM, without a password; readable by the service's user only
-
-
-class HttpSettings(Settings):
-    """Address and limits of the service."""
-
-    host: str
-    port: int = Field(ge=1, le=65535)
-    timeout_s: PositiveFloat
-    max_concurrent: PositiveInt
-    requests_per_minute: PositiveInt
-    searches_per_minute: PositiveInt
-    threads: PositiveInt
-    top_k: PositiveInt
-    max_top_k: PositiveInt
-    max_upload_bytes: PositiveInt
-    max_photo_pixels: PositiveInt
-    max_photos: PositiveInt
-    tls: TlsSettings | None
-
-
-class EnginesSettings(Settings):
-    """How `serving.batched_engines` calls engines; `conf/serving/deployment.yaml` says what each value means."""
-
-    workers: PositiveInt
-    threads: PositiveInt
-    max_batch_size: int = Field(ge=2)
-    max_latency_ms: PositiveInt
-
-
-class AccessSettings(Settings):
-    """Who is let in, see `serving.web.gate`."""
-
-    open_paths: tuple[str, ...]  # answered without a token
-    session_hours: PositiveFloat
-    failures_per_minute: PositiveInt  # wrong tokens from one address
-
-
-class IngestSettings(Settings):
-    """How video files come into the store; `conf/serving/deployment.yaml` says what each value means."""
-
-    file_name: str
-    cameras_at_once: PositiveInt
-    gather_s: NonNegativeFloat
-    batches_at_once: PositiveInt
-    heartbeat_s: PositiveFloat
-    dead_after_s: PositiveFloat
-    max_attempts: PositiveInt
-    patience_s: NonNegativeFloat
-
-    @field_validator("file_name")
-    @classmethod
-    def _is_expression(cls, value: str) -> str:
-        try:
-            re.compile(value)
-        except re.error as error:
-            raise ValueError(f"must be a regular expression ({error})") from error
-        return value
-
-    @model_validator(mode="after")
-    def _is_dead_after_heartbeats(self) -> Self:
-        if self.dead_after_s <= self.heartbeat_s:
-            raise ValueError("dead_after_s must be longer than heartbeat_s")
-        return self
-
-
-class StreamsSettings(Settings):
-    """How live cameras are followed; `conf/serving/deployment.yaml` says what each value means."""
-
-    file: Path | None
-    connection: ConnectionSettings
-    segment_s: PositiveFloat
-    max_waiting_bytes: PositiveInt
-    metrics_port: int | None = Field(ge=1, le=65535)
+from serving.search.service import PhotoSearch, SearchServiceSettings
+from serving.web.gate import AccessSettings
+from serving.web.http_settings import HttpSettings
 
 
 class ServingSettings(Settings):
@@ -147,12 +71,17 @@ class Deployment:
             reid=f"reid-{_value(params, file, 'reid', 'backbone')}",
         )
 
-    def described(self) -> dict[str, Any]:
-        """All of it as JSON, for the audit."""
+    def configuration(self) -> dict[str, Any]:
+        """Everything the service runs with, as JSON, for the audit. `model_version` is None without a usable card."""
+        try:
+            version = version_of_model(read_card(self.engine(self.reid)))
+        except ArtifactError:
+            version = None
         return {
             "serving": self.settings.model_dump(mode="json"),
             "perception": self.perception.model_dump(mode="json"),
             "engines": list(self.engines),
+            "model_version": version,
         }
 
     @property
@@ -178,6 +107,20 @@ class Deployment:
         attributes = self.engine(self.attributes) if self.attributes is not None else None
         without_plan = self.perception.without_plan
         return open_engines(self.engine(self.detector), self.engine(self.reid), attributes, without_plan, threads)
+
+    def load_engines(self, side_by_side: int = 1) -> LoadedEngines:
+        """The engines in this process, for so many calls, or processes, that share the cores."""
+        return LoadedEngines(EngineNames(self.detector, self.reid, self.attributes), self.open_engines, side_by_side)
+
+    def open_search(self, calls: EngineCalls) -> PhotoSearch:
+        """The search service over the store and the engines that answer `calls`; neither is reached yet."""
+        http, search, route = self.settings.service, self.settings.search, self.settings.route
+        return PhotoSearch(
+            SearchServiceSettings(http, search, route),
+            lambda: SearchEngines.reach(calls, self.perception, self.engine(self.reid), search.probability_softness),
+            lambda: open_store(self.store),
+            self.configuration,
+        )
 
 
 def _value(params: dict[str, Any], file: Path, section: str, key: str) -> Any:

@@ -14,7 +14,6 @@ from threadpoolctl import threadpool_limits
 from domain.privacy import TELEMETRY_OFF, switch_telemetry_off
 from serving.batched_engines import BatchedEngines
 from serving.deployment import Deployment
-from serving.search.service import PhotoSearch
 from serving.web.api import build_api
 from serving.web.gate import Gate
 from serving.web.middleware.metrics import DatabaseFigures, own_metrics_folder
@@ -58,7 +57,7 @@ class PersonSearch:
 
     def __init__(self) -> None:
         """Load nothing; what is missing is told by /readyz and /v1/status."""
-        self._photo_search = PhotoSearch(_deployment, self._engines)
+        self._photo_search = _deployment.open_search(self._engines)
         _api.state.photo_search = _page.state.photo_search = self._photo_search
         _gate.store = self._photo_search.store
         _api.state.max_upload_bytes = _http.max_upload_bytes

@@ -35,10 +35,11 @@ from domain.settings import Settings
 from domain.stage import run_stage
 from serving.database.claims import CameraClaims
 from serving.database.store import Store, open_store, version_of_model
-from serving.deployment import Deployment, StreamsSettings
+from serving.deployment import Deployment
 from serving.ingestion.following import TrackingSettings
 from serving.ingestion.live_following import LiveFollower
 from serving.ingestion.outbox import Outbox, stream_name
+from serving.ingestion.settings import StreamsSettings
 from serving.ingestion.stream_metrics import serve_metrics
 from serving.perception.batching import GatheredPerception
 from serving.perception.perception import Perception

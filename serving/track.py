@@ -27,6 +27,7 @@ from domain.settings import read_params
 from domain.stage import run_stage
 from domain.tracklets import Tracklet, renumber
 from export.engines.files import sha256_of
+from export.engines.match_calibration import read_calibration
 from serving.database.segments import WatchedVideo
 from serving.database.store import open_store, version_of_model
 from serving.ingestion.following import CameraVideo, FollowedVideo, StageClock, TrackingSettings, follow
@@ -78,7 +79,9 @@ def main(argv: Sequence[str] = ()) -> None:
                 for camera in district.cameras
             },
         )
-        curve = MatchCurve.of_engine(reid, perception.match_distance, search.probability_softness)
+        curve = MatchCurve.of_calibration(
+            read_calibration(reid), perception.match_distance, search.probability_softness
+        )
         searcher = Searcher(store, curve, search, version)
         write_tracklets(tracks, district, tracklets)
         people = identify(tracklets, district.cameras, curve, identities, route)

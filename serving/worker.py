@@ -15,27 +15,20 @@ import logging
 import signal
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
 
 import procrastinate
-import sqlalchemy as sa
-from procrastinate.exceptions import ConnectorException, JobAborted
-from procrastinate.jobs import Job
+from procrastinate.exceptions import ConnectorException
 
-from domain.errors import ArtifactError, DongseonError, InputError
+from domain.errors import InputError
 from domain.stage import run_stage
-from export.engines.onnx_runtime import available_cores
-from serving.database import jobs, retention, tables
-from serving.database.retention import RetentionSettings
-from serving.database.store import Store, open_store, version_of_model
-from serving.deployment import Deployment, IngestSettings
-from serving.ingestion.following import CameraVideo, StageClock, TrackingSettings, follow
-from serving.perception.batching import GatheredPerception
+from serving.database import jobs
+from serving.database.store import open_store
+from serving.deployment import Deployment
+from serving.ingestion.following import TrackingSettings
+from serving.ingestion.segment_work import RetryTransient, SegmentWork
+from serving.ingestion.settings import IngestSettings
 
-_MAY_PASS = (sa.exc.InterfaceError, sa.exc.OperationalError, OSError)  # database gone, disk full, network share away
-_MAX_PAUSE_S = 60  # between two tries of what may pass
 _HOURLY = "17 * * * *"  # as cron has it
 _log = logging.getLogger(__name__)
 
@@ -49,116 +42,14 @@ def main(argv: Sequence[str] = ()) -> None:
     """
     arguments = _arguments(argv)
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s")
-    _log.setLevel(logging.INFO)
+    for name in (_log.name, "serving.ingestion"):
+        logging.getLogger(name).setLevel(logging.INFO)
     deployment = Deployment.read(Path(), arguments.overrides)
     tracking = TrackingSettings.from_params("tracking", arguments.overrides)
     with open_store(deployment.store) as store:
-        work = SegmentWork.load(store, deployment, tracking)
+        settings = deployment.settings
+        work = SegmentWork.load(store, deployment.open_engines, tracking, settings.ingest, settings.retention)
         asyncio.run(work_on_jobs(work, until_empty=arguments.until_empty))
-
-
-@dataclass(frozen=True)
-class SegmentWork:
-    """What is done with a segment, and what it needs; safe to share between threads."""
-
-    store: Store
-    perception: GatheredPerception
-    model_version: str
-    tracking: TrackingSettings
-    ingest: IngestSettings
-    retention: RetentionSettings
-
-    @classmethod
-    def load(cls, store: Store, deployment: Deployment, tracking: TrackingSettings) -> "SegmentWork":
-        """With the engines of `deployment`; raises `ArtifactError` if one is missing."""
-        ingest = deployment.settings.ingest
-        engines = deployment.open_engines(threads=max(1, available_cores() // ingest.batches_at_once))
-        perception = GatheredPerception(
-            *engines, tracking.perception, max_wait_s=ingest.gather_s, batches_at_once=ingest.batches_at_once
-        )
-        version = version_of_model(engines.reid.card)
-        return cls(store, perception, version, tracking, ingest, deployment.settings.retention)
-
-    def follow_segment(self, context: procrastinate.JobContext, segment_id: int) -> None:
-        """The job: store all that the segment shows, or why that cannot be. One that is done stays as it is.
-
-        Raises:
-            JobAborted: if the worker is told to end; the segment is begun anew by the next one.
-            OSError, sqlalchemy.exc.OperationalError: that may pass, so that the job is tried again.
-        """
-        try:
-            if jobs.num_deaths(context.job) >= self.ingest.max_attempts:
-                raise ArtifactError(
-                    f"a segment must be done before {self.ingest.max_attempts} workers died on it; look whether "
-                    "something is wrong with the file, and take it in again"
-                )
-            self._follow(context, segment_id)
-        except JobAborted:
-            raise
-        except _MAY_PASS as error:
-            if self.store.postpone_segment(segment_id, str(error)).total_seconds() < self.ingest.patience_s:
-                _log.warning("segment %s is tried again: %s", segment_id, error)
-                raise
-            self._fail(segment_id, error)
-        except DongseonError as error:
-            self._fail(segment_id, error)
-        except Exception as error:
-            self._fail(segment_id, error)
-            raise
-
-    def remove_what_is_old(self, timestamp: int) -> None:
-        """The other job, once an hour: remove what is older than the retention, if that was not done for a day."""
-        if retention.is_due(self.store):
-            try:
-                _log.info("%s", retention.remove_old(self.store, self.retention))
-            except ArtifactError as error:
-                _log.error("%s", error)
-
-    def _follow(self, context: procrastinate.JobContext, segment_id: int) -> None:
-        table = tables.segments
-        with self.store.begin() as connection:
-            segment = connection.execute(sa.select(table).where(table.c.id == segment_id)).one_or_none()
-        if segment is None or segment.state == "done":  # its district was replaced, or a worker died after storing it
-            return
-        video = CameraVideo(segment.camera_id, Path(segment.source), segment.start)
-
-        def end_if_told(num_frames: int) -> None:
-            if context.should_abort():
-                raise JobAborted
-
-        with self.perception.user():
-            [followed] = follow([video], self.perception, self.tracking, on_frames=end_if_told, clock=StageClock())
-        self.store.add_segment(
-            segment_id,
-            followed.tracklets,
-            self.model_version,
-            frames=followed.num_frames,
-            end=segment.start + timedelta(seconds=followed.num_frames / followed.fps),
-            damage=followed.damage,
-        )
-        _log.info(
-            "%s: %s frames, %s tracklets%s",
-            segment.source,
-            followed.num_frames,
-            len(followed.tracklets),
-            f"; {followed.damage}" if followed.damage else "",
-        )
-
-    def _fail(self, segment_id: int, error: Exception) -> None:
-        _log.error("segment %s failed: %s", segment_id, error)
-        self.store.fail_segment(segment_id, str(error) or type(error).__name__)
-
-
-class _TryAgain(procrastinate.BaseRetryStrategy):
-    """Jobs that were given back at once; those whose trouble may pass after 1, 2, 4, … seconds, at most a minute."""
-
-    def get_retry_decision(self, *, exception: BaseException, job: Job) -> procrastinate.RetryDecision | None:
-        if isinstance(exception, JobAborted):
-            return procrastinate.RetryDecision(retry_in={"seconds": 0})
-        if isinstance(exception, _MAY_PASS):
-            pause_s = min(_MAX_PAUSE_S, 2 ** min(job.attempts, 10))
-            return procrastinate.RetryDecision(retry_in={"seconds": pause_s})
-        return None
 
 
 async def work_on_jobs(work: SegmentWork, *, until_empty: bool) -> None:
@@ -175,7 +66,7 @@ async def work_on_jobs(work: SegmentWork, *, until_empty: bool) -> None:
         loop.add_signal_handler(number, told_to_end.set)
     with work.store.begin() as connection:
         app = jobs.open_jobs(connection.engine.url)
-    app.task(name=jobs.FOLLOW_SEGMENT, pass_context=True, retry=_TryAgain())(work.follow_segment)
+    app.task(name=jobs.FOLLOW_SEGMENT, pass_context=True, retry=RetryTransient())(work.follow_segment)
     removing = app.task(name=jobs.REMOVE_OLD, lock=jobs.REMOVE_OLD, queueing_lock=jobs.REMOVE_OLD)
     app.periodic(cron=_HOURLY)(removing(work.remove_what_is_old))
     try:

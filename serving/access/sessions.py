@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import sqlalchemy as sa
 
-from serving.accounts import Account, account_of_row
+from serving.access.accounts import Account, account_of_row
 from serving.database import audit, tables
 from serving.database.audit import Action
 

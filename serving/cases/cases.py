@@ -14,13 +14,13 @@ from pydantic import BaseModel, ConfigDict
 from sqlalchemy.dialects.postgresql import distinct_on, insert
 
 from domain.errors import DongseonError, InputError
-from serving.accounts import Account, account_named
+from serving.access.accounts import Account, account_named
+from serving.access.roles import Permission, Role
 from serving.cases.searches import RecordedSearch, searches_of
 from serving.database import audit, tables
 from serving.database.audit import Action
 from serving.search.messages import SightingId
 from serving.search.service import UnknownSightingError
-from serving.web.permissions import Permission, Role
 
 
 class UnknownCaseError(DongseonError):

@@ -7,7 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 from pydantic import BaseModel, ConfigDict
 
-from serving.accounts import Account
+from serving.access.accounts import Account
 from serving.database import audit, tables
 from serving.database.audit import Action
 from serving.search.coverage import Coverage

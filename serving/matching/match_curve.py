@@ -2,10 +2,9 @@
 
 import math
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Self
 
-from export.engines.match_calibration import read_calibration
+from export.engines.match_calibration import Calibration
 
 
 @dataclass(frozen=True)
@@ -17,23 +16,17 @@ class MatchCurve:
     prior: float = 0.5  # share of all that is compared which shows the person, 0..1; see `export.match_calibration`
 
     @classmethod
-    def of_engine(cls, folder: Path, match_distance: float, softness: float) -> Self:
-        """That of the re-ID engine in `folder`, or of these two where nobody has calibrated it.
+    def of_calibration(cls, calibration: Calibration | None, match_distance: float, softness: float) -> Self:
+        """The curve of a re-ID engine's calibration; without one, the curve of the other two arguments.
 
         Args:
-            folder: of the engine.
-            match_distance: cosine distance that parts same from different people.
+            calibration: of the engine.
+            match_distance: cosine distance that best separates same-person from different-person pairs.
             softness: see `softness`.
-
-        Raises:
-            ArtifactError: if its calibration cannot be used.
         """
-        calibration = read_calibration(folder)
-        return (
-            cls(match_distance, softness)
-            if calibration is None
-            else cls(calibration.half_distance, calibration.softness, calibration.prior)
-        )
+        if calibration is None:
+            return cls(match_distance, softness)
+        return cls(calibration.half_distance, calibration.softness, calibration.prior)
 
     def at_prior(self, prior: float) -> Self:
         """The curve where the share `prior`, 0..1, of all that is compared shows the person.

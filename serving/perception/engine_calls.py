@@ -6,16 +6,15 @@ from typing import Protocol, TypeVar
 import aiohttp
 import numpy as np
 from bentoml.exceptions import BentoMLException
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 
 from domain.deadline import require_time
 from domain.errors import DongseonError
 from domain.model_card import ModelCard
+from domain.settings import Settings
 from export.engines.engine import Engine as OpenedEngine
 from export.engines.onnx_runtime import available_cores
-from serving.deployment import Deployment
-from serving.perception.perception import Engine
-from serving.search.messages import EngineStatus
+from serving.perception.perception import Engine, EngineNames, Engines
 
 Outputs = list[dict[str, np.ndarray]]  # a picture, by name
 _BUSY_OR_LATE = (503, 504)
@@ -24,6 +23,27 @@ _T = TypeVar("_T")
 
 class EnginesAwayError(DongseonError):
     """The engines' process does not answer now: it ended, starts anew, or has more to do than it can."""
+
+
+class EnginesSettings(Settings):
+    """How `serving.batched_engines` calls engines; `conf/serving/deployment.yaml` says what each value means."""
+
+    workers: PositiveInt
+    threads: PositiveInt
+    max_batch_size: int = Field(ge=2)
+    max_latency_ms: PositiveInt
+
+
+class EngineStatus(BaseModel):
+    """An engine that runs."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    architecture: str
+    district: str
+    runtime: str
+    precision: str
+    notice: str  # why ONNX Runtime runs on a machine with a GPU; else empty
 
 
 class EnginesState(BaseModel):
@@ -56,20 +76,23 @@ class EngineCalls(Protocol):
 
 
 class LoadedEngines:
-    """The engines of a deployment in this process; safe to share between threads.
+    """The engines of a deployment in this process, loaded and warmed up; safe to share between threads.
 
     One that does not load is a reason not to be ready, not a crash: `state` tells it.
+
+    Args:
+        names: of the engines.
+        open_engines: opens them, each on the given number of threads.
+        side_by_side: calls, or processes, that share the cores.
     """
 
-    def __init__(self, deployment: Deployment, side_by_side: int = 1) -> None:
-        """Load and warm up the engines; so many calls, or processes, share the cores."""
+    def __init__(self, names: EngineNames, open_engines: Callable[[int], Engines], side_by_side: int = 1) -> None:
         try:
-            engines = deployment.open_engines(threads=max(1, available_cores() // side_by_side))
+            engines = open_engines(max(1, available_cores() // side_by_side))
         except DongseonError as error:
             self._state = EnginesState(failure=str(error), cards=(), status={})
             return
         self._detector, self._reid, self._attributes = engines
-        names = deployment.detector, deployment.reid, deployment.attributes
         running = {name: each for name, each in zip(names, engines, strict=True) if name and each is not None}
         for engine in running.values():
             engine(np.full((1, engine.card.input_height_px, engine.card.input_width_px, 3), 128, np.uint8))

@@ -59,6 +59,14 @@ def open_engine(path: Path, task: str, without_plan: WithoutPlan, threads: int |
     return engine
 
 
+class EngineNames(NamedTuple):
+    """Name of the engine for each task; `attributes` is None where people are not described."""
+
+    detector: str
+    reid: str
+    attributes: str | None
+
+
 class Engines(NamedTuple):
     """What `Perception` sees with; none describes where `attributes` is None."""
 

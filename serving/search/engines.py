@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Self
 
 import numpy as np
@@ -9,12 +10,11 @@ import numpy as np
 from domain.boxes import suppress_overlaps
 from domain.errors import ArtifactError
 from evaluation.reranking import k_reciprocal_distances
+from export.engines.match_calibration import read_calibration
 from serving.database.store import version_of_model
-from serving.deployment import Deployment
 from serving.matching.match_curve import MatchCurve
-from serving.perception.engine_calls import CalledEngine, EngineCalls, reach
-from serving.perception.perception import Perception
-from serving.search.messages import EngineStatus
+from serving.perception.engine_calls import CalledEngine, EngineCalls, EngineStatus, reach
+from serving.perception.perception import Perception, PerceptionSettings
 from serving.search.metrics import STAGE_SECONDS
 
 
@@ -28,12 +28,18 @@ class SearchEngines:
     status: dict[str, EngineStatus]  # by the engine's name
 
     @classmethod
-    def reach(cls, deployment: Deployment, calls: EngineCalls) -> Self:
-        """Those that answer `calls`.
+    def reach(cls, calls: EngineCalls, settings: PerceptionSettings, reid: Path, probability_softness: float) -> Self:
+        """Connect to the engines that answer `calls`.
+
+        Args:
+            calls: reach the engines.
+            settings: of perception.
+            reid: folder of the re-ID engine, with its calibration.
+            probability_softness: of the match probability, where the re-ID engine has no calibration.
 
         Raises:
-            ArtifactError: if one did not load, or the re-ID engine's calibration cannot be used.
-            EnginesAwayError: if nobody answers.
+            ArtifactError: if an engine did not load, or the re-ID engine's calibration cannot be used.
+            EnginesAwayError: if the engines do not answer.
         """
         state = reach(calls.state)
         if state.failure is not None:
@@ -43,12 +49,11 @@ class SearchEngines:
             CalledEngine(cards["detector"], calls.detect),
             CalledEngine(cards["reid"], calls.embed),
             CalledEngine(cards["attributes"], calls.describe) if "attributes" in cards else None,
-            deployment.perception,
+            settings,
         )
-        softness = deployment.settings.search.probability_softness
         return cls(
             perception=perception,
-            curve=MatchCurve.of_engine(deployment.engine(deployment.reid), perception.match_distance, softness),
+            curve=MatchCurve.of_calibration(read_calibration(reid), perception.match_distance, probability_softness),
             model_version=version_of_model(cards["reid"]),
             status=state.status,
         )

@@ -5,6 +5,7 @@ from typing import Annotated
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from domain.cameras import Camera
+from serving.perception.engine_calls import EngineStatus
 from serving.search.camera_filter import Area
 from serving.search.coverage import Coverage
 from serving.search.person_selection import Box
@@ -71,18 +72,6 @@ class RouteAnswer(RouteFound):
     left_out: list[Hit]  # confirmed, but nobody on foot can have been there as well
     alternatives: list[RouteFound]  # each passes a sighting that no way before it does, the likeliest first
     coverage: Coverage | None  # as a search answers it, where likely sightings were searched for
-
-
-class EngineStatus(BaseModel):
-    """An engine that runs."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    architecture: str
-    district: str
-    runtime: str
-    precision: str
-    notice: str  # why ONNX Runtime runs on a machine with a GPU; else empty
 
 
 class Status(BaseModel):

@@ -3,8 +3,10 @@
 import logging
 import threading
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from time import perf_counter
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -13,18 +15,17 @@ from domain.attributes import AttributeSchema
 from domain.cameras import CameraKey
 from domain.deadline import require_time
 from domain.errors import ArtifactError, DongseonError, InputError
-from domain.model_card import read_card
 from serving.database import audit
 from serving.database.audit import Action
-from serving.database.store import Store, StoredDistrict, open_store, version_of_model
-from serving.deployment import Deployment, HttpSettings
+from serving.database.store import Store, StoredDistrict
 from serving.matching.description import Question, read_description
-from serving.matching.route import likeliest_routes, relative_probabilities
-from serving.perception.engine_calls import EngineCalls, EnginesAwayError
+from serving.matching.route import RouteSettings, likeliest_routes, relative_probabilities
+from serving.perception.engine_calls import EnginesAwayError
 from serving.search.camera_filter import Area, cameras_asked
 from serving.search.coverage import Coverage, coverage_of
 from serving.search.coverage_statement import statement_of
 from serving.search.engines import SearchEngines, compile_now
+from serving.search.limits import SearchLimits
 from serving.search.messages import (
     RouteAnswer,
     RouteFound,
@@ -37,7 +38,7 @@ from serving.search.messages import (
 from serving.search.metrics import SEARCH_SECONDS
 from serving.search.person_selection import Box, crop_of, person_in
 from serving.search.photo import decode_photo
-from serving.search.search import Hit, Searcher, SightingKey, hit_of, stored_sightings
+from serving.search.search import Hit, Searcher, SearchSettings, SightingKey, hit_of, stored_sightings
 
 _log = logging.getLogger(__name__)
 
@@ -50,19 +51,41 @@ class UnknownSightingError(DongseonError):
     """No such sighting is stored."""
 
 
+@dataclass(frozen=True)
+class SearchServiceSettings:
+    """Settings of searches and routes."""
+
+    limits: SearchLimits
+    search: SearchSettings
+    route: RouteSettings
+
+
 class PhotoSearch:
     """Engines and store of one deployment; safe to share between threads.
 
     Engines that do not answer, or a store that does not open, are a reason not to be ready, not a crash: the service
-    stays up and says what is missing. Both are tried again at each question.
+    stays up and says what is missing. Both are tried again with each request.
+
+    Args:
+        settings: of searches and routes.
+        reach_engines: connects to the engines.
+        open_store: opens the store.
+        configuration: what the service runs with, for the audit.
     """
 
-    def __init__(self, deployment: Deployment, calls: EngineCalls) -> None:
-        """Ask nobody yet; the engines are those that answer `calls`."""
+    def __init__(
+        self,
+        settings: SearchServiceSettings,
+        reach_engines: Callable[[], SearchEngines],
+        open_store: Callable[[], Store],
+        configuration: Callable[[], dict[str, Any]],
+    ) -> None:
         compile_now()
-        self._deployment = deployment
-        self._limits = deployment.settings.service
-        self._calls = calls
+        self._settings = settings
+        self._limits = settings.limits
+        self._connect = reach_engines
+        self._open_store = open_store
+        self._configuration = configuration
         self._engines: SearchEngines | None = None
         self._engines_lock = threading.Lock()
         self._store: Store | None = None
@@ -85,7 +108,7 @@ class PhotoSearch:
         with self._store_lock:
             if self._store is None:
                 try:
-                    opened = open_store(self._deployment.store)
+                    opened = self._open_store()
                 except DongseonError as error:
                     raise NotReadyError(str(error)) from error
                 self._record_configuration(opened)
@@ -107,7 +130,7 @@ class PhotoSearch:
         )
 
     @property
-    def limits(self) -> HttpSettings:
+    def limits(self) -> SearchLimits:
         """How much a search may ask for."""
         return self._limits
 
@@ -181,7 +204,7 @@ class PhotoSearch:
                 until=asked.until,
             )
             coverage = self._statement(store, cameras, asked.since, asked.until)
-        settings = self._deployment.settings.route
+        settings = self._settings.route
         routes = likeliest_routes(hits, settings, confirmed=confirmed, most=settings.most_routes)
         first, *others = [
             RouteFound(route=each.stops, log_odds=each.log_odds, relative_probability=share)
@@ -290,7 +313,7 @@ class PhotoSearch:
 
     def _searcher(self, store: Store) -> Searcher:
         engines = self._running_engines()
-        return Searcher(store, engines.curve, self._deployment.settings.search, engines.model_version)
+        return Searcher(store, engines.curve, self._settings.search, engines.model_version)
 
     def _running_engines(self) -> SearchEngines:
         return self._engines or self._reach_engines()
@@ -298,7 +321,7 @@ class PhotoSearch:
     def _reach_engines(self) -> SearchEngines:
         with self._engines_lock:
             try:
-                self._engines = SearchEngines.reach(self._deployment, self._calls)
+                self._engines = self._connect()
             except DongseonError as error:
                 self._engines = None
                 raise NotReadyError(str(error)) from error
@@ -309,10 +332,9 @@ class PhotoSearch:
 
     def _record_configuration(self, opened: Store) -> None:
         """Record in the audit with what the service runs, or leave the store."""
-        running = self._deployment.described() | {"model_version": _version_of_engine(self._deployment)}
         try:
             with opened.begin() as connection:
-                audit.append_change(connection, Action.CONFIGURATION, running)
+                audit.append_change(connection, Action.CONFIGURATION, self._configuration())
         except sa.exc.DBAPIError as error:
             opened.close()
             raise NotReadyError(f"the audit must take what the service runs with: {error.orig}") from error
@@ -361,14 +383,6 @@ class PhotoSearch:
         most, number = self._limits.max_top_k, len(confirmed) + len(rejected)
         if number > most:
             raise InputError(f"at most {most} sightings may be judged, got {number}")
-
-
-def _version_of_engine(deployment: Deployment) -> str | None:
-    """What the re-ID engine's card says before the engine runs; None where there is no usable card."""
-    try:
-        return version_of_model(read_card(deployment.engine(deployment.reid)))
-    except ArtifactError:
-        return None
 
 
 def _keys(sightings: Sequence[SightingId]) -> set[SightingKey]:

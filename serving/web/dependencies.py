@@ -9,7 +9,7 @@ from anyio import CapacityLimiter
 from fastapi import Depends, Request
 
 from domain.deadline import require_time
-from serving.accounts import Account
+from serving.access.accounts import Account
 from serving.search.service import PhotoSearch
 
 _T = TypeVar("_T")

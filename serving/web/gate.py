@@ -16,17 +16,19 @@ from anyio import CapacityLimiter
 from limits import RateLimitItemPerMinute
 from limits.storage import MemoryStorage
 from limits.strategies import MovingWindowRateLimiter
+from pydantic import PositiveFloat, PositiveInt
 from starlette.authentication import AuthCredentials, AuthenticationBackend, AuthenticationError, BaseUser
 from starlette.requests import HTTPConnection
 
 from domain.errors import DongseonError
+from domain.settings import Settings
+from serving.access.accounts import Account, TokenCheck
+from serving.access.roles import PERMISSIONS
 from serving.access.sessions import account_of_session, begin_session, end_session
-from serving.accounts import Account, TokenCheck
 from serving.database import audit
 from serving.database.audit import Action
 from serving.database.store import Store
-from serving.deployment import AccessSettings
-from serving.web.permissions import PERMISSIONS, permission_for
+from serving.web.permissions import permission_for
 
 COOKIE = "dongseon_session"
 _BEARER = "bearer "
@@ -34,6 +36,14 @@ _NOBODY = "-"  # in the audit; no account can have this name
 _SAFE = ("GET", "HEAD", "OPTIONS")
 _THREADS = 4  # that look accounts up at the same time
 _T = TypeVar("_T")
+
+
+class AccessSettings(Settings):
+    """Settings of the gate."""
+
+    open_paths: tuple[str, ...]  # answered without a token
+    session_hours: PositiveFloat
+    failures_per_minute: PositiveInt  # wrong tokens from one address
 
 
 class RefusedError(AuthenticationError):

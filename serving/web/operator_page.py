@@ -9,11 +9,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from serving.access.roles import Permission, Role
 from serving.cases.cases import CaseAnswer, cases_of
 from serving.search.service import NotReadyError
 from serving.web.errors import UploadLimit
 from serving.web.page_files import render, send_file
-from serving.web.permissions import Permission, Role
 from serving.web.sign_in import SIGN_IN_ROUTES
 
 _KOREAN = {Role.OPERATOR: "담당자", Role.REVIEWER: "책임자", Role.AUDITOR: "감사자", Role.ADMIN: "관리자"}

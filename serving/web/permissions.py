@@ -1,36 +1,10 @@
-"""What each role may do, and which permission each endpoint asks for: whatever is not listed is the admin's alone."""
+"""The permission that each endpoint needs. An endpoint that is not listed is the admin's alone."""
 
 from collections.abc import Mapping
-from enum import StrEnum, auto
 
 from starlette.routing import compile_path
 
-
-class Role(StrEnum):
-    """Of an account."""
-
-    OPERATOR = auto()
-    REVIEWER = auto()
-    AUDITOR = auto()
-    ADMIN = auto()
-
-
-class Permission(StrEnum):
-    """What an endpoint asks for."""
-
-    ENTER = auto()  # the page, the own session, cameras, how the service is
-    SEARCH = auto()  # and all that shows people: crops, routes, verdicts, the cases one works on
-    REVIEW = auto()  # open, close, hold and export cases, name their operators
-    AUDIT = auto()  # read the audit
-    OPERATE = auto()  # metrics, documentation, whatever no other permission names
-
-
-PERMISSIONS: Mapping[Role, frozenset[Permission]] = {
-    Role.OPERATOR: frozenset({Permission.ENTER, Permission.SEARCH}),
-    Role.REVIEWER: frozenset({Permission.ENTER, Permission.SEARCH, Permission.REVIEW}),
-    Role.AUDITOR: frozenset({Permission.ENTER, Permission.AUDIT}),
-    Role.ADMIN: frozenset({Permission.ENTER, Permission.OPERATE}),
-}
+from serving.access.roles import Permission
 
 ENDPOINTS: Mapping[tuple[str, str], Permission] = {
     ("GET", "/"): Permission.ENTER,

@@ -16,8 +16,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from domain.settings import PARAMS
 from serving import package
+from serving.access.roles import Role
 from serving.deployment import Deployment
-from serving.web.permissions import ENDPOINTS, Role
+from serving.web.permissions import ENDPOINTS
 from tests.end_to_end.conftest import free_port, server
 from tests.helpers.deployments import FOR_CASE, fill_store, token_of, write_deployment
 

@@ -18,10 +18,10 @@ import psutil
 import pytest
 
 from serving import ingest, package
-from serving.accounts import create_account
+from serving.access.accounts import create_account
+from serving.access.roles import Role
 from serving.cases.cases import open_case
 from serving.database.store import open_store
-from serving.web.permissions import Role
 from tests.end_to_end.conftest import free_port, wait_until
 from tests.helpers.deployments import FOR_CASE, REVIEWER, write_deployment
 from tests.helpers.hostile_uploads import picture_file

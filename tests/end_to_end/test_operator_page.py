@@ -14,9 +14,9 @@ import pytest
 from PIL import Image
 
 from serving import package
+from serving.access.roles import Role
 from serving.database.store import open_store
 from serving.deployment import Deployment
-from serving.web.permissions import Role
 from tests.end_to_end.conftest import free_port, server, wait_until
 from tests.helpers.browser import Browser
 from tests.helpers.deployments import GREEN, RED, fill_store, picture, token_of, write_deployment

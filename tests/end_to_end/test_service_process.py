@@ -24,8 +24,8 @@ from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from domain.settings import PARAMS
 from serving import package
+from serving.access.roles import Role
 from serving.deployment import Deployment
-from serving.web.permissions import Role
 from tests.end_to_end.conftest import free_port, server
 from tests.helpers.deployments import FOR_CASE, fill_store, token_of, write_deployment
 from tests.helpers.hostile_uploads import BOUNDARY, MULTIPART, form, hostile_uploads, picture_file

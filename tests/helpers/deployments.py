@@ -12,16 +12,15 @@ from starlette.applications import Starlette
 from starlette.testclient import TestClient
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from serving.accounts import Account, create_account
+from serving.access.accounts import Account, create_account
+from serving.access.roles import Role
 from serving.cases.cases import open_case
 from serving.database.store import open_store, version_of_model
 from serving.deployment import Deployment
-from serving.perception.engine_calls import LoadedEngines
 from serving.perception.perception import Perception
 from serving.search.service import PhotoSearch
 from serving.web.api import build_api
 from serving.web.gate import Asker
-from serving.web.permissions import Role
 from tests.helpers.project import ROOT
 from tests.helpers.sightings import CAMERAS, tracklet
 from tests.helpers.tiny_engines import write_engines
@@ -69,7 +68,7 @@ def api_client_of(
 
 def photo_search(deployment: Deployment) -> PhotoSearch:
     """Over the engines of `deployment`, in this process."""
-    return PhotoSearch(deployment, LoadedEngines(deployment))
+    return deployment.open_search(deployment.load_engines())
 
 
 def token_of(deployment: Deployment, name: str, role: Role) -> str:

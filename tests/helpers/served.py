@@ -15,8 +15,8 @@ import yaml
 
 from domain.settings import PARAMS
 from serving import package
+from serving.access.roles import Role
 from serving.deployment import Deployment
-from serving.web.permissions import Role
 from tests.end_to_end.conftest import free_port, server, wait_until
 from tests.helpers.deployments import FOR_CASE, fill_store, token_of, write_deployment
 from tests.helpers.hostile_uploads import picture_file

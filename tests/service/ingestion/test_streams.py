@@ -20,10 +20,10 @@ import yaml
 from domain.errors import InputError
 from serving.database import tables
 from serving.database.store import Store, open_store
-from serving.deployment import StreamsSettings
 from serving.ingestion.following import TrackingSettings
 from serving.ingestion.live_following import LiveFollower
 from serving.ingestion.outbox import LiveSegment, Outbox
+from serving.ingestion.settings import StreamsSettings
 from serving.ingestion.stream_metrics import serve_metrics
 from serving.streams import StreamsFile, follow_streams, main, read_streams
 from serving.video.live_stream import ConnectionSettings, Gap, LiveFrame

@@ -18,6 +18,7 @@ from serving.database import tables
 from serving.database.store import Store, open_store
 from serving.deployment import Deployment
 from serving.ingestion.following import TrackingSettings
+from serving.ingestion.segment_work import SegmentWork
 from tests.helpers.deployments import BLUE, GREEN, RED, write_deployment
 from tests.helpers.project import ROOT
 from tests.helpers.recordings import contents, segment_states, write_district, write_recording
@@ -207,12 +208,13 @@ def test_restarts_and_four_deaths_leave_a_segment_its_chance(deployment: Path, t
 KILLED_BY_C1 = """
 import os, signal, sys, time
 from serving import worker
+from serving.ingestion import segment_work
 
 def follow(videos, *arguments, **more):
     time.sleep(1 if videos[0].camera_id == "c1" else 2)  # all are in work when c1 kills
     return os.kill(os.getpid(), signal.SIGKILL) if videos[0].camera_id == "c1" else looked(videos, *arguments, **more)
 
-looked, worker.follow = worker.follow, follow
+looked, segment_work.follow = segment_work.follow, follow
 worker.main(sys.argv[1:])
 """
 
@@ -245,7 +247,9 @@ def test_a_worker_removes_what_is_old_once_a_day(
         assert store.tracklets([("old", 1)]) == []
         assert segment_states(store) == {"c1.mp4": "done"}  # the demo's are kept
         store.replace_sightings("old", CAMERAS, "net-1", [tracklet(1, unit_vectors(0, 1, 16)[0])])
-        work = worker.SegmentWork.load(store, Deployment.read(Path()), TrackingSettings.from_params("tracking"))
+        deployment = Deployment.read(Path())
+        tracking, settings = TrackingSettings.from_params("tracking"), deployment.settings
+        work = SegmentWork.load(store, deployment.open_engines, tracking, settings.ingest, settings.retention)
         work.remove_what_is_old(timestamp=0)
         assert len(store.tracklets([("old", 1)])) == 1  # today it was done already
 

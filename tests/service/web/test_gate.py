@@ -17,7 +17,8 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 
-from serving import accounts
+from serving.access import accounts
+from serving.access.roles import Role
 from serving.database import audit, tables
 from serving.database.retention import RetentionSettings
 from serving.deployment import Deployment
@@ -25,7 +26,7 @@ from serving.search.service import NotReadyError
 from serving.web.api import build_api
 from serving.web.gate import COOKIE, Gate
 from serving.web.operator_page import build_page
-from serving.web.permissions import ENDPOINTS, Role
+from serving.web.permissions import ENDPOINTS
 from serving.web.sign_in import refuse
 from tests.helpers.deployments import FOR_CASE, photo_search, token_of, write_deployment
 

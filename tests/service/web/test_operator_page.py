@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
+from serving.access.roles import Role
 from serving.database.store import StoredDistrict
 from serving.deployment import Deployment
 from serving.search.service import PhotoSearch
 from serving.web.operator_page import build_page
-from serving.web.permissions import Role
 from tests.helpers.deployments import REVIEWER, client_of, write_deployment
 from tests.helpers.project import ROOT
 from tests.helpers.sightings import CAMERAS

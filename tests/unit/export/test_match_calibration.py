@@ -10,7 +10,7 @@ from scipy.special import expit
 
 from domain.errors import InputError
 from evaluation.reliability import score_reliability
-from export.engines.match_calibration import Calibration, write_calibration
+from export.engines.match_calibration import Calibration, read_calibration, write_calibration
 from export.match_calibration import fit_logistic, pairs_of_visits
 from serving.matching.match_curve import MatchCurve
 
@@ -84,12 +84,12 @@ def test_pairs_of_one_camera_do_not_count() -> None:
 
 
 def test_the_service_reads_the_curve_of_its_engine_or_takes_the_settings(tmp_path: Path) -> None:
-    assert MatchCurve.of_engine(tmp_path, 0.3, 0.05) == MatchCurve(0.3, 0.05)
+    assert MatchCurve.of_calibration(read_calibration(tmp_path), 0.3, 0.05) == MatchCurve(0.3, 0.05)
     write_calibration(
         Calibration(half_distance=0.6, softness=0.04, prior=0.02, num_identities=9, num_same=30, num_different=900),
         tmp_path,
     )
-    assert MatchCurve.of_engine(tmp_path, 0.3, 0.05) == MatchCurve(0.6, 0.04, prior=0.02)
+    assert MatchCurve.of_calibration(read_calibration(tmp_path), 0.3, 0.05) == MatchCurve(0.6, 0.04, prior=0.02)
 
 
 @given(st.lists(st.tuples(st.floats(0, 1), st.booleans()), min_size=1, max_size=30), st.integers(1, 20))

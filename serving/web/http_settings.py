@@ -1,0 +1,29 @@
+"""Settings of the service's address, its TLS and the limits of a request."""
+
+from pathlib import Path
+
+from pydantic import Field, PositiveFloat, PositiveInt
+
+from domain.settings import Settings
+from serving.search.limits import SearchLimits
+
+
+class TlsSettings(Settings):
+    """What the service proves itself with."""
+
+    certificate: Path  # PEM, with those that lead to a root
+    key: Path  # PEM, without a password; readable by the service's user only
+
+
+class HttpSettings(SearchLimits):
+    """Address and limits of the service."""
+
+    host: str
+    port: int = Field(ge=1, le=65535)
+    timeout_s: PositiveFloat
+    max_concurrent: PositiveInt
+    requests_per_minute: PositiveInt
+    searches_per_minute: PositiveInt
+    threads: PositiveInt
+    max_upload_bytes: PositiveInt
+    tls: TlsSettings | None
