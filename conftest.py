@@ -2,11 +2,18 @@
 
 from collections.abc import Iterator
 
+import jaxtyping
 import numpy as np
 import PIL.Image
 import pytest
+from jaxtyping import install_import_hook
 from xdist.remote import Producer
 from xdist.scheduler import LoadFileScheduling
+
+import tests.helpers.array_checks  # noqa: F401  # the hook looks it up by name
+
+_CHECKED = ["domain", "evaluation", "serving.matching", "serving.tracking"]  # array shapes, at each call
+install_import_hook(_CHECKED, "tests.helpers.array_checks.check_arrays")
 
 collect_ignore = [
     "serving/database/migrations/env.py",  # only Alembic can run it, and it has no examples
@@ -35,3 +42,11 @@ def as_without_ultralytics(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(PIL.Image, "open", _OPEN_PICTURE)
     with np.printoptions(**_PRINT_OPTIONS):
         yield
+
+
+@pytest.fixture
+def unchecked_arrays() -> Iterator[None]:
+    """Array annotations are not checked, as in production: for tests of a function's own checks of its input."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)

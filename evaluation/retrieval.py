@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
+from jaxtyping import Float, Float64, Int, Int64, Real
 
 from domain.errors import InputError, require_shape
-from evaluation.neighbours.row_threads import for_row_ranges
+from evaluation.neighbours.row_threads import compiled, for_row_ranges
 
 _JUNK, _DISTRACTOR = -1, 0
 
@@ -22,9 +22,9 @@ class RetrievalScores:
     """What `evaluate_retrieval` found; fractions in 0..1."""
 
     mean_average_precision: float
-    cmc: np.ndarray  # float64 [gallery]: share of queries with a right answer among the first k, at k - 1
+    cmc: Float64[np.ndarray, " gallery"]  # share of queries with a right answer among the first k, at k - 1
     mean_inverse_negative_penalty: float  # mean of matches / rank of the last match (Ye et al. 2021)
-    average_precisions: np.ndarray  # float64 [query], NaN for a query without a match
+    average_precisions: Float64[np.ndarray, " query"]  # NaN for a query without a match
     num_valid_queries: int  # that have a match
 
     def rank(self, k: int) -> float:
@@ -33,11 +33,11 @@ class RetrievalScores:
 
 
 def evaluate_retrieval(
-    distances: np.ndarray,
-    query_identities: np.ndarray,
-    gallery_identities: np.ndarray,
-    query_cameras: np.ndarray,
-    gallery_cameras: np.ndarray,
+    distances: Real[np.ndarray, "query gallery"],
+    query_identities: Int[np.ndarray, " query"],
+    gallery_identities: Int[np.ndarray, " gallery"],
+    query_cameras: Int[np.ndarray, " query"],
+    gallery_cameras: Int[np.ndarray, " gallery"],
 ) -> RetrievalScores:
     """Scores of `distances` `[query, gallery]`, smaller is nearer; equals torchreid's `evaluate_rank` to 1e-6.
 
@@ -92,12 +92,12 @@ def evaluate_retrieval(
 
 
 def bootstrap_interval(
-    average_precisions: np.ndarray, *, repeats: int = 1000, confidence: float = 0.95, seed: int = 0
+    average_precisions: Float[np.ndarray, " query"], *, repeats: int = 1000, confidence: float = 0.95, seed: int = 0
 ) -> tuple[float, float]:
     """Percentile interval of the mean average precision when queries are drawn again with replacement.
 
     Args:
-        average_precisions: `[query]`, NaN (no match) left out.
+        average_precisions: NaN (no match) is left out.
         repeats: how many times queries are drawn.
         confidence: share of the drawn means inside the interval.
         seed: of the draws.
@@ -110,16 +110,16 @@ def bootstrap_interval(
 
 
 def camera_pair_precision(
-    distances: np.ndarray,
-    query_identities: np.ndarray,
-    gallery_identities: np.ndarray,
-    query_cameras: np.ndarray,
-    gallery_cameras: np.ndarray,
+    distances: Real[np.ndarray, "query gallery"],
+    query_identities: Int[np.ndarray, " query"],
+    gallery_identities: Int[np.ndarray, " gallery"],
+    query_cameras: Int[np.ndarray, " query"],
+    gallery_cameras: Int[np.ndarray, " gallery"],
     cameras: Sequence[int],
-) -> np.ndarray:
-    """Mean average precision of the queries of one camera in the gallery of one other, `float64 [query, gallery]`.
+) -> Float64[np.ndarray, "camera camera"]:
+    """Mean average precision of the queries of each camera (row) in the gallery of each other one (column).
 
-    Rows and columns follow `cameras`; NaN where no query of the pair has a match, as within one camera.
+    Both follow `cameras`; NaN where no query of the pair has a match, as within one camera.
     """
     table = np.full((len(cameras), len(cameras)), np.nan)
     for row, query_camera in enumerate(cameras):
@@ -139,23 +139,25 @@ def camera_pair_precision(
     return table
 
 
-def _identified(name: str, size: int, identities: np.ndarray, cameras: np.ndarray) -> np.ndarray:
-    """Identity and camera of each item, int64 `[item, 2]`."""
+def _identified(
+    name: str, size: int, identities: Int[np.ndarray, " item"], cameras: Int[np.ndarray, " item"]
+) -> Int64[np.ndarray, "item 2"]:
+    """Identity and camera of each item."""
     require_shape(f"{name}_identities", np.asarray(identities), (size,))
     require_shape(f"{name}_cameras", np.asarray(cameras), (size,))
     return np.stack([identities, cameras], axis=1).astype(np.int64)
 
 
-@njit(nogil=True, cache=True)
+@compiled()
 def _score_queries(
     start: int,
     stop: int,
-    distances: np.ndarray,
-    queries: np.ndarray,
-    gallery: np.ndarray,
-    average_precisions: np.ndarray,
-    penalties: np.ndarray,
-    first_ranks: np.ndarray,
+    distances: Float[np.ndarray, "query gallery"],
+    queries: Int64[np.ndarray, "query 2"],
+    gallery: Int64[np.ndarray, "gallery 2"],
+    average_precisions: Float64[np.ndarray, " query"],
+    penalties: Float64[np.ndarray, " query"],
+    first_ranks: Int64[np.ndarray, " query"],
 ) -> None:
     """Fill the last three arrays for the queries `start` to `stop`."""
     for query in range(start, stop):
@@ -176,9 +178,14 @@ def _score_queries(
         first_ranks[query] = ranks[0]
 
 
-@njit(nogil=True, cache=True)
-def _nearer_than_each(row: np.ndarray, gallery: np.ndarray, identity: int, matches: np.ndarray) -> np.ndarray:
-    """How many wrong items rank between the match before and each match, int64 `[match]`; matches nearest first."""
+@compiled()
+def _nearer_than_each(
+    row: Float[np.ndarray, " gallery"],
+    gallery: Int64[np.ndarray, "gallery 2"],
+    identity: int,
+    matches: Int64[np.ndarray, " match"],
+) -> Int64[np.ndarray, " match"]:
+    """How many wrong items rank between the match before and each match; matches come nearest first."""
     counts = np.zeros(len(matches), np.int64)
     match_distances = row[matches]
     farthest = match_distances[-1]

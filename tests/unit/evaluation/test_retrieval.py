@@ -56,6 +56,7 @@ def test_no_query_with_a_match_is_refused() -> None:
         score([0.1], [5], [1])
 
 
+@pytest.mark.usefixtures("unchecked_arrays")
 def test_sizes_that_do_not_fit_are_refused() -> None:
     with pytest.raises(InputError, match=r"gallery_identities must have shape \(2\), got \(1,\)"):
         score([0.1, 0.2], [5], [2, 2])
