@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 
+from domain.compiled import compiled
 from domain.model_card import Nms
 
 
@@ -80,7 +80,7 @@ def _areas(boxes_xyxy: np.ndarray) -> np.ndarray:
     return np.clip(boxes_xyxy[:, 2:] - boxes_xyxy[:, :2], 0, None).prod(axis=1)
 
 
-@njit(cache=True, inline="always")
+@compiled(inline="always")
 def _centre_distance(box: np.ndarray, other: np.ndarray) -> float:
     """Squared distance of the centres by the squared diagonal of the smallest box around both, 0..1."""
     across = (box[0] + box[2] - other[0] - other[2]) / 2
@@ -90,7 +90,7 @@ def _centre_distance(box: np.ndarray, other: np.ndarray) -> float:
     return float((across**2 + down**2) / (width**2 + height**2))
 
 
-@njit(cache=True)
+@compiled()
 def _suppress(boxes: np.ndarray, classes: np.ndarray, iou_threshold: float, by_distance: bool) -> np.ndarray:
     keep = np.ones(len(boxes), np.bool_)
     for i in range(len(boxes)):

@@ -10,9 +10,10 @@ Only NumPy, numba and SciPy: the service imports this module.
 import numpy as np
 from scipy.sparse import csc_matrix, csr_matrix
 
+from domain.compiled import compiled
 from domain.errors import InputError, require_shape
 from evaluation.neighbours.exact import FindNearest, Nearest, nearest_neighbours
-from evaluation.neighbours.row_threads import compiled, for_row_ranges
+from evaluation.neighbours.row_threads import for_row_ranges
 
 _LENGTH_TOLERANCE = 0.01  # embeddings that were stored in half precision pass
 
@@ -155,7 +156,7 @@ def _average_over_nearest(encoding: csr_matrix, items: np.ndarray) -> csr_matrix
     return averaged
 
 
-@compiled()
+@compiled(nogil=True)
 def _keep_reciprocal(start: int, stop: int, forward: np.ndarray, members: np.ndarray, counts: np.ndarray) -> None:
     for item in range(start, stop):
         for neighbour in forward[item]:
@@ -166,7 +167,7 @@ def _keep_reciprocal(start: int, stop: int, forward: np.ndarray, members: np.nda
                     break
 
 
-@compiled()
+@compiled(nogil=True)
 def _expanded(
     item: int, members: np.ndarray, counts: np.ndarray, half_members: np.ndarray, half_counts: np.ndarray
 ) -> np.ndarray:
@@ -189,7 +190,7 @@ def _expanded(
     return np.unique(gathered[:size])
 
 
-@compiled()
+@compiled(nogil=True)
 def _count_expanded(
     start: int,
     stop: int,
@@ -203,7 +204,7 @@ def _count_expanded(
         sizes[item] = len(_expanded(item, members, counts, half_members, half_counts))
 
 
-@compiled()
+@compiled(nogil=True)
 def _weigh_expanded(
     start: int,
     stop: int,
@@ -229,7 +230,7 @@ def _weigh_expanded(
         weights[first:last] /= total
 
 
-@compiled()
+@compiled(nogil=True)
 def _mix_distances(
     start: int,
     stop: int,
@@ -256,6 +257,6 @@ def _mix_distances(
             distances[query, item] = jaccard * (one - lambda_value) + original * lambda_value
 
 
-@compiled()
+@compiled(nogil=True)
 def _scaled(squared: np.float32, farthest: np.float32) -> np.float32:
     return squared / farthest if farthest > 0 else np.float32(0)

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Float64, Int, Int64, Real
 
+from domain.compiled import compiled
 from domain.errors import InputError, require_shape
-from evaluation.neighbours.row_threads import compiled, for_row_ranges
+from evaluation.neighbours.row_threads import for_row_ranges
 
 _JUNK, _DISTRACTOR = -1, 0
 
@@ -148,7 +149,7 @@ def _identified(
     return np.stack([identities, cameras], axis=1).astype(np.int64)
 
 
-@compiled()
+@compiled(nogil=True)
 def _score_queries(
     start: int,
     stop: int,
@@ -178,7 +179,7 @@ def _score_queries(
         first_ranks[query] = ranks[0]
 
 
-@compiled()
+@compiled(nogil=True)
 def _nearer_than_each(
     row: Float[np.ndarray, " gallery"],
     gallery: Int64[np.ndarray, "gallery 2"],

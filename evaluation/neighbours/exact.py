@@ -6,7 +6,7 @@ from typing import Protocol
 
 import numpy as np
 
-from evaluation.neighbours.row_threads import compiled
+from domain.compiled import compiled
 
 _TILE = 1024  # rows and columns of a tile: 4 MB, large enough for the matrix product to run at full speed
 _STRIP = 64  # columns looked at together: mostly none of them is nearer than what is known, and vectors find that out
@@ -63,7 +63,7 @@ def nearest_neighbours(everyone: np.ndarray, num_queries: int, num_neighbours: i
     return nearest, query_gallery
 
 
-@compiled(fastmath={"nnan", "nsz"})  # without them a maximum is not found by vectors
+@compiled(nogil=True, fastmath={"nnan", "nsz"})  # without them a maximum is not found by vectors
 def _meet(tile: np.ndarray, top: int, left: int, items: np.ndarray, squared: np.ndarray, farthest: np.ndarray) -> None:
     """Turn the tile's cosines into squared distances; show each row its columns and, off the diagonal, each column its
     rows.
@@ -98,7 +98,7 @@ def _meet(tile: np.ndarray, top: int, left: int, items: np.ndarray, squared: np.
         farthest[item] = max(farthest[item], largest)
 
 
-@compiled()
+@compiled(nogil=True)
 def _insert(distance: np.float32, item: int, squared: np.ndarray, items: np.ndarray) -> np.float32:
     """Put `item` into a sorted list whose last it is nearer than, and return the distance of the new last."""
     slot = len(squared) - 1
