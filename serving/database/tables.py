@@ -251,7 +251,7 @@ searches = Table(
     Column("photo_sha256", Text),
     Column("model_version", Text, nullable=False),
     Column("found", JSONB, nullable=False),  # [[district, tracklet id], …], nearest first
-    Column("coverage", JSONB),  # serving.search.coverage_statement; none of searches before revision 7
+    Column("coverage", JSONB),  # serving.search.coverage.shorten_coverage; none of searches before revision 7
     Index("searches_by_case", "case_id"),
 )
 

@@ -1,6 +1,7 @@
-"""What a search could see at all: of each camera the times whose sightings are stored, and those that are missing, why.
+"""Coverage of a search: per camera, the searchable time spans and the missing ones with the reason.
 
-Time without a segment or gap is missing too: nobody sent a video of it.
+Time without a segment or gap is missing too: no video of it was registered. An answer and the stored search contain a
+shortened coverage, whose size has a limit, see `shorten_coverage`.
 """
 
 from bisect import bisect_right
@@ -15,36 +16,41 @@ from domain.cameras import CameraKey
 from domain.errors import InputError
 from serving.database.store import Store
 
+_MAX_SPANS = 1000  # of all cameras: about 80 kB
+_MAX_HOLE = timedelta(seconds=1)  # between spans that are merged: segments of a stream are one frame apart
+_KINDS = ("searched", "waiting", "failed", "gaps")
+_OPEN_END = datetime.max.replace(tzinfo=UTC)
+
 
 class _Answer(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Span(_Answer):
-    """A time."""
+    """Time span, with the reason if it is missing."""
 
     since: datetime
-    until: datetime | None  # None: of a gap that it lasts, of video that nobody knows how long it is
-    reason: str = ""  # why it is missing
+    until: datetime | None  # None: a gap that has not ended, or video of unknown length
+    reason: str = ""
 
 
 class CameraCoverage(_Answer):
-    """Of one camera, in order of time."""
+    """Coverage of one camera; spans are in order of time."""
 
     district: str
     camera_id: str
-    share: float  # of the window, searched, 0..1
+    share: float  # searched part of the window, 0..1
     searched: list[Span]
-    waiting: list[Span]  # video that nobody has looked at yet
-    failed: list[Span]  # video that could not be looked at, and such of another model
-    gaps: list[Span]  # the camera showed nothing
-    num_left_out: int = 0  # pieces that are not listed, see serving.search.coverage_statement
+    waiting: list[Span]  # video that is not processed yet
+    failed: list[Span]  # video that could not be processed, or was processed by another model only
+    gaps: list[Span]  # the camera delivered no pictures
+    num_left_out: int = 0  # spans that `shorten_coverage` has dropped
 
 
 class Coverage(_Answer):
-    """Of all cameras that were asked for."""
+    """Coverage of all cameras of a request."""
 
-    since: datetime | None  # the window; where none was asked, from the first video to the last; None without any
+    since: datetime | None  # the window; without one in the request, from the first video to the last; None if no video
     until: datetime | None
     share: float  # mean of the cameras' shares
     cameras: list[CameraCoverage]
@@ -57,14 +63,14 @@ def coverage_of(
     since: datetime | None = None,
     until: datetime | None = None,
 ) -> Coverage:
-    """What sightings of the model `model_version` cover of a window of time.
+    """Coverage of a time window by sightings of the model `model_version`.
 
     Args:
-        store: of the sightings.
-        model_version: whose sightings can be searched.
-        cameras: only these; None for all.
-        since: begin of the window; None: where the first video or gap of these cameras begins.
-        until: its end; None: where the last ends, which is now if a gap lasts.
+        store: the store of the sightings.
+        model_version: re-ID model whose sightings can be searched.
+        cameras: cameras to report; None for all.
+        since: begin of the window; None for the begin of the first video or gap of these cameras.
+        until: end of the window; None for the end of the last one, which is now if a gap has not ended.
 
     Raises:
         InputError: if the window ends before it begins.
@@ -72,63 +78,100 @@ def coverage_of(
     if since is not None and until is not None and until < since:
         raise InputError(f"until must not be before since, got {until.isoformat()} and {since.isoformat()}")
     names = None if cameras is None else [f"{district}/{camera_id}" for district, camera_id in cameras]
-    asked: dict[str, Any] = {"model": model_version, "cameras": names}
+    parameters: dict[str, Any] = {"model": model_version, "cameras": names}
     with store.begin() as connection:
-        first, last = connection.execute(_ENDS, asked | {"since": since, "until": until}).one()
+        first, last = connection.execute(_ENDS, parameters | {"since": since, "until": until}).one()
         begin, end = _in_utc(since or first or until), _in_utc(until or max(filter(None, (since, last)), default=None))
-        asked |= {"since": begin, "until": end}
-        rows = [*connection.execute(_SEARCHED, asked), *connection.execute(_MISSING, asked)]
+        parameters |= {"since": begin, "until": end}
+        rows = [*connection.execute(_SEARCHED, parameters), *connection.execute(_MISSING, parameters)]
     spans: dict[tuple[str, str], dict[str, list[Span]]] = {}
     for row in rows:
         of_kind = spans.setdefault((row.district, row.camera_id), {}).setdefault(row.kind, [])
         of_kind.append(Span(since=row.since.astimezone(UTC), until=_in_utc(row.until), reason=row.reason))
-    answers = [
-        _of_camera(district.name, camera.id, (begin, end), spans.get((district.name, camera.id), {}))
+    coverages = [
+        _camera_coverage(district.name, camera.id, (begin, end), spans.get((district.name, camera.id), {}))
         for district in store.districts()
         for camera in district.cameras
         if cameras is None or (district.name, camera.id) in cameras
     ]
-    share = sum(one.share for one in answers) / len(answers) if answers else 0.0
-    return Coverage(since=begin, until=end, share=share, cameras=answers)
+    share = sum(camera.share for camera in coverages) / len(coverages) if coverages else 0.0
+    return Coverage(since=begin, until=end, share=share, cameras=coverages)
 
 
-def _of_camera(
+def shorten_coverage(coverage: Coverage) -> Coverage:
+    """`coverage` with adjacent spans merged; of more than 1000 spans, the longest of each camera and kind.
+
+    Each camera's `num_left_out` counts its dropped spans. Shares do not change.
+    """
+    merged = [{kind: _merged(getattr(camera, kind)) for kind in _KINDS} for camera in coverage.cameras]
+    lengths = [len(spans) for spans_of_kind in merged for spans in spans_of_kind.values() if spans]
+    most = max(1, _MAX_SPANS // len(lengths)) if sum(lengths) > _MAX_SPANS else _MAX_SPANS
+    cameras = [_shortened(camera, spans, most) for camera, spans in zip(coverage.cameras, merged, strict=True)]
+    return coverage.model_copy(update={"cameras": cameras})
+
+
+def _shortened(camera: CameraCoverage, merged: dict[str, list[Span]], most: int) -> CameraCoverage:
+    listed = {kind: _longest(spans, most) for kind, spans in merged.items()}
+    num_left_out = sum(len(merged[kind]) - len(listed[kind]) for kind in _KINDS)
+    return camera.model_copy(update={**listed, "num_left_out": num_left_out})
+
+
+def _merged(spans: Sequence[Span]) -> list[Span]:
+    """Merges adjacent spans of the same reason. `spans` is in order of time; spans without an end stay as they are."""
+    merged: list[Span] = []
+    for span in spans:
+        last = merged[-1] if merged else None
+        if last is None or last.until is None or span.until is None or last.reason != span.reason:
+            merged.append(span)
+        elif span.since - last.until < _MAX_HOLE:
+            merged[-1] = last.model_copy(update={"until": max(last.until, span.until)})
+        else:
+            merged.append(span)
+    return merged
+
+
+def _longest(spans: Sequence[Span], most: int) -> list[Span]:
+    longest = sorted(spans, key=lambda span: (span.until or _OPEN_END) - span.since, reverse=True)[:most]
+    return sorted(longest, key=lambda span: span.since)
+
+
+def _camera_coverage(
     district: str,
     camera_id: str,
     window: tuple[datetime | None, datetime | None],
     spans: Mapping[str, list[Span]],
 ) -> CameraCoverage:
     searched, (begin, end) = spans.get("searched", []), window
-    seen = sum((span.until - span.since for span in searched if span.until is not None), timedelta())
-    asked = end - begin if begin is not None and end is not None else timedelta()
+    covered = sum((span.until - span.since for span in searched if span.until is not None), timedelta())
+    length = end - begin if begin is not None and end is not None else timedelta()
     return CameraCoverage(
         district=district,
         camera_id=camera_id,
-        share=seen / asked if asked else 0.0,
+        share=covered / length if length else 0.0,
         searched=searched,
-        waiting=_unseen(spans.get("waiting", []), searched, window),
-        failed=_unseen(spans.get("failed", []), searched, window),
+        waiting=_uncovered(spans.get("waiting", []), searched, window),
+        failed=_uncovered(spans.get("failed", []), searched, window),
         gaps=spans.get("gaps", []),
     )
 
 
-def _unseen(
+def _uncovered(
     videos: Sequence[Span], searched: Sequence[Span], window: tuple[datetime | None, datetime | None]
 ) -> list[Span]:
-    """Those of `videos` that are not seen otherwise: a file that fails twice, or waits to be looked at again, may be.
+    """Videos whose time `searched` does not cover; it may cover a file that failed twice or waits for reprocessing.
 
-    Times in `searched` are apart and rise.
+    `searched` is in order of time, without overlaps.
     """
     begin, end = window
     if begin is None or end is None:
         return list(videos)
     begins = [span.since for span in searched]
 
-    def is_seen(video: Span) -> bool:
+    def is_covered(video: Span) -> bool:
         place = bisect_right(begins, max(video.since, begin)) - 1
         return video.until is not None and place >= 0 and min(video.until, end) <= (searched[place].until or end)
 
-    return [video for video in videos if not is_seen(video)]
+    return [video for video in videos if not is_covered(video)]
 
 
 def _in_utc(moment: datetime | None) -> datetime | None:
@@ -139,7 +182,7 @@ _AT_CAMERAS = "(CAST(:cameras AS text[]) IS NULL OR district || '/' || camera_id
 
 
 def _within(begin: str, end: str) -> str:
-    """SQL: of the cameras that are asked for, and not outside the window."""
+    """SQL condition: the camera is in the request, and the time overlaps the window."""
     return (
         f"{_AT_CAMERAS} AND (CAST(:since AS timestamptz) IS NULL OR {end} IS NULL OR {end} >= :since) "
         f"AND (CAST(:until AS timestamptz) IS NULL OR {begin} <= :until)"
@@ -147,14 +190,14 @@ def _within(begin: str, end: str) -> str:
 
 
 _VIDEOS, _GAPS = _within("start", 'coalesce("end", start)'), _within("since", "until")
-_WATCHED = _within("lower(times)", "upper(times)")
-_TO_WATCH = f"segments WHERE state <> 'done' AND {_VIDEOS}"
+_PROCESSED = _within("lower(times)", "upper(times)")
+_UNPROCESSED = f"segments WHERE state <> 'done' AND {_VIDEOS}"
 _WINDOW = "tstzmultirange(tstzrange(:since, :until))"
 _ENDS = sa.text(
     f"""
     SELECT min(first), max(last) FROM (
-        SELECT min(lower(times)) AS first, max(upper(times)) AS last FROM watched WHERE {_WATCHED}
-        UNION ALL SELECT min(start), max(greatest(start, "end")) FROM {_TO_WATCH}
+        SELECT min(lower(times)) AS first, max(upper(times)) AS last FROM watched WHERE {_PROCESSED}
+        UNION ALL SELECT min(start), max(greatest(start, "end")) FROM {_UNPROCESSED}
         UNION ALL SELECT min(since), max(greatest(since, coalesce(until, now()))) FROM gaps WHERE {_GAPS}
     ) AS ends
     """
@@ -164,10 +207,10 @@ _SEARCHED = sa.text(  # PostgreSQL merges and subtracts times far faster than we
     SELECT district, camera_id, 'searched' AS kind, lower(part) AS since, upper(part) AS until, '' AS reason
     FROM watched
     LEFT JOIN (
-        SELECT district, camera_id, range_agg(tstzrange(since, until)) AS unseen
+        SELECT district, camera_id, range_agg(tstzrange(since, until)) AS missing
         FROM gaps WHERE {_GAPS} GROUP BY district, camera_id
     ) AS silent USING (district, camera_id)
-    CROSS JOIN LATERAL unnest(times * {_WINDOW} - coalesce(unseen, tstzmultirange())) AS part
+    CROSS JOIN LATERAL unnest(times * {_WINDOW} - coalesce(missing, tstzmultirange())) AS part
     WHERE model_version = :model AND {_AT_CAMERAS}
     ORDER BY district, camera_id, since
     """
@@ -175,10 +218,10 @@ _SEARCHED = sa.text(  # PostgreSQL merges and subtracts times far faster than we
 _MISSING = sa.text(
     f"""
     SELECT district, camera_id, 'failed' AS kind, lower(part) AS since, upper(part) AS until,
-        'only the model ' || model_version || ' has looked at it' AS reason
+        'processed by the model ' || model_version || ' only' AS reason
     FROM watched CROSS JOIN LATERAL unnest(times * {_WINDOW}) AS part
     WHERE model_version <> :model AND {_AT_CAMERAS}
-    UNION ALL SELECT district, camera_id, state, start, "end", coalesce(error, '') FROM {_TO_WATCH}
+    UNION ALL SELECT district, camera_id, state, start, "end", coalesce(error, '') FROM {_UNPROCESSED}
     UNION ALL SELECT district, camera_id, 'gaps', since, until, reason FROM gaps WHERE {_GAPS}
     ORDER BY district, camera_id, since
     """

@@ -22,8 +22,7 @@ from serving.matching.description import Question, read_description
 from serving.matching.route import RouteSettings, likeliest_routes, relative_probabilities
 from serving.perception.engine_calls import EnginesAwayError
 from serving.search.camera_filter import Area, cameras_asked
-from serving.search.coverage import Coverage, coverage_of
-from serving.search.coverage_statement import statement_of
+from serving.search.coverage import Coverage, coverage_of, shorten_coverage
 from serving.search.engines import SearchEngines, compile_now
 from serving.search.limits import SearchLimits
 from serving.search.messages import (
@@ -309,7 +308,7 @@ class PhotoSearch:
     def _statement(
         self, store: Store, cameras: Collection[CameraKey] | None, since: datetime | None, until: datetime | None
     ) -> Coverage:
-        return statement_of(coverage_of(store, self._running_engines().model_version, cameras, since, until))
+        return shorten_coverage(coverage_of(store, self._running_engines().model_version, cameras, since, until))
 
     def _searcher(self, store: Store) -> Searcher:
         engines = self._running_engines()

@@ -63,7 +63,7 @@ def test_what_is_missing_says_why(covered: Coverage) -> None:
     assert spans(covered, 1, "searched") == [(at(0), at(6), "")]
     assert spans(covered, 1, "waiting") == [(at(40), None, "")]
     assert spans(covered, 1, "failed") == [
-        (at(10), at(20), "only the model net-0 has looked at it"),
+        (at(10), at(20), "processed by the model net-0 only"),
         (at(30), None, "no video stream"),
     ]
     assert spans(covered, 1, "gaps") == [(at(50), None, "no answer")]
