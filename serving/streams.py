@@ -164,7 +164,7 @@ def _run(
 
 def _report_death(follower: LiveFollower, future: Future[None]) -> None:
     _log.error("camera %s: a bug ended its thread", follower.camera_id, exc_info=future.exception())
-    follower.discard_segment("a bug; the log says which")
+    follower.discard_segment("an internal error; the log has its traceback")
 
 
 def _claim(store: Store, file: StreamsFile, stopping: threading.Event) -> CameraClaims:

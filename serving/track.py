@@ -2,7 +2,7 @@
 
 tracks/<camera>.txt     tracklets as MOTChallenge text; ids are unique over all cameras
 tracks/crops/<id>.jpg   best crop of each tracklet
-tracks/identities.csv   tracklet, person: which tracklets of all cameras are one person
+tracks/identities.csv   tracklet, person: the person of each tracklet, over all cameras
 tracks/answers.json     each problem's ranked tracklets and route
 """
 
@@ -44,11 +44,11 @@ _log = logging.getLogger(__name__)
 
 
 def main(argv: Sequence[str] = ()) -> None:
-    """Follow everybody in all cameras, fill the store, answer the problems, write the folder.
+    """Track people in all cameras, fill the store, answer the problems, write the folder.
 
     Raises:
-        InputError: if the district's data or a video is missing or wrong, or a case under legal hold has its sightings.
-        ArtifactError: if an engine is missing; names the stage to rerun.
+        InputError: if the district's data or a video is missing or invalid, or its sightings are under legal hold.
+        ArtifactError: if an engine is missing; the message names the stage to rerun.
     """
     settings = TrackingSettings.from_params("tracking", argv)
     search = SearchSettings.from_params("serving.search", argv)
@@ -63,7 +63,7 @@ def main(argv: Sequence[str] = ()) -> None:
     )
     perception = Perception(*engines, settings.perception)
     with open_store(STORE) as store:
-        store.require_replaceable(district.name)  # now, not when hours of video are followed
+        store.require_replaceable(district.name)  # checked before hours of video are processed
     followed = follow_cameras(district, folder, perception, settings)
     tracklets = renumber(one.tracklets for one in followed.values())
     version = version_of_model(engines.reid.card)
@@ -100,7 +100,7 @@ def main(argv: Sequence[str] = ()) -> None:
 def follow_cameras(
     district: District, folder: Path, perception: Perception, settings: TrackingSettings
 ) -> dict[str, FollowedVideo]:
-    """What was seen in the video of each camera, in the district's order; damage is logged.
+    """Track people in the video of each camera, in the district's order; logs damage.
 
     Raises:
         InputError: if a camera's start time or video is missing.
@@ -122,7 +122,7 @@ def follow_cameras(
 
 
 def write_tracklets(tracks: Path, district: District, tracklets: Sequence[Tracklet]) -> None:
-    """Write <camera>.txt of each camera, also one that saw nobody, and crops/<id>.jpg into `tracks`."""
+    """Write <camera>.txt for each camera, even without tracklets, and crops/<id>.jpg into `tracks`."""
     for camera in district.cameras:
         table = track_table(tracklet for tracklet in tracklets if tracklet.camera_id == camera.id)
         write_tracks(tracks / f"{camera.id}.txt", table)
@@ -146,9 +146,9 @@ def answer(
     route: RouteSettings,
     tracklets: Sequence[Tracklet],
 ) -> dict[str, Any]:
-    """All tracklets ranked by how likely they show the person of `problem`, and the person's route, as plain values.
+    """All tracklets, ranked by the probability that they show the person of `problem`, and the person's route.
 
-    The person is looked for in the photos as in those that the service is sent.
+    The person in each photo is detected as the service does it.
     """
     photos = [read_image(folder / "videos" / crop) for crop in problem.crops]
     crops = [crop_of(photo, person_in(perception, photo)) for photo in photos]
@@ -170,7 +170,7 @@ def answer(
 
 
 def described(problem: Problem, perception: Perception) -> dict[str, GroupQuery]:
-    """What `problem` says of the person, as far as the attribute engine knows the groups."""
+    """The description of the person in `problem`, without groups that the attribute engine lacks."""
     schema = perception.attribute_schema
     if schema is None:
         return {}

@@ -1,10 +1,10 @@
-"""Runs detector, tracker and embedding on any video: tracklets as MOTChallenge text, best crops, annotated video.
+"""Tracks people in any video: writes tracklets as MOTChallenge text, their best crops and an annotated video.
 
     python -m serving.track_video --video FILE --detector ENGINE --reid ENGINE --out DIR [--attributes ENGINE]
 
-ENGINE is a folder such as engines/detector, or a file in it; `export.import_weights` makes one of weights from
-elsewhere. DIR appears when all is done, in place of what an earlier run left there. Settings: section `tracking` of
-params.yaml in the current folder; `key=value` arguments override them.
+ENGINE is a folder such as engines/detector, or a file in it; `export.import_weights` makes one from foreign weights.
+DIR is written when all is done and replaces the result of an earlier run. Settings: section `tracking` of params.yaml
+in the current folder; `key=value` arguments override them.
 """
 
 import argparse
@@ -30,23 +30,25 @@ from serving.ingestion.following import CameraVideo, FollowedVideo, StageClock, 
 from serving.perception.perception import Perception, open_engines
 from serving.video.files import VideoReader
 
-_LONG_S = 1.0  # tracklets longer than this are counted apart
-_NO_START = datetime(1970, 1, 1, tzinfo=UTC)  # of a video that nobody dated
+_LONG_S = 1.0  # tracklets longer than this are also counted separately
+_NO_START = datetime(1970, 1, 1, tzinfo=UTC)  # for a video without a start time
 _SUMMARY = "summary.json"
 _log = logging.getLogger(__name__)
 
 
 def main(argv: Sequence[str] = ()) -> None:
-    """Read the command line, follow everybody, write the folder, print the summary.
+    """Read the command line, track the people in the video, write the folder, print the summary.
 
     Raises:
-        InputError: if the video is missing or unreadable, or `--out` is a folder with something else in it.
+        InputError: if the video is missing or unreadable, or `--out` is a folder with other content.
         ArtifactError: if an engine is missing or for another task.
     """
     arguments = _arguments(argv)
     settings = TrackingSettings.from_params("tracking", arguments.overrides)
     if arguments.out.exists() and any(arguments.out.iterdir()) and not (arguments.out / _SUMMARY).is_file():
-        raise InputError(f"--out must be a new folder or one of an earlier run, {arguments.out} holds something else")
+        raise InputError(
+            f"--out must be a new folder or the result of an earlier run; {arguments.out} has other content"
+        )
     engines = open_engines(arguments.detector, arguments.reid, arguments.attributes, settings.perception.without_plan)
     perception = Perception(*engines, settings.perception)
     with atomic_folder(arguments.out) as folder:
@@ -55,9 +57,9 @@ def main(argv: Sequence[str] = ()) -> None:
 
 
 def track_video(video: Path, perception: Perception, settings: TrackingSettings, folder: Path) -> dict[str, Any]:
-    """Write tracks.txt, crops/<id>_<n>.jpg, annotated.mp4 and summary.json of `video` into `folder`; the summary.
+    """Write tracks.txt, crops/<id>_<n>.jpg, annotated.mp4 and summary.json into `folder`; returns the summary.
 
-    With an attribute engine attributes.json too: id -> group -> label -> probability.
+    With an attribute engine also attributes.json: id -> group -> label -> probability.
     """
     clock = StageClock()
     with VideoReader(video) as reader:
@@ -92,7 +94,7 @@ def track_video(video: Path, perception: Perception, settings: TrackingSettings,
 
 
 def _summary(video: Path, followed: FollowedVideo, seconds: float, clock: StageClock) -> dict[str, Any]:
-    """What was measured; `stage_share` does not depend on the machine's speed, annotation not counted in."""
+    """Counts, and times without those of annotation; `stage_share` is independent of the machine's speed."""
     annotate_s = clock.seconds["annotate"]
     stages = {stage: spent for stage, spent in clock.seconds.items() if stage != "annotate"}
     return {
@@ -117,9 +119,9 @@ def _is_long(tracklet: Tracklet) -> bool:
 def _arguments(argv: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m serving.track_video", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--video", type=Path, required=True, help="any video file")
-    parser.add_argument("--detector", type=Path, required=True, help="engine that finds people")
-    parser.add_argument("--reid", type=Path, required=True, help="engine that embeds people")
-    parser.add_argument("--attributes", type=Path, help="engine that describes people")
+    parser.add_argument("--detector", type=Path, required=True, help="detector engine")
+    parser.add_argument("--reid", type=Path, required=True, help="re-ID engine")
+    parser.add_argument("--attributes", type=Path, help="attribute engine")
     parser.add_argument("--out", type=Path, required=True, help="folder for the results")
     parser.add_argument("overrides", nargs="*", help="settings, such as tracking.frame_stride=2")
     return parser.parse_args(list(argv))

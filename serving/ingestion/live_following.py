@@ -96,6 +96,10 @@ class _OpenSegment:
         num_decoded = self._last_number - self._first_number + 1
         num_due = -(-num_decoded // self._stride)
         num_skipped = num_due - self._num_frames
-        damage = f"{num_skipped} of {num_due} frames came too fast to be looked at" if num_skipped > 0 else None
+        damage = (
+            f"{num_skipped} of {num_due} frames were skipped, because processing is slower than the camera"
+            if num_skipped > 0
+            else None
+        )
         end = self._end if end is None else max(end, self._end)
         return LiveSegment(self._camera_id, self.start, end, self._num_frames, self._tracklets, damage)

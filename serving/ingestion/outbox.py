@@ -18,8 +18,8 @@ from domain.errors import InputError
 from domain.tracklets import Tracklet
 from serving.database.store import Store
 
-DROPPED = "the database was away for too long to keep what was seen"
-_REJECTED = "what was seen could not be stored; the log says why"
+DROPPED = "the database was unreachable for too long; the sightings in memory were dropped"
+_REJECTED = "the sightings could not be stored; the log has the reason"
 _RETRY_S = 1.0
 _EMPTY_SEGMENT_BYTES = 1000  # about what one takes that saw nobody
 # The database is unreachable, or its disk is full.
@@ -142,7 +142,7 @@ class Outbox:
                 self._write(entry)
             except _TRANSIENT_STORE_ERRORS as error:
                 if not is_unreachable:
-                    _log.warning("the store cannot be written, what is seen waits: %s", _cause(error))
+                    _log.warning("the store cannot be written, segments wait in memory: %s", _cause(error))
                 is_unreachable = True
                 self._finish(entry, is_written=False)
                 time.sleep(_RETRY_S)

@@ -23,12 +23,14 @@ class StreamMetrics(Collector):
     def collect(self) -> Iterator[CounterMetricFamily | GaugeMetricFamily]:
         """Each figure of each camera."""
         frames = CounterMetricFamily("dongseon_stream_frames", "Frames decoded", labels=_LABELS)
-        dropped = CounterMetricFamily("dongseon_stream_dropped_frames", "Frames for which no time was", labels=_LABELS)
-        reconnects = CounterMetricFamily(
-            "dongseon_stream_reconnects", "Times it had to be dialled again", labels=_LABELS
+        dropped = CounterMetricFamily(
+            "dongseon_stream_dropped_frames", "Frames skipped, because processing is slower", labels=_LABELS
         )
-        silence = GaugeMetricFamily("dongseon_stream_seconds_since_frame", "Since the last frame", labels=_LABELS)
-        gap = GaugeMetricFamily("dongseon_stream_gap_open", "1 while the camera shows nothing", labels=_LABELS)
+        reconnects = CounterMetricFamily("dongseon_stream_reconnects", "Reconnections", labels=_LABELS)
+        silence = GaugeMetricFamily(
+            "dongseon_stream_seconds_since_frame", "Seconds since the last decoded frame", labels=_LABELS
+        )
+        gap = GaugeMetricFamily("dongseon_stream_gap_open", "1 while the camera delivers no picture", labels=_LABELS)
         for camera_id, stream in list(self._streams.items()):
             labels = (self._district, camera_id)
             frames.add_metric(labels, stream.num_frames)

@@ -149,11 +149,13 @@ def reach(call: Callable[[], _T]) -> _T:
     try:
         return call()
     except (aiohttp.ClientError, TimeoutError) as error:
-        raise EnginesAwayError("the engines must answer, their process has ended or starts; try again") from error
+        raise EnginesAwayError(
+            "the engines must answer, but their process has ended or is starting; try again"
+        ) from error
     except BentoMLException as error:
         if error.error_code not in _BUSY_OR_LATE:
             raise
-        raise EnginesAwayError("the engines must answer, they have too much to do; try again in a moment") from error
+        raise EnginesAwayError("the engines must answer, but they are overloaded; try again in a moment") from error
 
 
 def _by_picture(outputs: dict[str, np.ndarray]) -> Outputs:

@@ -52,7 +52,7 @@ def open_engine(path: Path, task: str, without_plan: WithoutPlan, threads: int |
         ArtifactError: if there is none, it is unusable, or it does something else.
     """
     if not path.exists():
-        raise ArtifactError(f"{path} must be an engine for the task {task}; it is missing, export that model first")
+        raise ArtifactError(f"{path} must be an engine for the task {task}; it is missing, export the model first")
     engine: Engine = load(path, threads=threads, without_plan=without_plan)
     if engine.card.task != task:
         raise ArtifactError(f"{path} must be an engine for the task {task}, its card says {engine.card.task}")
@@ -184,7 +184,7 @@ def _person_class(card: ModelCard) -> int:
         return card.class_names.index(_PERSON)
     if len(card.class_names) == 1:
         return 0
-    raise ArtifactError(f"a detector's card must list the class person, got {', '.join(card.class_names) or 'none'}")
+    raise ArtifactError(f"the detector's card must list the class person, got {', '.join(card.class_names) or 'none'}")
 
 
 def _batches(items: Sequence[np.ndarray], size: int) -> Iterator[Sequence[np.ndarray]]:

@@ -67,7 +67,7 @@ class VideoReader:
             raise InputError(f"{file} must be a video that PyAV can read: {error.strerror}") from error
         if not self._container.streams.video:
             self._close()
-            raise InputError(f"{file} must be a video; it holds no video stream")
+            raise InputError(f"{file} must be a video; it has no video stream")
         self._stream = self._container.streams.video[0]
         self._stream.thread_type = "AUTO"
         self.fps = float(self._stream.average_rate or self._stream.guessed_rate or _FALLBACK_FPS)
@@ -104,7 +104,7 @@ class VideoReader:
                 yield Frame(self.num_frames, last_s, picture.to_ndarray(format="rgb24"))
         self._require_reachable()
         if not self.num_frames:
-            raise InputError(f"{self.file} must be a video that PyAV can decode; it gave no frame")
+            raise InputError(f"{self.file} must be a video that PyAV can decode; none of its frames can be decoded")
 
     @property
     def damage(self) -> str | None:
@@ -121,7 +121,7 @@ class VideoReader:
     def _require_reachable(self) -> None:
         if self._bytes.error is not None:
             raise UnreachableVideoError(
-                f"{self.file} must stay readable while it is looked at: {self._bytes.error.strerror}"
+                f"{self.file} must stay readable while it is processed: {self._bytes.error.strerror}"
             ) from self._bytes.error
 
     def _close(self) -> None:

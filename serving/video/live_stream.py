@@ -30,7 +30,7 @@ _TRANSPORT = {
 }
 _TICK = timedelta(milliseconds=1)  # between pictures whose times would not rise
 _HANGS_AFTER_SILENCES = 4  # the decoding thread itself gives up after three at most: dialling, looking, reading
-_SILENCE_REASON = "it sent no picture that could be decoded"
+_SILENCE_REASON = "the camera sent no decodable picture"
 _REFUSALS = (av.HTTPUnauthorizedError, av.HTTPForbiddenError)
 _log = logging.getLogger(__name__)
 
@@ -161,7 +161,7 @@ class LiveStream:
                 self._changed.wait(self._settings.silence_s)
                 if not self._thread.is_alive() and not self._stopping.is_set():
                     raise RuntimeError(
-                        f"the thread that decodes camera {self.name} must not end by itself; see the log"
+                        f"the decoding thread of camera {self.name} must not end before stop; the log has its error"
                     )
                 if self.seconds_since_frame > _HANGS_AFTER_SILENCES * self._settings.silence_s:
                     self._begin_gap("the decoder hangs")
@@ -188,7 +188,7 @@ class LiveStream:
                 self._begin_gap(reason)
             failures += 1
             self.num_reconnects += 1
-            _log.warning("camera %s: %s; dialling again in %.1f s", self.name, reason, pause_s)
+            _log.warning("camera %s: %s; reconnecting in %.1f s", self.name, reason, pause_s)
             self._stopping.wait(pause_s)
 
     def _decode_connection(self, began_s: float) -> str:
@@ -201,7 +201,7 @@ class LiveStream:
         with av.open(self._address, options=_TRANSPORT, timeout=limits_s, metadata_errors="replace") as container:
             stream = next(iter(container.streams.video), None)
             if stream is None or stream.codec_context is None:
-                return "it sends no video of a known codec"
+                return "the camera sends no video in a known codec"
             stream.codec_context.thread_count = 1  # cores are shared by cameras; frame threads would add delay
             self._clock.restart()
             for packet in container.demux(stream):
@@ -289,5 +289,5 @@ def require_rtsp(name: str, address: str) -> None:
     if not is_rtsp:
         raise InputError(
             f"the address of camera {name} must look like rtsp://user:password@host:port/path (it is not shown here, "
-            "for it may hold a password); write characters such as @ / : in a password as %40 %2F %3A"
+            "because it may hold a password); write characters such as @ / : in a password as %40 %2F %3A"
         )

@@ -61,7 +61,7 @@ class Naming:
         if not camera_id or not start:
             missing = " and ".join(name for name, value in (("camera", camera_id), ("start", start)) if not value)
             raise InputError(
-                f"{file} must have a known {missing}: name it so that {self.file_name} matches, write {file.name}"
+                f"{file} must have a known {missing}: give it a name that matches {self.file_name}, write {file.name}"
                 f"{_SIDECAR} beside it, or give --camera and --start"
             )
         return Recording(file.resolve(), camera_id, self._moment(file, start))
@@ -82,7 +82,7 @@ class Naming:
             moment = datetime.fromisoformat(text)
         except ValueError as error:
             raise InputError(
-                f"{file} must start at a time as 2026-05-12T18:40:00+09:00 in ISO 8601, got {text!r}"
+                f"{file} must have a start time in ISO 8601, such as 2026-05-12T18:40:00+09:00, got {text!r}"
             ) from error
         return moment if moment.tzinfo else moment.replace(tzinfo=ZoneInfo(self.time_zone))
 
@@ -114,8 +114,8 @@ def _sidecar(file: Path) -> dict[str, str]:
     try:
         content = yaml.load(sidecar.read_text(encoding="utf-8"), yaml.BaseLoader)  # times stay as they are written
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{sidecar} must be YAML with camera: and start:, it is not readable") from error
+        raise InputError(f"{sidecar} must be YAML with camera: and start:, it cannot be parsed") from error
     is_text = isinstance(content, dict) and all(isinstance(value, str) for value in content.values())
     if not is_text or not set(content) <= {"camera", "start"}:
-        raise InputError(f"{sidecar} must have camera: and start: and nothing else, got {content!r}")
+        raise InputError(f"{sidecar} must have only camera: and start:, got {content!r}")
     return content

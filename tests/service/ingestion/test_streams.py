@@ -156,10 +156,10 @@ class TestFollower:
         follower.close()
         assert [one.frames for one in kept.segments] == [10, 10]
 
-    def test_frames_that_were_not_looked_at_are_told(self, kept: Kept, follower: LiveFollower) -> None:
+    def test_skipped_frames_are_counted(self, kept: Kept, follower: LiveFollower) -> None:
         self.see(follower, [0, 0.1, 0.5, 0.9])
         follower.close()
-        assert kept.segments[0].damage == "6 of 10 frames came too fast to be looked at"
+        assert kept.segments[0].damage == "6 of 10 frames were skipped, because processing is slower than the camera"
 
     def test_a_motion_gate_asks_the_detector_only_where_something_moves(self, kept: Kept) -> None:
         standing, detector = Walker("red", 20, 0), ColourDetector()
@@ -308,7 +308,7 @@ def test_a_bug_in_one_camera_is_a_gap_and_the_camera_is_taken_up_again(
     finally:
         following.stop()
     [gap] = rows(store, tables.gaps, "cam0")
-    assert gap.reason == "a bug; the log says which"
+    assert gap.reason == "an internal error; the log has its traceback"
     assert "ZeroDivisionError: the thirtieth" in caplog.text
     require_whole(store, "cam0")
 

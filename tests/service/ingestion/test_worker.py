@@ -84,7 +84,7 @@ def test_videos_become_tracklets_and_bad_ones_say_why(deployment: Path, tmp_path
     worker.main(["--until-empty", "serving.ingest.cameras_at_once=2"])
     with open_store(Path("store")) as store:
         assert segment_states(store) == {f"c{i}.mp4": "failed" if i == 5 else "done" for i in range(1, 6)}
-        assert "it gave no frame" in str(column(store, "error")["c5.mp4"])
+        assert "none of its frames can be decoded" in str(column(store, "error")["c5.mp4"])
         assert "c4.mp4 is damaged or ends early" in str(column(store, "damage")["c4.mp4"])
         assert column(store, "damage")["c1.mp4"] is None
         assert column(store, "frames")["c1.mp4"] == 90

@@ -105,7 +105,7 @@ def now() -> datetime:
 
 
 def require_true_bounds(watched: Watched) -> None:
-    """A gap is told when it begins and when it ends, from the frame before it to the frame after it."""
+    """A gap is reported when it begins and when it ends, from the frame before it to the frame after it."""
     for i, event in enumerate(watched.events):
         if isinstance(event, Gap) and event.until is not None:
             before, opened, after = watched.events[i - 2], watched.events[i - 1], watched.events[i + 1]
@@ -222,7 +222,7 @@ def test_a_line_that_swallows_everything_is_noticed(line: Line, street: Server, 
     until(watched.has_frame)
     line.is_silent = True
     until(watched.gap_is_open)
-    assert watched.gaps[-1].reason == "it sent no picture that could be decoded"
+    assert watched.gaps[-1].reason == "the camera sent no decodable picture"
     line.is_silent = False
     until(watched.gap_is_closed)
 
@@ -233,7 +233,7 @@ def test_a_server_that_accepts_and_says_nothing_is_noticed(watch: type[Watched])
         settings = QUICK.model_copy(update={"silence_s": 0.5})
         watched = watch(f"rtsp://127.0.0.1:{listener.getsockname()[1]}/street", settings)
         until(watched.gap_is_open)
-        assert watched.gaps[0].reason == "it sent no picture that could be decoded"
+        assert watched.gaps[0].reason == "the camera sent no decodable picture"
         assert began <= watched.gaps[0].since < began + timedelta(seconds=0.3)
         until(lambda: watched.stream.num_reconnects > 1)
         assert len(watched.gaps) == 1
@@ -318,7 +318,7 @@ def test_a_slow_consumer_gets_the_newest_frame(street: Server, watch: type[Watch
 
 
 @pytest.mark.parametrize(("stride", "cuts"), [(1, 1), (1, 2), (5, 1), (5, 2)])
-def test_a_gap_that_ends_before_the_consumer_looks_is_told_whole(
+def test_a_gap_that_ends_before_the_consumer_reads_is_reported_whole(
     line: Line, street: Server, stride: int, cuts: int
 ) -> None:
     events: list[LiveFrame | Gap] = []
@@ -352,11 +352,11 @@ for frame in stream:
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-def test_a_bug_in_the_decoding_thread_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bug_in_the_decoding_thread_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(av, "open", lambda *_, **__: 1 / 0)
     settings = QUICK.model_copy(update={"silence_s": 0.1})
     stream = LiveStream("gate", "rtsp://127.0.0.1/street", settings, print)
-    with pytest.raises(RuntimeError, match="the thread that decodes camera gate must not end by itself"):
+    with pytest.raises(RuntimeError, match="the decoding thread of camera gate must not end before stop"):
         next(iter(stream))
 
 

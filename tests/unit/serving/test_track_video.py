@@ -66,7 +66,7 @@ def test_a_second_run_replaces_the_first(workplace: Path) -> None:
 def test_a_folder_with_something_else_is_left_alone(workplace: Path) -> None:
     (workplace / "out").mkdir()
     (workplace / "out" / "diary.txt").write_text("mine")
-    with pytest.raises(InputError, match="--out must be a new folder or one of an earlier run, out holds some"):
+    with pytest.raises(InputError, match="--out must be a new folder or the result of an earlier run; out has other"):
         run()
     assert (workplace / "out" / "diary.txt").read_text() == "mine"
 

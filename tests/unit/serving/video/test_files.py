@@ -65,7 +65,7 @@ def test_a_share_that_goes_away_is_no_damage(
 
     monkeypatch.setattr(Path, "open", lambda file, *_, **__: GoesAway(file))
     with (
-        pytest.raises(UnreachableVideoError, match="must stay readable while it is looked at: Host is down"),
+        pytest.raises(UnreachableVideoError, match="must stay readable while it is processed: Host is down"),
         VideoReader(tmp_path / name) as reader,
     ):
         list(reader)
@@ -91,7 +91,7 @@ def test_sound_alone_is_no_video(tmp_path: Path) -> None:
     header = b"RIFF" + (36 + 1600).to_bytes(4, "little") + b"WAVEfmt " + (16).to_bytes(4, "little")
     layout = b"\x01\x00\x01\x00" + (8000).to_bytes(4, "little") + (16000).to_bytes(4, "little") + b"\x02\x00\x10\x00"
     file.write_bytes(header + layout + b"data" + (1600).to_bytes(4, "little") + bytes(1600))
-    with pytest.raises(InputError, match="it holds no video stream"):
+    with pytest.raises(InputError, match="it has no video stream"):
         VideoReader(file)
 
 
