@@ -42,7 +42,7 @@ from export.engines.onnx_runtime import available_cores
 from serving.deployment import Deployment
 from serving.ingestion.following import CameraVideo, StageClock, TrackingSettings, follow
 from serving.ingestion.settings import IngestSettings
-from serving.perception.batching import GatheredPerception
+from serving.perception.batching import SharedPerception
 from serving.perception.perception import Engines, Perception
 from serving.video.files import VideoReader
 
@@ -76,8 +76,8 @@ def ours(
     ingest = IngestSettings.from_params("serving.ingest", overrides)
     threads = max(1, available_cores() // ingest.batches_at_once)
     tracking, engines = _engines(root, describes, threads, overrides)
-    perception = GatheredPerception(
-        *engines, tracking.perception, max_wait_s=ingest.gather_s, batches_at_once=ingest.batches_at_once
+    perception = SharedPerception(
+        *engines, tracking.perception, max_wait_s=ingest.batch_wait_s, batches_at_once=ingest.batches_at_once
     )
     _warm_up(perception)
     clocks = [StageClock() for _ in videos]

@@ -41,7 +41,7 @@ from serving.ingestion.live_following import LiveFollower
 from serving.ingestion.outbox import Outbox, stream_name
 from serving.ingestion.settings import StreamsSettings
 from serving.ingestion.stream_metrics import serve_metrics
-from serving.perception.batching import GatheredPerception
+from serving.perception.batching import SharedPerception
 from serving.perception.perception import Perception
 from serving.video.live_stream import LiveStream, require_rtsp
 
@@ -76,7 +76,7 @@ def main(argv: Sequence[str] = ()) -> None:
         signal.signal(number, lambda *_: stopping.set())
     engines = deployment.open_engines()
     # Cameras do not show pictures at the same moment, so nobody waits: calls gather while an engine computes.
-    perception = GatheredPerception(*engines, tracking.perception, max_wait_s=0)
+    perception = SharedPerception(*engines, tracking.perception, max_wait_s=0)
     with open_store(deployment.store) as store, closing(_claim(store, file, stopping)) as claims:
         outbox = _open_outbox(store, file, version_of_model(engines.reid.card), settings)
         follow_streams(file, perception, outbox, settings, tracking, stopping)

@@ -18,11 +18,15 @@ from serving.database.retention import RetentionSettings
 from serving.database.store import Store, version_of_model
 from serving.ingestion.following import CameraVideo, StageClock, TrackingSettings, follow
 from serving.ingestion.settings import IngestSettings
-from serving.perception.batching import GatheredPerception
+from serving.perception.batching import SharedPerception
 from serving.perception.perception import Engines
 
 _log = logging.getLogger(__name__)
-_TRANSIENT = (sa.exc.InterfaceError, sa.exc.OperationalError, OSError)  # database gone, disk full, network share away
+_TRANSIENT_ERRORS = (
+    sa.exc.InterfaceError,
+    sa.exc.OperationalError,
+    OSError,
+)  # database gone, disk full, network share away
 _MAX_PAUSE_S = 60  # between two tries of what may pass
 
 
@@ -31,7 +35,7 @@ class SegmentWork:
     """What is done with a segment, and what it needs; safe to share between threads."""
 
     store: Store
-    perception: GatheredPerception
+    perception: SharedPerception
     model_version: str
     tracking: TrackingSettings
     ingest: IngestSettings
@@ -52,8 +56,8 @@ class SegmentWork:
             ArtifactError: if an engine is missing.
         """
         engines = open_engines(max(1, available_cores() // ingest.batches_at_once))
-        perception = GatheredPerception(
-            *engines, tracking.perception, max_wait_s=ingest.gather_s, batches_at_once=ingest.batches_at_once
+        perception = SharedPerception(
+            *engines, tracking.perception, max_wait_s=ingest.batch_wait_s, batches_at_once=ingest.batches_at_once
         )
         return cls(store, perception, version_of_model(engines.reid.card), tracking, ingest, retention)
 
@@ -73,7 +77,7 @@ class SegmentWork:
             self._follow(context, segment_id)
         except JobAborted:
             raise
-        except _TRANSIENT as error:
+        except _TRANSIENT_ERRORS as error:
             if self.store.postpone_segment(segment_id, str(error)).total_seconds() < self.ingest.patience_s:
                 _log.warning("segment %s is tried again: %s", segment_id, error)
                 raise
@@ -134,7 +138,7 @@ class RetryTransient(procrastinate.BaseRetryStrategy):
         """When the job runs again; None if it has failed for good."""
         if isinstance(exception, JobAborted):
             return procrastinate.RetryDecision(retry_in={"seconds": 0})
-        if isinstance(exception, _TRANSIENT):
+        if isinstance(exception, _TRANSIENT_ERRORS):
             pause_s = min(_MAX_PAUSE_S, 2 ** min(job.attempts, 10))
             return procrastinate.RetryDecision(retry_in={"seconds": pause_s})
         return None

@@ -15,7 +15,7 @@ class IngestSettings(Settings):
 
     file_name: str
     cameras_at_once: PositiveInt
-    gather_s: NonNegativeFloat
+    batch_wait_s: NonNegativeFloat
     batches_at_once: PositiveInt
     heartbeat_s: PositiveFloat
     dead_after_s: PositiveFloat

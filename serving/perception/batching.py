@@ -11,7 +11,7 @@ import numpy as np
 from serving.perception.perception import Engine, Perception, PerceptionSettings
 
 
-class GatheredPerception(Perception):
+class SharedPerception(Perception):
     """`Perception` for many threads, one a camera: same calls, same answers, but they share the engines' batches.
 
     A call waits until all other users wait or are being answered, or for `max_wait_s`, whichever comes first; while
@@ -37,11 +37,11 @@ class GatheredPerception(Perception):
         batches_at_once: int = 1,
     ) -> None:
         """Take the engines; nothing runs yet."""
-        self._gathering = _Gathering(max_wait_s, batches_at_once)
+        self._batcher = _Batcher(max_wait_s, batches_at_once)
         super().__init__(
-            _GatheredEngine(detector, settings.detector_batch, self._gathering),
-            _GatheredEngine(reid, settings.crop_batch, self._gathering),
-            _GatheredEngine(attributes, settings.crop_batch, self._gathering) if attributes is not None else None,
+            _SharedEngine(detector, settings.detector_batch, self._batcher),
+            _SharedEngine(reid, settings.crop_batch, self._batcher),
+            _SharedEngine(attributes, settings.crop_batch, self._batcher) if attributes is not None else None,
             settings,
         )
 
@@ -51,16 +51,16 @@ class GatheredPerception(Perception):
 
         Calls of threads that are no users are answered too; nobody waits for them.
         """
-        self._gathering.change_users(+1)
+        self._batcher.change_users(+1)
         try:
             yield
         finally:
-            self._gathering.change_users(-1)
+            self._batcher.change_users(-1)
 
 
 @dataclass(eq=False)
 class _Call:
-    engine: "_GatheredEngine"
+    engine: "_SharedEngine"
     images: np.ndarray
     due_s: float  # when it no longer waits for others
     outputs: dict[str, np.ndarray] | None = None
@@ -71,21 +71,21 @@ class _Call:
         return self.outputs is not None or self.error is not None
 
 
-class _GatheredEngine:
-    """An engine whose calls go through a `_Gathering`."""
+class _SharedEngine:
+    """An engine whose calls go through a `_Batcher`."""
 
-    def __init__(self, engine: Engine, max_batch: int, gathering: "_Gathering") -> None:
+    def __init__(self, engine: Engine, max_batch: int, batcher: "_Batcher") -> None:
         self.card = engine.card
         self.max_batch = max_batch
         self.run = engine
-        self._gathering = gathering
+        self._batcher = batcher
 
     def __call__(self, images: np.ndarray) -> dict[str, np.ndarray]:
-        return self._gathering.answer(self, images)
+        return self._batcher.answer(self, images)
 
 
 @dataclass
-class _Gathering:
+class _Batcher:
     """Calls that wait. There is no thread of its own: of those who wait, one computes for all in its batch."""
 
     max_wait_s: float
@@ -100,7 +100,7 @@ class _Gathering:
             self._users += by
             self._changed.notify_all()
 
-    def answer(self, engine: _GatheredEngine, images: np.ndarray) -> dict[str, np.ndarray]:
+    def answer(self, engine: _SharedEngine, images: np.ndarray) -> dict[str, np.ndarray]:
         call = _Call(engine, images, time.monotonic() + self.max_wait_s)
         with self._changed:
             self._waiting.append(call)

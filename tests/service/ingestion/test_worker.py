@@ -247,9 +247,9 @@ def test_a_worker_removes_what_is_old_once_a_day(
         assert store.tracklets([("old", 1)]) == []
         assert segment_states(store) == {"c1.mp4": "done"}  # the demo's are kept
         store.replace_sightings("old", CAMERAS, "net-1", [tracklet(1, unit_vectors(0, 1, 16)[0])])
-        deployment = Deployment.read(Path())
-        tracking, settings = TrackingSettings.from_params("tracking"), deployment.settings
-        work = SegmentWork.load(store, deployment.open_engines, tracking, settings.ingest, settings.retention)
+        again = Deployment.read(Path())
+        tracking, chosen = TrackingSettings.from_params("tracking"), again.settings
+        work = SegmentWork.load(store, again.open_engines, tracking, chosen.ingest, chosen.retention)
         work.remove_what_is_old(timestamp=0)
         assert len(store.tracklets([("old", 1)])) == 1  # today it was done already
 

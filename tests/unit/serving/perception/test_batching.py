@@ -13,7 +13,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from domain.errors import InputError
-from serving.perception.batching import GatheredPerception
+from serving.perception.batching import SharedPerception
 from serving.perception.perception import Engine
 from tests.helpers.walkers import (
     BLUE,
@@ -32,15 +32,15 @@ FOREVER_S = 60.0
 PEOPLE = [RED, GREEN, BLUE]
 
 
-def gathered(
+def shared(
     detector: Engine | None = None, *, max_wait_s: float = FOREVER_S, batches_at_once: int = 1
-) -> GatheredPerception:
-    return GatheredPerception(
+) -> SharedPerception:
+    return SharedPerception(
         *engines(detector), settings().perception, max_wait_s=max_wait_s, batches_at_once=batches_at_once
     )
 
 
-def each_in_a_thread(eyes: GatheredPerception, works: Sequence[Callable[[], Any]]) -> list[Any]:
+def each_in_a_thread(eyes: SharedPerception, works: Sequence[Callable[[], Any]]) -> list[Any]:
     """What each of `works` returned or raised, all begun at once by users of `eyes`."""
     together = threading.Barrier(len(works))
 
@@ -59,7 +59,7 @@ calls = st.lists(st.tuples(st.sampled_from(["detect", "embed", "attributes"]), s
 
 @hypothesis_settings(max_examples=20)
 @given(st.lists(calls, min_size=1, max_size=5), st.sampled_from([0.0, 0.001, FOREVER_S]), st.integers(1, 3))
-def test_answers_are_those_without_gathering(
+def test_answers_are_those_without_batching(
     calls_of_users: list[list[tuple[str, int]]], max_wait_s: float, batches_at_once: int
 ) -> None:
     alone = perception()
@@ -71,7 +71,7 @@ def test_answers_are_those_without_gathering(
             answers.append(getattr(eyes, method)(images))
         return answers
 
-    eyes = gathered(max_wait_s=max_wait_s, batches_at_once=batches_at_once)
+    eyes = shared(max_wait_s=max_wait_s, batches_at_once=batches_at_once)
     together = each_in_a_thread(eyes, [partial(work, eyes, user) for user in range(len(calls_of_users))])
     for user, answers in enumerate(together):
         for (method, _), answer, wanted in zip(calls_of_users[user], answers, work(alone, user), strict=True):
@@ -91,7 +91,7 @@ def test_videos_followed_in_threads_give_the_tracklets_of_one_after_the_other(tm
         [one] = follow_files([file], eyes)
         return [(each.boxes_xyxy.tolist(), each.embedding.tolist(), each.attributes) for each in one.tracklets]
 
-    eyes = gathered(max_wait_s=0.002)
+    eyes = shared(max_wait_s=0.002)
     together = each_in_a_thread(eyes, [partial(followed, eyes, file) for file in files])
     assert together == [followed(perception(), file) for file in files]
     assert all(together)
@@ -99,20 +99,20 @@ def test_videos_followed_in_threads_give_the_tracklets_of_one_after_the_other(tm
 
 def test_pictures_of_all_users_go_into_the_engine_together() -> None:
     detector = ColourDetector()
-    eyes = gathered(detector)
+    eyes = shared(detector)
     each_in_a_thread(eyes, [lambda: eyes.detect([picture(PEOPLE, 0)])] * 5)
     assert detector.batches == [5]
 
 
 def test_a_batch_is_not_larger_than_the_setting_and_a_call_is_not_divided() -> None:
     detector = ColourDetector()
-    eyes = gathered(detector)
+    eyes = shared(detector)
     each_in_a_thread(eyes, [lambda: eyes.detect([picture([], 0)] * 3)] * 3)
     assert detector.batches == [6, 3]  # 8 at most
 
 
 def test_nobody_waits_for_a_user_who_works_on_something_else() -> None:
-    eyes = gathered(max_wait_s=0.02)
+    eyes = shared(max_wait_s=0.02)
     with eyes.user(), eyes.user():
         start = time.monotonic()
         assert len(eyes.detect([picture(PEOPLE, 0)])) == 1
@@ -121,7 +121,7 @@ def test_nobody_waits_for_a_user_who_works_on_something_else() -> None:
 
 @pytest.mark.parametrize("dies", [False, True])
 def test_a_user_who_leaves_lets_the_others_go_at_once(dies: bool) -> None:
-    eyes = gathered(max_wait_s=FOREVER_S)
+    eyes = shared(max_wait_s=FOREVER_S)
 
     def leave() -> None:
         time.sleep(0.1)
@@ -146,7 +146,7 @@ class _FaultyDetector(ColourDetector):
 
 def test_an_error_reaches_only_whose_pictures_caused_it() -> None:
     detector = _FaultyDetector()
-    eyes = gathered(detector)
+    eyes = shared(detector)
     white = np.full((120, 320, 3), 255, np.uint8)
     good, bad, fine = each_in_a_thread(
         eyes,
@@ -176,7 +176,7 @@ class _EndingDetector(ColourDetector):
 
 
 def test_a_thread_that_is_ended_while_it_computes_for_others_leaves_them_to_another() -> None:
-    eyes = gathered(_EndingDetector())
+    eyes = shared(_EndingDetector())
 
     def detect() -> int | str:
         try:
@@ -201,6 +201,6 @@ class _MeetingDetector(ColourDetector):
 
 
 def test_batches_are_computed_side_by_side() -> None:
-    eyes = gathered(_MeetingDetector(), batches_at_once=2)
+    eyes = shared(_MeetingDetector(), batches_at_once=2)
     found = each_in_a_thread(eyes, [lambda: eyes.detect([picture(PEOPLE, 0)] * 5)] * 2)  # too many for one batch
     assert [[len(one) for one in answer] for answer in found] == [[3] * 5] * 2
