@@ -8,9 +8,8 @@ import numpy as np
 import yaml
 
 from domain.images import write_image
-from tests.helpers.project import ROOT
+from tests.helpers.project import section
 
-CONF = ROOT / "conf"
 HEIGHT, WIDTH = 64, 32
 _SMALL: dict[str, Any] = {
     "input_height_px": HEIGHT,
@@ -20,9 +19,9 @@ _SMALL: dict[str, Any] = {
 }
 
 
-def small_settings(file: str, **changes: Any) -> dict[str, Any]:
-    """The values of `conf/<file>` in sizes for a test, with `changes` on top."""
-    values = yaml.safe_load((CONF / file).read_text())
+def small_settings(name: str, option: str, **changes: Any) -> dict[str, Any]:
+    """The section `name` of `conf/<name>/<option>.yaml` in sizes for a test, with `changes` on top."""
+    values = section(name, option)
     values["hardware"] |= {"accelerator": "cpu", "num_workers": 0}
     return values | _SMALL | changes
 

@@ -21,10 +21,9 @@ class AttributeTask(CropTask):
         augment: nn.Module,
         normalise: nn.Module,
         configure: ConfigureOptimizer,
-        channels_last: bool,
     ) -> None:
         """Take the parts; `network` gives a group's logits by its name, in the schema's order."""
-        super().__init__(network, augment, normalise, configure, channels_last)
+        super().__init__(network, augment, normalise, configure)
         self.loss, self.schema = loss, schema
         self._seen: list[tuple[Tensor, Tensor]] = []
 

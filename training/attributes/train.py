@@ -36,11 +36,11 @@ MODEL = "attributes"
 class AttributeSettings(CropTrainingSettings):
     """Section `attributes`."""
 
-    architecture: str  # torchreid's name, such as osnet_x1_0
-    weights: Path | None  # file to start from: torchreid zoo, ImageNet or a checkpoint; null: from scratch
-    stripes: PositiveInt  # 1: the architecture's own feature; else its last maps' average over so many
-    schema_name: str | None = Field(alias="schema")  # null: the district's
-    batch: PositiveInt  # of all processes together
+    architecture: str
+    weights: Path | None
+    stripes: PositiveInt
+    schema_name: str | None = Field(alias="schema")
+    batch: PositiveInt
     rare_labels: RareLabels
 
 
@@ -132,7 +132,6 @@ def train_attributes(
         augment=Augmentation(settings.augmentation),
         normalise=Normalise(),
         configure=partial(configure_optimizer, settings=settings),
-        channels_last=settings.hardware.channels_last,
     )
     batches = partial(ShuffledBatches, len(train), settings.batch, seed)
     data = CropData(train, batches, val, settings.validation_batch, settings.hardware.num_workers)
@@ -158,8 +157,7 @@ def _read_crops(
 ) -> tuple[CropDataset, np.ndarray]:
     table = read_attribute_split(folder, split, schema)
     files = [folder / "attributes" / "images" / name for name in table.images]
-    size = settings.input_height_px, settings.input_width_px
-    return CropDataset(files, table.labels, *size, settings.hardware.cache_in_memory_mib), table.labels
+    return CropDataset(files, table.labels, *settings.input_size, settings.hardware.cache_in_memory_mib), table.labels
 
 
 if __name__ == "__main__":

@@ -20,10 +20,10 @@ class AugmentationSettings(Settings):
     """Section `augmentation` of a training."""
 
     flip_probability: float = Field(ge=0, le=1)
-    pad_px: NonNegativeInt  # a crop is shifted by up to so much, the rest is the channels' mean
-    colour_jitter: NonNegativeFloat = Field(lt=1)  # brightness, contrast, saturation and each channel by 1 ± this
+    pad_px: NonNegativeInt
+    colour_jitter: NonNegativeFloat = Field(lt=1)
     erase_probability: float = Field(ge=0, le=1)
-    erase_largest: float = Field(ge=_SMALLEST_ERASED, le=1)  # share of the picture
+    erase_largest: float = Field(ge=_SMALLEST_ERASED, le=1)
 
 
 class Normalise(nn.Module):

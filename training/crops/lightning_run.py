@@ -5,49 +5,32 @@ import logging
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
-from pydantic import Field, NonNegativeInt, PositiveInt
+from pydantic import Field, PositiveInt
 from pytorch_lightning import Callback, LightningModule, Trainer, seed_everything
 from pytorch_lightning.callbacks import EMAWeightAveraging, ModelCheckpoint, TQDMProgressBar
 
-from domain.settings import Settings
 from training.allocator import keep_freed_memory
 from training.crops.augmentation import AugmentationSettings
 from training.crops.data import CropData
-from training.crops.optimization import OptimizationSettings
 from training.crops.task import CropTask
+from training.settings import TrainingSettings
 
 CHECKPOINTS = Path("checkpoints")  # checkpoints/<model>: what a killed training goes on from; gone when it ends well
 Curves = Callable[[Mapping[str, float], int], None]
 logging.getLogger("pytorch_lightning.utilities.rank_zero").setLevel(logging.WARNING)  # below it stand advertisements
 
 
-class HardwareSettings(Settings):
-    """Section `hardware` of a training."""
-
-    accelerator: Literal["auto", "cpu", "gpu"]
-    devices: PositiveInt  # processes; the batch is that of all together
-    accumulate_batches: PositiveInt  # whose mean gradient makes one step; triplets are mined in each
-    precision: Literal["32", "bf16-mixed", "16-mixed"]
-    channels_last: bool
-    num_workers: NonNegativeInt  # that decode pictures, when they do not fit in memory
-    cache_in_memory_mib: NonNegativeInt  # decoded pictures of one split
-
-
-class CropTrainingSettings(OptimizationSettings):
+class CropTrainingSettings(TrainingSettings):
     """Keys that the sections `attributes` and `reid` share."""
 
-    input_height_px: PositiveInt
-    input_width_px: PositiveInt
-    max_epochs: PositiveInt
-    validate_every_epochs: PositiveInt  # at most; the last epoch is always validated
+    validate_every_epochs: PositiveInt
     validation_batch: PositiveInt
-    ema_decay: float | None = Field(gt=0, lt=1)  # of the averaged weights that are validated and kept; null: none
+    ema_decay: float | None = Field(gt=0, lt=1)
     augmentation: AugmentationSettings
-    hardware: HardwareSettings
 
 
 def checkpoint_folder(model: str, identity: Mapping[str, Any]) -> Path:

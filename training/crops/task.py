@@ -19,7 +19,6 @@ class CropTask(LightningModule):
         augment: nn.Module,
         normalise: nn.Module,
         configure: ConfigureOptimizer,
-        channels_last: bool,
     ) -> None:
         """Take the parts.
 
@@ -28,19 +27,17 @@ class CropTask(LightningModule):
             augment: `uint8` pictures to 0..1 floats, for training steps.
             normalise: `uint8` or 0..1 floats to what the network takes.
             configure: from the network and the number of steps to optimiser and schedule.
-            channels_last: the memory format of network and pictures.
         """
         super().__init__()
         self.network, self.augment, self.normalise = network, augment, normalise
         self._configure = configure
-        self._memory_format = torch.channels_last if channels_last else torch.contiguous_format
-        self.network.to(memory_format=self._memory_format)
+        self.network.to(memory_format=torch.channels_last)
 
     @torch.no_grad()
     def prepare(self, images: Tensor) -> Tensor:
         """`uint8` pictures as the network takes them; augmented while training."""
         drawn = self.augment(images) if self.training else images
-        return self.normalise(drawn).contiguous(memory_format=self._memory_format)
+        return self.normalise(drawn).contiguous(memory_format=torch.channels_last)
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """Optimiser and schedule over all steps of the run."""

@@ -10,21 +10,23 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 
 from districts.detection_checks import check_detection
 from districts.findings import require_sound
 from districts.layout import LabelledFrame, read_detection_split
 from domain.atomic import atomic_file, atomic_folder
+from domain.errors import InputError
 from domain.model_card import ModelCard, Nms, write_card
 from domain.paths import DATA, MODELS
-from domain.settings import Settings, read_params
+from domain.settings import read_params
 from domain.stage import run_stage
 from evaluation.experiments.log import TrainingRun, training_run
 from training.detector.darknet import save_weights
 from training.detector.network import CFG, DarknetNetwork
 from training.detector.operating_point import best_f1_threshold, detect
 from training.detector.preparation import define_network, link_data, start_network
+from training.settings import HardwareSettings, TrainingSettings
 from training.single_output import SingleOutput
 from training.weights import WEIGHTS
 
@@ -34,36 +36,28 @@ _DARKNET_WEIGHTS = "weights.weights"
 _PLOTS = ("*.png", "*.jpg", "results.csv")
 
 
-class DetectorSettings(Settings):
-    """Section `detector`; `conf/detector/yolov4_tiny.yaml` explains each."""
+class DetectorHardwareSettings(HardwareSettings):
+    """Section `detector.hardware`: ultralytics checks float16 with a network that it downloads, so it is left out."""
+
+    precision: Literal["32", "bf16-mixed"]
+
+
+class DetectorSettings(TrainingSettings):
+    """Section `detector`."""
 
     cfg: str
     weights: Path | None
     weights_class: NonNegativeInt | None
-    input_height_px: PositiveInt
-    input_width_px: PositiveInt
     anchors: Literal["cfg", "fit"]
     iou_normalizer: PositiveFloat | None
     iou_thresh: PositiveFloat | None
-    max_epochs: PositiveInt
     batch: PositiveInt
-    nominal_batch: PositiveInt
-    optimizer: Literal["SGD", "AdamW"]
-    lr: PositiveFloat
-    schedule: Literal["cosine", "steps"]
-    final_lr_fraction: float = Field(gt=0, le=1)
-    momentum: float = Field(ge=0, lt=1)
-    weight_decay: NonNegativeFloat
-    warmup_epochs: NonNegativeFloat
+    patience: PositiveInt
+    hardware: DetectorHardwareSettings
     mosaic: float = Field(ge=0, le=1)
     mosaic_off_epochs: NonNegativeInt
     scale: float = Field(ge=0, lt=1)
     multi_scale: float = Field(ge=0, lt=1)
-    patience: PositiveInt
-    precision: Literal["fp32", "bf16"]
-    workers: NonNegativeInt
-    device: str | int | None
-    cache_images: bool
     iou_threshold: float = Field(gt=0, le=1)
     nms: Nms
 
@@ -86,7 +80,7 @@ def main(argv: Sequence[str] = ()) -> None:
     with training_run(
         "train_detector", params=logged, dataset_folder=detection, district=district, checkpoint_folder=CHECKPOINTS
     ) as run:
-        network, curves = _train(settings, seed, can_resume, run)
+        network, curves = _train(settings, seed, max(len(train), len(val)), can_resume, run)
         threshold, f1 = best_f1_threshold(val, detect(network, val, settings.iou_threshold, settings.nms))
         print(f"best F1 on validation: {f1:.3f} at the score {threshold:.3f}")
         run.log_curves({"val/best_f1": f1}, step=settings.max_epochs)
@@ -125,9 +119,8 @@ def _prepare(settings: DetectorSettings, seed: int, detection: Path, train: list
     if note.is_file() and note.read_text() == asked:
         return (CHECKPOINTS / "run" / "weights" / "last.pt").is_file()
     shutil.rmtree(CHECKPOINTS, ignore_errors=True)
-    size = settings.input_height_px, settings.input_width_px
     loss_options = {"iou_normalizer": settings.iou_normalizer, "iou_thresh": settings.iou_thresh}
-    definition = define_network(settings.cfg, size, settings.anchors, loss_options, train, seed)
+    definition = define_network(settings.cfg, settings.input_size, settings.anchors, loss_options, train, seed)
     network = start_network(definition, settings.weights, seed, settings.weights_class)
     definition.write(CHECKPOINTS / "network.cfg")
     save_weights(network, CHECKPOINTS / "network.weights")
@@ -137,12 +130,14 @@ def _prepare(settings: DetectorSettings, seed: int, detection: Path, train: list
     return False
 
 
-def _train(settings: DetectorSettings, seed: int, can_resume: bool, run: TrainingRun) -> tuple[DarknetNetwork, Path]:
-    """The network of the best epoch, and the folder with the run's curves and plots."""
+def _train(
+    settings: DetectorSettings, seed: int, largest_split: int, can_resume: bool, run: TrainingRun
+) -> tuple[DarknetNetwork, Path]:
+    """Train, and return the network of the best epoch and the folder with the run's curves and plots."""
     from training.detector.trainer import DetectorTrainer  # here, for it sets up ultralytics in the working folder
 
     last = CHECKPOINTS / "run" / "weights" / "last.pt"
-    overrides = _overrides(settings, seed)
+    overrides = _overrides(settings, seed, largest_split)
     if can_resume:
         overrides["resume"] = str(last)
         print(f"going on from {last}")
@@ -155,39 +150,53 @@ def _train(settings: DetectorSettings, seed: int, can_resume: bool, run: Trainin
     return trainer.best_network(), Path(trainer.save_dir)
 
 
-def _overrides(settings: DetectorSettings, seed: int) -> dict[str, Any]:
-    """Our settings by ultralytics' names."""
+def _overrides(settings: DetectorSettings, seed: int, largest_split: int) -> dict[str, Any]:
+    """The settings by ultralytics' names; `largest_split` is the number of pictures in it."""
+    hardware, longest_px = settings.hardware, max(settings.input_size)
+    cache_mib = largest_split * longest_px**2 * 3 / 2**20  # at most: ultralytics keeps each picture's aspect
     return {
         "model": str((CHECKPOINTS / "network.cfg").resolve()),
         "data": str((CHECKPOINTS / "data").absolute()),
         "project": str(CHECKPOINTS.resolve()),
         "name": "run",
         "exist_ok": True,
-        "imgsz": max(settings.input_height_px, settings.input_width_px),
+        "imgsz": longest_px,
         "epochs": settings.max_epochs,
         "batch": settings.batch,
-        "nbs": settings.nominal_batch,
-        "optimizer": settings.optimizer,
+        "nbs": settings.batch * hardware.accumulate_batches,
+        "optimizer": {"sgd": "SGD", "adamw": "AdamW"}[settings.optimizer],
         "lr0": settings.lr,
         "lrf": settings.final_lr_fraction,
         "cos_lr": settings.schedule == "cosine",
+        "steps_at": settings.steps_at,
         "momentum": settings.momentum,
         "weight_decay": settings.weight_decay,
-        "warmup_epochs": settings.warmup_epochs,
+        "warmup_epochs": settings.warmup_fraction * settings.max_epochs,
         "warmup_bias_lr": 0.0,
         "mosaic": settings.mosaic,
         "close_mosaic": min(settings.mosaic_off_epochs, settings.max_epochs),
         "scale": settings.scale,
         "multi_scale": settings.multi_scale,
         "patience": settings.patience,
-        "amp": "bf16" if settings.precision == "bf16" else False,
-        "workers": settings.workers,
-        "device": "" if settings.device is None else str(settings.device),
-        "cache": "ram" if settings.cache_images else False,
+        "amp": "bf16" if hardware.precision == "bf16-mixed" else False,
+        "workers": hardware.num_workers,
+        "device": _device(hardware),
+        "cache": "ram" if cache_mib <= hardware.cache_in_memory_mib else False,
         "iou": settings.iou_threshold,
         "seed": seed,
         "plots": True,
     }
+
+
+def _device(hardware: HardwareSettings) -> str:
+    """The devices by ultralytics' names, such as `cpu` or `0,1`; empty for a GPU if there is one."""
+    if hardware.accelerator == "cpu":
+        if hardware.devices > 1:
+            raise InputError(f"detector.hardware.devices must be 1 on a CPU, got {hardware.devices}")
+        return "cpu"
+    if hardware.accelerator == "auto" and hardware.devices == 1:
+        return ""
+    return ",".join(map(str, range(hardware.devices)))
 
 
 class _CurveLog:

@@ -5,7 +5,7 @@ Everything it does unasked is off: it writes nothing into the user's home, downl
 
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 from pathlib import Path
@@ -32,7 +32,6 @@ from training.detector.losses import YoloLoss
 from training.detector.network import DarknetNetwork, decode_heads
 
 _UNASKED = ("sync", "clearml", "comet", "dvc", "mlflow", "neptune", "raytune", "tensorboard", "wandb")
-_STEPS = (0.8, 0.9)  # of the epochs
 _BURN_IN_POWER = 4
 _VALIDATIONS = 20  # in a whole run, so that a short epoch is not mostly validation
 
@@ -121,7 +120,12 @@ class DetectorTrainer(DetectionTrainer):
 
     `model` is a `network.cfg`, which also says the input size and the loss, with `network.weights` beside it to start
     from; or the `last.pt` of a run to go on with. `data` is a folder with YOLO's `images/` and `labels/`, in whose
-    `labels/` ultralytics leaves its cache.
+    `labels/` ultralytics leaves its cache. Ultralytics' worker processes call the constructor with these names.
+
+    Args:
+        cfg: ultralytics' settings.
+        overrides: settings that replace those of `cfg`; also `steps_at`, fractions of the epochs.
+        _callbacks: ultralytics' callbacks by event.
     """
 
     validator: Any
@@ -132,11 +136,12 @@ class DetectorTrainer(DetectionTrainer):
     metrics: Any
 
     def __init__(self, cfg: Any = DEFAULT_CFG, overrides: Any = None, _callbacks: Any = None) -> None:
-        """As ultralytics' own, which its worker processes call with these names."""
         _stay_offline()
         keep_freed_memory()
         threads = torch.get_num_threads()
-        super().__init__(cfg, overrides, _callbacks)
+        own = dict(overrides or {})
+        self.steps_at: Sequence[float] = own.pop("steps_at", ())  # the one key that ultralytics does not know
+        super().__init__(cfg, own, _callbacks)
         torch.set_num_threads(threads)  # ultralytics takes one core less than there are, whatever OMP_NUM_THREADS says
 
     def get_dataset(self) -> dict[str, Any]:
@@ -183,12 +188,18 @@ class DetectorTrainer(DetectionTrainer):
             return self.metrics, None
         return super().validate()
 
+    def train(self) -> None:
+        """Train; processes of several GPUs are given `steps_at` among the arguments that ultralytics hands to them."""
+        if self.ddp:
+            self.args.steps_at = self.steps_at
+        super().train()
+
     def _setup_scheduler(self) -> None:
-        """A cosine, or Darknet's steps: its official run of 500,200 takes a tenth from 400,000 and from 450,000 on."""
+        """Follow a cosine, or Darknet's steps: a tenth of the previous rate from each fraction in `steps_at` on."""
         if self.args.cos_lr:
             super()._setup_scheduler()
             return
-        self.lf = lambda epoch: 0.1 ** sum(epoch >= share * self.epochs for share in _STEPS)
+        self.lf = lambda epoch: 0.1 ** sum(epoch >= fraction * self.epochs for fraction in self.steps_at)
         self.scheduler = LambdaLR(self.optimizer, lr_lambda=self.lf)
 
     def optimizer_step(self) -> None:

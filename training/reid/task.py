@@ -27,10 +27,9 @@ class ReidTask(CropTask):
         augment: nn.Module,
         normalise: nn.Module,
         configure: ConfigureOptimizer,
-        channels_last: bool,
     ) -> None:
         """Take the parts; `network` gives (logits, features) in train mode and embeddings in eval mode."""
-        super().__init__(network, augment, normalise, configure, channels_last)
+        super().__init__(network, augment, normalise, configure)
         self.identity_loss, self.triplet_loss, self.triplet_weight = identity_loss, triplet_loss, triplet_weight
         self._seen: list[tuple[Tensor, Tensor]] = []
 

@@ -30,18 +30,18 @@ from training.weights import WEIGHTS
 
 
 class Backbone(Settings):
-    """One of the networks that can be trained."""
+    """An entry of `reid.backbones`."""
 
-    architecture: str  # torchreid's name, such as osnet_x1_0
-    weights: Path | None  # file to start from: torchreid zoo, ImageNet or a checkpoint; null: from scratch
-    stripes: PositiveInt  # 1: the architecture's own feature; else its last maps' average over so many
-    share_of_epochs: float = Field(gt=0, le=1)  # of reid.max_epochs, at least one: where a large backbone must be cheap
+    architecture: str
+    weights: Path | None
+    stripes: PositiveInt
+    share_of_epochs: float = Field(gt=0, le=1)
 
 
 class ReidSettings(CropTrainingSettings):
     """Section `reid`."""
 
-    backbone: str  # which of `backbones` this command trains and the service uses
+    backbone: str
     backbones: dict[str, Backbone]
     identities_per_batch: PositiveInt = Field(ge=2)
     images_per_identity: PositiveInt = Field(ge=2)
@@ -130,7 +130,6 @@ def train_reid(
         augment=Augmentation(settings.augmentation),
         normalise=Normalise(),
         configure=partial(configure_optimizer, settings=settings),
-        channels_last=settings.hardware.channels_last,
     )
 
     people_and_pictures = settings.identities_per_batch, settings.images_per_identity
@@ -160,8 +159,7 @@ def read_validation_crops(settings: ReidSettings, data_folder: Path) -> CropData
 
 
 def _crops(settings: ReidSettings, files: list[Path], labels: np.ndarray) -> CropDataset:
-    size = settings.input_height_px, settings.input_width_px
-    return CropDataset(files, labels, *size, settings.hardware.cache_in_memory_mib)
+    return CropDataset(files, labels, *settings.input_size, settings.hardware.cache_in_memory_mib)
 
 
 if __name__ == "__main__":

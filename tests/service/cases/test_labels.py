@@ -135,6 +135,6 @@ def test_what_was_judged_is_trained_on(deployment: Path) -> None:
 
     backbones = {"osnet_x0_25": {"architecture": "osnet_x0_25", "weights": None, "stripes": 1, "share_of_epochs": 1.0}}
     small = {"backbone": "osnet_x0_25", "backbones": backbones, "identities_per_batch": 3, "max_epochs": 1}
-    settings = ReidSettings.model_validate(small_settings("reid/osnet_resnet50.yaml", **small))
+    settings = ReidSettings.model_validate(small_settings("reid", "osnet_resnet50", **small))
     assert read_training_crops(settings, data / "reid")[1].tolist().count(2) == 2
     train_reid(settings, data / "reid", 0, deployment / "checkpoints", lambda points, epoch: None)

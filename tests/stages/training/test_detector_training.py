@@ -14,11 +14,13 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from ultralytics.models.yolo.detect import DetectionTrainer
+from ultralytics.utils import DEFAULT_CFG_DICT
 
 from domain.errors import InputError
 from domain.images import write_image
 from domain.model_card import read_card
-from tests.helpers.project import ROOT
+from tests.helpers.project import ROOT, section
 from training.detector import train
 from training.detector.darknet import load_weights
 from training.detector.network import build_yolov4, load_detector
@@ -48,15 +50,15 @@ def district(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             labels.parent.mkdir(parents=True, exist_ok=True)
             labels.write_text("0 0.3125 0.5556 0.15625 0.5556\n" if index else "")
     (tmp_path / "small.cfg").write_text(CFG)
-    detector = yaml.safe_load((ROOT / "conf/detector/yolov4_tiny.yaml").read_text()) | {
+    detector = section("detector", "yolov4_tiny")
+    detector["hardware"] |= {"accelerator": "cpu", "accumulate_batches": 1}
+    detector |= {
         "cfg": "small.cfg",
         "input_height_px": 64,
         "input_width_px": 96,
         "max_epochs": EPOCHS,
         "batch": 3,
-        "nominal_batch": 3,
         "mosaic_off_epochs": 1,
-        "device": "cpu",
     }
     params = {
         "seed": 1,
@@ -132,7 +134,9 @@ def prepare(settings: train.DetectorSettings) -> bool:
     ("overrides", "message"),
     [
         (["detector.max_epoch=3"], "unknown configuration key detector.max_epoch; did you mean detector.max_epochs?"),
-        (["detector.optimizer=Lion"], r"detector.optimizer: Input should be 'SGD' or 'AdamW', got 'Lion'"),
+        (["detector.optimizer=lion"], r"detector.optimizer: Input should be 'adamw' or 'sgd', got 'lion'"),
+        (["detector.hardware.precision=16-mixed"], r"precision: Input should be '32' or 'bf16-mixed', got '16-mixed'"),
+        (["detector.hardware.devices=2"], r"detector.hardware.devices must be 1 on a CPU, got 2"),
         (["detector.cfg=yolov5"], "must be a .cfg file or one of yolov4, yolov4-tiny, got yolov5"),
     ],
 )
@@ -182,7 +186,7 @@ def test_the_trainers_loss_counts_a_batch_by_its_share_of_the_nominal_one() -> N
 )
 def test_the_rate_follows_the_schedule(schedule: str, expected: dict[int, float]) -> None:
     trainer: Any = DetectorTrainer.__new__(DetectorTrainer)
-    trainer.args = SimpleNamespace(cos_lr=schedule == "cosine", lrf=0.01)
+    trainer.args, trainer.steps_at = SimpleNamespace(cos_lr=schedule == "cosine", lrf=0.01), (0.8, 0.9)
     trainer.epochs = 10
     trainer.optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
     trainer._setup_scheduler()
@@ -214,3 +218,26 @@ def test_training_on_the_cpu_keeps_the_number_of_threads(district: Path) -> None
         assert torch.get_num_threads() == 3
     finally:
         torch.set_num_threads(before)
+
+
+def test_the_settings_have_ultralytics_names(district: Path) -> None:
+    settings = train.DetectorSettings.from_params("detector", ["detector.warmup_fraction=0.25"])
+    overrides = train._overrides(settings, seed=1, largest_split=6)
+    assert overrides.keys() - {"steps_at"} <= set(DEFAULT_CFG_DICT)
+    assert (overrides["imgsz"], overrides["batch"], overrides["nbs"]) == (96, 3, 3)
+    assert (overrides["device"], overrides["amp"], overrides["cache"]) == ("cpu", False, False)
+    assert (overrides["optimizer"], overrides["warmup_epochs"], overrides["steps_at"]) == ("SGD", 1.5, (0.8, 0.9))
+    hardware = {"accumulate_batches": 4, "accelerator": "gpu", "devices": 2, "precision": "bf16-mixed"}
+    larger = settings.hardware.model_copy(update=hardware | {"cache_in_memory_mib": 1})
+    overrides = train._overrides(settings.model_copy(update={"hardware": larger}), seed=1, largest_split=6)
+    assert (overrides["nbs"], overrides["device"], overrides["amp"], overrides["cache"]) == (12, "0,1", "bf16", "ram")
+
+
+def test_processes_of_several_gpus_follow_the_same_steps(district: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    options = {"model": "none.cfg", "data": str(district), "device": "cpu", "project": str(district)}
+    trainer = DetectorTrainer(overrides=options | {"steps_at": (0.3, 0.6)})
+    trainer.ddp = True
+    handed: dict[str, Any] = {}
+    monkeypatch.setattr(DetectionTrainer, "train", lambda self: handed.update(vars(self.args)))
+    trainer.train()
+    assert DetectorTrainer(cfg=DEFAULT_CFG_DICT | {"save_dir": ""}, overrides=handed).steps_at == (0.3, 0.6)

@@ -16,7 +16,8 @@ def settings() -> ReidSettings:
     gentle = {"flip_probability": 0.5, "pad_px": 3, "colour_jitter": 0.1, "erase_probability": 0, "erase_largest": 0.1}
     return ReidSettings.model_validate(
         small_settings(
-            "reid/osnet_resnet50.yaml",
+            "reid",
+            "osnet_resnet50",
             backbones=backbones,
             augmentation=gentle,
             identities_per_batch=8,

@@ -41,7 +41,8 @@ def with_frozen_norms(*options: Any) -> ReidNetwork:
 def learn(folder: Path, devices: int, aside: Path) -> tuple[dict[str, float], dict[str, torch.Tensor]]:
     """One step on one batch of four people; the curves and the weights after it."""
     values = small_settings(
-        "reid/osnet_resnet50.yaml",
+        "reid",
+        "osnet_resnet50",
         backbone="backbone",
         backbones={"backbone": {"architecture": "osnet_x0_25", "weights": None, "stripes": 1, "share_of_epochs": 1.0}},
         identities_per_batch=4,

@@ -18,7 +18,7 @@ from domain.errors import InputError
 from domain.model_card import read_card
 from tests.helpers.crops import small_settings, write_reid_set
 from tests.helpers.project import ROOT
-from training.crops.data import lightning_run
+from training.crops import lightning_run
 from training.crops.lightning_run import checkpoint_folder
 from training.reid.network import load_reid
 from training.reid.train import ReidSettings, main, train_reid
@@ -31,7 +31,7 @@ BACKBONES = {
 
 def values(**changes: Any) -> dict[str, Any]:
     small = {"backbone": "osnet_x0_25", "backbones": BACKBONES, "identities_per_batch": 4, "lr": 0.002}
-    return small_settings("reid/osnet_resnet50.yaml", **small | changes)
+    return small_settings("reid", "osnet_resnet50", **small | changes)
 
 
 class KilledError(RuntimeError):

@@ -21,7 +21,7 @@ SCHEMA = read_schema("suseong_no_colour")
 
 
 def settings(**changes: object) -> AttributeSettings:
-    values = small_settings("attributes/osnet.yaml", architecture="osnet_x0_25", batch=16, lr=0.003, max_epochs=8)
+    values = small_settings("attributes", "osnet", architecture="osnet_x0_25", batch=16, lr=0.003, max_epochs=8)
     return AttributeSettings.model_validate({**values, **changes})
 
 

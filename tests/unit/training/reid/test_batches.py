@@ -20,10 +20,11 @@ from training.crops.augmentation import (
     shift_and_flip,
 )
 from training.crops.data import CropDataset, InOrder
-from training.crops.optimization import OptimizationSettings, configure_optimizer
+from training.crops.optimization import configure_optimizer
 from training.reid.losses import BatchHardTripletLoss
 from training.reid.operating_point import best_match_distance
 from training.reid.sampling import IdentityBatches
+from training.settings import OptimizationSettings
 
 
 def crops() -> torch.Tensor:
@@ -130,7 +131,8 @@ def test_without_a_same_or_a_different_pair_there_is_no_match_distance() -> None
 
 def optimization(**changes: Any) -> OptimizationSettings:
     plain = {"optimizer": "sgd", "lr": 0.1, "weight_decay": 0.01, "warmup_fraction": 0.5, "schedule": "cosine"}
-    return OptimizationSettings.model_validate(plain | {"steps_at": (0.5, 0.75)} | changes)
+    more = {"momentum": 0.9, "final_lr_fraction": 0.0, "steps_at": (0.5, 0.75)}
+    return OptimizationSettings.model_validate(plain | more | changes)
 
 
 @pytest.mark.parametrize(
