@@ -1,4 +1,4 @@
-"""Draws tracklets into their video, so that a person can see what the tracker did."""
+"""Draws tracklets into their video, to check the tracker by eye."""
 
 import colorsys
 from collections import defaultdict
@@ -17,7 +17,7 @@ _FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 
 def annotate_video(source: Path, tracklets: Iterable[Tracklet], target: Path) -> None:
-    """Write `source` to `target` (mp4) with the box, id and last steps of each tracklet.
+    """Write `source` to `target` (mp4) with the box, the id and the recent path of each tracklet.
 
     Raises:
         InputError: if `source` cannot be read.
@@ -36,7 +36,7 @@ def annotate_video(source: Path, tracklets: Iterable[Tracklet], target: Path) ->
 
 
 def draw_person(image: np.ndarray, track: int, boxes_xyxy: np.ndarray) -> None:
-    """Draw the last of `boxes_xyxy` `[frame, 4]`, its id, and the way of its feet into `image` (RGB, in place)."""
+    """Draw the last of `boxes_xyxy` `[frame, 4]`, the id and the path of the feet into `image` (RGB, in place)."""
     colour = track_colour(track)
     left, top, right, bottom = (round(float(value)) for value in boxes_xyxy[-1])
     thickness = max(1, round(image.shape[0] / 360))
@@ -50,7 +50,7 @@ def draw_person(image: np.ndarray, track: int, boxes_xyxy: np.ndarray) -> None:
 
 
 def track_colour(track: int) -> tuple[int, int, int]:
-    """A bright RGB colour of this id, far from those of its neighbours.
+    """A bright RGB colour for this id, different from those of neighbouring ids.
 
     Example:
         >>> track_colour(1) == track_colour(1), track_colour(1) == track_colour(2)

@@ -1,4 +1,4 @@
-"""Follows people in several videos at once: frames of all cameras in one batch, one tracker a camera."""
+"""Tracks people in several videos at once: one tracker per camera, batches over the frames of all cameras."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -38,29 +38,28 @@ class CameraVideo:
 
     camera_id: str
     file: Path
-    start: datetime  # of the first frame, with a time zone
+    start: datetime  # time of the first frame, with a time zone
 
 
 @dataclass
 class FollowedVideo:
-    """What came of one video."""
+    """Tracklets and frame counts of one video."""
 
     fps: float
     num_frames: int
-    damage: str | None  # what could not be read, `None` if all could
+    damage: str | None  # parts that could not be read, `None` if there are none
     tracklets: list[Tracklet] = field(default_factory=list)  # in the order in which they ended
 
 
 class StageClock:
-    """Seconds spent in each step of following."""
+    """Seconds spent in each step of the pipeline."""
 
     def __init__(self) -> None:
-        """At zero."""
         self.seconds: dict[str, float] = {}
 
     @contextmanager
     def timed(self, stage: str) -> Iterator[None]:
-        """Add the time of the block to `stage`."""
+        """Add the duration of the block to `stage`."""
         start = time.perf_counter()
         try:
             yield
@@ -81,7 +80,7 @@ class _Stream:
         return self.gate is None or self.gate.passes(frame.image, frame.time_s)
 
     def detections_of(self, passing: Sequence[bool], new: Iterator[Detections]) -> Iterator[Detections]:
-        """Of each frame the next of `found` if it passed, else those who were there before: nobody moved."""
+        """Detections of each frame: the next of `new` if the frame passed the gate, else the previous ones again."""
         for passed in passing:
             if passed:
                 self.detections = next(new)
@@ -98,16 +97,16 @@ def follow(
     clock: StageClock,
     num_crops: int = 1,
 ) -> list[FollowedVideo]:
-    """The people of each video, in the order of `videos`; a video that ends early ends its tracks.
+    """Track people in each video, in the order of `videos`; the end of a video ends its tracks.
 
     Args:
-        settings: with fewer cameras than `detector_batch`, several frames of each go into the detector together.
-        on_frames: called with how many frames of the videos were passed since the last call.
-        clock: gets the time of each step.
-        num_crops: so many of each tracklet's crops are kept, the best ones; memory grows with them.
+        settings: with fewer videos than `detector_batch`, a detector batch has several frames of each video.
+        on_frames: called with the number of frames processed since the last call.
+        clock: records the time of each step.
+        num_crops: maximum number of crops of a tracklet, the best ones; memory grows with it.
 
     Raises:
-        InputError: if a video is missing or cannot be read at all.
+        InputError: if a video is missing or cannot be read.
     """
     with ExitStack() as stack:
         streams = [_open(stack, video, perception, settings) for video in videos]
@@ -157,7 +156,7 @@ def _open(stack: ExitStack, video: CameraVideo, perception: Perception, settings
 
 
 def new_tracker(camera_id: str, start: datetime, perception: Perception, settings: TrackingSettings) -> Tracker:
-    """For a camera whose first frame was taken at `start`, with the thresholds of the engines in `perception`."""
+    """A tracker for a camera whose first frame was taken at `start`, with the thresholds of `perception`'s engines."""
     return Tracker(
         camera_id,
         start,
@@ -187,16 +186,16 @@ def advance(
         with clock.timed("track"):
             qualities = crop_qualities(frame.image, plan.boxes_xyxy, plan.scores, plan.to_embed, of_frame)
             features = CropFeatures(embeddings[first : first + len(of_frame)], qualities, of_frame)
-            over = tracker.update(plan, features)
+            ended_now = tracker.update(plan, features)
         with clock.timed("describe"):
-            ended.append(describe_tracklets(over, perception, num_crops))
+            ended.append(describe_tracklets(ended_now, perception, num_crops))
         first += len(of_frame)
     return ended
 
 
 def describe_tracklets(ended: Sequence[Tracklet], perception: Perception, num_crops: int = 1) -> list[Tracklet]:
-    """Tracklets of a tracker, described by all their crops; the best `num_crops` of each are kept.
+    """Tracklets with attributes from all their crops, reduced to the best `num_crops` crops of each.
 
-    The store writes one, and what is kept waits in memory for the end of the video.
+    The store writes one crop of a tracklet; crops stay in memory until the end of the video.
     """
     return [replace(tracklet, crops=tracklet.crops[:num_crops]) for tracklet in perception.described(ended)]

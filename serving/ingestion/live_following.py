@@ -1,8 +1,8 @@
-"""Follows the people in one live camera and cuts what it shows into segments.
+"""Tracks the people in one live camera and divides its stream into segments.
 
-Whoever is in view when a segment ends is finished in it and begins anew in the next, so each segment stands for itself
-and a killed process loses the open one only. A segment ends after `segment_s`, where a gap begins, and where pictures
-change their size, for boxes are in pixels. With a motion gate the detector is asked only where something moves.
+All tracks end with their segment and start again in the next one, so segments are independent and a killed process
+loses only the open segment. A segment ends after `segment_s`, when a gap begins, and when the size of the frames
+changes, because boxes are in pixels. With a motion gate the detector runs only on frames with motion.
 """
 
 from datetime import datetime
@@ -18,26 +18,25 @@ from serving.video.live_stream import Gap, LiveFrame
 
 
 class LiveFollower:
-    """One camera's frames and gaps, in order, into an `Outbox`.
+    """Turns the frames and gaps of one camera, in order, into segments and gaps of an `Outbox`.
 
     Args:
-        camera_id: of the camera.
-        perception: may be shared with others.
-        settings: of tracker, motion gate and stride; frames come with that stride.
-        outbox: gets finished segments and gaps.
-        segment_s: how long a segment lasts.
+        camera_id: id of the camera.
+        perception: may be shared between threads.
+        settings: settings of tracker and motion gate, and the stride with which frames arrive.
+        outbox: receives finished segments and gaps.
+        segment_s: duration of a segment.
     """
 
     def __init__(
         self, camera_id: str, perception: Perception, settings: TrackingSettings, outbox: Outbox, segment_s: float
     ) -> None:
-        """No segment is open."""
         self.camera_id = camera_id
         self._perception, self._settings, self._outbox, self._segment_s = perception, settings, outbox, segment_s
         self._segment: _OpenSegment | None = None
 
     def process(self, frame: LiveFrame) -> None:
-        """Follow everybody in `frame`; it may begin a segment, and end the one before."""
+        """Track the people in `frame`; opens a segment if none is open, or if the open one ends here."""
         segment = self._segment
         if segment is not None and (
             (frame.time - segment.start).total_seconds() >= self._segment_s or segment.shape != frame.image.shape
@@ -49,26 +48,26 @@ class LiveFollower:
         self._segment.process(frame)
 
     def record_gap(self, gap: Gap) -> None:
-        """A gap has begun. That it is over is seen: it ends with the first frame that was looked at."""
+        """Record the start of a gap; its end is recorded at the next processed frame."""
         if gap.until is None:
             self.close(gap.since)
             self._outbox.begin_gap(self.camera_id, gap.since, gap.reason)
 
     def close(self, end: datetime | None = None) -> None:
-        """Finish the open segment, if there is one, at `end` or its last frame."""
+        """End the open segment, if any, at `end` or its last frame."""
         if self._segment is not None:
             self._outbox.put(self._segment.finished(end))
             self._segment = None
 
     def discard_segment(self, reason: str) -> None:
-        """Forget the open segment, if there is one: from its beginning on it is a gap."""
+        """Discard the open segment, if any, and record a gap from its start."""
         segment, self._segment = self._segment, None
         if segment is not None:
             self._outbox.begin_gap(self.camera_id, segment.start, reason)
 
 
 class _OpenSegment:
-    """What was seen since a segment began."""
+    """Tracker and tracklets of a segment since its start."""
 
     def __init__(self, camera_id: str, first: LiveFrame, perception: Perception, settings: TrackingSettings) -> None:
         self.start, self.shape = first.time, first.image.shape

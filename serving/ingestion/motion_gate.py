@@ -1,4 +1,4 @@
-"""Lets a frame into the detector only where something moved: an empty street at night need not be looked at."""
+"""Passes a frame to the detector only after motion: it saves the detector's time in empty streets."""
 
 import math
 
@@ -20,19 +20,21 @@ class MotionGateSettings(Settings):
 
 
 class MotionGate:
-    """Compares the frames of one camera with the last that passed, of which it is known who is in it.
+    """Compares the frames of one camera with the last passed frame, whose people are known.
 
-    A running background would not do: who stops would dissolve in it, and who leaves would not be missed.
+    A moving average would not do as reference: it absorbs a person who stops, and misses a person who leaves.
     """
 
     def __init__(self, settings: MotionGateSettings) -> None:
-        """Nothing has passed yet, so the first frame does."""
         self._settings = settings
         self._passed: np.ndarray | None = None  # float32 [height, width], grey
         self._passed_s = -math.inf
 
     def passes(self, image: np.ndarray, time_s: float) -> bool:
-        """Whether something moved in `image`, `uint8 [height, width, 3]` RGB, or none passed for `longest_skip_s`."""
+        """Whether the detector must run on `image`, `uint8 [height, width, 3]` RGB.
+
+        True for the first frame, after motion, and `longest_skip_s` after the last passed frame.
+        """
         settings, grey = self._settings, self._small_grey(image)
         is_due = time_s - self._passed_s >= settings.longest_skip_s
         if not is_due and self._passed is not None:
@@ -46,4 +48,4 @@ class MotionGate:
         height, width = image.shape[:2]
         size = self._settings.width_px, max(1, round(height * self._settings.width_px / width))
         small = cv2.cvtColor(cv2.resize(image, size, interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY)
-        return cv2.blur(small.astype(np.float32), (3, 3))  # noise is no movement
+        return cv2.blur(small.astype(np.float32), (3, 3))  # noise must not count as motion

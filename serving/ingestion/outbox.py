@@ -1,7 +1,7 @@
-"""What live cameras showed, on its way into the store: kept in memory, within limits, while the database is away.
+"""Queues between live cameras and the store, which hold segments in memory while the database is unreachable.
 
-A thread of its own writes, so no camera waits for the database. When too much waits, the oldest segment is dropped and
-becomes a gap: that nothing is known of that time will stand in the store.
+A background thread writes, so cameras never wait for the database. Above the memory limit the oldest segment is dropped
+and replaced by a gap, so that the store records the missing time.
 """
 
 import logging
@@ -21,7 +21,7 @@ from serving.database.store import Store
 DROPPED = "the database was unreachable for too long; the sightings in memory were dropped"
 _REJECTED = "the sightings could not be stored; the log has the reason"
 _RETRY_S = 1.0
-_EMPTY_SEGMENT_BYTES = 1000  # about what one takes that saw nobody
+_EMPTY_SEGMENT_BYTES = 1000  # approximate size of a segment without tracklets
 # The database is unreachable, or its disk is full.
 _TRANSIENT_STORE_ERRORS = (sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.TimeoutError, OSError)
 _log = logging.getLogger(__name__)
@@ -36,17 +36,17 @@ class LiveSegment:
     end: datetime
     frames: int
     tracklets: Sequence[Tracklet]
-    damage: str | None  # what was not looked at
+    damage: str | None  # skipped frames, `None` if there are none
 
     @property
     def num_bytes(self) -> int:
-        """Memory it takes, about."""
+        """Approximate memory."""
         return _EMPTY_SEGMENT_BYTES + sum(_num_bytes(tracklet) for tracklet in self.tracklets)
 
 
 @dataclass(eq=False)
 class _PendingGap:
-    """A gap on its way: when it is stored but still open, it stays until its end is known."""
+    """A gap in the queue; a stored gap without an end stays until its end is known."""
 
     camera_id: str
     since: datetime
@@ -56,48 +56,47 @@ class _PendingGap:
 
 
 class Outbox:
-    """Segments and gaps of a district's live cameras, written in each camera's order. Safe to share between threads.
+    """Writes segments and gaps of a district's live cameras, in each camera's order. Safe to share between threads.
 
     Args:
-        store: where they go.
-        district: whose cameras these are.
+        store: receives segments and gaps.
+        district: district of the cameras.
         model_version: see `serving.database.store.version_of_model`.
-        max_bytes: of segments that wait.
+        max_bytes: memory limit of waiting segments.
     """
 
     def __init__(self, store: Store, district: str, model_version: str, max_bytes: int) -> None:
-        """Nothing waits yet."""
         self._store, self._district, self._model_version, self._max_bytes = store, district, model_version, max_bytes
-        self._queues: dict[str, deque[LiveSegment | _PendingGap]] = {}  # of each camera, oldest first
+        self._queues: dict[str, deque[LiveSegment | _PendingGap]] = {}  # by camera, oldest first
         self._writing: LiveSegment | _PendingGap | None = None
         self._changed = threading.Condition()
         self._is_closing = False
-        # A daemon: a database that never answers must not keep the process from ending.
+        # A daemon, because a database that never answers must not prevent the process from ending.
         self._thread = threading.Thread(target=self._run, name="outbox", daemon=True)
         self._thread.start()
 
     def put(self, segment: LiveSegment) -> None:
-        """Store `segment` as soon as that is possible."""
+        """Queue `segment` for storing."""
         with self._changed:
             self._queue(segment.camera_id).append(segment)
             self._drop_oldest()
             self._changed.notify_all()
 
     def begin_gap(self, camera_id: str, since: datetime, reason: str) -> None:
-        """The camera shows nothing from `since` on; an open gap with another reason ends there."""
+        """Open a gap of the camera at `since`; its previous open gap ends there."""
         with self._changed:
             self._end_gap(camera_id, since)
             self._queue(camera_id).append(_PendingGap(camera_id, since, None, reason))
             self._changed.notify_all()
 
     def end_gap(self, camera_id: str, until: datetime) -> None:
-        """The camera shows something again; nothing changes if it has no open gap."""
+        """Close the open gap of the camera, if any."""
         with self._changed:
             self._end_gap(camera_id, until)
             self._changed.notify_all()
 
     def close(self, timeout_s: float) -> int:
-        """Write what waits, for at most so long, and end; how many segments could not be stored."""
+        """Write the queued entries for at most `timeout_s`, then end; returns the number of segments not stored."""
         with self._changed:
             self._is_closing = True
             self._changed.notify_all()
@@ -124,7 +123,7 @@ class Outbox:
                 excess_bytes -= segment.num_bytes
 
     def _replace_by_gap(self, segment: LiveSegment, reason: str) -> None:
-        """Gaps that thereby touch become one, so that the queue does not pile up either."""
+        """Replace `segment` by a gap, merged with adjacent gaps so that the queue stays short."""
         merged: deque[LiveSegment | _PendingGap] = deque()
         for entry in self._queues[segment.camera_id]:
             new = _PendingGap(entry.camera_id, entry.start, entry.end, reason) if entry is segment else entry
@@ -156,7 +155,7 @@ class Outbox:
                 self._finish(entry, is_written=True)
 
     def _next(self) -> LiveSegment | _PendingGap | None:
-        """What to write next, a copy if it is a gap, for that may change meanwhile; None when all is to end."""
+        """The next entry to write; a copy if it is a gap, which may change meanwhile. None after `close`."""
         with self._changed:
             while True:
                 for queue in self._queues.values():
@@ -204,7 +203,7 @@ class Outbox:
 
 
 def stream_name(camera_id: str) -> str:
-    """How the store names the live stream of a camera; its address, which may hold a password, stays out of it."""
+    """Name of a camera's live stream in the store; without its address, which may contain a password."""
     return f"stream {camera_id}"
 
 
@@ -214,5 +213,5 @@ def _num_bytes(tracklet: Tracklet) -> int:
 
 
 def _cause(error: Exception) -> object:
-    """What the database said, without the statement and its values."""
+    """The error of the database without the statement and its values."""
     return error.orig if isinstance(error, sa.exc.DBAPIError) else error

@@ -1,4 +1,4 @@
-"""Figures of live cameras for Prometheus, read from the streams whenever somebody asks."""
+"""Prometheus metrics of live cameras, read from the streams at each scrape."""
 
 from collections.abc import Iterator, Mapping
 
@@ -10,18 +10,17 @@ from domain.errors import InputError
 from serving.video.live_stream import LiveStream
 
 _LABELS = ("district", "camera")
-_LOOPBACK = "127.0.0.1"  # they say which camera is down: for other machines by a proxy that asks who it is
+_LOOPBACK = "127.0.0.1"  # metrics reveal which camera is down; other machines need an authenticating proxy
 
 
 class StreamMetrics(Collector):
-    """Of the streams of one district, by camera; the mapping may change while it is used."""
+    """Metrics of the streams of one district, by camera; the mapping may change between scrapes."""
 
     def __init__(self, district: str, streams: Mapping[str, LiveStream]) -> None:
-        """Nothing is read yet."""
         self._district, self._streams = district, streams
 
     def collect(self) -> Iterator[CounterMetricFamily | GaugeMetricFamily]:
-        """Each figure of each camera."""
+        """Yield each metric with its value for each camera."""
         frames = CounterMetricFamily("dongseon_stream_frames", "Frames decoded", labels=_LABELS)
         dropped = CounterMetricFamily(
             "dongseon_stream_dropped_frames", "Frames skipped, because processing is slower", labels=_LABELS
@@ -42,10 +41,10 @@ class StreamMetrics(Collector):
 
 
 def serve_metrics(district: str, streams: Mapping[str, LiveStream], port: int) -> None:
-    """Answer Prometheus at `port` of this machine until the process ends.
+    """Serve metrics at `port` of the loopback interface until the process ends.
 
     Raises:
-        InputError: if the port is taken.
+        InputError: if the port is in use.
     """
     registry = CollectorRegistry()
     registry.register(StreamMetrics(district, streams))

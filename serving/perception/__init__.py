@@ -1,1 +1,1 @@
-"""Frames of many cameras to detections, embeddings and attributes, in batches over engines."""
+"""Frames of many cameras to detections, embeddings and attributes, computed by engines in batches."""

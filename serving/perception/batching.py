@@ -1,4 +1,4 @@
-"""One set of engines for the threads of many cameras: calls that come together go into an engine as one batch."""
+"""Dynamic batching: the threads of many cameras share one set of engines, and their calls share batches."""
 
 import threading
 import time
@@ -12,18 +12,18 @@ from serving.perception.perception import Engine, Perception, PerceptionSettings
 
 
 class SharedPerception(Perception):
-    """`Perception` for many threads, one a camera: same calls, same answers, but they share the engines' batches.
+    """`Perception` for many threads, one per camera, whose calls share the engines' batches.
 
-    A call waits until all other users wait or are being answered, or for `max_wait_s`, whichever comes first; while
-    the engines compute, calls gather for the next batch, which holds at most `detector_batch` or `crop_batch` pictures
-    (a call is never divided).
-    Resizing, non-maximum suppression and averaging stay in the threads that ask. An error reaches only the thread whose
-    pictures caused it. Answers are those of `Perception` up to what an engine's sums differ by with the batch size.
+    A call waits until all other registered threads wait or are in a running batch, and at most `max_wait_s`. Calls that
+    arrive while the engines compute form the next batch, of at most `detector_batch` or `crop_batch` pictures; a single
+    call is never divided. Resizing, non-maximum suppression and averaging run in the calling thread. An error is raised
+    only in the thread whose pictures caused it. Results equal those of `Perception` up to the rounding that depends on
+    an engine's batch size.
 
     Args:
-        detector, reid, attributes, settings: as `Perception` has them.
-        max_wait_s: 0 never waits, so that only calls gather that come while an engine computes.
-        batches_at_once: so many batches may be computed side by side; the engines should share the cores among them.
+        detector, reid, attributes, settings: see `Perception`.
+        max_wait_s: with 0, a batch has only calls that arrive while an engine computes.
+        batches_at_once: number of batches computed in parallel; the engines should share the cores among them.
     """
 
     def __init__(
@@ -36,7 +36,6 @@ class SharedPerception(Perception):
         max_wait_s: float,
         batches_at_once: int = 1,
     ) -> None:
-        """Take the engines; nothing runs yet."""
         self._batcher = _Batcher(max_wait_s, batches_at_once)
         super().__init__(
             _SharedEngine(detector, settings.detector_batch, self._batcher),
@@ -47,9 +46,9 @@ class SharedPerception(Perception):
 
     @contextmanager
     def user(self) -> Iterator[None]:
-        """For each thread around its work: nobody waits for one that left, whatever ended it.
+        """Register the calling thread during its work; batches wait only for registered threads.
 
-        Calls of threads that are no users are answered too; nobody waits for them.
+        Calls of other threads are answered too.
         """
         self._batcher.change_users(+1)
         try:
@@ -62,7 +61,7 @@ class SharedPerception(Perception):
 class _Call:
     engine: "_SharedEngine"
     images: np.ndarray
-    due_s: float  # when it no longer waits for others
+    due_s: float  # time at which it stops waiting for other calls
     outputs: dict[str, np.ndarray] | None = None
     error: Exception | None = None
 
@@ -86,14 +85,14 @@ class _SharedEngine:
 
 @dataclass
 class _Batcher:
-    """Calls that wait. There is no thread of its own: of those who wait, one computes for all in its batch."""
+    """Waiting calls. It has no own thread: one of the calling threads computes each batch for all its callers."""
 
     max_wait_s: float
     batches_at_once: int
     _changed: threading.Condition = field(default_factory=threading.Condition)
     _users: int = 0
     _waiting: list[_Call] = field(default_factory=list)  # oldest first
-    _batches: list[list[_Call]] = field(default_factory=list)  # in work
+    _batches: list[list[_Call]] = field(default_factory=list)  # being computed
 
     def change_users(self, by: int) -> None:
         with self._changed:
@@ -112,7 +111,7 @@ class _Batcher:
                     self._compute(batch)
         finally:
             with self._changed:
-                if call in self._waiting:  # this thread is being ended: nobody is left to take the answer
+                if call in self._waiting:  # an exception ends this thread, so its call needs no answer
                     self._waiting.remove(call)
         if call.error is not None:
             raise call.error
@@ -120,7 +119,7 @@ class _Batcher:
         return call.outputs
 
     def _next_batch(self, call: _Call) -> list[_Call]:
-        """Wait; the batch that this thread must compute, or nothing when `call` was answered meanwhile."""
+        """Wait for the batch that this thread must compute; empty if `call` was answered meanwhile."""
         with self._changed:
             while not call.is_answered:
                 rest_s = self._rest_s()
@@ -130,7 +129,7 @@ class _Batcher:
         return []
 
     def _rest_s(self) -> float | None:
-        """Seconds until the next batch is due; None while there is nothing to compute, or nobody to compute it."""
+        """Seconds until the next batch is due; None without waiting calls, or while all batches are in use."""
         if not self._waiting or len(self._batches) >= self.batches_at_once:
             return None
         if len(self._waiting) + sum(map(len, self._batches)) >= self._users:
@@ -138,7 +137,7 @@ class _Batcher:
         return self._waiting[0].due_s - time.monotonic()
 
     def _take(self) -> list[_Call]:
-        """The oldest call and others of its engine, as many as go into a batch."""
+        """Take the oldest call, and others of its engine that fit into the batch."""
         oldest = self._waiting[0]
         batch, room = [oldest], oldest.engine.max_batch - len(oldest.images)
         for call in self._waiting[1:]:
@@ -154,18 +153,18 @@ class _Batcher:
             _run(batch)
         finally:
             with self._changed:
-                self._waiting[:0] = [call for call in batch if not call.is_answered]  # if this thread is being ended
+                self._waiting[:0] = [call for call in batch if not call.is_answered]  # if an exception ends this thread
                 self._batches.remove(batch)
                 self._changed.notify_all()
 
 
 def _run(batch: list[_Call]) -> None:
-    """Answer each call of `batch`; where they fail together, each is tried alone, for one may be at fault."""
+    """Answer each call of `batch`; if the batch fails, run each call alone, because one may have caused it."""
     engine = batch[0].engine.run
     try:
         images = batch[0].images if len(batch) == 1 else np.concatenate([call.images for call in batch])
         outputs = engine(images)
-    except Exception as error:  # noqa: BLE001 -- it is raised again, in the thread that asked
+    except Exception as error:  # noqa: BLE001 -- raised again in the calling thread
         if len(batch) == 1:
             batch[0].error = error
             return

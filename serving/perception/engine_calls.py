@@ -1,4 +1,4 @@
-"""Calls to the engines of a search, which run in this process or in that of `serving.batched_engines`."""
+"""Calls to the engines of a search, in this process or in the process of `serving.batched_engines`."""
 
 from collections.abc import Callable
 from typing import Protocol, TypeVar
@@ -16,17 +16,17 @@ from export.engines.engine import Engine as OpenedEngine
 from export.engines.onnx_runtime import available_cores
 from serving.perception.perception import Engine, EngineNames, Engines
 
-Outputs = list[dict[str, np.ndarray]]  # a picture, by name
+Outputs = list[dict[str, np.ndarray]]  # one dictionary per picture: output by name
 _BUSY_OR_LATE = (503, 504)
 _T = TypeVar("_T")
 
 
 class EnginesAwayError(DongseonError):
-    """The engines' process does not answer now: it ended, starts anew, or has more to do than it can."""
+    """The engines' process does not answer: it has ended, is starting, or is overloaded."""
 
 
 class EnginesSettings(Settings):
-    """How `serving.batched_engines` calls engines; `conf/serving/deployment.yaml` says what each value means."""
+    """Subsection `serving.engines`."""
 
     workers: PositiveInt
     threads: PositiveInt
@@ -35,7 +35,7 @@ class EnginesSettings(Settings):
 
 
 class EngineStatus(BaseModel):
-    """An engine that runs."""
+    """A running engine."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -43,47 +43,47 @@ class EngineStatus(BaseModel):
     district: str
     runtime: str
     precision: str
-    notice: str  # why ONNX Runtime runs on a machine with a GPU; else empty
+    notice: str  # why ONNX Runtime runs on a machine with a GPU, else empty
 
 
 class EnginesState(BaseModel):
-    """Whether the engines run, and which."""
+    """Cards and status of the engines, or why they do not run."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    failure: str | None  # why none runs
+    failure: str | None  # why no engine runs, else None
     cards: tuple[ModelCard, ...]
     status: dict[str, EngineStatus]  # by the engine's name
 
 
 class EngineCalls(Protocol):
-    """What can be asked: `LoadedEngines`, or BentoML's client of `serving.batched_engines.BatchedEngines`.
+    """Interface of `LoadedEngines` and of BentoML's client for `serving.batched_engines.BatchedEngines`.
 
     Pictures are `uint8 [batch, height, width, 3]` RGB of the card's input size.
     """
 
     def state(self) -> EnginesState:
-        """Whether the engines run, and which."""
+        """Cards and status of the engines."""
 
     def detect(self, images: np.ndarray) -> Outputs:
-        """What the detector puts out."""
+        """Outputs of the detector."""
 
     def embed(self, images: np.ndarray) -> Outputs:
-        """What the re-ID engine puts out."""
+        """Outputs of the re-ID engine."""
 
     def describe(self, images: np.ndarray) -> Outputs:
-        """What the attribute engine puts out."""
+        """Outputs of the attribute engine."""
 
 
 class LoadedEngines:
     """The engines of a deployment in this process, loaded and warmed up; safe to share between threads.
 
-    One that does not load is a reason not to be ready, not a crash: `state` tells it.
+    An engine that cannot be loaded is no crash: `state` has the failure, and the service is not ready.
 
     Args:
-        names: of the engines.
-        open_engines: opens them, each on the given number of threads.
-        side_by_side: calls, or processes, that share the cores.
+        names: names of the engines.
+        open_engines: opens the engines, each on the given number of threads.
+        side_by_side: number of parallel calls or processes that share the cores.
     """
 
     def __init__(self, names: EngineNames, open_engines: Callable[[int], Engines], side_by_side: int = 1) -> None:
@@ -93,7 +93,7 @@ class LoadedEngines:
             self._state = EnginesState(failure=str(error), cards=(), status={})
             return
         self._detector, self._reid, self._attributes = engines
-        running = {name: each for name, each in zip(names, engines, strict=True) if name and each is not None}
+        running = {name: engine for name, engine in zip(names, engines, strict=True) if name and engine is not None}
         for engine in running.values():
             engine(np.full((1, engine.card.input_height_px, engine.card.input_width_px, 3), 128, np.uint8))
         self._state = EnginesState(
@@ -103,37 +103,41 @@ class LoadedEngines:
         )
 
     def state(self) -> EnginesState:
-        """Whether the engines run, and which."""
+        """Cards and status of the engines."""
         return self._state
 
     def detect(self, images: np.ndarray) -> Outputs:
-        """What the detector puts out."""
+        """Outputs of the detector."""
         return _by_picture(self._detector(images))
 
     def embed(self, images: np.ndarray) -> Outputs:
-        """What the re-ID engine puts out."""
+        """Outputs of the re-ID engine."""
         return _by_picture(self._reid(images))
 
     def describe(self, images: np.ndarray) -> Outputs:
-        """What the attribute engine puts out."""
-        assert self._attributes is not None, "who has no card of an engine cannot call it"
+        """Outputs of the attribute engine."""
+        assert self._attributes is not None, "callers have no card of a missing engine"
         return _by_picture(self._attributes(images))
 
 
 class CalledEngine:
-    """An engine for `Perception` that is reached by a call."""
+    """An engine for `Perception` that runs behind a call.
+
+    Args:
+        card: card of the engine.
+        call: runs the engine on pictures.
+    """
 
     def __init__(self, card: ModelCard, call: Callable[[np.ndarray], Outputs]) -> None:
-        """Reach the engine of `card` by `call`."""
         self.card = card
         self._call = call
 
     def __call__(self, images: np.ndarray) -> dict[str, np.ndarray]:
-        """Outputs by name of `uint8 [batch, height, width, 3]` RGB.
+        """Outputs by name for pictures `uint8 [batch, height, width, 3]` RGB.
 
         Raises:
             EnginesAwayError: if the engines' process does not answer.
-            OverdueError: if nobody waits for the answer any more.
+            OverdueError: if the deadline of the request has passed.
         """
         require_time()
         answered = reach(lambda: self._call(images))
@@ -141,10 +145,10 @@ class CalledEngine:
 
 
 def reach(call: Callable[[], _T]) -> _T:
-    """The value of `call` to the engines.
+    """The result of `call` to the engines.
 
     Raises:
-        EnginesAwayError: if their process does not answer.
+        EnginesAwayError: if the engines' process does not answer.
     """
     try:
         return call()
@@ -163,7 +167,7 @@ def _by_picture(outputs: dict[str, np.ndarray]) -> Outputs:
 
 
 def _status_of(engine: Engine) -> EngineStatus:
-    assert isinstance(engine, OpenedEngine), "export.engines.load gives these"
+    assert isinstance(engine, OpenedEngine), "export.engines.load returns these"
     return EngineStatus(
         architecture=engine.card.architecture,
         district=engine.card.district,

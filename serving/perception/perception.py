@@ -1,6 +1,6 @@
-"""Perception: pictures of any cameras -> people, their embeddings and attributes, all in batches through engines.
+"""Perception: pictures -> people, their embeddings and attributes, computed by engines in batches.
 
-Input sizes, the way of resizing and thresholds come from the engines' cards.
+Input sizes, the method of resizing and thresholds come from the engines' cards.
 """
 
 from collections.abc import Iterator, Sequence
@@ -37,19 +37,19 @@ class PerceptionSettings(Settings):
 
 
 class Engine(Protocol):
-    """What `export.engines.load` returns."""
+    """An opened engine, as `export.engines.load` returns it."""
 
     card: ModelCard
 
     def __call__(self, images: np.ndarray) -> dict[str, np.ndarray]:
-        """Outputs by name of `uint8 [batch, height, width, 3]` RGB."""
+        """Outputs by name for pictures `uint8 [batch, height, width, 3]` RGB."""
 
 
 def open_engine(path: Path, task: str, without_plan: WithoutPlan, threads: int | None = None) -> Engine:
-    """The engine at `path` if it does `task`; `without_plan` and `threads` as `export.engines.load` has them.
+    """Open the engine at `path` for `task`; for `without_plan` and `threads` see `export.engines.load`.
 
     Raises:
-        ArtifactError: if there is none, it is unusable, or it does something else.
+        ArtifactError: if the engine is missing, unusable, or for another task.
     """
     if not path.exists():
         raise ArtifactError(f"{path} must be an engine for the task {task}; it is missing, export the model first")
@@ -68,7 +68,7 @@ class EngineNames(NamedTuple):
 
 
 class Engines(NamedTuple):
-    """What `Perception` sees with; none describes where `attributes` is None."""
+    """The engines of `Perception`; without an attribute engine `attributes` is None."""
 
     detector: Engine
     reid: Engine
@@ -78,10 +78,10 @@ class Engines(NamedTuple):
 def open_engines(
     detector: Path, reid: Path, attributes: Path | None, without_plan: WithoutPlan, threads: int | None = None
 ) -> Engines:
-    """The engine of each task, as `open_engine` opens it.
+    """Open the engine of each task; see `open_engine`.
 
     Raises:
-        ArtifactError: if one is missing, unusable, or for another task.
+        ArtifactError: if an engine is missing, unusable, or for another task.
     """
     return Engines(
         open_engine(detector, "detector", without_plan, threads),
@@ -91,15 +91,16 @@ def open_engines(
 
 
 class Perception:
-    """The engines of a service, called with whole lists of pictures.
+    """Detects, embeds and describes people in lists of pictures.
 
     Args:
-        detector: finds people.
-        reid: embeds crops.
-        attributes: describes crops; without it nothing is described.
+        detector: detector engine.
+        reid: re-ID engine.
+        attributes: attribute engine; without it people have no attributes.
+        settings: batch sizes, and thresholds for engines whose cards have none.
 
     Raises:
-        ArtifactError: if the detector knows no class `person`.
+        ArtifactError: if the detector has no class `person`.
     """
 
     def __init__(self, detector: Engine, reid: Engine, attributes: Engine | None, settings: PerceptionSettings) -> None:
@@ -112,16 +113,16 @@ class Perception:
 
     @property
     def describes(self) -> bool:
-        """Whether there is an attribute engine."""
+        """Whether people get attributes."""
         return self._attributes is not None
 
     @property
     def attribute_schema(self) -> AttributeSchema | None:
-        """By what people are described; None without an attribute engine."""
+        """Groups and labels of the attributes; None without an attribute engine."""
         return self._attributes.card.attribute_schema if self._attributes is not None else None
 
     def detect(self, images: Sequence[np.ndarray]) -> list[Detections]:
-        """People in each picture, weak ones too, best score first; boxes in pixels of that picture.
+        """People in each picture, including weak detections, best score first; boxes in pixels of that picture.
 
         Args:
             images: `uint8 [height, width, 3]` RGB, sizes may differ.
@@ -131,22 +132,22 @@ class Perception:
         detections = []
         for batch in _batches(images, self._settings.detector_batch):
             resized = [resize_for(self._detector.card, image) for image in batch]
-            outputs = self._detector(np.stack([one.image for one in resized]))
+            outputs = self._detector(np.stack([picture.image for picture in resized]))
             scores = outputs["scores"][:, :, self._person : self._person + 1]
             detections += [
-                postprocess(outputs["boxes"][i], scores[i], one, weakest, overlap, nms=self._detector.card.nms)
-                for i, one in enumerate(resized)
+                postprocess(outputs["boxes"][i], scores[i], picture, weakest, overlap, nms=self._detector.card.nms)
+                for i, picture in enumerate(resized)
             ]
         return detections
 
     def embed(self, crops: Sequence[np.ndarray]) -> np.ndarray:
-        """Embeddings `float32 [crop, feature]` of unit length of crops `uint8 [height, width, 3]` RGB."""
+        """Embeddings of unit length, `float32 [crop, feature]`, of crops `uint8 [height, width, 3]` RGB."""
         feature = self._reid.card.feature or 0
         parts = [self._run(self._reid, batch)["embeddings"] for batch in _batches(crops, self._settings.crop_batch)]
         return np.concatenate([np.empty((0, parts[0].shape[1] if parts else feature), np.float32), *parts])
 
     def attributes(self, crops: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
-        """Probabilities `float32 [crop, labels]` by group of crops `uint8 [height, width, 3]` RGB."""
+        """Probabilities by group, `float32 [crop, label]`, of crops `uint8 [height, width, 3]` RGB."""
         engine = self._attributes
         if engine is None:
             return {}
@@ -154,7 +155,7 @@ class Perception:
         return {name: np.concatenate([part[name] for part in parts]) for name in engine.card.output_names if parts}
 
     def described(self, tracklets: Sequence[Tracklet]) -> list[Tracklet]:
-        """`tracklets` with the mean attribute probabilities of their crops."""
+        """Copies of `tracklets` with the mean attribute probabilities of their crops."""
         schema = self.attribute_schema
         if schema is None or not tracklets:
             return list(tracklets)

@@ -1,1 +1,1 @@
-"""Where pictures come from: video files and live cameras."""
+"""Sources of frames: video files and live cameras."""

@@ -1,7 +1,7 @@
-"""Video files through PyAV: frames with number and time, and an H.264 writer.
+"""Video files through PyAV: a reader of frames with number and time, and an H.264 writer.
 
-A file that ends early or is damaged in the middle gives every frame that can be decoded; then `VideoReader.damage` says
-what is missing. A file that gives no frame at all raises. So does one that cannot be read now: that is no damage.
+The reader yields every decodable frame of a damaged or truncated file; `VideoReader.damage` then says what is missing.
+A file without a decodable frame raises. So does a file that cannot be read: an unreachable disk is not damage.
 """
 
 import errno
@@ -22,37 +22,36 @@ from domain.errors import InputError
 
 _FALLBACK_FPS = 25.0
 _CONSTANT_RATE_FACTOR = "23"  # H.264's default quality
-_UNREADABLE = (av.FFmpegError, OSError)  # OSError: a seek to where such a file has nothing
+_UNREADABLE = (av.FFmpegError, OSError)  # OSError: a seek beyond the end of a truncated file
 _MISSING_FRAMES_ALLOWED = 1  # containers often count one frame more than they hold
 
 
 class UnreachableVideoError(InputError, OSError):
-    """A video file is missing or cannot be read now, such as on a network share that is away; later it may be."""
+    """A video file is missing or cannot be read; this may be temporary, as with an unreachable network share."""
 
 
 @dataclass(frozen=True)
 class Frame:
-    """One picture of a video."""
+    """One frame of a video."""
 
     number: int  # from 1, as in MOTChallenge text
-    time_s: float  # since the first frame, always rising
+    time_s: float  # since the first frame, strictly rising
     image: np.ndarray  # uint8 [height, width, 3] RGB
 
 
 class VideoReader:
-    """The frames of a video file, in order; iterate once.
+    """Reads the frames of a video file in order; can be iterated once.
 
     Args:
         file: any container and codec PyAV reads.
-        stride: only every n-th frame is given, beginning with the first; all are counted.
+        stride: yield every n-th frame, beginning with the first; all frames are counted.
 
     Raises:
-        InputError: if the file is not a video, or (while iterating) gives no frame at all.
-        UnreachableVideoError: if it is missing or cannot be read, from the beginning or while iterating.
+        InputError: if the file is not a video, or (while iterating) has no decodable frame.
+        UnreachableVideoError: if it is missing, or cannot be read when opened or while iterating.
     """
 
     def __init__(self, file: Path, stride: int = 1) -> None:
-        """Open `file`; nothing is decoded yet."""
         self.file, self._stride = file, stride
         try:
             self._bytes = _Bytes(file)
@@ -72,33 +71,30 @@ class VideoReader:
         self._stream.thread_type = "AUTO"
         self.fps = float(self._stream.average_rate or self._stream.guessed_rate or _FALLBACK_FPS)
         self.width_px, self.height_px = self._stream.codec_context.width, self._stream.codec_context.height
-        self.declared_frames = self._stream.frames  # what the container says, 0 where it does not
+        self.declared_frames = self._stream.frames  # as the container declares, 0 if it declares none
         self.num_frames = 0  # decoded so far
         self._damaged_packets = 0
 
     def __enter__(self) -> Self:
-        """Itself; leaving the block closes the file."""
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Close the file."""
         self._close()
 
     @property
     def declared_s(self) -> float | None:
-        """Seconds that the container says it lasts, which a damaged one may say wrongly; None where it does not."""
+        """Duration that the container declares, wrong in some damaged files; None if it declares none."""
         return self._container.duration / av.time_base if self._container.duration else None
 
     def __iter__(self) -> Iterator[Frame]:
-        """Every frame that can be decoded."""
         first_s, last_s = 0.0, -1 / self.fps
         for picture in self._pictures():
             time_s = last_s + 1 / self.fps if picture.time is None else picture.time - first_s
             if not self.num_frames:
                 first_s, time_s = time_s, 0.0
-            last_s = time_s if time_s > last_s else last_s + 1 / self.fps  # damaged files count time wrongly
+            last_s = time_s if time_s > last_s else last_s + 1 / self.fps  # timestamps of damaged files may fall
             self.num_frames += 1
             if (self.num_frames - 1) % self._stride == 0:
                 yield Frame(self.num_frames, last_s, picture.to_ndarray(format="rgb24"))
@@ -108,7 +104,7 @@ class VideoReader:
 
     @property
     def damage(self) -> str | None:
-        """After iterating: what was missing or damaged, `None` if nothing."""
+        """After iterating: description of missing or damaged parts, `None` if there are none."""
         missing = self.declared_frames - self.num_frames
         if not self._damaged_packets and missing <= _MISSING_FRAMES_ALLOWED:
             return None
@@ -135,18 +131,18 @@ class VideoReader:
                 packet = next(packets)
             except StopIteration:
                 return
-            except _UNREADABLE:  # the container itself breaks off: only what is in the decoder can follow
+            except _UNREADABLE:  # the container is truncated: only frames in the decoder remain
                 self._damaged_packets += 1
                 yield from self._stream.codec_context.decode(None)
                 return
             try:
                 yield from packet.decode()
-            except av.FFmpegError:  # later packets may decode again, from the next key frame on
+            except av.FFmpegError:  # decoding may recover at the next key frame
                 self._damaged_packets += 1
 
 
 class _Bytes:
-    """A file as FFmpeg reads it: where the disk fails it ends, and `error` tells that from an end of the content."""
+    """File object for FFmpeg: a failed read looks like the end of the file, and `error` has its reason."""
 
     def __init__(self, file: Path) -> None:
         self._file = file.open("rb", buffering=0)
@@ -164,19 +160,19 @@ class _Bytes:
         try:
             return self._file.seek(offset, whence)
         except OSError as error:
-            if error.errno != errno.EINVAL:  # before the beginning: the content says so
+            if error.errno != errno.EINVAL:  # EINVAL: damaged content points before the beginning of the file
                 self.error = error
             raise
 
 
 @contextmanager
 def video_writer(file: Path, fps: float) -> Iterator[Callable[[np.ndarray], None]]:
-    """A function that appends a `uint8 [height, width, 3]` RGB picture to an H.264 mp4, written whole or not at all.
+    """Write an H.264 mp4 atomically; yields a function that appends a picture, `uint8 [height, width, 3]` RGB.
 
-    All pictures have the size of the first; odd sizes lose their last row or column, for H.264 wants even ones.
+    All pictures have the size of the first. An odd last row or column is cut off, because H.264 needs even sizes.
 
     Raises:
-        InputError: if no picture came.
+        InputError: if no picture was appended.
     """
     with atomic_file(file) as aside, av.open(str(aside), "w", format="mp4") as container:
         stream = container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1001))

@@ -1,8 +1,8 @@
-"""A live camera over RTSP: its newest frame whenever the consumer is ready, for as long as it is wanted.
+"""A live camera over RTSP: an endless iteration that always yields the newest frame.
 
-A thread of its own dials, decodes and dials again. Whatever the camera or the network does ends no iteration: it is a
-`Gap`, told to the consumer between the frames it lies between. A consumer slower than the camera gets the newest frame;
-those in between are counted and dropped, so memory stays flat.
+A background thread connects, decodes and reconnects. Failures of camera or network never end the iteration: they are
+reported as a `Gap`, in order between the frames. A consumer slower than the camera gets the newest frame; older frames
+are counted and dropped, so memory stays constant.
 """
 
 import logging
@@ -24,12 +24,12 @@ from domain.errors import InputError
 from domain.settings import Settings
 
 _TRANSPORT = {
-    "rtsp_transport": "tcp",  # lost UDP packets would be damaged pictures
+    "rtsp_transport": "tcp",  # lost UDP packets would damage pictures
     "allowed_media_types": "video",
-    "probesize": "32",  # bytes to look at before the first picture is given: the decoder finds out the rest
+    "probesize": "32",  # bytes probed before decoding starts; the decoder determines the rest
 }
-_TICK = timedelta(milliseconds=1)  # between pictures whose times would not rise
-_HANGS_AFTER_SILENCES = 4  # the decoding thread itself gives up after three at most: dialling, looking, reading
+_TICK = timedelta(milliseconds=1)  # minimum difference between the times of two frames
+_HANGS_AFTER_SILENCES = 4  # the decoding thread itself times out after three at most: connect, probe, read
 _SILENCE_REASON = "the camera sent no decodable picture"
 _REFUSALS = (av.HTTPUnauthorizedError, av.HTTPForbiddenError)
 _log = logging.getLogger(__name__)
@@ -45,36 +45,36 @@ class ConnectionSettings(Settings):
 
 @dataclass(frozen=True)
 class LiveFrame:
-    """One picture of a live camera."""
+    """One frame of a live camera."""
 
-    number: int  # from 1, of all that were decoded, so that dropped ones leave a hole
-    time: datetime  # UTC, always rising
+    number: int  # from 1, counting every decoded frame: dropped frames leave a hole
+    time: datetime  # UTC, strictly rising
     image: np.ndarray  # uint8 [height, width, 3] RGB
 
 
 @dataclass(frozen=True)
 class Gap:
-    """A time in which a camera showed nothing."""
+    """A period without pictures of a camera."""
 
     since: datetime
-    until: datetime | None  # of the first picture after it, `None` while it lasts
+    until: datetime | None  # time of the first frame after the gap, `None` while it is open
     reason: str
 
 
 class LiveStream:
-    """The frames of a live camera; iterate in one thread, `stop` from any.
+    """Frames of a live camera; iterate in one thread, `stop` from any.
 
     Args:
-        name: of the camera, for logs and errors.
-        address: `rtsp://` or `rtsps://`, with user and password where the camera asks for them; no log, error or gap
-            shows any of it.
-        settings: how long to wait for what.
-        on_gap: called by the iterating thread, between the frames that it is between: when a gap begins, and again
-            with `until` when it has ended.
-        stride: only every n-th frame is given; all are counted.
+        name: name of the camera in logs and errors.
+        address: `rtsp://` or `rtsps://`, with user and password if the camera needs them; never part of a log, an
+            error or a gap.
+        settings: timeouts.
+        on_gap: called by the iterating thread, in order with the frames: when a gap begins, and again with `until`
+            when it has ended.
+        stride: yield every n-th frame; all frames are counted.
 
     Raises:
-        InputError: if the address is none.
+        InputError: if `address` is not an RTSP address.
     """
 
     def __init__(
@@ -85,40 +85,37 @@ class LiveStream:
         on_gap: Callable[[Gap], object],
         stride: int = 1,
     ) -> None:
-        """Begin to dial."""
         require_rtsp(name, address)
         self.name = name
         self.num_frames = 0  # decoded
-        self.num_dropped = 0  # decoded and wanted, but a newer one came before the consumer
+        self.num_dropped = 0  # decoded and due by the stride, but replaced by a newer frame before the consumer read it
         self.num_reconnects = 0
         self._address, self._settings, self._on_gap, self._stride = address, settings, on_gap, stride
         self._clock = _Clock(settings.silence_s)
         self._last_seen = self._clock.now()
         self._last_decoded_s = time.monotonic()
-        self._pending: tuple[int, datetime, av.VideoFrame] | None = None  # not yet given
+        self._pending: tuple[int, datetime, av.VideoFrame] | None = None  # newest frame, not yet read by the consumer
         self._gap: Gap | None = None
         self._reported_gap: Gap | None = None
         self._changed = threading.Condition()
         self._stopping = threading.Event()
-        # A daemon: a decoder that hangs in C must not keep the process from ending.
+        # A daemon, because a decoder that hangs in C code must not prevent the process from ending.
         self._thread = threading.Thread(target=self._run, name=f"decode {self.name}", daemon=True)
         self._thread.start()
 
     def __enter__(self) -> Self:
-        """Itself; leaving the block stops it."""
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Stop."""
         self.stop()
 
     def __iter__(self) -> Iterator[LiveFrame]:
-        """Frames until `stop`; whoever waits for one is told at once.
+        """Yield frames until `stop`, which also ends a waiting iteration at once.
 
         Raises:
-            RuntimeError: if the decoding thread died of a bug, whose traceback is in the log.
+            RuntimeError: if a bug ended the decoding thread; its traceback is in the log.
         """
         while (event := self._next_event()) is not None:
             if isinstance(event, Gap):
@@ -129,27 +126,27 @@ class LiveStream:
 
     @property
     def seconds_since_frame(self) -> float:
-        """Since the last picture was decoded, or since the beginning."""
+        """Time since the last decoded frame, or since the start."""
         return time.monotonic() - self._last_decoded_s
 
     @property
     def is_in_gap(self) -> bool:
-        """Whether the camera shows nothing now."""
+        """Whether a gap is open."""
         gap = self._gap
         return gap is not None and gap.until is None
 
     def stop(self) -> None:
-        """End the iteration at once, and the decoding thread as soon as it is out of the network's hands."""
+        """End the iteration at once, and the decoding thread after its current network call."""
         self._stopping.set()
         with self._changed:
             self._changed.notify_all()
 
     def _next_event(self) -> Gap | tuple[int, datetime, av.VideoFrame] | None:
-        """What comes next in time, a gap twice: open, then with its end; None after `stop`."""
+        """The next frame or gap in order of time; a gap comes twice, open and then with its end. None after `stop`."""
         with self._changed:
             while not self._stopping.is_set():
                 gap, picture = self._gap, self._pending
-                if picture is not None and (gap is None or gap.until is None):  # seen before the gap began
+                if picture is not None and (gap is None or gap.until is None):  # decoded before the gap began
                     self._pending = None
                     return picture
                 if gap is not None and self._reported_gap is None:
@@ -174,13 +171,13 @@ class LiveStream:
             shortest_s = self._settings.first_pause_s
             try:
                 reason = self._decode_connection(began_s)
-            except av.FFmpegError as error:  # its own text would show the password
+            except av.FFmpegError as error:  # the text of the error itself contains the password
                 reason = str(error.strerror).lower()
-                if isinstance(error, _REFUSALS):  # cameras lock accounts that fail often
+                if isinstance(error, _REFUSALS):  # cameras lock accounts after repeated failures
                     shortest_s = self._settings.max_pause_s
             if self._stopping.is_set():
                 return
-            if self._is_silent_since(began_s):  # FFmpeg calls it invalid data, the end of the stream, …
+            if self._is_silent_since(began_s):  # FFmpeg reports silence as invalid data, the end of the stream, …
                 reason = _SILENCE_REASON
             failures = 0 if self.num_frames > frames else failures
             pause_s = min(self._settings.max_pause_s, shortest_s * 2 ** min(failures, 30)) * random.uniform(0.5, 1)
@@ -192,23 +189,23 @@ class LiveStream:
             self._stopping.wait(pause_s)
 
     def _decode_connection(self, began_s: float) -> str:
-        """Dial and decode until the connection ends, silence lasts too long or all is to stop; why it ended.
+        """Connect and decode until the connection ends, the camera is silent or `stop` is called; returns the reason.
 
         Raises:
-            FFmpegError: if it breaks.
+            FFmpegError: if the connection fails.
         """
-        limits_s = (self._settings.silence_s, self._settings.silence_s)  # to open, to read
+        limits_s = (self._settings.silence_s, self._settings.silence_s)  # to connect, to read
         with av.open(self._address, options=_TRANSPORT, timeout=limits_s, metadata_errors="replace") as container:
             stream = next(iter(container.streams.video), None)
             if stream is None or stream.codec_context is None:
                 return "the camera sends no video in a known codec"
-            stream.codec_context.thread_count = 1  # cores are shared by cameras; frame threads would add delay
+            stream.codec_context.thread_count = 1  # cameras share the cores; parallel decoding would add delay
             self._clock.restart()
             for packet in container.demux(stream):
                 try:
                     for picture in packet.decode():
                         self._receive(picture)
-                except av.FFmpegError:  # damaged; later packets may decode again, from the next key frame on
+                except av.FFmpegError:  # damaged packet; decoding may recover at the next key frame
                     pass
                 if self._is_silent_since(began_s) or self._stopping.is_set():
                     break
@@ -234,12 +231,12 @@ class LiveStream:
             self._changed.notify_all()
 
     def _drop_pending(self) -> None:
-        """What was not given by now never will be."""
+        """Discard the frame that the consumer has not read."""
         self.num_dropped += self._pending is not None
         self._pending = None
 
     def _begin_gap(self, reason: str) -> None:
-        """From the last picture on; one whose end the consumer has not heard of yet goes on instead."""
+        """Open a gap at the last frame, or reopen a gap whose end was not yet reported."""
         if self._gap is None:
             self._gap = Gap(self._last_seen, None, reason)
         elif self._gap.until is not None:
@@ -249,28 +246,27 @@ class LiveStream:
 
 
 class _Clock:
-    """When pictures were taken: the camera's own intervals, laid on this machine's clock by the promptest arrival.
+    """Times of frames: intervals of the camera's clock, aligned to this machine's clock by the least delayed frame.
 
-    The camera's clock may run or jump as it likes; a picture that it dates later than now, or more than `max_delay_s`
-    before, sets a new beginning.
+    The camera's clock may drift or jump: a frame dated in the future, or more than `max_delay_s` in the past, sets a
+    new alignment.
     """
 
     def __init__(self, max_delay_s: float) -> None:
-        """Read this machine's clock."""
         self._max_delay_s = max_delay_s
         self.restart()
 
     def restart(self) -> None:
-        """Forget the camera's clock and read this machine's anew; between, a step of it does no harm."""
+        """Drop the alignment and read this machine's clock, whose changes have no effect until the next restart."""
         self._epoch_s = time.time() - time.monotonic()
-        self._zero_s = -float("inf")  # of the camera's clock on this machine's
+        self._zero_s = -float("inf")  # zero of the camera's clock on this machine's clock
 
     def now(self) -> datetime:
-        """This machine's time."""
+        """Time of this machine, UTC."""
         return datetime.fromtimestamp(self._epoch_s + time.monotonic(), UTC)
 
     def time_of(self, picture: av.VideoFrame) -> datetime:
-        """When `picture`, which was decoded just now, was taken."""
+        """Time at which the just decoded `picture` was taken."""
         now_s = self._epoch_s + time.monotonic()
         if picture.time is None:
             return datetime.fromtimestamp(now_s, UTC)
@@ -280,11 +276,11 @@ class _Clock:
 
 
 def require_rtsp(name: str, address: str) -> None:
-    """Raise `InputError`, which does not show `address`, unless that is what it is."""
+    """Raise `InputError`, without the address in its text, unless `address` is an RTSP address."""
     try:
         parts = urlsplit(address)
         is_rtsp = parts.scheme in ("rtsp", "rtsps") and bool(parts.hostname) and parts.port != 0
-    except ValueError:  # raising within this block would show the address by the chain of errors
+    except ValueError:  # raising here would show the address in the chained error
         is_rtsp = False
     if not is_rtsp:
         raise InputError(

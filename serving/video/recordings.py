@@ -1,6 +1,6 @@
-"""Which camera took a video file, and when it begins: from a sidecar, the file's name, or a district's folder.
+"""Camera and start time of a video file: from a sidecar, the file's name, or a district's folder.
 
-A sidecar `<file>.yaml` beside the file, such as gate.mp4.yaml, says it whatever the name is:
+A sidecar `<file>.yaml` beside the file, such as gate.mp4.yaml, has precedence over the file's name:
 
     camera: c1
     start: 2026-05-12T18:40:00+09:00     # without an offset: in the district's time zone
@@ -24,23 +24,23 @@ _SIDECAR = ".yaml"
 
 @dataclass(frozen=True)
 class Recording:
-    """A video file of a camera."""
+    """A video file with its camera and start time."""
 
     file: Path  # absolute
     camera_id: str
-    start: datetime  # of the first frame, with a time zone
+    start: datetime  # time of the first frame, with a time zone
 
 
 @dataclass(frozen=True)
 class Naming:
-    """How recordings say of which camera and time they are; what is given here goes before what a file says.
+    """Rules that give a file its camera and start time; values given here have precedence over those of a file.
 
     Args:
-        file_name: regular expression that a file's name, without its ending, must match as a whole; its groups
-            `camera`, `year`, `month`, `day`, `hour`, `minute` and `second` say what is in it.
-        time_zone: of times without an offset, by its IANA name.
-        camera_id: of all files.
-        start: of the only file.
+        file_name: regular expression for the whole name of a file without its suffix, with the groups `camera`, `year`,
+            `month`, `day`, `hour`, `minute` and `second`.
+        time_zone: IANA name of the time zone for times without an offset.
+        camera_id: camera of all files.
+        start: start time of the only file.
     """
 
     file_name: str
@@ -49,10 +49,10 @@ class Naming:
     start: str | None = None
 
     def recording(self, file: Path) -> Recording:
-        """What is known of `file`.
+        """The recording in `file`.
 
         Raises:
-            InputError: if its camera or start is said nowhere, or not so that it can be understood.
+            InputError: if its camera or start time is missing or invalid.
         """
         from_name = self._from_name(file)
         sidecar = _sidecar(file)
@@ -88,7 +88,7 @@ class Naming:
 
 
 def files_of(path: Path) -> list[Path]:
-    """`path` itself, or all files of the folder but hidden ones and sidecars, by name."""
+    """`path` itself if it is a file; else the files of the folder by name, without hidden files and sidecars."""
     if not path.is_dir():
         return [path]
     return sorted(
@@ -97,7 +97,7 @@ def files_of(path: Path) -> list[Path]:
 
 
 def recordings_of_district(district: District, folder: Path) -> Iterator[Recording | InputError]:
-    """The video of each camera of a district's folder, or why there is none to be had."""
+    """The recording of each camera in a district's folder, or the error why a camera has none."""
     for camera in district.cameras:
         if camera.start is None:
             yield InputError(
@@ -112,7 +112,7 @@ def _sidecar(file: Path) -> dict[str, str]:
     if not sidecar.is_file():
         return {}
     try:
-        content = yaml.load(sidecar.read_text(encoding="utf-8"), yaml.BaseLoader)  # times stay as they are written
+        content = yaml.load(sidecar.read_text(encoding="utf-8"), yaml.BaseLoader)  # keeps times as text
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise InputError(f"{sidecar} must be YAML with camera: and start:, it cannot be parsed") from error
     is_text = isinstance(content, dict) and all(isinstance(value, str) for value in content.values())
