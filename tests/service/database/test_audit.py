@@ -101,7 +101,7 @@ def test_what_is_cut_off_at_the_end_shows_against_a_noted_head(filled: Store) ->
     noted = head_of(filled)
     tamper(filled, "DELETE FROM audit WHERE number > 8")
     assert head_of(filled).number == 8
-    with pytest.raises(BrokenAuditError, match="record 9 is missing: the head noted is 10"):
+    with pytest.raises(BrokenAuditError, match="record 9 is missing: the noted head is record 10"):
         head_of(filled, noted)
     with filled.begin() as connection:
         for _ in range(3):
