@@ -79,14 +79,16 @@ _ATTRIBUTE_TYPES = {
 }
 
 
-_SEGMENTS = sa.text(  # one statement: the triggers that keep `watched` run once; the last tracklet may end in the last
-    f"""
+_SEGMENTS = (
+    sa.text(  # one statement: the triggers that keep `processed` run once; the last tracklet may end in the last
+        f"""
     INSERT INTO segments (district, camera_id, source, checksum, start, "end", state, model_version)
     SELECT 'bench', 'c' || camera, 'bench', begin_s::text, CAST(:start AS timestamptz) + begin_s * interval '1 s',
         CAST(:start AS timestamptz) + (begin_s + :length_s) * interval '1 s', 'done', 'bench'
     FROM generate_series(0, :last_s, :length_s) AS begin_s, generate_series(0, {_CAMERAS - 1}) AS camera
     ORDER BY begin_s, camera
     """
+    )
 )
 _DESCRIPTIONS = 1000
 _QUESTIONS: dict[str, dict[str, Any]] = {

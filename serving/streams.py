@@ -33,7 +33,7 @@ from pydantic import ValidationError
 from domain.errors import InputError
 from domain.settings import Settings
 from domain.stage import run_stage
-from serving.database.claims import CameraClaims
+from serving.database.camera_leases import CameraLeases
 from serving.database.store import Store, open_store, version_of_model
 from serving.deployment import Deployment
 from serving.ingestion.following import TrackingSettings
@@ -77,14 +77,14 @@ def main(argv: Sequence[str] = ()) -> None:
     engines = deployment.open_engines()
     # Cameras do not show pictures at the same moment, so nobody waits: calls gather while an engine computes.
     perception = SharedPerception(*engines, tracking.perception, max_wait_s=0)
-    with open_store(deployment.store) as store, closing(_claim(store, file, stopping)) as claims:
+    with open_store(deployment.store) as store, closing(_lease_cameras(store, file, stopping)) as leases:
         outbox = _open_outbox(store, file, version_of_model(engines.reid.card), settings)
         follow_streams(file, perception, outbox, settings, tracking, stopping)
         lost = outbox.close(_FLUSH_S)
     if lost:
         _log.error("%d segments could not be stored; the next run says that nothing is known of their time", lost)
-    if claims.lost is not None:
-        raise claims.lost
+    if leases.lost is not None:
+        raise leases.lost
 
 
 def read_streams(file: Path) -> StreamsFile:
@@ -167,8 +167,8 @@ def _report_death(follower: LiveFollower, future: Future[None]) -> None:
     follower.discard_segment("an internal error; the log has its traceback")
 
 
-def _claim(store: Store, file: StreamsFile, stopping: threading.Event) -> CameraClaims:
-    """The cameras for this process alone; should another get one while the database is away, this one is to end."""
+def _lease_cameras(store: Store, file: StreamsFile, stopping: threading.Event) -> CameraLeases:
+    """Leases the cameras for this process; `stopping` is set if another gets one while the database is away."""
     known = {camera.id for one in store.districts() if one.name == file.district for camera in one.cameras}
     strange = sorted(set(file.cameras) - known)
     if strange:
@@ -178,7 +178,7 @@ def _claim(store: Store, file: StreamsFile, stopping: threading.Event) -> Camera
         )
     with store.begin() as connection:
         engine = connection.engine
-    return CameraClaims(engine, file.district, list(file.cameras), stopping.set)
+    return CameraLeases(engine, file.district, list(file.cameras), stopping.set)
 
 
 def _open_outbox(store: Store, file: StreamsFile, model_version: str, settings: StreamsSettings) -> Outbox:

@@ -28,7 +28,7 @@ from domain.stage import run_stage
 from domain.tracklets import Tracklet, renumber
 from export.engines.files import sha256_of
 from export.engines.match_calibration import read_calibration
-from serving.database.segments import WatchedVideo
+from serving.database.segments import ProcessedVideo
 from serving.database.store import open_store, version_of_model
 from serving.ingestion.following import CameraVideo, FollowedVideo, StageClock, TrackingSettings, follow
 from serving.matching.description import LabelQuestion, read_description
@@ -211,8 +211,8 @@ def _video_of(camera: Camera, folder: Path) -> CameraVideo:
     return CameraVideo(camera.id, folder / "videos" / f"{camera.id}.mp4", camera.start)
 
 
-def _processed_video(video: CameraVideo, followed: FollowedVideo) -> WatchedVideo:
-    return WatchedVideo(
+def _processed_video(video: CameraVideo, followed: FollowedVideo) -> ProcessedVideo:
+    return ProcessedVideo(
         source=str(video.file),
         checksum=sha256_of(video.file),
         start=video.start,

@@ -38,7 +38,7 @@ class RecordedSearch(BaseModel):
     photo_sha256: str | None
     model_version: str
     found: list[tuple[str, int]]  # district and tracklet id, nearest first; of a route in its order
-    coverage: Coverage | None  # what could be searched; None of searches that an older version kept
+    coverage: Coverage  # what could be searched
 
 
 def record_search(

@@ -1,16 +1,17 @@
-"""Pictures of sightings, the one place that writes, finds and deletes them.
+"""Crops of tracklets, encrypted: this module alone writes, lists and deletes them.
 
-They lie encrypted below one address, a folder or an object storage that fsspec reaches: AES-256-GCM with the crop's
-path as associated data, so one that was changed, cut short or put in another's place does not open. A file is the
-number of the key that closed it, 12 bytes of nonce, then the ciphertext of a JPEG with its tag.
+They lie below an address, a folder or an object storage that fsspec reaches, encrypted by AES-256-GCM with the crop's
+path as associated data: a crop that was changed, cut short or put in another's place does not decrypt. A file is the
+number of its key (1 byte), 12 bytes of nonce, and the ciphertext of a JPEG with its tag.
 
-The key lies outside database and crops, in the file that `DONGSEON_CROP_KEY` names, `<folder of the store>.key` where
-it names none. Each of its lines is a key, 32 bytes in base64, the newest last: new crops are closed with that one, old
-ones still open with theirs. `DONGSEON_CROPS` names another address than the store's folder, such as `s3://bucket/crops`,
-which needs fsspec's package for it.
+The keys lie outside database and crops, in the file that `DONGSEON_CROP_KEY` names, else `<folder of the store>.key`.
+Each line is a key, 32 bytes in base64, the newest last: it encrypts new crops, and old crops still decrypt with theirs.
+`DONGSEON_CROPS` names another address than the store's folder, such as `s3://bucket/crops`, which needs fsspec's
+package for it.
 """
 
 import os
+import re
 from base64 import b64decode, b64encode
 from binascii import Error as NotBase64
 from collections.abc import Callable, Collection, Iterable
@@ -30,27 +31,25 @@ _NONCE_BYTES = 12
 _KEY_BYTES = 32
 _JPEG_QUALITY = 92
 _TOP = "crops"
-_ENCRYPTED_DEPTH = 3  # slashes in what `crop_path` gives
-_JPEG_START = b"\xff\xd8\xff"  # of a crop that a version before encryption wrote; no key has the number 255
+_CROP = re.compile(r"crops/.+/\d+/\d+\.jpg")  # what `crop_path` returns; other files are left alone
 
 
 def crop_path(district: str, segment_id: int, tracklet_id: int) -> str:
-    """Where the picture of a tracklet lies, below the address."""
+    """Path of a tracklet's crop, below the address."""
     return f"{_folder_of(district)}/{segment_id}/{tracklet_id:06d}.jpg"
 
 
 def segment_of(path: str) -> int:
-    """The segment of the tracklet whose crop lies at `path`; 0 of those that versions before segments wrote."""
-    parts = path.split("/")
-    return int(parts[2]) if len(parts) > _ENCRYPTED_DEPTH else 0
+    """Segment of the tracklet whose crop lies at `path`."""
+    return int(path.rsplit("/", 2)[1])
 
 
 def open_crops(folder: Path) -> "Crops":
-    """The crops of the store in `folder`; without a key file yet, and without crops, a key is made.
+    """Opens the crops of the store in `folder`, and makes a key file where there are neither key file nor crops.
 
     Raises:
-        InputError: if the key file holds something else than keys, or the address is of no known kind.
-        ArtifactError: if there are crops but no key file, for a new key would open none of them.
+        InputError: if the key file holds something else than keys, or fsspec does not know the kind of address.
+        ArtifactError: if there are crops but no key file, for a new key would decrypt none of them.
     """
     key_file = Path(os.environ.get("DONGSEON_CROP_KEY") or f"{folder.resolve()}.key")
     address = os.environ.get("DONGSEON_CROPS") or str(folder.resolve())
@@ -60,7 +59,7 @@ def open_crops(folder: Path) -> "Crops":
         raise InputError(f"DONGSEON_CROPS must be a folder or an address that fsspec knows: {error}") from error
     crops = Crops(files, root, tuple)
     if not key_file.exists():
-        if crops.needs_key():
+        if not crops.is_empty():
             raise ArtifactError(
                 f"{key_file} must hold the key of the crops in {address}, it is missing; restore it, or set "
                 "DONGSEON_CROP_KEY to where it is"
@@ -70,81 +69,85 @@ def open_crops(folder: Path) -> "Crops":
 
 
 class Crops:
-    """Encrypted pictures, which rows name by `crop_path`; `open_crops` makes it. Safe to share between threads."""
+    """Encrypted crops, named by `crop_path`; `open_crops` makes it. Safe to share between threads.
+
+    Args:
+        files: storage of the crops.
+        root: address of the crops in `files`.
+        read_keys: returns the keys, of which the last encrypts; called again when a crop has a number without a key.
+    """
 
     def __init__(self, files: fsspec.AbstractFileSystem, root: str, read_keys: Callable[[], Collection[bytes]]) -> None:
-        """Below `root` of `files`; the last key closes what is written. Keys are read again when one is unknown."""
         self._files, self._root, self._read_keys = files, root.rstrip("/"), read_keys
         self._ciphers = [AESGCM(key) for key in read_keys()]
 
     def write(self, district: str, segment_id: int, tracklets: Iterable[Tracklet]) -> None:
-        """Keep the best crop of each of a segment's tracklets; a second time is as once.
+        """Writes the best crop of each tracklet of a segment. Idempotent.
 
         Raises:
-            OSError: if one cannot be written, such as on a full disk.
+            OSError: if a crop cannot be written, such as on a full disk.
         """
         jpegs = {crop_path(district, segment_id, one.id): _jpeg(one.crops[0]) for one in tracklets}
         if jpegs:
-            self._files.makedirs(self._place(f"{_folder_of(district)}/{segment_id}"), exist_ok=True)
+            self._files.makedirs(self._address(f"{_folder_of(district)}/{segment_id}"), exist_ok=True)
             # Object storages take many at a time.
-            self._files.pipe({self._place(path): self._closed(path, jpeg) for path, jpeg in jpegs.items()})
+            self._files.pipe({self._address(path): self._encrypted(path, jpeg) for path, jpeg in jpegs.items()})
 
     def read(self, path: str) -> bytes:
-        """The JPEG at `path`.
+        """The crop at `path`, as JPEG.
 
         Raises:
             FileNotFoundError: if there is none.
-            ArtifactError: if it was changed, belongs elsewhere, or its key is missing.
+            ArtifactError: if it was changed, is of another path, or its key is missing.
         """
-        content = self._files.cat_file(self._place(path))
-        if content.startswith(_JPEG_START):
-            return content
-        number, nonce, closed = content[:1], content[1 : 1 + _NONCE_BYTES], content[1 + _NONCE_BYTES :]
+        content = self._files.cat_file(self._address(path))
+        number, nonce, ciphertext = content[:1], content[1 : 1 + _NONCE_BYTES], content[1 + _NONCE_BYTES :]
         try:
             if number[0] >= len(self._ciphers):  # another process may write with a newer key than this one has read
                 self._ciphers = [AESGCM(key) for key in self._read_keys()]
-            return self._ciphers[number[0]].decrypt(nonce, closed, path.encode())
+            return self._ciphers[number[0]].decrypt(nonce, ciphertext, path.encode())
         except (IndexError, ValueError, OSError, InvalidTag) as error:  # InputError, of the key file, is a ValueError
             raise ArtifactError(
-                f"the crop {path} must be as it was written and its key in the key file; it does not open"
+                f"the crop {path} must be as it was written and its key in the key file; it does not decrypt"
             ) from error
 
     def of_district(self, district: str) -> set[str]:
-        """Paths of all crops of `district`, also those that no row names."""
+        """Paths of all crops of `district`, also of crops that no row names."""
         return set(self._below(_folder_of(district)))
 
     def of_segment(self, district: str, segment_id: int) -> list[str]:
         """Paths of all crops of a segment."""
         return self._below(f"{_folder_of(district)}/{segment_id}")
 
-    def needs_key(self) -> bool:
-        """Whether there is an encrypted crop; versions before encryption kept them without folders of segments."""
-        return any(path.count("/") == _ENCRYPTED_DEPTH for path in self._below(_TOP))
+    def is_empty(self) -> bool:
+        """Whether there is no crop of any district."""
+        return not self._below(_TOP)
 
     def delete(self, paths: Iterable[str]) -> list[OSError]:
-        """Delete these and the folders they leave empty; what could not be deleted."""
+        """Deletes crops and the folders that they leave empty; returns the error of each that could not be deleted."""
         failures = []
         for path in paths:
-            place = self._place(path)
+            address = self._address(path)
             try:
-                self._files.rm_file(place)
+                self._files.rm_file(address)
             except OSError as error:
                 failures.append(error)
-            with suppress(OSError):  # it is not empty, or this kind of storage has no folders
-                self._files.rmdir(place.rpartition("/")[0])
+            with suppress(OSError):  # the folder is not empty, or this kind of storage has no folders
+                self._files.rmdir(address.rpartition("/")[0])
         return failures
 
-    def _closed(self, path: str, content: bytes) -> bytes:
+    def _encrypted(self, path: str, content: bytes) -> bytes:
         number, nonce = len(self._ciphers) - 1, os.urandom(_NONCE_BYTES)
         return bytes([number]) + nonce + self._ciphers[number].encrypt(nonce, content, path.encode())
 
     def _below(self, folder: str) -> list[str]:
-        place = self._place(folder)
-        self._files.invalidate_cache()  # what others wrote meanwhile
-        found = self._files.find(place) if self._files.isdir(place) else []
-        return [file.removeprefix(f"{self._root}/") for file in found]
+        address = self._address(folder)
+        self._files.invalidate_cache()  # other processes write too
+        found = self._files.find(address) if self._files.isdir(address) else []
+        paths = [file.removeprefix(f"{self._root}/") for file in found]
+        return [path for path in paths if _CROP.fullmatch(path)]
 
-    def _place(self, path: str) -> str:
+    def _address(self, path: str) -> str:
         return f"{self._root}/{path}"
 
 
@@ -154,7 +157,7 @@ def _folder_of(district: str) -> str:
 
 def _jpeg(crop: np.ndarray) -> bytes:
     done, jpeg = cv2.imencode(".jpg", cv2.cvtColor(crop, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
-    assert done, "OpenCV encodes any picture that is not empty"
+    assert done, "OpenCV encodes any image that is not empty"
     return jpeg.tobytes()
 
 
@@ -165,7 +168,7 @@ def _make_key(file: Path) -> None:
     with os.fdopen(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as out:
         out.write(key)
     try:
-        os.link(aside, file)  # of two processes that make a key at the same moment one wins, and both read that one
+        os.link(aside, file)  # if two processes make a key at the same moment, both read the key of the first
     except FileExistsError:
         pass
     finally:

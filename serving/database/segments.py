@@ -23,7 +23,7 @@ IDS_A_SEGMENT = 1_000_000  # a tracklet's id is its segment's times this, plus i
 
 
 @dataclass(frozen=True)
-class WatchedVideo:
+class ProcessedVideo:
     """A piece of video in which everybody has been followed."""
 
     source: str  # path or stream's name, never with a password
@@ -88,8 +88,8 @@ def next_id(connection: sa.Connection) -> int:
     return int(connection.execute(sa.text("SELECT nextval(pg_get_serial_sequence('segments', 'id'))")).scalar_one())
 
 
-def insert_watched(
-    connection: sa.Connection, segment_id: int, district: str, camera_id: str, video: WatchedVideo
+def insert_processed(
+    connection: sa.Connection, segment_id: int, district: str, camera_id: str, video: ProcessedVideo
 ) -> RegisteredSegment:
     """A new segment with this number, to be finished in the same transaction."""
     new = VideoFile(camera_id, video.source, video.checksum, video.start, video.end)
@@ -234,10 +234,10 @@ def require_storable(tracklets: Sequence[Tracklet], camera_ids: set[str]) -> Non
         raise InputError(f"tracklets must come from the cameras {sorted(camera_ids)}, got {sorted(strange)}")
 
 
-def videos_of(tracklets: Sequence[Tracklet]) -> dict[str, WatchedVideo]:
+def videos_of(tracklets: Sequence[Tracklet]) -> dict[str, ProcessedVideo]:
     """Of each camera that saw somebody: what is known of its video when nobody says where tracklets come from."""
     return {
-        camera_id: WatchedVideo(
+        camera_id: ProcessedVideo(
             _UNKNOWN_SOURCE,
             _UNKNOWN_SOURCE,
             start=min(one.first_seen for one in tracklets if one.camera_id == camera_id),

@@ -29,12 +29,12 @@ from serving.database import audit, removals, segments, tables, tracklet_rows
 from serving.database.attribute_rows import attribute_rows, log_likelihood
 from serving.database.connection import connect
 from serving.database.crops import open_crops
-from serving.database.day_scans import day_scans, rows_of_scans
 from serving.database.holds import require_no_hold
 from serving.database.locks import hold_removers, lock_cases, lock_crops, lock_writers
 from serving.database.orphans import delete_orphans
+from serving.database.partition_scans import partition_scans, rows_of_scans
 from serving.database.partitions import create_partitions, day_of, days_between
-from serving.database.segments import RegisteredSegment, WatchedVideo, require_storable, videos_of
+from serving.database.segments import ProcessedVideo, RegisteredSegment, require_storable, videos_of
 from serving.database.tracklet_rows import StoredTracklet, attributes_of, filters, pick, tracklets_of, whole
 
 _LOOK_UP_EACH = (  # the planner does not know that one partition holds each, and would rather read all of them
@@ -126,7 +126,7 @@ class Store(AbstractContextManager["Store"]):
         tracklets: Iterable[Tracklet],
         *,
         time_zone: str = "UTC",
-        videos: Mapping[str, WatchedVideo] | None = None,
+        videos: Mapping[str, ProcessedVideo] | None = None,
     ) -> None:
         """Put these in place of all that was known of `district`, in one transaction: all or nothing, again the same.
 
@@ -148,12 +148,12 @@ class Store(AbstractContextManager["Store"]):
         """
         kept = list(tracklets)
         require_storable(kept, {camera.id for camera in cameras})
-        watched = {**videos_of(kept), **(videos or {})}
-        seen = {camera_id: [one for one in kept if one.camera_id == camera_id] for camera_id in watched}
+        processed = {**videos_of(kept), **(videos or {})}
+        seen = {camera_id: [one for one in kept if one.camera_id == camera_id] for camera_id in processed}
         with self.sole_remover():
             with self._engine.begin() as connection:
                 require_no_hold(connection, district)  # before crops are written, and again below
-                ids = {camera_id: segments.next_id(connection) for camera_id in watched}
+                ids = {camera_id: segments.next_id(connection) for camera_id in processed}
             for camera_id, segment_id in ids.items():
                 self.crops.write(district, segment_id, seen[camera_id])
             with self._engine.begin() as connection:
@@ -164,8 +164,8 @@ class Store(AbstractContextManager["Store"]):
                 connection.execute(
                     sa.insert(tables.cameras), [{"district": district, **camera.model_dump()} for camera in cameras]
                 )
-                for camera_id, video in watched.items():
-                    segment = segments.insert_watched(connection, ids[camera_id], district, camera_id, video)
+                for camera_id, video in processed.items():
+                    segment = segments.insert_processed(connection, ids[camera_id], district, camera_id, video)
                     self._fill_segment(
                         connection, segment, seen[camera_id], model_version,
                         frames=video.frames, end=video.end, damage=video.damage,
@@ -350,7 +350,7 @@ class Store(AbstractContextManager["Store"]):
             .limit(limit)
         )
         with self._engine.begin() as connection:
-            scans = day_scans(connection, limit, cameras, since, until)
+            scans = partition_scans(connection, limit, cameras, since, until)
         return tracklets_of(rows_of_scans(self._engine, scans, near), limit)
 
     def described(

@@ -39,7 +39,7 @@ districts = Table(
     "districts",
     metadata,
     Column("name", Text, primary_key=True),
-    Column("time_zone", Text, nullable=False, server_default="UTC"),  # IANA
+    Column("time_zone", Text, nullable=False),  # IANA
 )
 
 cameras = Table(
@@ -86,11 +86,11 @@ segments = Table(  # see serving.database.segments
     ),
     Index("segments_replacing", "replaces", unique=True),
     Index("segments_by_length", text('("end" - start)')),  # the longest one bounds how long a tracklet lasts
-    Index("segments_to_watch", "district", "camera_id", postgresql_where=text("state <> 'done'")),
+    Index("segments_unfinished", "district", "camera_id", postgresql_where=text("state <> 'done'")),
 )
 
-watched = Table(  # segments that are done, merged; triggers on them keep it, so that nobody adds up a month's
-    "watched",
+processed = Table(  # times of the segments that are done, merged by triggers, so that no query merges a month of them
+    "processed",
     metadata,
     Column("district", Text, primary_key=True),
     Column("camera_id", Text, primary_key=True),
@@ -251,7 +251,7 @@ searches = Table(
     Column("photo_sha256", Text),
     Column("model_version", Text, nullable=False),
     Column("found", JSONB, nullable=False),  # [[district, tracklet id], …], nearest first
-    Column("coverage", JSONB),  # serving.search.coverage.shorten_coverage; none of searches before revision 7
+    Column("coverage", JSONB, nullable=False),  # see serving.search.coverage.shorten_coverage
     Index("searches_by_case", "case_id"),
 )
 

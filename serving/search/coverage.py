@@ -196,7 +196,7 @@ _WINDOW = "tstzmultirange(tstzrange(:since, :until))"
 _ENDS = sa.text(
     f"""
     SELECT min(first), max(last) FROM (
-        SELECT min(lower(times)) AS first, max(upper(times)) AS last FROM watched WHERE {_PROCESSED}
+        SELECT min(lower(times)) AS first, max(upper(times)) AS last FROM processed WHERE {_PROCESSED}
         UNION ALL SELECT min(start), max(greatest(start, "end")) FROM {_UNPROCESSED}
         UNION ALL SELECT min(since), max(greatest(since, coalesce(until, now()))) FROM gaps WHERE {_GAPS}
     ) AS ends
@@ -205,7 +205,7 @@ _ENDS = sa.text(
 _SEARCHED = sa.text(  # PostgreSQL merges and subtracts times far faster than we could
     f"""
     SELECT district, camera_id, 'searched' AS kind, lower(part) AS since, upper(part) AS until, '' AS reason
-    FROM watched
+    FROM processed
     LEFT JOIN (
         SELECT district, camera_id, range_agg(tstzrange(since, until)) AS missing
         FROM gaps WHERE {_GAPS} GROUP BY district, camera_id
@@ -219,7 +219,7 @@ _MISSING = sa.text(
     f"""
     SELECT district, camera_id, 'failed' AS kind, lower(part) AS since, upper(part) AS until,
         'processed by the model ' || model_version || ' only' AS reason
-    FROM watched CROSS JOIN LATERAL unnest(times * {_WINDOW}) AS part
+    FROM processed CROSS JOIN LATERAL unnest(times * {_WINDOW}) AS part
     WHERE model_version <> :model AND {_AT_CAMERAS}
     UNION ALL SELECT district, camera_id, state, start, "end", coalesce(error, '') FROM {_UNPROCESSED}
     UNION ALL SELECT district, camera_id, 'gaps', since, until, reason FROM gaps WHERE {_GAPS}

@@ -70,10 +70,9 @@ def segment_states(store: Store) -> dict[str, str]:
 
 def contents(store: Store) -> list[Any]:
     """Segments with their tracklets and crops, all but ids and times of writing, in an order of their own."""
-    seen, watched = tables.tracklets, tables.segments
     with store.begin() as connection:
-        segments = connection.execute(sa.select(watched)).mappings().all()
-        tracklets = connection.execute(sa.select(seen)).mappings().all()
+        segments = connection.execute(sa.select(tables.segments)).mappings().all()
+        tracklets = connection.execute(sa.select(tables.tracklets)).mappings().all()
     without_id = {"id", "created"}
     held = [
         (

@@ -1,4 +1,4 @@
-"""Alembic runs this to change the schema, on the connection that `serving.database.schema` hands over."""
+"""Alembic runs this module to change the schema, on the connection of `serving.database.schema`."""
 
 from alembic import context
 

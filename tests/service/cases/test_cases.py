@@ -9,7 +9,7 @@ from serving.access.accounts import Account, account_named, create_account
 from serving.access.roles import Role
 from serving.cases import cases
 from serving.cases.cases import UnknownCaseError, Verdict
-from serving.cases.searches import Asked, record_search, searches_of
+from serving.cases.searches import Asked, record_search
 from serving.database import audit, tables
 from serving.database.locks import lock_cases
 from serving.database.retention import remove_before
@@ -213,15 +213,6 @@ def test_a_search_is_kept_with_its_reason_and_its_coverage(store: Store, people:
     assert kept.found == [("demo", 3), ("demo", 1)]
     assert kept.coverage == covered
     assert details[0]["found"] == [["demo", 3], ["demo", 1]]
-
-
-def test_of_a_search_before_revision_7_nobody_knows_what_it_could_see(
-    store: Store, people: dict[str, Account], case: int
-) -> None:
-    old = {"case_id": case, "account": "kim", "reason": "-", "question": {}, "model_version": "net-1", "found": []}
-    with store.begin() as connection:
-        connection.execute(sa.insert(tables.searches).values(old))
-        assert [one.coverage for one in searches_of(connection, case)] == [None]
 
 
 def test_a_closed_case_shows_what_was_judged_in_it_alone(store: Store, people: dict[str, Account], case: int) -> None:

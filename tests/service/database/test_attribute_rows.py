@@ -2,12 +2,11 @@
 
 from datetime import timedelta
 
-import numpy as np
 import pytest
 import sqlalchemy as sa
 
 from domain.attribute_query import GroupQuery
-from serving.database import schema, tables
+from serving.database import tables
 from serving.database.partitions import drop_partition
 from serving.database.store import Store
 from tests.helpers.sightings import CAMERAS, NOON, tracklet, unit_vectors
@@ -118,17 +117,3 @@ def test_what_is_removed_takes_its_row_with_it(filled: Store) -> None:
     with filled.begin() as connection:
         connection.execute(sa.delete(tables.segments))
     assert arrays(filled) == []
-
-
-def test_the_migration_makes_the_rows_that_the_store_would(filled: Store) -> None:
-    rng = np.random.default_rng(0)
-    described = [bag(float(p)) for p in rng.random(8)]
-    add(filled, 2, 0, *described)
-    before = arrays(filled)
-    with filled.begin() as connection:
-        for table in (tables.tracklet_attributes, tables.attribute_labels):
-            table.drop(connection)
-        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '8'")
-        schema.upgrade(connection)
-    padded = [array + [0] * (6 - len(array)) for array in before]  # all labels are known from the first row on
-    assert arrays(filled) == padded

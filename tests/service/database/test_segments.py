@@ -13,7 +13,7 @@ from domain.errors import InputError
 from domain.tracklets import Tracklet
 from serving.database import tables
 from serving.database.partitions import existing_partitions
-from serving.database.segments import RegisteredSegment, WatchedVideo
+from serving.database.segments import ProcessedVideo, RegisteredSegment
 from serving.database.store import Store, open_store
 from tests.helpers.sightings import CAMERAS, NOON, tracklet, unit_vectors
 
@@ -150,7 +150,7 @@ def test_a_district_that_is_replaced_meanwhile_gets_nothing_of_the_one_before(
 
 def test_replacing_sightings_leaves_a_done_segment_a_video_so_that_the_same_file_is_known(store: Store) -> None:
     videos = {
-        camera.id: WatchedVideo(f"{camera.id}.mp4", camera.id * 2, NOON, LATER, frames=3000) for camera in CAMERAS[:2]
+        camera.id: ProcessedVideo(f"{camera.id}.mp4", camera.id * 2, NOON, LATER, frames=3000) for camera in CAMERAS[:2]
     }
     store.replace_sightings("demo", CAMERAS, "net-1", [tracklet(1, EMBEDDINGS[0])], videos=videos)
     assert store.register_segment("demo", "cam0", "cam0.mp4", "cam0cam0", NOON).state == "done"

@@ -167,20 +167,20 @@ def test_searched_are_the_minutes_of_videos_that_are_in_no_gap(
     assert all(before.until is not None and before.until < after.since for before, after in pairwise(searched))
 
 
-WATCHED = "SELECT district, camera_id, model_version, times FROM watched ORDER BY 1, 2, 3"
+PROCESSED = "SELECT district, camera_id, model_version, times FROM processed ORDER BY 1, 2, 3"
 ADDED_UP = """
     SELECT district, camera_id, model_version, range_agg(tstzrange(start, "end")) FROM segments
     WHERE state = 'done' GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
 """
 changes = st.lists(
-    st.tuples(st.sampled_from(["add", "add", "watch", "fail", "remove"]), st.integers(0, 1), st.integers(0, 2)),
+    st.tuples(st.sampled_from(["add", "add", "process", "fail", "remove"]), st.integers(0, 1), st.integers(0, 2)),
     max_size=12,
 )
 
 
 @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(changes)
-def test_watched_is_always_what_the_segments_that_are_done_add_up_to(
+def test_processed_times_are_always_the_sum_of_the_segments_that_are_done(
     store: Store, changes: list[tuple[str, int, int]]
 ) -> None:
     with store.begin() as connection:
@@ -192,20 +192,20 @@ def test_watched_is_always_what_the_segments_that_are_done_add_up_to(
             store.add_segment(segment.id, [], f"net-{minute % 2}", frames=10, end=at(minute + 2))
         with store.begin() as connection:
             its = {"id": segment.id, "model": f"net-{minute % 2}"}
-            if change == "watch":  # another model does so too late
+            if change == "process":  # another model does so too late
                 again = "UPDATE segments SET model_version = :model, state = 'done', \"end\" = start WHERE id = :id"
                 connection.execute(sa.text(again), its)
             if change == "fail":
                 connection.execute(sa.text("UPDATE segments SET state = 'failed' WHERE id = :id"), its)
             if change == "remove":
                 connection.execute(sa.text("DELETE FROM segments WHERE id = :id"), its)
-            assert connection.execute(sa.text(WATCHED)).all() == connection.execute(sa.text(ADDED_UP)).all()
+            assert connection.execute(sa.text(PROCESSED)).all() == connection.execute(sa.text(ADDED_UP)).all()
     with store.begin() as connection:
         connection.execute(sa.text("DELETE FROM cameras WHERE id = 'cam0'"))
-        assert connection.execute(sa.text(WATCHED)).all() == connection.execute(sa.text(ADDED_UP)).all()
+        assert connection.execute(sa.text(PROCESSED)).all() == connection.execute(sa.text(ADDED_UP)).all()
 
 
-def test_segments_of_a_camera_that_end_at_once_are_all_watched(store: Store) -> None:
+def test_segments_of_a_camera_that_end_at_once_are_all_counted(store: Store) -> None:
     store.add_cameras("demo", CAMERAS, time_zone="UTC")
     ids = [store.register_segment("demo", "cam0", "a.mp4", str(minute), at(minute)).id for minute in range(2)]
     done = "UPDATE segments SET state = 'done', model_version = 'net-1', \"end\" = :end WHERE id = :id"

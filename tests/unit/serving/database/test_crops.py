@@ -57,30 +57,30 @@ def test_another_place_for_key_and_crops(folder: Path, tmp_path: Path, monkeypat
     assert open_crops(folder).of_district("demo") == {PATH}
     assert open_crops(folder).read(PATH)
     assert open_crops(folder).delete([PATH]) == []
-    assert not open_crops(folder).needs_key()
+    assert open_crops(folder).is_empty()
 
 
 @pytest.mark.parametrize("place", [0, 1, 20, -1])
-def test_a_changed_crop_does_not_open(folder: Path, place: int) -> None:
+def test_a_changed_crop_does_not_decrypt(folder: Path, place: int) -> None:
     crops = open_crops(folder)
     write(crops)
     content = bytearray((folder / PATH).read_bytes())
     content[place] ^= 1
     (folder / PATH).write_bytes(content)
-    with pytest.raises(ArtifactError, match="does not open"):
+    with pytest.raises(ArtifactError, match="does not decrypt"):
         crops.read(PATH)
 
 
 @pytest.mark.parametrize("kept", [0, 1, 13, 20])
-def test_a_crop_cut_short_does_not_open(folder: Path, kept: int) -> None:
+def test_a_crop_cut_short_does_not_decrypt(folder: Path, kept: int) -> None:
     crops = open_crops(folder)
     write(crops)
     (folder / PATH).write_bytes((folder / PATH).read_bytes()[:kept])
-    with pytest.raises(ArtifactError, match="does not open"):
+    with pytest.raises(ArtifactError, match="does not decrypt"):
         crops.read(PATH)
 
 
-def test_a_crop_in_the_place_of_another_does_not_open(folder: Path) -> None:
+def test_a_crop_in_the_place_of_another_does_not_decrypt(folder: Path) -> None:
     crops = open_crops(folder)
     write(crops)
     shutil.copy(folder / PATH, folder / OTHER)
@@ -112,7 +112,7 @@ def test_a_service_that_runs_since_before_a_new_key_opens_what_it_closed(folder:
     write(service, 8)  # with the newest that it knows
     assert service.read(OTHER)
     (folder / PATH).write_bytes(b"\x02" + (folder / PATH).read_bytes()[1:])
-    with pytest.raises(ArtifactError, match="does not open"):  # a key that nobody has
+    with pytest.raises(ArtifactError, match="does not decrypt"):  # a key that nobody has
         service.read(PATH)
 
 
@@ -137,7 +137,7 @@ def test_an_unknown_kind_of_address_is_refused(folder: Path, monkeypatch: pytest
         open_crops(folder)
 
 
-def test_missing_ones_and_a_disk_that_takes_no_more(folder: Path) -> None:
+def test_a_missing_crop_and_a_full_disk(folder: Path) -> None:
     crops = open_crops(folder)
     with pytest.raises(FileNotFoundError):
         crops.read(PATH)
@@ -159,8 +159,18 @@ def test_crops_know_their_segment_and_go_with_their_folders(folder: Path) -> Non
     assert [entry.name for entry in (folder / "crops" / "demo").iterdir()] == ["1"]
 
 
-def test_a_crop_of_a_version_before_encryption_is_read(folder: Path) -> None:
-    old = "crops/demo/000007.jpg"
-    write_image(folder / old, CROP)
-    assert open_crops(folder).read(old) == (folder / old).read_bytes()
-    assert segment_of(old) == 0
+def test_a_plain_jpeg_in_place_of_a_crop_is_refused(folder: Path) -> None:
+    crops = open_crops(folder)
+    write_image(folder / PATH, CROP)
+    with pytest.raises(ArtifactError, match=r"000007\.jpg must be as it was written.*does not decrypt"):
+        crops.read(PATH)
+
+
+def test_files_that_are_no_crops_are_left_alone(folder: Path) -> None:
+    crops = open_crops(folder)
+    write(crops)
+    for name in ("crops/demo/000007.jpg", "crops/demo/1/.DS_Store", "crops/notes.txt"):
+        (folder / name).write_bytes(b"")
+    assert crops.of_district("demo") == {PATH}
+    crops.delete([PATH])
+    assert crops.is_empty()

@@ -28,20 +28,20 @@ _SETTINGS = sa.text(
 
 
 @dataclass(frozen=True)
-class DayScans:
+class PartitionScans:
     """What the scans of one search read."""
 
     days: list[date]  # rising; partitions that the search cannot do without
     ef_search: int  # candidates that each scan keeps in view
 
 
-def day_scans(
+def partition_scans(
     connection: sa.Connection,
     limit: int,
     cameras: Collection[CameraKey] | None,
     since: datetime | None,
     until: datetime | None,
-) -> DayScans:
+) -> PartitionScans:
     """The scans for the `limit` nearest that pass the filters, those of `serving.database.store.Store.nearest`.
 
     Filters apply to what a scan gives. If they leave a share `s` of tracklets, which is taken from the numbers of
@@ -54,10 +54,10 @@ def day_scans(
     days = days_between(connection, since, until)
     share = _share_of_cameras(connection, cameras) * _share_of_days(days, since, until)
     each = limit / max(share, _LEAST_SHARE) / max(1, len(days))
-    return DayScans(days, min(_MAX_EF_SEARCH, _LEAST_EF_SEARCH + math.ceil(2 * each)))
+    return PartitionScans(days, min(_MAX_EF_SEARCH, _LEAST_EF_SEARCH + math.ceil(2 * each)))
 
 
-def rows_of_scans(engine: sa.Engine, scans: DayScans, picked: sa.Select[Any]) -> list[sa.Row[Any]]:
+def rows_of_scans(engine: sa.Engine, scans: PartitionScans, picked: sa.Select[Any]) -> list[sa.Row[Any]]:
     """What `picked`, see `tracklet_rows.pick`, finds on the days of `scans`: limited a connection, in any order."""
     query = whole(picked.where(tables.tracklets.c.day.in_(sa.bindparam("days", expanding=True))))
     parts = [part for part in (scans.days[first::_CONNECTIONS] for first in range(_CONNECTIONS)) if part]

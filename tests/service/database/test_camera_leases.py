@@ -8,8 +8,8 @@ import pytest
 import sqlalchemy as sa
 
 from domain.errors import InputError
-from serving.database import claims as module
-from serving.database.claims import CameraClaims
+from serving.database import camera_leases
+from serving.database.camera_leases import CameraLeases
 from serving.database.store import Store
 from serving.streams import main
 from tests.helpers.deployments import write_deployment
@@ -20,52 +20,52 @@ from tests.helpers.sightings import CAMERAS
 @pytest.fixture
 def engine(shared_store: Store, monkeypatch: pytest.MonkeyPatch) -> sa.Engine:
     shared_store.add_cameras("demo", CAMERAS, time_zone="UTC")
-    monkeypatch.setattr(module, "_EVERY_S", 0.1)
-    monkeypatch.setattr(module, "_PATIENCE_S", 0.3)
+    monkeypatch.setattr(camera_leases, "_EVERY_S", 0.1)
+    monkeypatch.setattr(camera_leases, "_PATIENCE_S", 0.3)
     with shared_store.begin() as connection:
         return connection.engine
 
 
 @contextmanager
-def claimed(engine: sa.Engine, *cameras: str, district: str = "demo") -> Iterator[tuple[CameraClaims, threading.Event]]:
+def leased(engine: sa.Engine, *cameras: str, district: str = "demo") -> Iterator[tuple[CameraLeases, threading.Event]]:
     is_lost = threading.Event()
-    claims = CameraClaims(engine, district, cameras, is_lost.set)
+    leases = CameraLeases(engine, district, cameras, is_lost.set)
     try:
-        yield claims, is_lost
+        yield leases, is_lost
     finally:
-        claims.close()
+        leases.close()
 
 
-def end_claims(engine: sa.Engine) -> None:
+def end_leases(engine: sa.Engine) -> None:
     """As a server does that is started again."""
     with engine.begin() as connection:
         ending = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'serving.streams%'"
         assert connection.execute(sa.text(ending)).scalars().all() == [True]
 
 
-def test_a_camera_is_followed_by_one_process_only_until_that_ends(engine: sa.Engine) -> None:
-    with claimed(engine, "cam0", "cam1"), claimed(engine, "cam2"), claimed(engine, "cam0", district="other"):
+def test_a_camera_is_followed_by_one_process_only_until_the_process_ends(engine: sa.Engine) -> None:
+    with leased(engine, "cam0", "cam1"), leased(engine, "cam2"), leased(engine, "cam0", district="other"):
         with (
             pytest.raises(
                 InputError,
-                match=rf"by one process only, cam1 is by serving\.streams, process {os.getpid()} on .* "
-                r"\(address of this machine, since 2.* UTC\); end that one, or take the camera out",
+                match=rf"by one process only, cam1 is followed by serving\.streams, process {os.getpid()} on .* "
+                r"\(address of this machine, since 2.* UTC\); end that process, or take the camera out",
             ),
-            claimed(engine, "cam1", "cam5"),
+            leased(engine, "cam1", "cam5"),
         ):
             pass
-        with claimed(engine, "cam5"):
+        with leased(engine, "cam5"):
             pass
-    with claimed(engine, "cam0", "cam1", "cam2"):
+    with leased(engine, "cam0", "cam1", "cam2"):
         pass
 
 
-def test_claims_are_renewed_when_the_database_is_back(engine: sa.Engine) -> None:
-    with claimed(engine, "cam0") as (claims, is_lost):
-        first = claims._connection
-        end_claims(engine)
-        until(lambda: claims._connection not in (None, first))
-        with pytest.raises(InputError, match="cam0 is by"), claimed(engine, "cam0"):
+def test_leases_are_renewed_when_the_database_is_back(engine: sa.Engine) -> None:
+    with leased(engine, "cam0") as (leases, is_lost):
+        first = leases._connection
+        end_leases(engine)
+        until(lambda: leases._connection not in (None, first))
+        with pytest.raises(InputError, match="cam0 is followed by"), leased(engine, "cam0"):
             pass
         assert not is_lost.is_set()
 
@@ -73,14 +73,14 @@ def test_claims_are_renewed_when_the_database_is_back(engine: sa.Engine) -> None
 def test_whoever_comes_first_when_the_database_is_back_has_the_camera(
     engine: sa.Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with claimed(engine, "cam0") as (claims, is_lost):
-        renew = claims._claim
-        monkeypatch.setattr(claims, "_claim", lambda: None)
-        end_claims(engine)
-        with claimed(engine, "cam0") as (_, other_is_lost):
-            monkeypatch.setattr(claims, "_claim", renew)
+    with leased(engine, "cam0") as (leases, is_lost):
+        renew = leases._renew
+        monkeypatch.setattr(leases, "_renew", lambda: None)
+        end_leases(engine)
+        with leased(engine, "cam0") as (_, other_is_lost):
+            monkeypatch.setattr(leases, "_renew", renew)
             assert is_lost.wait(10)
-            assert "cam0 is by serving.streams" in str(claims.lost)
+            assert "cam0 is followed by serving.streams" in str(leases.lost)
             assert not other_is_lost.is_set()
 
 
@@ -91,5 +91,5 @@ def test_the_command_refuses_a_camera_that_is_taken(
     (tmp_path / "cameras.yaml").write_text("district: demo\ncameras: {cam0: 'rtsp://127.0.0.1:1/street'}\n")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DONGSEON_STORE", str(shared_store.folder))
-    with claimed(engine, "cam0"), pytest.raises(InputError, match="cam0 is by serving"):
+    with leased(engine, "cam0"), pytest.raises(InputError, match="cam0 is followed by serving"):
         main(["serving.streams.file=cameras.yaml"])
