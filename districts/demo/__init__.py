@@ -1,1 +1,1 @@
-"""The demo district: streets, people and weather rendered from a seed, so that every stage runs without a download."""
+"""The synthetic demo district: streets, people and weather rendered from a seed, without any download."""

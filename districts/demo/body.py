@@ -1,6 +1,6 @@
-"""A person's body: shapes fixed to bones (the rig, built once) and the bones' places while walking (the pose).
+"""A person's body: shapes fixed to bones (the rig, built once) and the bones' positions while walking (the pose).
 
-Person's frame: x forward, y left, z up, origin on the ground below the hips. Lengths are shares of the height.
+Person's frame: x forward, y left, z up, origin on the ground below the hips.
 """
 
 from dataclasses import dataclass
@@ -29,12 +29,12 @@ from districts.demo.skeleton import (
     frame_of,
 )
 
-_STRIDE = 0.86  # two steps, as a share of the height
+_STRIDE = 0.86  # two steps, as a fraction of the height
 
 
 @dataclass(frozen=True)
 class Rig:
-    """Shapes of one person at rest, each in the frame of its bone."""
+    """Shapes of a person at rest, each in the frame of its bone."""
 
     person: Person
     frame: Frame
@@ -43,14 +43,14 @@ class Rig:
 
 
 def build_rig(person: Person) -> Rig:
-    """The body and clothes of `person`."""
+    """Rig of the body and clothes of `person`."""
     frame = frame_of(person)
     shapes = wardrobe.dress(person, frame)
     return Rig(person, frame, shapes.array(), np.array(shapes.bones))
 
 
 def stand(rig: Rig, x: float, y: float, heading: float, walked_m: float) -> np.ndarray:
-    """The shapes of the person in the world at (x, y), heading counter-clockwise from east, after walking so far."""
+    """Shapes in the world of a person at (x, y) after `walked_m`; `heading` is counter-clockwise from east, radians."""
     phase = 2 * np.pi * walked_m / (_STRIDE * rig.person.height_m * rig.person.swing)
     rotations, origins = _pose(rig, phase)
     turn = _about_z(heading)
@@ -64,7 +64,7 @@ def _pose(rig: Rig, phase: float) -> tuple[np.ndarray, np.ndarray]:
     rotations, origins = np.zeros((NUM_BONES, 3, 3)), np.zeros((NUM_BONES, 3))
 
     def attach(bone: int, parent: int, offset: tuple[float, float, float], pitch: float) -> None:
-        """`pitch`: the bone's own lean about y, forward for what stands up, backward for what hangs."""
+        """`pitch`: rotation about y, radians; positive leans an upright bone forward and a hanging bone backward."""
         origins[bone] = origins[parent] + rotations[parent] @ np.array(offset)
         rotations[bone] = _about_y(pitch)
 

@@ -1,4 +1,4 @@
-"""The attribute and re-ID sets of the demo district: crops of people with what an annotator could know of them."""
+"""Attribute and re-ID sets of the demo district: crops of people with the labels an annotator could give."""
 
 from dataclasses import dataclass, field
 
@@ -12,20 +12,20 @@ from districts.demo.streets import PICTURE_SIZE
 from districts.layout import DISTRACTOR_IDENTITY, JUNK_IDENTITY
 from domain.attributes import UNKNOWN
 
-_GAP_S = 3.0  # out of sight for longer: another visit
+_GAP_S = 3.0  # a person out of sight for longer makes another visit
 _MIN_ROWS = 2
-_CROPS_A_PASSING = 2
-_TRAIN_ATTRIBUTE_CROPS = 2  # of a visit: the same few clothes again and again would be learned by heart
-_RE_ID_PASSERS_BY = 3  # every third is learned: one camera saw them once, which teaches little of other cameras
-_EYEWEAR_FROM_THE_SIDE_PX = 140  # a smaller person's face in profile is a few pixels wide
+_CROPS_PER_PASSING = 2
+_TRAIN_ATTRIBUTE_CROPS = 2  # per visit: more crops of the same clothes would be memorised
+_RE_ID_PASSERS_BY = 3  # every third is in the re-ID set: seen once by one camera, they teach little across cameras
+_EYEWEAR_FROM_THE_SIDE_PX = 140  # below this height a face in profile is only a few pixels wide
 _HIDDEN_HAIR = {"hat": ("sport_cut", "bald"), "helmet": ("sport_cut", "bald", "bob")}
-_JUNK_A_VISIT, _EMPTY_CROPS = 1, 12
+_JUNK_PER_VISIT, _EMPTY_CROPS = 1, 12
 _PARTS = {"train": ("bounding_box_train",), "val": ("bounding_box_val",), "test": ("query", "bounding_box_test")}
 
 
 @dataclass
 class CropSets:
-    """What one video adds to the sets."""
+    """Contribution of one video to the sets."""
 
     cuts: list[Cut] = field(default_factory=list)
     attribute_rows: list[dict[str, str]] = field(default_factory=list)
@@ -34,12 +34,12 @@ class CropSets:
 def cut_crops(
     session: Session, number: int, truth: GroundTruth, roaming: set[int], unknown_share: float, rng: np.random.Generator
 ) -> CropSets:
-    """Crops of the camera `number`.
+    """Crops from the video of camera `number`.
 
     Args:
-        roaming: identities that several cameras show; in the test set only they can be queries, the others are
+        roaming: identities seen by several cameras; in the test set only these can be queries, the others are
             distractors.
-        unknown_share: how many of the labels are withheld.
+        unknown_share: fraction of the labels that is withheld.
     """
     sets, place = CropSets(), session.plan.places[number]
     people = {person.identity: person for person in session.people}
@@ -48,8 +48,8 @@ def cut_crops(
         if len(rows) < _MIN_ROWS:
             continue
         identity = int(truth.identities[rows[0]])
-        wanted = _CROPS_A_PASSING if session.is_passer_by(identity) else session.settings.crops_per_visit
-        chosen = evenly_spaced(rows, wanted + (session.split == "test"))
+        num_crops = _CROPS_PER_PASSING if session.is_passer_by(identity) else session.settings.crops_per_visit
+        chosen = evenly_spaced(rows, num_crops + (session.split == "test"))
         described = set(evenly_spaced(chosen, _TRAIN_ATTRIBUTE_CROPS) if session.split == "train" else chosen)
         query = int(rng.choice(chosen)) if session.split == "test" and identity in roaming else -1
         for row in chosen:
@@ -78,7 +78,7 @@ def cut_crops(
 def known_labels(
     person: Person, truth: GroundTruth, row: int, rng: np.random.Generator, unknown_share: float
 ) -> dict[str, str]:
-    """Labels of a person that can be seen in the row's box, by group; what cannot, or is withheld, is unknown."""
+    """Labels by group of the person in the row's box; invisible and withheld labels are unknown."""
     view = int(truth.views[row])
     labels = {"view": VIEWS[view] if view >= 0 else UNKNOWN, **person.labels}
     height_px = truth.heights_px[row]
@@ -88,7 +88,7 @@ def known_labels(
         labels["hair"] = UNKNOWN
     if truth.boxes_xyxy[row, 3] > PICTURE_SIZE[1] - 3:  # the feet are below the picture
         labels |= {"shoe_colour": UNKNOWN, "height": UNKNOWN}
-    if truth.boxes_xyxy[row, 1] < 3:  # the head is above it
+    if truth.boxes_xyxy[row, 1] < 3:  # the head is above the picture
         labels |= {"hair": UNKNOWN, "headwear": UNKNOWN, "eyewear": UNKNOWN, "height": UNKNOWN}
     return {name: UNKNOWN if rng.random() < unknown_share else label for name, label in labels.items()}
 
@@ -104,7 +104,7 @@ def roaming_identities(truths: list[GroundTruth], gap_frames: int) -> set[int]:
 
 
 def gap_frames(session: Session) -> int:
-    """Frames out of sight after which a person's return is another visit."""
+    """Number of frames out of sight after which a person's return is another visit."""
     return round(_GAP_S * session.settings.fps)
 
 
@@ -117,11 +117,11 @@ def _market_name(session: Session, number: int, truth: GroundTruth, row: int, id
 
 
 def _junk(session: Session, number: int, truth: GroundTruth, rng: np.random.Generator) -> list[Cut]:
-    """Crops that must not count: people mostly hidden, and upper or lower halves of people."""
+    """Junk crops, which are not scored: people mostly hidden, and upper or lower halves of people."""
     cuts = []
     for visit in truth.visits(gap_frames(session)):
         hidden = visit[(truth.visibilities[visit] < 0.5) & (truth.visibilities[visit] > 0.2)]
-        for row in evenly_spaced(hidden[truth.heights_px[hidden] > 30], _JUNK_A_VISIT):
+        for row in evenly_spaced(hidden[truth.heights_px[hidden] > 30], _JUNK_PER_VISIT):
             box = truth.boxes_xyxy[row].copy()
             if rng.random() < 0.5:
                 box[rng.choice([1, 3])] = (box[1] + box[3]) / 2
@@ -131,7 +131,7 @@ def _junk(session: Session, number: int, truth: GroundTruth, rng: np.random.Gene
 
 
 def _empty_crops(session: Session, number: int, truth: GroundTruth, rng: np.random.Generator) -> list[Cut]:
-    """Distractors that show nobody: parts of the street, as a detector's false alarms."""
+    """Distractors without people: parts of the street, like false alarms of a detector."""
     cuts: list[Cut] = []
     for trial in range(200):
         frame = int(rng.integers(1, session.num_frames + 1))

@@ -1,4 +1,4 @@
-"""The detection set of the demo district: frames of every camera with their people, and some without."""
+"""Detection set of the demo district: frames of every camera, a few of them without people."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ _EMPTY_SHARE = 0.05
 
 
 def choose_frames(truth: GroundTruth, num_frames: int, last_frame: int, rng: np.random.Generator) -> list[int]:
-    """Frames of one video, most with people, spread over its length; fewer when the video has fewer."""
+    """Frames spread over one video, most of them with people; fewer than `num_frames` if the video has fewer."""
     peopled = np.unique(truth.frames[_labelled(truth)])
     empty = np.setdiff1d(np.arange(1, last_frame + 1), truth.frames)
     num_empty = min(round(_EMPTY_SHARE * num_frames), len(empty))

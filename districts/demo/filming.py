@@ -1,4 +1,4 @@
-"""One camera films one session: scenery lit once per sky, people drawn into it frame by frame."""
+"""Films a session with one camera: scenery is lit once per sky, people are drawn into it frame by frame."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,30 +17,29 @@ from districts.demo.streets import PICTURE_SIZE
 from districts.demo.video import VideoWriter
 from districts.demo.weather import Lens, Sky, blend
 
-_SEEN_FROM_M, _SEEN_TO_M = 2.0, 24.0  # people farther off are hidden or too small
-_SUNNY = 0.3  # with less light of the sun there are no hard shadows
+_SEEN_FROM_M, _SEEN_TO_M = 2.0, 24.0  # people farther away are hidden or too small
+_SUNNY = 0.3  # with less sunlight there are no hard shadows
 
 
 @dataclass(frozen=True)
 class _Figure:
-    """A person drawn into one frame."""
+    """A person drawn into a frame."""
 
     rig: Rig
-    shapes: np.ndarray  # in the world
+    shapes: np.ndarray  # in world coordinates
     x: float
     y: float
     heading: float
-    covered: int  # drawn pixels, hidden or not
+    covered: int  # number of drawn pixels, hidden ones included
     extent: np.ndarray  # see `draw`
-    sunlit: float  # 0 where something keeps the sun from the person
+    sunlit: float  # 0 in the shadow of the scenery, else 1
     has_hard_shadow: bool
 
 
 class Film:
-    """The camera `number` during `session`: pictures with their ground truth, frame by frame."""
+    """Camera `number` during `session`: pictures with their ground truth, frame by frame."""
 
     def __init__(self, session: Session, number: int) -> None:
-        """Build the scenery and draw it; it is lit when a frame needs the light."""
         self._session, self._place = session, session.plan.places[number]
         self._view: View = self._place.view()
         self._scenery, self._lamp = build_scenery(self._place, np.random.default_rng([session.seed[0], 100 + number]))
@@ -56,11 +55,11 @@ class Film:
         self._num_drawn = 0
 
     def shoot(self, frame: int) -> tuple[np.ndarray, list[tuple[float, ...]]]:
-        """Picture (uint8 RGB) and ground-truth rows (see `ground_truth_of`) of a frame counted from 1."""
-        one, other, share = self._session.sky(frame)
-        sky, (scenery, light) = blend(one, other, share), self.light(one)
+        """Picture `uint8 [height, width, 3]` RGB and ground-truth rows (see `ground_truth_of`) of a frame, from 1."""
+        now, following, share = self._session.sky(frame)
+        sky, (scenery, light) = blend(now, following, share), self.light(now)
         if share > 0:
-            scenery_after, light_after = self.light(other)
+            scenery_after, light_after = self.light(following)
             scenery = cv2.addWeighted(scenery, 1 - share, scenery_after, share, 0)
             light = cv2.addWeighted(light, 1 - share, light_after, share, 0)
         picture = light.copy()
@@ -68,7 +67,7 @@ class Film:
         return self._lens.expose(picture, sky), rows
 
     def light(self, sky: Sky) -> tuple[np.ndarray, np.ndarray]:
-        """The scenery under `sky`, float32 at the drawn and at the picture's size; computed once for each sky."""
+        """The scenery lit by `sky`, float32, at the drawn and at the picture's size; computed once per sky."""
         key = (sky.time, sky.weather)
         if key not in self._lit:
             sunlit = np.ones(self._is_ground.shape, np.float32)
@@ -79,10 +78,10 @@ class Film:
         return self._lit[key]
 
     def add_people(self, picture: np.ndarray, scenery: np.ndarray, sky: Sky, frame: int) -> list[tuple[float, ...]]:
-        """Put everybody who is there, with shadows, into `picture` (float32 light); their ground-truth rows.
+        """Draw the people of `frame` and their shadows into `picture` (float32 light); return their ground-truth rows.
 
         Args:
-            scenery: lit, at the drawn size.
+            scenery: lit scenery at the drawn size.
         """
         canvas = Canvas(self._canvas.depth.copy(), np.full_like(self._canvas.nearest, -1), self._canvas.stamp)
         figures = self._draw_figures(canvas, sky, frame)
@@ -113,7 +112,7 @@ class Film:
         return [row for row in rows if row]
 
     def _draw_figures(self, canvas: Canvas, sky: Sky, frame: int) -> list[_Figure]:
-        """Everybody who may be in the picture, drawn into `canvas`."""
+        """Draw all people who may be in the picture into `canvas`."""
         figures: list[_Figure] = []
         take, time_s = self._session.moment(frame)
         forward = self._view.axes[2, :2] / np.linalg.norm(self._view.axes[2, :2])
@@ -139,7 +138,7 @@ class Film:
         return figures
 
     def _truth(self, frame: int, figure: _Figure, visible: int) -> tuple[float, ...] | None:
-        """The person's row, or None where no pixel of the frame would show them."""
+        """Ground-truth row of the person, or None if no pixel of the frame shows them."""
         if figure.covered == 0:
             return None
         low, high = figure.extent[4:6], figure.extent[6:8]
@@ -151,25 +150,25 @@ class Film:
 
 
 def film(session: Session, number: int, file: Path) -> GroundTruth:
-    """Write the video of the camera `number` to `file` and return its ground truth."""
+    """Write the video of camera `number` to `file` and return its ground truth."""
     camera, rows = Film(session, number), []
     with VideoWriter(file, session.settings.fps, PICTURE_SIZE) as video:
         for frame in range(1, session.num_frames + 1):
-            picture, found = camera.shoot(frame)
+            picture, truths = camera.shoot(frame)
             video.write(picture)
-            rows.extend(found)
+            rows.extend(truths)
     return ground_truth_of(rows)
 
 
 def _region(extent: np.ndarray) -> np.ndarray:
-    """The covered pixels at the picture's size, int64 left, top, right, bottom; empty when there are none."""
+    """Covered region at the picture's size, int64 left, top, right, bottom; an empty one if nothing is covered."""
     if extent[0] > extent[2]:
         return np.array([*PICTURE_SIZE, 0, 0])
     return np.concatenate([extent[:2] // OVERSAMPLING, -(-extent[2:4] // OVERSAMPLING)]).astype(np.int64)
 
 
 def _shadow_bars(figure: _Figure, sky: Sky) -> np.ndarray:
-    """The shadow on the ground as bars (two ends, half width); a round blob where no sun comes."""
+    """The shadow on the ground as bars (two ends, half width); a round blob without direct sun."""
     x, y, height = figure.x, figure.y, figure.rig.person.height_m
     if not figure.has_hard_shadow:
         return np.array([[x - 0.02, y, x + 0.02, y, 0.18 * height]])

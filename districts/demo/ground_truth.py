@@ -1,37 +1,37 @@
-"""What the renderer knows of each person in each frame."""
+"""Ground truth of the renderer: each person in each frame."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-MIN_VISIBILITY, MIN_HEIGHT_PX = 0.2, 24.0  # below either, a box does not count in tracking
+MIN_VISIBILITY, MIN_HEIGHT_PX = 0.2, 24.0  # below either limit, a box is not counted in tracking
 VIEWS = ("front", "side", "back")
-_BETWEEN_VIEWS = 0.12  # radians around the border of two views where nobody could say which it is
+_BETWEEN_VIEWS = 0.12  # radians around the border of two views in which the view is ambiguous
 
 
 @dataclass(frozen=True)
 class GroundTruth:
-    """One row a person and frame of one video, by frame and identity."""
+    """Boxes of one video, one row per person and frame, ordered by frame and identity."""
 
     frames: np.ndarray  # int64 [box], from 1
     identities: np.ndarray  # int64 [box]
-    boxes_xyxy: np.ndarray  # float64 [box, 4], pixels: the whole body, hidden parts too, inside the frame
-    visibilities: np.ndarray  # float64 [box], 0..1: share of the body seen
-    views: np.ndarray  # int64 [box], index into VIEWS; -1 between two of them
+    boxes_xyxy: np.ndarray  # float64 [box, 4], pixels: the body within the frame, hidden parts included
+    visibilities: np.ndarray  # float64 [box], 0..1: visible fraction of the body
+    views: np.ndarray  # int64 [box], index into VIEWS; -1 between two views
 
     @property
     def heights_px(self) -> np.ndarray:
-        """Height of each box."""
+        """Height of each box, float64 [box]."""
         return self.boxes_xyxy[:, 3] - self.boxes_xyxy[:, 1]
 
     @property
     def counts(self) -> np.ndarray:
-        """Bool [box]: large and visible enough to be found."""
+        """Boxes large and visible enough to be counted, bool [box]."""
         return (self.visibilities >= MIN_VISIBILITY) & (self.heights_px >= MIN_HEIGHT_PX)
 
     def visits(self, gap_frames: int) -> list[np.ndarray]:
-        """Rows of each unbroken stay of a person before the camera, in time order."""
+        """Rows of each visit: a person before the camera without a gap of more than `gap_frames`; in time order."""
         stays = []
         for identity in np.unique(self.identities):
             rows = np.flatnonzero(self.identities == identity)
@@ -41,7 +41,7 @@ class GroundTruth:
 
 
 def ground_truth_of(rows: list[tuple[float, ...]]) -> GroundTruth:
-    """From rows of frame, identity, left, top, right, bottom, visibility, view."""
+    """Ground truth from rows of frame, identity, left, top, right, bottom, visibility, view."""
     table = np.array(sorted(rows), np.float64).reshape(-1, 8)
     return GroundTruth(
         table[:, 0].astype(np.int64),
@@ -53,7 +53,7 @@ def ground_truth_of(rows: list[tuple[float, ...]]) -> GroundTruth:
 
 
 def view_index(heading: float, towards_camera: float) -> int:
-    """Index into VIEWS of a person who walks to `heading`, the camera being in direction `towards_camera`, radians.
+    """Index into VIEWS of a person with this `heading`, seen from direction `towards_camera`; both in radians.
 
     Example:
         >>> VIEWS[view_index(0.0, 0.3)], VIEWS[view_index(0.0, -1.6)], VIEWS[view_index(3.1, 0.0)]
@@ -68,7 +68,7 @@ def view_index(heading: float, towards_camera: float) -> int:
 
 
 def write_ground_truth(file: Path, truth: GroundTruth) -> None:
-    """MOTChallenge text: frame, id, left, top, width, height, 1 if the box counts, class 1 (pedestrian), visibility."""
+    """Write MOTChallenge text: frame, id, left, top, width, height, 1 if counted, class 1 (pedestrian), visibility."""
     lines = []
     for row, counts in enumerate(truth.counts):
         left, top, right, bottom = truth.boxes_xyxy[row]

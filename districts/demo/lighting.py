@@ -1,4 +1,4 @@
-"""Light: sun with shadows, sky, a lamp, haze; and the people put into the lit scenery. Compiled by numba."""
+"""Lighting: sun with shadows, sky, street lamp and haze; composes people and lit scenery. Compiled by numba."""
 
 import math
 
@@ -12,7 +12,7 @@ from districts.demo.solids import FAR, hit, unit_normal
 
 @njit(cache=True, fastmath=True)
 def _world_point(view: View, column: float, row: float, depth: float) -> tuple[float, float, float]:
-    """The point that is seen at a place of the drawn picture."""
+    """World point seen at a position of the drawn picture, by its depth."""
     eye, axes = view.eye, view.axes
     across, down = (column - view.width / 2) / view.focal_px, (row - view.height / 2) / view.focal_px
     return (
@@ -24,7 +24,7 @@ def _world_point(view: View, column: float, row: float, depth: float) -> tuple[f
 
 @njit(cache=True, fastmath=True)
 def is_shaded(shapes: np.ndarray, x: float, y: float, z: float, towards: np.ndarray) -> bool:
-    """Whether a shape stands between the point and the light in direction `towards`."""
+    """Whether a shape blocks the light that comes to the point from direction `towards`."""
     for row in shapes:
         if row[0] == 3:
             continue
@@ -44,8 +44,8 @@ def is_shaded(shapes: np.ndarray, x: float, y: float, z: float, towards: np.ndar
 
 
 @njit(cache=True, fastmath=True)
-def _surface(row: np.ndarray, px: float, py: float, pz: float, eye: np.ndarray, found: np.ndarray) -> None:
-    """Write the colour without light (3) and the normal towards the eye (3) of the shape `row` at the world point."""
+def _surface(row: np.ndarray, px: float, py: float, pz: float, eye: np.ndarray, surface: np.ndarray) -> None:
+    """Write into `surface` the unlit colour (3) and the normal towards the eye (3) of shape `row` at a world point."""
     ex, ey, ez = px - row[1], py - row[2], pz - row[3]
     m = row[4:13]
     x = m[0] * ex + m[1] * ey + m[2] * ez
@@ -57,15 +57,15 @@ def _surface(row: np.ndarray, px: float, py: float, pz: float, eye: np.ndarray, 
     if nx * (eye[0] - px) + ny * (eye[1] - py) + nz * (eye[2] - pz) < 0:
         length = -length
     nx, ny, nz = nx / length, ny / length, nz / length
-    found[0], found[1], found[2] = surface_colour(row, x, y, z, px, py, pz, nx, nz)
-    found[3], found[4], found[5] = nx, ny, nz
+    surface[0], surface[1], surface[2] = surface_colour(row, x, y, z, px, py, pz, nx, nz)
+    surface[3], surface[4], surface[5] = nx, ny, nz
 
 
 @njit(cache=True, fastmath=True)
 def _lit(
     surface: np.ndarray, px: float, py: float, pz: float, depth: float, sky: np.ndarray, sunlit: float
 ) -> tuple[float, float, float]:
-    """Colour, 0..1 and beyond, of a surface (see `_surface`) at the world point in the light of `sky` (`Sky.array`)."""
+    """Lit colour, from 0, may exceed 1, of a `surface` (see `_surface`) at a world point under `sky` (`Sky.array`)."""
     nx, ny, nz = surface[3], surface[4], surface[5]
     sun = sunlit * max(0.0, nx * sky[0] + ny * sky[1] + nz * sky[2])
     lamp = 0.0
@@ -83,7 +83,7 @@ def _lit(
 
 @njit(cache=True, fastmath=True)
 def scenery_surfaces(shapes: np.ndarray, view: View, canvas: Canvas) -> np.ndarray:
-    """Colour and normal (see `_surface`) of every drawn pixel: float32 [height, width, 6]; 0 where nothing is."""
+    """Colour and normal (see `_surface`) of each drawn pixel, float32 [height, width, 6]; 0 without a shape."""
     surfaces = np.zeros((view.height, view.width, 6), np.float32)
     for v in range(view.height):
         for u in range(view.width):
@@ -95,7 +95,7 @@ def scenery_surfaces(shapes: np.ndarray, view: View, canvas: Canvas) -> np.ndarr
 
 @njit(cache=True, fastmath=True)
 def light_scenery(surfaces: np.ndarray, view: View, canvas: Canvas, sky: np.ndarray, sunlit: np.ndarray) -> np.ndarray:
-    """The drawn scenery in the light of `sky`: float32 [height, width, 3] at the drawn size; nothing there is sky."""
+    """The scenery lit by `sky`, float32 [height, width, 3] at the drawn size; pixels without a shape show the sky."""
     colours = np.empty((view.height, view.width, 3), np.float32)
     for v in range(view.height):
         for u in range(view.width):
@@ -111,7 +111,7 @@ def light_scenery(surfaces: np.ndarray, view: View, canvas: Canvas, sky: np.ndar
 
 @njit(cache=True, fastmath=True)
 def sun_reaches(shapes: np.ndarray, view: View, canvas: Canvas, towards: np.ndarray) -> np.ndarray:
-    """1 where the sun reaches the scenery, 0 in shadow: float32 at the picture's (half the drawn) size."""
+    """1 where the sun reaches the scenery, 0 in shadow: float32 at the picture's size, half the drawn size."""
     height, width = view.height, view.width
     depth, index, _ = canvas
     reached = np.ones((height // 2, width // 2), np.float32)
@@ -130,11 +130,11 @@ def sun_reaches(shapes: np.ndarray, view: View, canvas: Canvas, towards: np.ndar
 def cast_shadow(
     bars: np.ndarray, darkness: float, softness: float, view: View, is_ground: np.ndarray, brightness: np.ndarray
 ) -> None:
-    """Darken `brightness` (float32, picture's size) where bars lying on the ground are: a person's shadow.
+    """Darken `brightness` (float32, picture's size) by a person's shadow, given as bars on the ground.
 
     Args:
-        bars: float64 [bar, 5]: two ends x, y, and half the width, metres.
-        is_ground: bool, picture's size.
+        bars: float64 [bar, 5]: x, y of two ends and half the width, metres.
+        is_ground: bool, picture's size; only the ground is darkened.
     """
     eye, axes = view.eye, view.axes
     height, width = brightness.shape
@@ -180,12 +180,12 @@ def compose(
     sky: np.ndarray,
     visible: np.ndarray,
 ) -> None:
-    """Average the drawn pixels of `region` into `picture`, people over scenery; count each owner's in `visible`.
+    """Average the drawn pixels of `region` into `picture`, people over scenery; add pixels per owner to `visible`.
 
     Args:
         region: left, top, right, bottom at the picture's size.
         scenery: float32 [2 height, 2 width, 3], lit.
-        owners: of each shape, an index into `sunlit` and `visible`.
+        owners: per shape, the person's index into `sunlit` and `visible`.
     """
     depth, index, _ = canvas
     surface = np.empty(6)

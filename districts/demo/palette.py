@@ -1,4 +1,4 @@
-"""Colours by the schema's names, RGB in 0..1, and the shades a garment of that colour really has."""
+"""Colours by the schema's names, RGB in 0..1, and the shades of garments in these colours."""
 
 import numpy as np
 
@@ -23,6 +23,6 @@ _SHADES = (0.86, 1.0, 1.14)
 
 
 def shade_of(colour: str, rng: np.random.Generator) -> tuple[float, float, float]:
-    """One of a few shades of `colour`; few, so that many people share each."""
+    """One of three shades of `colour`; so few that many people share each."""
     red, green, blue = np.clip(np.array(COLOURS[colour]) * rng.choice(_SHADES), 0, 1).tolist()
     return red, green, blue

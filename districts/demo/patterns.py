@@ -1,13 +1,13 @@
-"""Procedural surfaces: what colour a point has, from its place on the unit solid (people) or in the world (streets)."""
+"""Procedural surface colours, by the point on the unit solid (people) or in the world (streets)."""
 
 import math
 
 import numpy as np
 from numba import njit
 
-# On people, by the unit solid's own coordinates.
+# On people, by coordinates of the unit solid.
 PLAIN, STRIPES, UPRIGHT_STRIPES, CHECKS, LOGO, TWO_TONE, SEAM, CURLS, LAPELS = range(9)
-# Of streets, by metres in the world.
+# On streets, by world coordinates in metres.
 ASPHALT, PAVERS, GRASS, WINDOWS, BRICKS, LEAVES, PLANKS, SHOP = range(20, 28)
 
 
@@ -30,7 +30,7 @@ def smooth_noise(x: float, y: float) -> float:
 
 @njit(cache=True, fastmath=True)
 def second_share(pattern: int, scale: float, x: float, y: float, z: float) -> float:
-    """How much of the second colour a garment shows at the unit point (x forward, y left, z up), in 0..1."""
+    """Fraction of the second colour in a garment at the unit point (x forward, y left, z up), in 0..1."""
     angle = math.atan2(y, x)
     if pattern == STRIPES:
         return 1.0 if math.floor(z * scale) % 2 == 1 else 0.0
@@ -57,7 +57,7 @@ def second_share(pattern: int, scale: float, x: float, y: float, z: float) -> fl
 def street_share(
     pattern: int, scale: float, x: float, y: float, z: float, normal_x: float, normal_z: float
 ) -> tuple[float, float]:
-    """(brightness, share of the second colour) of a street's surface at the world point, metres."""
+    """(brightness, fraction of the second colour) of a street surface at the world point, metres."""
     along = y if abs(normal_x) > 0.7 else x
     if pattern == ASPHALT:
         return 0.80 + 0.25 * smooth_noise(x * 9, y * 9) + 0.15 * smooth_noise(x * 0.7, y * 0.7), 0.0
@@ -92,7 +92,7 @@ def street_share(
 def surface_colour(
     row: np.ndarray, unit_x: float, unit_y: float, unit_z: float, x: float, y: float, z: float, nx: float, nz: float
 ) -> tuple[float, float, float]:
-    """Colour of the shape `row` at a point given on its unit solid and in the world, RGB before any light."""
+    """Unlit RGB colour of the shape `row` at a point given on its unit solid and in the world."""
     pattern, scale = int(row[19]), row[26]
     brightness, share = 1.0, 0.0
     if pattern >= ASPHALT:

@@ -1,4 +1,4 @@
-"""Who lives in the demo district: labels of the `suseong` schema, and looks that no label tells."""
+"""People of the demo district: labels of the `suseong` schema, and features that no label describes."""
 
 from dataclasses import dataclass
 
@@ -16,7 +16,7 @@ _HEIGHT_M = {  # mean and spread; men are 0.12 m taller than women of their age
     "middle_aged": (1.65, 0.06),
     "elderly": (1.59, 0.05),
 }
-_SHORT_M, _TALL_M = 1.45, 1.72  # where short ends and tall begins
+_SHORT_M, _TALL_M = 1.45, 1.72  # below: short; above: tall
 _SPEED_M_S = {"child": 1.05, "adolescent": 1.40, "young_adult": 1.45, "middle_aged": 1.30, "elderly": 0.95}
 _PATTERNS = (
     patterns.PLAIN,
@@ -30,15 +30,15 @@ _PATTERNS = (
 
 @dataclass(frozen=True)
 class Person:
-    """One inhabitant; the labels are true and complete, what a data set may know of them is decided later."""
+    """A person with true and complete labels; data sets get only the visible ones (`crop_sets.known_labels`)."""
 
     identity: int
-    labels: dict[str, str]  # every group `of: person` but view
+    labels: dict[str, str]  # all groups `of: person` except view
     height_m: float
     speed_m_s: float
-    build: float  # width relative to the ordinary, 0.85 to 1.2
-    stoop: float  # radians the back leans forward
-    swing: float  # of legs and arms, relative
+    build: float  # width relative to the average, 0.88..1.17
+    stoop: float  # forward lean of the back, radians
+    swing: float  # of legs and arms, relative to the average
     skin: Vector
     hair: Vector
     upper: Vector
@@ -54,7 +54,7 @@ class Person:
 
 
 def draw_people(first_identity: int, count: int, schema: AttributeSchema, rng: np.random.Generator) -> list[Person]:
-    """`count` people; every label of every group occurs when there are enough of them."""
+    """`count` random people; with enough of them, every label of every group occurs."""
     groups = [group for group in schema.groups if group.of == "person" and group.name != "view"]
     wishes = {group.name: _spread(group.name, group.label_names, count, rng) for group in groups}
     people = []
@@ -64,7 +64,7 @@ def draw_people(first_identity: int, count: int, schema: AttributeSchema, rng: n
     return people
 
 
-# How often labels are wished for, in the schema's order; of other groups each as often as the others.
+# Share of each label before `_agreeing`, in the schema's order; labels of other groups are equally frequent.
 _LABEL_SHARES = {
     "upper_type": (0.35, 0.35, 0.20, 0.10),
     "lower_type": (0.55, 0.25, 0.20),
@@ -78,14 +78,14 @@ _LABEL_SHARES = {
 
 
 def _spread(group: str, names: tuple[str, ...], count: int, rng: np.random.Generator) -> list[str]:
-    """The labels `names` of `group` in random order, as near to their shares as `count` people allow."""
+    """`count` labels of `group` in random order, as near to their shares as `count` allows."""
     ends = np.cumsum(_LABEL_SHARES.get(group, (1 / len(names),) * len(names)))
     drawn = np.searchsorted(ends, (np.arange(count) + 0.5) / count)
     return [names[label] for label in rng.permutation(drawn)]
 
 
 def _agreeing(labels: dict[str, str], rng: np.random.Generator) -> dict[str, str]:
-    """The wishes brought into agreement, as in a street: hair and clothes with gender, height with age."""
+    """`labels` made plausible: hair and clothes agree with gender, clothes and bag with age."""
     labels = dict(labels)
     if labels["upper_type"] == "one_piece" or labels["lower_type"] == "skirt":
         labels["gender"] = "female"
@@ -103,9 +103,9 @@ def _agreeing(labels: dict[str, str], rng: np.random.Generator) -> dict[str, str
         labels |= {"upper_colour": "white", "lower_colour": "grey", "bag": "backpack"}
         if labels["upper_type"] == "one_piece":
             labels["upper_type"] = "short_sleeve"
-    if labels["upper_type"] == "coat" and labels["lower_type"] == "short_trousers":  # nothing of them would be seen
+    if labels["upper_type"] == "coat" and labels["lower_type"] == "short_trousers":  # the coat would hide them
         labels["lower_type"] = "long_trousers"
-    if rng.random() < 0.3 and labels["upper_type"] != "one_piece":  # most streets are not as colourful
+    if rng.random() < 0.3 and labels["upper_type"] != "one_piece":  # few people wear bright colours below
         labels["lower_colour"] = str(rng.choice(["black", "blue", "grey"]))
     if rng.random() < 0.3:
         labels["shoe_colour"] = str(rng.choice(["black", "white"]))
@@ -155,7 +155,7 @@ _BEARD_AGES = {"young_adult", "middle_aged", "elderly"}
 
 
 def _other_than(colour: str, colours: list[str], shares: np.ndarray, rng: np.random.Generator) -> str:
-    """One of `colours` by their `shares`, but not `colour`: a bag stands out from the clothes behind it."""
+    """One of `colours` by their `shares`, except `colour`: a bag stands out from the clothes behind it."""
     left = shares * [name != colour for name in colours]
     return str(rng.choice(colours, p=left / left.sum()))
 

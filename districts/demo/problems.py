@@ -1,4 +1,4 @@
-"""People to find in the demo district's videos, as in the study's tracking test."""
+"""Search problems in the demo district's videos, as in the study's tracking test."""
 
 import numpy as np
 
@@ -14,24 +14,24 @@ _MIN_CAMERAS, _CROPS, _ATTRIBUTES = 3, 2, 7
 def pose_problems(
     session: Session, truths: list[GroundTruth], count: int, rng: np.random.Generator
 ) -> tuple[list[Problem], dict[int, list[Cut]]]:
-    """At most `count` problems, and by camera number the crops to cut for them.
+    """At most `count` problems, and the crops to cut for them by camera number.
 
-    Each asks for another person whom at least three cameras show (two, where nobody is seen by three), with crops
-    and labels from one appearance.
+    Each problem is about a different person, seen by at least three cameras (two, if nobody is seen by three), with
+    crops and labels from a single visit.
     """
-    appearances: dict[int, list[tuple[int, np.ndarray]]] = {}
+    visits: dict[int, list[tuple[int, np.ndarray]]] = {}
     for number, truth in enumerate(truths):
         for visit in truth.visits(gap_frames(session)):
             rows = clear_rows(truth, visit)
             if len(rows) >= _CROPS:
-                appearances.setdefault(int(truth.identities[rows[0]]), []).append((number, rows))
-    num_cameras = {identity: len({number for number, _ in seen}) for identity, seen in sorted(appearances.items())}
+                visits.setdefault(int(truth.identities[rows[0]]), []).append((number, rows))
+    num_cameras = {identity: len({number for number, _ in seen}) for identity, seen in sorted(visits.items())}
     enough = min(_MIN_CAMERAS, max(num_cameras.values(), default=_MIN_CAMERAS))
     eligible = [identity for identity, number in num_cameras.items() if number >= max(2, enough)]
     problems: list[Problem] = []
     cuts: dict[int, list[Cut]] = {}
     for identity in rng.permutation(eligible)[:count]:
-        seen = appearances[int(identity)]
+        seen = visits[int(identity)]
         number, rows = seen[rng.integers(len(seen))]
         problem, pictures = _pose(session, int(identity), number, truths[number], rows, len(problems) + 1, rng)
         problems.append(problem)
@@ -59,12 +59,12 @@ def _pose(
     person = next(person for person in session.people if person.identity == identity)
     known = known_labels(person, truth, int(chosen[0]), rng, unknown_share=0.0)
     groups = [group for group, label in known.items() if label and group not in {"view", "height"}]
-    told = sorted(rng.choice(groups, min(_ATTRIBUTES, len(groups)), replace=False), key=groups.index)
+    described = sorted(rng.choice(groups, min(_ATTRIBUTES, len(groups)), replace=False), key=groups.index)
     return Problem(
         id=name,
         identity=identity,
         crops=tuple(crops),
-        attributes={str(group): known[group] for group in told},
+        attributes={str(group): known[group] for group in described},
         camera=session.plan.places[number].id,
         frame=int(truth.frames[chosen[0]]),
     ), pictures

@@ -1,6 +1,6 @@
-"""The z-buffer: which shape each pixel shows. Compiled by numba.
+"""Z-buffer: the nearest shape at each pixel. Compiled by numba.
 
-Depth is along the view's `forward`. All is drawn at twice the picture's size and averaged, so edges are smooth.
+Depth is measured along the view's `forward`. Drawing is at twice the picture's size, then averaged: smooth edges.
 """
 
 import math
@@ -25,24 +25,24 @@ class View(NamedTuple):
 
 
 class Canvas(NamedTuple):
-    """What is drawn so far, each `[height, width]` at the drawn size."""
+    """Buffers of a drawing, each `[height, width]` at the drawn size."""
 
     depth: np.ndarray  # float32: distance along the view's forward
-    nearest: np.ndarray  # int32: the shape seen, -1 where there is none
-    stamp: np.ndarray  # int32: the thing that last covered the pixel, hidden or not
+    nearest: np.ndarray  # int32: index of the nearest shape, -1 without a shape
+    stamp: np.ndarray  # int32: the last thing drawn at the pixel, also where hidden
 
 
 def blank_canvas(view: View) -> Canvas:
-    """Nothing is seen anywhere."""
+    """A canvas without any shape."""
     size = view.height, view.width
     return Canvas(np.full(size, FAR, np.float32), np.full(size, -1, np.int32), np.full(size, -1, np.int32))
 
 
 def look(eye: np.ndarray, heading: float, pitch: float, field_of_view: float, size: tuple[int, int]) -> View:
-    """The view of a camera at `eye`; `heading` counter-clockwise from east, `pitch` downwards, radians.
+    """View of a camera at `eye`; `heading` is counter-clockwise from east, `pitch` downwards, in radians.
 
     Args:
-        field_of_view: across the width, radians.
+        field_of_view: horizontal, radians.
         size: width and height of the picture.
     """
     forward = np.array([math.cos(heading) * math.cos(pitch), math.sin(heading) * math.cos(pitch), -math.sin(pitch)])
@@ -56,7 +56,7 @@ def look(eye: np.ndarray, heading: float, pitch: float, field_of_view: float, si
 
 @njit(cache=True, fastmath=True)
 def _screen_bounds(row: np.ndarray, view: View) -> tuple[float, float, float, float]:
-    """Left, top, right, bottom around the shape's corners, not clipped; the whole screen if one is behind the eye."""
+    """Unclipped left, top, right, bottom of the shape's corners; the whole screen if a corner is behind the eye."""
     eye, axes, focal, width, height = view
     left, top, right, bottom = FAR, FAR, -FAR, -FAR
     reach = max(row[13], row[14])
@@ -78,15 +78,15 @@ def _screen_bounds(row: np.ndarray, view: View) -> tuple[float, float, float, fl
 
 @njit(cache=True, fastmath=True)
 def draw(shapes: np.ndarray, first: int, thing: int, view: View, canvas: Canvas, extent: np.ndarray) -> int:
-    """Draw one thing into `canvas`; its shapes are numbered from `first`.
+    """Draw a thing, such as a person, into `canvas`; its shapes are numbered from `first`.
 
     Args:
-        thing: the value its pixels get in the canvas' stamp; new for each thing drawn.
-        extent: float64 [8], written: the pixels it covers inside the picture (left, top, right, bottom), hidden or
-            not, and bounds of its shapes that are not clipped by the picture.
+        thing: stamp of its pixels; a new number for each thing drawn.
+        extent: output, float64 [8]: left, top, right, bottom of the pixels it covers inside the picture, hidden ones
+            included; then the bounds of its shapes, not clipped to the picture.
 
     Returns:
-        How many drawn pixels it covers, hidden or not.
+        Number of drawn pixels it covers, hidden ones included.
     """
     eye, axes, focal, width, height = view
     depth, index, stamp = canvas

@@ -1,4 +1,4 @@
-"""Render the demo district: film every session with every camera, then cut the data sets out of the videos."""
+"""Renders the demo district: films each session with each camera, then cuts the data sets from the videos."""
 
 import csv
 from collections.abc import Callable, Iterable
@@ -24,12 +24,12 @@ from districts.demo.streets import camera_of
 from districts.layout import District, Split
 from domain.schemas import read_schema
 
-_Answer = TypeVar("_Answer")
+_Result = TypeVar("_Result")
 
 
 @dataclass(frozen=True)
 class _Job:
-    """One video."""
+    """A video to film."""
 
     settings: DemoSettings
     split: Split
@@ -38,7 +38,7 @@ class _Job:
 
 
 def render_demo(name: str, settings: DemoSettings, folder: Path) -> None:
-    """Fill `folder` with the district: videos, ground truth, problems, and the three data sets."""
+    """Write the district into `folder`: videos, ground truth, problems and the three data sets."""
     sessions = {split: plan_session(split, settings) for split in SPLITS}
     jobs = [_Job(settings, split, number, folder) for split in SPLITS for number in range(settings.num_cameras)]
     jobs.sort(key=lambda job: -sessions[job.split].num_frames)
@@ -58,9 +58,9 @@ def render_demo(name: str, settings: DemoSettings, folder: Path) -> None:
 
 
 def _in_processes(
-    work: Callable[[Any], _Answer], tasks: Iterable[Any], num_processes: int, title: str
-) -> list[_Answer]:
-    """The answers to `tasks` in their order, with a progress bar."""
+    work: Callable[[Any], _Result], tasks: Iterable[Any], num_processes: int, title: str
+) -> list[_Result]:
+    """Results of `work` on each of `tasks`, in order, with a progress bar."""
     tasks = list(tasks)
     if num_processes == 1:
         return [work(task) for task in tqdm(tasks, desc=title, unit="video")]
@@ -88,7 +88,7 @@ def _video(folder: Path, session: Session, number: int) -> Path:
 def _cut_session(
     session: Session, settings: DemoSettings, folder: Path, truths: list[GroundTruth], cuts: dict[Path, list[Cut]]
 ) -> None:
-    """Write the labels cut from one session's videos and add its pictures to `cuts`, by video."""
+    """Write the labels of one session and add its pictures to `cuts`, by video."""
     rng = np.random.default_rng([*session.seed, 300])
     roaming = roaming_identities(truths, gap_frames(session))
     rows: list[dict[str, str]] = []

@@ -1,4 +1,4 @@
-"""What stands around a junction: ground, houses, cars, trees, lamps and what else hides people."""
+"""Scenery of a junction: ground, houses, cars, trees, lamps and other obstacles that hide people."""
 
 import math
 
@@ -19,7 +19,7 @@ _GROUNDS = {
 
 
 def build_scenery(place: Place, rng: np.random.Generator) -> tuple[np.ndarray, Vector]:
-    """Everything at `place` that does not move, `float64 [shape, NUM_COLUMNS]`, and where the street lamp shines."""
+    """Static shapes at `place`, `float64 [shape, NUM_COLUMNS]`, and the position of the street lamp's light."""
     shapes = Shapes()
     _add_ground(shapes, place)
     _add_backdrop(shapes, place, rng)
@@ -38,7 +38,7 @@ def _box(
     paint: Paint,
     low: float = 0,
 ) -> None:
-    """A box by its middle, its full width, depth and height, standing on `low`."""
+    """A box by its centre on the ground and its full width, depth and height; its bottom is at height `low`."""
     x, y = place.at(across, ahead)
     half = (size[0] / 2, size[1] / 2, size[2] / 2)
     shapes.box((x, y, low + half[2]), half, paint, turn=place.heading - math.pi / 2)

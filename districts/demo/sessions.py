@@ -1,4 +1,4 @@
-"""The three sessions, one per split: when they were filmed, in which light, and who walked there."""
+"""The three sessions, one per split: time of filming, light and walks."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,9 +17,9 @@ from domain.schemas import read_schema
 SCHEMA = "suseong"
 TIME_ZONE = "Asia/Seoul"
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
-_BLEND_S = 4.0  # how long a change of the light takes
-# A take is filmed without a break; the train and val recordings are several takes after one another. Of each take:
-# share of the session, and the skies (share of the take from which it holds, time, weather).
+_BLEND_S = 4.0  # duration of a change of light
+# A take is filmed without a break; the train and val recordings join several takes. Each take: its fraction of the
+# session, and its skies (fraction of the take at which the sky begins, time, weather).
 _TAKES = {
     "train": (
         (0.26, ((0.0, "day", "clear"), (0.5, "day", "cloudy"))),
@@ -41,7 +41,7 @@ _STARTS = {"train": datetime(2026, 4, 14, 9), "val": datetime(2026, 4, 21, 15), 
 
 @dataclass(frozen=True)
 class Session:
-    """Everything the cameras of one session film."""
+    """The scene that all cameras of one session film."""
 
     split: Split
     settings: SessionSettings
@@ -52,15 +52,15 @@ class Session:
 
     @property
     def num_frames(self) -> int:
-        """Of each camera."""
+        """Number of frames of each camera."""
         return round(self.settings.duration_s * self.settings.fps)
 
     def is_passer_by(self, identity: int) -> bool:
-        """Whether the person crosses one camera's picture only, so that there is nobody to re-identify."""
+        """Whether the person crosses a single camera's picture, so that re-identification is impossible."""
         return identity >= self.people[0].identity + self.settings.num_people
 
     def moment(self, frame: int) -> tuple[int, float]:
-        """Take, and second within it, of a frame counted from 1."""
+        """Index of the take, and time within it in seconds, of a frame counted from 1."""
         if not 1 <= frame <= self.num_frames:
             raise IndexError(f"a frame of the session must be within 1..{self.num_frames}, got {frame}")
         time_s = (frame - 1) / self.settings.fps
@@ -69,7 +69,7 @@ class Session:
         return take, time_s - (float(ends[take - 1]) if take else 0.0)
 
     def sky(self, frame: int) -> tuple[Sky, Sky, float]:
-        """Two skies and the share of the second, for the frame."""
+        """Two skies to blend at the frame, and the share of the second in 0..1."""
         take, time_s = self.moment(frame)
         share, skies = _TAKES[self.split][take]
         seconds = share * self.settings.duration_s
@@ -85,18 +85,18 @@ class Session:
         return now, now, 0.0
 
     def labels(self, frame: int) -> dict[str, str]:
-        """Time of day and weather at the frame, by the schema's groups."""
+        """Labels of the groups `time` and `weather` at the frame."""
         sky = blend(*self.sky(frame))
         return {"time": sky.time, "weather": sky.weather}
 
 
 def take_seconds(split: Split, settings: SessionSettings) -> list[float]:
-    """How long each take of the session is."""
+    """Duration of each take of the session in seconds."""
     return [share * settings.duration_s for share, _ in _TAKES[split]]
 
 
 def plan_session(split: Split, settings: DemoSettings) -> Session:
-    """Who walks where in the session of `split`."""
+    """The session of `split`: its people and their walks, drawn from the seed."""
     session, plan = settings.session(split), street_plan(settings.num_cameras)
     seed = (settings.seed, SPLITS.index(split))
     rng = np.random.default_rng([*seed, 0])
@@ -110,5 +110,5 @@ def plan_session(split: Split, settings: DemoSettings) -> Session:
 
 
 def start_of(split: Split) -> datetime:
-    """When the cameras of a session began to film, all together."""
+    """Start of filming in the session of `split`, the same for all cameras."""
     return _STARTS[split].replace(tzinfo=ZoneInfo(TIME_ZONE))

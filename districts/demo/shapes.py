@@ -1,4 +1,4 @@
-"""Solid shapes as rows of one array, the only form of geometry the rasteriser knows.
+"""Solid shapes as rows of one array, the only geometry that the rasteriser draws.
 
 A shape is a unit solid (ball, cone along z from 0 to 1, cube from -1 to 1, plane z = 0) under an affine map
 `point = matrix @ unit_point + centre`.
@@ -16,7 +16,7 @@ Vector = tuple[float, float, float]
 
 @dataclass(frozen=True)
 class Paint:
-    """What a surface looks like; `pattern` is a constant of `districts.demo.patterns`."""
+    """Appearance of a surface; `pattern` is a constant of `districts.demo.patterns`."""
 
     colour: Vector
     second: Vector = (0.0, 0.0, 0.0)
@@ -26,7 +26,7 @@ class Paint:
 
 @dataclass
 class Shapes:
-    """A growing list of shapes; each belongs to a bone (0 where nothing moves)."""
+    """A growing list of shapes; each belongs to a bone (0 for static shapes)."""
 
     rows: list[np.ndarray] = field(default_factory=list)
     bones: list[int] = field(default_factory=list)
@@ -34,7 +34,7 @@ class Shapes:
     def ball(
         self, centre: Vector, radii: Vector, paint: Paint, bone: int = 0, clip: tuple[Vector, float] | None = None
     ) -> None:
-        """An ellipsoid; of a clipped one only unit points with `normal · point >= offset` remain, as a shell."""
+        """An ellipsoid; `clip` = (normal, offset) leaves the shell of unit points with `normal · point >= offset`."""
         self._add(BALL, np.diag(radii), centre, paint, bone, clip=clip)
 
     def cone(
@@ -46,7 +46,7 @@ class Shapes:
         bone: int = 0,
         flatness: float = 1.0,
     ) -> None:
-        """A truncated cone from `start` to `end`; across x it is `flatness` times as thick as across y."""
+        """A truncated cone from `start` to `end`; along x it is `flatness` times as thick as along y."""
         axis = np.subtract(end, start)
         length = float(np.linalg.norm(axis))
         upright = axis / length
@@ -58,13 +58,13 @@ class Shapes:
         self._add(CONE, matrix, start, paint, bone, radii=radii)
 
     def box(self, centre: Vector, half_sizes: Vector, paint: Paint, bone: int = 0, turn: float = 0.0) -> None:
-        """A box, turned about the vertical by `turn` radians."""
+        """A box, rotated about the vertical axis by `turn` radians."""
         cosine, sine = np.cos(turn), np.sin(turn)
         rotation = np.array([[cosine, -sine, 0], [sine, cosine, 0], [0, 0, 1]])
         self._add(CUBE, rotation @ np.diag(half_sizes), centre, paint, bone)
 
     def plane(self, paint: Paint) -> None:
-        """The ground, z = 0."""
+        """The ground plane z = 0."""
         self._add(PLANE, np.eye(3), (0.0, 0.0, 0.0), paint, 0)
 
     def array(self) -> np.ndarray:
@@ -97,7 +97,7 @@ class Shapes:
 
 
 def place(shapes: np.ndarray, rotations: np.ndarray, origins: np.ndarray) -> np.ndarray:
-    """Each row of `shapes` moved rigidly by its rotation `[shape, 3, 3]` and origin `[shape, 3]`."""
+    """`shapes` moved rigidly, each row by its rotation `[shape, 3, 3]` and origin `[shape, 3]`."""
     placed = shapes.copy()
     placed[:, CENTRE : CENTRE + 3] = (rotations @ shapes[:, CENTRE : CENTRE + 3, None])[..., 0] + origins
     matrices = shapes[:, MATRIX : MATRIX + 9].reshape(-1, 3, 3)

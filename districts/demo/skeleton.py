@@ -1,4 +1,4 @@
-"""The bones of a body and its measures in metres."""
+"""Bones of the body and their measures in metres."""
 
 from dataclasses import dataclass
 
@@ -27,13 +27,13 @@ class Frame:
     """Lengths of the bones and widths of the trunk, metres."""
 
     height: float
-    waist: float  # of the chest's foot above the hips
+    waist: float  # height of the chest's lower end above the hips
     neck: float  # above the waist
     shoulder: float  # half the width
     shoulder_height: float  # above the waist
     upper_arm: float
     forearm: float
-    hip: float  # half the distance of the legs
+    hip: float  # half the distance between the legs
     thigh: float
     shin: float
     ankle: float  # above the ground
@@ -44,12 +44,12 @@ class Frame:
 
 
 def frame_of(person: Person) -> Frame:
-    """Measures by height, gender and age: a child has a large head and short legs, a man wide shoulders."""
+    """Measures by height, gender and age: children have large heads and short legs, men wide shoulders."""
     height, build = person.height_m, person.build
     child, male = person.labels["age"] == "child", person.labels["gender"] == "male"
-    leg = 0.435 if child else 0.48 + 0.15 * (height - 1.65)  # the tall have long legs
+    leg = 0.435 if child else 0.48 + 0.15 * (height - 1.65)  # tall people have longer legs
     head = 0.086 if child else 0.068
-    trunk = 1 - leg - 0.04 - 2.15 * head - 0.03  # from hips to the neck
+    trunk = 1 - leg - 0.04 - 2.15 * head - 0.03  # from hips to neck
     return Frame(
         height=height,
         waist=0.02 * height,

@@ -1,4 +1,4 @@
-"""Where a ray meets each unit solid, and the normal there. Compiled by numba."""
+"""Intersection of a ray with each unit solid, and the surface normal. Compiled by numba."""
 
 import math
 
@@ -6,7 +6,7 @@ import numpy as np
 from numba import njit
 
 FAR = 1e6  # no hit
-NEAR = 0.3  # nothing nearer to the eye is seen, metres
+NEAR = 0.3  # shapes nearer to the eye are not drawn, metres
 
 
 @njit(cache=True, fastmath=True)
@@ -68,7 +68,7 @@ def _cube(ox: float, oy: float, oz: float, dx: float, dy: float, dz: float) -> f
 
 @njit(cache=True, fastmath=True)
 def hit(ox: float, oy: float, oz: float, dx: float, dy: float, dz: float, row: np.ndarray) -> float:
-    """How far along the ray (unit space) the solid of `row` is met first; `FAR` if never."""
+    """Distance along the ray (in unit space) to the solid of `row`; `FAR` without an intersection."""
     kind = int(row[0])
     if kind == 0:
         return _ball(ox, oy, oz, dx, dy, dz, row)
@@ -81,7 +81,7 @@ def hit(ox: float, oy: float, oz: float, dx: float, dy: float, dz: float, row: n
 
 @njit(cache=True, fastmath=True)
 def unit_normal(row: np.ndarray, x: float, y: float, z: float) -> tuple[float, float, float]:
-    """Outward normal of the unit solid at its surface point."""
+    """Outward normal of the unit solid at a surface point, not normalised."""
     kind = int(row[0])
     if kind == 0:
         return x, y, z

@@ -1,7 +1,7 @@
-"""The street plan: places where a camera looks on a T-junction, the walkways between them, and the map.
+"""The street plan: T-junctions with a camera each, the walkways between them, and their positions on the map.
 
 Metres, x east and y north of a point in Suseong-gu, Daegu. Two streets run west to east; short walkways join them.
-A camera hangs above each walkway and looks along it on the junction, so people cross its picture, come, or go.
+A camera hangs above each walkway and looks along it at the junction, so people cross its picture, approach or leave.
 """
 
 import math
@@ -15,37 +15,37 @@ from domain.cameras import Camera
 _ORIGIN = 35.8584, 128.6306  # latitude, longitude
 _METRES_PER_DEGREE = 111_195.0
 PICTURE_SIZE = 640, 360
-EXIT_M = 14.0  # from a junction at the plan's rim to where people leave the world
+EXIT_M = 14.0  # distance from a junction at the plan's edge to the point where people leave
 
 
 @dataclass(frozen=True)
 class Place:
-    """A junction, its camera and what stands around it."""
+    """A junction and its camera."""
 
     id: str
     name: str
-    kind: str  # label of the group `place`
+    kind: str  # label of the attribute group `place`
     junction: tuple[float, float]
-    heading: float  # where the camera looks, counter-clockwise from east, radians
-    distance_m: float  # on the ground from the camera's foot to the junction
+    heading: float  # viewing direction of the camera, counter-clockwise from east, radians
+    distance_m: float  # on the ground, from below the camera to the junction
     height_m: float
     pitch: float
     field_of_view: float
-    gain: float  # brightness and colour of this camera's pictures
-    cast: tuple[float, float, float]
+    gain: float  # brightness of this camera's pictures
+    cast: tuple[float, float, float]  # colour cast, RGB factors
     contrast: float
     blur_px: float
-    noise: float  # of the sensor, in grey levels
+    noise: float  # standard deviation of the sensor noise, grey levels
 
     def at(self, across_m: float, ahead_m: float) -> tuple[float, float]:
-        """A point by its distance to the right of the camera's axis and ahead of the camera's foot."""
+        """World point at these distances to the right of the camera's axis and ahead of the point below the camera."""
         forward = np.array([math.cos(self.heading), math.sin(self.heading)])
         right = np.array([forward[1], -forward[0]])
         x, y = np.array(self.junction) + (ahead_m - self.distance_m) * forward + across_m * right
         return float(x), float(y)
 
     def view(self) -> View:
-        """The camera, for the rasteriser."""
+        """The camera as the rasteriser takes it."""
         x, y = self.at(0.0, 0.0)
         return look(np.array([x, y, self.height_m]), self.heading, self.pitch, self.field_of_view, PICTURE_SIZE)
 
@@ -181,7 +181,7 @@ PLACES = (
         4.0,
     ),
 )
-_WALKWAYS = {  # junctions next to each other, by number
+_WALKWAYS = {  # neighbouring junctions by number
     0: (1, 4),
     1: (0, 2, 5),
     2: (1, 3, 6),
@@ -191,21 +191,21 @@ _WALKWAYS = {  # junctions next to each other, by number
     6: (5, 7, 2),
     7: (6, 3),
 }
-_EXITS = {0: (-1, 0), 3: (1, 0), 4: (-1, 0), 7: (1, 0)}  # direction of the street that leaves the plan
+_EXITS = {0: (-1, 0), 3: (1, 0), 4: (-1, 0), 7: (1, 0)}  # direction (east, north) of the street that leaves the plan
 
 
 @dataclass(frozen=True)
 class StreetPlan:
-    """The places in use and who is next to whom."""
+    """The places in use and their neighbours."""
 
     places: tuple[Place, ...]
 
     def neighbours(self, number: int) -> tuple[int, ...]:
-        """Junctions that a walkway joins with the junction `number`."""
+        """Numbers of the junctions joined to junction `number` by a walkway."""
         return tuple(other for other in _WALKWAYS[number] if other < len(self.places))
 
     def gates(self, number: int) -> tuple[tuple[float, float], ...]:
-        """Points out of sight from which people come to the junction `number` or to which they leave it."""
+        """Points out of sight at which people enter or leave the surroundings of junction `number`."""
         x, y = self.places[number].junction
         points = [self.halfway(number, other) for other in _WALKWAYS[number]]
         if number in _EXITS:
@@ -214,18 +214,18 @@ class StreetPlan:
         return tuple(points)
 
     def halfway(self, number: int, other: int) -> tuple[float, float]:
-        """The middle of the walkway between two junctions."""
+        """Midpoint of the walkway between two junctions."""
         (x, y), (other_x, other_y) = PLACES[number].junction, PLACES[other].junction
         return (x + other_x) / 2, (y + other_y) / 2
 
 
 def street_plan(num_cameras: int) -> StreetPlan:
-    """The first `num_cameras` places."""
+    """The plan of the first `num_cameras` places."""
     return StreetPlan(PLACES[:num_cameras])
 
 
 def camera_of(place: Place, fps: float, start: str) -> Camera:
-    """The camera as the district's file lists it; `start` is an ISO time with its zone."""
+    """The camera as `district.yaml` lists it; `start` is an ISO 8601 time with time zone."""
     x, y = place.at(0.0, 0.0)
     return Camera.model_validate(
         {

@@ -1,4 +1,4 @@
-"""H.264 videos, written and read by PyAV."""
+"""Writes and reads H.264 videos with PyAV."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,10 +12,9 @@ from domain.errors import InputError
 
 
 class VideoWriter:
-    """Writes pictures of one size to an H.264 file; with one thread, so the same pictures give the same bytes."""
+    """Writes pictures of `size` (width, height) to an H.264 file; one thread, so equal pictures give equal bytes."""
 
     def __init__(self, file: Path, fps: int, size: tuple[int, int]) -> None:
-        """Open `file` for pictures of `size` (width, height)."""
         file.parent.mkdir(parents=True, exist_ok=True)
         self._container = av.open(str(file), "w")
         self._stream = self._container.add_stream("libx264", rate=fps)
@@ -26,25 +25,23 @@ class VideoWriter:
         self._stream.options = {"preset": "veryfast", "crf": "25", "threads": "1"}
 
     def write(self, picture: np.ndarray) -> None:
-        """Append a picture, uint8 [height, width, 3] RGB."""
+        """Append a picture, `uint8 [height, width, 3]` RGB."""
         frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
         self._container.mux(self._stream.encode(frame))
 
     def __enter__(self) -> Self:
-        """Itself."""
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Finish the file."""
         if error is None:
             self._container.mux(self._stream.encode(None))
         self._container.close()
 
 
 def read_frames(file: Path) -> Iterator[tuple[int, np.ndarray]]:
-    """Frame number, from 1, and picture (uint8 [height, width, 3] RGB) of each frame in `file`.
+    """Number, from 1, and picture (`uint8 [height, width, 3]` RGB) of each frame in `file`.
 
     Raises:
         InputError: if the file is missing or not a video.

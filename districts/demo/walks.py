@@ -1,4 +1,4 @@
-"""Who walks where and when: routes over the street plan at walking speed."""
+"""Walks of the people: routes over the street plan at walking speed."""
 
 from dataclasses import dataclass
 
@@ -7,19 +7,19 @@ import numpy as np
 from districts.demo.people import Person
 from districts.demo.streets import StreetPlan
 
-_STEP_M = 0.25  # between the points of a path
-_AGAIN_SHARE = 0.08  # of the people who walk in one take also walk in another
-_GROUP_SHARE = 0.25  # of the routes are walked in pairs
-_CROSSING_S = 16.0  # about how long it takes to pass a camera
-_ROUNDING_STEPS = 9  # of a corner
-_HEAD_START_S = 20.0  # some are on their way when a take begins
+_STEP_M = 0.25  # distance between the points of a path
+_AGAIN_SHARE = 0.08  # fraction of people who also walk in another take
+_GROUP_SHARE = 0.25  # fraction of routes walked in pairs
+_CROSSING_S = 16.0  # approximate time to pass a camera
+_ROUNDING_STEPS = 9  # points of a rounded corner
+_HEAD_START_S = 20.0  # walks may begin this long before the take
 
 
 @dataclass(frozen=True)
 class Walk:
-    """One person's way through the plan within one take."""
+    """A person's path through the plan within one take."""
 
-    person: int  # index of the person
+    person: int  # index into the session's people
     take: int
     start_s: float  # within the take
     speed_m_s: float
@@ -27,7 +27,7 @@ class Walk:
     headings: np.ndarray  # float64 [point], unwrapped
 
     def position(self, time_s: float) -> tuple[float, float, float, float] | None:
-        """x, y, heading and metres walked at a time of the take; None before the start and after the end."""
+        """x, y, heading and walked metres at a time of the take; None before the start and after the end."""
         walked = (time_s - self.start_s) * self.speed_m_s
         place = walked / _STEP_M
         if place < 0 or place >= len(self.points) - 1:
@@ -43,7 +43,7 @@ def plan_walks(
     take_seconds: list[float],
     rng: np.random.Generator,
 ) -> list[Walk]:
-    """Walks of `people` in the takes of a session; everyone walks in one take at least, some beside a companion."""
+    """Walks of `people` in the takes of a session; each walks in at least one take, some with a companion."""
     walks = []
     for take, seconds in enumerate(take_seconds):
         present = [i for i in range(len(people)) if i % len(take_seconds) == take or rng.random() < _AGAIN_SHARE]
@@ -70,7 +70,7 @@ def plan_passings(
     take_seconds: list[float],
     rng: np.random.Generator,
 ) -> list[Walk]:
-    """One way past one camera for each of `people` from index `first` on, spread evenly over the session."""
+    """A walk past one camera for each of `people` from index `first`, spread evenly over the session."""
     ends = np.cumsum(take_seconds)
     walks = []
     for person in range(first, len(people)):
@@ -83,7 +83,7 @@ def plan_passings(
 
 
 def _route(plan: StreetPlan, length_m: float, rng: np.random.Generator) -> np.ndarray:
-    """Corners of a way of at most about `length_m` that never turns back, float64 [corner, 2]."""
+    """Corners of a route of about `length_m` at most that never turns back, float64 [corner, 2]."""
     now = int(rng.integers(len(plan.places)))
     gates = plan.gates(now)
     corners = [gates[rng.integers(len(gates))], plan.places[now].junction]
@@ -107,7 +107,7 @@ def _leads_to(plan: StreetPlan, junction: int, neighbour: int | None, gate: tupl
 
 
 def _path(corners: np.ndarray, lane_m: float) -> tuple[np.ndarray, np.ndarray]:
-    """Evenly spaced points along `corners`, corners rounded, `lane_m` to the right; and the heading at each."""
+    """Evenly spaced points along rounded `corners`, `lane_m` to the right, and the heading at each point."""
     smooth = [corners[0]]
     for before, corner, after in zip(corners[:-2], corners[1:-1], corners[2:], strict=True):
         start = corner + _towards(corner, before) * 2.2

@@ -1,4 +1,4 @@
-"""Body parts, clothes, hair and things carried, as shapes on bones; every label of a person can be seen here."""
+"""Body parts, clothes, hair and carried things as shapes on bones; every label of a person is visible in them."""
 
 from districts.demo import patterns, skeleton
 from districts.demo.palette import COLOURS
@@ -17,14 +17,14 @@ _SIDES = (
         skeleton.FOOT_RIGHT,
     ),
 )
-_FLAT = 0.64  # the trunk's depth by its width
+_FLAT = 0.64  # depth of the trunk relative to its width
 _DARK = (0.04, 0.04, 0.05)
 _LENS = (0.80, 0.90, 0.95)
 _STICK = (0.25, 0.14, 0.07)
 
 
 def dress(person: Person, frame: Frame) -> Shapes:
-    """All shapes of `person`, each in its bone's frame."""
+    """All shapes of `person`, each in the frame of its bone."""
     shapes = Shapes()
     _add_trunk(shapes, person, frame)
     _add_arms(shapes, person, frame)
@@ -80,7 +80,7 @@ def _add_trunk(shapes: Shapes, person: Person, frame: Frame) -> None:
             (0, 0, -0.25 * height), (0, 0, 0.06 * height), (0.170 * height, frame.waist_width), upper, PELVIS, 0.85
         )
     if kind != "one_piece" and person.labels["lower_type"] == "skirt":
-        hem = -0.31 if kind == "coat" else -0.22  # seen below a coat
+        hem = -0.31 if kind == "coat" else -0.22  # visible below a coat
         shapes.cone(
             (0, 0, hem * height), (0, 0, 0.03 * height), (0.165 * height, frame.hips_width), lower, PELVIS, 0.85
         )
@@ -160,7 +160,7 @@ def _add_head(shapes: Shapes, person: Person, frame: Frame) -> None:
 
 
 def _head_height(frame: Frame) -> float:
-    """Of the head's centre above the neck."""
+    """Height of the head's centre above the neck."""
     return 0.03 * frame.height + 1.0 * frame.head
 
 
@@ -177,7 +177,7 @@ def _add_hair(shapes: Shapes, person: Person, frame: Frame) -> None:
     if kind == "long":
         length = 0.13 * frame.height
         shapes.ball((-0.75 * radius, 0, middle - 0.9 * length), (0.55 * radius, 1.1 * radius, length), paint, HEAD)
-        for side in (1, -1):  # over the shoulders, so that it is seen from the front too
+        for side in (1, -1):  # over the shoulders, so that it is also visible from the front
             strand: Vector = (0.35 * radius, side * 1.0 * radius, middle - 0.9 * length)
             shapes.ball(strand, (0.45 * radius, 0.38 * radius, length), paint, HEAD)
 

@@ -1,4 +1,4 @@
-"""The sky of a moment: light, haze, rain, snow; and what lens, sensor and weather do to the picture."""
+"""The sky (light, haze, rain, snow) and the effect of lens, sensor and weather on the picture."""
 
 import math
 from dataclasses import dataclass, replace
@@ -10,33 +10,33 @@ from numba import njit
 from districts.demo.streets import PICTURE_SIZE, Place
 
 _NUM_TILES = 6
-_EXPOSURE = 355.0  # grey levels of a white surface in the light 1
+_EXPOSURE = 355.0  # grey level of a white surface in light of intensity 1
 
 
 @dataclass(frozen=True)
 class Sky:
-    """Light and weather; `time` and `weather` are labels of the schema's groups of these names."""
+    """Light and weather; `time` and `weather` are labels of the attribute groups with these names."""
 
     time: str
     weather: str
-    sun_direction: tuple[float, float, float]  # towards the sun
+    sun_direction: tuple[float, float, float]  # unit vector towards the sun
     sun: tuple[float, float, float]
     ambient: tuple[float, float, float]
     haze: tuple[float, float, float]
     haze_per_m: float
-    shadow: float  # darkness of people's shadows
+    shadow: float  # darkness of people's shadows, 0..1
     shadow_softness: float
     lamp: float = 0.0
 
     def array(self, lamp_at: tuple[float, float, float]) -> np.ndarray:
-        """As `districts.demo.lighting` reads it, float64 [17]."""
+        """Values as `districts.demo.lighting` reads them, float64 [17]."""
         return np.array(
             [*self.sun_direction, *self.sun, *self.ambient, *self.haze, *lamp_at, self.lamp, self.haze_per_m]
         )
 
 
 def sky_of(time: str, weather: str) -> Sky:
-    """The sky for a time of day and a weather, by their labels."""
+    """Sky by the labels of time of day and weather."""
     azimuth, elevation, sun, ambient, haze, lamp = _TIMES[time]
     direction = (
         math.cos(azimuth) * math.cos(elevation),
@@ -60,13 +60,13 @@ def sky_of(time: str, weather: str) -> Sky:
     )
 
 
-_TIMES = {  # azimuth and elevation of the sun, its light, the sky's light, colour of the haze, street lamp
+_TIMES = {  # sun's azimuth and elevation, sunlight, skylight, haze colour, street lamp
     "sunrise": (0.25, 0.42, (0.75, 0.52, 0.34), (0.44, 0.44, 0.52), (0.80, 0.70, 0.62), 0.0),
     "day": (-1.15, 0.95, (0.72, 0.70, 0.64), (0.50, 0.53, 0.57), (0.74, 0.78, 0.82), 0.0),
     "sunset": (2.85, 0.36, (0.80, 0.48, 0.26), (0.44, 0.41, 0.47), (0.72, 0.55, 0.48), 0.0),
     "night": (1.0, 0.8, (0.03, 0.03, 0.05), (0.20, 0.22, 0.29), (0.08, 0.09, 0.13), 1.15),
 }
-_WEATHERS = {  # share of the sun that comes through, light of the sky, haze per metre
+_WEATHERS = {  # transmitted fraction of sunlight, factor of skylight, haze per metre
     "clear": (1.0, 1.0, 0.001),
     "cloudy": (0.22, 1.32, 0.003),
     "rain": (0.08, 1.12, 0.012),
@@ -75,28 +75,27 @@ _WEATHERS = {  # share of the sun that comes through, light of the sky, haze per
 }
 
 
-def blend(one: Sky, other: Sky, share: float) -> Sky:
-    """The light between two skies; labels and the sun's place stay those of the nearer one."""
+def blend(now: Sky, following: Sky, share: float) -> Sky:
+    """Light between two skies; labels and the sun's direction are those of the sky with the larger share."""
 
     def mix(a: tuple[float, float, float], b: tuple[float, float, float]) -> tuple[float, float, float]:
         return tuple((1 - share) * np.array(a) + share * np.array(b))
 
-    near = one if share < 0.5 else other
+    near = now if share < 0.5 else following
     return replace(
         near,
-        sun=mix(one.sun, other.sun),
-        ambient=mix(one.ambient, other.ambient),
-        haze=mix(one.haze, other.haze),
-        haze_per_m=(1 - share) * one.haze_per_m + share * other.haze_per_m,
-        lamp=(1 - share) * one.lamp + share * other.lamp,
+        sun=mix(now.sun, following.sun),
+        ambient=mix(now.ambient, following.ambient),
+        haze=mix(now.haze, following.haze),
+        haze_per_m=(1 - share) * now.haze_per_m + share * following.haze_per_m,
+        lamp=(1 - share) * now.lamp + share * following.lamp,
     )
 
 
 class Lens:
-    """Turns the light that reaches a camera into its 8-bit pictures; draws its noise from its own generator."""
+    """Turns the light at the camera of `place` into 8-bit pictures; tiles of noise, rain and snow are made once."""
 
     def __init__(self, place: Place, rng: np.random.Generator) -> None:
-        """Of the camera at `place`; its tiles of noise, rain and snow are made once."""
         width, height = PICTURE_SIZE
         self._place, self._rng = place, rng
         self._noise = rng.normal(0, place.noise, (_NUM_TILES, height, width, 3)).astype(np.float32)
@@ -104,7 +103,7 @@ class Lens:
         self._snow = np.stack([_flakes(rng) for _ in range(_NUM_TILES)])
 
     def expose(self, light: np.ndarray, sky: Sky) -> np.ndarray:
-        """`light` float32 [height, width, 3] as uint8 RGB: falling rain or snow, blur, colour cast, contrast, noise."""
+        """`light` (float32) as `uint8 [height, width, 3]` RGB: rain or snow, blur, colour cast, contrast and noise."""
         place, tile = self._place, int(self._rng.integers(_NUM_TILES))
         shift = int(self._rng.integers(0, PICTURE_SIZE[1])), int(self._rng.integers(0, PICTURE_SIZE[0]))
         blurred = cv2.GaussianBlur(light, (0, 0), place.blur_px) if place.blur_px > 0 else light
