@@ -1,6 +1,6 @@
-"""The words all parts share: boxes, image preparation, embeddings, attribute schema, camera, card, settings, errors.
+"""Types shared by several folders: boxes, pictures, embeddings, attribute schemas, cameras, cards, settings, errors.
 
-Pictures of people never leave the machine unasked, so the telemetry of every package is off before it is imported.
+Importing this package switches off the telemetry of all packages before they are imported.
 """
 
 from domain import privacy

@@ -1,4 +1,4 @@
-"""Outputs that never look finished when they are not: written aside, then renamed."""
+"""Atomic outputs: written under a temporary name, then renamed, so that a partial output never looks finished."""
 
 import os
 import shutil
@@ -10,7 +10,7 @@ from pathlib import Path
 
 @contextmanager
 def atomic_file(target: Path) -> Iterator[Path]:
-    """A path beside `target` to write to; becomes `target` when the block ends well, vanishes when it does not."""
+    """Temporary path beside `target`; renamed to `target` after the block, deleted if the block raises."""
     target.parent.mkdir(parents=True, exist_ok=True)
     aside = target.parent / f".{target.name}.{os.getpid()}.partial{target.suffix}"
     try:
@@ -22,7 +22,7 @@ def atomic_file(target: Path) -> Iterator[Path]:
 
 @contextmanager
 def atomic_folder(target: Path) -> Iterator[Path]:
-    """An empty folder beside `target`; replaces `target` whole when the block ends well, vanishes when it does not."""
+    """Empty temporary folder beside `target`; replaces `target` after the block, deleted if the block raises."""
     target.parent.mkdir(parents=True, exist_ok=True)
     aside = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".partial", dir=target.parent))
     aside.chmod(0o755)

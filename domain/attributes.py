@@ -1,4 +1,4 @@
-"""Attribute schema: the groups by which a person (or the scene) is described, and the labels of each."""
+"""Attribute schema: the groups that describe a person or the scene, and the labels of each group."""
 
 from typing import Literal, Self
 
@@ -6,21 +6,21 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from domain.errors import InputError
 
-UNKNOWN = ""  # how a CSV says that a label is not known
+UNKNOWN = ""  # an unknown label in a CSV file
 
 
 class Label(BaseModel):
-    """One value of a group, such as `backpack` of `bag`."""
+    """A value of a group, such as `backpack` of `bag`."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str = Field(min_length=1)
     korean: str = Field(min_length=1)
-    absent: bool = False  # says that there is nothing (no bag): a class of the softmax, but no label to be counted
+    absent: bool = False  # e.g. no bag: a class of the softmax, but not counted as a label
 
 
 class Group(BaseModel):
-    """Labels of which exactly one holds; each group is one softmax head."""
+    """Mutually exclusive labels, one of which applies; each group is one softmax head."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -38,7 +38,7 @@ class Group(BaseModel):
 
 
 class AttributeSchema(BaseModel):
-    """All groups by which a district describes people."""
+    """All groups of a district's attributes."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -50,9 +50,9 @@ class AttributeSchema(BaseModel):
         for what, names in [("group", [group.name for group in self.groups])] + [
             (f"label of {group.name}", list(group.label_names)) for group in self.groups
         ]:
-            double = {name for name in names if names.count(name) > 1}
-            if double:
-                raise ValueError(f"each {what} must be named once, got {sorted(double)} twice")
+            repeated = {name for name in names if names.count(name) > 1}
+            if repeated:
+                raise ValueError(f"each {what} must have a unique name, got {sorted(repeated)} more than once")
         return self
 
     @property
@@ -62,16 +62,17 @@ class AttributeSchema(BaseModel):
 
     @property
     def num_binary_labels(self) -> int:
-        """How many labels say that something is there; the study counts these (28 in `suseong_no_colour`)."""
+        """Number of labels that are not `absent`, as the study counts them (28 in `suseong_no_colour`)."""
         return sum(not label.absent for group in self.groups for label in group.labels)
 
     def group(self, name: str) -> Group:
         """The group called `name`.
 
         Raises:
-            InputError: if there is none.
+            InputError: if there is no such group.
         """
         for group in self.groups:
             if group.name == name:
                 return group
-        raise InputError(f"the schema {self.name} has the groups {', '.join(self.group_names)}, got {name!r}")
+        names = ", ".join(self.group_names)
+        raise InputError(f"an attribute group of the schema {self.name} must be one of {names}, got {name!r}")

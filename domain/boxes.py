@@ -10,19 +10,18 @@ from domain.model_card import Nms
 
 @dataclass(frozen=True)
 class Detections:
-    """What a detector found in one picture, best score first."""
+    """Detections in one picture, best score first."""
 
     boxes_xyxy: np.ndarray  # float32 [box, 4], pixels of the original picture
     scores: np.ndarray  # float32 [box], 0..1
     classes: np.ndarray  # int64 [box], index into the card's class_names
 
     def __len__(self) -> int:
-        """How many boxes."""
         return len(self.scores)
 
 
 def pairwise_iou(boxes_xyxy: np.ndarray, others_xyxy: np.ndarray) -> np.ndarray:
-    """Intersection over union of each box with each other, `[box, other]` in 0..1; 0 where both are empty.
+    """Intersection over union of each box with each of `others`, `[box, other]` in 0..1; 0 if both are empty.
 
     Example:
         >>> pairwise_iou(np.array([[0, 0, 2, 2]]), np.array([[1, 0, 3, 2], [5, 5, 6, 6]])).round(3)
@@ -55,25 +54,24 @@ def cxcywh_to_xyxy(boxes_cxcywh: np.ndarray) -> np.ndarray:
 def suppress_overlaps(
     boxes_xyxy: np.ndarray, scores: np.ndarray, classes: np.ndarray, iou_threshold: float, nms: Nms = "iou"
 ) -> np.ndarray:
-    """Indices that non-maximum suppression keeps, best score first: no two of one class overlap above the threshold.
+    """Indices of the boxes that survive non-maximum suppression, best score first.
 
-    Ties keep input order. With `iou` it equals torchvision's `batched_nms`; `diou` takes the distance of the centres
-    from the overlap, so that people behind each other are kept more often.
-    Source of the latter: Zheng et al. 2020, "Distance-IoU loss", DIoU-NMS.
+    Ties keep input order. `iou` equals torchvision's `batched_nms`. `diou` subtracts the distance of the centres from
+    the overlap, so that people behind each other survive more often (Zheng et al. 2020, "Distance-IoU loss", DIoU-NMS).
 
     Args:
         boxes_xyxy: `[box, 4]`, pixels.
         scores: `[box]`.
         classes: `[box]`; boxes of different classes never suppress each other.
-        iou_threshold: a box goes when its overlap with a better one is above this.
-        nms: what overlap means.
+        iou_threshold: a box is removed if its overlap with a better box of its class is above this.
+        nms: measure of overlap.
     """
     order = np.argsort(-np.asarray(scores), kind="stable")
     boxes = np.ascontiguousarray(np.asarray(boxes_xyxy, np.float32).reshape(-1, 4)[order])
-    kept = _suppress(
+    survivors = _suppress(
         boxes, np.ascontiguousarray(np.asarray(classes, np.int64)[order]), float(iou_threshold), nms == "diou"
     )
-    return order[kept]
+    return order[survivors]
 
 
 def _areas(boxes_xyxy: np.ndarray) -> np.ndarray:
@@ -82,7 +80,7 @@ def _areas(boxes_xyxy: np.ndarray) -> np.ndarray:
 
 @compiled(inline="always")
 def _centre_distance(box: np.ndarray, other: np.ndarray) -> float:
-    """Squared distance of the centres by the squared diagonal of the smallest box around both, 0..1."""
+    """Squared distance of the centres over the squared diagonal of the smallest box around both, 0..1."""
     across = (box[0] + box[2] - other[0] - other[2]) / 2
     down = (box[1] + box[3] - other[1] - other[3]) / 2
     width = max(box[2], other[2]) - min(box[0], other[0])

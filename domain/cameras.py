@@ -1,4 +1,4 @@
-"""Cameras on the map, and what they saw."""
+"""Cameras with their position on the map, and sightings."""
 
 import math
 from datetime import datetime
@@ -7,11 +7,11 @@ from typing import Protocol
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt
 
 _EARTH_RADIUS_M = 6_371_008.8
-CameraKey = tuple[str, str]  # district and id in it
+CameraKey = tuple[str, str]  # district, camera id
 
 
 class Camera(BaseModel):
-    """One camera of a district."""
+    """A camera of a district."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -22,11 +22,11 @@ class Camera(BaseModel):
     fps: PositiveFloat
     width_px: PositiveInt
     height_px: PositiveInt
-    start: datetime | None = None  # of the video in videos/, with a time zone
+    start: datetime | None = None  # start of the camera's video in videos/, with a time zone
 
 
 class Sighting(BaseModel):
-    """A tracklet as search answers it: one person, once, in one camera."""
+    """A tracklet in the answer of a search: one person, seen once by one camera."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -37,31 +37,31 @@ class Sighting(BaseModel):
     last_seen: datetime
     latitude: float
     longitude: float
-    distance: float  # to the query after re-ranking and fusion, smaller is nearer
+    distance: float  # to the query, after re-ranking and attribute evidence; smaller is nearer
     match_probability: float = Field(ge=0, le=1)
-    crop: str  # path of its best crop below the store's folder
+    crop: str  # path of the best crop, relative to the store's folder
     attributes: dict[str, dict[str, float]] = {}  # group -> label -> probability
 
 
 class Place(Protocol):
-    """Anything that stands on the map."""
+    """An object with a position on the map."""
 
     @property
     def latitude(self) -> float:
-        """Degrees, north of the equator."""
+        """Degrees north of the equator."""
 
     @property
     def longitude(self) -> float:
-        """Degrees, east of Greenwich."""
+        """Degrees east of Greenwich."""
 
 
-def metres_between(one: Place, other: Place) -> float:
-    """Great-circle distance of two places in metres (haversine)."""
-    latitude, other_latitude = math.radians(one.latitude), math.radians(other.latitude)
+def metres_between(place: Place, other: Place) -> float:
+    """Great-circle distance between two places in metres (haversine)."""
+    latitude, other_latitude = math.radians(place.latitude), math.radians(other.latitude)
     half_chord = (
         math.sin((other_latitude - latitude) / 2) ** 2
         + math.cos(latitude)
         * math.cos(other_latitude)
-        * math.sin(math.radians(other.longitude - one.longitude) / 2) ** 2
+        * math.sin(math.radians(other.longitude - place.longitude) / 2) ** 2
     )
-    return 2 * _EARTH_RADIUS_M * math.asin(math.sqrt(min(half_chord, 1.0)))  # rounding lets antipodes pass it
+    return 2 * _EARTH_RADIUS_M * math.asin(math.sqrt(min(half_chord, 1.0)))  # rounding: antipodes may exceed 1

@@ -10,7 +10,7 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
 def compiled(**options: Any) -> Callable[[_Function], _Function]:
-    """Decorator that compiles a function by `numba.njit` with `options` and keeps its machine code on disk.
+    """Decorator that compiles a function with `numba.njit(**options)` and caches its machine code on disk.
 
     While tests run, a wrapper checks a function's array annotations. numba cannot compile the wrapper, so it gets the
     function inside.

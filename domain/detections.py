@@ -1,6 +1,6 @@
-"""From what a detector's engine puts out to what is in the picture: threshold, non-maximum suppression, way back.
+"""Post-processing of a detector's output: score threshold, non-maximum suppression, scaling to the original picture.
 
-The engine decodes anchors; this is all that follows, the same for training's validation, evaluation and serving.
+The engine decodes anchors. Validation in training, evaluation and serving share these steps.
 """
 
 import numpy as np
@@ -20,18 +20,18 @@ def postprocess(
     max_detections: int = 300,
     nms: Nms = "iou",
 ) -> Detections:
-    """The people (or other classes) of one picture, best score first, in pixels of the original picture.
+    """Detections of one picture, best score first, in pixels of the original picture.
 
     Each pair of anchor and class whose score reaches the threshold is a candidate, as in Darknet; suppression is within
-    a class. Nothing above the threshold gives empty arrays.
+    a class. Without candidates the arrays are empty.
 
     Args:
         boxes_xyxy: float32 `[anchor, 4]`, pixels of the network's input.
         scores: float32 `[anchor, class]`, 0..1.
-        resized: the picture as it went into the network.
-        score_threshold: a candidate needs at least this.
-        iou_threshold: a candidate goes when it overlaps a better one of its class by more than this.
-        max_detections: the best so many are kept.
+        resized: the network's input picture.
+        score_threshold: minimum score of a candidate.
+        iou_threshold: a candidate is removed if it overlaps a better one of its class by more than this.
+        max_detections: maximum number of detections, best first.
         nms: see `suppress_overlaps`.
 
     Raises:
@@ -42,6 +42,6 @@ def postprocess(
     anchors, classes = np.nonzero(scores >= score_threshold)
     candidates = boxes_xyxy[anchors].astype(np.float32, copy=False)
     candidate_scores = scores[anchors, classes].astype(np.float32, copy=False)
-    kept = suppress_overlaps(candidates, candidate_scores, classes, iou_threshold, nms)[:max_detections]
-    boxes = resized.boxes_to_original(candidates[kept])
-    return Detections(boxes.astype(np.float32, copy=False), candidate_scores[kept], classes[kept].astype(np.int64))
+    best = suppress_overlaps(candidates, candidate_scores, classes, iou_threshold, nms)[:max_detections]
+    boxes = resized.boxes_to_original(candidates[best])
+    return Detections(boxes.astype(np.float32, copy=False), candidate_scores[best], classes[best].astype(np.int64))

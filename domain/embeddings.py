@@ -4,7 +4,7 @@ import numpy as np
 
 
 def unit_length(vectors: np.ndarray) -> np.ndarray:
-    """`vectors` `[…, feature]` scaled to length 1; a zero vector stays zero.
+    """Scale `vectors` `[…, feature]` to length 1, float32; a zero vector stays zero.
 
     Example:
         >>> unit_length(np.array([[3.0, 4.0]]))
@@ -16,5 +16,5 @@ def unit_length(vectors: np.ndarray) -> np.ndarray:
 
 
 def cosine_distances(queries: np.ndarray, gallery: np.ndarray) -> np.ndarray:
-    """`1 - cosine` of unit-length queries `[query, feature]` to gallery items, `float32 [query, gallery]`."""
+    """Cosine distance of unit-length queries to unit-length gallery items, `float32 [query, gallery]` in 0..2."""
     return 1 - np.asarray(queries, np.float32) @ np.asarray(gallery, np.float32).T

@@ -1,4 +1,4 @@
-"""What goes wrong on purpose: the caller's data, or a file of an earlier stage. Anything else is a bug.
+"""Expected errors: the caller's data, or a file of an earlier stage. Any other error is a bug.
 
 Error classes take only a message: extra constructor arguments do not survive pickling between data-loader workers.
 """
@@ -7,11 +7,11 @@ import numpy as np
 
 
 class DongseonError(Exception):
-    """Base of every error this project raises on purpose."""
+    """Base of all expected errors of this project."""
 
 
 class InputError(DongseonError, ValueError):
-    """The caller's data cannot be used; sending it again unchanged fails again."""
+    """The caller's data is unusable; the same data will fail again."""
 
 
 class ArtifactError(DongseonError):
@@ -26,7 +26,9 @@ def require_shape(name: str, array: np.ndarray, sizes: tuple[int | None, ...]) -
         Traceback (most recent call last):
         domain.errors.InputError: boxes must have shape (any, 4), got (3, 5)
     """
-    fits = array.ndim == len(sizes) and all(want in (None, got) for want, got in zip(sizes, array.shape, strict=True))
+    fits = array.ndim == len(sizes) and all(
+        size in (None, actual) for size, actual in zip(sizes, array.shape, strict=True)
+    )
     if not fits:
-        wanted = ", ".join("any" if size is None else str(size) for size in sizes)
-        raise InputError(f"{name} must have shape ({wanted}), got {array.shape}")
+        expected = ", ".join("any" if size is None else str(size) for size in sizes)
+        raise InputError(f"{name} must have shape ({expected}), got {array.shape}")

@@ -1,6 +1,6 @@
-"""Pictures as `uint8 [height, width, 3]` RGB, and the one way they come to a network's input size.
+"""Pictures as `uint8 [height, width, 3]` RGB, and their resizing to a network's input size.
 
-Scaling to 0..1 and normalisation are inside every engine, so nothing here does them.
+Scaling to 0..1 and normalisation are part of every engine.
 """
 
 from dataclasses import dataclass
@@ -12,12 +12,12 @@ import numpy as np
 from domain.errors import InputError
 from domain.model_card import ModelCard
 
-LETTERBOX_GREY = 114  # what ultralytics pads with, in training too
+LETTERBOX_GREY = 114  # padding colour of ultralytics, also in training
 
 
 @dataclass(frozen=True)
 class Resized:
-    """A picture at a network's input size, and the way back: `original = (resized - pad) / scale`."""
+    """A picture at a network's input size, with the mapping back: `original = (resized - pad) / scale`."""
 
     image: np.ndarray  # uint8 [height, width, 3] RGB
     scale_xy: tuple[float, float]
@@ -25,7 +25,7 @@ class Resized:
     original_size: tuple[int, int]  # height, width
 
     def boxes_to_original(self, boxes_xyxy: np.ndarray) -> np.ndarray:
-        """Boxes `[box, 4]` in pixels of the input as boxes in pixels of the original picture, clipped to it."""
+        """Map boxes `[box, 4]` from pixels of the input to pixels of the original picture, clipped to it."""
         shift = np.array(self.pad_xy_px * 2, np.float32)
         scale = np.array(self.scale_xy * 2, np.float32)
         height, width = self.original_size
@@ -33,10 +33,10 @@ class Resized:
 
 
 def read_image(file: Path) -> np.ndarray:
-    """The picture in `file` as `uint8 [height, width, 3]` RGB.
+    """Read the picture in `file` as `uint8 [height, width, 3]` RGB.
 
     Raises:
-        InputError: if the file is missing or holds no picture OpenCV can read.
+        InputError: if the file is missing or not a picture that OpenCV can read.
     """
     image = cv2.imread(str(file), cv2.IMREAD_COLOR)
     if image is None:
@@ -47,7 +47,7 @@ def read_image(file: Path) -> np.ndarray:
 
 
 def write_image(file: Path, image: np.ndarray, jpeg_quality: int = 92) -> None:
-    """Write `uint8 [height, width, 3]` RGB as the kind of file its ending names."""
+    """Write `image`, `uint8 [height, width, 3]` RGB, in the format of the file's suffix."""
     file.parent.mkdir(parents=True, exist_ok=True)
     options = [cv2.IMWRITE_JPEG_QUALITY, jpeg_quality] if file.suffix.lower() in {".jpg", ".jpeg"} else []
     written = cv2.imwrite(str(file), cv2.cvtColor(image, cv2.COLOR_RGB2BGR), options)
@@ -56,20 +56,20 @@ def write_image(file: Path, image: np.ndarray, jpeg_quality: int = 92) -> None:
 
 
 def resize_for(card: ModelCard, image: np.ndarray) -> Resized:
-    """`image` at the input size of `card`'s network, stretched or letterboxed as the card says."""
+    """Resize `image` to the input size of `card`'s network, stretched or letterboxed as the card says."""
     size = card.input_height_px, card.input_width_px
     return letterbox(image, *size) if card.resize == "letterbox" else stretch(image, *size)
 
 
 def stretch(image: np.ndarray, height: int, width: int) -> Resized:
-    """`image` resized to `height` × `width` without keeping its aspect, as Darknet and re-ID networks do."""
+    """Resize `image` to `height` × `width` without keeping its aspect ratio, as Darknet and re-ID networks do."""
     original = image.shape[:2]
     resized = cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)
     return Resized(resized, (width / original[1], height / original[0]), (0.0, 0.0), original)
 
 
 def letterbox(image: np.ndarray, height: int, width: int) -> Resized:
-    """`image` resized with its aspect kept, centred on grey, as ultralytics does in training."""
+    """Resize `image` with its aspect ratio, centred on grey, as ultralytics does in training."""
     original = image.shape[:2]
     scale = min(height / original[0], width / original[1])
     inner_height, inner_width = round(original[0] * scale), round(original[1] * scale)
@@ -81,7 +81,7 @@ def letterbox(image: np.ndarray, height: int, width: int) -> Resized:
 
 
 def crop_boxes(image: np.ndarray, boxes_xyxy: np.ndarray) -> list[np.ndarray]:
-    """The part of `image` inside each box `[box, 4]` in pixels, clipped to the picture; never empty."""
+    """Crop of `image` for each box `[box, 4]` in pixels, clipped to the picture; at least 1 × 1 pixel."""
     height, width = image.shape[:2]
     crops = []
     for left, top, right, bottom in np.asarray(boxes_xyxy, np.float64):

@@ -1,6 +1,6 @@
-"""What engines predicted on a district's pictures: written by `export.predict`, read by `evaluation`.
+"""Predictions of the engines on a district's pictures, written by `export.predict` and read by `evaluation`.
 
-Evaluation never runs a model; it reads these files. Each is an `.npz` without pickles.
+Evaluation never runs a model. The files are `.npz` without pickles.
 """
 
 from dataclasses import dataclass
@@ -14,19 +14,19 @@ from domain.errors import ArtifactError
 
 
 class _Npz:
-    """A dataclass whose fields are arrays, kept in one `.npz` file."""
+    """A dataclass of arrays that is stored in one `.npz` file."""
 
     def write(self, file: Path) -> None:
-        """Write all fields to `file`, whole or not at all."""
+        """Write all fields atomically to `file`."""
         with atomic_file(file) as aside:
             np.savez_compressed(aside, **self.__dict__)
 
     @classmethod
     def read(cls, file: Path) -> Self:
-        """Read what `write` wrote.
+        """Read a file written by `write`.
 
         Raises:
-            ArtifactError: if the file is missing or not of this kind.
+            ArtifactError: if the file is missing or does not hold this class.
         """
         try:
             with np.load(file, allow_pickle=False) as arrays:

@@ -1,15 +1,15 @@
-"""Nothing phones home: the switches of the packages that would."""
+"""Switches that turn off the telemetry of packages; nothing phones home."""
 
 import os
 
 TELEMETRY_OFF = {
-    "DO_NOT_TRACK": "true",  # MLflow and others that keep to the common name
+    "DO_NOT_TRACK": "true",  # MLflow and other packages that follow this convention
     "BENTOML_DO_NOT_TRACK": "True",
-    "ORT_DISABLE_TELEMETRY": "1",  # ONNX Runtime's, in its Linux wheels too; read when it is imported
+    "ORT_DISABLE_TELEMETRY": "1",  # ONNX Runtime, also in its Linux wheels; read at import
     "DVC_NO_ANALYTICS": "1",
     "MLFLOW_DISABLE_TELEMETRY": "true",
-    "YOLO_AUTOINSTALL": "false",  # ultralytics would install packages by itself
-    "YOLO_OFFLINE": "true",  # and look for a network, updates and its hub
+    "YOLO_AUTOINSTALL": "false",  # ultralytics would otherwise install packages
+    "YOLO_OFFLINE": "true",  # … and contact its hub and look for updates
     "ALBUMENTATIONS_NO_TELEMETRY": "1",
     "NO_ALBUMENTATIONS_UPDATE": "1",
     "GIT_PYTHON_REFRESH": "quiet",
@@ -17,6 +17,6 @@ TELEMETRY_OFF = {
 
 
 def switch_telemetry_off() -> None:
-    """Set each switch in this process and its children; what a person set on purpose stays."""
+    """Set each switch for this process and its children; variables that are already set keep their value."""
     for name, value in TELEMETRY_OFF.items():
         os.environ.setdefault(name, value)

@@ -1,4 +1,4 @@
-"""How a stage's `main` becomes a command: our own errors end it with one clear line, anything else is a bug."""
+"""Runs a stage's `main` as a command: expected errors end it with one line, any other error is a bug."""
 
 import sys
 from collections.abc import Callable, Sequence
@@ -7,7 +7,7 @@ from domain.errors import DongseonError
 
 
 def run_stage(main: Callable[[Sequence[str]], None]) -> None:
-    """Call `main` with the command line; a `DongseonError` is printed without a traceback and exits with 1."""
+    """Call `main` with the command line; print a `DongseonError` without a traceback and exit with 1."""
     try:
         main(sys.argv[1:])
     except DongseonError as error:

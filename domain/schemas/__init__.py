@@ -1,4 +1,4 @@
-"""Attribute schemas that come with the project, one YAML file each, and how any schema is read."""
+"""The project's attribute schemas, one YAML file each, and their reader."""
 
 from pathlib import Path
 
@@ -12,10 +12,10 @@ _FOLDER = Path(__file__).parent
 
 
 def read_schema(name_or_file: str | Path) -> AttributeSchema:
-    """A schema that comes with the project, by name, or any other by its YAML file.
+    """Read one of the project's schemas by name, or another schema by the path of its YAML file.
 
     Raises:
-        InputError: if there is no such schema or the file does not hold one.
+        InputError: if there is no such schema or the file is not a valid schema.
 
     Example:
         >>> read_schema("suseong_no_colour").num_binary_labels
@@ -26,7 +26,7 @@ def read_schema(name_or_file: str | Path) -> AttributeSchema:
         file = _FOLDER / f"{name_or_file}.yaml"
     if not file.is_file():
         known = ", ".join(sorted(path.stem for path in _FOLDER.glob("*.yaml")))
-        raise InputError(f"an attribute schema must be one of {known}, or a .yaml file, got {name_or_file}")
+        raise InputError(f"an attribute schema must be one of {known}, or an existing .yaml file, got {name_or_file}")
     try:
         return AttributeSchema.model_validate(yaml.safe_load(file.read_text(encoding="utf-8")))
     except yaml.YAMLError as error:

@@ -47,7 +47,7 @@ def test_a_group_whose_labels_all_fit_is_not_asked_for(question: LabelQuestion) 
     [
         ({"bag": asked("rocket")}, "the attribute bag must be one of backpack, .*, got 'rocket'"),
         ({"bag": asked(is_not=["rocket"])}, "got 'rocket'"),
-        ({"hat": asked("none")}, "the schema suseong has the groups .*, got 'hat'"),
+        ({"hat": asked("none")}, "of the schema suseong must be one of .*, got 'hat'"),
         ({"bag": asked(is_=["backpack"], is_not=["backpack"])}, "must leave a label that fits, got none: is backpack"),
     ],
 )

@@ -341,7 +341,7 @@ def test_no_page_of_documentation_asks_the_network(client: TestClient, address: 
         ({"attributes": "backpack"}, "attributes must be JSON"),
         ({"attributes": "[1]"}, "attributes must be a valid dictionary, got [1]"),
         ({"attributes": '{"bag": "rocket"}'}, "the attribute bag must be one of none, backpack, got 'rocket'"),
-        ({"attributes": '{"hat": "none"}'}, "the schema bags has the groups bag, got 'hat'"),
+        ({"attributes": '{"hat": "none"}'}, "an attribute group of the schema bags must be one of bag, got 'hat'"),
         ({"cameras": "demo/cam1,cam2"}, "by district and id, such as demo/cam2, demo/cam1, demo/cam0, got 'cam2'"),
         ({"cameras": "demo/cam9"}, "got 'demo/cam9'"),
         (

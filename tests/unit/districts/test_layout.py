@@ -215,7 +215,7 @@ def test_the_study_counts_28_labels_without_colours() -> None:
         pytest.param(
             "{name: x, groups: [{name: a, english: a, korean: a, "
             "labels: [{name: b, korean: b}, {name: b, korean: b}]}]}",
-            r"each label of a must be named once, got \['b'\] twice",
+            r"each label of a must have a unique name, got \['b'\] more than once",
             id="twice",
         ),
     ],
@@ -232,7 +232,7 @@ def test_an_unknown_schema_lists_the_known_ones() -> None:
 
 
 def test_an_unknown_group_lists_the_known_ones() -> None:
-    with pytest.raises(InputError, match="the schema tiny has the groups bag, got 'hat'"):
+    with pytest.raises(InputError, match="of the schema tiny must be one of bag, got 'hat'"):
         SCHEMA.group("hat")
 
 

@@ -39,7 +39,7 @@ def test_a_card_comes_back_as_it_was_written(tmp_path: Path) -> None:
 def test_an_unusable_card_names_the_file_and_what_to_do(tmp_path: Path, content: str | None) -> None:
     if content is not None:
         (tmp_path / "card.json").write_text(content)
-    with pytest.raises(ArtifactError, match=r"card\.json is not a usable model card; rerun the stage that wrote it"):
+    with pytest.raises(ArtifactError, match=r"card\.json must be a model card; rerun the stage that wrote it"):
         read_card(tmp_path / "card.json")
 
 

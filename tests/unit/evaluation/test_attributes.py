@@ -95,7 +95,7 @@ def test_images_of_which_nothing_is_known_are_refused() -> None:
 
 
 def test_a_group_the_schema_does_not_have_is_refused() -> None:
-    with pytest.raises(InputError, match="the schema small has the groups view, bag, got 'hat'"):
+    with pytest.raises(InputError, match="of the schema small must be one of view, bag, got 'hat'"):
         restrict_to(certain([[0, 0]]), np.zeros((1, 2), np.int64), SCHEMA, ["hat"])
 
 

@@ -148,7 +148,7 @@ def test_callers_in_several_threads_get_their_own_answers(folder: Path) -> None:
 
 
 def test_a_missing_folder_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ArtifactError, match=r"nowhere.*is not a usable model card; rerun the stage"):
+    with pytest.raises(ArtifactError, match=r"nowhere.*must be a model card; rerun the stage"):
         load(tmp_path / "nowhere" / "model.onnx")
 
 
