@@ -36,7 +36,7 @@ from serving.matching.identities import IdentitySettings, identify
 from serving.matching.match_curve import MatchCurve
 from serving.matching.route import RouteSettings, likeliest_route
 from serving.perception.perception import Perception, open_engines
-from serving.search.person_selection import crop_of, person_in
+from serving.search.person_selection import crop_of, select_person
 from serving.search.search import Searcher, SearchSettings
 from serving.video.files import VideoReader
 
@@ -151,7 +151,7 @@ def answer(
     The person in each photo is detected as the service does it.
     """
     photos = [read_image(folder / "videos" / crop) for crop in problem.crops]
-    crops = [crop_of(photo, person_in(perception, photo)) for photo in photos]
+    crops = [crop_of(photo, select_person(perception, photo)) for photo in photos]
     description = described(problem, perception)
     sightings = searcher.search(perception.embed(crops), description, top_k=max(1, len(tracklets)))
     by_id = {tracklet.id: tracklet for tracklet in tracklets}

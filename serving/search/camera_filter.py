@@ -1,4 +1,4 @@
-"""Where is searched: in cameras that are named, in those of an area, or in those of both."""
+"""Cameras of a search: by name, by area on the map, or both."""
 
 from collections.abc import Sequence
 from difflib import get_close_matches
@@ -9,12 +9,12 @@ from domain.cameras import CameraKey, metres_between
 from domain.errors import InputError
 from serving.database.store import Store
 
-_MOST_NAMES = 5  # that an error lists
-_LONGEST_NAME = 200  # of which similar ones are looked for
+_MAX_SUGGESTIONS = 5  # similar names in an error
+_MAX_COMPARED_LENGTH = 200  # of an unknown name when it is compared with the known ones, so that long ones take no time
 
 
 class Area(BaseModel):
-    """A circle on the map; a camera on its line is in it."""
+    """Circle on the map, border included."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -23,33 +23,34 @@ class Area(BaseModel):
     radius_m: float = Field(gt=0, allow_inf_nan=False)
 
 
-def cameras_asked(store: Store, names: Sequence[str] | None, area: Area | None) -> list[CameraKey] | None:
-    """Cameras of `store` that are named and stand in `area`, by district and id; None where all are meant.
+def select_cameras(store: Store, names: Sequence[str] | None, area: Area | None) -> list[CameraKey] | None:
+    """Cameras of `store` that have one of the `names` and stand in `area`, by district and id; None without a filter.
 
     Args:
-        store: of the sightings.
-        names: such as `demo/c1`, district and id; None for all.
-        area: where they stand; None for anywhere.
+        store: the store of the sightings.
+        names: district and id, such as `demo/c1`; None for all.
+        area: None for anywhere.
 
     Raises:
-        InputError: if there is no camera of a name, or none in the area; it says which are near.
+        InputError: if a name is unknown, or no camera is in the area; the message names similar or near cameras.
     """
     if names is None and area is None:
         return None
     known = {f"{district.name}/{camera.id}": camera for district in store.districts() for camera in district.cameras}
-    strange = sorted(set(names or ()) - set(known))
-    if strange or names == []:
-        near = get_close_matches((strange or [""])[0][:_LONGEST_NAME], known, n=_MOST_NAMES, cutoff=0)
-        got = ", ".join(map(repr, strange)) or "none"
-        raise InputError(f"cameras must be named by district and id, such as {', '.join(near)}, got {got}")
-    wanted = {name: camera for name, camera in known.items() if names is None or name in names}
+    unknown = sorted(set(names or ()) - set(known))
+    if unknown or names == []:
+        compared = (unknown or [""])[0][:_MAX_COMPARED_LENGTH]
+        similar = get_close_matches(compared, known, n=_MAX_SUGGESTIONS, cutoff=0)
+        got = ", ".join(map(repr, unknown)) or "none"
+        raise InputError(f"cameras must be named by district and id, such as {', '.join(similar)}, got {got}")
+    selected = {name: camera for name, camera in known.items() if names is None or name in names}
     if area is not None:
-        metres = {name: metres_between(camera, area) for name, camera in wanted.items()}
+        metres = {name: metres_between(camera, area) for name, camera in selected.items()}
         nearest = min(metres, key=lambda name: metres[name])
         if metres[nearest] > area.radius_m:
             raise InputError(
-                f"area must hold a camera that is asked for, got one of {area.radius_m:g} m around; the nearest, "
-                f"{nearest}, is {metres[nearest]:.0f} m from its centre"
+                f"area must contain a selected camera, got a radius of {area.radius_m:g} m; the nearest camera, "
+                f"{nearest}, is {metres[nearest]:.0f} m from the centre"
             )
-        wanted = {name: camera for name, camera in wanted.items() if metres[name] <= area.radius_m}
-    return [(name.rpartition("/")[0], camera.id) for name, camera in wanted.items()]
+        selected = {name: camera for name, camera in selected.items() if metres[name] <= area.radius_m}
+    return [(name.rpartition("/")[0], camera.id) for name, camera in selected.items()]

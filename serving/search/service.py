@@ -21,7 +21,7 @@ from serving.database.store import Store, StoredDistrict
 from serving.matching.description import Question, read_description
 from serving.matching.route import RouteSettings, likeliest_routes, relative_probabilities
 from serving.perception.engine_calls import EnginesAwayError
-from serving.search.camera_filter import Area, cameras_asked
+from serving.search.camera_filter import Area, select_cameras
 from serving.search.coverage import Coverage, coverage_of, shorten_coverage
 from serving.search.engines import SearchEngines, compile_now
 from serving.search.limits import SearchLimits
@@ -35,7 +35,7 @@ from serving.search.messages import (
     StoredCamera,
 )
 from serving.search.metrics import SEARCH_SECONDS
-from serving.search.person_selection import Box, crop_of, person_in
+from serving.search.person_selection import Box, crop_of, select_person
 from serving.search.photo import decode_photo
 from serving.search.search import Hit, Searcher, SearchSettings, SightingKey, hit_of, stored_sightings
 
@@ -193,7 +193,7 @@ class PhotoSearch:
         hits: list[Hit] = []
         coverage = None
         if asked.fill:
-            cameras = cameras_asked(store, asked.cameras, asked.area)
+            cameras = select_cameras(store, asked.cameras, asked.area)
             hits = self._searcher(store).search(
                 confirmed=_keys(asked.sightings),
                 rejected=_keys(asked.rejected),
@@ -233,7 +233,7 @@ class PhotoSearch:
     ) -> SearchAnswer:
         """Sightings of the person in `photos`, picture files, or of whom `attributes` describe, nearest first.
 
-        Each photo may be a crop of the person or a scene, see `serving.search.person_selection.person_in`.
+        Each photo may be a crop of the person or a scene, see `serving.search.person_selection.select_person`.
 
         Args:
             photos: of one person.
@@ -242,7 +242,7 @@ class PhotoSearch:
             confirmed: sightings that show the person; they are searched for like the photos.
             rejected: sightings that show somebody else; left out of the answer, and their look-alikes fall back.
             top_k: how many to answer; None for as many as the settings say.
-            cameras: names of those to search, see `serving.search.camera_filter.cameras_asked`; None for all.
+            cameras: names of those to search, see `serving.search.camera_filter.select_cameras`; None for all.
             area: searches cameras in it only.
             since: leaves out what ended before; with a time zone.
             until: leaves out what began after; with a time zone.
@@ -264,10 +264,10 @@ class PhotoSearch:
         images = [decode_photo(photo, self._limits.max_photo_pixels) for photo in photos]
         store = self._ready_store()
         description = self._describe(attributes or {}, top_k)
-        wanted = cameras_asked(store, cameras, area)
+        wanted = select_cameras(store, cameras, area)
         engines = self._running_engines()
         try:
-            boxes = [person_in(engines.perception, image, box) for image, box in zip(images, pointed, strict=True)]
+            boxes = [select_person(engines.perception, image, box) for image, box in zip(images, pointed, strict=True)]
             crops = [crop_of(image, box) for image, box in zip(images, boxes, strict=True)]
             embeddings = engines.embed(crops) if crops else None
         except EnginesAwayError:
@@ -302,7 +302,7 @@ class PhotoSearch:
             NotReadyError: if the service is not ready.
         """
         store = self._ready_store()
-        wanted = cameras_asked(store, cameras, area)
+        wanted = select_cameras(store, cameras, area)
         return coverage_of(store, self._running_engines().model_version, wanted, since, until)
 
     def _statement(

@@ -274,7 +274,7 @@ def test_nobody_where_the_operator_clicks_is_said(browser: Browser, tmp_path: Pa
     browser.wait_for("document.querySelector('#photos svg')")
     browser.drag(place_in(browser, 0, 64, 30), place_in(browser, 0, 64, 30))
     click(browser, "#search .primary")
-    browser.wait_for("document.querySelector('#problem').innerText.includes('nobody is found around')")
+    browser.wait_for("document.querySelector('#problem').innerText.includes('with nobody around it')")
 
 
 def test_attributes_alone_by_keyboard(served: Served, browser: Browser, case: int) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from domain.errors import InputError
 from serving.database.store import Store, open_store
-from serving.search.camera_filter import Area, cameras_asked
+from serving.search.camera_filter import Area, select_cameras
 from serving.search.coverage import coverage_of
 from tests.helpers.sightings import CAMERAS, NOON, tracklet, unit_vectors
 
@@ -44,7 +44,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
 def test_named_cameras_and_those_of_an_area(
     store: Store, names: list[str] | None, area: Area | None, expected: list[tuple[str, str]] | None
 ) -> None:
-    assert cameras_asked(store, names, area) == expected
+    assert select_cameras(store, names, area) == expected
 
 
 @pytest.mark.parametrize(
@@ -55,8 +55,16 @@ def test_named_cameras_and_those_of_an_area(
         ([""], None, "got ''"),
         ([], None, "by district and id, such as .*, got none"),
         (["x" * 10**6], None, "by district and id"),
-        (None, Area(latitude=35.86, longitude=128.6, radius_m=500), "500 m around; the nearest, demo/cam2, is 890 m"),
-        (["park/cam1"], Area(**AROUND_GATE_1, radius_m=500), "the nearest, park/cam1, is 10815 m from its centre"),
+        (
+            None,
+            Area(latitude=35.86, longitude=128.6, radius_m=500),
+            "a radius of 500 m; the nearest camera, demo/cam2, is 890 m",
+        ),
+        (
+            ["park/cam1"],
+            Area(**AROUND_GATE_1, radius_m=500),
+            "the nearest camera, park/cam1, is 10815 m from the centre",
+        ),
         (None, Area(latitude=-35.85, longitude=-51.4, radius_m=1), "is 200[0-9]{5} m"),
     ],
 )
@@ -64,7 +72,7 @@ def test_where_no_camera_is_the_nearest_are_named(
     store: Store, names: list[str] | None, area: Area | None, message: str
 ) -> None:
     with pytest.raises(InputError, match=message):
-        cameras_asked(store, names, area)
+        select_cameras(store, names, area)
 
 
 def test_of_two_cameras_with_one_id_only_the_named_one_is_searched_and_covered(store: Store) -> None:

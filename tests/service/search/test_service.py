@@ -346,7 +346,7 @@ def test_no_page_of_documentation_asks_the_network(client: TestClient, address: 
         ({"cameras": "demo/cam9"}, "got 'demo/cam9'"),
         (
             {"area": '{"latitude": 35.95, "longitude": 128.6, "radius_m": 200}'},
-            "got one of 200 m around; the nearest, demo/cam2, is 10897 m from its centre",
+            "got a radius of 200 m; the nearest camera, demo/cam2, is 10897 m from the centre",
         ),
         ({"area": '{"latitude": 91, "longitude": 128.6, "radius_m": 200}'}, "area.latitude must be less than or equal"),
         ({"area": '{"latitude": 35, "longitude": 128.6}'}, "the request must have area.radius_m"),
@@ -364,8 +364,11 @@ def test_no_page_of_documentation_asks_the_network(client: TestClient, address: 
         ({"attributes": '{"bag": {"is_not": ["none", "backpack"]}}'}, "the attribute bag must leave a label that fits"),
         ({"people_xyxy": "[[1, 2, 3]]"}, "people_xyxy.0.3"),
         ({"people_xyxy": "[null, null]"}, "people_xyxy must have a box or null a photo, got 2 for 1"),
-        ({"people_xyxy": "[[40, 0, 20, 9]]"}, "people_xyxy must hold boxes [left, top, right, bottom] in a picture"),
-        ({"people_xyxy": "[[20, 9, 24, 13]]"}, "people_xyxy must point at a person, nobody is found around"),
+        ({"people_xyxy": "[[40, 0, 20, 9]]"}, "people_xyxy must contain boxes [left, top, right, bottom] in an image"),
+        (
+            {"people_xyxy": "[[20, 9, 24, 13]]"},
+            "people_xyxy must point at a person, got [20.0, 9.0, 24.0, 13.0] with nobody around it",
+        ),
         ({"people_xyxy": "[[NaN, 0, 20, 9]]"}, "people_xyxy"),
         ({"confirmed": "7"}, "confirmed must be a valid"),
         ({"confirmed": judged(99)}, "sightings must be stored ones, got demo/99"),
@@ -444,7 +447,7 @@ def test_an_area_without_a_camera_says_how_far_the_nearest_is(client: TestClient
         asked = FOR_CASE | {"sightings": json.loads(judged(4)), "fill": True, "area": area}
         answer = client.post(path, json=asked)
     assert answer.status_code == 400
-    assert "the nearest, demo/cam2, is 222 m from its centre" in answer.json()["error"]
+    assert "the nearest camera, demo/cam2, is 222 m from the centre" in answer.json()["error"]
 
 
 def test_coverage_is_asked_for_by_itself_too(client: TestClient) -> None:

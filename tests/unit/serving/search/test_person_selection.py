@@ -1,9 +1,9 @@
-"""Who is meant in a photo: in a scene, in a crop that one person fills, and where somebody points."""
+"""Selection of a person: in a scene, in a crop that one person fills, and by a drawn box."""
 
 import numpy as np
 import pytest
 
-from serving.search.person_selection import Box, person_in
+from serving.search.person_selection import Box, select_person
 from tests.helpers.walkers import COLOURS, HEIGHT, WIDTH, ColourDetector, perception
 
 PRECISION_PX = 10  # of the tests' detector, whose input has 120 rows
@@ -31,35 +31,35 @@ class PartDetector(ColourDetector):
 def test_a_crop_of_a_person_is_searched_whole(size: tuple[int, int]) -> None:
     height, width = size
     crop = photo(height, width, red=(width // 20, height // 20, width - width // 20, height - height // 20))
-    assert person_in(perception(PartDetector()), crop) is None
+    assert select_person(perception(PartDetector()), crop) is None
     part = perception(PartDetector()).detect([crop])[0].boxes_xyxy[0]
     assert part[3] < height / 3  # without a margin it would have been the head
 
 
 def test_a_person_in_an_upright_photo_of_a_scene_is_found() -> None:
     people = {"red": (30, 100, 90, 260), "blue": (140, 300, 170, 390)}
-    found = person_in(perception(), photo(400, 200, **people))
-    assert found is not None
-    np.testing.assert_allclose(found, people["red"], atol=PRECISION_PX)
+    box = select_person(perception(), photo(400, 200, **people))
+    assert box is not None
+    np.testing.assert_allclose(box, people["red"], atol=PRECISION_PX)
 
 
 @pytest.mark.parametrize("size", [(200, 140), (100, 300)])
-def test_a_picture_that_is_not_shaped_like_a_person_is_seen_as_it_is(size: tuple[int, int]) -> None:
+def test_a_photo_without_the_shape_of_a_person_gets_no_margin(size: tuple[int, int]) -> None:
     image = photo(*size, red=(10, 5, 90, 95))
-    found = person_in(perception(), image)
-    assert found == pytest.approx(perception().detect([image])[0].boxes_xyxy[0], abs=0.1)
+    box = select_person(perception(), image)
+    assert box == pytest.approx(perception().detect([image])[0].boxes_xyxy[0], abs=0.1)
 
 
 @pytest.mark.parametrize(
-    ("pointed", "meant"),
+    ("drawn", "selected"),
     [((135, 290, 175, 395), "blue"), ((60, 180, 61, 181), "red"), ((100, 20, 160, 90), None)],
 )
-def test_who_is_pointed_at_in_an_upright_photo(pointed: Box, meant: str | None) -> None:
+def test_a_drawn_box_selects_the_person_in_or_around_it(drawn: Box, selected: str | None) -> None:
     people = {"red": (30, 100, 90, 260), "blue": (140, 300, 170, 390)}
-    found = person_in(perception(), photo(400, 200, **people), pointed)
-    np.testing.assert_allclose(found, people[meant] if meant else pointed, atol=PRECISION_PX if meant else 0)
+    box = select_person(perception(), photo(400, 200, **people), drawn)
+    np.testing.assert_allclose(box, people[selected] if selected else drawn, atol=PRECISION_PX if selected else 0)
 
 
-def test_nobody_is_all_of_the_picture() -> None:
+def test_without_a_detection_the_whole_photo_is_searched() -> None:
     for size in ((200, 80), (HEIGHT, WIDTH)):
-        assert person_in(perception(), photo(*size)) is None
+        assert select_person(perception(), photo(*size)) is None

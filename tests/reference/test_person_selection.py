@@ -1,4 +1,4 @@
-"""Which person of a photo is meant, by the official YOLOv4-tiny on pictures of real people."""
+"""Selection of the person in a photo, with the official YOLOv4-tiny on pictures of real people."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from domain.boxes import pairwise_iou
 from domain.images import crop_boxes, read_image
 from domain.model_card import ModelCard
 from serving.perception.perception import Perception
-from serving.search.person_selection import person_in
+from serving.search.person_selection import select_person
 from tests.helpers.walkers import ColourReid, settings
 from training.detector.darknet import load_weights
 from training.detector.network import DarknetNetwork, build_yolov4
@@ -45,7 +45,7 @@ class OfficialTiny:
 
 
 @pytest.fixture(scope="module")
-def eyes(real_data: Path) -> Perception:
+def detector(real_data: Path) -> Perception:
     weights = real_data / "weights"
     network = build_yolov4(weights / "yolov4-tiny.cfg")
     load_weights(network, weights / "yolov4-tiny.weights")
@@ -53,17 +53,17 @@ def eyes(real_data: Path) -> Perception:
     return Perception(OfficialTiny(network, names), ColourReid(), None, settings().perception)
 
 
-def test_crops_of_people_are_searched_whole_and_scenes_where_somebody_stands(eyes: Perception, real_data: Path) -> None:
+def test_a_crop_of_a_person_is_searched_whole_and_a_scene_at_a_person(detector: Perception, real_data: Path) -> None:
     folder = real_data / "pennfudan"
     files = sorted((folder / "images" / "val").iterdir())
     frames = [read_labelled_frame(file, folder / "labels" / "val") for file in files]
     crops, standing = [], []
     for frame in frames:
         image = read_image(frame.image)
-        found = person_in(eyes, image)
-        standing.append(found is not None and pairwise_iou(np.array([found]), frame.boxes_xyxy).max() > 0.5)
+        box = select_person(detector, image)
+        standing.append(box is not None and pairwise_iou(np.array([box]), frame.boxes_xyxy).max() > 0.5)
         heights = frame.boxes_xyxy[:, 3] - frame.boxes_xyxy[:, 1]
         crops += crop_boxes(image, frame.boxes_xyxy[heights >= LEAST_HEIGHT_PX])
     assert np.mean(standing) > 0.95
     assert len(crops) > 50
-    assert np.mean([person_in(eyes, crop) is None for crop in crops]) > 0.98
+    assert np.mean([select_person(detector, crop) is None for crop in crops]) > 0.98
