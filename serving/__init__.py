@@ -1,5 +1,6 @@
-"""Search and track. What one runs lies here, as a module each; its parts lie in the folders.
+"""Search and tracking: the commands are the modules at the top, their parts the folders.
 
-`recording` gives pictures, `tracking` finds and follows people in them, `database` keeps what was seen, `searching`
-finds a person in it, and `web` is how others reach all that.
+`video` reads files and live streams, `tracking` and `perception` detect and follow people, `ingestion` stores sightings
+in `database`, `search` ranks them with the mathematics of `matching`, `cases` and `access` hold the rules of use, and
+`web` is the HTTP interface.
 """
