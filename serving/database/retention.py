@@ -28,8 +28,8 @@ _A_DAY = timedelta(hours=23)  # one day minus the hourly check interval
 class RetentionSettings(Settings):
     """How long sightings are kept."""
 
-    days: int = Field(ge=1, le=36500)  # since a tracklet was last seen; a case under legal hold keeps it longer
-    kept_districts: tuple[str, ...]  # nothing of them is removed
+    days: int = Field(ge=1, le=36500)
+    kept_districts: tuple[str, ...]
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from serving.video.live_stream import ConnectionSettings
 
 
 class IngestSettings(Settings):
-    """How video files come into the store; `conf/serving/deployment.yaml` says what each value means."""
+    """Settings of the ingest of video files."""
 
     file_name: str
     cameras_at_once: PositiveInt
@@ -39,7 +39,7 @@ class IngestSettings(Settings):
 
 
 class StreamsSettings(Settings):
-    """How live cameras are followed; `conf/serving/deployment.yaml` says what each value means."""
+    """Settings of live cameras."""
 
     file: Path | None
     connection: ConnectionSettings

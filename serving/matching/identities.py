@@ -25,9 +25,9 @@ _ROWS = 256  # of the distances at a time
 
 
 class IdentitySettings(Settings):
-    """What is known of people before their looks are compared."""
+    """Settings of the clustering of tracklets into people."""
 
-    others_of_a_person: PositiveFloat  # further tracklets that an average person has
+    others_of_a_person: PositiveFloat
 
 
 def identify(

@@ -22,10 +22,10 @@ _Seen = TypeVar("_Seen", bound=Sighting)
 
 
 class RouteSettings(WalkingSettings):
-    """How a person on foot comes from camera to camera, what may be a stop, and how many answers are given."""
+    """Settings of routes and of the walking times in them."""
 
-    min_probability: float = Field(gt=0, lt=1)  # a sighting less likely than this is no part of a route
-    most_routes: PositiveInt  # in an answer: the likeliest and its alternatives
+    min_probability: float = Field(gt=0, lt=1)
+    most_routes: PositiveInt
 
 
 @dataclass(frozen=True)

@@ -11,15 +11,15 @@ from domain.settings import Settings
 
 
 class WalkingSettings(Settings):
-    """How people on foot come from camera to camera."""
+    """Settings of walking times between cameras."""
 
-    max_walking_speed_m_s: PositiveFloat  # nobody walks faster, straight from view to view
-    walking_speed_m_s: PositiveFloat  # median of those on their way; along the straight line, so streets make it less
-    walking_speed_spread: PositiveFloat  # standard deviation of its natural logarithm
-    view_m: PositiveFloat  # from a camera to whom it sees, at most
-    clock_tolerance_s: NonNegativeFloat  # by so much the clocks of two cameras may differ
-    wandering_share: float = Field(gt=0, le=1)  # of people, who stay, turn or pass unseen; 1: time has no weight
-    horizon_s: PositiveFloat  # a stranger may come at any time of the sightings' span, of at most so much
+    max_walking_speed_m_s: PositiveFloat
+    walking_speed_m_s: PositiveFloat
+    walking_speed_spread: PositiveFloat
+    view_m: PositiveFloat
+    clock_tolerance_s: NonNegativeFloat
+    wandering_share: float = Field(gt=0, le=1)
+    horizon_s: PositiveFloat
 
 
 def walking_log_ratios(sightings: Sequence[Sighting], settings: WalkingSettings) -> np.ndarray:

@@ -8,7 +8,7 @@ from domain.settings import Settings
 class SearchLimits(Settings):
     """How much one search may send and receive."""
 
-    top_k: PositiveInt  # sightings in the answer, unless the request says another number
+    top_k: PositiveInt
     max_top_k: PositiveInt
     max_photo_pixels: PositiveInt
     max_photos: PositiveInt

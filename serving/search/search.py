@@ -26,14 +26,14 @@ SightingKey = tuple[str, int]  # district and number in it
 
 
 class SearchSettings(Settings):
-    """How candidates are found, ordered and judged."""
+    """Settings of candidates, re-ranking and match probability."""
 
-    candidates: PositiveInt  # nearest tracklets that are re-ranked
-    k1: PositiveInt  # of re-ranking, as in evaluation.reranking
+    candidates: PositiveInt
+    k1: PositiveInt
     k2: PositiveInt
     lambda_value: float = Field(ge=0, le=1)
-    attribute_trust: float = Field(ge=0, le=1)  # share of the attributes' evidence that counts
-    probability_softness: PositiveFloat  # distance over which the odds change by e, for engines without calibration
+    attribute_trust: float = Field(ge=0, le=1)
+    probability_softness: PositiveFloat
 
 
 class Hit(Sighting):

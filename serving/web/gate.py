@@ -41,9 +41,9 @@ _T = TypeVar("_T")
 class AccessSettings(Settings):
     """Settings of the gate."""
 
-    open_paths: tuple[str, ...]  # answered without a token
+    open_paths: tuple[str, ...]
     session_hours: PositiveFloat
-    failures_per_minute: PositiveInt  # wrong tokens from one address
+    failures_per_minute: PositiveInt
 
 
 class RefusedError(AuthenticationError):

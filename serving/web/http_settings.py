@@ -9,10 +9,10 @@ from serving.search.limits import SearchLimits
 
 
 class TlsSettings(Settings):
-    """What the service proves itself with."""
+    """Settings of https."""
 
-    certificate: Path  # PEM, with those that lead to a root
-    key: Path  # PEM, without a password; readable by the service's user only
+    certificate: Path
+    key: Path
 
 
 class HttpSettings(SearchLimits):
