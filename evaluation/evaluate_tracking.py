@@ -256,7 +256,7 @@ def draw(district: District, folder: Path, solved: Sequence[_Solved], plots: Pat
             for stop in sorted(each.answer.route, key=lambda stop: stop.time)
         ]
         visits = timed_visits(each, district)
-        title = f"{each.problem.id}: the route found and the true appearances"
+        title = f"Problem {each.problem.id}: predicted route and true visits"
         plot_route(district.cameras, stops, visits, title, plots / f"route_{each.problem.id}.png")
 
 
@@ -264,7 +264,7 @@ def timed_visits(solved: _Solved, district: District) -> list[tuple[str, str]]:
     """Camera and time of day of each true appearance, in order of time; the question is marked."""
     timed = []
     for visit in solved.visits:
-        mark = " (question)" if is_question(visit, solved.problem) else ""
+        mark = " (query)" if is_question(visit, solved.problem) else ""
         timed.append((visit.camera, f"{beginning(visit, district):%H:%M:%S}{mark}"))
     return timed
 

@@ -17,15 +17,16 @@ from domain.atomic import atomic_folder
 from domain.paths import PLOTS, REPORTS
 from domain.settings import read_params
 from domain.stage import run_stage
+from evaluation.experiments.results import read_all_metrics
 from evaluation.reporting.sections import Section, sections
 from evaluation.settings import district_folder
-from evaluation.show_results import print_results, read_all_metrics
+from evaluation.show_results import print_results
 
 _PICTURE = re.compile(r'src="(pictures/[^"]+)"')
 
 
 def main(argv: Sequence[str] = ()) -> None:
-    """Write the report of whatever has been measured, and print the results at a glance."""
+    """Write the report of all stages that have run, and print the main metrics."""
     params = read_params(argv)
     metrics = read_all_metrics()
     parts = sections(metrics, PLOTS)
@@ -36,7 +37,7 @@ def main(argv: Sequence[str] = ()) -> None:
 
 
 def district_facts(params: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """What the head of the report says of the data."""
+    """Facts on the data for the head of the report."""
     district = read_district(folder)
     return {
         "district": district.name,
@@ -63,7 +64,7 @@ def write_report(parts: Sequence[Section], facts: dict[str, Any], reports: Path)
     text = re.sub(r"\n{3,}", "\n\n", text)
     (reports / "report.md").write_text(text, encoding="utf-8")
     body = _PICTURE.sub(
-        lambda found: f'src="{_embedded(reports / found[1])}"', markdown.markdown(text, extensions=["tables"])
+        lambda match: f'src="{_embedded(reports / match[1])}"', markdown.markdown(text, extensions=["tables"])
     )
     html = templates.get_template("report.html.j2").render(body=Markup(body), **facts)
     (reports / "report.html").write_text(html, encoding="utf-8")

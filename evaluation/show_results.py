@@ -6,27 +6,22 @@ from typing import Any
 from domain.paths import REPORTS
 from domain.settings import read_params
 from domain.stage import run_stage
-from evaluation.experiments.results import read_metrics
+from evaluation.experiments.results import read_all_metrics
 from evaluation.reporting.sections import glance
-
-MODELS = ("detector", "attributes", "reid-osnet", "reid-resnet50", "tracking")
 
 
 def main(argv: Sequence[str] = ()) -> None:
-    """Print what has been measured, and where to look next."""
+    """Print the main metrics, and where to look next."""
     print_results(read_all_metrics(), synthetic=read_params(argv)["district"]["importer"] == "demo")
 
 
-def read_all_metrics() -> dict[str, dict[str, Any] | None]:
-    """What each evaluation stage wrote; None where it has not run."""
-    return {name: read_metrics(name) for name in MODELS}
-
-
-def print_results(metrics: Mapping[str, Mapping[str, Any] | None], *, synthetic: bool) -> None:
+def print_results(metrics: Mapping[str, Mapping[str, Any]], *, synthetic: bool) -> None:
     """Print the study's figures beside ours, then where to look next."""
     print(terminal_table(glance(metrics)))
     if synthetic:
-        print("The district is synthetic: these figures show that the pipeline works, not how it does on real streets.")
+        print(
+            "The district is synthetic: these figures show that the pipeline works, not its accuracy on real streets."
+        )
     print(f"\nReport:      {REPORTS / 'report.html'}")
     print("Experiments: make mlflow, then http://127.0.0.1:5000")
     print("Service:     make serve, then http://127.0.0.1:3000; sign in with the token that it prints")

@@ -34,20 +34,13 @@ def keep_results(
     log_results(card, prefix, metrics if logged is None else logged, sorted((PLOTS / name).iterdir()))
 
 
-def read_metrics(name: str, folder: Path = METRICS) -> dict[str, Any] | None:
-    """What `keep_results` wrote as `name`; None if that stage has not run.
+def read_all_metrics(folder: Path = METRICS) -> dict[str, dict[str, Any]]:
+    """Metrics of every evaluation stage that has run, by name, in the order of names.
 
     Raises:
-        ArtifactError: if the file is not JSON.
+        ArtifactError: if a file is not JSON.
     """
-    file = folder / f"{name}.json"
-    if not file.is_file():
-        return None
-    try:
-        return dict(json.loads(file.read_text(encoding="utf-8")))
-    except ValueError as error:
-        stage = "evaluate_reid" if name.startswith("reid") else f"evaluate_{name}"
-        raise ArtifactError(f"{file} must be JSON; rerun {stage} ({error})") from error
+    return {file.stem: _read(file) for file in sorted(folder.glob("*.json"))}
 
 
 def require_same_images(predicted: list[str], expected: list[str], model: str) -> None:
@@ -57,3 +50,11 @@ def require_same_images(predicted: list[str], expected: list[str], model: str) -
             f"predictions/{model} must be of the {len(expected)} pictures of the district, got {len(predicted)} "
             f"others; rerun predict@{model}"
         )
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        return dict(json.loads(file.read_text(encoding="utf-8")))
+    except ValueError as error:
+        stage = "evaluate_reid" if file.stem.startswith("reid") else f"evaluate_{file.stem}"
+        raise ArtifactError(f"{file} must be JSON; rerun {stage} ({error})") from error

@@ -1,4 +1,4 @@
-"""Pictures of ranked crops: what was asked, and the answers in green (right) or red (wrong) frames."""
+"""Pictures of ranked crops: each query beside its answers, in green (correct) or red (wrong) frames."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,11 +16,11 @@ _WHITE, _TEXT = 255, (45, 55, 72)
 
 @dataclass(frozen=True)
 class RankedCrop:
-    """One answer."""
+    """A crop that was ranked for a query."""
 
     image: Path
     right: bool
-    caption: str = ""  # few ASCII characters, below the crop
+    caption: str = ""  # below the crop; few characters, ASCII
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class RankedRow:
 
 
 def plot_ranked_crops(rows: Sequence[RankedRow], file: Path) -> None:
-    """A row for each query: its crop, a gap, and its answers in frames."""
+    """Write one row for each query: its crop, a gap, and its answers in frames."""
     width = max(len(row.answers) for row in rows)
     strips = [_strip(row, width) for row in rows]
     write_image(file, np.concatenate(strips))

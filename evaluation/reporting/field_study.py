@@ -1,4 +1,6 @@
-"""Figures of the 2022 field study in Suseong-gu, Daegu, to stand beside ours; fractions in 0..1."""
+"""Figures of the 2022 field study in Suseong-gu, Daegu, shown beside ours; fractions in 0..1."""
+
+BACKBONES = {"osnet": "OSNet", "resnet50": "ResNet-50"}  # how the study writes them
 
 DETECTION_ACCURACY = 0.9012
 

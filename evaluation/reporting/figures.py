@@ -1,7 +1,4 @@
-"""Curves and bars of the report, as PNG files; no display needed, no state kept between figures.
-
-Each function takes plain arrays and writes one file.
-"""
+"""Plots of the report. Each function takes plain arrays and writes one PNG file; none needs a display."""
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
@@ -21,7 +18,7 @@ _DPI = 130
 
 
 def plot_precision_recall(curve: PrecisionRecallCurve, threshold: float | None, file: Path) -> None:
-    """Precision over recall at IoU 0.5, with the place of best F1 and of the score threshold in use."""
+    """Precision over recall at IoU 0.5; points mark the best F1 and the score threshold in use."""
     figure, axes = _one_axes((5.2, 4.4), "Precision and recall of people (IoU 0.5)", "recall", "precision")
     axes.plot(curve.recall, curve.precision, color=BLUE, label=f"AP50 {curve.average_precision:.3f}")
     if len(curve.scores):
@@ -38,7 +35,7 @@ def plot_precision_recall(curve: PrecisionRecallCurve, threshold: float | None, 
 
 
 def plot_attribute_bars(groups: Mapping[str, GroupScores], titles: Mapping[str, str], file: Path) -> None:
-    """Accuracy and F1 of each group as horizontal bars; `titles` has what to call a group."""
+    """Accuracy and F1 of each group as horizontal bars; `titles` maps a group to its label on the axis."""
     height = 1.6 + 0.42 * len(groups)
     figure, axes = _one_axes((7.2, height), "Attributes by group", "fraction", "")
     places = np.arange(len(groups))
@@ -57,7 +54,7 @@ def plot_attribute_bars(groups: Mapping[str, GroupScores], titles: Mapping[str, 
 
 def plot_cmc(curves: Mapping[str, np.ndarray], max_rank: int, file: Path) -> None:
     """Rank-k over k for each named CMC curve."""
-    figure, axes = _one_axes((5.6, 4.4), "A right answer among the first k", "k", "share of queries")
+    figure, axes = _one_axes((5.6, 4.4), "Queries with a match among the first k", "k", "share of queries")
     lowest = 1.0
     for (name, cmc), colour in zip(curves.items(), (BLUE, ORANGE, GREEN, RED), strict=False):
         shown = cmc[:max_rank]
@@ -69,8 +66,8 @@ def plot_cmc(curves: Mapping[str, np.ndarray], max_rank: int, file: Path) -> Non
 
 
 def plot_distances(same: np.ndarray, different: np.ndarray, threshold: float | None, file: Path) -> None:
-    """Histograms of cosine distance between pictures of one person and of different people, and the match threshold."""
-    figure, axes = _one_axes((6, 4), "Distance of query and gallery, other cameras", "1 - cosine", "density")
+    """Histograms of cosine distance for same-person and different-person pairs, with the match threshold."""
+    figure, axes = _one_axes((6, 4), "Distances between query and gallery, across cameras", "1 - cosine", "density")
     limits = min(same.min(), different.min()), max(same.max(), different.max())
     bins = np.linspace(*limits, 80).tolist()
     axes.hist(different, bins, density=True, color=GREY, label=f"different people ({len(different):,} pairs)")
@@ -82,9 +79,11 @@ def plot_distances(same: np.ndarray, different: np.ndarray, threshold: float | N
 
 
 def plot_reliability(reliability: Reliability, file: Path) -> None:
-    """Share of right ones over the probability that was said, with how many each point stands for."""
-    figure, axes = _one_axes((5.2, 4.6), "Match probability and truth", "probability said", "share right")
-    axes.plot([0, 1], [0, 1], color=GREY, ls="--", label="means what it says")
+    """Share of correct hits over their predicted probability; each point is labelled with its number of hits."""
+    figure, axes = _one_axes(
+        (5.2, 4.6), "Reliability of match probabilities", "predicted probability", "share of correct hits"
+    )
+    axes.plot([0, 1], [0, 1], color=GREY, ls="--", label="perfect calibration")
     label = f"ECE {reliability.calibration_error:.3f}, Brier {reliability.brier:.3f}"
     axes.plot(reliability.probabilities, reliability.right, "o-", color=BLUE, label=label)
     for x, y, count in zip(reliability.probabilities, reliability.right, reliability.counts, strict=True):
@@ -117,14 +116,14 @@ def plot_route(
     title: str,
     file: Path,
 ) -> None:
-    """An answered route on the street plan, beside where the person truly was.
+    """The predicted route and the true visits of a person, side by side on the street plan.
 
     Args:
-        cameras: of the district.
-        stops: camera, time to show and whether it is right, in order of time.
-        visits: camera and time to show of each true appearance, in order of time.
-        title: of the picture.
-        file: to write.
+        cameras: all cameras of the district.
+        stops: camera, printed time, and whether the stop is correct, in order of time.
+        visits: camera and printed time of each true visit, in order of time.
+        title: title of the figure.
+        file: PNG file to write.
     """
     places = {camera.id: (camera.longitude, camera.latitude) for camera in cameras}
     shrink = float(np.cos(np.deg2rad(np.mean([camera.latitude for camera in cameras]))))  # of a degree of longitude
@@ -134,8 +133,8 @@ def plot_route(
     axes, true_axes = figure.subplots(*((2, 1) if is_wide else (1, 2)))
     _draw_walk(axes, places, [(camera, time, GREEN if right else RED) for camera, time, right in stops])
     _draw_walk(true_axes, places, [(camera, time, BLUE) for camera, time in visits])
-    axes.set_title("found (green: right, red: wrong)", fontsize=10)
-    true_axes.set_title("true appearances", fontsize=10)
+    axes.set_title("predicted route (green: correct, red: wrong)", fontsize=10)
+    true_axes.set_title("true visits", fontsize=10)
     for each in (axes, true_axes):
         each.set_aspect(1 / shrink, adjustable="datalim")
         each.margins(0.2)
@@ -148,7 +147,7 @@ def plot_route(
 
 
 def _draw_walk(axes: Axes, places: Mapping[str, tuple[float, float]], steps: Sequence[tuple[str, str, str]]) -> None:
-    """Arrows from camera to camera; each camera lists the times of its steps."""
+    """Arrows from camera to camera; each camera is labelled with the times of its steps."""
     for camera, place in places.items():
         axes.plot(*place, "o", color=GREY, ms=7, zorder=1)
         axes.annotate(camera, place, (0, -14), textcoords="offset points", ha="center", fontsize=8, color="#4a5568")

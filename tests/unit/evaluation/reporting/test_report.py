@@ -17,8 +17,8 @@ from domain.errors import ArtifactError, InputError
 from domain.model_card import ModelCard, write_card
 from domain.predictions import AttributePredictions, DetectorPredictions, ReidPredictions
 from domain.schemas import read_schema
-from evaluation import evaluate_attributes, evaluate_detector, evaluate_reid, evaluate_tracking, report, show_results
-from evaluation.experiments.results import read_metrics
+from evaluation import evaluate_attributes, evaluate_detector, evaluate_reid, evaluate_tracking, report
+from evaluation.experiments.results import read_all_metrics
 from evaluation.settings import EvaluationSettings
 from tests.helpers.project import ROOT
 
@@ -166,7 +166,8 @@ def run_all_stages() -> None:
 
 def test_stages_score_right_predictions_with_one(workspace: Path) -> None:
     run_all_stages()
-    metrics = {name: json.loads((workspace / "metrics" / f"{name}.json").read_text()) for name in show_results.MODELS}
+    metrics = read_all_metrics(workspace / "metrics")
+    assert list(metrics) == ["attributes", "detector", "reid-osnet", "reid-resnet50", "tracking"]
     assert metrics["detector"]["ap50"] == metrics["detector"]["f1"] == pytest.approx(1)
     assert metrics["attributes"]["instance_f1"] == metrics["attributes"]["no_colour"]["instance_f1"] == 1
     assert metrics["attributes"]["constant"]["instance_f1"] < 0.8
@@ -199,7 +200,7 @@ def test_the_report_has_every_table_and_needs_no_other_file(workspace: Path, cap
     assert "not run" not in text
     assert "synthetic district" in text
     assert "| Rank-1 | 81.9 | 100.0 |" in text
-    assert "| false candidates before the first right one | – | 0.0 |" in text
+    assert "| false candidates before the first correct one | – | 0.0 |" in text
     assert "| IDF1 | 100.0 | 50.0 |" in text
     assert "| p01 | 1 | 100.0 | 100.0 | 0 | 100.0 | 100.0 | – | 100.0 | 100.0 |" in text
     assert "<td>Rank-1</td>" in html.replace(' style="text-align: left;"', "")
@@ -213,7 +214,7 @@ def test_what_has_not_run_is_said(workspace: Path, capsys: pytest.CaptureFixture
     report.main()
     text = (workspace / "reports" / "report.md").read_text()
     assert text.count("not run:") == 6
-    assert "not run: evaluate_tracking has left no metrics" in text
+    assert "not run: evaluate_tracking wrote no metrics" in text
     assert "tracking Rank-1" in capsys.readouterr().out
 
 
@@ -286,4 +287,4 @@ def test_metrics_that_are_no_json_are_refused(workspace: Path) -> None:
     (workspace / "metrics").mkdir()
     (workspace / "metrics" / "reid-osnet.json").write_text("{")
     with pytest.raises(ArtifactError, match=r"reid-osnet\.json must be JSON; rerun evaluate_reid"):
-        read_metrics("reid-osnet")
+        read_all_metrics()

@@ -1,0 +1,122 @@
+"""What the report shows: each metric and each plot is one row here."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+NOTHING = "–"
+
+
+def percent(value: float | None) -> str:
+    """A fraction as percent with one decimal; a dash for None.
+
+    Example:
+        >>> percent(0.9012), percent(None)
+        ('90.1', '–')
+    """
+    return NOTHING if value is None else f"{100 * value:.1f}"
+
+
+def decimal(value: float | None, places: int) -> str:
+    """A number with `places` decimals; a dash for None.
+
+    Example:
+        >>> decimal(0.667, 2), decimal(None, 2)
+        ('0.67', '–')
+    """
+    return NOTHING if value is None else f"{value:.{places}f}"
+
+
+@dataclass(frozen=True)
+class Row:
+    """A metric of a table: its key in `metrics/*.json`, its title, and how its value is written."""
+
+    key: str
+    title: str
+    write: Callable[[Any], str] = percent
+
+    def of(self, metrics: Mapping[str, Any], prefix: str = "") -> str:
+        """The value of `prefix + key` as text; a dash if `metrics` lacks it."""
+        return self.write(metrics.get(prefix + self.key))
+
+
+DETECTION = (
+    Row("ap50", "AP50"),
+    Row("ap75", "AP75"),
+    Row("ap50_95", "AP50-95"),
+    Row("ar100", "AR100"),
+    Row("precision", "precision"),
+    Row("recall", "recall"),
+    Row("f1", "F1"),
+)
+DETECTION_PLOTS = {"precision_recall": "Precision and recall of the detector"}
+
+ATTRIBUTES = (
+    Row("instance_accuracy", "instance accuracy"),
+    Row("instance_precision", "instance precision"),
+    Row("instance_recall", "instance recall"),
+    Row("instance_f1", "instance F1"),
+    Row("label_mean_accuracy", "label mean accuracy"),
+    Row("calibration_error", "expected calibration error"),
+)
+ATTRIBUTE_GROUP = (Row("num_images", "crops", str), Row("accuracy", "accuracy"), Row("f1", "F1, mean over labels"))
+ATTRIBUTE_PLOTS = {"groups": "Attributes by group"}
+
+REID = (
+    Row("map", "mAP"),
+    Row("minp", "mINP"),
+    Row("rank1", "Rank-1"),
+    Row("rank5", "Rank-5"),
+    Row("rank10", "Rank-10"),
+    Row("rank20", "Rank-20"),
+    Row("detection_rate_far1", "identified at 1 % false alarms"),
+    Row("detection_rate_far10", "identified at 10 % false alarms"),
+)
+REID_PLOTS = {
+    "cmc": "CMC with and without re-ranking",
+    "distances": "Distances of same-person and different-person pairs",
+    "camera_pairs": "mAP by pair of cameras",
+    "ranked_plain": "Ranked galleries without re-ranking: query, then the first ten crops; green shows the person",
+    "ranked_reranked": "The same queries with re-ranking",
+}
+
+TRACKING_PROBLEMS = (
+    *(Row(f"rank{k}", f"Rank-{k}") for k in range(1, 6)),
+    Row("false_before_right", "false candidates before the first correct one", lambda value: decimal(value, 1)),
+)
+TRACKING = (  # within cameras, and with global ids over all cameras
+    Row("idf1", "IDF1"),
+    Row("mota", "MOTA"),
+    Row("hota", "HOTA"),
+    Row("deta", "DetA"),
+    Row("assa", "AssA"),
+)
+TRACKING_WITHIN = (*TRACKING, Row("loca", "LocA"))
+ROUTES = (
+    Row("route_precision", "route precision: stops that show the person"),
+    Row("route_recall", "route recall: visits that a correct stop covers"),
+    Row("route_order", "order of cameras, Kendall's tau from -1 to 1", lambda value: decimal(value, 2)),
+    Row("route_idf1", "IDF1 over all cameras, the route as one id"),
+    Row("route_hota", "HOTA over all cameras, the route as one id"),
+)
+MATCH_PROBABILITY = (
+    Row("num_hits", "hits", lambda value: f"{value:,}"),
+    Row("share_right", "share that shows the person"),
+    Row("calibration_error", "expected calibration error"),
+    Row("brier", "Brier score, 0 is best", lambda value: decimal(value, 4)),
+)
+ONE_PROBLEM = (
+    Row("appearances", "visits", str),
+    Row("rank1", "Rank-1"),
+    Row("rank5", "Rank-5"),
+    Row("false_before_right", "false before correct", str),
+    Row("route_precision", "route precision"),
+    Row("route_recall", "route recall"),
+    Row("route_order", "order", lambda value: decimal(value, 2)),
+    Row("route_idf1", "route IDF1"),
+    Row("route_hota", "route HOTA"),
+)
+TRACKING_PLOTS = {
+    "ranked_problems": "Query crop and first ten tracklets of each problem; green shows the person",
+    "reliability": "Match probabilities of all hits: share that shows the person against predicted probability",
+}

@@ -1,0 +1,71 @@
+"""The report has the backbones that were evaluated, whatever their number and names."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from evaluation.reporting import rows
+from evaluation.reporting.sections import glance, sections
+from evaluation.show_results import terminal_table
+
+
+def reid_metrics(reranked_map: float, width: float = 0.02) -> dict[str, Any]:
+    """Metrics of a backbone to whose mAP re-ranking adds 10 points."""
+
+    def variant(value: float) -> dict[str, float]:
+        return {row.key: value for row in rows.REID} | {"map_low": value - width / 2, "map_high": value + width / 2}
+
+    return {
+        "plain": variant(reranked_map - 0.1),
+        "reranked": variant(reranked_map),
+        "num_query": 10,
+        "num_gallery": 200,
+        "reranking_s": 0.5,
+    }
+
+
+FIGURES = {"osnet": 0.8, "resnet50": 0.6, "osnet_x0_5": 0.7}
+TITLES = {"osnet": "OSNet", "resnet50": "ResNet-50", "osnet_x0_5": "osnet_x0_5"}
+
+
+@pytest.mark.parametrize("backbones", [["resnet50"], ["osnet", "resnet50"], ["osnet", "osnet_x0_5", "resnet50"]])
+def test_every_backbone_has_its_columns_rows_and_sentence(backbones: list[str], tmp_path: Path) -> None:
+    for backbone in backbones:
+        (tmp_path / f"reid-{backbone}").mkdir()
+        (tmp_path / f"reid-{backbone}" / "cmc.png").touch()
+    metrics = {f"reid-{backbone}": reid_metrics(FIGURES[backbone]) for backbone in backbones}
+    parts = {section.title.partition(" (")[0]: section for section in sections(metrics, tmp_path)}
+    reid, speed = parts["Re-identification"], parts["Speed"]
+    titles = [TITLES[backbone] for backbone in backbones]
+    ours = [f"ours: {title}{variant}" for title in titles for variant in ("", " + re-ranking")]
+    study = ["study: OSNet", "study: OSNet + re-ranking", "study: ResNet-50 + re-ranking"]
+    assert list(reid.tables[0].columns) == ["", *study, *ours]
+    assert {len(row) for row in reid.tables[0].rows} == {4 + len(ours)}
+    assert [row[0] for row in speed.tables[0].rows] == [f"{title} re-ranking" for title in titles]
+    assert [picture.caption.partition(":")[0] for picture in reid.pictures] == titles
+    for title in titles:
+        assert f"Re-ranking changes the mAP of {title} by +10.0 points." in reid.text
+    assert ("has the highest mAP" in reid.text) == (len(backbones) > 1)
+    assert [row[2] for row in glance(metrics) if row[0].startswith("re-ID mAP")] == [
+        f"{100 * (FIGURES[backbone] - drop):.1f}" for backbone in backbones for drop in (0.1, 0)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("width", "interval"),
+    [
+        (0.02, "lies above all others"),
+        (0.12, "overlaps with that of osnet_x0_5"),
+        (0.3, "overlaps with that of ResNet-50, osnet_x0_5"),
+    ],
+)
+def test_the_best_backbone_is_compared_with_all_others(width: float, interval: str, tmp_path: Path) -> None:
+    metrics = {f"reid-{backbone}": reid_metrics(value, width) for backbone, value in FIGURES.items()}
+    text = next(section.text for section in sections(metrics, tmp_path) if section.title.startswith("Re-id"))
+    assert text.endswith(f"With re-ranking, OSNet has the highest mAP; its 95 % interval {interval}.")
+
+
+def test_a_backbone_that_the_study_lacks_has_a_dash_beside_it() -> None:
+    table = terminal_table(glance({"reid-osnet_x0_5": reid_metrics(0.7)}))
+    assert "re-ID mAP, osnet_x0_5 + re-ranking       –    70.0" in table
