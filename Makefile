@@ -13,7 +13,7 @@ export DVC_NO_ANALYTICS := 1
 export MLFLOW_DISABLE_TELEMETRY := true
 export YOLO_OFFLINE := true
 
-.PHONY: help setup demo test check lock params bench bench-engines serve mlflow clean
+.PHONY: help setup demo test soak check lock params bench bench-engines serve mlflow clean
 
 help: ## list these commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -36,22 +36,25 @@ demo: setup ## run the whole pipeline on the demo district, then print its resul
 
 # DVC runs one stage at a time. The models do not depend on each other, and networks as small as the demo's gain
 # nothing from a second thread, so two models are made at a time, each on half of the cores.
-DEMO_MODELS := attributes detector reid-osnet reid-resnet50
+.PHONY: demo-models
 demo-models:
 	dvc repro prepare
-	@OMP_NUM_THREADS=$$(( $$(nproc) > 1 ? $$(nproc) / 2 : 1 )) $(MAKE) --no-print-directory -j2 $(DEMO_MODELS:%=demo-%)
+	@models="$$(dvc stage list --name-only | sed -n 's/^export@/demo-/p')"; \
+	  OMP_NUM_THREADS=$$(( $$(nproc) > 1 ? $$(nproc) / 2 : 1 )) $(MAKE) --no-print-directory -j2 $$models
 
-.PHONY: demo-models $(DEMO_MODELS:%=demo-%)
-demo-detector demo-attributes: demo-%:
-	dvc --wait-for-lock repro --single-item train_$* export@$* predict@$* evaluate_$*
-
-demo-reid-osnet demo-reid-resnet50: demo-reid-%:
+demo-reid-%:
 	dvc --wait-for-lock repro --single-item train_reid@$* export@reid-$* predict@reid-$* evaluate_reid@$*
 
+demo-%:
+	dvc --wait-for-lock repro --single-item train_$* export@$* predict@$* evaluate_$*
+
 # On two cores, in the order of collection: what takes longest, the run of the whole pipeline, begins first.
-test: setup ## run all tests
+test: setup ## run all tests but the soak
 	@folder="$$(mktemp -d)"; trap 'rm -rf "$$folder"' EXIT; \
 	  OMP_NUM_THREADS=1 pytest --basetemp="$$folder" --numprocesses 2 --no-loadscope-reorder
+
+soak: setup ## run the tests that take many minutes: whole pipelines in other configurations
+	@folder="$$(mktemp -d)"; trap 'rm -rf "$$folder"' EXIT; OMP_NUM_THREADS=1 pytest --basetemp="$$folder" -m soak
 
 check: setup ## formatting, lint, types, who may import whom
 	ruff format --check .

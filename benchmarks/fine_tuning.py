@@ -18,7 +18,7 @@ from pathlib import Path
 from time import perf_counter
 
 from conf.compose import compose
-from districts.layout import LabelledFrame, read_labelled_frame
+from districts.box_files import LabelledFrame, read_labelled_frame
 from domain.boxes import Detections
 from domain.paths import MODELS
 from domain.settings import PARAMS

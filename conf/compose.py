@@ -6,15 +6,17 @@ from pathlib import Path
 
 from dvc.utils.hydra import compose_and_dump
 
+import conf.hydra_plugins.resolvers  # noqa: F401  registers them also where Hydra has looked for plugins before
 from domain.atomic import atomic_file
 from domain.settings import PARAMS
 
+CONF = Path(__file__).resolve().parent
 
-def compose(overrides: Sequence[str], target: Path) -> None:
-    """Write the composition of `conf/config.yaml` under Hydra `overrides` to `target`, whole or not at all."""
-    conf = Path(__file__).resolve().parent
+
+def compose(overrides: Sequence[str], target: Path, conf_folder: Path = CONF) -> None:
+    """Write the composition of `conf_folder` under Hydra `overrides` to `target`, whole or not at all."""
     with atomic_file(target) as aside:
-        compose_and_dump(str(aside), str(conf), None, "config", str(conf.parent), list(overrides))
+        compose_and_dump(str(aside), str(conf_folder), None, "config", str(conf_folder), list(overrides))
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ import av
 import cv2
 import numpy as np
 
+from districts.box_files import read_tracks
 from districts.detection_checks import check_detection
 from districts.findings import Finding
 from districts.layout import (
@@ -24,7 +25,6 @@ from districts.layout import (
     read_district,
     read_problems,
     read_reid_folder,
-    read_tracks,
 )
 from domain.attributes import AttributeSchema
 from domain.errors import InputError

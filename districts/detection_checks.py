@@ -3,8 +3,9 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from districts.box_files import read_labelled_frame
 from districts.findings import MAX_NAMED, Finding
-from districts.layout import Split, find_pictures, read_labelled_frame
+from districts.layout import Split, find_pictures
 from domain.errors import InputError
 
 

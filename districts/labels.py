@@ -14,9 +14,16 @@ from typing import Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
+from districts.box_files import read_tracks
 from districts.findings import Finding
 from districts.importers.links import link_or_copy
-from districts.layout import District, ReidPart, list_pictures, read_district, read_reid_folder, read_tracks
+from districts.layout import (
+    District,
+    ReidPart,
+    list_pictures,
+    read_district,
+    read_reid_folder,
+)
 from domain.errors import InputError
 
 _TRAIN: ReidPart = "bounding_box_train"

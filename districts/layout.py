@@ -10,12 +10,10 @@ videos/           <camera>.mp4, <camera>.txt (MOTChallenge ground truth), proble
 
 import csv
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-import cv2
 import numpy as np
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -23,7 +21,6 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from domain.attributes import UNKNOWN, AttributeSchema, Group
 from domain.cameras import Camera
 from domain.errors import InputError
-from domain.tracklets import Tracklet
 
 Split = Literal["train", "val", "test"]
 ReidPart = Literal["bounding_box_train", "bounding_box_val", "query", "bounding_box_test"]
@@ -60,14 +57,6 @@ class Problem(BaseModel):
 
 
 @dataclass(frozen=True)
-class LabelledFrame:
-    """A picture of the detection set with the boxes of its people."""
-
-    image: Path
-    boxes_xyxy: np.ndarray  # float32 [box, 4], pixels
-
-
-@dataclass(frozen=True)
 class AttributeTable:
     """One split of the attribute set."""
 
@@ -84,16 +73,6 @@ class ReidTable:
     images: list[str]  # file names
     identities: np.ndarray  # int64 [image]; -1 junk, 0 distractor
     cameras: np.ndarray  # int64 [image], from 1
-
-
-@dataclass(frozen=True)
-class TrackTable:
-    """Boxes over time in one video, as MOTChallenge text stores them; frames count from 1."""
-
-    frames: np.ndarray  # int64 [box]
-    tracks: np.ndarray  # int64 [box]: identity in ground truth, tracklet id in results
-    boxes_xyxy: np.ndarray  # float32 [box, 4], pixels
-    confidences: np.ndarray  # float32 [box]; 0 in ground truth: the box is not counted
 
 
 def read_district(folder: Path) -> District:
@@ -113,41 +92,6 @@ def read_problems(folder: Path) -> list[Problem]:
     if not isinstance(entries, list):
         raise InputError(f"{file} must have a list `problems`")
     return [_validate(Problem, entry, f"{file}, entry {number}") for number, entry in enumerate(entries, start=1)]
-
-
-def read_detection_split(folder: Path, split: Split) -> list[LabelledFrame]:
-    """Read the labelled frames of `detection/` in name order; a picture without a label file has no people.
-
-    Raises:
-        InputError: if there are no pictures, a picture is unreadable or a label line is invalid; names file and line.
-    """
-    pictures = list_pictures(folder / "detection" / "images" / split)
-    return [read_labelled_frame(image, folder / "detection" / "labels" / split) for image in pictures]
-
-
-def read_labelled_frame(image: Path, labels: Path) -> LabelledFrame:
-    """Read a picture's boxes from its YOLO file in the folder `labels`; raises as `read_detection_split` does."""
-    file = labels / f"{image.stem}.txt"
-    lines = file.read_text().splitlines() if file.is_file() else []
-    picture = cv2.imread(str(image))
-    if picture is None:
-        raise InputError(f"{image} must be a readable picture")
-    height, width = picture.shape[:2]
-    boxes = []
-    for number, line in enumerate(lines, start=1):
-        fields = line.split()
-        if not fields:
-            continue
-        try:
-            person, centre_x, centre_y, box_width, box_height = (float(field) for field in fields)
-        except ValueError as error:
-            raise InputError(f"{file}, line {number}: must be `class x y width height`, got {line!r}") from error
-        if person != 0 or not all(0 <= value <= 1 for value in (centre_x, centre_y, box_width, box_height)):
-            raise InputError(f"{file}, line {number}: class must be 0 and the box within 0..1, got {line!r}")
-        half = box_width / 2, box_height / 2
-        boxes.append([centre_x - half[0], centre_y - half[1], centre_x + half[0], centre_y + half[1]])
-    scaled = np.array(boxes, np.float32).reshape(-1, 4) * np.array([width, height, width, height], np.float32)
-    return LabelledFrame(image, scaled)
 
 
 def read_attribute_split(folder: Path, split: Split, schema: AttributeSchema) -> AttributeTable:
@@ -199,58 +143,6 @@ def read_reid_folder(folder: Path, part: ReidPart) -> ReidTable:
         identities.append(int(fields[1]))
         cameras.append(int(fields[2]))
     return ReidTable(names, np.array(identities, np.int64), np.array(cameras, np.int64))
-
-
-def read_tracks(file: Path) -> TrackTable:
-    """Read MOTChallenge text: frame, id, left, top, width, height, confidence, …; an empty file has no boxes.
-
-    Raises:
-        InputError: if it is missing or a line has fewer than six numbers; names the line.
-    """
-    if not file.is_file():
-        raise InputError(f"{file} must exist (MOTChallenge text)")
-    rows = []
-    for number, line in enumerate(file.read_text().splitlines(), start=1):
-        if not line.strip():
-            continue
-        try:
-            values = [float(value) for value in line.replace(",", " ").split()]
-        except ValueError as error:
-            raise InputError(f"{file}, line {number}: must be numbers, got {line!r}") from error
-        if len(values) < 6:
-            raise InputError(f"{file}, line {number}: must have at least 6 numbers, got {len(values)}")
-        rows.append([*values[:6], values[6] if len(values) > 6 else 1.0])
-    table = np.array(rows, np.float64).reshape(-1, 7)
-    corners = np.concatenate([table[:, 2:4], table[:, 2:4] + table[:, 4:6]], axis=1)
-    return TrackTable(
-        table[:, 0].astype(np.int64),
-        table[:, 1].astype(np.int64),
-        corners.astype(np.float32),
-        table[:, 6].astype(np.float32),
-    )
-
-
-def track_table(tracklets: Iterable[Tracklet]) -> TrackTable:
-    """All boxes of the tracklets of one camera, as `write_tracks` takes them."""
-    listed = list(tracklets)
-    empty = np.empty(0, np.int64)
-    return TrackTable(
-        frames=np.concatenate([empty, *(tracklet.frames for tracklet in listed)]),
-        tracks=np.concatenate([empty, *(np.full(len(tracklet.frames), tracklet.id) for tracklet in listed)]),
-        boxes_xyxy=np.concatenate([np.empty((0, 4), np.float32), *(tracklet.boxes_xyxy for tracklet in listed)]),
-        confidences=np.concatenate([np.empty(0, np.float32), *(tracklet.scores for tracklet in listed)]),
-    )
-
-
-def write_tracks(file: Path, table: TrackTable) -> None:
-    """Write `table` as MOTChallenge text, ordered by frame and track."""
-    order = np.lexsort((table.tracks, table.frames))
-    lines = []
-    for i in order:
-        left, top, right, bottom = table.boxes_xyxy[i]
-        box = f"{left:.2f},{top:.2f},{right - left:.2f},{bottom - top:.2f}"
-        lines.append(f"{table.frames[i]},{table.tracks[i]},{box},{table.confidences[i]:.4f},-1,-1,-1\n")
-    file.write_text("".join(lines))
 
 
 def list_pictures(folder: Path) -> list[Path]:

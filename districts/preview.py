@@ -10,8 +10,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from districts.box_files import read_tracks
 from districts.demo.video import read_frames
-from districts.layout import District, read_attribute_split, read_district, read_tracks
+from districts.layout import District, read_attribute_split, read_district
 from domain.attributes import AttributeSchema
 from domain.errors import InputError
 from domain.images import read_image, write_image

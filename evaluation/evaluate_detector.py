@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from districts.layout import read_detection_split
+from districts.box_files import read_detection_split
 from domain.atomic import atomic_folder
 from domain.boxes import Detections
 from domain.model_card import read_card

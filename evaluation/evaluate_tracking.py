@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from districts.layout import District, Problem, TrackTable, read_district, read_problems, read_tracks
+from districts.box_files import TrackTable, read_tracks
+from districts.layout import District, Problem, read_district, read_problems
 from domain.answers import Answer, Answers, read_answers
 from domain.atomic import atomic_folder
 from domain.errors import ArtifactError, InputError

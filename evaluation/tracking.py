@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from districts.layout import TrackTable
+from districts.box_files import TrackTable
 from domain.boxes import pairwise_iou
 from domain.errors import InputError
 

@@ -25,7 +25,7 @@ def main(argv: Sequence[str] = ()) -> None:
     card = read_card(trained)
     network = load_network(trained, card)
     sample = sample_of(card, district_folder(argv), settings.parity.images, settings.predict_score_threshold)
-    precisions = settings.precisions[settings.model]
+    precisions = settings.precisions[card.task]
     with atomic_folder(ENGINES / settings.model) as folder:
         print(f"{settings.model}: ONNX in {', '.join(precisions)}")
         engines = export_onnx(

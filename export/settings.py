@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal, Self
+from typing import Literal, Self, get_args
 
 from pydantic import Field, NonNegativeFloat, PositiveInt, model_validator
 
@@ -11,7 +11,7 @@ from domain.paths import DATA
 from domain.settings import Settings, read_params
 from export.engines.plan_building import PlanPrecision
 
-ModelName = Literal["detector", "attributes", "reid-osnet", "reid-resnet50"]
+Task = Literal["detector", "attributes", "reid"]
 Precision = Literal["fp32", "fp16", "int8"]
 
 
@@ -30,7 +30,7 @@ class Profile(Settings):
 
 
 class Profiles(Settings):
-    """One a task: frames are large and few, crops small and many."""
+    """The profile of each task: frames are large and few, crops small and many."""
 
     detector: Profile
     attributes: Profile
@@ -38,7 +38,7 @@ class Profiles(Settings):
 
 
 class PlanSettings(Settings):
-    """Of the TensorRT plan."""
+    """How the TensorRT plan is built."""
 
     builder: Literal["tensorrt_rtx", "tensorrt", "none"]  # none: ONNX only
     precision: PlanPrecision
@@ -46,14 +46,14 @@ class PlanSettings(Settings):
 
 
 class Limits(Settings):
-    """How far an engine may be from torch."""
+    """Largest differences of an engine to torch."""
 
     output: NonNegativeFloat  # largest difference of a probability, a unit-length embedding, a box as part of the input
     metric: NonNegativeFloat  # difference of the metric: AP50-95, instance F1 or mAP
 
 
 class ParitySettings(Settings):
-    """Of the comparison with torch."""
+    """The comparison of engines with torch."""
 
     images: PositiveInt  # validation pictures; int8 takes its ranges from them too
     fp32: Limits
@@ -61,16 +61,17 @@ class ParitySettings(Settings):
     int8: Limits
 
     def limits(self, precision: Precision) -> Limits:
-        """Of an engine of that precision."""
+        """Limits of an engine of `precision`."""
         return {"fp32": self.fp32, "fp16": self.fp16, "int8": self.int8}[precision]
 
 
 class ExportSettings(Settings):
-    """The whole section."""
+    """The whole section `export`."""
 
-    model: ModelName
+    model: str
+    models: tuple[str, ...]  # detector, attributes and, for each key of `reid.backbones`, reid-<key>
     profiles: Profiles
-    precisions: dict[ModelName, tuple[Precision, ...]]  # of ONNX files; the first is what a CPU runs
+    precisions: dict[Task, tuple[Precision, ...]]  # of ONNX files; the first is what a CPU runs
     plan: PlanSettings
     parity: ParitySettings
     threads: PositiveInt | None  # of ONNX Runtime; null takes all cores
@@ -79,19 +80,24 @@ class ExportSettings(Settings):
     predict_score_threshold: float = Field(ge=0, le=1)  # low, so that the precision-recall curve is whole
 
     @model_validator(mode="after")
-    def _have_what_is_built_from_them(self) -> Self:
-        if self.model not in self.precisions:
-            raise ValueError(f"precisions must have {self.model}, got {', '.join(self.precisions)}")
-        for model, precisions in self.precisions.items():
+    def _precisions_hold_what_is_built_from_them(self) -> Self:
+        for task in get_args(Task):
+            precisions = self.precisions.get(task, ())
             listed = ", ".join(precisions)
             if "fp32" not in precisions or len(set(precisions)) != len(precisions):
-                raise ValueError(f"precisions.{model} must hold fp32, and each once, got {listed}")
+                raise ValueError(f"precisions.{task} must hold fp32, and each once, got {listed}")
             if self.plan.builder != "none" and self.plan.precision not in precisions:
-                raise ValueError(f"precisions.{model} must hold the plan's, {self.plan.precision}, got {listed}")
+                raise ValueError(f"precisions.{task} must hold the plan's, {self.plan.precision}, got {listed}")
         return self
 
-    def profile(self, task: Literal["detector", "attributes", "reid"]) -> Profile:
-        """Of that task."""
+    @model_validator(mode="after")
+    def _model_is_listed(self) -> Self:
+        if self.model not in self.models:
+            raise ValueError(f"model must be one of {', '.join(self.models)}, got {self.model}")
+        return self
+
+    def profile(self, task: Task) -> Profile:
+        """The profile of engines for `task`."""
         profiles = {
             "detector": self.profiles.detector,
             "attributes": self.profiles.attributes,

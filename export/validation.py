@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from districts.layout import read_attribute_split, read_detection_split, read_reid_folder
+from districts.box_files import read_detection_split
+from districts.layout import read_attribute_split, read_reid_folder
 from domain.detections import postprocess
 from domain.embeddings import cosine_distances
 from domain.errors import ArtifactError

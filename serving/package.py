@@ -1,12 +1,11 @@
 """DVC stage `package`: engines and the service's code -> a Bento in `bento/` that needs nothing else of the project.
 
-The Bento holds the modules that the service and `serving.retention` import and no others, what they read beside them
-(schemas, the page's files, the store's migrations), `params.yaml` with the sections it reads (the store as an absolute
-path), the engines, and pinned requirements. It is built in a temporary folder below the project, with BentoML's own
-store there too, so nothing is written to anybody's home. (BentoML refuses to build in a hidden folder.)
+The Bento holds the folders of code that the service and its commands import, `params.yaml` with the sections they read
+(the store as an absolute path), the engines, and pinned requirements. It is built in a temporary folder below the
+project, with BentoML's own store there too, so nothing is written to a user's home. (BentoML refuses to build in a
+hidden folder.)
 """
 
-import ast
 import os
 import re
 import shutil
@@ -14,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import yaml
@@ -29,18 +28,15 @@ from serving.database.store import version_of_model
 from serving.deployment import Deployment
 
 _CODE = Path(__file__).resolve().parent.parent
-_ENTRY = "serving.service"
-# What must run beside the service, on a machine that has nothing but the Bento.
-_COMMANDS = (
-    "serving.accounts",
-    "serving.audit",
-    "serving.ingest",
-    "serving.labels",
-    "serving.retention",
-    "serving.streams",
-    "serving.worker",
+# What the service and the commands beside it import, with what they read there: schemas, the page, migrations.
+PARTS = (
+    "domain",
+    "districts/layout.py",
+    "evaluation/neighbours",
+    "evaluation/reranking.py",
+    "export/engines",
+    "serving",
 )
-_FILES = ("domain/schemas/*.yaml", "serving/web/page/*", "serving/database/migrations/**/*.py")  # read, not imported
 _SECTIONS = ("serving", "tracking", "reid")  # of params.yaml: what `Deployment.read` looks at
 _PINNED = re.compile(r"^(?P<name>[A-Za-z0-9._-]+)(?:\[[^\]]*\])?==(?P<version>[^\s;\\]+)", re.MULTILINE)
 _NAME = re.compile(r"^[A-Za-z0-9._-]+(?:\[[^\]]*\])?")
@@ -71,25 +67,6 @@ def main(argv: Sequence[str] = ()) -> None:
     print(f'  curl -H "Authorization: Bearer $TOKEN" {address}/v1/status')
 
 
-def imported_modules(entry: str, root: Path) -> list[Path]:
-    """Files below `root` of the module `entry` and all it imports from there, its packages included, in name order.
-
-    Imports inside functions count as well.
-    """
-    found: set[Path] = set()
-    waiting = [entry]
-    while waiting:
-        name = waiting.pop()
-        parts = name.split(".")
-        packages = [root.joinpath(*parts[:depth], "__init__.py") for depth in range(1, len(parts) + 1)]
-        module = root.joinpath(*parts[:-1], f"{parts[-1]}.py")
-        new = {file for file in (*packages, module) if file.is_file()} - found
-        found |= new
-        for file in new:
-            waiting += _imports(file)
-    return sorted(found)
-
-
 def pinned_requirements(pyproject: Path, lock: Path) -> list[str]:
     """`[project] dependencies` of `pyproject`, each at the version that `lock` holds, extras kept.
 
@@ -112,15 +89,6 @@ def _canonical(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def _imports(file: Path) -> Iterator[str]:
-    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            yield node.module
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
-
-
 def _stage_engines(deployment: Deployment) -> str:
     """Copy the engines beside the code; the re-ID model's version."""
     for name in deployment.engines:
@@ -132,16 +100,19 @@ def _stage_engines(deployment: Deployment) -> str:
 
 
 def _stage_code(staged: Path) -> None:
-    modules = {file for entry in (_ENTRY, *_COMMANDS) for file in imported_modules(entry, _CODE)}
-    for file in sorted({*modules, *(file for pattern in _FILES for file in _CODE.glob(pattern))}):
-        target = staged / file.relative_to(_CODE)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(file, target)
+    for part in map(Path, PARTS):
+        (staged / part.parent).mkdir(parents=True, exist_ok=True)
+        if (_CODE / part).is_dir():
+            shutil.copytree(_CODE / part, staged / part, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copyfile(_CODE / part, staged / part)
+        if part.parent != Path():
+            shutil.copyfile(_CODE / part.parent / "__init__.py", staged / part.parent / "__init__.py")
 
 
 def _write_bentofile(staged: Path, model_version: str) -> None:
     bentofile = {
-        "service": f"{_ENTRY}:PersonSearch",
+        "service": "serving.service:PersonSearch",
         "name": "person_search",
         "description": f"Dongseon: search by photo over the sightings of the re-ID model {model_version}.",
         "labels": {"model_version": model_version},

@@ -16,7 +16,8 @@ from typing import Any
 
 from tqdm import tqdm
 
-from districts.layout import District, Problem, read_district, read_problems, track_table, write_tracks
+from districts.box_files import track_table, write_tracks
+from districts.layout import District, Problem, read_district, read_problems
 from domain.atomic import atomic_folder
 from domain.attribute_query import GroupQuery
 from domain.cameras import Camera, Sighting

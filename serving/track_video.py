@@ -19,7 +19,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from districts.layout import track_table, write_tracks
+from districts.box_files import track_table, write_tracks
 from domain.atomic import atomic_folder
 from domain.errors import InputError
 from domain.images import write_image

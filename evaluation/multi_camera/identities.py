@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from districts.layout import TrackTable
+from districts.box_files import TrackTable
 from domain.errors import ArtifactError
 from evaluation.tracking import TrackingScores, score_tracking
 

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import kendalltau
 
-from districts.layout import Problem, TrackTable
+from districts.box_files import TrackTable
+from districts.layout import Problem
 from domain.answers import Answer
 from domain.errors import ArtifactError
 from evaluation.multi_camera.visits import Visit, covers, is_question

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from districts.layout import Problem, TrackTable
+from districts.box_files import TrackTable
+from districts.layout import Problem
 from domain.answers import Answer, RankedTracklet
 from domain.boxes import pairwise_iou
 from domain.errors import InputError

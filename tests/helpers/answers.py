@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 
-from districts.layout import TrackTable
+from districts.box_files import TrackTable
 from domain.answers import Answer, RankedTracklet, RouteStop
 
 START = datetime(2026, 1, 1, tzinfo=UTC)

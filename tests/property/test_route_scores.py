@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from districts.layout import Problem, TrackTable
+from districts.box_files import TrackTable
+from districts.layout import Problem
 from evaluation.multi_camera.routes import order_agreement, score_route
 from evaluation.multi_camera.visits import Visit
 from evaluation.tracking import combine

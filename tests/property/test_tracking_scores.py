@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from districts.layout import TrackTable
+from districts.box_files import TrackTable
 from evaluation.tracking import score_tracking
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from districts.layout import read_labelled_frame
+from districts.box_files import read_labelled_frame
 from domain.boxes import Detections
 from domain.detections import postprocess
 from domain.images import read_image, stretch

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from districts.layout import read_labelled_frame
+from districts.box_files import read_labelled_frame
 from domain.boxes import pairwise_iou
 from domain.images import crop_boxes, read_image
 from domain.model_card import ModelCard

@@ -7,7 +7,7 @@ import motmetrics
 import numpy as np
 import pytest
 
-from districts.layout import TrackTable, read_tracks, track_table
+from districts.box_files import TrackTable, read_tracks, track_table
 from domain.boxes import Detections, pairwise_iou
 from domain.embeddings import unit_length
 from serving.tracking.crop_quality import CropFeatures

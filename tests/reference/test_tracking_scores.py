@@ -8,7 +8,7 @@ import motmetrics
 import numpy as np
 import pytest
 
-from districts.layout import TrackTable, read_tracks
+from districts.box_files import TrackTable, read_tracks
 from domain.boxes import pairwise_iou
 from evaluation.multi_camera.identities import score_people
 from evaluation.tracking import combine, count_tracking, score_tracking

@@ -20,41 +20,35 @@ from domain.privacy import TELEMETRY_OFF
 from serving import package
 from serving.access.roles import Role
 from tests.helpers.deployments import BLUE, FOR_CASE, fill_store, picture, token_of, write_deployment
+from tests.helpers.imports import imported_modules
 from tests.helpers.project import ROOT
 
+# Run beside the service, on a machine that has nothing but the Bento.
+COMMANDS = [
+    "serving.accounts",
+    "serving.audit",
+    "serving.ingest",
+    "serving.labels",
+    "serving.retention",
+    "serving.streams",
+    "serving.worker",
+]
 
-def test_the_service_needs_no_training_and_no_pipeline() -> None:
-    names = {str(file.relative_to(ROOT)) for file in package.imported_modules("serving.service", ROOT)}
-    assert {"serving/service.py", "export/engines/loading.py", "evaluation/reranking.py"} <= names
-    assert not [name for name in names if name.startswith("training/")]
-    assert "serving/package.py" not in names
-    assert "serving/track.py" not in names
+
+@pytest.mark.parametrize("entry", ["serving.service", *COMMANDS])
+def test_the_bento_holds_all_that_it_imports(tmp_path: Path, entry: str) -> None:
+    package._stage_code(tmp_path)
+    needed = imported_modules(entry, ROOT)
+    assert ROOT / "serving" / "deployment.py" in needed
+    assert not [file for file in needed if not (tmp_path / file.relative_to(ROOT)).is_file()]
 
 
-def test_what_the_modules_read_beside_them_goes_along(tmp_path: Path) -> None:
+def test_the_bento_holds_no_training_and_what_its_modules_read(tmp_path: Path) -> None:
     package._stage_code(tmp_path)
     names = {str(file.relative_to(tmp_path)) for file in tmp_path.rglob("*") if file.is_file()}
     assert {"serving/web/page/page.html", "serving/web/page/page.js", "serving/web/page/page.css"} <= names
     assert "domain/schemas/suseong.yaml" in names
-    assert not [name for name in names if name.startswith("tests/")]
-
-
-def test_imports_inside_functions_and_of_packages_are_followed(tmp_path: Path) -> None:
-    files = {
-        "a/__init__.py": "",
-        "a/entry.py": "import os\nfrom b import deep\n\ndef later():\n    import c.lazy\n",
-        "b/__init__.py": "from b.other import x as x\n",
-        "b/deep.py": "",
-        "b/other.py": "x = 1\n",
-        "b/unused.py": "",
-        "c/__init__.py": "",
-        "c/lazy.py": "",
-    }
-    for name, text in files.items():
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text(text)
-    found = {str(file.relative_to(tmp_path)) for file in package.imported_modules("a.entry", tmp_path)}
-    assert found == set(files) - {"b/unused.py"}
+    assert not [name for name in names if name.startswith(("tests/", "training/", "conf/")) or name.endswith(".pyc")]
 
 
 def test_the_bento_can_change_the_schema_and_remove_what_is_old(tmp_path: Path) -> None:

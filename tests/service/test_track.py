@@ -8,7 +8,7 @@ import pytest
 import sqlalchemy as sa
 import yaml
 
-from districts.layout import read_tracks
+from districts.box_files import read_tracks
 from domain.attribute_query import GroupQuery
 from domain.errors import ArtifactError, InputError
 from domain.images import write_image

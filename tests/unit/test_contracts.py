@@ -6,7 +6,11 @@ import pytest
 
 from tests.helpers.project import ROOT
 
-USED_BY_SERVING = {"evaluation": {"reranking", "neighbours"}, "districts": {"layout"}, "export": {"engines"}}
+USED_BY_SERVING = {
+    "evaluation": {"reranking", "neighbours"},
+    "districts": {"layout", "box_files"},
+    "export": {"engines"},
+}
 
 
 def forbidden_to_serving() -> set[str]:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from tqdm import tqdm
 
-from districts.layout import LabelledFrame
+from districts.box_files import LabelledFrame
 from domain.boxes import Detections
 from domain.detections import postprocess
 from domain.images import letterbox, read_image

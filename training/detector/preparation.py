@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from districts.layout import LabelledFrame
+from districts.box_files import LabelledFrame
 from domain.errors import InputError
 from domain.images import letterbox, read_image
 from training.detector.anchors import fit_anchors, with_anchors

@@ -12,9 +12,9 @@ import numpy as np
 import torch
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 
+from districts.box_files import LabelledFrame, read_detection_split
 from districts.detection_checks import check_detection
 from districts.findings import require_sound
-from districts.layout import LabelledFrame, read_detection_split
 from domain.atomic import atomic_file, atomic_folder
 from domain.errors import InputError
 from domain.model_card import ModelCard, Nms, write_card

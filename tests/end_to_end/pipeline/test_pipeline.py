@@ -4,7 +4,6 @@ import json
 from pathlib import Path
 
 import pytest
-import yaml
 from onnxruntime import InferenceSession
 
 from domain.model_card import read_card
@@ -98,12 +97,3 @@ def test_a_sweep_is_queued(smoke: Path) -> None:
     queued = succeed(smoke, "dvc", "queue", "status")
     assert queued.count("Queued") == 2
     succeed(smoke, "dvc", "queue", "remove", "--queued")
-
-
-def test_params_is_what_the_tree_composes(clone: Path, tmp_path: Path) -> None:
-    from conf.compose import compose
-
-    compose([], tmp_path / "params.yaml")
-    from tests.helpers.project import ROOT
-
-    assert yaml.safe_load((tmp_path / "params.yaml").read_text()) == yaml.safe_load((ROOT / "params.yaml").read_text())

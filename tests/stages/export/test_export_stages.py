@@ -16,6 +16,7 @@ from domain.errors import ArtifactError, InputError
 from domain.images import write_image
 from domain.model_card import ModelCard, read_card, write_card
 from domain.predictions import AttributePredictions, DetectorPredictions, ReidPredictions
+from domain.settings import read_params
 from export import export, parity, predict
 from export.engines import load
 from export.engines.match_calibration import read_calibration
@@ -134,7 +135,7 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str]
     monkeypatch.setattr("export.parity.compute_capability", lambda: None)
     monkeypatch.setattr("export.parity.log_results", lambda *logged: LOGGED.append(logged))
     write_district(tmp_path / "data" / "tiny")
-    section = yaml.safe_load((ROOT / "conf" / "export" / "engines.yaml").read_text())
+    section = read_params(file=ROOT / "params.yaml")["export"]
     section |= {"threads": 1, "predict_batch": 4}
     section["plan"] |= {"builder": "none"}
     section["parity"] |= {"images": 6}
@@ -269,7 +270,7 @@ def test_limits_are_those_of_the_precision(workplace: Callable[[str], str], prec
 
 def test_what_a_cpu_runs_is_chosen_by_the_configuration(workplace: Callable[[str], str]) -> None:
     model = workplace("reid")
-    export.main([f"export.model={model}", "export.precisions.reid-osnet=[int8, fp32, fp16]"])
+    export.main([f"export.model={model}", "export.precisions.reid=[int8, fp32, fp16]"])
     assert load(Path("engines", model), threads=1).file.precision == "int8"
     predict.main([f"export.model={model}"])
     assert ReidPredictions.read(Path("predictions", model, "query.npz")).embeddings.shape == (8, 6)
@@ -277,13 +278,13 @@ def test_what_a_cpu_runs_is_chosen_by_the_configuration(workplace: Callable[[str
 
 @pytest.mark.parametrize("precisions", ["[fp16]", "[fp32, fp32, fp16]", "[]"])
 def test_precisions_hold_fp32_once(workplace: Callable[[str], str], precisions: str) -> None:
-    with pytest.raises(InputError, match=r"precisions\.reid-osnet must hold fp32, and each once, got"):
-        export.main([f"export.model={workplace('reid')}", f"export.precisions.reid-osnet={precisions}"])
+    with pytest.raises(InputError, match=r"precisions\.reid must hold fp32, and each once, got"):
+        export.main([f"export.model={workplace('reid')}", f"export.precisions.reid={precisions}"])
 
 
 def test_precisions_hold_the_plans(workplace: Callable[[str], str]) -> None:
-    command = [f"export.model={workplace('reid')}", "export.precisions.reid-osnet=[fp32]"]
-    with pytest.raises(InputError, match=r"precisions\.reid-osnet must hold the plan's, fp16, got fp32"):
+    command = [f"export.model={workplace('reid')}", "export.precisions.reid=[fp32]"]
+    with pytest.raises(InputError, match=r"precisions\.reid must hold the plan's, fp16, got fp32"):
         export.main([*command, "export.plan.builder=tensorrt_rtx"])
 
 

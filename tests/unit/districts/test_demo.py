@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from districts import prepare, preview
+from districts.box_files import read_detection_split, read_tracks
 from districts.demo.crop_sets import known_labels
 from districts.demo.filming import Film
 from districts.demo.ground_truth import VIEWS, GroundTruth, ground_truth_of, view_index
@@ -19,14 +20,7 @@ from districts.demo.sessions import SPLITS, plan_session, take_seconds
 from districts.demo.settings import DemoSettings
 from districts.demo.streets import PICTURE_SIZE, PLACES, camera_of, street_plan
 from districts.demo.video import read_frames
-from districts.layout import (
-    read_attribute_split,
-    read_detection_split,
-    read_district,
-    read_problems,
-    read_reid_folder,
-    read_tracks,
-)
+from districts.layout import read_attribute_split, read_district, read_problems, read_reid_folder
 from domain.cameras import metres_between
 from domain.errors import InputError
 from domain.images import read_image

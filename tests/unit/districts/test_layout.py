@@ -4,17 +4,14 @@ import cv2
 import numpy as np
 import pytest
 
-from districts.layout import (
+from districts.box_files import (
     TrackTable,
-    read_attribute_split,
     read_detection_split,
-    read_district,
-    read_problems,
-    read_reid_folder,
     read_tracks,
     track_table,
     write_tracks,
 )
+from districts.layout import read_attribute_split, read_district, read_problems, read_reid_folder
 from domain.attributes import AttributeSchema, Group, Label
 from domain.errors import InputError
 from domain.schemas import read_schema

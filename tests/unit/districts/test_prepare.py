@@ -7,8 +7,9 @@ import yaml
 
 from conf.compose import compose
 from districts import prepare, preview
+from districts.box_files import read_labelled_frame, read_tracks
 from districts.findings import Finding
-from districts.layout import read_district, read_labelled_frame, read_reid_folder, read_tracks
+from districts.layout import read_district, read_reid_folder
 from domain.errors import InputError
 from tests.helpers.project import ROOT
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from districts.layout import TrackTable
+from districts.box_files import TrackTable
 from domain.errors import InputError
 from evaluation.tracking import combine, count_tracking, score_tracking
 

@@ -4,14 +4,12 @@ import pytest
 import yaml
 
 from domain.errors import InputError
-from domain.settings import Settings
+from domain.settings import Settings, read_params
 from export.import_weights import ImportArguments
 from export.import_weights import main as import_weights
 from export.keyed_arguments import parse_arguments
 from export.settings import ExportSettings, district_folder
 from tests.helpers.project import ROOT
-
-CONF = ROOT / "conf" / "export" / "engines.yaml"
 
 
 class Numbers(Settings):
@@ -44,7 +42,7 @@ def test_wrong_arguments_are_named(argv: list[str], message: str) -> None:
 def params(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     file = tmp_path / "params.yaml"
-    file.write_text(yaml.safe_dump({"export": yaml.safe_load(CONF.read_text()), "district": {"name": "here"}}))
+    file.write_text(yaml.safe_dump(read_params(file=ROOT / "params.yaml") | {"district": {"name": "here"}}))
     return file
 
 
@@ -58,7 +56,12 @@ def test_the_default_configuration_fits_the_settings(params: Path, model: str) -
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        pytest.param("export.model=unet", "export.model: Input should be 'detector', 'attributes'", id="model"),
+        pytest.param(
+            "export.model=unet",
+            "model must be one of detector, attributes, reid-osnet, reid-resnet50, got unet",
+            id="model",
+        ),
+        pytest.param("export.precisions={detector: [fp32, fp16]}", "precisions.attributes must hold fp32", id="task"),
         pytest.param("export.profiles.reid.opt_batch=900", "min_batch <= opt_batch <= max_batch", id="profile"),
         pytest.param("export.plan.precission=fp32", "did you mean export.plan.precision", id="typo"),
     ],

@@ -4,7 +4,7 @@ from pathlib import Path
 import cv2
 import pytest
 
-from districts.layout import read_tracks
+from districts.box_files import read_tracks
 from domain.errors import ArtifactError, InputError
 from domain.images import read_image
 from serving import track_video

@@ -10,13 +10,15 @@ import numpy as np
 import pytest
 import yaml
 
-from districts.layout import TrackTable, read_district, read_problems, read_reid_folder, read_tracks, write_tracks
+from districts.box_files import TrackTable, read_tracks, write_tracks
+from districts.layout import read_district, read_problems, read_reid_folder
 from domain.answers import read_answers
 from domain.embeddings import unit_length
 from domain.errors import ArtifactError, InputError
 from domain.model_card import ModelCard, write_card
 from domain.predictions import AttributePredictions, DetectorPredictions, ReidPredictions
 from domain.schemas import read_schema
+from domain.settings import read_params
 from evaluation import evaluate_attributes, evaluate_detector, evaluate_reid, evaluate_tracking, report
 from evaluation.experiments.results import read_all_metrics
 from evaluation.settings import EvaluationSettings
@@ -36,7 +38,7 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "seed": 1,
         "district": {"name": "tiny", "importer": "demo"},
         "reid": {"backbone": "osnet"},
-        "evaluation": yaml.safe_load((ROOT / "conf" / "evaluation" / "protocol.yaml").read_text()),
+        "evaluation": read_params(file=ROOT / "params.yaml")["evaluation"],
         "mlflow": {"tracking_uri": None, "experiment": "test"},
     }
     Path("params.yaml").write_text(yaml.safe_dump(params))

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pytest
 
-from districts.layout import track_table
+from districts.box_files import track_table
 from domain.boxes import Detections
 from domain.errors import InputError
 from domain.tracklets import Tracklet, renumber

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from districts.layout import LabelledFrame
+from districts.box_files import LabelledFrame
 from domain.boxes import Detections
 from domain.errors import ArtifactError, InputError
 from domain.images import write_image
