@@ -1,1 +1,1 @@
-"""How likely two sightings show one person: pure mathematics, no input or output."""
+"""Probability that sightings show one person, from appearance, attributes, time and place: mathematics without I/O."""

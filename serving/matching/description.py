@@ -1,6 +1,6 @@
-"""A description of a person in words: which labels of each attribute group fit, and how well a tracklet's do.
+"""Descriptions of a person by attributes: the labels that fit, and how well a tracklet's labels fit them.
 
-`serving.database.attribute_rows` ranks by the same numbers in SQL; a test holds the two together.
+`serving.database.attribute_rows` ranks by the same numbers in SQL; a test compares the two.
 """
 
 import math
@@ -15,7 +15,7 @@ from domain.errors import InputError
 
 
 class LabelQuestion(BaseModel):
-    """What is asked of one group, such as `{"is": ["backpack", "handbag"], "or_unknown": true}`, or `"backpack"` alone.
+    """Labels of one group that fit: `{"is": ["backpack", "handbag"], "or_unknown": true}`, or a label alone.
 
     Example:
         >>> LabelQuestion.model_validate("backpack").is_
@@ -24,24 +24,24 @@ class LabelQuestion(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    is_: tuple[str, ...] = Field(default=(), alias="is")  # any of these; empty: any but those of is_not
+    is_: tuple[str, ...] = Field(default=(), alias="is")  # labels that fit; empty: all except is_not
     is_not: tuple[str, ...] = ()
-    or_unknown: bool = False  # people of whom it is not known are not pushed back
+    or_unknown: bool = False  # a person for whom no label is sure ranks no lower than by chance
 
     @model_validator(mode="before")
     @classmethod
-    def _label_alone(cls, asked: Any) -> Any:
-        return {"is": [asked]} if isinstance(asked, str) else asked
+    def _single_label(cls, value: Any) -> Any:
+        return {"is": [value]} if isinstance(value, str) else value
 
 
 Question = Mapping[str, LabelQuestion]  # by group
 
 
 def read_description(question: Question, schema: AttributeSchema) -> dict[str, GroupQuery]:
-    """`question` in the words of `schema`; a group of which every label fits says nothing and is left out.
+    """Query for each group of `question`. A group whose labels all fit excludes nobody and is left out.
 
     Raises:
-        InputError: if a group or label does not exist, or no label of a group is left that may fit.
+        InputError: if `schema` lacks a group or label, or no label of a group fits.
 
     Example:
         >>> from domain.schemas import read_schema
@@ -50,74 +50,76 @@ def read_description(question: Question, schema: AttributeSchema) -> dict[str, G
         ('female',)
     """
     description = {}
-    for name, asked in question.items():
-        wanted = _wanted(asked, schema.group(name))
-        if wanted.allowed != wanted.labels:
-            description[name] = wanted
+    for name, labels in question.items():
+        query = _group_query(labels, schema.group(name))
+        if query.allowed != query.labels:
+            description[name] = query
     return description
 
 
 def attribute_evidence(described: Mapping[str, Mapping[str, float]], description: AttributeQuery) -> float:
-    """How much better than chance `described` fits: sum over groups of ln(p / chance), in nats.
+    """Evidence of a tracklet's attributes for the person of `description`: sum over groups of ln(p / chance), in nats.
 
-    p is the probability of all labels that are allowed together, chance their share of the group's labels. Above 0
-    speaks for the person, below against. A group that nobody looked at says nothing.
+    p is the total probability of the allowed labels, chance their share of the group's labels. Positive evidence speaks
+    for the person, negative against. A group without probabilities contributes nothing.
 
     Args:
-        described: group -> label -> probability, of a tracklet.
-        description: of the person.
+        described: group -> label -> probability of a tracklet.
+        description: labels of the person.
 
     Example:
-        >>> wanted = {"bag": GroupQuery(("backpack",), ("none", "backpack"))}
-        >>> round(attribute_evidence({"bag": {"none": 0.5, "backpack": 0.5}}, wanted), 3)
+        >>> description = {"bag": GroupQuery(("backpack",), ("none", "backpack"))}
+        >>> round(attribute_evidence({"bag": {"none": 0.5, "backpack": 0.5}}, description), 3)
         0.0
-        >>> round(attribute_evidence({"bag": {"none": 0.1, "backpack": 0.9}}, wanted), 3)
+        >>> round(attribute_evidence({"bag": {"none": 0.1, "backpack": 0.9}}, description), 3)
         0.588
     """
     return sum(
-        math.log(_fit(described[group], wanted) / wanted.chance)
-        for group, wanted in description.items()
+        math.log(_fit(described[group], query) / query.chance)
+        for group, query in description.items()
         if group in described
     )
 
 
 def description_likelihood(described: Mapping[str, Mapping[str, float]], description: AttributeQuery) -> float:
-    """Geometric mean over groups of the probability that a label of `description` holds, in 0..1.
+    """Geometric mean over the groups of `description` of the probability that an allowed label holds, in 0..1.
 
-    A group that nobody looked at counts as least likely, or as chance where unknown is allowed.
+    A group without probabilities counts as least likely, or as chance if unknown is allowed.
 
     Example:
-        >>> wanted = {
+        >>> description = {
         ...     "bag": GroupQuery(("none",), ("none", "backpack")),
         ...     "age": GroupQuery(("child",), ("child", "adult", "old")),
         ... }
-        >>> round(description_likelihood({"bag": {"none": 0.36}, "age": {"child": 0.25}}, wanted), 3)
+        >>> round(description_likelihood({"bag": {"none": 0.36}, "age": {"child": 0.25}}, description), 3)
         0.3
     """
     if not description:
         return 0.0
-    logs = [math.log(_fit(described.get(group, {}), wanted)) for group, wanted in description.items()]
+    logs = [math.log(_fit(described.get(group, {}), query)) for group, query in description.items()]
     return math.exp(sum(logs) / len(logs))
 
 
-def _fit(probabilities: Mapping[str, float], wanted: GroupQuery) -> float:
-    """Probability that an allowed label holds, `LEAST_PROBABILITY`..1; if unknown is allowed, an unsure one is chance
-    at least."""
-    fit = sum(probabilities.get(label, 0.0) for label in wanted.allowed)
-    if wanted.or_unknown and max(probabilities.values(), default=0.0) < SURE_PROBABILITY:
-        fit = max(fit, wanted.chance)
+def _fit(probabilities: Mapping[str, float], query: GroupQuery) -> float:
+    """Probability that an allowed label holds, `LEAST_PROBABILITY`..1.
+
+    If unknown is allowed and no label is sure, it is at least chance.
+    """
+    fit = sum(probabilities.get(label, 0.0) for label in query.allowed)
+    if query.or_unknown and max(probabilities.values(), default=0.0) < SURE_PROBABILITY:
+        fit = max(fit, query.chance)
     return min(max(fit, LEAST_PROBABILITY), 1.0)
 
 
-def _wanted(asked: LabelQuestion, group: Group) -> GroupQuery:
+def _group_query(question: LabelQuestion, group: Group) -> GroupQuery:
     labels = group.label_names
-    for label in (*asked.is_, *asked.is_not):
+    for label in (*question.is_, *question.is_not):
         if label not in labels:
             raise InputError(f"the attribute {group.name} must be one of {', '.join(labels)}, got {label!r}")
-    allowed = tuple(label for label in labels if label in (asked.is_ or labels) and label not in asked.is_not)
+    allowed = tuple(label for label in labels if label in (question.is_ or labels) and label not in question.is_not)
     if not allowed:
         raise InputError(
-            f"the attribute {group.name} must leave a label that fits, got none: is {', '.join(asked.is_) or 'any'}, "
-            f"is_not {', '.join(asked.is_not)}"
+            f"the attribute {group.name} must allow at least one label, got none: "
+            f"is {', '.join(question.is_) or 'any'}, is_not {', '.join(question.is_not)}"
         )
-    return GroupQuery(allowed, labels, asked.or_unknown)
+    return GroupQuery(allowed, labels, question.or_unknown)

@@ -1,4 +1,4 @@
-"""How likely a cosine distance is that of one person."""
+"""Match curve: probability that two embeddings show one person, over their cosine distance."""
 
 import math
 from dataclasses import dataclass, replace
@@ -9,29 +9,29 @@ from export.engines.match_calibration import Calibration
 
 @dataclass(frozen=True)
 class MatchCurve:
-    """Match probability over cosine distance: a logistic curve."""
+    """Logistic curve of the match probability over cosine distance."""
 
-    half_distance: float  # at which a match is as likely as not
+    half_distance: float  # distance with match probability 0.5
     softness: float  # distance over which the odds of a match change by e
-    prior: float = 0.5  # share of all that is compared which shows the person, 0..1; see `export.match_calibration`
+    prior: float = 0.5  # share of the compared crops that show the person, 0..1; see `export.match_calibration`
 
     @classmethod
     def of_calibration(cls, calibration: Calibration | None, match_distance: float, softness: float) -> Self:
-        """The curve of a re-ID engine's calibration; without one, the curve of the other two arguments.
+        """Curve of a re-ID engine's calibration; without one, the curve of the other two arguments.
 
         Args:
-            calibration: of the engine.
+            calibration: the engine's calibration; None if it has none.
             match_distance: cosine distance that best separates same-person from different-person pairs.
-            softness: see `softness`.
+            softness: distance over which the odds of a match change by e.
         """
         if calibration is None:
             return cls(match_distance, softness)
         return cls(calibration.half_distance, calibration.softness, calibration.prior)
 
     def at_prior(self, prior: float) -> Self:
-        """The curve where the share `prior`, 0..1, of all that is compared shows the person.
+        """Curve for the prior `prior`, in (0, 1).
 
-        By Bayes' rule the odds of every distance change by one factor, that of the priors' odds.
+        By Bayes' rule the odds at every distance change by the ratio of the priors' odds.
 
         Example:
             >>> rare = MatchCurve(half_distance=0.3, softness=0.05, prior=0.5).at_prior(0.2)
@@ -42,7 +42,7 @@ class MatchCurve:
         return replace(self, half_distance=self.half_distance + self.softness * shift, prior=prior)
 
     def probability(self, distance: float) -> float:
-        """In 0..1.
+        """Match probability at a cosine distance, in 0..1.
 
         Example:
             >>> MatchCurve(half_distance=0.3, softness=0.05).probability(0.3)

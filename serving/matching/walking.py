@@ -1,4 +1,4 @@
-"""How much likelier a sighting is of somebody whom a camera saw before than of a stranger, by time and place."""
+"""Walking times: log-likelihood ratio, from time and place, that two sightings show the same person."""
 
 from collections.abc import Sequence
 
@@ -23,39 +23,43 @@ class WalkingSettings(Settings):
 
 
 def walking_log_ratios(sightings: Sequence[Sighting], settings: WalkingSettings) -> np.ndarray:
-    """ln of how much likelier a later sighting is of whom an earlier one shows than of a stranger, by time and place.
+    """Log-likelihood ratio, from time and place, that two sightings show the same person.
 
-    A stranger comes to a camera at any time of a span T alike. Somebody whom a camera saw last t seconds ago wanders
-    with the probability w, and then comes at any time too; or is on the way, so that t = s / v. The way s, from where
-    the one camera saw them last to where the other sees them first, is anything from d - 2r to d + 2r metres alike, for
-    cameras d metres apart that see r metres far; the speed v is log-normal. Which camera comes next, nobody knows. So
-    the ratio is, with the mean over s of the density of s / v at t, in which v = s / t is put,
+    For a stranger the arrival time is uniform on [0, T]. The person of an earlier sighting, t seconds after its end,
+
+    - wanders with probability w: the arrival time is uniform, too;
+    - else is on the way, with t = s / v. The distance s, from the last place in one camera's view to the first in the
+      other's, is uniform on [d - 2r, d + 2r] for cameras d metres apart that see r metres far; the speed v is
+      log-normal.
+
+    The next camera is unknown, so its probability is the same for both. The density h of t is the mean over s of the
+    density of s / v at t; with v = s / t substituted, the ratio is
 
         ln(w + (1 - w) T h(t)),  h(t) = E[v; (d - 2r) / t < v < (d + 2r) / t] / (length of the interval of s).
 
-    It is never below ln w, however long somebody stays.
+    It is at least ln w, however long the person stays.
 
-    Source: to weigh transit times by their density follows Javed et al. 2008, "Modeling inter-camera space-time and
+    Source: weights of transit times by their density as in Javed et al. 2008, "Modeling inter-camera space-time and
     appearance relationships for tracking across non-overlapping views". Speeds on foot: 1.34 m/s, with a standard
-    deviation of 0.26 (Weidmann 1993, "Transporttechnik der Fussgänger"), on a way that streets make longer.
+    deviation of 0.26 (Weidmann 1993, "Transporttechnik der Fussgänger"), on streets longer than the straight line.
 
     Args:
-        sightings: by the time at which they begin. T is from the first's begin to the last end, `horizon_s` at most.
+        sightings: ordered by their begin. T is the time from the first begin to the last end, at most `horizon_s`.
         settings: see `WalkingSettings`.
 
     Returns:
-        float64 [earlier, later]; -inf where that is not later, or nobody `can_walk` from one to the other.
+        float64 [earlier, later]; -inf for pairs in another order or that one person on foot cannot make (`can_walk`).
     """
     if not sightings:
         return np.empty((0, 0))
     begins_s, ends_s = (
         np.array([time.timestamp() for time in times])
-        for times in ([one.first_seen for one in sightings], [one.last_seen for one in sightings])
+        for times in ([sighting.first_seen for sighting in sightings], [sighting.last_seen for sighting in sightings])
     )
-    cameras = {(one.district, one.camera_id): one for one in sightings}
+    cameras = {(sighting.district, sighting.camera_id): sighting for sighting in sightings}
     numbers = {camera: number for number, camera in enumerate(cameras)}
-    metres = np.array([[metres_between(one, other) for other in cameras.values()] for one in cameras.values()])
-    places = np.array([numbers[one.district, one.camera_id] for one in sightings], np.int64)
+    metres = np.array([[metres_between(camera, other) for other in cameras.values()] for camera in cameras.values()])
+    places = np.array([numbers[sighting.district, sighting.camera_id] for sighting in sightings], np.int64)
     apart_m = metres[np.ix_(places, places)]
     between_s = begins_s - ends_s[:, None]
     shortest_m = np.maximum(apart_m - 2 * settings.view_m, 0)
@@ -71,13 +75,13 @@ def walking_log_ratios(sightings: Sequence[Sighting], settings: WalkingSettings)
 def can_walk(
     apart_m: np.ndarray, between_s: np.ndarray, same_camera: np.ndarray, settings: WalkingSettings
 ) -> np.ndarray:
-    """Whether one person on foot can have made two sightings, bool of the arrays' common shape.
+    """Whether one person on foot can have made two sightings, bool in the arrays' common shape.
 
     Args:
-        apart_m: from camera to camera; each sees people as far as `view_m`.
-        between_s: from the end of the one sighting to the begin of the other. At one camera it is 0 at least; between
-            two, whose clocks may differ, it may be less by the tolerance for this.
-        same_camera: whether one camera made both.
+        apart_m: distance between the cameras; each sees `view_m` far.
+        between_s: time from the end of one sighting to the begin of the other. It must be at least 0 for one camera,
+            and at least minus the clock tolerance for two.
+        same_camera: whether one camera made both sightings.
         settings: see `WalkingSettings`.
     """
     tolerated_s = between_s + np.where(same_camera, 0, settings.clock_tolerance_s)
@@ -90,9 +94,10 @@ def _mean_speed_within(
 ) -> np.ndarray:
     """E[v; shortest / time < v < longest / time] of a log-normal speed v, in m/s; a time below 0 counts as 0."""
     median, spread = settings.walking_speed_m_s, settings.walking_speed_spread
-    with np.errstate(divide="ignore", invalid="ignore"):  # at once: infinitely fast, or standing if it is no way at all
+    with np.errstate(divide="ignore", invalid="ignore"):  # time 0: infinite speed, or 0 / 0 over no distance
         slowest, fastest = (
-            (np.log(way_m / (time_s.clip(min=0) * median)) - spread**2) / spread for way_m in (shortest_m, longest_m)
+            (np.log(distance_m / (time_s.clip(min=0) * median)) - spread**2) / spread
+            for distance_m in (shortest_m, longest_m)
         )
     standing = np.isnan(slowest)
     return median * np.exp(spread**2 / 2) * (ndtr(fastest) - ndtr(np.where(standing, -np.inf, slowest)))

@@ -361,7 +361,10 @@ def test_no_page_of_documentation_asks_the_network(client: TestClient, address: 
             "until must have timezone info, such as 2026-05-01T09:00:00+09:00, got '2026-05-01T09:00:00'",
         ),
         ({"attributes": '{"bag": {"isnt": ["none"]}}'}, "nothing else, got attributes.bag.isnt"),
-        ({"attributes": '{"bag": {"is_not": ["none", "backpack"]}}'}, "the attribute bag must leave a label that fits"),
+        (
+            {"attributes": '{"bag": {"is_not": ["none", "backpack"]}}'},
+            "the attribute bag must allow at least one label",
+        ),
         ({"people_xyxy": "[[1, 2, 3]]"}, "people_xyxy.0.3"),
         ({"people_xyxy": "[null, null]"}, "people_xyxy must have a box or null a photo, got 2 for 1"),
         ({"people_xyxy": "[[40, 0, 20, 9]]"}, "people_xyxy must contain boxes [left, top, right, bottom] in an image"),

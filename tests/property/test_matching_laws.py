@@ -1,3 +1,5 @@
+"""Laws of the match curve and of descriptions."""
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,13 +17,13 @@ from serving.matching.match_curve import MatchCurve
 
 SCHEMA = read_schema("suseong")
 GROUPS = SCHEMA.group_names[:4]
-Looks = dict[str, dict[str, float]]
+Described = dict[str, dict[str, float]]
 
 
 @st.composite
-def looks(draw: st.DrawFn) -> Looks:
+def described_people(draw: st.DrawFn) -> Described:
     """Probabilities of some groups; they add up to 1."""
-    described: Looks = {}
+    described: Described = {}
     for name in draw(st.sets(st.sampled_from(GROUPS))):
         labels = SCHEMA.group(name).label_names
         weights = [draw(st.integers(0, 9)) for _ in labels]
@@ -33,40 +35,40 @@ def looks(draw: st.DrawFn) -> Looks:
 @st.composite
 def questions(draw: st.DrawFn) -> dict[str, LabelQuestion]:
     """At least one label fits each group."""
-    asked = {}
+    question = {}
     for name in draw(st.sets(st.sampled_from(GROUPS), min_size=1)):
         labels = SCHEMA.group(name).label_names
         allowed = draw(st.sets(st.sampled_from(labels), min_size=1))
         either = {"is": sorted(allowed)} if draw(st.booleans()) else {"is_not": sorted(set(labels) - allowed)}
-        asked[name] = LabelQuestion.model_validate({**either, "or_unknown": draw(st.booleans())})
-    return asked
+        question[name] = LabelQuestion.model_validate({**either, "or_unknown": draw(st.booleans())})
+    return question
 
 
 @given(st.floats(-1e3, 1e3), st.floats(-1e3, 1e3), st.floats(0, 2), st.floats(1e-3, 10))
-def test_a_nearer_sighting_is_never_less_likely(one: float, other: float, middle: float, softness: float) -> None:
-    nearer, farther = sorted((one, other))
+def test_a_nearer_sighting_is_never_less_likely(first: float, second: float, middle: float, softness: float) -> None:
+    nearer, farther = sorted((first, second))
     likely, unlikely = (MatchCurve(middle, softness).probability(distance) for distance in (nearer, farther))
     assert 1 >= likely >= unlikely >= 0
 
 
-@given(looks(), questions())
-def test_the_likelihood_of_a_description_is_a_fraction(described: Looks, question: Question) -> None:
+@given(described_people(), questions())
+def test_the_likelihood_of_a_description_is_a_fraction(described: Described, question: Question) -> None:
     assert 0 <= description_likelihood(described, read_description(question, SCHEMA)) <= 1 + 1e-12
 
 
-@given(looks(), questions(), st.sampled_from(GROUPS))
+@given(described_people(), questions(), st.sampled_from(GROUPS))
 def test_asking_for_all_labels_of_a_group_changes_nothing(
-    described: Looks, question: dict[str, LabelQuestion], group: str
+    described: Described, question: dict[str, LabelQuestion], group: str
 ) -> None:
-    without = read_description({name: each for name, each in question.items() if name != group}, SCHEMA)
+    without = read_description({name: labels for name, labels in question.items() if name != group}, SCHEMA)
     everything = LabelQuestion.model_validate({"is": list(SCHEMA.group(group).label_names)})
-    asked = read_description({**question, group: everything}, SCHEMA)
-    assert attribute_evidence(described, asked) == attribute_evidence(described, without)
-    assert description_likelihood(described, asked) == description_likelihood(described, without)
+    description = read_description({**question, group: everything}, SCHEMA)
+    assert attribute_evidence(described, description) == attribute_evidence(described, without)
+    assert description_likelihood(described, description) == description_likelihood(described, without)
 
 
-@given(looks(), st.sampled_from(GROUPS), st.data())
-def test_is_not_is_the_rest(described: Looks, group: str, data: st.DataObject) -> None:
+@given(described_people(), st.sampled_from(GROUPS), st.data())
+def test_is_not_is_the_rest(described: Described, group: str, data: st.DataObject) -> None:
     labels = SCHEMA.group(group).label_names
     some = data.draw(st.sets(st.sampled_from(labels), min_size=1, max_size=len(labels) - 1))
     by_is = read_description({group: LabelQuestion.model_validate({"is": sorted(some)})}, SCHEMA)
@@ -75,9 +77,9 @@ def test_is_not_is_the_rest(described: Looks, group: str, data: st.DataObject) -
     assert attribute_evidence(described, by_is) == attribute_evidence(described, by_is_not)
 
 
-@given(looks(), st.sampled_from(GROUPS), st.data())
+@given(described_people(), st.sampled_from(GROUPS), st.data())
 def test_allowing_unknown_or_more_labels_never_makes_it_less_likely(
-    described: Looks, group: str, data: st.DataObject
+    described: Described, group: str, data: st.DataObject
 ) -> None:
     labels = SCHEMA.group(group).label_names
     more = data.draw(st.sets(st.sampled_from(labels), min_size=1, max_size=len(labels) - 1))
@@ -94,11 +96,11 @@ def test_allowing_unknown_or_more_labels_never_makes_it_less_likely(
     )
 
 
-@given(looks(), questions())
-def test_groups_that_were_not_asked_for_say_nothing(described: Looks, question: dict[str, LabelQuestion]) -> None:
-    only_asked = {group: labels for group, labels in described.items() if group in question}
+@given(described_people(), questions())
+def test_groups_outside_the_query_are_no_evidence(described: Described, question: dict[str, LabelQuestion]) -> None:
+    of_query = {group: labels for group, labels in described.items() if group in question}
     description = read_description(question, SCHEMA)
-    assert attribute_evidence(described, description) == attribute_evidence(only_asked, description)
+    assert attribute_evidence(described, description) == attribute_evidence(of_query, description)
 
 
 @given(questions())
