@@ -9,14 +9,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from serving.access.roles import Permission, Role
+from serving.access.roles import Permission
 from serving.cases.cases import CaseAnswer, cases_of
 from serving.search.service import NotReadyError
 from serving.web.errors import UploadLimit
 from serving.web.page_files import render, send_file
 from serving.web.sign_in import SIGN_IN_ROUTES
 
-_KOREAN = {Role.OPERATOR: "담당자", Role.REVIEWER: "책임자", Role.AUDITOR: "감사자", Role.ADMIN: "관리자"}
 _SELDOM_ASKED = {"view", "height"}  # of which a witness says little
 _MAX_FORM_BYTES = 4096  # of signing in, the only form that is posted here
 
@@ -47,7 +46,6 @@ def _page(request: Request) -> Response:
         request,
         "page.html",
         account=account,
-        role_korean=_KOREAN[account.role],
         may_search=account.may(Permission.SEARCH),
         may_review=account.may(Permission.REVIEW),
         may_audit=account.may(Permission.AUDIT),

@@ -1,15 +1,20 @@
-"""What the pages are made of: templates and files in `page/`, and the headers that keep a browser to this host."""
+"""The files of the pages: templates, scripts and words in `page/`, and the headers that keep a browser to this host."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from string import Formatter
+from types import SimpleNamespace
 from typing import Any
 
+import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from pydantic import BaseModel, ConfigDict
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import FileResponse, HTMLResponse, Response
 
-_FILES = Path(__file__).parent / "page"
-_SENT = {file.name: file for file in _FILES.iterdir() if file.suffix in {".js", ".css"}}
-_PAGES = Environment(loader=FileSystemLoader(_FILES), autoescape=True, undefined=StrictUndefined, trim_blocks=True)
+from domain.errors import InputError
+
+_DEFAULT_LANGUAGE = "ko"
 _HEADERS = {
     "Content-Security-Policy": "default-src 'self'; img-src 'self' blob: data:; base-uri 'none'; form-action 'self'; "
     "frame-ancestors 'none'",
@@ -18,16 +23,63 @@ _HEADERS = {
 }
 
 
-def is_english(conn: HTTPConnection) -> bool:
-    """Whether the page is asked for in English (`?lang=en`) instead of Korean."""
-    return conn.query_params.get("lang") == "en"
+class Words(BaseModel):
+    """Words of the pages in one language, by key."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    page: dict[str, str]  # used by the templates
+    scripts: dict[str, str]  # used by the scripts
+
+    def names(self) -> dict[str, frozenset[str]]:
+        """Names in braces of each word, by section and key."""
+        return {
+            f"{section}.{key}": frozenset(name for _, name, _, _ in Formatter().parse(text) if name)
+            for section, words in self
+            for key, text in words.items()
+        }
+
+
+def read_words(folder: Path) -> Mapping[str, Words]:
+    """Words by language, from the files `words.<language>.yaml` of `folder`.
+
+    Raises:
+        InputError: if the files differ in their keys or in the names in braces.
+    """
+    files = sorted(folder.glob("words.*.yaml"))
+    languages = {file.suffixes[0][1:]: Words(**yaml.safe_load(file.read_text(encoding="utf-8"))) for file in files}
+    names = [set(words.names().items()) for words in languages.values()]
+    differing = sorted({key for key, _ in set().union(*names) - set.intersection(*names)})
+    if differing:
+        raise InputError(
+            f"{' and '.join(file.name for file in files)} must have the same keys and the same names in braces, "
+            f"they differ in {', '.join(differing)}"
+        )
+    return languages
+
+
+_FILES = Path(__file__).parent / "page"
+_SENT = {file.name: file for file in _FILES.iterdir() if file.suffix in {".js", ".css"}}
+_WORDS = read_words(_FILES)
+_PAGES = Environment(loader=FileSystemLoader(_FILES), autoescape=True, undefined=StrictUndefined, trim_blocks=True)
+_PAGES.policies["json.dumps_kwargs"] = {"ensure_ascii": False}
+
+
+def language_query(conn: HTTPConnection) -> str:
+    """Query string that keeps the language of the request on the next page; empty for Korean, the default."""
+    language = _language(conn)
+    return "" if language == _DEFAULT_LANGUAGE else f"?lang={language}"
 
 
 def render(conn: HTTPConnection, template: str, status: int = 200, **values: Any) -> HTMLResponse:
-    """The page that `template` makes of `values`, in the language that was asked for."""
-    english = is_english(conn)
+    """The page that `template` makes of `values`, in the language of the request (`?lang=en`; else Korean)."""
+    language = _language(conn)
     html = _PAGES.get_template(template).render(
-        english=english, say=lambda korean, english_words: english_words if english else korean, **values
+        language=language,
+        language_query=language_query(conn),
+        words=SimpleNamespace(**_WORDS[language].page),
+        script_words=_WORDS[language].scripts,
+        **values,
     )
     return HTMLResponse(html, status, headers=_HEADERS)
 
@@ -36,3 +88,8 @@ def send_file(request: Request) -> Response:
     """The script or style sheet at the end of the address; 404 if there is none."""
     file = _SENT.get(Path(request.url.path).name)
     return FileResponse(file, headers=_HEADERS) if file is not None else Response(status_code=404)
+
+
+def _language(conn: HTTPConnection) -> str:
+    language = conn.query_params.get("lang", _DEFAULT_LANGUAGE)
+    return language if language in _WORDS else _DEFAULT_LANGUAGE

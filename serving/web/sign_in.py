@@ -6,7 +6,7 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from serving.web.gate import COOKIE, Gate, RefusedError
-from serving.web.page_files import is_english, render, send_file
+from serving.web.page_files import language_query, render, send_file
 
 
 def refuse(conn: HTTPConnection, error: AuthenticationError) -> Response:
@@ -30,7 +30,7 @@ async def _sign_in(request: Request) -> Response:
         session_id = await gate.sign_in(request, str(token).strip())
     except RefusedError as refusal:
         return _page(request, refusal, was_tried=True)
-    answer = RedirectResponse(f"./{_language(request)}", status_code=303)
+    answer = RedirectResponse(f"./{language_query(request)}", status_code=303)
     lasts_s = int(gate.session_hours * 3600)
     answer.set_cookie(COOKIE, session_id, lasts_s, httponly=True, samesite="strict", secure=_came_by_https(request))
     return answer
@@ -39,7 +39,7 @@ async def _sign_in(request: Request) -> Response:
 async def _sign_out(request: Request) -> Response:
     """POST /sign-out."""
     await request.app.state.gate.sign_out(request, request.user.account)
-    answer = RedirectResponse(f"sign-in{_language(request)}", status_code=303)
+    answer = RedirectResponse(f"sign-in{language_query(request)}", status_code=303)
     answer.delete_cookie(COOKIE, httponly=True, samesite="strict", secure=_came_by_https(request))
     return answer
 
@@ -54,10 +54,6 @@ def _page(conn: HTTPConnection, refusal: RefusedError | None = None, *, was_trie
 def _came_by_https(request: Request) -> bool:
     """Whether the browser's own connection is https, though a proxy may end it and ask here by http."""
     return request.headers.get("origin", "").startswith("https:")  # the gate has let in none but ours
-
-
-def _language(request: Request) -> str:
-    return "?lang=en" if is_english(request) else ""
 
 
 SIGN_IN_ROUTES = [

@@ -287,7 +287,7 @@ def test_attributes_alone_by_keyboard(served: Served, browser: Browser, case: in
     browser.press("Space", " ")  # none
     browser.press("Tab", "Tab")
     browser.press("Tab", "Tab")
-    browser.press("Space", " ")  # also people of whom it is not known
+    browser.press("Space", " ")  # include people for whom this is unknown
     click(browser, "[name=cameras][value='demo/cam1']")
     fill(browser, "[name=since]", "2026-05-01T21:03")  # in Seoul: noon and three
     search(browser)

@@ -20,7 +20,7 @@ let pointed = null; // place on a map
 export function chosenArea() {
   const centre = centreOf();
   if (!centre) return null;
-  if (!radiusField.checkValidity()) throw new Error(words.noRadius);
+  if (!radiusField.checkValidity()) throw new Error(words.no_radius);
   const [latitude, longitude] = [centre.latitude, centre.longitude].map((degrees) => Number(degrees.toFixed(DIGITS)));
   return { latitude, longitude, radius_m: Number(radiusField.value) };
 }
@@ -42,7 +42,7 @@ export function drawArea() {
     drawing.replaceChildren(...circle, ...dots, ...names);
   }
   radiusField.disabled = !centre;
-  count.textContent = centre ? say(count.dataset.words, numIn) : "";
+  count.textContent = centre ? say(words.cameras_in_area, { number: numIn }) : "";
 }
 
 function centreOf() {

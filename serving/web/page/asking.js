@@ -2,11 +2,11 @@
 
 export const $ = (selector, inside = document) => inside.querySelector(selector);
 export const all = (selector, inside = document) => [...inside.querySelectorAll(selector)];
-export const words = document.body.dataset;
+export const words = JSON.parse($("#words").textContent); // of words.<language>.yaml
 const language = document.documentElement.lang;
 
-/** `text` with each {} replaced by the next of `values`. */
-export const say = (text, ...values) => text.replace(/{}/g, () => values.shift());
+/** `text` with each {name} replaced by that of `values`. */
+export const say = (text, values) => text.replace(/{(\w+)}/g, (_, name) => values[name]);
 export const percent = (fraction) => `${Math.round(100 * fraction)}%`;
 /** A probability that nobody has confirmed is never shown as certain. */
 export const chance = (probability) => percent(Math.min(probability, 0.99));
@@ -36,7 +36,7 @@ export async function fetchAnswer(address, request) {
   });
   if (answer.ok) return answer;
   const { error } = await answer.json().catch(() => ({}));
-  const kind = answer.headers.has("Retry-After") ? "busy" : `status${answer.status}`;
+  const kind = answer.headers.has("Retry-After") ? "busy" : `status_${answer.status}`;
   throw new Error(words[kind] ?? words.failed, { cause: error });
 }
 

@@ -21,7 +21,7 @@ export function askedAttributes() {
 
 function answerOf(question) {
   const labels = all("input:checked:not([data-or-unknown])", question).map((box) => box.value);
-  if (!labels.length) throw new Error(say(words.noLabel, question.dataset.name));
+  if (!labels.length) throw new Error(say(words.no_label, { group: question.dataset.name }));
   return { [$("select", question).value]: labels, or_unknown: $("[data-or-unknown]", question).checked };
 }
 

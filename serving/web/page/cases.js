@@ -25,7 +25,8 @@ export function sightingsJudged(verdict) {
 export function setVerdict(sighting, verdict) {
   if (verdict === "none") chosen.given.delete(keyOf(sighting));
   else chosen.given.set(keyOf(sighting), verdict);
-  $("#status").textContent = say(words.judged, sightingsJudged("confirmed").length, sightingsJudged("rejected").length);
+  const [confirmed, rejected] = ["confirmed", "rejected"].map((each) => sightingsJudged(each).length);
+  $("#status").textContent = say(words.judged, { confirmed, rejected });
   document.dispatchEvent(new Event("verdict"));
 }
 
@@ -39,8 +40,8 @@ export async function readCase(request) {
 
 function showFacts() {
   if (!chosen.id) return;
-  const opened = say(words.opened, timeOf({}, chosen.opened));
-  const closed = chosen.closed && say(words.closed, timeOf({}, chosen.closed));
+  const opened = say(words.opened, { time: timeOf({}, chosen.opened) });
+  const closed = chosen.closed && say(words.closed, { time: timeOf({}, chosen.closed) });
   $("#case-title").textContent = `${chosen.id} · ${chosen.title}`;
   $("#case-facts").textContent = [opened, closed, chosen.operators.join(", ")].filter(Boolean).join(" · ");
   $("#on-hold").hidden = !chosen.legal_hold;
@@ -63,7 +64,7 @@ const change = (path, request) =>
 $("#open-case")?.addEventListener("click", () =>
   attempt(async () => {
     const title = $("#title").value.trim();
-    if (!title) throw new Error(words.noTitle);
+    if (!title) throw new Error(words.no_title);
     const { id } = await ask("v1/cases", json({ title, operators: names($("#operators").value) }));
     field.insertBefore(new Option(`${id} · ${title}`, id, true, true), $("#closed-cases"));
     field.dispatchEvent(new Event("change"));

@@ -16,12 +16,13 @@ export function showCoverage({ cameras, since, until, share }) {
   box.open = false;
   box.hidden = false;
   box.classList.toggle("warning", !isFull);
-  const seen = [duration(whole), duration(whole * share), percentDown(share)];
-  const sentence = since ? say(words.covered, cameras.length, timesOf({}, since, until), ...seen) : words.noVideo;
-  const missing = [words.notCovered, counted.join(", ")].filter(Boolean).join(" ");
+  const durations = { whole: duration(whole), covered: duration(whole * share), share: percentDown(share) };
+  const covered = { cameras: cameras.length, times: since && timesOf({}, since, until), ...durations };
+  const sentence = since ? say(words.covered, covered) : words.no_video;
+  const missing = [words.not_covered, counted.join(", ")].filter(Boolean).join(" ");
   $("summary", box).replaceChildren(
     element("span", { textContent: sentence }),
-    element("strong", { textContent: isFull ? words.allCovered : `⚠ ${missing}` }),
+    element("strong", { textContent: isFull ? words.all_covered : `⚠ ${missing}` }),
   );
   $("tbody", box).replaceChildren(...cameras.map((camera) => row(camera, since, until)));
 }
@@ -30,7 +31,7 @@ export const hideCoverage = () => (box.hidden = true);
 
 function duration(ms) {
   const [unit, number] = ms < HOUR_MS ? [words.minutes, ms / 6e4] : [words.hours, ms / HOUR_MS];
-  return say(unit, number.toFixed(1));
+  return say(unit, { number: number.toFixed(1) });
 }
 
 const percentDown = (fraction) => percent(Math.floor(100 * fraction + 1e-9) / 100); // 99.9 % is not all
@@ -52,9 +53,9 @@ function unknownTimes(camera, since, until) {
 function row(camera, since, until) {
   const missing = [[camera.gaps, words.gap], [camera.waiting, words.waiting], [camera.failed, words.unusable]];
   const leftOut = camera.num_left_out;
-  if (since && !leftOut) missing.push([unknownTimes(camera, since, until), words.noRecording]);
+  if (since && !leftOut) missing.push([unknownTimes(camera, since, until), words.no_recording]);
   const pieces = missing.flatMap(([spans, kind]) => spans.map((span) => piece(camera, span, kind)));
-  if (leftOut) pieces.push(element("li", { textContent: say(words.leftOut, leftOut) }));
+  if (leftOut) pieces.push(element("li", { textContent: say(words.left_out, { number: leftOut }) }));
   return element(
     "tr", {},
     element("td", { textContent: placeOf(camera) }),
@@ -65,7 +66,7 @@ function row(camera, since, until) {
 }
 
 function piece(camera, { since, until, reason = "" }, kind = "") {
-  const end = kind === words.gap ? words.untilNow : words.unknownLength;
+  const end = kind === words.gap ? words.until_now : words.unknown_length;
   const times = until ? timesOf(camera, since, until) : `${timeOf(camera, since)} – ${end}`;
   const why = reason && element("small", { lang: "en", textContent: ` ${reason}` });
   return element("li", {}, kind && `${kind} `, times, why);

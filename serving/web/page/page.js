@@ -66,7 +66,7 @@ $("#fill").addEventListener("change", () => attempt(askRoute));
 const reason = () => reasonField.value.trim();
 
 async function askRoute() {
-  if (!reason()) throw new Error(words.noCase);
+  if (!reason()) throw new Error(words.no_case);
   await showRoute(reason(), filters());
 }
 
@@ -87,8 +87,8 @@ function question() {
   const asked = new FormData();
   const attributes = askedAttributes();
   const photos = chosenPhotos();
-  if (!caseField.value || !reason()) throw new Error(words.noCase);
-  if (chosenCase().closed) throw new Error(words.isClosed);
+  if (!caseField.value || !reason()) throw new Error(words.no_case);
+  if (chosenCase().closed) throw new Error(words.case_is_closed);
   asked.set("case", caseField.value);
   asked.set("reason", reason());
   asked.set("top_k", more.dataset.topK);
@@ -99,7 +99,7 @@ function question() {
       if (judged.length) asked.set(verdict, JSON.stringify(judged));
     }
   }
-  if (!photos.length && !asked.has("attributes") && !asked.has("confirmed")) throw new Error(words.nothingAsked);
+  if (!photos.length && !asked.has("attributes") && !asked.has("confirmed")) throw new Error(words.no_question);
   const { area, ...others } = filters();
   if (area) asked.set("area", JSON.stringify(area));
   for (const [name, value] of Object.entries(others)) asked.set(name, value);
@@ -132,13 +132,13 @@ async function search({ asked, attributes, photos }, signal) {
   const answer = await ask("v1/search", { method: "POST", body: asked, signal });
   await show("results");
   $("#steps").hidden = true;
-  showHits(answer.sightings, photos.length || asked.has("confirmed") ? words.byPhoto : words.byWords, attributes);
+  showHits(answer.sightings, photos.length || asked.has("confirmed") ? words.probability_by_photo : words.probability_by_attributes, attributes);
   showCoverage(answer.coverage);
   showSearched(photos, answer.people_xyxy);
   const { length } = answer.sightings;
   const topK = Number(asked.get("top_k"));
   more.hidden = length < topK || topK >= Number(more.dataset.most);
-  $("#status").textContent = length ? say(words.found, length) : words.none;
+  $("#status").textContent = length ? say(words.found, { number: length }) : words.nothing_found;
 }
 
 form.addEventListener("submit", (event) => {

@@ -13,7 +13,7 @@ const photos = []; // { file, item, drawing, box: [left, top, right, bottom] or 
 field.addEventListener("change", async () => {
   const chosen = [...field.files];
   field.value = ""; // the next choice adds to these
-  field.setCustomValidity(photos.length + chosen.length > most ? say(words.tooMany, most) : "");
+  field.setCustomValidity(photos.length + chosen.length > most ? say(words.too_many_photos, { most }) : "");
   for (const file of chosen.slice(0, most - photos.length)) await add(file);
   field.reportValidity();
   field.setCustomValidity("");
@@ -68,9 +68,9 @@ function remove(photo) {
 
 function renumber() {
   for (const [index, { drawing, item }] of photos.entries()) {
-    drawing.setAttribute("aria-label", say(words.photoNumber, index + 1));
+    drawing.setAttribute("aria-label", say(words.photo_number, { number: index + 1 }));
     const button = $("button", item);
-    button.title = say(words.remove, index + 1);
+    button.title = say(words.remove_photo, { number: index + 1 });
     button.setAttribute("aria-label", button.title);
   }
   $("#searched").hidden = true;

@@ -30,7 +30,7 @@ export async function showRoute(reason, filters) {
 function choice({ route, relative_probability: share }, index, isConfirmed) {
   const radio = element("input", { type: "radio", name: "alternative", checked: !index });
   radio.addEventListener("change", () => draw(route, isConfirmed));
-  return element("label", { className: "chip" }, radio, ` ${say(words.routeNumber, index + 1, percent(share))}`);
+  return element("label", { className: "chip" }, radio, ` ${say(words.route_number, { number: index + 1, probability: percent(share) })}`);
 }
 
 for (const button of all("[data-format]")) {
@@ -52,7 +52,7 @@ function draw(route, isConfirmed) {
 }
 
 function row(stop, index) {
-  const certainty = stop.isCertain ? words.certain : say(words.likely, chance(stop.match_probability));
+  const certainty = stop.isCertain ? words.certain : say(words.likely, { probability: chance(stop.match_probability) });
   const texts = [placeOf(stop), shortTimeOf(stop, stop.first_seen), shortTimeOf(stop, stop.last_seen), certainty];
   const picture = element("img", { src: cropOf(stop), alt: "", width: 20, height: 40 });
   return element(

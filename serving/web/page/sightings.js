@@ -24,7 +24,7 @@ export function showHits(sightings, kind, asked) {
 export function showJudged() {
   const { verdicts } = chosenCase();
   $("#nothing-judged").hidden = verdicts.length > 0;
-  const judgedBy = (seen) => say(words.judgedBy, seen.account, timeOf(seen, seen.at));
+  const judgedBy = (seen) => say(words.judged_by, { account: seen.account, time: timeOf(seen, seen.at) });
   $("#judged").replaceChildren(...verdicts.map((seen) => card(seen, judgedBy(seen))));
 }
 

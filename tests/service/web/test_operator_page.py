@@ -1,3 +1,4 @@
+import json
 import re
 from collections.abc import Iterator
 from dataclasses import replace
@@ -33,7 +34,7 @@ def test_the_page_is_korean_first_and_english_on_request(client: TestClient) -> 
     assert not re.search("[가-힣]", english.replace(">한국어<", ""))  # the switch back alone is Korean
 
 
-@pytest.mark.parametrize("address", ["/", *(f"/page/{file.name}" for file in FILES if file.suffix != ".html")])
+@pytest.mark.parametrize("address", ["/", *(f"/page/{file.name}" for file in FILES if file.suffix in {".js", ".css"})])
 def test_the_browser_is_told_to_ask_nobody_else(client: TestClient, address: str) -> None:
     answer = client.get(address)
     assert answer.status_code == 200
@@ -47,7 +48,10 @@ def test_the_browser_is_told_to_ask_nobody_else(client: TestClient, address: str
 
 def test_scripts_and_styles_are_files_not_parts_of_the_page(client: TestClient) -> None:
     text = client.get("/").text
-    assert re.findall(r"<script[^>]*>([^<]*)</script>", text) == [""]
+    (kind, words), (_, module) = re.findall(r"<script([^>]*)>([^<]*)</script>", text)
+    assert 'type="application/json"' in kind  # data, which no browser runs
+    assert json.loads(words)["searching"] == "찾는 중입니다…"
+    assert module == ""
     assert not re.search(r"<style|\sstyle=|\son[a-z]+=", text)
 
 
@@ -67,18 +71,26 @@ def test_a_service_that_is_not_ready_says_so_on_the_page(tmp_path: Path) -> None
         assert "it holds none at all" in answer.text
 
 
-def test_templates_are_not_served(client: TestClient) -> None:
-    addresses = ("/page.html", "/page/page.html", "/page/nothing.js")
-    assert [client.get(address).status_code for address in addresses] == [404, 404, 404]
+def test_templates_and_words_are_not_served(client: TestClient) -> None:
+    addresses = ("/page.html", "/page/page.html", "/page/words.ko.yaml", "/page/nothing.js")
+    assert [client.get(address).status_code for address in addresses] == [404] * 4
 
 
 @pytest.mark.parametrize(
     ("role", "words", "others"),
     [
-        (Role.OPERATOR, ["Search for", "operator"], ["Open a new case", "The audit"]),
-        (Role.REVIEWER, ["Search for", "Open a new case", "A missing child"], ["The audit"]),
-        (Role.AUDITOR, ["This account may not search", "The audit"], ["Search for", "page.js", "A missing child"]),
-        (Role.ADMIN, ["This account may not search"], ["The audit", "Search for", "page.js", "A missing child"]),
+        (Role.OPERATOR, ["Case for this search", "operator"], ["Open a new case", "Audit log"]),
+        (Role.REVIEWER, ["Case for this search", "Open a new case", "A missing child"], ["Audit log"]),
+        (
+            Role.AUDITOR,
+            ["This account may not search", "Audit log"],
+            ["Case for this search", "page.js", "A missing child"],
+        ),
+        (
+            Role.ADMIN,
+            ["This account may not search"],
+            ["Audit log", "Case for this search", "page.js", "A missing child"],
+        ),
     ],
 )
 def test_the_page_offers_what_the_role_may_do(
