@@ -16,7 +16,7 @@ from serving.web.errors import UploadLimit
 from serving.web.page_files import render, send_file
 from serving.web.sign_in import SIGN_IN_ROUTES
 
-_SELDOM_ASKED = {"view", "height"}  # of which a witness says little
+_RARE_GROUPS = {"view", "height"}  # witnesses say little about them
 _MAX_FORM_BYTES = 4096  # of signing in, the only form that is posted here
 
 
@@ -41,7 +41,7 @@ def _page(request: Request) -> Response:
         districts, reason = [], str(error)
     schema = found.attribute_schema()
     groups = schema.groups if schema is not None else ()
-    seldom = [group for group in groups if group.of == "scene" or group.name in _SELDOM_ASKED]
+    rare = [group for group in groups if group.of == "scene" or group.name in _RARE_GROUPS]
     return render(
         request,
         "page.html",
@@ -50,8 +50,8 @@ def _page(request: Request) -> Response:
         may_review=account.may(Permission.REVIEW),
         may_audit=account.may(Permission.AUDIT),
         cases=cases,
-        often_asked=[group for group in groups if group not in seldom],
-        seldom_asked=seldom,
+        common_groups=[group for group in groups if group not in rare],
+        rare_groups=rare,
         limits=found.limits,
         districts=districts,
         reason=reason,

@@ -395,7 +395,7 @@ def test_more_sightings_come_when_they_are_asked_for_by_keyboard(served: Served,
 def test_the_labels_that_were_asked_for_are_always_among_the_attributes(browser: Browser) -> None:
     ask(browser, "bag", "is_not", "backpack")
     search(browser)
-    shown = browser.evaluate(f"[...{CARDS}].map(card => card.querySelector('.asked').textContent)")
+    shown = browser.evaluate(f"[...{CARDS}].map(card => card.querySelector('.searched').textContent)")
     assert len(shown) == 13
     assert all(text.startswith("가방: 배낭 ") for text in shown)  # also of those who rather carry none
     assert len({text.split()[-1] for text in shown}) > 1

@@ -1,22 +1,23 @@
 // The area that is searched: a circle around a camera or around any place on the map of its district.
 
-import { $, all, districtCameras, say, shape, words } from "./asking.js";
+import { $, all, say, shape, words } from "./dom.js";
 import { nameTags, projection } from "./map.js";
+import { districtCameras } from "./times.js";
 
-const DIGITS = 6; // of a degree: a decimetre
+const DIGITS = 6; // decimal places of a degree: a decimetre
 const [MARGIN, CLICK] = [40, 4]; // in units of the drawing
-const ON_MAP = "map"; // the option that stands for a place that was pointed at
+const ON_MAP = "map"; // the option for a place chosen on the map
 const [centreField, radiusField] = [$("#area-centre"), $("#area-radius")];
-const count = $("#in-area"); // of cameras
+const cameraCount = $("#in-area");
 const maps = all(".area-map").map((drawing) => {
   const { width, height } = drawing.viewBox.baseVal;
   const cameras = districtCameras(new Set([drawing.dataset.district]));
   const shown = projection(cameras, width, height, MARGIN);
   return { drawing, cameras, ...shown, names: nameTags(cameras, shown.at, width) };
 });
-let pointed = null; // place on a map
+let chosenPlace = null; // on a map
 
-/** What `area` of a search takes; null without one. */
+/** The field `area` of a search; null where no centre is chosen. */
 export function chosenArea() {
   const centre = centreOf();
   if (!centre) return null;
@@ -25,7 +26,7 @@ export function chosenArea() {
   return { latitude, longitude, radius_m: Number(radiusField.value) };
 }
 
-/** Of the district's cameras those in the area are marked; to be called when the form has been reset, too. */
+/** Marks the cameras in the area on the maps and shows their number; also to be called after a reset of the form. */
 export function drawArea() {
   const centre = centreOf();
   let numIn = 0;
@@ -42,17 +43,17 @@ export function drawArea() {
     drawing.replaceChildren(...circle, ...dots, ...names);
   }
   radiusField.disabled = !centre;
-  count.textContent = centre ? say(words.cameras_in_area, { number: numIn }) : "";
+  cameraCount.textContent = centre ? say(words.cameras_in_area, { number: numIn }) : "";
 }
 
 function centreOf() {
   const { value, selectedOptions } = centreField;
-  if (value === ON_MAP) return pointed;
+  if (value === ON_MAP) return chosenPlace;
   const { latitude, longitude } = selectedOptions[0].dataset;
   return value ? { latitude: Number(latitude), longitude: Number(longitude) } : null;
 }
 
-/** Where the pointer goes down is the centre; the radius is how far it is dragged, or stays as it is. */
+/** Sets the centre where the pointer goes down and the radius to the length of the drag; a click keeps the radius. */
 function drag({ drawing, placeAt, scale }, event) {
   const toDrawing = drawing.getScreenCTM().inverse();
   const place = ({ clientX, clientY }) => new DOMPoint(clientX, clientY).matrixTransform(toDrawing);
@@ -64,7 +65,7 @@ function drag({ drawing, placeAt, scale }, event) {
     drawArea();
   };
   event.preventDefault();
-  pointed = placeAt(start);
+  chosenPlace = placeAt(start);
   $(`[value=${ON_MAP}]`, centreField).hidden = false;
   centreField.value = ON_MAP;
   drawing.setPointerCapture(event.pointerId);

@@ -1,8 +1,8 @@
-// What is known of the person in words: of each group nothing, which labels fit, or which do not.
+// Attributes of the person: for each group any label, some labels, or all but some.
 
-import { $, all, element, percent, say, words } from "./asking.js";
+import { $, all, element, percent, say, words } from "./dom.js";
 
-const SHOWN = 5;
+const MOST_SHOWN = 5; // attributes of a sighting besides those searched for
 const questions = all(".question");
 
 for (const question of questions) {
@@ -10,13 +10,13 @@ for (const question of questions) {
   kind.addEventListener("change", () => ($(".labels", question).hidden = !kind.value));
 }
 
-/** After the form has been reset. */
+/** Hides the labels of all groups, after a reset of the form. */
 export const foldAttributes = () => questions.forEach((question) => ($(".labels", question).hidden = true));
 
-/** What `attributes` of a search takes. */
-export function askedAttributes() {
-  const asked = questions.filter((question) => $("select", question).value);
-  return Object.fromEntries(asked.map((question) => [question.dataset.group, answerOf(question)]));
+/** The field `attributes` of a search. */
+export function chosenAttributes() {
+  const answered = questions.filter((question) => $("select", question).value);
+  return Object.fromEntries(answered.map((question) => [question.dataset.group, answerOf(question)]));
 }
 
 function answerOf(question) {
@@ -25,23 +25,24 @@ function answerOf(question) {
   return { [$("select", question).value]: labels, or_unknown: $("[data-or-unknown]", question).checked };
 }
 
-const isSeldomAsked = (group) => questions.some((one) => one.dataset.group === group && one.closest("details"));
+const isRare = (group) => questions.some((one) => one.dataset.group === group && one.closest("details"));
 
 /**
- * List items of group -> label -> probability: every label that was `asked` for, then the surest others, one a group, but
- * for groups that are seldom asked.
+ * List items of a sighting's attributes, `described` as group -> label -> probability: the labels of the search
+ * (`searched`, as `chosenAttributes`), then the likeliest label of each other group, the most certain first. Groups
+ * folded under "More" are left out.
  */
-export function describedAttributes(described, asked) {
-  const wanted = Object.entries(asked).flatMap(([group, { is = [], is_not: isNot = [] }]) =>
+export function describedAttributes(described, searched) {
+  const chosen = Object.entries(searched).flatMap(([group, { is = [], is_not: isNot = [] }]) =>
     [...is, ...isNot].map((label) => [group, label, described[group]?.[label]]),
   );
-  const surest = Object.entries(described)
-    .filter(([group]) => !isSeldomAsked(group))
+  const likeliest = Object.entries(described)
+    .filter(([group]) => !isRare(group))
     .map(([group, labels]) => [group, ...Object.entries(labels).reduce((best, one) => (one[1] > best[1] ? one : best))])
-    .filter(([group, label]) => !wanted.some((one) => one[0] === group && one[1] === label))
+    .filter(([group, label]) => !chosen.some((one) => one[0] === group && one[1] === label))
     .sort((one, other) => other[2] - one[2])
-    .slice(0, SHOWN);
-  return [...wanted.map((one) => item(one, "asked")), ...surest.map((one) => item(one, ""))];
+    .slice(0, MOST_SHOWN);
+  return [...chosen.map((one) => item(one, "searched")), ...likeliest.map((one) => item(one, ""))];
 }
 
 function item([group, label, probability], className) {

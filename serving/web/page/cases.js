@@ -1,17 +1,19 @@
-// The case that is searched for: its facts, its verdicts, and what a reviewer may do with it.
+// The chosen case: its facts, its verdicts, and a reviewer's actions on it.
 
-import { $, all, ask, attempt, json, say, timeOf, words } from "./asking.js";
+import { $, all, say, words } from "./dom.js";
+import { attempt, fetchJson, json } from "./service.js";
+import { timeOf } from "./times.js";
 
 const NO_CASE = { id: null, closed: null, verdicts: [], given: new Map() };
 const field = $("[name=case]");
 const names = (text) => text.split(",").map((name) => name.trim()).filter(Boolean);
 let chosen = NO_CASE;
 
-/** The case with its `verdicts`, and `given`: key of a sighting -> verdict, as it is shown. */
+/** The case with its stored `verdicts`, and `given`: key of a sighting -> verdict as the page shows it. */
 export const chosenCase = () => chosen;
 export const keyOf = ({ district, tracklet_id }) => `${district}/${tracklet_id}`;
 
-/** Sightings of which `verdict` was given and, as far as is known, are still stored. */
+/** Sightings with this verdict, without those known to be removed from the store. */
 export function sightingsJudged(verdict) {
   const removed = new Set(chosen.verdicts.filter((one) => one.camera_id === null).map(keyOf));
   return [...chosen.given]
@@ -30,10 +32,10 @@ export function setVerdict(sighting, verdict) {
   document.dispatchEvent(new Event("verdict"));
 }
 
-/** Ask for the case that the form names. */
+/** Reads the case that is chosen in the form. */
 export async function readCase(request) {
-  const asked = field.value ? await ask(`v1/cases/${field.value}`, request) : NO_CASE;
-  chosen = { ...asked, given: new Map(asked.verdicts.map((one) => [keyOf(one), one.verdict])) };
+  const read = field.value ? await fetchJson(`v1/cases/${field.value}`, request) : NO_CASE;
+  chosen = { ...read, given: new Map(read.verdicts.map((one) => [keyOf(one), one.verdict])) };
   showFacts();
   document.dispatchEvent(new Event("verdict"));
 }
@@ -53,10 +55,10 @@ function showFacts() {
   $("#closing").open = false;
 }
 
-/** Change the case, show it as it is then, and say so. */
+/** Changes the case and shows the changed case. */
 const change = (path, request) =>
   attempt(async () => {
-    await ask(`v1/cases/${chosen.id}/${path}`, request);
+    await fetchJson(`v1/cases/${chosen.id}/${path}`, request);
     await readCase();
     $("#status").textContent = words.saved;
   }).finally(showFacts);
@@ -65,7 +67,7 @@ $("#open-case")?.addEventListener("click", () =>
   attempt(async () => {
     const title = $("#title").value.trim();
     if (!title) throw new Error(words.no_title);
-    const { id } = await ask("v1/cases", json({ title, operators: names($("#operators").value) }));
+    const { id } = await fetchJson("v1/cases", json({ title, operators: names($("#operators").value) }));
     field.insertBefore(new Option(`${id} · ${title}`, id, true, true), $("#closed-cases"));
     field.dispatchEvent(new Event("change"));
     $("#title").value = $("#operators").value = "";

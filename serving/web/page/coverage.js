@@ -1,12 +1,13 @@
-// What a search could see: a sentence over its results, and unfolded the times of each camera.
+// Coverage of a search: a sentence above its results, which unfolds to the times of each camera.
 
-import { $, element, percent, placeOf, say, timeOf, timesOf, words } from "./asking.js";
+import { $, element, percent, say, words } from "./dom.js";
+import { placeOf, timeOf, timesOf } from "./times.js";
 
 const HOUR_MS = 3.6e6;
-const FULL = 0.999; // a share that counts as all of the time
+const FULL = 0.999; // from this share on, all of the time counts as covered
 const box = $("#coverage");
 
-/** Show `coverage`, of a search's answer. */
+/** Shows the `coverage` of a search's answer. */
 export function showCoverage({ cameras, since, until, share }) {
   const kinds = [["gaps", words.gap], ["waiting", words.waiting], ["failed", words.unusable]];
   const count = (name) => cameras.reduce((sum, camera) => sum + camera[name].length, 0);
@@ -36,7 +37,7 @@ function duration(ms) {
 
 const percentDown = (fraction) => percent(Math.floor(100 * fraction + 1e-9) / 100); // 99.9 % is not all
 
-/** Times of the window in which nothing is known of the camera: nobody sent a video. */
+/** Times of the window without any recording of the camera: no video, no gap, no failure. */
 function unknownTimes(camera, since, until) {
   const known = [...camera.searched, ...camera.gaps, ...camera.waiting, ...camera.failed];
   const unknown = [];

@@ -1,14 +1,14 @@
-// A drawing of places: north up, the same scale in both directions.
+// Maps: north is up, the scale is the same in both directions.
 
-import { shape } from "./asking.js";
+import { shape } from "./dom.js";
 
-const METRES_A_DEGREE = (Math.PI / 180) * 6_371_008.8; // of latitude
+const METRES_PER_DEGREE = (Math.PI / 180) * 6_371_008.8; // of latitude
 const [LETTER_PX, LINE_PX] = [7, 15]; // of a camera's name on the map
-const LEAST_REACH = 1e-3; // degrees from the middle to an edge: around a single camera there is something to point at
+const LEAST_REACH = 1e-3; // degrees from the middle to an edge: the map of one camera shows its surroundings
 
 /**
- * How a `width` x `height` drawing shows `places`, each with latitude and longitude, at least `margin` from its edge:
- * `at(place)` is its point, `placeAt(point)` the place of a point, and `scale` the drawing's units a metre.
+ * Projection of `places`, each with latitude and longitude, to a `width` x `height` drawing, at least `margin` from its
+ * edge: `at(place)` is a place's point, `placeAt(point)` a point's place, and `scale` the drawing's units per metre.
  */
 export function projection(places, width, height, margin) {
   const middle = (values) => (Math.min(...values) + Math.max(...values)) / 2;
@@ -25,11 +25,11 @@ export function projection(places, width, height, margin) {
       latitude: latitude + (height / 2 - y) / perDegree,
       longitude: longitude + (x - width / 2) / (perDegree * shrink),
     }),
-    scale: perDegree / METRES_A_DEGREE,
+    scale: perDegree / METRES_PER_DEGREE,
   };
 }
 
-/** Names of cameras above or below their points, where they cover no other name if that can be. */
+/** Names of cameras above or below their points, placed so that they cover no other name where possible. */
 export function nameTags(shown, at, width) {
   const taken = [];
   return shown.map((camera) => {

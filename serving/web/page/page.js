@@ -1,13 +1,15 @@
-// The form, and which of its three answers is in view: sightings, route or case.
+// The search form and the three views: sightings, route, case.
 
 import { chosenArea, drawArea } from "./area.js";
-import { $, all, ask, attempt, moment, say, words } from "./asking.js";
-import { askedAttributes, foldAttributes } from "./attributes.js";
+import { chosenAttributes, foldAttributes } from "./attributes.js";
 import { chosenCase, readCase, sightingsJudged } from "./cases.js";
 import { hideCoverage, showCoverage } from "./coverage.js";
-import { chosenPhotos, clearPhotos, pointedAt, showSearched } from "./photos.js";
+import { $, all, say, words } from "./dom.js";
+import { chosenBoxes, chosenPhotos, clearPhotos, showSearched } from "./photos.js";
 import { showRoute } from "./route.js";
+import { attempt, fetchJson } from "./service.js";
 import { allSent, showHits, showJudged } from "./sightings.js";
+import { moment } from "./times.js";
 
 const form = $("#search");
 const more = $("#more");
@@ -21,7 +23,7 @@ for (const field of [caseField, reasonField]) {
   field.addEventListener("change", () => sessionStorage.setItem(field.name, field.value));
 }
 caseField.addEventListener("change", () => {
-  running.abort(); // what was found was found for another case
+  running.abort(); // its sightings would belong to the previous case
   showNothing();
   attempt(async () => {
     await readCase();
@@ -39,7 +41,7 @@ const view = () => $("[data-view][aria-current]").dataset.view;
 
 async function show(name) {
   await allSent();
-  if (name === "route") await askRoute();
+  if (name === "route") await readRoute();
   if (name === "case") {
     await readCase();
     showJudged();
@@ -59,18 +61,18 @@ for (const button of all("[data-view]")) {
     }),
   );
 }
-$("#fill").addEventListener("change", () => attempt(askRoute));
+$("#fill").addEventListener("change", () => attempt(readRoute));
 
-// --- asking ---
+// --- searches and routes ---
 
 const reason = () => reasonField.value.trim();
 
-async function askRoute() {
+async function readRoute() {
   if (!reason()) throw new Error(words.no_case);
   await showRoute(reason(), filters());
 }
 
-/** Chosen cameras, a list of district/camera, the area and the times, as far as they are given. */
+/** The chosen cameras (district/camera), area and times; fields that are not filled in are absent. */
 function filters() {
   const area = chosenArea();
   const cameras = all("[name=cameras]:checked").map(({ value }) => value);
@@ -82,34 +84,34 @@ function filters() {
   };
 }
 
-/** A search: its form, of which photos are the last, as they are the largest; what it is by, and its attributes. */
-function question() {
-  const asked = new FormData();
-  const attributes = askedAttributes();
+/** The search that the form describes: its fields to send, attributes and photos. Throws if it is incomplete. */
+function describedSearch() {
+  const fields = new FormData(); // photos come last, as the largest fields
+  const attributes = chosenAttributes();
   const photos = chosenPhotos();
   if (!caseField.value || !reason()) throw new Error(words.no_case);
   if (chosenCase().closed) throw new Error(words.case_is_closed);
-  asked.set("case", caseField.value);
-  asked.set("reason", reason());
-  asked.set("top_k", more.dataset.topK);
-  if (Object.keys(attributes).length) asked.set("attributes", JSON.stringify(attributes));
+  fields.set("case", caseField.value);
+  fields.set("reason", reason());
+  fields.set("top_k", more.dataset.topK);
+  if (Object.keys(attributes).length) fields.set("attributes", JSON.stringify(attributes));
   if (form.elements["use-verdicts"].checked) {
     for (const verdict of ["confirmed", "rejected"]) {
       const judged = sightingsJudged(verdict);
-      if (judged.length) asked.set(verdict, JSON.stringify(judged));
+      if (judged.length) fields.set(verdict, JSON.stringify(judged));
     }
   }
-  if (!photos.length && !asked.has("attributes") && !asked.has("confirmed")) throw new Error(words.no_question);
+  if (!photos.length && !fields.has("attributes") && !fields.has("confirmed")) throw new Error(words.no_question);
   const { area, ...others } = filters();
-  if (area) asked.set("area", JSON.stringify(area));
-  for (const [name, value] of Object.entries(others)) asked.set(name, value);
-  if (pointedAt()) asked.set("people_xyxy", JSON.stringify(pointedAt()));
-  for (const photo of photos) asked.append("photo", photo);
-  return { asked, attributes, photos };
+  if (area) fields.set("area", JSON.stringify(area));
+  for (const [name, value] of Object.entries(others)) fields.set(name, value);
+  if (chosenBoxes()) fields.set("people_xyxy", JSON.stringify(chosenBoxes()));
+  for (const photo of photos) fields.append("photo", photo);
+  return { fields, attributes, photos };
 }
 
 let running = new AbortController();
-let shown; // the question whose answer is in view
+let shown; // the search whose sightings are in view
 
 function showNothing() {
   showHits([]);
@@ -117,7 +119,7 @@ function showNothing() {
   more.hidden = true;
 }
 
-/** Starts `work` in place of what is being asked. */
+/** Starts `work` and stops the search that still runs. */
 function start(work) {
   running.abort();
   running = new AbortController();
@@ -128,15 +130,16 @@ function start(work) {
   });
 }
 
-async function search({ asked, attributes, photos }, signal) {
-  const answer = await ask("v1/search", { method: "POST", body: asked, signal });
+async function search({ fields, attributes, photos }, signal) {
+  const answer = await fetchJson("v1/search", { method: "POST", body: fields, signal });
   await show("results");
   $("#steps").hidden = true;
-  showHits(answer.sightings, photos.length || asked.has("confirmed") ? words.probability_by_photo : words.probability_by_attributes, attributes);
+  const isByPhoto = photos.length || fields.has("confirmed");
+  showHits(answer.sightings, isByPhoto ? words.probability_by_photo : words.probability_by_attributes, attributes);
   showCoverage(answer.coverage);
   showSearched(photos, answer.people_xyxy);
   const { length } = answer.sightings;
-  const topK = Number(asked.get("top_k"));
+  const topK = Number(fields.get("top_k"));
   more.hidden = length < topK || topK >= Number(more.dataset.most);
   $("#status").textContent = length ? say(words.found, { number: length }) : words.nothing_found;
 }
@@ -146,16 +149,16 @@ form.addEventListener("submit", (event) => {
   start(async (signal) => {
     showNothing();
     await allSent();
-    await readCase({ signal }); // others judge as well
-    shown = question();
+    await readCase({ signal }); // others may have given verdicts meanwhile
+    shown = describedSearch();
     await search(shown, signal);
   });
 });
 
-more.addEventListener("click", () => // the same question, for twice as many
+more.addEventListener("click", () => // the same search for twice as many sightings
   start(async (signal) => {
     const before = $("#hits").children.length;
-    shown.asked.set("top_k", Math.min(2 * before, Number(more.dataset.most)));
+    shown.fields.set("top_k", Math.min(2 * before, Number(more.dataset.most)));
     await search(shown, signal);
     $(`#hits > :nth-child(${before + 1})`)?.focus();
   }),

@@ -1,9 +1,9 @@
-// Photos of the person, and where the person is in each: a click or a box, in pixels of the photo.
+// Photos of the person, and the person's place in each: a click or a box, in pixels of the photo.
 
-import { $, all, element, say, shape, words } from "./asking.js";
+import { $, all, element, say, shape, words } from "./dom.js";
 
-const CLICK_PX = 2; // a box up to this size on either side of where the pointer went down is a click
-const STEP = 1 / 40; // of the picture, a press of an arrow key
+const CLICK_PX = 2; // half the side of a click's box; a drag up to twice as far is a click
+const STEP = 1 / 40; // of the photo's size, per press of an arrow key
 const DIRECTIONS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 const field = $("[name=photo]");
 const list = $("#photos");
@@ -21,10 +21,10 @@ field.addEventListener("change", async () => {
 
 export const chosenPhotos = () => photos.map(({ file }) => file);
 
-/** A box or null for each photo; null where nobody points in any. */
-export const pointedAt = () => (photos.some(({ box }) => box) ? photos.map(({ box }) => box) : null);
+/** A box or null for each photo; null if no photo has a box. */
+export const chosenBoxes = () => (photos.some(({ box }) => box) ? photos.map(({ box }) => box) : null);
 
-/** Show who was searched in each of `files`: the boxes of an answer, null for all of a photo. */
+/** Shows the person who was searched for in each of `files`: the boxes of an answer, null for the whole photo. */
 export function showSearched(files, boxes) {
   for (const photo of photos) {
     const box = boxes[files.indexOf(photo.file)] ?? [0, 0, photo.width, photo.height];
@@ -87,8 +87,8 @@ function draw({ drawing }, kind, box) {
   } else drawing.append(shape("rect", { class: kind, x: left, y: top, width: right - left, height: bottom - top }));
 }
 
-/** Points at `box`, cut to the picture. */
-function point(photo, box) {
+/** Sets the photo's box, cut to the photo; null removes it. */
+function setBox(photo, box) {
   const inside = (value, most) => Math.min(Math.max(value, 0), most);
   photo.box = box && box.map((value, side) => Math.round(inside(value, side % 2 ? photo.height : photo.width)));
   draw(photo, "searched", null);
@@ -104,7 +104,7 @@ function drag(photo, event) {
   const move = (later) => {
     const end = place(later);
     const reach = far(end) ? 0 : CLICK_PX;
-    point(photo, [
+    setBox(photo, [
       Math.min(start.x, end.x) - reach, Math.min(start.y, end.y) - reach,
       Math.max(start.x, end.x) + reach, Math.max(start.y, end.y) + reach,
     ]);
@@ -123,9 +123,9 @@ function moveByKey(photo, event) {
   const [dx, dy] = DIRECTIONS[event.code] ?? [0, 0];
   const steps = [dx * width * STEP, dy * height * STEP];
   const isFixed = (side) => event.shiftKey && side < 2; // then only right and bottom move
-  if (event.code === "Enter" && !box) point(photo, [width * 0.35, height * 0.2, width * 0.65, height * 0.9]);
-  else if (["Delete", "Backspace"].includes(event.code)) point(photo, null);
-  else if (box && (dx || dy)) point(photo, box.map((value, side) => value + (isFixed(side) ? 0 : steps[side % 2])));
+  if (event.code === "Enter" && !box) setBox(photo, [width * 0.35, height * 0.2, width * 0.65, height * 0.9]);
+  else if (["Delete", "Backspace"].includes(event.code)) setBox(photo, null);
+  else if (box && (dx || dy)) setBox(photo, box.map((value, side) => value + (isFixed(side) ? 0 : steps[side % 2])));
   else return;
   event.preventDefault();
 }

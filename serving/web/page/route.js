@@ -1,21 +1,20 @@
-// The route through the matches of the case, and its alternatives: map, time line, table, files.
+// The route through the confirmed sightings of the case and its alternatives: map, time line, table, files.
 
-import {
-  $, all, ask, attempt, chance, districtCameras, element, fetchAnswer, json, percent, placeOf, say, shape, shortTimeOf,
-  timeOf, words,
-} from "./asking.js";
 import { chosenCase, keyOf, sightingsJudged } from "./cases.js";
+import { $, all, chance, element, percent, say, shape, words } from "./dom.js";
 import { nameTags, projection } from "./map.js";
+import { attempt, fetchJson, fetchResponse, json } from "./service.js";
 import { cropOf } from "./sightings.js";
+import { districtCameras, placeOf, shortTimeOf, timeOf } from "./times.js";
 
-let asked = {}; // the question of the route that is shown
+let shown = {}; // the request of the route in view
 
-/** Ask for the route through the case's matches, and why; `filters` are cameras and times of those that fill it. */
+/** Reads and shows the route through the case's matches; `filters` limit the likely sightings that fill it. */
 export async function showRoute(reason, filters) {
   const fill = $("#fill").checked;
   const [sightings, rejected] = ["confirmed", "rejected"].map(sightingsJudged);
-  asked = { case: chosenCase().id, reason, sightings, rejected, fill, ...(fill ? filters : {}) };
-  const answer = await ask("v1/route", json(asked));
+  shown = { case: chosenCase().id, reason, sightings, rejected, fill, ...(fill ? filters : {}) };
+  const answer = await fetchJson("v1/route", json(shown));
   const confirmed = new Set(sightings.map(keyOf));
   const isConfirmed = (one) => confirmed.has(keyOf(one));
   const routes = [answer, ...answer.alternatives];
@@ -30,14 +29,15 @@ export async function showRoute(reason, filters) {
 function choice({ route, relative_probability: share }, index, isConfirmed) {
   const radio = element("input", { type: "radio", name: "alternative", checked: !index });
   radio.addEventListener("change", () => draw(route, isConfirmed));
-  return element("label", { className: "chip" }, radio, ` ${say(words.route_number, { number: index + 1, probability: percent(share) })}`);
+  const name = say(words.route_number, { number: index + 1, probability: percent(share) });
+  return element("label", { className: "chip" }, radio, ` ${name}`);
 }
 
 for (const button of all("[data-format]")) {
   button.addEventListener("click", () =>
     attempt(async () => {
       const { format } = button.dataset;
-      const href = URL.createObjectURL(await (await fetchAnswer(`v1/route?format=${format}`, json(asked))).blob());
+      const href = URL.createObjectURL(await (await fetchResponse(`v1/route?format=${format}`, json(shown))).blob());
       element("a", { href, download: `route-case-${chosenCase().id}.${format}` }).click();
       setTimeout(() => URL.revokeObjectURL(href), 60_000); // the browser has read it by then
     }),
@@ -75,7 +75,7 @@ function drawMap(stops) {
   });
   const dots = shown.map(at).map(({ x, y }) => shape("circle", { cx: x, cy: y, r: 5 }));
   const names = nameTags(shown, at, width);
-  const orders = new Map(); // place -> which stops are there; Map.groupBy is newer than control rooms' browsers
+  const orders = new Map(); // place -> indices of its stops; Map.groupBy is newer than control rooms' browsers
   points.forEach(({ x, y }, index) => orders.set(`${x},${y}`, [...(orders.get(`${x},${y}`) ?? []), index]));
   const marks = [...orders.values()].flatMap((indices) => {
     const { x, y } = points[indices[0]];

@@ -1,26 +1,28 @@
-// Cards of sightings, and what the operator says of each.
+// Cards of sightings, and the operator's verdict on each.
 
-import { $, all, ask, attempt, chance, json, percent, placeOf, say, timeOf, timesOf, words } from "./asking.js";
 import { describedAttributes } from "./attributes.js";
 import { chosenCase, keyOf, setVerdict } from "./cases.js";
+import { $, all, chance, percent, say, words } from "./dom.js";
+import { attempt, fetchJson, json } from "./service.js";
+import { placeOf, timeOf, timesOf } from "./times.js";
 
-const VERDICT_OF_KEY = { KeyC: "confirmed", KeyR: "rejected" }; // places on the keyboard, whatever language it types
+const VERDICT_OF_KEY = { KeyC: "confirmed", KeyR: "rejected" }; // positions on the keyboard, in any language
 const sightingOf = new WeakMap(); // card -> sighting
 
-/** Cards of what a search found; `kind` says what the probability is of, `asked` the attributes that were asked for. */
-export function showHits(sightings, kind, asked) {
+/** Shows a search's sightings as cards; `kind` names the probability, `searched` are the attributes of the search. */
+export function showHits(sightings, kind, searched) {
   $("#hits").replaceChildren(
     ...sightings.map((seen) => {
       const { confirmed, match_probability: probability } = seen;
       const item = confirmed ? card(seen, words.certain, percent(1)) : card(seen, kind, chance(probability));
       $("[data-slot=model]", item).textContent = `${words.model} ${seen.model_version}`;
-      $("[data-slot=attributes]", item).append(...describedAttributes(seen.attributes, asked));
+      $("[data-slot=attributes]", item).append(...describedAttributes(seen.attributes, searched));
       return item;
     }),
   );
 }
 
-/** Cards of what was judged in the case. */
+/** Shows the judged sightings of the case as cards. */
 export function showJudged() {
   const { verdicts } = chosenCase();
   $("#nothing-judged").hidden = verdicts.length > 0;
@@ -44,7 +46,7 @@ function card(seen, kind, probability = "") {
   return item;
 }
 
-/** Address of a sighting's picture, for the case that is chosen. */
+/** Address of a sighting's crop, for the chosen case. */
 export const cropOf = ({ district, tracklet_id }) =>
   `v1/crops/${encodeURIComponent(district)}/${tracklet_id}?case=${chosenCase().id}`;
 
@@ -56,9 +58,9 @@ function mark(item) {
   }
 }
 
-let sending = Promise.resolve(); // one verdict after the other, so that the last one given counts
+let sending = Promise.resolve(); // verdicts are sent one after the other, so that the last counts
 
-/** Gives the card a verdict, or takes it back when it has it already; what the service does not keep is not shown. */
+/** Gives the card a verdict, or takes the same verdict back; a verdict that the service refuses is undone. */
 function judge(item, verdict) {
   const before = item.dataset.verdict;
   const given = before === verdict ? "none" : verdict;
@@ -71,7 +73,7 @@ function judge(item, verdict) {
   show(given);
   sending = sending.then(() =>
     attempt(() =>
-      ask(`v1/cases/${id}/verdicts`, json({ district, tracklet_id, verdict: given })).catch((error) => {
+      fetchJson(`v1/cases/${id}/verdicts`, json({ district, tracklet_id, verdict: given })).catch((error) => {
         show(before);
         throw error;
       }),
@@ -79,7 +81,7 @@ function judge(item, verdict) {
   );
 }
 
-/** Resolves when every verdict that was given has been sent. */
+/** Resolves when every verdict has been sent. */
 export const allSent = () => sending;
 
 for (const list of all(".hits")) {

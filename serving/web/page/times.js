@@ -1,0 +1,38 @@
+// Cameras of the page's form, and times as clocks at a camera show them.
+
+import { $, all } from "./dom.js";
+
+const language = document.documentElement.lang;
+const cameras = new Map(
+  all("[name=cameras]").map(({ value, dataset }) => [
+    value,
+    { ...dataset, latitude: Number(dataset.latitude), longitude: Number(dataset.longitude) },
+  ]),
+);
+export const districtCameras = (districts) => [...cameras.values()].filter(({ district }) => districts.has(district));
+const cameraOf = ({ district, camera_id }) => cameras.get(`${district}/${camera_id}`);
+export const placeOf = (seen) => cameraOf(seen)?.name ?? seen.camera_id;
+const homeZone = () => $("[name=cameras]")?.dataset.timeZone ?? "UTC";
+const zoneOf = (seen) => cameraOf(seen)?.timeZone ?? homeZone();
+const formatOf = (timeZone, style) => new Intl.DateTimeFormat(language, { ...style, timeZone, hourCycle: "h23" });
+const WHOLE = { dateStyle: "medium", timeStyle: "medium" };
+const SHORT = { month: "numeric", day: "numeric", hour: "numeric", minute: "2-digit", second: "2-digit" };
+
+/** `time` in the time zone of the camera of `seen`. */
+export const timeOf = (seen, time, style = WHOLE) => formatOf(zoneOf(seen), style).format(new Date(time));
+
+/** The same, short. */
+export const shortTimeOf = (seen, time) => timeOf(seen, time, SHORT);
+
+/** A time span; its day is shown once where both ends are on one day. */
+export function timesOf(seen, from, until) {
+  const [begin, end] = [from, until].map((time) => timeOf(seen, time, { dateStyle: "medium" }));
+  return `${timeOf(seen, from)} – ${timeOf(seen, until, begin === end ? { timeStyle: "medium" } : WHOLE)}`;
+}
+
+/** The moment, in UTC, at which clocks of the first district show `local`, such as 2026-05-01T09:00. */
+export function moment(local) {
+  const asUtc = new Date(`${local}Z`);
+  const shown = new Date(`${asUtc.toLocaleString("sv-SE", { timeZone: homeZone() }).replace(" ", "T")}Z`);
+  return new Date(2 * asUtc - shown).toISOString();
+}
