@@ -48,8 +48,8 @@ def read_words(folder: Path) -> Mapping[str, Words]:
     """
     files = sorted(folder.glob("words.*.yaml"))
     languages = {file.suffixes[0][1:]: Words(**yaml.safe_load(file.read_text(encoding="utf-8"))) for file in files}
-    names = [set(words.names().items()) for words in languages.values()]
-    differing = sorted({key for key, _ in set().union(*names) - set.intersection(*names)})
+    first, *others = [words.names().items() for words in languages.values()]
+    differing = sorted({key for each in others for key, _ in first ^ each})
     if differing:
         raise InputError(
             f"{' and '.join(file.name for file in files)} must have the same keys and the same names in braces, "
