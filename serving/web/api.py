@@ -37,7 +37,7 @@ from serving.search.messages import (
 from serving.search.person_selection import Box
 from serving.web import case_api
 from serving.web.case_api import CaseId, Text
-from serving.web.dependencies import By, Found, in_thread, in_transaction
+from serving.web.dependencies import CurrentAccount, SearchService, in_thread, in_transaction
 from serving.web.errors import UploadLimit, add_error_answers, declared
 
 _ROUTE_TYPES = {"json": "application/json", "geojson": "application/geo+json", "csv": "text/csv"}
@@ -155,29 +155,31 @@ async def _each_field_once(request: Request) -> None:
 
 @_router.post("/search", dependencies=[Depends(_each_field_once)], responses=declared(400, 404, 413, 503))
 async def search(
-    request: Request, found: Found, by: By, form: Annotated[SearchForm, Form(media_type="multipart/form-data")]
+    request: Request,
+    service: SearchService,
+    account: CurrentAccount,
+    form: Annotated[SearchForm, Form(media_type="multipart/form-data")],
 ) -> SearchAnswer:
     """Sightings of the person in photos or confirmed sightings, or of whom attributes describe; kept with its case."""
     photos = [await each.read() for each in form.photo]
-    await in_transaction(request, lambda connection: open_case_of(connection, by, form.case))
+    await in_transaction(request, open_case_of, account, form.case)
     answer = await in_thread(
         request,
-        lambda: found.search(
-            photos,
-            people_xyxy=form.people_xyxy.root if form.people_xyxy is not None else None,
-            attributes=form.attributes,
-            confirmed=form.confirmed.root,
-            rejected=form.rejected.root,
-            top_k=form.top_k,
-            cameras=form.names,
-            area=form.area,
-            since=form.since,
-            until=form.until,
-        ),
+        service.search,
+        photos,
+        people_xyxy=form.people_xyxy.root if form.people_xyxy is not None else None,
+        attributes=form.attributes,
+        confirmed=form.confirmed.root,
+        rejected=form.rejected.root,
+        top_k=form.top_k,
+        cameras=form.names,
+        area=form.area,
+        since=form.since,
+        until=form.until,
     )
     asked = _asked(form)
     digests = " ".join(hashlib.sha256(photo).hexdigest() for photo in photos) or None
-    await in_transaction(request, lambda connection: record_search(connection, by, asked, digests, answer))
+    await in_transaction(request, record_search, account, asked, digests, answer)
     return answer
 
 
@@ -188,16 +190,16 @@ async def search(
 )
 async def route(
     request: Request,
-    found: Found,
-    by: By,
+    service: SearchService,
+    account: CurrentAccount,
     form: RouteForm,
     format: Literal["json", "geojson", "csv"] = "json",
 ) -> RouteAnswer | Response:
     """The likeliest walk through sightings that a person confirmed, and its alternatives. To fill it is to search."""
-    await in_transaction(request, lambda connection: open_case_of(connection, by, form.case))
-    answer = await in_thread(request, lambda: found.route(form))
+    await in_transaction(request, open_case_of, account, form.case)
+    answer = await in_thread(request, service.route, form)
     asked = _asked(form)
-    await in_transaction(request, lambda connection: record_route(connection, by, asked, format, answer))
+    await in_transaction(request, record_route, account, asked, format, answer)
     if format == "json":
         return answer
     routes = [each.route for each in (answer, *answer.alternatives)]
@@ -213,37 +215,37 @@ async def route(
 )
 async def crop(
     request: Request,
-    found: Found,
-    by: By,
+    service: SearchService,
+    account: CurrentAccount,
     district: Annotated[District, Path()],
     tracklet_id: Annotated[TrackletId, Path()],
     case: Annotated[CaseId, Query()],
 ) -> Response:
     """The picture of a sighting, which no cache may keep; of a closed case only of those that were judged in it."""
-    wanted = SightingId(district=district, tracklet_id=tracklet_id)
-    await in_transaction(request, lambda connection: require_in_view(connection, by, case, wanted))
-    picture = await in_thread(request, lambda: found.crop(wanted))
-    seen = {"case_id": case, **wanted.model_dump()}
-    await in_transaction(request, lambda connection: audit.append(connection, by.name, Action.VIEW, seen))
+    sighting = SightingId(district=district, tracklet_id=tracklet_id)
+    await in_transaction(request, require_in_view, account, case, sighting)
+    picture = await in_thread(request, service.crop, sighting)
+    viewed = {"case_id": case, **sighting.model_dump()}
+    await in_transaction(request, audit.append, account.name, Action.VIEW, viewed)
     return Response(picture, media_type="image/jpeg", headers={"Cache-Control": "private, no-store"})
 
 
 @_router.get("/cameras", responses=declared(503))
-async def cameras(request: Request, found: Found) -> CamerasAnswer:
+async def cameras(request: Request, service: SearchService) -> CamerasAnswer:
     """Cameras whose sightings are stored."""
-    return CamerasAnswer(cameras=await in_thread(request, found.cameras))
+    return CamerasAnswer(cameras=await in_thread(request, service.cameras))
 
 
 @_router.get("/coverage", responses=declared(400, 503))
-async def coverage(request: Request, found: Found, where: Annotated[Where, Query()]) -> Coverage:
+async def coverage(request: Request, service: SearchService, where: Annotated[Where, Query()]) -> Coverage:
     """Which times of the cameras, as a search names them, can be searched, and which are missing, why."""
-    return await in_thread(request, lambda: found.coverage(where.names, where.area, where.since, where.until))
+    return await in_thread(request, service.coverage, where.names, where.area, where.since, where.until)
 
 
 @_router.get("/status", responses=declared(503))
-async def status(request: Request, found: Found) -> Status:
+async def status(request: Request, service: SearchService) -> Status:
     """Whether the service can search, and with which engines."""
-    return await in_thread(request, found.status)
+    return await in_thread(request, service.status)
 
 
 def _asked(form: SearchForm | RouteForm) -> Asked:

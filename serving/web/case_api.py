@@ -3,14 +3,14 @@
 from datetime import datetime
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi import APIRouter, Path, Query, Response
 from pydantic import BaseModel, ConfigDict, Field, StrictBool
 
 from serving.cases import cases
 from serving.cases.cases import CaseAnswer, CaseDetails, CaseExport, Verdict
 from serving.database import audit
 from serving.search.messages import SightingId
-from serving.web.dependencies import By, in_transaction
+from serving.web.dependencies import CurrentAccount, Transaction
 from serving.web.errors import declared
 
 Text = Annotated[str, Field(pattern=r"^[^\x00]*\S[^\x00]*$", max_length=500)]  # that says something
@@ -80,66 +80,66 @@ class AuditAnswer(BaseModel):
 
 
 @router.post("/cases", status_code=201, responses=declared(400, 413, 503))
-async def open_case(request: Request, by: By, new: NewCase) -> CaseAnswer:
+def open_case(connection: Transaction, account: CurrentAccount, new: NewCase) -> CaseAnswer:
     """Open a case."""
-    return await in_transaction(request, lambda connection: cases.open_case(connection, by, new.title, new.operators))
+    return cases.open_case(connection, account, new.title, new.operators)
 
 
 @router.get("/cases", responses=declared(503))
-async def list_cases(request: Request, by: By) -> CasesAnswer:
+def list_cases(connection: Transaction, account: CurrentAccount) -> CasesAnswer:
     """Cases on which the account may work, newest first."""
-    return CasesAnswer(cases=await in_transaction(request, lambda connection: cases.cases_of(connection, by)))
+    return CasesAnswer(cases=cases.cases_of(connection, account))
 
 
 @router.get("/cases/{case_id}", responses=declared(404, 503))
-async def show_case(request: Request, by: By, case_id: CaseInPath) -> CaseDetails:
-    """A case and what was judged in it."""
-    return await in_transaction(request, lambda connection: cases.case_details(connection, by, case_id))
+def show_case(connection: Transaction, account: CurrentAccount, case_id: CaseInPath) -> CaseDetails:
+    """A case and its judged sightings."""
+    return cases.case_details(connection, account, case_id)
 
 
 @router.post("/cases/{case_id}/close", responses=declared(400, 404, 503))
-async def close_case(request: Request, by: By, case_id: CaseInPath) -> CaseAnswer:
-    """Let nobody search for the case any longer; a legal hold stays."""
-    return await in_transaction(request, lambda connection: cases.close_case(connection, by, case_id))
+def close_case(connection: Transaction, account: CurrentAccount, case_id: CaseInPath) -> CaseAnswer:
+    """Close the case to further searches; a legal hold stays."""
+    return cases.close_case(connection, account, case_id)
 
 
 @router.put("/cases/{case_id}/legal-hold", responses=declared(400, 404, 413, 503))
-async def hold_case(request: Request, by: By, case_id: CaseInPath, hold: LegalHold) -> CaseAnswer:
+def hold_case(connection: Transaction, account: CurrentAccount, case_id: CaseInPath, hold: LegalHold) -> CaseAnswer:
     """Keep the confirmed sightings of the case from removal, or no longer."""
-    return await in_transaction(request, lambda connection: cases.hold_case(connection, by, case_id, held=hold.held))
+    return cases.hold_case(connection, account, case_id, held=hold.held)
 
 
 @router.put("/cases/{case_id}/operators", responses=declared(400, 404, 413, 503))
-async def name_operators(request: Request, by: By, case_id: CaseInPath, named: Operators) -> CaseAnswer:
-    """Let these operators work on the case, and no others."""
-    return await in_transaction(
-        request, lambda connection: cases.name_operators(connection, by, case_id, named.operators)
-    )
+def name_operators(
+    connection: Transaction, account: CurrentAccount, case_id: CaseInPath, named: Operators
+) -> CaseAnswer:
+    """Let these operators, and no others, work on the case."""
+    return cases.name_operators(connection, account, case_id, named.operators)
 
 
 @router.post("/cases/{case_id}/verdicts", status_code=204, responses=declared(400, 404, 413, 503))
-async def give_verdict(request: Request, by: By, case_id: CaseInPath, given: GivenVerdict) -> None:
+def give_verdict(connection: Transaction, account: CurrentAccount, case_id: CaseInPath, given: GivenVerdict) -> None:
     """Judge a sighting; the last verdict counts."""
     sighting = SightingId(district=given.district, tracklet_id=given.tracklet_id)
-    await in_transaction(
-        request, lambda connection: cases.give_verdict(connection, by, case_id, sighting, given.verdict)
-    )
+    cases.give_verdict(connection, account, case_id, sighting, given.verdict)
 
 
 @router.get("/cases/{case_id}/export", responses=declared(404, 503))
-async def export_case(request: Request, response: Response, by: By, case_id: CaseInPath) -> CaseExport:
-    """All that is known of a case, to save as a file."""
+def export_case(
+    connection: Transaction, account: CurrentAccount, case_id: CaseInPath, response: Response
+) -> CaseExport:
+    """The whole record of a case, to save as a file."""
     response.headers["Content-Disposition"] = f'attachment; filename="case-{case_id}.json"'
-    return await in_transaction(request, lambda connection: cases.export_case(connection, by, case_id))
+    return cases.export_case(connection, account, case_id)
 
 
 @router.get("/audit", responses=declared(400, 503))
-async def read_audit(
-    request: Request,
-    by: By,
+def read_audit(
+    connection: Transaction,
+    account: CurrentAccount,
     after: Annotated[int, Query(ge=0, lt=2**63)] = 0,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
 ) -> AuditAnswer:
-    """Records with a number above `after`, in order; that they were read is recorded too."""
-    found = await in_transaction(request, lambda connection: audit.read_by(connection, by.name, after, limit))
+    """Records with a number above `after`, in order; this reading is recorded too."""
+    found = audit.read_by(connection, account.name, after, limit)
     return AuditAnswer(records=[RecordAnswer(**vars(record)) for record in found])

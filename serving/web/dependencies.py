@@ -1,7 +1,7 @@
-"""What endpoints get of a request: the search, the account that asks, the database; and a thread to work in."""
+"""Dependencies of the endpoints: the search service, the account of the request, the database, threads."""
 
-from collections.abc import Callable
-from typing import Annotated, TypeVar
+from collections.abc import Callable, Iterator
+from typing import Annotated, Concatenate, ParamSpec, TypeVar
 
 import anyio.to_thread
 import sqlalchemy as sa
@@ -12,30 +12,47 @@ from domain.deadline import require_time
 from serving.access.accounts import Account
 from serving.search.service import PhotoSearch
 
+_MOST_TRANSACTIONS = (
+    4  # of endpoints at the same time; the pool has 15 connections, and searches and the gate need some
+)
+_P = ParamSpec("_P")
 _T = TypeVar("_T")
 
 
-def _photo_search(request: Request) -> PhotoSearch:
-    found = request.app.state.photo_search
-    assert isinstance(found, PhotoSearch), "build_api says who sets it"
-    return found
+def _search_service(request: Request) -> PhotoSearch:
+    service = request.app.state.photo_search
+    assert isinstance(service, PhotoSearch), "build_api says who sets it"
+    return service
 
 
 def _account(request: Request) -> Account:
     account = request.user.account
-    assert isinstance(account, Account), "serving.web.gate lets nobody else in"
+    assert isinstance(account, Account), "serving.web.gate refuses requests without one"
     return account
 
 
-Found = Annotated[PhotoSearch, Depends(_photo_search)]
-By = Annotated[Account, Depends(_account)]
+SearchService = Annotated[PhotoSearch, Depends(_search_service)]
+CurrentAccount = Annotated[Account, Depends(_account)]
 
 
-async def in_thread(request: Request, work: Callable[[], _T]) -> _T:
-    """The value of `work`, run in one of the application's `state.threads` threads.
+def _transaction(service: SearchService) -> Iterator[sa.Connection]:
+    require_time()
+    with service.store().begin() as connection:
+        yield connection
+
+
+# A transaction of the endpoint, which must not be `async`: the endpoint waits for the database in its thread. It is
+# committed before the answer is sent (`scope`), so that whatever is answered is in the audit; an error rolls it back.
+# The connection is held between threads: with more of them than the pool has connections (`max_concurrency`), threads
+# that wait for a connection would keep those that have one from going on.
+Transaction = Annotated[sa.Connection, Depends(_transaction, scope="function", max_concurrency=_MOST_TRANSACTIONS)]
+
+
+async def in_thread(request: Request, work: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
+    """Value of `work(*args, **kwargs)`, run in one of the application's `state.threads` threads.
 
     Raises:
-        OverdueError: if the request has waited for one until its deadline.
+        OverdueError: if the request's deadline passes before a thread is free.
     """
     state = request.app.state
     if not hasattr(state, "limiter"):
@@ -43,21 +60,25 @@ async def in_thread(request: Request, work: Callable[[], _T]) -> _T:
 
     def run() -> _T:
         require_time()
-        return work()
+        return work(*args, **kwargs)
 
     return await anyio.to_thread.run_sync(run, limiter=state.limiter)
 
 
-async def in_transaction(request: Request, work: Callable[[sa.Connection], _T]) -> _T:
-    """The value of `work`, run in a thread with a transaction on the store's database.
+async def in_transaction(
+    request: Request, work: Callable[Concatenate[sa.Connection, _P], _T], *args: _P.args, **kwargs: _P.kwargs
+) -> _T:
+    """Value of `work(connection, *args, **kwargs)`, run in a thread in a transaction of its own.
+
+    For endpoints that compute between two transactions; the others take a `Transaction`.
 
     Raises:
         NotReadyError: if the store does not open.
+        OverdueError: if the request's deadline passes before a thread is free.
     """
-    found = _photo_search(request)
 
     def run() -> _T:
-        with found.store().begin() as connection:
-            return work(connection)
+        with _search_service(request).store().begin() as connection:
+            return work(connection, *args, **kwargs)
 
     return await in_thread(request, run)
