@@ -9,9 +9,9 @@ import yaml
 from pydantic import ValidationError
 
 from domain.errors import InputError
+from serving.access.roles import Role
 from serving.web import page_files
 from serving.web.page_files import read_words
-from serving.web.permissions import Role
 
 FOLDER = Path(page_files.__file__).parent / "page"
 ROLES = {f"role_{role}" for role in Role}
