@@ -37,11 +37,12 @@ from domain.cameras import Camera
 from domain.embeddings import unit_length
 from domain.schemas import read_schema
 from domain.settings import PARAMS
-from serving.database import tables
+from serving.database import queries, tables
 from serving.database.attribute_rows import attribute_rows
 from serving.database.locks import lock_cases, lock_writers
 from serving.database.partitions import create_partitions, day_of
 from serving.database.store import Store, open_store
+from serving.database.tracklet_filter import TrackletFilter
 from serving.matching.description import LabelQuestion, read_description
 from serving.matching.match_curve import MatchCurve
 from serving.search.coverage import coverage_of
@@ -276,23 +277,25 @@ def measure(number: int, num_queries: int) -> dict[str, Any]:
     serving = yaml.safe_load(Path(PARAMS).read_text())["serving"]
     settings, top_k = SearchSettings.model_validate(serving["search"]), serving["service"]["top_k"]
     with tempfile.TemporaryDirectory() as folder, _started_again(Path(folder) / "store") as store:
-        url = store._engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
+        url = store.engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
         people = People(max(1, number // _TRACKLETS_A_PERSON))
         schema = read_schema("suseong")
         kept, filled = fill(store, url, people, number, descriptions(schema))
-        queries = people.seen(num_queries)
+        photos = people.seen(num_queries)
         searcher = Searcher(store, MatchCurve(0.3, 0.05), settings, "bench")
         four = [("bench", f"c{i}") for i in range(1, 5)]
         middle = _START + timedelta(days=_DAYS / 2)
         cases: dict[str, Callable[[np.ndarray], Any]] = {
-            f"nearest {_NEAREST}": lambda query: store.nearest(query, _NEAREST, model_version="bench"),
-            "… of 4 cameras": lambda query: store.nearest(query, _NEAREST, four),
-            "… of one day": lambda query: store.nearest(
-                query, _NEAREST, since=middle, until=middle + timedelta(days=1), model_version="bench"
+            f"nearest {_NEAREST}": lambda query: queries.nearest(
+                store.engine, query, _NEAREST, TrackletFilter(model_version="bench")
+            ),
+            "… of 4 cameras": lambda query: queries.nearest(store.engine, query, _NEAREST, TrackletFilter(four)),
+            "… of one day": lambda query: queries.nearest(
+                store.engine, query, _NEAREST, TrackletFilter(None, middle, middle + timedelta(days=1), "bench")
             ),
             f"re-ranked {settings.candidates}": lambda query: searcher.search(query, top_k=top_k),
             f"re-ranked {settings.candidates}, of 4 cameras": lambda query: searcher.search(
-                query, top_k=top_k, cameras=four
+                query, top_k=top_k, where=TrackletFilter(four)
             ),
             **{
                 f"described: {words}": partial(by_words, searcher, read_description(question(asked), schema))
@@ -303,8 +306,8 @@ def measure(number: int, num_queries: int) -> dict[str, Any]:
         latencies, answers = {}, {}
         with threadpool_limits(1, "blas"):  # as the service does
             for title, ask in cases.items():
-                latencies[title], answers[title] = timed(ask, queries)
-        true = true_nearest(queries, kept, _NEAREST)
+                latencies[title], answers[title] = timed(ask, photos)
+        true = true_nearest(photos, kept, _NEAREST)
         found = answers[f"nearest {_NEAREST}"]
         recall = [
             len({one.id for one in answer} & nearest) / _NEAREST for answer, nearest in zip(found, true, strict=True)

@@ -33,7 +33,9 @@ from pydantic import ValidationError
 from domain.errors import InputError
 from domain.settings import Settings
 from domain.stage import run_stage
+from serving.database import segments
 from serving.database.camera_leases import CameraLeases
+from serving.database.districts import camera_ids
 from serving.database.store import Store, open_store, version_of_model
 from serving.deployment import Deployment
 from serving.ingestion.following import TrackingSettings
@@ -169,23 +171,23 @@ def _report_death(follower: LiveFollower, future: Future[None]) -> None:
 
 def _lease_cameras(store: Store, file: StreamsFile, stopping: threading.Event) -> CameraLeases:
     """Leases the cameras for this process; `stopping` is set if another gets one while the database is away."""
-    known = {camera.id for one in store.districts() if one.name == file.district for camera in one.cameras}
+    with store.begin() as connection:
+        known = camera_ids(connection, file.district)
     strange = sorted(set(file.cameras) - known)
     if strange:
         raise InputError(
             f"live cameras must be cameras of the district {file.district} in the store "
             f"({', '.join(sorted(known)) or 'it has none'}), got {', '.join(strange)}; add them first"
         )
-    with store.begin() as connection:
-        engine = connection.engine
-    return CameraLeases(engine, file.district, list(file.cameras), stopping.set)
+    return CameraLeases(store.engine, file.district, list(file.cameras), stopping.set)
 
 
 def _open_outbox(store: Store, file: StreamsFile, model_version: str, settings: StreamsSettings) -> Outbox:
     """With a gap of each camera that was followed before: from then on until it shows something."""
     outbox = Outbox(store, file.district, model_version, settings.max_waiting_bytes)
     for camera_id in file.cameras:
-        moment = store.resume_stream(file.district, camera_id, stream_name(camera_id))
+        with store.begin() as connection:
+            moment = segments.resume_stream(connection, file.district, camera_id, stream_name(camera_id))
         if moment is not None:
             outbox.begin_gap(camera_id, moment, _NOT_RUNNING)
     return outbox

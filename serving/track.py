@@ -29,6 +29,7 @@ from domain.stage import run_stage
 from domain.tracklets import Tracklet, renumber
 from export.engines.files import sha256_of
 from export.engines.match_calibration import read_calibration
+from serving.database.holds import require_no_hold
 from serving.database.segments import ProcessedVideo
 from serving.database.store import open_store, version_of_model
 from serving.ingestion.following import CameraVideo, FollowedVideo, StageClock, TrackingSettings, follow
@@ -63,8 +64,8 @@ def main(argv: Sequence[str] = ()) -> None:
         ENGINES / settings.detector, reid, ENGINES / settings.attributes, settings.perception.without_plan
     )
     perception = Perception(*engines, settings.perception)
-    with open_store(STORE) as store:
-        store.require_replaceable(district.name)  # checked before hours of video are processed
+    with open_store(STORE) as store, store.begin() as connection:
+        require_no_hold(connection, district.name)  # checked before hours of video are processed
     followed = follow_cameras(district, folder, perception, settings)
     tracklets = renumber(one.tracklets for one in followed.values())
     version = version_of_model(engines.reid.card)

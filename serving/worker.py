@@ -64,8 +64,7 @@ async def work_on_jobs(work: SegmentWork, *, until_empty: bool) -> None:
     told_to_end = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, told_to_end.set)
-    with work.store.begin() as connection:
-        app = jobs.open_jobs(connection.engine.url)
+    app = jobs.open_jobs(work.store.engine.url)
     app.task(name=jobs.FOLLOW_SEGMENT, pass_context=True, retry=RetryTransient())(work.follow_segment)
     removing = app.task(name=jobs.REMOVE_OLD, lock=jobs.REMOVE_OLD, queueing_lock=jobs.REMOVE_OLD)
     app.periodic(cron=_HOURLY)(removing(work.remove_what_is_old))

@@ -7,7 +7,8 @@ import sqlalchemy as sa
 
 from domain.atomic import atomic_folder
 from serving.cases.cases import Verdict
-from serving.database import tables
+from serving.database import queries, tables
+from serving.database.districts import stored_districts
 from serving.database.store import Store
 
 _COLUMNS = ("file", "identity", "case", "verdict", "district", "camera_id", "tracklet_id", "first_seen", "last_seen")
@@ -19,8 +20,11 @@ def export_labels(store: Store, folder: Path) -> int:
     judged = _judged(store)
     found = sorted({case for case, _, _, verdict in judged if verdict == Verdict.CONFIRMED})
     identity_of_case = {case: identity for identity, case in enumerate(found, start=1)}
-    kept = {(one.district, one.id): one for one in store.tracklets({(row[1], row[2]) for row in judged})}
-    cameras = [(district.name, camera.id) for district in store.districts() for camera in district.cameras]
+    with store.begin() as connection:
+        stored = queries.tracklets(connection, {(row[1], row[2]) for row in judged})
+        districts = stored_districts(connection)
+    cameras = [(district.name, camera.id) for district in districts for camera in district.cameras]
+    kept = {(one.district, one.id): one for one in stored}
     number = 0
     with atomic_folder(folder) as aside, (aside / "labels.csv").open("w", encoding="utf-8", newline="") as file:
         (aside / _CROPS).mkdir()

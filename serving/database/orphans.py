@@ -13,8 +13,8 @@ from serving.database.locks import try_lock_crops
 def delete_orphans(engine: sa.Engine, crops: Crops, districts: Iterable[str]) -> tuple[int, list[OSError]]:
     """Delete the crops of `districts` that no row names; how many, and what could not be deleted.
 
-    Nobody may replace a district meanwhile (`serving.database.store.Store.sole_remover`). Segments may be added: those
-    that are being stored at this moment keep their crops, and wait for none but their own.
+    The caller holds `serving.database.locks.hold_removers`. Segments may be added meanwhile: a segment that is being
+    stored keeps its crops, and waits only for its own lock.
     """
     deleted, failures = 0, []
     for district in districts:

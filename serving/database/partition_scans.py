@@ -15,7 +15,8 @@ import sqlalchemy as sa
 from domain.cameras import CameraKey
 from serving.database import tables
 from serving.database.partitions import days_between
-from serving.database.tracklet_rows import at_cameras, whole
+from serving.database.tracklet_filter import TrackletFilter, at_cameras
+from serving.database.tracklet_rows import whole
 
 _CONNECTIONS = 2
 _LEAST_EF_SEARCH = 103
@@ -35,13 +36,7 @@ class PartitionScans:
     ef_search: int  # candidates that each scan keeps in view
 
 
-def partition_scans(
-    connection: sa.Connection,
-    limit: int,
-    cameras: Collection[CameraKey] | None,
-    since: datetime | None,
-    until: datetime | None,
-) -> PartitionScans:
+def partition_scans(connection: sa.Connection, limit: int, where: TrackletFilter) -> PartitionScans:
     """The scans for the `limit` nearest that pass the filters, those of `serving.database.store.Store.nearest`.
 
     Filters apply to what a scan gives. If they leave a share `s` of tracklets, which is taken from the numbers of
@@ -51,8 +46,8 @@ def partition_scans(
     times the effort of one of 30,000). Where people were seen on few days only, the merge asks those days for more,
     and iterative scans go on from where they stopped.
     """
-    days = days_between(connection, since, until)
-    share = _share_of_cameras(connection, cameras) * _share_of_days(days, since, until)
+    days = days_between(connection, where.since, where.until)
+    share = _share_of_cameras(connection, where.cameras) * _share_of_days(days, where.since, where.until)
     each = limit / max(share, _LEAST_SHARE) / max(1, len(days))
     return PartitionScans(days, min(_MAX_EF_SEARCH, _LEAST_EF_SEARCH + math.ceil(2 * each)))
 

@@ -18,7 +18,8 @@ from domain.settings import Settings
 from serving.database import audit, removals, segments, tables
 from serving.database.audit import Action
 from serving.database.holds import held_sightings
-from serving.database.locks import lock_cases, lock_writers
+from serving.database.locks import hold_removers, lock_cases, lock_writers
+from serving.database.orphans import delete_orphans
 from serving.database.partitions import day_of, drop_partition, existing_partitions
 from serving.database.store import Store
 
@@ -72,7 +73,7 @@ def remove_before(store: Store, cutoff: datetime, reason: str, kept_districts: C
         ArtifactError: if a crop cannot be deleted; all others are, and the next run tries it again.
     """
     table = tables.tracklets
-    with store.sole_remover():
+    with hold_removers(store.engine):
         with store.begin() as connection:
             lock_writers(connection)
             lock_cases(connection)
@@ -87,7 +88,7 @@ def remove_before(store: Store, cutoff: datetime, reason: str, kept_districts: C
             audit.append(connection, audit.command_account(), Action.RETENTION, details)
         with store.begin() as connection:
             districts = connection.execute(sa.select(tables.districts.c.name).order_by("name")).scalars().all()
-        num_crops, failures = store.delete_orphans(districts)
+        num_crops, failures = delete_orphans(store.engine, store.crops, districts)
         with store.begin() as connection:
             removals.count_crops(connection, number, num_crops)
     if failures:

@@ -96,7 +96,7 @@ def insert_processed(
     return _insert(connection, district, new, id=segment_id)
 
 
-def take_in(
+def register_file(
     connection: sa.Connection, district: str, video: VideoFile, *, again: bool = False
 ) -> tuple[RegisteredSegment, str]:
     """The segment of a file, and what the file's was before: new, waiting, failed or done.

@@ -1,7 +1,6 @@
 """Tracklets as rows of the database, and rows as the tracklets that search reads."""
 
-from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from operator import attrgetter
@@ -11,7 +10,7 @@ import numpy as np
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from domain.cameras import Camera, CameraKey
+from domain.cameras import Camera
 from domain.tracklets import Tracklet
 from serving.database import tables
 from serving.database.crops import crop_path
@@ -60,35 +59,6 @@ def row_of(tracklet: Tracklet, segment: RegisteredSegment, model_version: str) -
         "model_version": model_version,
         "crop": crop_path(segment.district, segment.id, tracklet.id),
     }
-
-
-def filters(
-    table: sa.Table,
-    cameras: Collection[CameraKey] | None,
-    since: datetime | None,
-    until: datetime | None,
-    model_version: str | None,
-) -> list[sa.ColumnElement[bool]]:
-    """Conditions of a search, as `serving.database.store.Store.nearest` has them; None asks for nothing.
-
-    `table` is `tracklets` or `tracklet_attributes`.
-    """
-    return [
-        *([at_cameras(cameras, table.c.district, table.c.camera_id)] if cameras is not None else []),
-        *([table.c.last_seen >= since] if since is not None else []),
-        *([table.c.first_seen <= until] if until is not None else []),
-        *([table.c.model_version == model_version] if model_version is not None else []),
-    ]
-
-
-def at_cameras(
-    cameras: Collection[CameraKey], district: sa.ColumnElement[str], camera_id: sa.ColumnElement[str]
-) -> sa.ColumnElement[bool]:
-    """Whether `camera_id` of `district` is among `cameras`; a list of each district's, which PostgreSQL hashes."""
-    ids = defaultdict(list)
-    for name, camera in cameras:
-        ids[name].append(camera)
-    return sa.or_(sa.false(), *(sa.and_(district == name, camera_id.in_(those)) for name, those in ids.items()))
 
 
 def pick(place: sa.ColumnElement[Any]) -> sa.Select[Any]:

@@ -16,6 +16,7 @@ import sqlalchemy as sa
 
 from domain.errors import InputError
 from domain.tracklets import Tracklet
+from serving.database import segments
 from serving.database.store import Store
 
 DROPPED = "the database was unreachable for too long; the sightings in memory were dropped"
@@ -173,14 +174,16 @@ class Outbox:
     def _write(self, entry: LiveSegment | _PendingGap) -> None:
         store, district, camera_id = self._store, self._district, entry.camera_id
         if isinstance(entry, _PendingGap):
-            if not entry.is_stored:
-                store.open_gap(district, camera_id, entry.since, entry.reason)
-            if entry.until is not None:
-                store.close_gap(district, camera_id, entry.until)
+            with store.begin() as connection:
+                if not entry.is_stored:
+                    segments.open_gap(connection, district, camera_id, entry.since, entry.reason)
+                if entry.until is not None:
+                    segments.close_gap(connection, district, camera_id, entry.until)
             return
         name = stream_name(camera_id)
         checksum = f"{name}@{entry.start.isoformat()}"
-        segment = store.register_segment(district, camera_id, name, checksum, entry.start, entry.end)
+        with store.begin() as connection:
+            segment = segments.register(connection, district, camera_id, name, checksum, entry.start, entry.end)
         store.add_segment(
             segment.id, entry.tracklets, self._model_version, frames=entry.frames, end=entry.end, damage=entry.damage
         )

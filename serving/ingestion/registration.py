@@ -10,6 +10,7 @@ from districts.layout import read_district
 from domain.errors import InputError
 from export.engines.files import sha256_of
 from serving.database import audit, jobs, segments
+from serving.database.districts import add_cameras, camera_ids, stored_districts
 from serving.database.segments import VideoFile
 from serving.database.store import Store
 from serving.video.files import VideoReader
@@ -47,11 +48,13 @@ def find_recordings(
         described = read_district(path)
         if described.name != district:
             raise InputError(f"--district must be {described.name}, as {path / 'district.yaml'} says, got {district}")
-        store.add_cameras(district, described.cameras, time_zone=described.time_zone)
+        with store.begin() as connection:
+            add_cameras(connection, district, described.cameras, time_zone=described.time_zone)
         found += recordings_of_district(described, path)
     if start is not None and len(files) != 1:
         raise InputError(f"--start must come with a single video file, got {len(files)}")
-    zones = {one.name: one.time_zone for one in store.districts()}
+    with store.begin() as connection:
+        zones = {stored.name: stored.time_zone for stored in stored_districts(connection)}
     if district not in zones:
         raise InputError(
             f"--district must be one that is stored ({', '.join(sorted(zones)) or 'there is none yet'}), "
@@ -68,7 +71,8 @@ def find_recordings(
 
 def take_in(store: Store, district: str, found: Iterable[Recording | InputError], *, again: bool = False) -> Taken:
     """Register each recording that can be opened, with its job; what is done stays as it is, but for `again`."""
-    cameras = {camera.id for one in store.districts() if one.name == district for camera in one.cameras}
+    with store.begin() as connection:
+        cameras = camera_ids(connection, district)
     taken = Taken(Counter(), [])
     for one in found:
         if isinstance(one, InputError):
@@ -94,7 +98,7 @@ def _register(store: Store, district: str, recording: Recording, *, again: bool)
         raise InputError(f"{recording.file} must stay readable: {error.strerror}") from error
     video = VideoFile(recording.camera_id, str(recording.file), checksum, recording.start, end)
     with store.begin() as connection:
-        segment, before = segments.take_in(connection, district, video, again=again)
+        segment, before = segments.register_file(connection, district, video, again=again)
         if segment.state == "waiting":
             jobs.defer_segment(connection, segment.id)
         if segment.replaces is not None:

@@ -13,7 +13,7 @@ from procrastinate.jobs import Job
 
 from domain.errors import ArtifactError, DongseonError
 from export.engines.onnx_runtime import available_cores
-from serving.database import jobs, retention, tables
+from serving.database import jobs, retention, segments, tables
 from serving.database.retention import RetentionSettings
 from serving.database.store import Store, version_of_model
 from serving.ingestion.following import CameraVideo, StageClock, TrackingSettings, follow
@@ -78,7 +78,9 @@ class SegmentWork:
         except JobAborted:
             raise
         except _TRANSIENT_ERRORS as error:
-            if self.store.postpone_segment(segment_id, str(error)).total_seconds() < self.ingest.patience_s:
+            with self.store.begin() as connection:
+                postponed = segments.postpone(connection, segment_id, str(error))
+            if postponed.total_seconds() < self.ingest.patience_s:
                 _log.warning("segment %s is tried again: %s", segment_id, error)
                 raise
             self._fail(segment_id, error)
@@ -128,7 +130,8 @@ class SegmentWork:
 
     def _fail(self, segment_id: int, error: Exception) -> None:
         _log.error("segment %s failed: %s", segment_id, error)
-        self.store.fail_segment(segment_id, str(error) or type(error).__name__)
+        with self.store.begin() as connection:
+            segments.fail(connection, segment_id, str(error) or type(error).__name__)
 
 
 class RetryTransient(procrastinate.BaseRetryStrategy):

@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from domain.cameras import CameraKey, metres_between
 from domain.errors import InputError
+from serving.database.districts import stored_districts
 from serving.database.store import Store
 
 _MAX_SUGGESTIONS = 5  # similar names in an error
@@ -36,7 +37,9 @@ def select_cameras(store: Store, names: Sequence[str] | None, area: Area | None)
     """
     if names is None and area is None:
         return None
-    known = {f"{district.name}/{camera.id}": camera for district in store.districts() for camera in district.cameras}
+    with store.begin() as connection:
+        districts = stored_districts(connection)
+    known = {f"{district.name}/{camera.id}": camera for district in districts for camera in district.cameras}
     unknown = sorted(set(names or ()) - set(known))
     if unknown or names == []:
         compared = (unknown or [""])[0][:_MAX_COMPARED_LENGTH]

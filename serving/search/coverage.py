@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict
 
 from domain.cameras import CameraKey
 from domain.errors import InputError
+from serving.database.districts import stored_districts
 from serving.database.store import Store
 
 _MAX_SPANS = 1000  # of all cameras: about 80 kB
@@ -84,13 +85,14 @@ def coverage_of(
         begin, end = _in_utc(since or first or until), _in_utc(until or max(filter(None, (since, last)), default=None))
         parameters |= {"since": begin, "until": end}
         rows = [*connection.execute(_SEARCHED, parameters), *connection.execute(_MISSING, parameters)]
+        districts = stored_districts(connection)
     spans: dict[tuple[str, str], dict[str, list[Span]]] = {}
     for row in rows:
         of_kind = spans.setdefault((row.district, row.camera_id), {}).setdefault(row.kind, [])
         of_kind.append(Span(since=row.since.astimezone(UTC), until=_in_utc(row.until), reason=row.reason))
     coverages = [
         _camera_coverage(district.name, camera.id, (begin, end), spans.get((district.name, camera.id), {}))
-        for district in store.districts()
+        for district in districts
         for camera in district.cameras
         if cameras is None or (district.name, camera.id) in cameras
     ]

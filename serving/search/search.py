@@ -5,18 +5,21 @@ the sightings that somebody has rejected.
 """
 
 from collections.abc import Collection, Sequence
-from datetime import datetime
+from dataclasses import replace
 
 import numpy as np
+import sqlalchemy as sa
 from pydantic import Field, PositiveFloat, PositiveInt
 
 from domain.attribute_query import AttributeQuery
-from domain.cameras import CameraKey, Sighting
+from domain.cameras import Sighting
 from domain.embeddings import cosine_distances, unit_length
 from domain.errors import InputError, require_shape
 from domain.settings import Settings
 from evaluation.reranking import rerank_candidates
+from serving.database import queries
 from serving.database.store import Store
+from serving.database.tracklet_filter import ALL_TRACKLETS, TrackletFilter
 from serving.database.tracklet_rows import StoredTracklet
 from serving.matching.description import attribute_evidence, description_likelihood
 from serving.matching.match_curve import MatchCurve
@@ -70,9 +73,7 @@ class Searcher:
         confirmed: Collection[SightingKey] = (),
         rejected: Collection[SightingKey] = (),
         top_k: int | None = None,
-        cameras: Collection[CameraKey] | None = None,
-        since: datetime | None = None,
-        until: datetime | None = None,
+        where: TrackletFilter = ALL_TRACKLETS,
     ) -> list[Hit]:
         """Sightings of the person, nearest first; ties keep the store's order.
 
@@ -93,9 +94,7 @@ class Searcher:
             confirmed: sightings that certainly show the person.
             rejected: sightings that certainly show somebody else.
             top_k: how many to return; None for all candidates.
-            cameras: those to search; None for all.
-            since: leaves out what ended before; with a time zone.
-            until: leaves out what began after; with a time zone.
+            where: filter of the sightings, of which the searcher sets the model.
 
         Raises:
             InputError: if there is neither photo, confirmed sighting nor attribute, `top_k` is below 1, a time has no
@@ -106,30 +105,34 @@ class Searcher:
             raise InputError("a search must have a photo, a confirmed sighting or an attribute, got none")
         if top_k is not None and top_k < 1:
             raise InputError(f"top_k must be at least 1, got {top_k}")
-        for name, moment in (("since", since), ("until", until)):
+        for name, moment in (("since", where.since), ("until", where.until)):
             if moment is not None and moment.tzinfo is None:
                 raise InputError(f"{name} must have a time zone, such as 2026-05-01T09:00:00+09:00, got {moment}")
         _require_one_verdict(confirmed, rejected)
-        right, wrong = (self._embeddings_of(stored_sightings(self._store, each)) for each in (confirmed, rejected))
+        right, wrong = self._embeddings_of(confirmed), self._embeddings_of(rejected)
         looks = [*([] if embedding is None else [_one_look(embedding)]), *right]
         limit = max(self._settings.candidates, top_k or 0)
         enough = limit + len(rejected)
-        filters = cameras, since, until
+        where = replace(where, model_version=self._model_version)
         if looks:
             query = unit_length(np.mean(looks, axis=0))
             with STAGE_SECONDS.labels("database").time():
-                found = self._store.nearest(query, enough, *filters, model_version=self._model_version)
+                found = queries.nearest(self._store.engine, query, enough, where)
             hits = self._by_looks(query, _without(rejected, found)[:limit], asked, wrong, top_k)
         elif asked:
-            with STAGE_SECONDS.labels("database").time():
-                found = self._store.described(asked, enough, *filters, model_version=self._model_version)
+            with STAGE_SECONDS.labels("database").time(), self._store.begin() as connection:
+                found = queries.described(connection, asked, enough, where)
             hits = self._by_description(_without(rejected, found)[: top_k or limit], asked)
         else:
             raise InputError("confirmed sightings must be of the model that searches, got only such of another")
         return [_confirmed(hit) if (hit.district, hit.tracklet_id) in confirmed else hit for hit in hits]
 
-    def _embeddings_of(self, judged: Sequence[StoredTracklet]) -> list[np.ndarray]:
-        return [one.embedding for one in judged if self._model_version in (None, one.model_version)]
+    def _embeddings_of(self, judged: Collection[SightingKey]) -> list[np.ndarray]:
+        if not judged:
+            return []
+        with self._store.begin() as connection:
+            stored = stored_sightings(connection, judged)
+        return [one.embedding for one in stored if self._model_version in (None, one.model_version)]
 
     def _by_looks(
         self,
@@ -174,8 +177,8 @@ class Searcher:
         return hits
 
     def _attributes_of(self, found: Sequence[StoredTracklet]) -> list[dict[str, dict[str, float]]]:
-        with STAGE_SECONDS.labels("attributes").time():
-            return self._store.attributes_of(found)
+        with STAGE_SECONDS.labels("attributes").time(), self._store.begin() as connection:
+            return queries.attributes(connection, found)
 
     def _likeness_to(self, wrong: Sequence[np.ndarray], gallery: np.ndarray) -> np.ndarray:
         """Distance `[gallery]` by which those fall back that look like somebody rejected.
@@ -188,13 +191,13 @@ class Searcher:
         return self._curve.softness * np.logaddexp(0, (self._curve.half_distance - nearest) / self._curve.softness)
 
 
-def stored_sightings(store: Store, wanted: Collection[SightingKey]) -> list[StoredTracklet]:
+def stored_sightings(connection: sa.Connection, wanted: Collection[SightingKey]) -> list[StoredTracklet]:
     """Those of `wanted`, by time.
 
     Raises:
         InputError: if one is not stored.
     """
-    found = store.tracklets(wanted) if wanted else []
+    found = queries.tracklets(connection, wanted) if wanted else []
     strange = sorted(set(wanted) - {(one.district, one.id) for one in found})
     if strange:
         raise InputError(f"sightings must be stored ones, got {', '.join(f'{name}/{id_}' for name, id_ in strange)}")

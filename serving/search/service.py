@@ -15,9 +15,11 @@ from domain.attributes import AttributeSchema
 from domain.cameras import CameraKey
 from domain.deadline import require_time
 from domain.errors import ArtifactError, DongseonError, InputError
-from serving.database import audit
+from serving.database import audit, queries
 from serving.database.audit import Action
-from serving.database.store import Store, StoredDistrict
+from serving.database.districts import StoredDistrict, stored_districts
+from serving.database.store import Store
+from serving.database.tracklet_filter import TrackletFilter
 from serving.matching.description import Question, read_description
 from serving.matching.route import RouteSettings, likeliest_routes, relative_probabilities
 from serving.perception.engine_calls import EnginesAwayError
@@ -151,7 +153,8 @@ class PhotoSearch:
         Raises:
             NotReadyError: if the service is not ready.
         """
-        return self._ready_store().districts()
+        with self._ready_store().begin() as connection:
+            return stored_districts(connection)
 
     def attribute_schema(self) -> AttributeSchema | None:
         """By what people are described; None without an attribute engine."""
@@ -165,7 +168,9 @@ class PhotoSearch:
             NotReadyError: if the service is not ready.
         """
         store = self._ready_store()
-        for one in store.tracklets([(wanted.district, wanted.tracklet_id)]):
+        with store.begin() as connection:
+            stored = queries.tracklets(connection, [(wanted.district, wanted.tracklet_id)])
+        for one in stored:
             try:
                 return store.crops.read(one.crop)
             except FileNotFoundError as error:
@@ -185,10 +190,12 @@ class PhotoSearch:
         if not asked.sightings:
             raise InputError("a route must have a confirmed sighting, got none")
         store = self._ready_store()
-        stored = stored_sightings(store, _keys(asked.sightings))
+        with store.begin() as connection:
+            stored = stored_sightings(connection, _keys(asked.sightings))
+            attributes = queries.attributes(connection, stored)
         confirmed = [
             hit_of(one, described, distance=0.0, probability=1.0, confirmed=True)
-            for one, described in zip(stored, store.attributes_of(stored), strict=True)
+            for one, described in zip(stored, attributes, strict=True)
         ]
         hits: list[Hit] = []
         coverage = None
@@ -198,9 +205,7 @@ class PhotoSearch:
                 confirmed=_keys(asked.sightings),
                 rejected=_keys(asked.rejected),
                 top_k=self._limits.max_top_k,
-                cameras=cameras,
-                since=asked.since,
-                until=asked.until,
+                where=TrackletFilter(cameras, asked.since, asked.until),
             )
             coverage = self._statement(store, cameras, asked.since, asked.until)
         settings = self._settings.route
@@ -280,9 +285,7 @@ class PhotoSearch:
             confirmed=_keys(confirmed),
             rejected=_keys(rejected),
             top_k=top_k or self._limits.top_k,
-            cameras=wanted,
-            since=since,
-            until=until,
+            where=TrackletFilter(wanted, since, until),
         )
         coverage = self._statement(store, wanted, since, until)
         SEARCH_SECONDS.labels("photo" if photos or confirmed else "attributes").observe(perf_counter() - began)
@@ -341,7 +344,7 @@ class PhotoSearch:
     def _reason_not_ready(self, engines: Callable[[], SearchEngines]) -> str | None:
         try:
             version = engines().model_version
-            reason = self.store().is_ready(version)
+            reason = queries.reason_not_ready(self.store().engine, version)
         except DongseonError as error:
             reason = str(error)
         if reason != self._last_reason:

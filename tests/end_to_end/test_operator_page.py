@@ -15,12 +15,13 @@ from PIL import Image
 
 from serving import package
 from serving.access.roles import Role
+from serving.database import queries, segments
 from serving.database.store import open_store
 from serving.deployment import Deployment
 from tests.end_to_end.conftest import free_port, server, wait_until
 from tests.helpers.browser import Browser
 from tests.helpers.deployments import GREEN, RED, fill_store, picture, token_of, write_deployment
-from tests.helpers.sightings import NOON, tracklet
+from tests.helpers.sightings import NOON, in_transaction, tracklet
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 CARDS = "document.querySelectorAll('#hits > li')"
@@ -54,13 +55,13 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 def add_double_and_gap(deployment: Deployment) -> None:
     """While the red person is at Gate 0 at 12:06, somebody like that is at Gate 2; and Gate 1 was away for a minute."""
     with open_store(deployment.store) as store:
-        red = store.tracklets([("demo", 7)])[0]
+        red = in_transaction(store, queries.tracklets, [("demo", 7)])[0]
         start = NOON + timedelta(minutes=6)
-        segment = store.register_segment("demo", "cam2", "gate2.mp4", "f" * 64, start)
+        segment = in_transaction(store, segments.register, "demo", "cam2", "gate2.mp4", "f" * 64, start)
         double = tracklet(1, red.embedding, camera=2, after_s=360)
         store.add_segment(segment.id, [double], red.model_version, frames=50, end=start + timedelta(seconds=5))
-        store.open_gap("demo", "cam1", NOON + timedelta(minutes=2), "the camera was cut off")
-        store.close_gap("demo", "cam1", NOON + timedelta(minutes=3))
+        in_transaction(store, segments.open_gap, "demo", "cam1", NOON + timedelta(minutes=2), "the camera was cut off")
+        in_transaction(store, segments.close_gap, "demo", "cam1", NOON + timedelta(minutes=3))
 
 
 @pytest.fixture

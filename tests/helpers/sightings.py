@@ -1,7 +1,8 @@
 """Small sightings for the tests of store, search and service."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Concatenate, ParamSpec, TypeVar
 
 import numpy as np
 import sqlalchemy as sa
@@ -12,6 +13,8 @@ from serving.database import tables
 from serving.database.store import Store
 from serving.matching.walking import WalkingSettings
 
+P = ParamSpec("P")
+T = TypeVar("T")
 NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
 CAMERAS = [
     Camera(
@@ -68,7 +71,7 @@ def put_into_case(
 ) -> None:
     """Open a case with these sightings."""
     cases, seen = tables.cases, tables.tracklets
-    with store._engine.begin() as connection:
+    with store.begin() as connection:
         insert = sa.insert(cases).values(title="Red coat", legal_hold=legal_hold, closed=closed).returning(cases.c.id)
         number = connection.execute(insert).scalar_one()
         wanted = sa.select(sa.literal(number), seen.c.district, seen.c.id, seen.c.day).where(
@@ -76,3 +79,11 @@ def put_into_case(
         )
         columns = ["case_id", "district", "tracklet_id", "day"]
         connection.execute(sa.insert(tables.case_sightings).from_select(columns, wanted))
+
+
+def in_transaction(
+    store: Store, operation: Callable[Concatenate[sa.Connection, P], T], *arguments: P.args, **named: P.kwargs
+) -> T:
+    """The result of `operation` in a transaction of its own."""
+    with store.begin() as connection:
+        return operation(connection, *arguments, **named)

@@ -15,11 +15,11 @@ from domain.images import write_image
 from domain.model_card import EngineFile
 from export.engines.files import sha256_of
 from serving import track
-from serving.database import audit, tables
+from serving.database import audit, queries, segments, tables
 from serving.database.store import open_store
 from serving.perception import perception
 from tests.helpers.project import ROOT
-from tests.helpers.sightings import CAMERAS, put_into_case, tracklet, unit_vectors
+from tests.helpers.sightings import CAMERAS, in_transaction, put_into_case, tracklet, unit_vectors
 from tests.helpers.walkers import (
     START,
     ColourReid,
@@ -176,10 +176,14 @@ def test_the_store_holds_what_was_seen_and_twice_is_once(tracked: Path) -> None:
     track.main()
     assert answers(tracked) == before
     with open_store(tracked / "store") as store:
-        assert store.is_ready("colours-" + "ab" * 6) is None
-        found = store.described({"upper_colour": GroupQuery(("red",), ("red", "blue"))}, limit=100)
+        assert queries.reason_not_ready(store.engine, "colours-" + "ab" * 6) is None
+        found = in_transaction(
+            store, queries.described, {"upper_colour": GroupQuery(("red",), ("red", "blue"))}, limit=100
+        )
         video = Path("data") / "toy" / "videos" / "c1.mp4"
-        assert store.register_segment("toy", "c1", "moved.mp4", sha256_of(video), START).state == "done"
+        assert (
+            in_transaction(store, segments.register, "toy", "c1", "moved.mp4", sha256_of(video), START).state == "done"
+        )
         assert len(found) == 4
         assert all(store.crops.read(one.crop) for one in found)
         with store.begin() as connection:

@@ -10,7 +10,7 @@ from serving.access.roles import Role
 from serving.cases import cases
 from serving.cases.cases import UnknownCaseError, Verdict
 from serving.cases.searches import Asked, record_search
-from serving.database import audit, tables
+from serving.database import audit, queries, tables
 from serving.database.locks import lock_cases
 from serving.database.retention import remove_before
 from serving.database.store import Store
@@ -18,7 +18,7 @@ from serving.search.coverage import CameraCoverage, Coverage, Span
 from serving.search.messages import SearchAnswer, SightingId
 from serving.search.search import Hit
 from serving.search.service import UnknownSightingError
-from tests.helpers.sightings import CAMERAS, NOON, tracklet, unit_vectors
+from tests.helpers.sightings import CAMERAS, NOON, in_transaction, tracklet, unit_vectors
 
 
 @pytest.fixture
@@ -148,11 +148,13 @@ def test_what_is_confirmed_under_a_legal_hold_survives_retention(
     judge(store, people["kim"], case, 2, Verdict.REJECTED)
     assert in_case(store, case) == {1, 2}  # under a hold none leaves it
     remove_before(store, NOON + timedelta(days=1), "old")
-    assert {one.id for one in store.tracklets([("demo", number) for number in range(1, 5)])} == {1, 2}
+    assert {
+        one.id for one in in_transaction(store, queries.tracklets, [("demo", number) for number in range(1, 5)])
+    } == {1, 2}
     lift_hold(store, people["lee"], case)
     assert in_case(store, case) == {1}  # what was rejected under the hold leaves it with the hold
     remove_before(store, NOON + timedelta(days=1), "old")
-    assert store.tracklets([("demo", 1), ("demo", 2)]) == []
+    assert in_transaction(store, queries.tracklets, [("demo", 1), ("demo", 2)]) == []
     with store.begin() as connection:
         assert len(cases.export_case(connection, people["lee"], case).verdicts) == 3  # they outlive the sightings
         judged = cases.case_details(connection, people["lee"], case).verdicts

@@ -10,16 +10,17 @@ import sqlalchemy as sa
 from domain.errors import InputError
 from serving.database import camera_leases
 from serving.database.camera_leases import CameraLeases
+from serving.database.districts import add_cameras
 from serving.database.store import Store
 from serving.streams import main
 from tests.helpers.deployments import write_deployment
 from tests.helpers.rtsp import until
-from tests.helpers.sightings import CAMERAS
+from tests.helpers.sightings import CAMERAS, in_transaction
 
 
 @pytest.fixture
 def engine(shared_store: Store, monkeypatch: pytest.MonkeyPatch) -> sa.Engine:
-    shared_store.add_cameras("demo", CAMERAS, time_zone="UTC")
+    in_transaction(shared_store, add_cameras, "demo", CAMERAS, time_zone="UTC")
     monkeypatch.setattr(camera_leases, "_EVERY_S", 0.1)
     monkeypatch.setattr(camera_leases, "_PATIENCE_S", 0.3)
     with shared_store.begin() as connection:

@@ -13,13 +13,14 @@ from domain.errors import InputError
 from serving import audit as command
 from serving.cases.cases import CaseExport, Verdict, export_case, give_verdict, hold_case, open_case
 from serving.database import audit
+from serving.database.holds import require_no_hold
 from serving.database.store import open_store
 from serving.matching.match_curve import MatchCurve
 from serving.search.messages import SightingId
 from serving.search.search import Hit, Searcher, SearchSettings
 from tests.helpers.deployments import REVIEWER, write_deployment
 from tests.helpers.project import ROOT
-from tests.helpers.sightings import CAMERAS, tracklet, unit_vectors
+from tests.helpers.sightings import CAMERAS, in_transaction, tracklet, unit_vectors
 
 SEARCH = SearchSettings(candidates=50, k1=20, k2=6, lambda_value=0.3, attribute_trust=0.7, probability_softness=0.05)
 EMBEDDINGS = unit_vectors(seed=0, number=30, feature=16)
@@ -87,6 +88,6 @@ def test_a_restored_backup_answers_as_before_and_keeps_cases_and_audit(
     assert known[1] in capsys.readouterr().out
     with open_store(new / "store") as store:
         with pytest.raises(InputError, match="A missing child"):
-            store.require_replaceable("demo")
+            in_transaction(store, require_no_hold, "demo")
         with pytest.raises(sa.exc.DBAPIError, match="append-only"), store.begin() as connection:
             connection.execute(sa.text("DELETE FROM audit"))

@@ -9,12 +9,13 @@ import yaml
 
 from domain.errors import ArtifactError, InputError
 from serving import retention
-from serving.database import audit, tables
+from serving.database import audit, queries, segments, tables
+from serving.database.locks import hold_removers
 from serving.database.partitions import existing_partitions
 from serving.database.retention import Removal, is_due, remove_before
 from serving.database.store import Store
 from tests.helpers.project import ROOT
-from tests.helpers.sightings import CAMERAS, NOON, put_into_case, tracklet, unit_vectors
+from tests.helpers.sightings import CAMERAS, NOON, in_transaction, put_into_case, tracklet, unit_vectors
 
 CUTOFF = NOON + timedelta(seconds=45)  # tracklet i is last seen 10 i - 5 seconds after noon: the fifth exactly then
 
@@ -26,7 +27,7 @@ class Killed(BaseException):
 @pytest.fixture
 def store(shared_store: Store) -> Store:
     """Eight tracklets, one every ten seconds; no case, no removal."""
-    with shared_store._engine.begin() as connection:
+    with shared_store.begin() as connection:
         connection.execute(sa.delete(tables.cases))
         connection.execute(sa.delete(tables.removals))
     embeddings = unit_vectors(seed=0, number=8, feature=16)
@@ -36,7 +37,7 @@ def store(shared_store: Store) -> Store:
 
 
 def rows(store: Store) -> set[int]:
-    with store._engine.begin() as connection:
+    with store.begin() as connection:
         return set(connection.execute(sa.select(tables.tracklets.c.id)).scalars())
 
 
@@ -47,7 +48,7 @@ def crops(store: Store) -> set[int]:
 def records(store: Store) -> list[tuple[datetime, int, int, str]]:
     """Those of the retention."""
     table = tables.removals
-    with store._engine.begin() as connection:
+    with store.begin() as connection:
         columns = (table.c.cutoff, table.c.tracklets, table.c.crops, table.c.reason)
         of_retention = sa.select(*columns).where(table.c.cutoff.is_not(None)).order_by(table.c.id)
         return [tuple(row) for row in connection.execute(of_retention)]
@@ -75,18 +76,18 @@ def test_a_legal_hold_keeps_the_sightings_of_its_case_until_it_is_lifted(store: 
     put_into_case(store, "demo", [1, 2], legal_hold=False)
     remove_before(store, CUTOFF, "old")
     assert rows(store) == crops(store) == {2, 5, 6, 7, 8}
-    with store._engine.begin() as connection:
+    with store.begin() as connection:
         connection.execute(sa.update(tables.cases).values(legal_hold=False))
     remove_before(store, CUTOFF, "old")
     assert rows(store) == crops(store) == {5, 6, 7, 8}
-    with store._engine.begin() as connection:
+    with store.begin() as connection:
         assert len(connection.execute(sa.select(tables.cases)).all()) == 2  # a case outlives its sightings
         assert connection.execute(sa.select(tables.case_sightings.c.tracklet_id)).scalars().all() == [6]
 
 
 def test_a_hold_that_comes_at_the_same_moment_is_kept(store: Store) -> None:
     removing = threading.Thread(target=remove_before, args=(store, CUTOFF, "old"))
-    with store._engine.begin() as connection:
+    with store.begin() as connection:
         case = sa.insert(tables.cases).values(title="-", legal_hold=True).returning(tables.cases.c.id)
         number = connection.execute(case).scalar_one()
         connection.execute(
@@ -101,7 +102,7 @@ def test_a_hold_that_comes_at_the_same_moment_is_kept(store: Store) -> None:
 
 def test_nothing_is_removed_while_another_process_removes_or_replaces(store: Store) -> None:
     removing = threading.Thread(target=remove_before, args=(store, CUTOFF, "old"))
-    with store.sole_remover():
+    with hold_removers(store.engine):
         removing.start()
         removing.join(0.5)
         assert rows(store) == crops(store) == set(range(1, 9))
@@ -138,10 +139,10 @@ def test_a_killed_run_leaves_no_row_without_its_crop_and_the_next_finishes(
 
     with monkeypatch.context() as patch:
         patch.setattr("os.remove", remove)
-        sa.event.listen(store._engine, "commit", commit)
+        sa.event.listen(store.engine, "commit", commit)
         with pytest.raises(Killed):
             remove_before(store, CUTOFF, "old")
-        sa.event.remove(store._engine, "commit", commit)
+        sa.event.remove(store.engine, "commit", commit)
     assert rows(store) == left <= crops(store)
     remove_before(store, CUTOFF, "old")
     assert rows(store) == crops(store) == {5, 6, 7, 8}
@@ -203,7 +204,7 @@ def on_days(store: Store, days: dict[int, int]) -> None:
 
 def partitions(store: Store) -> list[int]:
     """Those of the first four days, by whole days after the first."""
-    with store._engine.begin() as connection:
+    with store.begin() as connection:
         days = [(day - NOON.date()).days for day in existing_partitions(connection)]
     return [day for day in days if 0 <= day < 4]
 
@@ -216,7 +217,7 @@ def test_a_day_that_is_over_is_dropped_whole_and_one_with_a_held_sighting_is_not
     assert remove_before(store, NOON + timedelta(days=2, seconds=5), "old") == Removal(tracklets=3, crops=3)
     assert rows(store) == crops(store) == {3, 5, 6}  # the fifth was last seen exactly then
     assert partitions(store) == [1, 2, 3]
-    with store._engine.begin() as connection:
+    with store.begin() as connection:
         kept = connection.execute(sa.select(tables.case_sightings.c.tracklet_id).order_by("tracklet_id"))
         assert kept.scalars().all() == [3, 6]
         connection.execute(sa.update(tables.cases).values(legal_hold=False))
@@ -229,8 +230,8 @@ def test_districts_that_are_kept_lose_nothing(store: Store) -> None:
     embeddings = unit_vectors(seed=0, number=2, feature=16)
     store.replace_sightings("other", CAMERAS[:1], "net-1", [tracklet(21, embeddings[0])])
     for district in ("demo", "other"):
-        store.open_gap(district, "cam0", NOON, "no answer")
-        store.close_gap(district, "cam0", NOON)
+        in_transaction(store, segments.open_gap, district, "cam0", NOON, "no answer")
+        in_transaction(store, segments.close_gap, district, "cam0", NOON)
     late = NOON + timedelta(days=3)
     assert remove_before(store, late, "old", ["demo"]) == Removal(tracklets=1, crops=1)
     assert rows(store) == crops(store) == set(range(1, 9))
@@ -263,18 +264,18 @@ def test_segments_are_stored_while_the_retention_lists_or_deletes_crops(
     removing = threading.Thread(target=remove_before, args=(store, CUTOFF, "old"))
     removing.start()
     assert is_there.wait(30)
-    segment = store.register_segment("demo", "cam2", "a.mp4", "a", NOON)
+    segment = in_transaction(store, segments.register, "demo", "cam2", "a.mp4", "a", NOON)
     late = tracklet(1, unit_vectors(1, 1, 16)[0], camera=2, after_s=300)
     store.add_segment(segment.id, [late], "net-1", frames=10, end=NOON)
     may_go_on.set()
     removing.join(30)
     number = segment.id * 1_000_000 + 1
     assert rows(store) == crops(store) == {5, 6, 7, 8, number}
-    assert store.crops.read(store.tracklets([("demo", number)])[0].crop)
+    assert store.crops.read(in_transaction(store, queries.tracklets, [("demo", number)])[0].crop)
 
 
 def test_crops_of_a_segment_that_is_being_stored_are_no_orphans(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    segment = store.register_segment("demo", "cam2", "a.mp4", "a", NOON)
+    segment = in_transaction(store, segments.register, "demo", "cam2", "a.mp4", "a", NOON)
     late = tracklet(1, unit_vectors(1, 1, 16)[0], camera=2, after_s=300)
     is_there, may_go_on = slow_crops(store, monkeypatch, "makedirs")
     adding = threading.Thread(
@@ -305,26 +306,26 @@ def test_a_day_that_was_dropped_can_come_again(store: Store) -> None:
     assert 0 not in partitions(store)
     on_days(store, {1: 0, 2: 3})
     assert rows(store) == crops(store) == {1, 2}
-    found = store.nearest(unit_vectors(seed=0, number=2, feature=16)[1], 1)
+    found = queries.nearest(store.engine, unit_vectors(seed=0, number=2, feature=16)[1], 1)
     assert [one.id for one in found] == [2]
 
 
 def test_segments_and_gaps_go_when_nothing_is_left_of_them(store: Store) -> None:
     on_days(store, {1: 0, 2: 0, 3: 5})  # segments of cam0, to the fifth day, and of cam1
     old, late = (NOON + timedelta(days=days) for days in (-1, 4))
-    seen_nobody = store.register_segment("demo", "cam2", "empty.mp4", "a", old)
+    seen_nobody = in_transaction(store, segments.register, "demo", "cam2", "empty.mp4", "a", old)
     store.add_segment(seen_nobody.id, [], "net-1", frames=10, end=old + timedelta(seconds=1))
-    waiting = store.register_segment("demo", "cam2", "waiting.mp4", "b", old)
-    failed = store.register_segment("demo", "cam2", "failed.mp4", "c", old)
-    store.fail_segment(failed.id, "no video")
+    waiting = in_transaction(store, segments.register, "demo", "cam2", "waiting.mp4", "b", old)
+    failed = in_transaction(store, segments.register, "demo", "cam2", "failed.mp4", "c", old)
+    in_transaction(store, segments.fail, failed.id, "no video")
     for camera, since, until in (("cam0", old, old), ("cam1", old, late), ("cam2", old, None)):
-        store.open_gap("demo", camera, since, "no answer")
+        in_transaction(store, segments.open_gap, "demo", camera, since, "no answer")
         if until is not None:
-            store.close_gap("demo", camera, until)
+            in_transaction(store, segments.close_gap, "demo", camera, until)
     remove_before(store, NOON + timedelta(days=3), "old")
-    segments, gaps = tables.segments, tables.gaps
-    with store._engine.begin() as connection:
-        left = connection.execute(sa.select(segments.c.camera_id, segments.c.state).order_by(segments.c.id)).all()
+    table, gaps = tables.segments, tables.gaps
+    with store.begin() as connection:
+        left = connection.execute(sa.select(table.c.camera_id, table.c.state).order_by(table.c.id)).all()
         assert [tuple(row) for row in left] == [("cam0", "done"), ("cam2", "waiting")]
         assert connection.execute(sa.select(gaps.c.camera_id).order_by(gaps.c.id)).scalars().all() == ["cam1", "cam2"]
-    assert store.register_segment("demo", "cam2", "waiting.mp4", "b", old) == waiting
+    assert in_transaction(store, segments.register, "demo", "cam2", "waiting.mp4", "b", old) == waiting

@@ -11,11 +11,13 @@ import sqlalchemy as sa
 
 from domain.errors import InputError
 from domain.tracklets import Tracklet
-from serving.database import tables
+from serving.database import queries, segments, tables
+from serving.database.locks import hold_removers
+from serving.database.orphans import delete_orphans
 from serving.database.partitions import existing_partitions
 from serving.database.segments import ProcessedVideo, RegisteredSegment
 from serving.database.store import Store, open_store
-from tests.helpers.sightings import CAMERAS, NOON, tracklet, unit_vectors
+from tests.helpers.sightings import CAMERAS, NOON, in_transaction, tracklet, unit_vectors
 
 EMBEDDINGS = unit_vectors(seed=0, number=40, feature=16)
 LATER = NOON + timedelta(minutes=5)
@@ -29,16 +31,16 @@ def store(shared_store: Store) -> Store:
 
 
 def register(store: Store, checksum: str = "ab" * 32, camera: int = 0) -> RegisteredSegment:
-    return store.register_segment("demo", CAMERAS[camera].id, f"{checksum[:2]}.mp4", checksum, NOON)
+    return in_transaction(store, segments.register, "demo", CAMERAS[camera].id, f"{checksum[:2]}.mp4", checksum, NOON)
 
 
 def segment_rows(store: Store) -> list[dict[str, Any]]:
-    with store._engine.begin() as connection:
+    with store.begin() as connection:
         return [dict(row) for row in connection.execute(sa.select(tables.segments).order_by("id")).mappings()]
 
 
 def ids(store: Store) -> list[int]:
-    with store._engine.begin() as connection:
+    with store.begin() as connection:
         return list(connection.execute(sa.select(tables.tracklets.c.id).order_by("id")).scalars())
 
 
@@ -51,7 +53,7 @@ def test_a_segment_is_registered_once_and_done_when_its_rows_are_stored(store: S
     store.add_segment(segment.id, seen, "net-1", frames=3000, end=LATER, damage="ends early")
     first = 1_000_000 * segment.id
     assert ids(store) == [first + 1, first + 2]
-    found = store.nearest(EMBEDDINGS[1], 1)[0]
+    found = queries.nearest(store.engine, EMBEDDINGS[1], 1)[0]
     assert (found.id, found.crop) == (first + 1, f"crops/demo/{segment.id}/{first + 1}.jpg")
     assert store.crops.read(found.crop)
     assert register(store) == replace(segment, state="done")
@@ -64,7 +66,7 @@ def test_adding_a_done_segment_again_changes_nothing(store: Store) -> None:
     store.add_segment(segment.id, [tracklet(1, EMBEDDINGS[0])], "net-1", frames=10, end=LATER)
     before = segment_rows(store), ids(store)
     store.add_segment(segment.id, [tracklet(i, EMBEDDINGS[i]) for i in range(3)], "net-2", frames=20, end=LATER)
-    store.fail_segment(segment.id, "too late")
+    in_transaction(store, segments.fail, segment.id, "too late")
     assert (segment_rows(store), ids(store)) == before
 
 
@@ -74,7 +76,7 @@ def test_a_segment_that_cannot_be_stored_leaves_no_row_and_may_be_tried_again(st
     with pytest.raises(IndexError):
         store.add_segment(segment.id, [tracklet(1, EMBEDDINGS[0]), broken], "net-1", frames=10, end=LATER)
     assert (ids(store), register(store).state) == ([], "waiting")
-    store.fail_segment(segment.id, "no crop")
+    in_transaction(store, segments.fail, segment.id, "no crop")
     assert (register(store).state, segment_rows(store)[0]["error"]) == ("failed", "no crop")
     store.add_segment(segment.id, [tracklet(1, EMBEDDINGS[0])], "net-1", frames=10, end=LATER)
     assert (len(ids(store)), segment_rows(store)[0]["state"], segment_rows(store)[0]["error"]) == (1, "done", None)
@@ -82,7 +84,7 @@ def test_a_segment_that_cannot_be_stored_leaves_no_row_and_may_be_tried_again(st
 
 def test_what_no_segment_can_hold_is_refused(store: Store) -> None:
     with pytest.raises(InputError, match="must be of a stored camera, got demo/cam9"):
-        store.register_segment("demo", "cam9", "x.mp4", "x", NOON)
+        in_transaction(store, segments.register, "demo", "cam9", "x.mp4", "x", NOON)
     with pytest.raises(InputError, match="must be registered before anything is added to them, got 999999"):
         store.add_segment(999_999, [], "net-1", frames=0, end=LATER)
     segment = register(store)
@@ -144,8 +146,8 @@ def test_a_district_that_is_replaced_meanwhile_gets_nothing_of_the_one_before(
     with pytest.raises(InputError, match="must be registered before anything is added"):
         store.add_segment(segment.id, [tracklet(1, EMBEDDINGS[0])], "net-1", frames=10, end=LATER)
     assert ids(store) == []
-    with store.sole_remover():
-        assert store.delete_orphans(["demo"]) == (1, [])
+    with hold_removers(store.engine):
+        assert delete_orphans(store.engine, store.crops, ["demo"]) == (1, [])
 
 
 def test_replacing_sightings_leaves_a_done_segment_a_video_so_that_the_same_file_is_known(store: Store) -> None:
@@ -153,23 +155,25 @@ def test_replacing_sightings_leaves_a_done_segment_a_video_so_that_the_same_file
         camera.id: ProcessedVideo(f"{camera.id}.mp4", camera.id * 2, NOON, LATER, frames=3000) for camera in CAMERAS[:2]
     }
     store.replace_sightings("demo", CAMERAS, "net-1", [tracklet(1, EMBEDDINGS[0])], videos=videos)
-    assert store.register_segment("demo", "cam0", "cam0.mp4", "cam0cam0", NOON).state == "done"
-    assert store.register_segment("demo", "cam1", "moved.mp4", "cam1cam1", NOON).state == "done"  # saw nobody
-    assert store.register_segment("demo", "cam1", "other.mp4", "other", NOON).state == "waiting"
+    assert in_transaction(store, segments.register, "demo", "cam0", "cam0.mp4", "cam0cam0", NOON).state == "done"
+    assert (
+        in_transaction(store, segments.register, "demo", "cam1", "moved.mp4", "cam1cam1", NOON).state == "done"
+    )  # saw nobody
+    assert in_transaction(store, segments.register, "demo", "cam1", "other.mp4", "other", NOON).state == "waiting"
     assert [row["frames"] for row in segment_rows(store)] == [3000, 3000, None]
 
 
 def test_a_gap_opens_once_and_ends_not_before_it_began(store: Store) -> None:
-    store.open_gap("demo", "cam0", NOON, "no answer")
-    store.open_gap("demo", "cam0", LATER, "still none")
-    store.close_gap("demo", "cam0", LATER)
-    store.close_gap("demo", "cam0", LATER + timedelta(days=1))
-    store.open_gap("demo", "cam0", LATER, "garbage")
-    store.close_gap("demo", "cam0", NOON)
-    store.open_gap("demo", "cam1", NOON, "no answer")
+    in_transaction(store, segments.open_gap, "demo", "cam0", NOON, "no answer")
+    in_transaction(store, segments.open_gap, "demo", "cam0", LATER, "still none")
+    in_transaction(store, segments.close_gap, "demo", "cam0", LATER)
+    in_transaction(store, segments.close_gap, "demo", "cam0", LATER + timedelta(days=1))
+    in_transaction(store, segments.open_gap, "demo", "cam0", LATER, "garbage")
+    in_transaction(store, segments.close_gap, "demo", "cam0", NOON)
+    in_transaction(store, segments.open_gap, "demo", "cam1", NOON, "no answer")
     table = tables.gaps
     columns = (table.c.camera_id, table.c.since, table.c.until, table.c.reason)
-    with store._engine.begin() as connection:
+    with store.begin() as connection:
         found = [tuple(row) for row in connection.execute(sa.select(*columns).order_by(table.c.id))]
     assert found == [
         ("cam0", NOON, LATER, "no answer"),
@@ -190,6 +194,6 @@ def test_writers_of_the_same_new_days_do_not_disturb_each_other(tmp_path: Path) 
         with ThreadPoolExecutor(20) as writers:  # more than there are connections
             list(writers.map(write, range(20)))
         assert len(set(ids(store))) == 80
-        with store._engine.begin() as connection:
+        with store.begin() as connection:
             assert existing_partitions(connection) == [NOON.date() + timedelta(days=i) for i in range(4)]
-        assert len(store.nearest(EMBEDDINGS[2], 80)) == 80
+        assert len(queries.nearest(store.engine, EMBEDDINGS[2], 80)) == 80

@@ -12,10 +12,13 @@ import sqlalchemy as sa
 from domain.attribute_query import GroupQuery
 from domain.errors import ArtifactError, InputError
 from domain.model_card import EngineFile, ModelCard
-from serving.database import audit, tables
-from serving.database.store import Store, StoredDistrict, open_store, version_of_model
+from serving.database import audit, queries, segments, tables
+from serving.database.districts import StoredDistrict, stored_districts
+from serving.database.holds import require_no_hold
+from serving.database.store import Store, open_store, version_of_model
+from serving.database.tracklet_filter import TrackletFilter
 from serving.search.photo import decode_photo
-from tests.helpers.sightings import CAMERAS, NOON, put_into_case, tracklet, unit_vectors
+from tests.helpers.sightings import CAMERAS, NOON, in_transaction, put_into_case, tracklet, unit_vectors
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +40,7 @@ def rows(store: Store) -> list[tuple[object, ...]]:
     """All tracklets, but for the segment, which replaced ones get anew."""
     table = tables.tracklets
     columns = [column for column in table.c if column.name not in {"segment_id", "crop"}]
-    with store._engine.begin() as connection:
+    with store.begin() as connection:
         return [tuple(row) for row in connection.execute(sa.select(*columns).order_by(table.c.district, table.c.id))]
 
 
@@ -53,9 +56,13 @@ def test_districts_keep_their_tracklets_cameras_and_time_zone(tmp_path: Path) ->
         store.replace_sightings("demo", CAMERAS, "net-1", found, time_zone="Asia/Seoul")
         store.replace_sightings("other", CAMERAS[:1], "net-1", found[:1])
         ids = [("demo", 3), ("other", 1), ("other", 3), ("demo", 2)]
-        assert [(one.district, one.id) for one in store.tracklets(ids)] == [("other", 1), ("demo", 2), ("demo", 3)]
-        assert store.tracklets([]) == []
-        assert store.districts() == [
+        assert [(one.district, one.id) for one in in_transaction(store, queries.tracklets, ids)] == [
+            ("other", 1),
+            ("demo", 2),
+            ("demo", 3),
+        ]
+        assert in_transaction(store, queries.tracklets, []) == []
+        assert in_transaction(store, stored_districts) == [
             StoredDistrict("demo", "Asia/Seoul", CAMERAS),
             StoredDistrict("other", "UTC", CAMERAS[:1]),
         ]
@@ -65,13 +72,13 @@ def test_nearest_equals_a_search_over_all(filled: tuple[Store, np.ndarray]) -> N
     store, embeddings = filled
     query = unit_vectors(seed=1, number=1, feature=16)[0]
     wanted = (np.argsort(1 - embeddings @ query, kind="stable") + 1)[:5].tolist()
-    assert [one.id for one in store.nearest(query, 5)] == wanted
-    assert [one.id for one in store.nearest(-query, 5)] != wanted  # the comparison can fail
+    assert [one.id for one in queries.nearest(store.engine, query, 5)] == wanted
+    assert [one.id for one in queries.nearest(store.engine, -query, 5)] != wanted  # the comparison can fail
 
 
 def test_a_stored_tracklet_comes_back_as_it_was(filled: tuple[Store, np.ndarray]) -> None:
     store, embeddings = filled
-    found = store.nearest(embeddings[4], 1)[0]
+    found = queries.nearest(store.engine, embeddings[4], 1)[0]
     assert (found.id, found.camera, found.quality) == (5, CAMERAS[1], 0.7)
     assert (found.first_seen, found.last_seen) == (NOON + timedelta(seconds=40), NOON + timedelta(seconds=45))
     np.testing.assert_allclose(found.embedding, embeddings[4], atol=1e-3)
@@ -79,19 +86,19 @@ def test_a_stored_tracklet_comes_back_as_it_was(filled: tuple[Store, np.ndarray]
 
 
 @pytest.mark.parametrize(
-    ("filters", "wanted"),
+    ("where", "wanted"),
     [
-        pytest.param({"cameras": [("demo", "cam1")]}, {2, 5, 8, 11, 14, 17, 20, 23, 26, 29}, id="camera"),
-        pytest.param({"cameras": [("other", "cam1")]}, set(), id="camera of another district"),
-        pytest.param({"cameras": []}, set(), id="no camera"),
-        pytest.param({"until": NOON + timedelta(seconds=10)}, {1, 2}, id="begins exactly at the end"),
-        pytest.param({"since": NOON + timedelta(seconds=285)}, {29, 30}, id="ends exactly at the begin"),
-        pytest.param({"model_version": "net-2"}, set(), id="another model"),
+        pytest.param(TrackletFilter(cameras=[("demo", "cam1")]), {2, 5, 8, 11, 14, 17, 20, 23, 26, 29}, id="camera"),
+        pytest.param(TrackletFilter(cameras=[("other", "cam1")]), set(), id="camera of another district"),
+        pytest.param(TrackletFilter(cameras=[]), set(), id="no camera"),
+        pytest.param(TrackletFilter(until=NOON + timedelta(seconds=10)), {1, 2}, id="begins exactly at the end"),
+        pytest.param(TrackletFilter(since=NOON + timedelta(seconds=285)), {29, 30}, id="ends exactly at the begin"),
+        pytest.param(TrackletFilter(model_version="net-2"), set(), id="another model"),
     ],
 )
-def test_filters_of_the_search(filled: tuple[Store, np.ndarray], filters: dict[str, object], wanted: set[int]) -> None:
+def test_filters_of_the_search(filled: tuple[Store, np.ndarray], where: TrackletFilter, wanted: set[int]) -> None:
     store, embeddings = filled
-    assert {one.id for one in store.nearest(embeddings[0], 30, **filters)} == wanted  # type: ignore[arg-type]
+    assert {one.id for one in queries.nearest(store.engine, embeddings[0], 30, where)} == wanted
 
 
 def test_replacing_twice_leaves_the_same(filled: tuple[Store, np.ndarray]) -> None:
@@ -123,11 +130,11 @@ def test_sightings_under_a_legal_hold_are_not_replaced_until_it_is_lifted(filled
     with pytest.raises(InputError, match=r"got the cases \d+ \(Red coat\); lift the hold"):
         store.replace_sightings("demo", CAMERAS, "net-1", [tracklet(1, embeddings[0])])
     with pytest.raises(InputError, match="lift the hold"):
-        store.require_replaceable("demo")
-    store.require_replaceable("other")
+        in_transaction(store, require_no_hold, "demo")
+    in_transaction(store, require_no_hold, "other")
     assert rows(store) == before
     assert crops(store) == set(range(1, 31))
-    with store._engine.begin() as connection:
+    with store.begin() as connection:
         connection.execute(sa.update(tables.cases).values(legal_hold=False))
     store.replace_sightings("demo", CAMERAS, "net-1", [tracklet(1, embeddings[0])])
     assert len(rows(store)) == 1
@@ -139,7 +146,7 @@ def test_cases_without_a_hold_lose_the_sightings_that_are_replaced(filled: tuple
     with store.begin() as connection:
         given = {"case_id": 1, "district": "demo", "tracklet_id": 2, "verdict": "rejected", "account": "kim"}
         connection.execute(sa.insert(tables.verdicts), [given, given | {"district": "other"}])
-    store.open_gap("demo", "cam0", NOON, "no answer")
+    in_transaction(store, segments.open_gap, "demo", "cam0", NOON, "no answer")
     store.replace_sightings("demo", CAMERAS, "net-1", [tracklet(1, embeddings[0])])
     removed = {"tracklets": 30, "verdicts": 1, "segments": 3, "gaps": 1}
     with store.begin() as connection:
@@ -157,18 +164,22 @@ def test_a_model_with_another_length_of_embedding_replaces_the_first(filled: tup
     store, embeddings = filled
     longer = unit_vectors(seed=2, number=3, feature=24)
     store.replace_sightings("demo", CAMERAS, "net-2", [tracklet(i + 1, longer[i]) for i in range(3)])
-    assert [one.id for one in store.nearest(longer[2], 1)] == [3]
-    assert store.nearest(embeddings[0], 5) == []
-    assert store.is_ready("net-2") is None
-    assert "sightings of the model net-1, it holds only of net-2" in (store.is_ready("net-1") or "")
+    assert [one.id for one in queries.nearest(store.engine, longer[2], 1)] == [3]
+    assert queries.nearest(store.engine, embeddings[0], 5) == []
+    assert queries.reason_not_ready(store.engine, "net-2") is None
+    assert "sightings of the model net-1, it holds only of net-2" in (
+        queries.reason_not_ready(store.engine, "net-1") or ""
+    )
 
 
 def test_districts_do_not_disturb_each_other(filled: tuple[Store, np.ndarray]) -> None:
     store, embeddings = filled
     store.replace_sightings("other", CAMERAS[:1], "net-1", [tracklet(1, embeddings[7])])
     assert len(rows(store)) == 31
-    assert [one.camera.id for one in store.nearest(embeddings[7], 1, [("other", "cam0")])] == ["cam0"]
-    assert [len(district.cameras) for district in store.districts()] == [3, 1]
+    assert [
+        one.camera.id for one in queries.nearest(store.engine, embeddings[7], 1, TrackletFilter([("other", "cam0")]))
+    ] == ["cam0"]
+    assert [len(district.cameras) for district in in_transaction(store, stored_districts)] == [3, 1]
     store.replace_sightings("other", CAMERAS[:1], "net-1", [])
     assert len(rows(store)) == 30
 
@@ -180,13 +191,17 @@ def test_words_find_whom_they_describe_best(store: Store) -> None:
         "demo", CAMERAS, "net-1", [tracklet(i + 1, embeddings[i], attributes=bags[i]) for i in range(3)]
     )
     bag, age = ("none", "backpack"), ("child", "adult")
-    assert [one.id for one in store.described({"bag": GroupQuery(bag[1:], bag)}, 3)] == [2, 3, 1]
+    assert [one.id for one in in_transaction(store, queries.described, {"bag": GroupQuery(bag[1:], bag)}, 3)] == [
+        2,
+        3,
+        1,
+    ]
     both = {"bag": GroupQuery(bag[:1], bag), "age": GroupQuery(age[:1], age)}
-    assert [one.id for one in store.described(both, 2)] == [1, 3]
+    assert [one.id for one in in_transaction(store, queries.described, both, 2)] == [1, 3]
     hostile = "'; drop table tracklets; --"
-    assert len(store.described({hostile: GroupQuery((hostile,), (hostile, "none"))}, 3)) == 3
+    assert len(in_transaction(store, queries.described, {hostile: GroupQuery((hostile,), (hostile, "none"))}, 3)) == 3
     with pytest.raises(InputError, match="at least one attribute"):
-        store.described({}, 3)
+        in_transaction(store, queries.described, {}, 3)
 
 
 def test_attributes_come_in_the_order_asked_and_are_gone_with_their_tracklet(store: Store) -> None:
@@ -196,12 +211,12 @@ def test_attributes_come_in_the_order_asked_and_are_gone_with_their_tracklet(sto
     found = [tracklet(i + 1, embeddings[i], attributes=bags[i], after_s=later[i]) for i in range(4)]
     store.replace_sightings("demo", CAMERAS, "net-1", found)
     store.replace_sightings("other", CAMERAS, "net-1", [tracklet(1, embeddings[0])])
-    (other,) = store.tracklets([("other", 1)])
-    mixed = [*store.tracklets([("demo", number) for number in (1, 2, 3, 4)])[::-1], other]
-    assert store.attributes_of(mixed) == [*bags[::-1], {}]
-    assert store.attributes_of([]) == []
+    (other,) = in_transaction(store, queries.tracklets, [("other", 1)])
+    mixed = [*in_transaction(store, queries.tracklets, [("demo", number) for number in (1, 2, 3, 4)])[::-1], other]
+    assert in_transaction(store, queries.attributes, mixed) == [*bags[::-1], {}]
+    assert in_transaction(store, queries.attributes, []) == []
     store.replace_sightings("demo", CAMERAS, "net-1", found[:3])
-    assert store.attributes_of(mixed) == [{}, *bags[2::-1], {}]
+    assert in_transaction(store, queries.attributes, mixed) == [{}, *bags[2::-1], {}]
     store.replace_sightings("other", CAMERAS, "net-1", [])
 
 
@@ -214,16 +229,16 @@ def test_the_index_over_embeddings_is_used(filled: tuple[Store, np.ndarray]) -> 
             connection.exec_driver_sql("SET LOCAL enable_seqscan = off; SET LOCAL enable_sort = off")
             plans.extend(str(row[0]) for row in connection.exec_driver_sql(f"EXPLAIN {statement}", parameters))
 
-    sa.event.listen(store._engine, "before_cursor_execute", explain)
-    store.nearest(embeddings[0], 5, cameras=[("demo", "cam1")], model_version="net-1")
-    sa.event.remove(store._engine, "before_cursor_execute", explain)
+    sa.event.listen(store.engine, "before_cursor_execute", explain)
+    queries.nearest(store.engine, embeddings[0], 5, TrackletFilter([("demo", "cam1")], model_version="net-1"))
+    sa.event.remove(store.engine, "before_cursor_execute", explain)
     assert any("Order By: ((embedding)::halfvec(16) <=>" in line for line in plans), plans
 
 
 def test_cameras_and_an_empty_store(store: Store) -> None:
     store.replace_sightings("demo", CAMERAS, "net-1", [])
-    assert store.districts()[0].cameras == CAMERAS
-    assert "it holds none at all; rerun serving.track" in (store.is_ready("net-1") or "")
+    assert in_transaction(store, stored_districts)[0].cameras == CAMERAS
+    assert "it holds none at all; rerun serving.track" in (queries.reason_not_ready(store.engine, "net-1") or "")
 
 
 def test_what_cannot_be_stored_is_refused(store: Store) -> None:
@@ -239,8 +254,8 @@ def test_what_cannot_be_stored_is_refused(store: Store) -> None:
 def test_two_openers_share_the_embedded_server(filled: tuple[Store, np.ndarray]) -> None:
     store, _ = filled
     with open_store(store.folder) as second:
-        assert second.is_ready("net-1") is None
-    assert store.is_ready("net-1") is None  # the first is still served after the second closed
+        assert queries.reason_not_ready(second.engine, "net-1") is None
+    assert queries.reason_not_ready(store.engine, "net-1") is None  # the first is still served after the second closed
 
 
 def test_an_address_that_does_not_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -253,7 +268,7 @@ def test_an_address_that_does_not_answer(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_a_database_that_does_not_exist(store: Store, tmp_path: Path) -> None:
-    there = store._engine.url.set(database="nowhere").render_as_string(hide_password=False)
+    there = store.engine.url.set(database="nowhere").render_as_string(hide_password=False)
     with pytest.raises(InputError, match=r'must answer at(?s:.*)database "nowhere" does not exist'):
         open_store(tmp_path, there)
 
@@ -267,7 +282,7 @@ def test_an_embedded_server_that_cannot_start(tmp_path: Path) -> None:
 
 def test_a_database_that_went_away_is_a_reason_not_an_error(tmp_path: Path) -> None:
     gone = sa.create_engine("postgresql+psycopg://nobody@127.0.0.1:9/none")
-    assert "does not answer" in (Store(tmp_path, gone).is_ready("net-1") or "")
+    assert "does not answer" in (queries.reason_not_ready(Store(tmp_path, gone).engine, "net-1") or "")
 
 
 def test_the_version_of_a_model_is_that_of_its_weights() -> None:
@@ -291,7 +306,7 @@ def test_the_version_of_a_model_is_that_of_its_weights() -> None:
 
 def test_the_embedded_server_caches_a_quarter_of_the_memory_from_its_second_start_on(tmp_path: Path) -> None:
     def cached() -> int:
-        with open_store(tmp_path / "store") as store, store._engine.begin() as connection:
+        with open_store(tmp_path / "store") as store, store.begin() as connection:
             shown = "SELECT pg_size_bytes(current_setting('shared_buffers'))"
             return int(connection.exec_driver_sql(shown).scalar_one())
 

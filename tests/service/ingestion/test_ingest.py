@@ -10,14 +10,15 @@ import sqlalchemy as sa
 
 from domain.errors import InputError
 from serving import ingest
-from serving.database import audit, tables
+from serving.database import audit, segments, tables
 from serving.database.crops import segment_of
+from serving.database.districts import stored_districts
 from serving.database.retention import remove_before
 from serving.database.store import Store, open_store
 from serving.video.files import VideoReader
 from tests.helpers.deployments import BLUE, GREEN, RED, write_deployment
 from tests.helpers.recordings import START, segment_states, write_district, write_recording
-from tests.helpers.sightings import put_into_case, tracklet, unit_vectors
+from tests.helpers.sightings import in_transaction, put_into_case, tracklet, unit_vectors
 
 EMBEDDINGS = unit_vectors(seed=0, number=3, feature=16)
 
@@ -80,7 +81,9 @@ def test_a_districts_folder_makes_cameras_segments_and_jobs(
     store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     take_in(write_district(tmp_path / "demo"))
-    assert [(one.name, one.time_zone, len(one.cameras)) for one in store.districts()] == [("demo", "Asia/Seoul", 3)]
+    assert [(one.name, one.time_zone, len(one.cameras)) for one in in_transaction(store, stored_districts)] == [
+        ("demo", "Asia/Seoul", 3)
+    ]
     assert segment_states(store) == {"c1.mp4": "waiting", "c2.mp4": "waiting", "c3.mp4": "waiting"}
     assert jobs(store) == [("c1.mp4", "todo"), ("c2.mp4", "todo"), ("c3.mp4", "todo")]
     assert "3 videos are new" in capsys.readouterr().out
@@ -211,7 +214,7 @@ class TestAgain:
         before = self.seen(store)
         take_in(district, "--again")
         [waiting] = [row.id for row in rows(store) if row.camera_id == "c1" and row.state == "waiting"]
-        store.fail_segment(waiting, "no video stream")
+        in_transaction(store, segments.fail, waiting, "no video stream")
         assert self.seen(store) == before
         take_in(district)  # it is done
         assert [row.state for row in rows(store) if row.id == waiting] == ["failed"]
@@ -291,6 +294,6 @@ def test_a_camera_that_is_described_anew_keeps_its_segments(store: Store, tmp_pa
     file = district / "district.yaml"
     file.write_text(file.read_text().replace("Gate 1", "North gate").replace("Asia/Seoul", "Asia/Tokyo"))
     take_in(district)
-    [stored] = store.districts()
+    [stored] = in_transaction(store, stored_districts)
     assert (stored.time_zone, [camera.name for camera in stored.cameras]) == ("Asia/Tokyo", ["North gate"])
     assert segment_states(store) == {"c1.mp4": "waiting"}

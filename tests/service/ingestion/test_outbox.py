@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import sqlalchemy as sa
 
-from serving.database import tables
+from serving.database import segments, tables
 from serving.database.store import Store
 from serving.ingestion import outbox as module
 from serving.ingestion.outbox import DROPPED, LiveSegment, Outbox
 from tests.helpers.rtsp import until
-from tests.helpers.sightings import CAMERAS, NOON, tracklet, unit_vectors
+from tests.helpers.sightings import CAMERAS, NOON, in_transaction, tracklet, unit_vectors
 
 CROP_BYTES = 16 * 8 * 3
 
@@ -49,12 +49,12 @@ def segment(number: int, *, camera: int = 0, people: int = 1, crop_bytes: int = 
 
 
 def rows(store: Store, table: sa.Table, *columns: str) -> list[tuple[object, ...]]:
-    with store._engine.begin() as connection:
+    with store.begin() as connection:
         query = sa.select(*(table.c[name] for name in columns)).order_by(*(table.c[name] for name in columns))
         return [tuple(row) for row in connection.execute(query)]
 
 
-def segments(store: Store) -> list[tuple[object, ...]]:
+def segment_rows(store: Store) -> list[tuple[object, ...]]:
     return rows(store, tables.segments, "camera_id", "start", "end", "state", "frames", "source")
 
 
@@ -65,8 +65,8 @@ def gaps(store: Store) -> list[tuple[object, ...]]:
 @contextmanager
 def away(store: Store) -> Iterator[None]:
     """The database lets nobody in; the server itself goes on, so that it can be told to."""
-    elsewhere = sa.create_engine(store._engine.url.set(database="template1"), isolation_level="AUTOCOMMIT")
-    name = store._engine.url.database
+    elsewhere = sa.create_engine(store.engine.url.set(database="template1"), isolation_level="AUTOCOMMIT")
+    name = store.engine.url.database
 
     def allow(is_open: bool) -> None:
         with elsewhere.connect() as connection:
@@ -90,7 +90,7 @@ def test_segments_and_gaps_are_stored_in_order(store: Store, outbox: Outbox) -> 
     outbox.end_gap("cam0", minute(2))
     outbox.put(segment(2))
     assert outbox.close(5) == 0
-    assert segments(store) == [
+    assert segment_rows(store) == [
         ("cam0", minute(0), minute(1), "done", 600, "stream cam0"),
         ("cam0", minute(2), minute(3), "done", 600, "stream cam0"),
     ]
@@ -122,9 +122,9 @@ def test_what_is_seen_waits_while_the_database_is_away(
         outbox.put(segment(0, camera=1))
         time.sleep(0.7)
         assert caplog.text.count("the store cannot be written") == 1
-    until(lambda: len(segments(store)) == 3)
+    until(lambda: len(segment_rows(store)) == 3)
     outbox.close(5)
-    assert {state for *_, state, _, _ in segments(store)} == {"done"}
+    assert {state for *_, state, _, _ in segment_rows(store)} == {"done"}
     assert gaps(store) == [("cam0", minute(1), minute(2), "the stream ended")]
     assert len(rows(store, tables.tracklets, "id")) == 3
     assert "can be written again" in caplog.text
@@ -142,9 +142,9 @@ def test_too_much_is_dropped_oldest_first_and_becomes_one_gap(
         held = sum(one.num_bytes for queue in outbox._queues.values() for one in queue if isinstance(one, LiveSegment))
         assert held < 100_000
         assert sum(map(len, outbox._queues.values())) <= 6
-    until(lambda: len(segments(store)) == 4)
+    until(lambda: len(segment_rows(store)) == 4)
     outbox.close(5)
-    assert [(camera, start) for camera, start, *_ in segments(store)] == [
+    assert [(camera, start) for camera, start, *_ in segment_rows(store)] == [
         ("cam0", minute(17)),
         ("cam0", minute(18)),
         ("cam0", minute(19)),
@@ -165,7 +165,7 @@ def test_gaps_between_dropped_segments_do_not_pile_up(
             if number < 58:
                 outbox.end_gap("cam0", minute(number + 2))
         assert len(outbox._queues["cam0"]) == 3
-    until(lambda: len(segments(store)) == 2)
+    until(lambda: len(segment_rows(store)) == 2)
     until(lambda: len(gaps(store)) == 2)
     outbox.end_gap("cam0", minute(61))
     outbox.close(5)
@@ -195,7 +195,7 @@ def test_what_the_store_refuses_is_logged_and_holds_nobody_up(
     outbox.put(replace(segment(0), camera_id="cam9"))  # its district was replaced by one without it
     with caplog.at_level(logging.ERROR):
         assert outbox.close(5) == 0
-    assert [start for _, start, _, state, *_ in segments(store) if state == "done"] == [minute(1)]
+    assert [start for _, start, _, state, *_ in segment_rows(store) if state == "done"] == [minute(1)]
     assert [gap[:3] for gap in gaps(store)] == [("cam0", minute(0), minute(1))]
     assert "camera cam0: LiveSegment cannot be stored: embeddings of one model must have one length" in caplog.text
     assert "camera cam9: LiveSegment cannot be stored" in caplog.text
@@ -204,7 +204,7 @@ def test_what_the_store_refuses_is_logged_and_holds_nobody_up(
 
 class TestResumingAStream:
     def test_one_that_was_never_followed_has_no_past(self, store: Store) -> None:
-        assert store.resume_stream("demo", "cam0", "stream cam0") is None
+        assert in_transaction(store, segments.resume_stream, "demo", "cam0", "stream cam0") is None
 
     def test_it_goes_on_where_the_last_segment_ended(self, store: Store, outbox: Outbox) -> None:
         outbox.begin_gap("cam0", minute(-1), "connection refused")
@@ -212,20 +212,20 @@ class TestResumingAStream:
         outbox.put(segment(0))
         outbox.put(segment(5, camera=1))
         outbox.close(5)
-        assert store.resume_stream("demo", "cam0", "stream cam0") == minute(1)
+        assert in_transaction(store, segments.resume_stream, "demo", "cam0", "stream cam0") == minute(1)
 
     def test_it_goes_on_after_a_gap_that_is_later(self, store: Store, outbox: Outbox) -> None:
         outbox.put(segment(0))
         outbox.begin_gap("cam0", minute(1), "connection refused")
         outbox.end_gap("cam0", minute(2))
         outbox.close(5)
-        assert store.resume_stream("demo", "cam0", "stream cam0") == minute(2)
+        assert in_transaction(store, segments.resume_stream, "demo", "cam0", "stream cam0") == minute(2)
 
     def test_an_open_gap_goes_on(self, store: Store, outbox: Outbox) -> None:
         outbox.put(segment(0))
         outbox.begin_gap("cam0", minute(1), "connection refused")
         outbox.close(5)
-        assert store.resume_stream("demo", "cam0", "stream cam0") == minute(1)
+        assert in_transaction(store, segments.resume_stream, "demo", "cam0", "stream cam0") == minute(1)
         later = Outbox(store, "demo", "m", max_bytes=1000)
         later.begin_gap("cam0", minute(1), "not running")
         later.end_gap("cam0", minute(9))
@@ -233,12 +233,12 @@ class TestResumingAStream:
         assert gaps(store) == [("cam0", minute(1), minute(9), "connection refused")]
 
     def test_a_video_file_is_no_past_of_the_stream(self, store: Store) -> None:
-        known = store.register_segment("demo", "cam0", "gate.mp4", "abc", minute(0))
+        known = in_transaction(store, segments.register, "demo", "cam0", "gate.mp4", "abc", minute(0))
         store.add_segment(known.id, [], "m", frames=1, end=minute(1))
-        assert store.resume_stream("demo", "cam0", "stream cam0") is None
+        assert in_transaction(store, segments.resume_stream, "demo", "cam0", "stream cam0") is None
 
     def test_what_was_registered_but_not_finished_has_failed(self, store: Store) -> None:
-        store.register_segment("demo", "cam0", "stream cam0", "stream cam0@x", minute(0))
-        store.register_segment("demo", "cam0", "gate.mp4", "abc", minute(0))
-        store.resume_stream("demo", "cam0", "stream cam0")
+        in_transaction(store, segments.register, "demo", "cam0", "stream cam0", "stream cam0@x", minute(0))
+        in_transaction(store, segments.register, "demo", "cam0", "gate.mp4", "abc", minute(0))
+        in_transaction(store, segments.resume_stream, "demo", "cam0", "stream cam0")
         assert rows(store, tables.segments, "source", "state") == [("gate.mp4", "waiting"), ("stream cam0", "failed")]

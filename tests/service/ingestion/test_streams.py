@@ -65,7 +65,7 @@ def server(tmp_path: Path) -> Iterator[Server]:
 
 def rows(store: Store, table: sa.Table, camera_id: str) -> Sequence[sa.Row[tuple[object, ...]]]:
     order = table.c.since if table is tables.gaps else table.c.start if table is tables.segments else table.c.first_seen
-    with store._engine.begin() as connection:
+    with store.begin() as connection:
         return connection.execute(sa.select(table).where(table.c.camera_id == camera_id).order_by(order)).all()
 
 

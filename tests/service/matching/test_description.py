@@ -10,9 +10,10 @@ from pydantic import ValidationError
 from domain.attribute_query import GroupQuery
 from domain.errors import InputError
 from domain.schemas import read_schema
+from serving.database import queries
 from serving.database.store import open_store
 from serving.matching.description import LabelQuestion, attribute_evidence, description_likelihood, read_description
-from tests.helpers.sightings import CAMERAS, tracklet, unit_vectors
+from tests.helpers.sightings import CAMERAS, in_transaction, tracklet, unit_vectors
 
 SCHEMA = read_schema("suseong")
 BAGS = SCHEMA.group("bag").label_names
@@ -114,11 +115,12 @@ def test_the_store_ranks_as_the_likelihood_says(tmp_path: Path) -> None:
         store.replace_sightings("demo", CAMERAS, "net-1", stored)
         for question in QUESTIONS:
             description = read_description(question, SCHEMA)
-            ranked = store.described(description, 60)
+            ranked = in_transaction(store, queries.described, description, 60)
             fits = {
                 hit.id: round(description_likelihood(described, description), 12)
-                for hit, described in zip(ranked, store.attributes_of(ranked), strict=True)
+                for hit, described in zip(ranked, in_transaction(store, queries.attributes, ranked), strict=True)
             }
             assert [hit.id for hit in ranked] == sorted(range(1, 61), key=lambda number: (-fits[number], number))
-            assert [one.id for one in store.described(description, 7)] == [one.id for one in ranked[:7]]
+            first = in_transaction(store, queries.described, description, 7)
+            assert [hit.id for hit in first] == [hit.id for hit in ranked[:7]]
             assert len(set(fits.values())) > 10

@@ -5,7 +5,9 @@ from collections.abc import Iterator
 import pytest
 
 from domain.errors import InputError
+from serving.database import queries
 from serving.database.store import Store, open_store
+from serving.database.tracklet_filter import TrackletFilter
 from serving.search.camera_filter import Area, select_cameras
 from serving.search.coverage import coverage_of
 from tests.helpers.sightings import CAMERAS, NOON, tracklet, unit_vectors
@@ -77,9 +79,13 @@ def test_where_no_camera_is_the_nearest_are_named(
 
 def test_of_two_cameras_with_one_id_only_the_named_one_is_searched_and_covered(store: Store) -> None:
     [look] = unit_vectors(seed=0, number=1, feature=16)
-    both = store.nearest(look, 5, [("demo", "cam0"), ("park", "cam0")])
+    both = queries.nearest(store.engine, look, 5, TrackletFilter([("demo", "cam0"), ("park", "cam0")]))
     assert sorted(one.district for one in both) == ["demo", "park"]
-    assert [one.district for one in store.nearest(look, 5, [("park", "cam0")])] == ["park"]
-    assert store.nearest(look, 5, [("park", "cam1"), ("demo", "cam2")]) == []  # no pair mixes the two lists
+    assert [one.district for one in queries.nearest(store.engine, look, 5, TrackletFilter([("park", "cam0")]))] == [
+        "park"
+    ]
+    assert (
+        queries.nearest(store.engine, look, 5, TrackletFilter([("park", "cam1"), ("demo", "cam2")])) == []
+    )  # no pair mixes the two lists
     found = coverage_of(store, "net-1", [("park", "cam0")], since=NOON)
     assert [(one.district, one.camera_id, len(one.searched)) for one in found.cameras] == [("park", "cam0", 1)]

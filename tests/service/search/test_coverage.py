@@ -11,9 +11,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from domain.errors import InputError
+from serving.database import segments
+from serving.database.districts import add_cameras
 from serving.database.store import Store, open_store
 from serving.search.coverage import Coverage, coverage_of
-from tests.helpers.sightings import CAMERAS, NOON
+from tests.helpers.sightings import CAMERAS, NOON, in_transaction
 
 
 def at(minutes: float) -> datetime:
@@ -25,7 +27,9 @@ def add_video(
 ) -> int:
     """A segment from `begin` to `end` minutes after noon; waiting without an end, which the file may declare."""
     declared_end = at(declared) if declared is not None else None
-    segment = store.register_segment("demo", camera, f"{camera}.mp4", f"{camera}-{begin}", at(begin), declared_end)
+    segment = in_transaction(
+        store, segments.register, "demo", camera, f"{camera}.mp4", f"{camera}-{begin}", at(begin), declared_end
+    )
     if end is not None:
         store.add_segment(segment.id, [], model, frames=10, end=at(end), damage=None)
     return segment.id
@@ -35,16 +39,16 @@ def add_video(
 def covered(tmp_path_factory: pytest.TempPathFactory) -> Coverage:
     """From noon to one o'clock: camera 0 with a gap, camera 1 with trouble, camera 2 with nothing."""
     with open_store(tmp_path_factory.mktemp("coverage") / "store") as store:
-        store.add_cameras("demo", CAMERAS, time_zone="UTC")
+        in_transaction(store, add_cameras, "demo", CAMERAS, time_zone="UTC")
         for begin, end in ((-60, -30), (-10, 20), (20, 30), (45, 90)):
             add_video(store, "cam0", begin, end)
-        store.open_gap("demo", "cam0", at(25), "cut")
-        store.close_gap("demo", "cam0", at(40))
+        in_transaction(store, segments.open_gap, "demo", "cam0", at(25), "cut")
+        in_transaction(store, segments.close_gap, "demo", "cam0", at(40))
         add_video(store, "cam1", 0, 6)
         add_video(store, "cam1", 10, 20, model="net-0")
-        store.fail_segment(add_video(store, "cam1", 30, None), "no video stream")
+        in_transaction(store, segments.fail, add_video(store, "cam1", 30, None), "no video stream")
         add_video(store, "cam1", 40, None)
-        store.open_gap("demo", "cam1", at(50), "no answer")
+        in_transaction(store, segments.open_gap, "demo", "cam1", at(50), "no answer")
         return coverage_of(store, "net-1", since=at(0), until=at(60))
 
 
@@ -71,7 +75,7 @@ def test_what_is_missing_says_why(covered: Coverage) -> None:
 
 def test_without_a_window_it_is_from_the_first_video_to_the_last(tmp_path: Path) -> None:
     with open_store(tmp_path / "store") as store:
-        store.add_cameras("demo", CAMERAS, time_zone="UTC")
+        in_transaction(store, add_cameras, "demo", CAMERAS, time_zone="UTC")
         nothing = coverage_of(store, "net-1")
         assert (nothing.since, nothing.until, nothing.share, len(nothing.cameras)) == (None, None, 0, 3)
         add_video(store, "cam0", 0, 30)
@@ -87,13 +91,13 @@ def test_without_a_window_it_is_from_the_first_video_to_the_last(tmp_path: Path)
 @pytest.fixture
 def empty(store: Store) -> Store:
     """With cameras that showed nothing yet."""
-    store.add_cameras("demo", CAMERAS, time_zone="UTC")
+    in_transaction(store, add_cameras, "demo", CAMERAS, time_zone="UTC")
     return store
 
 
 def test_a_camera_that_is_down_is_missing_from_the_window_on_until_now(empty: Store) -> None:
     add_video(empty, "cam0", -60, 0)
-    empty.open_gap("demo", "cam0", at(0), "no answer")
+    in_transaction(empty, segments.open_gap, "demo", "cam0", at(0), "no answer")
     since = at(60 * 24)
     found = coverage_of(empty, "net-1", cameras=[("demo", "cam0")], since=since)
     assert found.since == since
@@ -108,7 +112,7 @@ def test_a_window_after_all_that_is_known_is_empty(empty: Store, trouble: str) -
     if trouble != "nothing":
         number = add_video(empty, "cam0", 0, 5 if trouble == "done" else None)
         if trouble == "failed":
-            empty.fail_segment(number, "no video stream")
+            in_transaction(empty, segments.fail, number, "no video stream")
     found = coverage_of(empty, "net-1", since=at(60))
     assert (found.since, found.until, found.share) == (at(60), at(60), 0)
     before = coverage_of(empty, "net-1", until=at(-60))
@@ -119,7 +123,7 @@ def test_a_window_after_all_that_is_known_is_empty(empty: Store, trouble: str) -
 def test_what_failed_is_missing_only_where_it_was(empty: Store) -> None:
     add_video(empty, "cam0", 0, 60)
     for camera, declared in (("cam1", 5), ("cam2", None)):
-        empty.fail_segment(add_video(empty, camera, 0, None, declared=declared), "no video stream")
+        in_transaction(empty, segments.fail, add_video(empty, camera, 0, None, declared=declared), "no video stream")
     found = coverage_of(empty, "net-1", since=at(0), until=at(60))
     assert spans(found, 1, "failed") == [(at(0), at(5), "no video stream")]
     assert spans(found, 2, "failed") == [(at(0), None, "no video stream")]  # nobody knows how long it is
@@ -130,7 +134,7 @@ def test_what_failed_is_missing_only_where_it_was(empty: Store) -> None:
 
 def test_what_was_seen_otherwise_is_not_missing(empty: Store) -> None:
     add_video(empty, "cam0", 0, 60)
-    empty.fail_segment(add_video(empty, "cam0", 10, None, declared=20), "no video stream")
+    in_transaction(empty, segments.fail, add_video(empty, "cam0", 10, None, declared=20), "no video stream")
     add_video(empty, "cam0", 20, None, declared=70)
     add_video(empty, "cam0", 30, None)
     [camera] = coverage_of(empty, "net-1", cameras=[("demo", "cam0")], since=at(0), until=at(60)).cameras
@@ -153,13 +157,13 @@ def test_searched_are_the_minutes_of_videos_that_are_in_no_gap(
     with store.begin() as connection:
         connection.execute(sa.text("DELETE FROM districts"))
         connection.execute(sa.text("DELETE FROM gaps"))
-    store.add_cameras("demo", CAMERAS, time_zone="UTC")
+    in_transaction(store, add_cameras, "demo", CAMERAS, time_zone="UTC")
     for number, (begin, end) in enumerate(videos):
-        segment = store.register_segment("demo", "cam0", "cam0.mp4", str(number), at(begin))
+        segment = in_transaction(store, segments.register, "demo", "cam0", "cam0.mp4", str(number), at(begin))
         store.add_segment(segment.id, [], "net-1", frames=10, end=at(end))
     for begin, end in silent:
-        store.open_gap("demo", "cam0", at(begin), "cut")
-        store.close_gap("demo", "cam0", at(end))
+        in_transaction(store, segments.open_gap, "demo", "cam0", at(begin), "cut")
+        in_transaction(store, segments.close_gap, "demo", "cam0", at(end))
     searched = coverage_of(store, "net-1", since=at(0), until=at(30)).cameras[0].searched
     found = {minute for minute in range(31) for span in searched if span.since <= at(minute) < (span.until or NOON)}
     seen = {minute for begin, end in videos for minute in range(begin, end)}
@@ -185,9 +189,9 @@ def test_processed_times_are_always_the_sum_of_the_segments_that_are_done(
 ) -> None:
     with store.begin() as connection:
         connection.execute(sa.text("DELETE FROM districts"))
-    store.add_cameras("demo", CAMERAS, time_zone="UTC")
+    in_transaction(store, add_cameras, "demo", CAMERAS, time_zone="UTC")
     for change, camera, minute in changes:
-        segment = store.register_segment("demo", f"cam{camera}", "a.mp4", str(minute), at(minute))
+        segment = in_transaction(store, segments.register, "demo", f"cam{camera}", "a.mp4", str(minute), at(minute))
         if change == "add" and segment.state != "done":
             store.add_segment(segment.id, [], f"net-{minute % 2}", frames=10, end=at(minute + 2))
         with store.begin() as connection:
@@ -206,8 +210,11 @@ def test_processed_times_are_always_the_sum_of_the_segments_that_are_done(
 
 
 def test_segments_of_a_camera_that_end_at_once_are_all_counted(store: Store) -> None:
-    store.add_cameras("demo", CAMERAS, time_zone="UTC")
-    ids = [store.register_segment("demo", "cam0", "a.mp4", str(minute), at(minute)).id for minute in range(2)]
+    in_transaction(store, add_cameras, "demo", CAMERAS, time_zone="UTC")
+    ids = [
+        in_transaction(store, segments.register, "demo", "cam0", "a.mp4", str(minute), at(minute)).id
+        for minute in range(2)
+    ]
     done = "UPDATE segments SET state = 'done', model_version = 'net-1', \"end\" = :end WHERE id = :id"
 
     def end_second() -> None:

@@ -7,6 +7,7 @@ import pytest
 from domain.attribute_query import GroupQuery
 from domain.errors import InputError
 from serving.database.store import Store, open_store
+from serving.database.tracklet_filter import TrackletFilter
 from serving.matching.match_curve import MatchCurve
 from serving.search.search import Searcher, SearchSettings
 from tests.helpers.sightings import CAMERAS, NOON, tracklet, unit_vectors
@@ -126,11 +127,11 @@ def test_a_rejected_sighting_makes_room_for_another(store: Store) -> None:
 
 def test_cameras_and_times_are_respected(searcher: Searcher) -> None:
     since, until = NOON + timedelta(seconds=600), NOON + timedelta(seconds=1200)
-    hits = searcher.search(person(4), cameras=[("demo", "cam1")], since=since, until=until)
+    hits = searcher.search(person(4), where=TrackletFilter([("demo", "cam1")], since, until))
     assert {hit.camera_id for hit in hits} == {"cam1"}
     assert all(since <= hit.last_seen and hit.first_seen <= until for hit in hits)
     assert (hits[0].latitude, hits[0].longitude) == (CAMERAS[1].latitude, CAMERAS[1].longitude)
-    assert searcher.search(person(4), cameras=[("nowhere", "cam1")]) == []
+    assert searcher.search(person(4), where=TrackletFilter([("nowhere", "cam1")])) == []
 
 
 def test_sightings_of_another_model_are_not_compared(store: Store) -> None:
@@ -160,7 +161,7 @@ def test_what_cannot_be_searched_is_refused(searcher: Searcher) -> None:
     with pytest.raises(InputError, match="top_k must be at least 1, got 0"):
         searcher.search(person(0), top_k=0)
     with pytest.raises(InputError, match="since must have a time zone"):
-        searcher.search(person(0), since=NOON.replace(tzinfo=None))
+        searcher.search(person(0), where=TrackletFilter(since=NOON.replace(tzinfo=None)))
     with pytest.raises(InputError, match=r"embedding must have shape \(any, any\)"):
         searcher.search(person(0)[None, None])
     with pytest.raises(InputError, match="must be finite"):

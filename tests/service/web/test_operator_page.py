@@ -8,7 +8,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from serving.access.roles import Role
-from serving.database.store import StoredDistrict
+from serving.database.districts import StoredDistrict
 from serving.deployment import Deployment
 from serving.search.service import PhotoSearch
 from serving.web.operator_page import build_page

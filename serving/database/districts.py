@@ -1,0 +1,56 @@
+"""Districts and their cameras."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import insert
+
+from domain.cameras import Camera
+from serving.database import tables
+from serving.database.tracklet_rows import camera_of
+
+
+@dataclass(frozen=True)
+class StoredDistrict:
+    """A district with its cameras, by id."""
+
+    name: str
+    time_zone: str  # IANA, such as Asia/Seoul
+    cameras: list[Camera]
+
+
+def stored_districts(connection: sa.Connection) -> list[StoredDistrict]:
+    """Districts that have cameras, by name."""
+    table, cameras = tables.districts, tables.cameras
+    of_district = table.c.name == cameras.c.district
+    query = sa.select(table.c.time_zone, cameras).join(cameras, of_district).order_by(cameras.c.district, cameras.c.id)
+    rows = connection.execute(query).mappings().all()
+    return [
+        StoredDistrict(name, time_zone, [camera_of(row) for row in group])
+        for (name, time_zone), group in groupby(rows, lambda row: (row["district"], row["time_zone"]))
+    ]
+
+
+def camera_ids(connection: sa.Connection, district: str) -> set[str]:
+    """Ids of the cameras of `district`; none if it is not stored."""
+    table = tables.cameras
+    return set(connection.execute(sa.select(table.c.id).where(table.c.district == district)).scalars())
+
+
+def add_cameras(connection: sa.Connection, district: str, cameras: Sequence[Camera], *, time_zone: str) -> None:
+    """Adds a district and cameras, or updates their descriptions; sightings and other cameras stay.
+
+    Args:
+        connection: to the database.
+        district: name of the district.
+        cameras: new cameras, and known cameras with new descriptions.
+        time_zone: time zone of the district, by its IANA name.
+    """
+    place = insert(tables.districts).values(name=district, time_zone=time_zone)
+    connection.execute(place.on_conflict_do_update(index_elements=["name"], set_={"time_zone": time_zone}))
+    for camera in cameras:
+        description = camera.model_dump()
+        row = insert(tables.cameras).values(district=district, **description)
+        connection.execute(row.on_conflict_do_update(index_elements=["district", "id"], set_=description))

@@ -1,0 +1,117 @@
+"""What searches read: the nearest tracklets, the tracklets that fit a description, and tracklets by number."""
+
+from collections.abc import Collection, Sequence
+
+import numpy as np
+import sqlalchemy as sa
+from pgvector import HalfVector
+from pgvector.sqlalchemy import HALFVEC
+
+from domain.attribute_query import AttributeQuery
+from domain.errors import InputError
+from serving.database import tables, tracklet_rows
+from serving.database.attribute_rows import log_likelihood
+from serving.database.partition_scans import partition_scans, rows_of_scans
+from serving.database.partitions import days_between
+from serving.database.tracklet_filter import ALL_TRACKLETS, TrackletFilter
+from serving.database.tracklet_rows import StoredTracklet, pick, tracklets_of, whole
+
+_LOOK_UP_EACH = (  # the planner does not know that one partition holds each row, and would rather read all of them
+    "SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; SET LOCAL jit = off; "
+    "SET LOCAL plan_cache_mode = force_custom_plan"
+)
+
+
+def nearest(
+    engine: sa.Engine, embedding: np.ndarray, limit: int, where: TrackletFilter = ALL_TRACKLETS
+) -> list[StoredTracklet]:
+    """Up to `limit` tracklets, nearest first by cosine distance to `embedding`.
+
+    Args:
+        engine: of the database; two connections read at the same time.
+        embedding: `[feature]`, unit length; tracklets whose embeddings have another length are left out.
+        limit: maximum number of tracklets, at least 1.
+        where: filter of the tracklets.
+    """
+    feature, table = len(embedding), tables.tracklets
+    vector = sa.cast(sa.literal(HalfVector(embedding).to_text(), sa.Text), HALFVEC(feature))
+    distance = sa.cast(table.c.embedding, HALFVEC(feature)).cosine_distance(vector)
+    picked = (
+        pick(distance)
+        .where(*where.conditions(table))
+        .where(table.c.feature == sa.literal_column(str(feature)))  # a literal, or the index cannot be chosen
+        .limit(limit)
+    )
+    with engine.begin() as connection:
+        scans = partition_scans(connection, limit, where)
+    return tracklets_of(rows_of_scans(engine, scans, picked), limit)
+
+
+def described(
+    connection: sa.Connection, description: AttributeQuery, limit: int, where: TrackletFilter = ALL_TRACKLETS
+) -> list[StoredTracklet]:
+    """Up to `limit` tracklets that fit `description` best, likeliest first.
+
+    Changes planner settings of the transaction.
+
+    Raises:
+        InputError: if the description has no attribute.
+    """
+    if not description:
+        raise InputError("a search without a photo must ask for at least one attribute, got none")
+    seen, table = tables.tracklets, tables.tracklet_attributes
+    unlikelihood = (-log_likelihood(connection, description)).label("place")
+    fitting = (
+        sa.select(table.c.district, table.c.tracklet_id, table.c.day, unlikelihood)
+        .where(table.c.day.in_(days_between(connection, where.since, where.until)))
+        .where(*where.conditions(table))
+        .order_by("place", table.c.tracklet_id)
+        .limit(limit)
+        .subquery("fitting")
+    )
+    picked = pick(fitting.c.place).where(
+        seen.c.district == fitting.c.district, seen.c.id == fitting.c.tracklet_id, seen.c.day == fitting.c.day
+    )
+    connection.exec_driver_sql(_LOOK_UP_EACH)
+    return tracklets_of(connection.execute(whole(picked)))
+
+
+def tracklets(connection: sa.Connection, ids: Collection[tuple[str, int]]) -> list[StoredTracklet]:
+    """The stored tracklets among `ids`, by time; an id is a district and a number in it."""
+    table = tables.tracklets
+    picked = pick(table.c.first_seen).where(sa.tuple_(table.c.district, table.c.id).in_(list(ids)))
+    return tracklets_of(connection.execute(whole(picked)))
+
+
+def attributes(connection: sa.Connection, of: Sequence[StoredTracklet]) -> list[dict[str, dict[str, float]]]:
+    """Group -> label -> probability of each tracklet; empty if it was removed meanwhile.
+
+    Changes planner settings of the transaction.
+    """
+    if not of:
+        return []
+    connection.exec_driver_sql(_LOOK_UP_EACH)
+    rows = connection.execute(tracklet_rows.attributes_of(of))
+    by_id = {(row.district, row.id): row.attributes for row in rows}
+    return [by_id.get((tracklet.district, tracklet.id), {}) for tracklet in of]
+
+
+def reason_not_ready(engine: sa.Engine, model_version: str) -> str | None:
+    """Why the database cannot be searched with this model; None if it has sightings of the model and their index."""
+    table = tables.tracklets
+    is_whole = tables.embedding_index_is_whole(table.c.feature).label("is_whole")
+    of_model = sa.select(table.c.feature, is_whole).where(table.c.model_version == model_version).limit(1)
+    try:
+        with engine.begin() as connection:
+            if row := connection.execute(of_model).first():
+                return None if row.is_whole else _without_index(row.feature)
+            others = connection.execute(sa.select(table.c.model_version).distinct().limit(5)).scalars().all()
+    except sa.exc.DBAPIError as error:
+        return f"the database does not answer: {error.orig}"
+    holds = f"only of {', '.join(sorted(others))}" if others else "none at all"
+    return f"the store must hold sightings of the model {model_version}, it holds {holds}; rerun serving.track"
+
+
+def _without_index(feature: int) -> str:
+    index = tables.embedding_index(feature)
+    return f"the index {index} must be whole, it is missing or broken; drop it, and rerun serving.track or add a video"
