@@ -113,7 +113,7 @@ def test_a_label_is_sure_from_one_half_on(store: Store) -> None:
 @pytest.mark.parametrize(
     ("where", "expected"),
     [
-        ({}, [("cam0", 0), ("cam1", 1), ("cam0", 0), ("cam1", 1)]),
+        (ALL_TRACKLETS, [("cam0", 0), ("cam1", 1), ("cam0", 0), ("cam1", 1)]),
         (TrackletFilter(cameras=[("demo", "cam1")]), [("cam1", 1), ("cam1", 1)]),
         (TrackletFilter(cameras=[("other", "cam1")]), []),
         (TrackletFilter(since=NOON + timedelta(hours=3)), [("cam1", 1), ("cam1", 1)]),
