@@ -6,9 +6,9 @@
     python -m serving.accounts renew NAME [--expires DAYS]
     python -m serving.accounts first
 
-A token is `dongseon_<id>_<secret>`: the id finds the account, the secret has 256 random bits. `renew` gives another
-one, also to a disabled account; both it and `disable` take effect with the next request. `first` makes an admin and a
-reviewer where there is no account yet. Settings: section `serving` of params.yaml in the current folder.
+A token is `dongseon_<id>_<secret>`: the id identifies the account, the secret has 256 random bits. `renew` replaces the
+token and enables a disabled account; `renew` and `disable` take effect with the next request. `first` creates an admin
+and a reviewer if there is no account yet. Settings: section `serving` of params.yaml in the current folder.
 """
 
 import argparse
@@ -31,10 +31,10 @@ from serving.deployment import ServingSettings
 
 
 def main(argv: Sequence[str] = ()) -> None:
-    """Run one of the commands.
+    """Run the command of `argv`.
 
     Raises:
-        InputError: if the settings or the name are wrong, or the database does not answer.
+        InputError: if the settings or the name are invalid, or the database does not answer.
     """
     options = _parser().parse_args(argv)
     by = audit.command_account()
@@ -50,28 +50,30 @@ def main(argv: Sequence[str] = ()) -> None:
                 disable_account(connection, options.name, by)
                 print(f"{options.name} is disabled")
             case "first":
-                for name, role, token in (made := create_first_accounts(connection, by)):
+                for name, role, token in (created := create_first_accounts(connection, by)):
                     _show(name, role, token)
-                if made:
-                    print("sign in on the page with the reviewer's to search; keep both in a password manager")
+                if created:
+                    print("sign in on the page with the reviewer's token to search; keep both in a password manager")
             case _:
                 for account in accounts(connection):
                     print(_line(account))
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m serving.accounts", description="who may use the service")
+    parser = argparse.ArgumentParser(
+        prog="python -m serving.accounts", description="Manage the accounts of the service."
+    )
     commands = parser.add_subparsers(dest="command", required=True)
-    create = commands.add_parser("create", help="make an account and print its token, once")
+    create = commands.add_parser("create", help="create an account and print its token once")
     create.add_argument("--role", choices=list(Role), required=True)
-    disable = commands.add_parser("disable", help="let an account in no longer")
-    renew = commands.add_parser("renew", help="print another token; the one before ends")
+    disable = commands.add_parser("disable", help="refuse the account from the next request on")
+    renew = commands.add_parser("renew", help="print a new token; the previous one becomes invalid")
     for command in (create, disable, renew):
         command.add_argument("name")
     for command in (create, renew):
-        command.add_argument("--expires", type=int, metavar="DAYS", help="default: never")
-    commands.add_parser("list", help="print all accounts")
-    commands.add_parser("first", help="make an admin and a reviewer, where there is no account")
+        command.add_argument("--expires", type=int, metavar="DAYS", help="days until the token expires; default: never")
+    commands.add_parser("list", help="print all accounts with role, creation and expiry")
+    commands.add_parser("first", help="create an admin and a reviewer if there is no account yet")
     return parser
 
 
@@ -80,8 +82,8 @@ def _show(name: str, role: Role, token: str) -> None:
 
 
 def _line(account: Account) -> str:
-    ends = f"until {account.expires:%Y-%m-%d %H:%M} UTC" if account.expires else "without end"
-    state = f"disabled {account.disabled:%Y-%m-%d %H:%M} UTC" if account.disabled else ends
+    expiry = f"until {account.expires:%Y-%m-%d %H:%M} UTC" if account.expires else "no expiry"
+    state = f"disabled {account.disabled:%Y-%m-%d %H:%M} UTC" if account.disabled else expiry
     return f"{account.name}\t{account.role}\tsince {account.created:%Y-%m-%d %H:%M} UTC\t{state}"
 
 

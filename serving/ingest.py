@@ -1,20 +1,20 @@
-"""Takes in video files: each becomes a segment of its camera, with a job for `serving.worker` to look at it.
+"""Registers video files: each becomes a segment of its camera, with a job for `serving.worker` to process it.
 
     python -m serving.ingest                                           # the videos of the district of params.yaml
     python -m serving.ingest data/demo --district demo                 # a district's folder: district.yaml and videos/
     python -m serving.ingest recordings/ gate.mkv --district demo      # files, or folders of files, of a known district
     python -m serving.ingest gate.mkv --district demo --camera c1 --start 2026-05-12T18:40:00+09:00
-    python -m serving.ingest recordings/ --district demo --again       # with another model, or after a wrong start
+    python -m serving.ingest recordings/ --district demo --again       # with another model, or a corrected start
 
-Of which camera a file is and when it starts is said, in this order, by the arguments, by a sidecar `<file>.yaml` (see
-`serving.video.recordings`), or by the file's name (`serving.ingest.file_name`). A file whose content is a segment
-of that camera already is not taken twice; one that failed is tried again. Files that cannot be taken are named at the
-end, and all others are taken.
+Camera and start of a file come from the arguments, else from a sidecar `<file>.yaml` (see `serving.video.recordings`),
+else from the file's name (`serving.ingest.file_name`). A file whose content is a segment of that camera already is not
+registered again; a failed one is retried. Files that cannot be registered are listed at the end; all others are
+registered.
 
-With `--again` files that are done are looked at once more: what is seen then takes the place of what was seen before,
-at once, and until then that stays. It may be as of another camera or time. Sightings get new numbers, so confirmed ones
-leave their cases and have to be judged anew; a case under legal hold forbids it. Settings: section `serving` of
-params.yaml in the current folder.
+With `--again`, files that are done are processed again, with another camera or start if the arguments say so: the new
+sightings replace the old ones in one transaction. Sightings get new numbers, so confirmed ones leave their cases and
+have to be judged again; a case under legal hold forbids it. Settings: section `serving` of params.yaml in the current
+folder.
 """
 
 import argparse
@@ -31,17 +31,17 @@ from serving.ingestion.registration import find_recordings, take_in
 
 
 def main(argv: Sequence[str] = ()) -> None:
-    """Read the command line, register the files, say how many.
+    """Register the files and print how many.
 
     Raises:
-        InputError: if the district is not known, or for all files that cannot be taken.
+        InputError: if the district is unknown, or if files cannot be registered.
     """
     arguments = _arguments(argv)
     settings = ServingSettings.from_params("serving")
     district, paths = arguments.district, arguments.paths
     if district is None:
         if paths:
-            raise InputError(f"files and folders must come with the name of their --district, got {paths[0]} without")
+            raise InputError(f"files and folders must come with --district, got {paths[0]} without it")
         district = read_params()["district"]["name"]
         paths = [DATA / district]
     with open_store(settings.store_folder) as store:
@@ -55,9 +55,9 @@ def main(argv: Sequence[str] = ()) -> None:
         )
         taken = take_in(store, district, found, again=arguments.again)
     print(
-        f"{district}: {taken.before['new']} videos are new, {taken.before['done']} were done already"
-        f"{' and are looked at again' if arguments.again else ''}, "
-        f"{taken.before['waiting']} wait already, {taken.before['failed']} failed before and are tried again"
+        f"{district}: {taken.before['new']} new videos, {taken.before['done']} already done"
+        f"{' and processed again' if arguments.again else ''}, "
+        f"{taken.before['waiting']} already waiting, {taken.before['failed']} failed and retried"
     )
     if taken.refused:
         reasons = "\n".join(f"  {reason}" for reason in taken.refused)
@@ -69,10 +69,12 @@ def main(argv: Sequence[str] = ()) -> None:
 def _arguments(argv: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m serving.ingest", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("paths", nargs="*", type=Path, metavar="FILE_OR_FOLDER")
-    parser.add_argument("--district", help="name of the district")
-    parser.add_argument("--camera", help="id of the camera that took all the files")
-    parser.add_argument("--start", help="when the file starts, ISO 8601; without an offset in the district's time zone")
-    parser.add_argument("--again", action="store_true", help="replace what was seen in files that are done")
+    parser.add_argument("--district", help="name of the district; default: the one of params.yaml, with its videos")
+    parser.add_argument("--camera", help="id of the camera of all files")
+    parser.add_argument("--start", help="start of the file, ISO 8601; without an offset in the district's time zone")
+    parser.add_argument(
+        "--again", action="store_true", help="process files again that are done, and replace their sightings"
+    )
     return parser.parse_args(list(argv))
 
 

@@ -3,9 +3,9 @@
     FOLDER/bounding_box_train/0001_c3s1_000042_00.jpg    Market-1501 names: identity, camera, tracklet, crop
     FOLDER/labels.csv    file, identity, case, verdict, district, camera_id, tracklet_id, first_seen, last_seen
 
-Each case with a confirmed sighting is an identity, numbered from 1 by case; sightings rejected in a case show somebody
-else, nobody knows whom, and get the identity 0 (a distractor). The last verdict on a sighting counts. Cameras are
-numbered by district and id. What is stored no more is left out. Stage `prepare` takes the folder as `district.labels`.
+Each case with a confirmed sighting is an identity, numbered from 1 by case. A sighting that is rejected in a case shows
+an unknown person and gets the identity 0 (a distractor). The last verdict on a sighting counts. Cameras are numbered by
+district and id. Sightings that are no longer stored are left out. Stage `prepare` uses the folder as `district.labels`.
 """
 
 import argparse
@@ -22,19 +22,22 @@ from serving.deployment import ServingSettings
 
 
 def main(argv: Sequence[str] = ()) -> None:
-    """Write the labels of all cases, which the audit records.
+    """Write the labels of all cases; the audit records it.
 
     Raises:
         InputError: if the folder exists, or the database does not answer.
-        ArtifactError: if a crop does not open.
+        ArtifactError: if a crop cannot be decrypted.
     """
-    parser = argparse.ArgumentParser(prog="python -m serving.labels", description="Judged sightings as labels.")
-    parser.add_argument("folder", type=Path, help="does not exist yet")
+    parser = argparse.ArgumentParser(
+        prog="python -m serving.labels",
+        description="Write the sightings that were judged in cases as labelled crops for retraining.",
+    )
+    parser.add_argument("folder", type=Path, help="folder to create; it must not exist")
     folder = parser.parse_args(argv).folder
     if folder.exists():
-        raise InputError(f"labels must go to a folder that does not exist yet, got {folder}")
+        raise InputError(f"labels must go to a folder that does not exist, got {folder}")
     with open_store(ServingSettings.from_params("serving").store_folder) as store:
-        with store.begin() as connection:  # before the first crop is written, so that none leaves unrecorded
+        with store.begin() as connection:  # before the first crop is written: no crop leaves the store without a record
             details = {"what": "labels", "folder": str(folder.resolve())}
             audit.append(connection, audit.command_account(), Action.EXPORT, details)
         number = export_labels(store, folder)

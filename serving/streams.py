@@ -1,18 +1,18 @@
-"""Follows everybody in the live cameras of a district, until it is told to stop (SIGTERM or SIGINT).
+"""Tracks the people in the live cameras of a district until SIGTERM or SIGINT.
 
     python -m serving.streams serving.streams.file=cameras.yaml
 
-The file names the district and the addresses of its cameras, which the store must know; `${NAME}` in an address stands
-for an environment variable, such as a password, written as addresses need it:
+The file contains the district and the addresses of its cameras, which the store must know. `${NAME}` in an address is
+replaced by the percent-encoded value of an environment variable, such as a password:
 
     district: suseong
     cameras:
       c1: rtsp://viewer:${CAMERA_PASSWORD}@10.0.0.11/stream1
 
-One thread a camera; all share the engines' batches. What is seen is stored in segments, with the gaps between them. A
-process that is killed loses the open segments; the time until the next one runs is a gap. A camera that another process
-follows is refused. Settings: sections `serving` and `tracking` of params.yaml in the current folder; `key=value`
-arguments override them.
+Each camera has a thread; all share the batches of the engines. Sightings are stored in segments, with the gaps between
+them. A process that is killed loses its open segments; the time until the next process runs is a gap. A camera that
+another process follows is refused. Settings: sections `serving` and `tracking` of params.yaml in the current folder;
+`key=value` arguments override them.
 """
 
 import logging
@@ -47,66 +47,70 @@ from serving.perception.batching import SharedPerception
 from serving.perception.perception import Perception
 from serving.video.live_stream import LiveStream, require_rtsp
 
-_FLUSH_S = 20.0  # what is seen may take so long to be stored at the end; supervisors kill after 30 s or more
+_FLUSH_S = 20.0  # time limit for storing the last segments; supervisors kill after 30 s or more
 _NOT_RUNNING = "not running"
 _log = logging.getLogger(__name__)
 
 
 class StreamsFile(Settings, hide_input_in_errors=True):
-    """A file of live cameras."""
+    """Content of the file of live cameras."""
 
     district: str
     cameras: dict[str, str]  # id -> address
 
 
 def main(argv: Sequence[str] = ()) -> None:
-    """Read settings and cameras, follow until a signal, store what is still to be stored.
+    """Follow the cameras until a signal, then store the open segments.
 
     Raises:
-        InputError: if a setting or the file is wrong, the store does not know a camera, another process follows one,
-            or the database is not there.
+        InputError: if a setting or the file is invalid, the store does not know a camera, another process follows a
+            camera, or the database does not answer.
         ArtifactError: if an engine is missing or for another task.
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     deployment = Deployment.read(Path(), argv)
     settings, tracking = deployment.settings.streams, TrackingSettings.from_params("tracking", argv)
     if settings.file is None:
-        raise InputError("serving.streams.file must name the file of live cameras, got none; docs/deploy.md shows one")
+        raise InputError(
+            "serving.streams.file must name the file of live cameras, got none; see docs/deploy.md for its form"
+        )
     file = read_streams(settings.file)
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
     engines = deployment.open_engines()
-    # Cameras do not show pictures at the same moment, so nobody waits: calls gather while an engine computes.
+    # Frames of cameras do not arrive together, so no call waits for others: calls collect while an engine computes.
     perception = SharedPerception(*engines, tracking.perception, max_wait_s=0)
     with open_store(deployment.store) as store, closing(_lease_cameras(store, file, stopping)) as leases:
         outbox = _open_outbox(store, file, version_of_model(engines.reid.card), settings)
         follow_streams(file, perception, outbox, settings, tracking, stopping)
         lost = outbox.close(_FLUSH_S)
     if lost:
-        _log.error("%d segments could not be stored; the next run says that nothing is known of their time", lost)
+        _log.error("%d segments could not be stored; the next run records their time as a gap", lost)
     if leases.lost is not None:
         raise leases.lost
 
 
 def read_streams(file: Path) -> StreamsFile:
-    """The live cameras in `file`, with environment variables put in.
+    """The live cameras in `file`, with environment variables replaced.
 
     Raises:
-        InputError: if it cannot be read or understood, or a variable is not set; no error shows an address.
+        InputError: if the file cannot be read or parsed, or a variable is not set; no message contains an address.
     """
     try:
         content = StreamsFile.model_validate(yaml.safe_load(file.read_text(encoding="utf-8")))
     except OSError as error:
-        raise InputError(f"{file} must be a file of live cameras that can be read: {error.strerror}") from error
-    except (yaml.YAMLError, ValidationError, UnicodeDecodeError) as error:  # their chain would show addresses
-        reason = f"{error.error_count()} entries do not fit" if isinstance(error, ValidationError) else "it is no YAML"
+        raise InputError(f"the file of live cameras {file} must be readable: {error.strerror}") from error
+    except (yaml.YAMLError, ValidationError, UnicodeDecodeError) as error:  # the chained error would contain addresses
+        reason = (
+            f"{error.error_count()} entries are invalid" if isinstance(error, ValidationError) else "it is not YAML"
+        )
         raise InputError(
             f"{file} must have district: NAME and cameras: with a line ID: ADDRESS for each camera; {reason}"
         ) from None
     cameras = {camera_id: _with_variables(camera_id, address) for camera_id, address in content.cameras.items()}
     if not cameras:
-        raise InputError(f"{file} must name at least one camera, got none")
+        raise InputError(f"{file} must list at least one camera, got none")
     for camera_id, address in cameras.items():
         require_rtsp(camera_id, address)
     return StreamsFile(district=content.district, cameras=cameras)
@@ -120,7 +124,7 @@ def follow_streams(
     tracking: TrackingSettings,
     stopping: threading.Event,
 ) -> None:
-    """Follow all cameras until `stopping`; a thread that dies of a bug is begun anew, and its open segment is a gap."""
+    """Follow all cameras until `stopping`. A thread that dies of a bug is restarted; its open segment becomes a gap."""
     streams: dict[str, LiveStream] = {}
     if settings.metrics_port is not None:
         serve_metrics(file.district, streams, settings.metrics_port)
@@ -173,17 +177,17 @@ def _lease_cameras(store: Store, file: StreamsFile, stopping: threading.Event) -
     """Leases the cameras for this process; `stopping` is set if another gets one while the database is away."""
     with store.begin() as connection:
         known = camera_ids(connection, file.district)
-    strange = sorted(set(file.cameras) - known)
-    if strange:
+    unknown = sorted(set(file.cameras) - known)
+    if unknown:
         raise InputError(
             f"live cameras must be cameras of the district {file.district} in the store "
-            f"({', '.join(sorted(known)) or 'it has none'}), got {', '.join(strange)}; add them first"
+            f"({', '.join(sorted(known)) or 'it has none'}), got {', '.join(unknown)}; add them first"
         )
     return CameraLeases(store.engine, file.district, list(file.cameras), stopping.set)
 
 
 def _open_outbox(store: Store, file: StreamsFile, model_version: str, settings: StreamsSettings) -> Outbox:
-    """With a gap of each camera that was followed before: from then on until it shows something."""
+    """Outbox with an open gap for each camera that was followed before, from the end of its last segment on."""
     outbox = Outbox(store, file.district, model_version, settings.max_waiting_bytes)
     for camera_id in file.cameras:
         with store.begin() as connection:
@@ -197,7 +201,9 @@ def _with_variables(camera_id: str, address: str) -> str:
     def value(match: re.Match[str]) -> str:
         name = match[1]
         if name not in os.environ:
-            raise InputError(f"the address of camera {camera_id} needs the environment variable {name}; it is not set")
+            raise InputError(
+                f"the environment variable {name} in the address of camera {camera_id} must be set, it is not"
+            )
         return quote(os.environ[name], safe="")
 
     return re.sub(r"\$\{(\w+)\}", value, address)

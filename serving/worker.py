@@ -1,12 +1,13 @@
-"""Works on the jobs that `serving.ingest` makes: follows everybody in each segment and stores what was seen.
+"""Processes the segments that `serving.ingest` registers: tracks the people in each and stores their sightings.
 
     python -m serving.worker [--until-empty] [serving.ingest.cameras_at_once=8 …]
 
-`serving.ingest.cameras_at_once` segments at the same time, a thread each, which share the engines' batches. A segment
-is stored as a whole or not at all, so a worker may be killed at any moment: it, or another one, begins its segments
-anew. SIGTERM and SIGINT give segments in work back and end within seconds. Any number of workers may run. When the
-database goes away, the worker ends with an error; start it again. Once a day one of them removes what is older than the
-retention. Settings: sections `serving` and `tracking` of params.yaml in the current folder.
+It processes `serving.ingest.cameras_at_once` segments at the same time, one thread each, in shared batches of the
+engines. A segment is stored as a whole or not at all, so a worker may be killed at any moment; the next worker starts
+its segments from the beginning. On SIGTERM or SIGINT it gives its segments back and ends within seconds. Any number of
+workers may run. When the database goes away, the worker ends with an error; start it again. Once a day one worker
+removes sightings older than the retention. Settings: sections `serving` and `tracking` of params.yaml in the current
+folder.
 """
 
 import argparse
@@ -29,15 +30,15 @@ from serving.ingestion.following import TrackingSettings
 from serving.ingestion.segment_work import RetryTransient, SegmentWork
 from serving.ingestion.settings import IngestSettings
 
-_HOURLY = "17 * * * *"  # as cron has it
+_HOURLY = "17 * * * *"  # cron syntax
 _log = logging.getLogger(__name__)
 
 
 def main(argv: Sequence[str] = ()) -> None:
-    """Load the engines, work until told to stop, or until nothing is left.
+    """Load the engines and process segments until a signal, or until none is left.
 
     Raises:
-        InputError: if a setting is wrong, or the database does not answer or goes away.
+        InputError: if a setting is invalid, or the database does not answer or goes away.
         ArtifactError: if an engine is missing.
     """
     arguments = _arguments(argv)
@@ -53,7 +54,7 @@ def main(argv: Sequence[str] = ()) -> None:
 
 
 async def work_on_jobs(work: SegmentWork, *, until_empty: bool) -> None:
-    """Work on jobs until SIGTERM or SIGINT, or with `until_empty` until none is left, be it another worker's.
+    """Run jobs until SIGTERM or SIGINT; with `until_empty`, until neither this worker nor another has one left.
 
     Raises:
         InputError: if the database goes away.
@@ -61,9 +62,9 @@ async def work_on_jobs(work: SegmentWork, *, until_empty: bool) -> None:
     loop = asyncio.get_running_loop()
     threads = work.ingest.cameras_at_once
     loop.set_default_executor(ThreadPoolExecutor(threads, thread_name_prefix="segment"))
-    told_to_end = asyncio.Event()
+    stop_requested = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, told_to_end.set)
+        loop.add_signal_handler(number, stop_requested.set)
     app = jobs.open_jobs(work.store.engine.url)
     app.task(name=jobs.FOLLOW_SEGMENT, pass_context=True, retry=RetryTransient())(work.follow_segment)
     removing = app.task(name=jobs.REMOVE_OLD, lock=jobs.REMOVE_OLD, queueing_lock=jobs.REMOVE_OLD)
@@ -76,27 +77,27 @@ async def work_on_jobs(work: SegmentWork, *, until_empty: bool) -> None:
                     fetch_job_polling_interval=work.ingest.heartbeat_s,
                     update_heartbeat_interval=work.ingest.heartbeat_s,
                     stalled_worker_timeout=work.ingest.dead_after_s,
-                    shutdown_graceful_timeout=0,  # segments in work are given back at once
+                    shutdown_graceful_timeout=0,  # gives segments in work back immediately
                     install_signal_handlers=False,
-                    delete_jobs="successful",  # the segment tells what came of it
+                    delete_jobs="successful",  # the segment has the result
                 )
             )
-            _log.info("looking for segments; %s at the same time", threads)
+            _log.info("waiting for segments; processing %s at the same time", threads)
             watch = asyncio.create_task(_watch(app, work.ingest, until_empty))
-            told = asyncio.create_task(told_to_end.wait())
-            done, _ = await asyncio.wait((worker, watch, told), return_when=asyncio.FIRST_COMPLETED)
-            for task in (watch, told, worker):
+            stopping = asyncio.create_task(stop_requested.wait())
+            done, _ = await asyncio.wait((worker, watch, stopping), return_when=asyncio.FIRST_COMPLETED)
+            for task in (watch, stopping, worker):
                 task.cancel()
-            results = await asyncio.gather(worker, watch, told, return_exceptions=True)
+            results = await asyncio.gather(worker, watch, stopping, return_exceptions=True)
     except ConnectorException as error:
         raise _gone(error) from error
     errors = [error for error in results if isinstance(error, Exception)]
     if errors or worker in done:
-        raise _gone(errors[0] if errors else "it lost the connection") from (errors[0] if errors else None)
+        raise _gone(errors[0] if errors else "the connection was lost") from (errors[0] if errors else None)
 
 
 async def _watch(app: procrastinate.App, ingest: IngestSettings, until_empty: bool) -> None:
-    """Take over the jobs of dead workers again and again; with `until_empty` return when no job is left."""
+    """Take over the jobs of dead workers periodically; with `until_empty`, return once no job is left."""
     while True:
         taken = await jobs.take_over(app, ingest.dead_after_s)
         if taken:
@@ -112,7 +113,7 @@ def _gone(reason: object) -> InputError:
 
 def _arguments(argv: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m serving.worker", description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--until-empty", action="store_true", help="end when no job is left")
+    parser.add_argument("--until-empty", action="store_true", help="end once no job is left")
     parser.add_argument("overrides", nargs="*", help="settings, such as tracking.frame_stride=2")
     return parser.parse_args(list(argv))
 

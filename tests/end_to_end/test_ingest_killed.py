@@ -30,7 +30,7 @@ from tests.helpers.recordings import contents, segment_states, write_district
 
 KILLS = 20
 KILLS_OF_SERVICE = 3  # rounds go on without it then, for it takes long to start
-READY = "looking for segments"
+READY = "waiting for segments"
 QUICK = (
     "serving.ingest.heartbeat_s=0.3",
     "serving.ingest.dead_after_s=1.5",

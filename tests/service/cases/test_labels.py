@@ -87,7 +87,7 @@ def test_an_export_that_is_broken_off_is_recorded(deployment: Path, monkeypatch:
 
 def test_an_existing_folder_is_not_touched(deployment: Path) -> None:
     (deployment / "reid").mkdir()
-    with pytest.raises(InputError, match="must go to a folder that does not exist yet, got reid"):
+    with pytest.raises(InputError, match="must go to a folder that does not exist, got reid"):
         labels.main(["reid"])
 
 

@@ -86,7 +86,7 @@ def test_a_districts_folder_makes_cameras_segments_and_jobs(
     ]
     assert segment_states(store) == {"c1.mp4": "waiting", "c2.mp4": "waiting", "c3.mp4": "waiting"}
     assert jobs(store) == [("c1.mp4", "todo"), ("c2.mp4", "todo"), ("c3.mp4", "todo")]
-    assert "3 videos are new" in capsys.readouterr().out
+    assert "3 new videos" in capsys.readouterr().out
 
 
 def test_a_file_is_taken_once_whatever_it_is_called(
@@ -96,11 +96,11 @@ def test_a_file_is_taken_once_whatever_it_is_called(
     take_in(district)
     copy = shutil.copy(district / "videos" / "c1.mp4", tmp_path / "c1_20300101T000000.mp4")
     take_in(district, copy)
-    assert "0 videos are new, 0 were done already, 2 wait already" in capsys.readouterr().out
+    assert "0 new videos, 0 already done, 2 already waiting" in capsys.readouterr().out
     assert len(jobs(store)) == 1
     set_state(store, "done")
     take_in(district)
-    assert "0 videos are new, 1 were done already" in capsys.readouterr().out
+    assert "0 new videos, 1 already done" in capsys.readouterr().out
     assert [status for _, status in jobs(store)] == ["succeeded"]
 
 
@@ -163,7 +163,7 @@ class TestAgain:
     ) -> None:
         [(before, *_), _] = self.seen(store)
         take_in(district / "videos" / "c1.mp4", "--camera", "c1", "--start", START.isoformat(), "--again")
-        assert "1 were done already and are looked at again" in capsys.readouterr().out
+        assert "1 already done and processed again" in capsys.readouterr().out
         assert self.seen(store) == [(before, "c1", "net-1")] * 2  # until then
         take_in(district / "videos" / "c1.mp4", "--camera", "c1", "--start", START.isoformat(), "--again")
         after = self.finish(store, "net-2", 3)

@@ -54,7 +54,7 @@ def start(
 def wait_until_looking(process: subprocess.Popen[str]) -> None:
     assert process.stderr is not None
     for line in process.stderr:
-        if "looking for segments" in line:
+        if "waiting for segments" in line:
             return
     pytest.fail("the worker ended before it looked for segments")
 
