@@ -10,7 +10,7 @@ import numpy as np
 
 from districts.box_files import TrackTable, read_tracks
 from districts.layout import District, Problem, read_district, read_problems
-from domain.answers import Answer, Answers, read_answers
+from domain.answers import Answer, Answers, read_answers, read_people
 from domain.atomic import atomic_folder
 from domain.errors import ArtifactError, InputError
 from domain.model_card import read_card
@@ -18,7 +18,7 @@ from domain.paths import ENGINES, PLOTS, TRACKS
 from domain.settings import read_params
 from domain.stage import run_stage
 from evaluation.experiments.results import keep_results
-from evaluation.multi_camera.identities import read_people, score_people
+from evaluation.multi_camera.identities import score_people
 from evaluation.multi_camera.routes import RouteScores, score_route
 from evaluation.multi_camera.visits import (
     ProblemScores,

@@ -6,18 +6,16 @@ tracks/identities.csv   tracklet, person: the person of each tracklet, over all 
 tracks/answers.json     each problem's ranked tracklets and route
 """
 
-import csv
-import json
 import logging
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 from tqdm import tqdm
 
 from districts.box_files import track_table, write_tracks
 from districts.layout import District, Problem, read_district, read_problems
+from domain.answers import Answer, Answers, RankedTracklet, RouteStop, write_answers, write_people
 from domain.atomic import atomic_folder
 from domain.attribute_query import GroupQuery
 from domain.cameras import Camera, Sighting
@@ -87,16 +85,15 @@ def main(argv: Sequence[str] = ()) -> None:
         searcher = Searcher(store, curve, search, version)
         write_tracklets(tracks, district, tracklets)
         people = identify(tracklets, district.cameras, curve, identities, route)
-        write_people(tracks / "identities.csv", people)
-        answers = {
-            "fps": {camera: one.fps for camera, one in followed.items()},
-            "problems": [
+        write_people(tracks, people)
+        answers = Answers(
+            fps={camera: one.fps for camera, one in followed.items()},
+            problems=tuple(
                 answer(problem, folder, perception, searcher, route, tracklets)
                 for problem in tqdm(problems, unit="problem", desc="search")
-            ],
-        }
-        text = json.dumps(answers, indent=1, ensure_ascii=False)
-        (tracks / "answers.json").write_text(text + "\n", encoding="utf-8")
+            ),
+        )
+        write_answers(tracks, answers)
 
 
 def follow_cameras(
@@ -132,14 +129,6 @@ def write_tracklets(tracks: Path, district: District, tracklets: Sequence[Trackl
         write_image(tracks / _crop_of(tracklet), tracklet.crops[0])
 
 
-def write_people(file: Path, people: Mapping[int, int]) -> None:
-    """Write a table with the columns tracklet and person, by tracklet."""
-    with file.open("w", newline="", encoding="utf-8") as lines:
-        table = csv.writer(lines, lineterminator="\n")
-        table.writerow(("tracklet", "person"))
-        table.writerows(sorted(people.items()))
-
-
 def answer(
     problem: Problem,
     folder: Path,
@@ -147,7 +136,7 @@ def answer(
     searcher: Searcher,
     route: RouteSettings,
     tracklets: Sequence[Tracklet],
-) -> dict[str, Any]:
+) -> Answer:
     """All tracklets, ranked by the probability that they show the person of `problem`, and the person's route.
 
     The person in each photo is detected as the service does it.
@@ -157,18 +146,14 @@ def answer(
     description = described(problem, perception)
     sightings = searcher.search(perception.embed(crops), description, top_k=max(1, len(tracklets)))
     by_id = {tracklet.id: tracklet for tracklet in tracklets}
-    return {
-        "id": problem.id,
-        "ranked": [_ranked(sighting, by_id) for sighting in sightings],
-        "route": [
-            {
-                "tracklet": one.tracklet_id,
-                "camera": one.camera_id,
-                "time": by_id[one.tracklet_id].first_seen.isoformat(),
-            }
-            for one in likeliest_route(sightings, route)
-        ],
-    }
+    return Answer(
+        id=problem.id,
+        ranked=tuple(_ranked(sighting, by_id) for sighting in sightings),
+        route=tuple(
+            RouteStop(tracklet=stop.tracklet_id, camera=stop.camera_id, time=by_id[stop.tracklet_id].first_seen)
+            for stop in likeliest_route(sightings, route)
+        ),
+    )
 
 
 def described(problem: Problem, perception: Perception) -> dict[str, GroupQuery]:
@@ -184,23 +169,23 @@ def described(problem: Problem, perception: Perception) -> dict[str, GroupQuery]
     return read_description(known, schema)
 
 
-def _ranked(sighting: Sighting, by_id: Mapping[int, Tracklet]) -> dict[str, Any]:
+def _ranked(sighting: Sighting, by_id: Mapping[int, Tracklet]) -> RankedTracklet:
     tracklet = by_id[sighting.tracklet_id]
-    return {
-        "tracklet": tracklet.id,
-        "camera": tracklet.camera_id,
-        "distance": round(sighting.distance, 6),
-        "probability": round(sighting.match_probability, 6),
-        "first_seen": tracklet.first_seen.isoformat(),
-        "last_seen": tracklet.last_seen.isoformat(),
-        "first_frame": tracklet.first_frame,
-        "last_frame": tracklet.last_frame,
-        "crop": str(_crop_of(tracklet)),
-        "attributes": {
+    return RankedTracklet(
+        tracklet=tracklet.id,
+        camera=tracklet.camera_id,
+        distance=round(sighting.distance, 6),
+        probability=round(sighting.match_probability, 6),
+        first_seen=tracklet.first_seen,
+        last_seen=tracklet.last_seen,
+        first_frame=tracklet.first_frame,
+        last_frame=tracklet.last_frame,
+        crop=str(_crop_of(tracklet)),
+        attributes={
             group: {label: round(probability, 4) for label, probability in labels.items()}
             for group, labels in tracklet.attributes.items()
         },
-    }
+    )
 
 
 def _crop_of(tracklet: Tracklet) -> Path:

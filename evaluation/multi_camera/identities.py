@@ -1,33 +1,14 @@
 """How well people keep one id over all cameras: `tracks/identities.csv`, scored as one video of all cameras."""
 
-import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 
 from districts.box_files import TrackTable
+from domain.answers import IDENTITIES
 from domain.errors import ArtifactError
 from evaluation.tracking import TrackingScores, score_tracking
-
-IDENTITIES = "identities.csv"
-
-
-def read_people(tracks: Path) -> dict[int, int]:
-    """The person of each tracklet, as `serving.track` wrote it into the folder `tracks`.
-
-    Raises:
-        ArtifactError: if the table is missing, or a line is not of two whole numbers.
-    """
-    file = tracks / IDENTITIES
-    try:
-        with file.open(newline="", encoding="utf-8") as lines:
-            return {int(row["tracklet"]): int(row["person"]) for row in csv.DictReader(lines)}
-    except (OSError, KeyError, TypeError, ValueError) as error:
-        raise ArtifactError(
-            f"{file} must hold the person of each tracklet, whole numbers; rerun track ({error})"
-        ) from error
 
 
 def score_people(

@@ -1,11 +1,10 @@
 """People over cameras: one id everywhere, on a few boxes."""
 
-from pathlib import Path
 
 import pytest
 
 from domain.errors import ArtifactError
-from evaluation.multi_camera.identities import read_people, score_people
+from evaluation.multi_camera.identities import score_people
 from tests.unit.evaluation.test_tracking import WALK, table
 
 TRUTH = {"c1": table(WALK), "c2": table(WALK), "c3": table([])}
@@ -43,16 +42,3 @@ def test_a_person_twice_in_a_picture_is_refused() -> None:
     twice = {**RESULT, "c1": table([(3, 1, 0.0), (3, 2, 50.0)])}
     with pytest.raises(ArtifactError, match="got person 5 so in frame 3 of camera c1; rerun track"):
         score_people(TRUTH, twice, {1: 5, 2: 5}, 0.5)
-
-
-def test_people_are_read_as_written(tmp_path: Path) -> None:
-    (tmp_path / "identities.csv").write_text("tracklet,person\n1,2\n7,1\n")
-    assert read_people(tmp_path) == {1: 2, 7: 1}
-
-
-@pytest.mark.parametrize("text", [None, "a,b\n1,2\n", "tracklet,person\n1\n", "tracklet,person\n1,x\n"])
-def test_a_table_of_something_else_is_refused(tmp_path: Path, text: str | None) -> None:
-    if text is not None:
-        (tmp_path / "identities.csv").write_text(text)
-    with pytest.raises(ArtifactError, match=r"identities\.csv must hold the person of each tracklet"):
-        read_people(tmp_path)

@@ -1,14 +1,11 @@
 """The field study's tracking test on problems small enough to answer by hand."""
 
-import json
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from districts.layout import Problem
-from domain.answers import read_answers
-from domain.errors import ArtifactError, InputError
+from domain.errors import InputError
 from evaluation.multi_camera.visits import (
     ProblemScores,
     Visit,
@@ -91,16 +88,3 @@ def test_without_problems_there_is_no_figure() -> None:
 def test_a_person_who_never_appears_again_is_refused() -> None:
     with pytest.raises(InputError, match="the person of problem p01 must appear again after the question"):
         score_problem(PROBLEM, answer([], []), VISITS[:1], set(), FPS, 1.0)
-
-
-def test_answers_are_read_back(tmp_path: Path) -> None:
-    problem = json.loads(answer([(1, "c1", 10, 30)], [1]).model_dump_json())
-    (tmp_path / "answers.json").write_text(json.dumps({"fps": FPS, "problems": [problem]}))
-    answers = read_answers(tmp_path)
-    assert answers.fps == FPS
-    assert answers.problems[0].ranked[0].camera == "c1"
-
-
-def test_missing_answers_name_the_stage_to_rerun(tmp_path: Path) -> None:
-    with pytest.raises(ArtifactError, match="must hold the answers to the problems; rerun track"):
-        read_answers(tmp_path)
