@@ -95,11 +95,11 @@ def run_torchreid(arrays: tuple[np.ndarray, ...], repeats: int) -> tuple[np.ndar
     }
 
 
-def tile_products(everyone: np.ndarray) -> None:
+def tile_products(embeddings: np.ndarray) -> None:
     """The matrix products of a re-ranking alone, its lower limit: each pair of items once, in tiles."""
-    for top in range(0, len(everyone), _TILE):
-        for left in range(top, len(everyone), _TILE):
-            _ = everyone[top : top + _TILE] @ everyone[left : left + _TILE].T
+    for top in range(0, len(embeddings), _TILE):
+        for left in range(top, len(embeddings), _TILE):
+            _ = embeddings[top : top + _TILE] @ embeddings[left : left + _TILE].T
 
 
 def timed(function: Callable[..., Any], *arguments: Any) -> float:

@@ -1,15 +1,18 @@
-"""How well people are found: COCO's average precision, and the precision-recall curve at one overlap."""
+"""Detection scores: COCO's average precision, and the precision-recall curve at one IoU threshold."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Bool, Float, Float32, Float64
 
 from domain.boxes import Detections, pairwise_iou
 from domain.errors import InputError
 
-MAX_DETECTIONS = 100  # of one picture, as COCO counts
+MAX_DETECTIONS = 100  # in one picture, as in COCO
 _RECALL_POINTS = np.linspace(0, 1, 101)
+
+Boxes = Float[np.ndarray, "_ 4"]  # xyxy in pixels of one picture
 
 
 @dataclass(frozen=True)
@@ -19,26 +22,26 @@ class DetectionScores:
     ap50: float  # average precision at IoU 0.5
     ap75: float
     ap50_95: float  # mean over IoU 0.5, 0.55 … 0.95
-    ar100: float  # mean recall over the same, at most 100 boxes a picture
+    ar100: float  # mean recall over the same thresholds, with at most 100 boxes a picture
 
 
 @dataclass(frozen=True)
 class PrecisionRecallCurve:
-    """Precision and recall if only boxes from each score on are kept; scores fall along the curve."""
+    """Precision and recall of the boxes with at least each score; scores fall along the curve."""
 
-    scores: np.ndarray  # float32 [box]
-    precision: np.ndarray  # float64 [box]
-    recall: np.ndarray  # float64 [box]
+    scores: Float32[np.ndarray, " box"]
+    precision: Float64[np.ndarray, " box"]
+    recall: Float64[np.ndarray, " box"]
     num_people: int
 
     @property
-    def f1(self) -> np.ndarray:
-        """Harmonic mean of precision and recall, `[box]`."""
+    def f1(self) -> Float64[np.ndarray, " box"]:
+        """Harmonic mean of precision and recall."""
         return 2 * self.precision * self.recall / np.maximum(self.precision + self.recall, 1e-12)
 
     @property
     def best(self) -> int:
-        """Place on the curve where F1 is best.
+        """Index of the box with the best F1.
 
         Raises:
             InputError: if there are no boxes.
@@ -49,33 +52,33 @@ class PrecisionRecallCurve:
 
     @property
     def average_precision(self) -> float:
-        """Mean precision at 101 recalls, where precision is the best at that recall or beyond; as COCO."""
+        """COCO's definition: mean over 101 recalls of the best precision at that recall or a higher one."""
         envelope = np.maximum.accumulate(self.precision[::-1])[::-1]
         places = np.searchsorted(self.recall, _RECALL_POINTS, side="left")
         return float(np.append(envelope, 0)[np.minimum(places, len(envelope))].mean())
 
 
-def score_detections(predicted: Sequence[Detections], true_boxes: Sequence[np.ndarray]) -> DetectionScores:
+def score_detections(predicted: Sequence[Detections], true_boxes: Sequence[Boxes]) -> DetectionScores:
     """COCO scores over pictures, by torchmetrics.
 
     Args:
-        predicted: one a picture; classes are not looked at, every box says "person".
-        true_boxes: `[box, 4]` a picture, xyxy in pixels.
+        predicted: detections in each picture; all classes count as "person".
+        true_boxes: boxes of people in each picture.
 
     Raises:
-        InputError: if there are not as many predictions as pictures, or nobody is in any.
+        InputError: if the numbers of pictures differ, or no picture has a person.
     """
-    import torch  # here, for only this function needs it, and importing it takes seconds
+    import torch  # here, as its import takes seconds and no other function needs it
     from torchmetrics.detection import MeanAveragePrecision
 
     _check(predicted, true_boxes)
     metric = MeanAveragePrecision(
         backend="faster_coco_eval",
-        rec_thresholds=_RECALL_POINTS.tolist(),  # its own are in single precision, which moves some by one box
+        rec_thresholds=_RECALL_POINTS.tolist(),  # the default, in single precision, moves some by one box
         max_detection_thresholds=[1, 10, MAX_DETECTIONS],
     )
 
-    def labelled(boxes: np.ndarray) -> dict[str, torch.Tensor]:
+    def labelled(boxes: Boxes) -> dict[str, torch.Tensor]:
         boxes = np.asarray(boxes, np.float32).reshape(-1, 4)
         return {"boxes": torch.from_numpy(boxes), "labels": torch.zeros(len(boxes), dtype=torch.int64)}
 
@@ -91,17 +94,17 @@ def score_detections(predicted: Sequence[Detections], true_boxes: Sequence[np.nd
 
 
 def precision_recall_curve(
-    predicted: Sequence[Detections], true_boxes: Sequence[np.ndarray], iou_threshold: float = 0.5
+    predicted: Sequence[Detections], true_boxes: Sequence[Boxes], iou_threshold: float = 0.5
 ) -> PrecisionRecallCurve:
-    """Precision and recall over all scores, with COCO's matching: the best box first takes the person it covers best.
+    """Precision and recall over all scores, with COCO's matching: boxes, best score first, take their best free person.
 
     Args:
-        predicted: one a picture.
-        true_boxes: `[box, 4]` a picture, xyxy in pixels.
-        iou_threshold: overlap from which a box may be right.
+        predicted: detections in each picture.
+        true_boxes: boxes of people in each picture.
+        iou_threshold: minimum IoU of a correct box.
 
     Raises:
-        InputError: if there are not as many predictions as pictures, or nobody is in any.
+        InputError: if the numbers of pictures differ, or no picture has a person.
     """
     num_people = _check(predicted, true_boxes)
     scores, right = [], []
@@ -120,8 +123,8 @@ def precision_recall_curve(
     )
 
 
-def _match(ious: np.ndarray, iou_threshold: float) -> np.ndarray:
-    """Whether each box `[box, person]`, best score first, finds a person that is still free."""
+def _match(ious: Float[np.ndarray, "box person"], iou_threshold: float) -> Bool[np.ndarray, " box"]:
+    """Whether each box, best score first, overlaps a person that no earlier box took."""
     free = np.ones(ious.shape[1], bool)
     right = np.zeros(len(ious), bool)
     for box, overlaps in enumerate(ious):
@@ -132,11 +135,11 @@ def _match(ious: np.ndarray, iou_threshold: float) -> np.ndarray:
     return right
 
 
-def _check(predicted: Sequence[Detections], true_boxes: Sequence[np.ndarray]) -> int:
-    """How many people there are."""
+def _check(predicted: Sequence[Detections], true_boxes: Sequence[Boxes]) -> int:
+    """The number of people."""
     if len(predicted) != len(true_boxes):
         raise InputError(f"each picture must have one prediction, got {len(predicted)} for {len(true_boxes)} pictures")
     num_people = sum(len(boxes) for boxes in true_boxes)
     if not num_people:
-        raise InputError(f"somebody must be in the pictures, got nobody in {len(true_boxes)}")
+        raise InputError(f"at least one picture must have a person, got none in {len(true_boxes)} pictures")
     return num_people

@@ -1,52 +1,53 @@
-"""How well a search says "not here": identification when the person may not be in the gallery.
+"""Open-set identification: the person of a query may be absent from the gallery.
 
-A control room does not know whether the missing person passed any camera. So each query is asked twice: of the
-gallery as it is, and of the gallery without its person. A threshold on the distance decides whether the nearest item
-is called a hit. Source: the detection and identification rate of Grother & Ngan 2014 (NIST FRVT), with every query
-once as mate and once as non-mate.
+A control room does not know whether the missing person passed any camera. So each query is searched twice: in the whole
+gallery, and in the gallery without its person. A threshold on the distance decides whether the nearest item is a hit.
+Source: the detection and identification rate of Grother & Ngan 2014 (NIST FRVT), with every query once as mate and once
+as non-mate.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Float, Int
 
 from domain.errors import InputError, require_shape
 
 
 @dataclass(frozen=True)
 class OpenSetScores:
-    """What `score_open_set` found at one false-alarm rate; fractions in 0..1."""
+    """Scores at one false-alarm rate; fractions in 0..1."""
 
-    false_alarm_rate: float  # allowed share of the queries without their person that are still answered
-    threshold: float  # nearest items nearer than this are called hits
-    detection_rate: float  # share of the queries with their person whose nearest item is it, and a hit
+    false_alarm_rate: float  # largest share of absent people for whom a hit is returned
+    threshold: float  # a nearest item below this distance is a hit
+    detection_rate: float  # share of present people whose nearest item shows them and is a hit
 
 
 def score_open_set(
-    distances: np.ndarray,
-    query_identities: np.ndarray,
-    gallery_identities: np.ndarray,
-    query_cameras: np.ndarray,
-    gallery_cameras: np.ndarray,
+    distances: Float[np.ndarray, "query gallery"],
+    query_identities: Int[np.ndarray, " query"],
+    gallery_identities: Int[np.ndarray, " gallery"],
+    query_cameras: Int[np.ndarray, " query"],
+    gallery_cameras: Int[np.ndarray, " gallery"],
     false_alarm_rates: Sequence[float] = (0.01, 0.1),
 ) -> tuple[OpenSetScores, ...]:
-    """Detection and identification rate of `distances` `[query, gallery]`, smaller is nearer, at each false-alarm rate.
+    """Detection and identification rate at each false-alarm rate.
 
-    As in `evaluate_retrieval`, a query's person in its own camera and junk are left out, and a query without a match
-    does not count. With the person taken away, what stays are other people and distractors. Distances must mean the
-    same for all queries: those of a re-ranking do, ranks do not.
+    As in `evaluate_retrieval`, the query's person in the query's camera and junk are removed, and a query without a
+    match does not count. The gallery without the person holds other people and distractors.
 
     Args:
-        distances: float32 or float64.
-        query_identities: integers `[query]`.
-        gallery_identities: integers `[gallery]`.
-        query_cameras: integers `[query]`.
-        gallery_cameras: integers `[gallery]`.
+        distances: smaller is nearer; on one scale for all queries, as plain and re-ranked distances are and ranks are
+            not.
+        query_identities: a junk or distractor query does not count.
+        gallery_identities: -1 junk, 0 distractor.
+        query_cameras: camera of each query.
+        gallery_cameras: camera of each gallery crop.
         false_alarm_rates: each in 0..1.
 
     Raises:
-        InputError: if sizes do not fit, a rate is out of range, or no query has both a match and others beside it.
+        InputError: if the shapes do not fit, a rate is out of range, or no query has both a match and other people.
 
     Example:
         >>> people, cameras = np.array([1, 2]), np.array([1, 1])
@@ -75,7 +76,9 @@ def score_open_set(
     ascending = np.append(np.sort(nearest_other), np.inf)
     scores = []
     for rate in false_alarm_rates:
-        threshold = ascending[int(rate * len(nearest_other) + 1e-9)]  # so many false alarms are nearer, and no more
+        threshold = ascending[
+            int(rate * len(nearest_other) + 1e-9)
+        ]  # exactly the allowed number of false alarms is nearer
         detected = is_first & (nearest_match < threshold)
         scores.append(OpenSetScores(rate, float(threshold), float(detected.mean())))
     return tuple(scores)

@@ -1,13 +1,14 @@
-"""Re-ranking by k-reciprocal nearest neighbours (Zhong et al. 2017, CVPR), exact, in memory that grows with neighbours.
+"""Re-ranking by k-reciprocal nearest neighbours (Zhong et al. 2017, CVPR), exact, without dense matrices of all pairs.
 
-Two crops of one person tend to have each other, and each other's neighbours, among their nearest. So each item is
-encoded as a sparse vector over its reciprocal neighbours, and the new distance mixes the Jaccard distance of these
-vectors with the original one. The dense `all x all` matrices of the usual implementations never exist.
+Two crops of one person tend to have each other, and each other's neighbours, among their nearest neighbours. So each
+item is encoded as a sparse vector over its reciprocal neighbours, and the new distance mixes the Jaccard distance of
+these vectors with the original distance. Memory grows with the number of neighbours.
 
-Only NumPy, numba and SciPy: the service imports this module.
+The service imports this module, so it needs NumPy, numba and SciPy only.
 """
 
 import numpy as np
+from jaxtyping import Float, Float32, Int32, Int64
 from scipy.sparse import csc_matrix, csr_matrix
 
 from domain.compiled import compiled
@@ -15,43 +16,42 @@ from domain.errors import InputError, require_shape
 from evaluation.neighbours.exact import FindNearest, Nearest, nearest_neighbours
 from evaluation.neighbours.row_threads import for_row_ranges
 
-_LENGTH_TOLERANCE = 0.01  # embeddings that were stored in half precision pass
+_LENGTH_TOLERANCE = 0.01  # accepts embeddings that were stored in half precision
 
 
 def k_reciprocal_distances(
-    query: np.ndarray,
-    gallery: np.ndarray,
+    query: Float[np.ndarray, "query feature"],
+    gallery: Float[np.ndarray, "gallery feature"],
     *,
     k1: int = 20,
     k2: int = 6,
     lambda_value: float = 0.3,
     threads: int | None = None,
     find_nearest: FindNearest = nearest_neighbours,
-) -> np.ndarray:
-    """Re-ranked distances `float32 [query, gallery]` in 0..1, smaller is nearer.
+) -> Float32[np.ndarray, "query gallery"]:
+    """Re-ranked distances in 0..1; smaller is nearer.
 
     Equals torchreid's `re_ranking` on the base distance `1 - cosine` to 1e-5. As there, base distances are squared
-    and each item's row is divided by its largest. Ties keep their order, queries before gallery (torchreid leaves
-    theirs to an unstable sort). Where all items together are not more than k1, each is a neighbour of each, and k1
-    and k2 act as if they were the number of items. If all items are equal, every original distance counts as 0.
+    and each item's row is divided by its maximum. Ties keep their order, queries before gallery (torchreid's sort is
+    unstable). With at most k1 items in all, every item is a neighbour of every other, and k1 and k2 act as the number
+    of items. If all items are equal, every original distance counts as 0.
 
-    Cost: (query + gallery)² · feature floating point operations for the base distances, of which each tile is
-    computed once and used for its rows and its columns; 8 bytes for each of the (query + gallery) · (k1 + 1)
-    neighbours and about 16 for each non-zero of the encoding (50 to 150 an item); and the result itself. At the
-    study's size, 3,441 × 16,441 × 512, these products are 2.0e11 operations and took 1.25 s of
-    2.68 s on two cores, as `benchmarks.retrieval` prints.
+    Cost: (query + gallery)² · feature floating point operations for the base distances, each tile computed once for
+    its rows and its columns; 8 bytes for each of the (query + gallery) · (k1 + 1) neighbours and about 16 for each
+    non-zero of the encoding (50 to 150 an item); and the result. At the study's size, 3,441 × 16,441 × 512, these
+    products are 2.0e11 operations and took 1.25 s of 2.68 s on two cores, as `benchmarks.retrieval` prints.
 
     Args:
-        query: `[query, feature]`, unit length.
-        gallery: `[gallery, feature]`, unit length.
-        k1: neighbours to consider reciprocal.
-        k2: nearest items whose encodings are averaged; 1 leaves each as it is.
-        lambda_value: share of the original distance, 0..1; at 1 the original order stays.
-        threads: default: one a core.
-        find_nearest: searches the neighbours, the largest part of the work; see `evaluation.neighbours.on_gpu`.
+        query: unit length.
+        gallery: unit length.
+        k1: number of neighbours that must be reciprocal.
+        k2: number of nearest items whose encodings are averaged; 1 averages nothing.
+        lambda_value: weight of the original distance, 0..1; at 1 the original order stays.
+        threads: number of threads; default: one for each core.
+        find_nearest: the search of neighbours, the largest part of the work; see `evaluation.neighbours.on_gpu`.
 
     Raises:
-        InputError: if embeddings do not fit or are not of unit length, or an option is out of range.
+        InputError: if the shapes do not fit, embeddings are not of unit length, or an option is out of range.
 
     Example:
         >>> a, b = np.eye(2, dtype=np.float32)
@@ -59,10 +59,10 @@ def k_reciprocal_distances(
         array([[1., 0.]], dtype=float32)
     """
     _check(query, gallery, k1, k2, lambda_value)
-    everyone = np.concatenate([query, gallery]).astype(np.float32, copy=False)
-    num_neighbours = min(max(k1 + 1, k2), len(everyone))
-    nearest, distances = find_nearest(everyone, len(query), num_neighbours)
-    encoding = _encode(everyone, nearest, k1, threads)
+    embeddings = np.concatenate([query, gallery]).astype(np.float32, copy=False)
+    num_neighbours = min(max(k1 + 1, k2), len(embeddings))
+    nearest, distances = find_nearest(embeddings, len(query), num_neighbours)
+    encoding = _encode(embeddings, nearest, k1, threads)
     if k2 > 1:
         encoding = _average_over_nearest(encoding, nearest.items[:, :k2])
     of_queries, of_gallery = encoding[: len(query)], csc_matrix(encoding[len(query) :])
@@ -80,25 +80,27 @@ def k_reciprocal_distances(
 
 
 def rerank_candidates(
-    query: np.ndarray, candidates: np.ndarray, *, k1: int = 20, k2: int = 6, lambda_value: float = 0.3
-) -> np.ndarray:
-    """Re-ranked distances of a search's candidates alone: neighbours are sought among them and the query.
+    query: Float[np.ndarray, "*photo feature"],
+    candidates: Float[np.ndarray, "candidate feature"],
+    *,
+    k1: int = 20,
+    k2: int = 6,
+    lambda_value: float = 0.3,
+) -> Float32[np.ndarray, "*photo candidate"]:
+    """Re-ranked distances between one photo or several photos and the candidates of a search, in 0..1.
 
-    So the cost depends on the candidates and not on the store they come from; it runs in the calling thread. Several
-    photos of the person asked for are neighbours of each other, too.
+    Neighbours come from the candidates and the photos alone, so the cost does not depend on the size of the store.
+    Several photos are neighbours of each other, too. The calling thread does the work.
 
     Args:
-        query: one photo `[feature]` or several `[photo, feature]`, unit length.
-        candidates: `[candidate, feature]`, unit length.
-        k1: as in `k_reciprocal_distances`, and so are k2 and lambda_value.
-        k2: see k1.
-        lambda_value: see k1.
-
-    Returns:
-        float32 `[candidate]` for one photo, `[photo, candidate]` for several.
+        query: unit length.
+        candidates: unit length.
+        k1: see `k_reciprocal_distances`.
+        k2: see `k_reciprocal_distances`.
+        lambda_value: see `k_reciprocal_distances`.
 
     Raises:
-        InputError: as `k_reciprocal_distances`.
+        InputError: under the conditions of `k_reciprocal_distances`.
     """
     distances = k_reciprocal_distances(
         np.atleast_2d(query), candidates, k1=k1, k2=k2, lambda_value=lambda_value, threads=1
@@ -106,7 +108,13 @@ def rerank_candidates(
     return distances[0] if np.ndim(query) == 1 else distances
 
 
-def _check(query: np.ndarray, gallery: np.ndarray, k1: int, k2: int, lambda_value: float) -> None:
+def _check(
+    query: Float[np.ndarray, "query feature"],
+    gallery: Float[np.ndarray, "gallery feature"],
+    k1: int,
+    k2: int,
+    lambda_value: float,
+) -> None:
     require_shape("query", query, (None, None))
     require_shape("gallery", gallery, (None, query.shape[1]))
     if not len(query) or not len(gallery):
@@ -123,31 +131,35 @@ def _check(query: np.ndarray, gallery: np.ndarray, k1: int, k2: int, lambda_valu
             raise InputError(f"{name} embeddings must have unit length, got {lengths[place]:.4f} at {place}")
 
 
-def _encode(everyone: np.ndarray, nearest: Nearest, k1: int, threads: int | None) -> csr_matrix:
-    """Each item as weights over its expanded reciprocal neighbours, `[all, all]`, rows sum to 1 (eq. 3 to 5)."""
+def _encode(
+    embeddings: Float32[np.ndarray, "all feature"], nearest: Nearest, k1: int, threads: int | None
+) -> csr_matrix:
+    """Weights of each item over its expanded reciprocal neighbours, `[all, all]`; rows sum to 1 (eq. 3 to 5)."""
     sets = _reciprocal_sets(nearest.items, k1, threads)
     halves = _reciprocal_sets(nearest.items, round(k1 / 2), threads)
-    ends = np.zeros(len(everyone) + 1, np.int64)
-    for_row_ranges(_count_expanded, len(everyone), *sets, *halves, ends[1:], threads=threads)
+    ends = np.zeros(len(embeddings) + 1, np.int64)
+    for_row_ranges(_count_expanded, len(embeddings), *sets, *halves, ends[1:], threads=threads)
     np.cumsum(ends, out=ends)
     members, weights = np.empty(ends[-1], np.int32), np.empty(ends[-1], np.float32)
     for_row_ranges(
-        _weigh_expanded, len(everyone), *sets, *halves, everyone, nearest.farthest, ends, members, weights,
+        _weigh_expanded, len(embeddings), *sets, *halves, embeddings, nearest.farthest, ends, members, weights,
         threads=threads,
     )  # fmt: skip
-    return csr_matrix((weights, members, ends), shape=(len(everyone), len(everyone)))
+    return csr_matrix((weights, members, ends), shape=(len(embeddings), len(embeddings)))
 
 
-def _reciprocal_sets(items: np.ndarray, k: int, threads: int | None) -> tuple[np.ndarray, np.ndarray]:
-    """The set R(item, k) of eq. 2 for every item: members `int32 [all, k + 1]`, nearest first, and how many."""
+def _reciprocal_sets(
+    items: Int32[np.ndarray, "all neighbour"], k: int, threads: int | None
+) -> tuple[Int32[np.ndarray, "all member"], Int64[np.ndarray, " all"]]:
+    """The set R(item, k) of eq. 2 for every item: its members, nearest first, and their number."""
     forward = np.ascontiguousarray(items[:, : k + 1])
     members, counts = np.empty_like(forward), np.zeros(len(items), np.int64)
     for_row_ranges(_keep_reciprocal, len(items), forward, members, counts, threads=threads)
     return members, counts
 
 
-def _average_over_nearest(encoding: csr_matrix, items: np.ndarray) -> csr_matrix:
-    """Local query expansion (eq. 9): the mean encoding of each item's nearest."""
+def _average_over_nearest(encoding: csr_matrix, items: Int32[np.ndarray, "all neighbour"]) -> csr_matrix:
+    """Local query expansion (eq. 9): the mean encoding of each item's nearest neighbours."""
     count, width = items.shape
     shares = np.full(items.size, 1 / width, np.float32)
     average = csr_matrix((shares, items.ravel(), np.arange(0, items.size + 1, width)), shape=(count, count))
@@ -157,7 +169,13 @@ def _average_over_nearest(encoding: csr_matrix, items: np.ndarray) -> csr_matrix
 
 
 @compiled(nogil=True)
-def _keep_reciprocal(start: int, stop: int, forward: np.ndarray, members: np.ndarray, counts: np.ndarray) -> None:
+def _keep_reciprocal(
+    start: int,
+    stop: int,
+    forward: Int32[np.ndarray, "all member"],
+    members: Int32[np.ndarray, "all member"],
+    counts: Int64[np.ndarray, " all"],
+) -> None:
     for item in range(start, stop):
         for neighbour in forward[item]:
             for back in forward[neighbour]:
@@ -169,9 +187,13 @@ def _keep_reciprocal(start: int, stop: int, forward: np.ndarray, members: np.nda
 
 @compiled(nogil=True)
 def _expanded(
-    item: int, members: np.ndarray, counts: np.ndarray, half_members: np.ndarray, half_counts: np.ndarray
-) -> np.ndarray:
-    """The set R*(item, k1) of eq. 3, ascending: reciprocal sets of members that lie mostly inside are joined."""
+    item: int,
+    members: Int32[np.ndarray, "all member"],
+    counts: Int64[np.ndarray, " all"],
+    half_members: Int32[np.ndarray, "all half"],
+    half_counts: Int64[np.ndarray, " all"],
+) -> Int32[np.ndarray, " expanded"]:
+    """The set R*(item, k1) of eq. 3, ascending: joined with the members' own sets that lie mostly inside."""
     own = members[item, : counts[item]]
     gathered = np.empty(len(own) * (half_members.shape[1] + 1), np.int32)
     gathered[: len(own)] = own
@@ -194,11 +216,11 @@ def _expanded(
 def _count_expanded(
     start: int,
     stop: int,
-    members: np.ndarray,
-    counts: np.ndarray,
-    half_members: np.ndarray,
-    half_counts: np.ndarray,
-    sizes: np.ndarray,
+    members: Int32[np.ndarray, "all member"],
+    counts: Int64[np.ndarray, " all"],
+    half_members: Int32[np.ndarray, "all half"],
+    half_counts: Int64[np.ndarray, " all"],
+    sizes: Int64[np.ndarray, " all"],
 ) -> None:
     for item in range(start, stop):
         sizes[item] = len(_expanded(item, members, counts, half_members, half_counts))
@@ -208,23 +230,23 @@ def _count_expanded(
 def _weigh_expanded(
     start: int,
     stop: int,
-    members: np.ndarray,
-    counts: np.ndarray,
-    half_members: np.ndarray,
-    half_counts: np.ndarray,
-    everyone: np.ndarray,
-    farthest: np.ndarray,
-    ends: np.ndarray,
-    expanded: np.ndarray,
-    weights: np.ndarray,
+    members: Int32[np.ndarray, "all member"],
+    counts: Int64[np.ndarray, " all"],
+    half_members: Int32[np.ndarray, "all half"],
+    half_counts: Int64[np.ndarray, " all"],
+    embeddings: Float32[np.ndarray, "all feature"],
+    farthest: Float32[np.ndarray, " all"],
+    ends: Int64[np.ndarray, " all+1"],
+    expanded: Int32[np.ndarray, " non_zero"],
+    weights: Float32[np.ndarray, " non_zero"],
 ) -> None:
-    """Fill `expanded` and `weights` of each item: exp(-distance), divided by their sum."""
+    """Fill `expanded` and `weights` of each item: exp(-distance), divided by the item's sum."""
     for item in range(start, stop):
         first, last = ends[item], ends[item + 1]
         expanded[first:last] = _expanded(item, members, counts, half_members, half_counts)
         total = np.float32(0)
         for place in range(first, last):
-            distance = np.float32(1) - np.dot(everyone[item], everyone[expanded[place]])
+            distance = np.float32(1) - np.dot(embeddings[item], embeddings[expanded[place]])
             weights[place] = np.exp(-_scaled(distance * distance, farthest[item]))
             total += weights[place]
         weights[first:last] /= total
@@ -236,9 +258,9 @@ def _mix_distances(
     stop: int,
     of_queries: tuple[np.ndarray, np.ndarray, np.ndarray],
     of_gallery: tuple[np.ndarray, np.ndarray, np.ndarray],
-    farthest: np.ndarray,
+    farthest: Float32[np.ndarray, " all"],
     lambda_value: np.float32,
-    distances: np.ndarray,
+    distances: Float32[np.ndarray, "query gallery"],
 ) -> None:
     """Turn squared base distances into final ones (eq. 10 and 12), through an inverted index of the gallery."""
     query_ends, query_members, query_weights = of_queries

@@ -1,8 +1,8 @@
-"""How well a ranked gallery answers: mean average precision, Rank-k and mINP by the Market-1501 protocol.
+"""Retrieval scores by the Market-1501 protocol: mean average precision, Rank-k and mINP.
 
-Rules: smaller distances rank first and ties keep gallery order. A query's own identity in its own camera is removed,
-and so is junk (identity -1); a distractor (identity 0) stays and is never right. A query without a match in what
-remains is left out of every mean and counted.
+Rules: smaller distances rank first and ties keep gallery order. Crops of the query's identity in the query's camera are
+removed, and so is junk (identity -1); a distractor (identity 0) stays and is never a match. A query without a match in
+the remaining gallery is left out of every mean and counted.
 """
 
 from collections.abc import Sequence
@@ -20,16 +20,16 @@ _JUNK, _DISTRACTOR = -1, 0
 
 @dataclass(frozen=True)
 class RetrievalScores:
-    """What `evaluate_retrieval` found; fractions in 0..1."""
+    """Scores of a ranking; fractions in 0..1."""
 
     mean_average_precision: float
-    cmc: Float64[np.ndarray, " gallery"]  # share of queries with a right answer among the first k, at k - 1
+    cmc: Float64[np.ndarray, " gallery"]  # Rank-k at index k - 1
     mean_inverse_negative_penalty: float  # mean of matches / rank of the last match (Ye et al. 2021)
     average_precisions: Float64[np.ndarray, " query"]  # NaN for a query without a match
     num_valid_queries: int  # that have a match
 
     def rank(self, k: int) -> float:
-        """Rank-k: the share of queries with a right answer among the first `k`; beyond the gallery its last value."""
+        """Rank-k: share of queries with a match among the first `k`; with `k` beyond the gallery, the last value."""
         return float(self.cmc[min(k, len(self.cmc)) - 1])
 
 
@@ -40,20 +40,20 @@ def evaluate_retrieval(
     query_cameras: Int[np.ndarray, " query"],
     gallery_cameras: Int[np.ndarray, " gallery"],
 ) -> RetrievalScores:
-    """Scores of `distances` `[query, gallery]`, smaller is nearer; equals torchreid's `evaluate_rank` to 1e-6.
+    """Scores of a distance matrix; equals torchreid's `evaluate_rank` to 1e-6.
 
-    The gallery is never sorted: the rank of a match is how many items are nearer, counted by a search among the
-    query's few matches. So a query costs O(gallery log matches), and nothing of the size of `distances` is allocated.
+    The gallery is never sorted: the rank of a match is the number of nearer items, counted by a search among the
+    query's few matches. So a query costs O(gallery log matches), and no copy of `distances` is made.
 
     Args:
-        distances: float32 or float64.
-        query_identities: integers `[query]`; junk and distractors as queries have no match.
-        gallery_identities: integers `[gallery]`.
-        query_cameras: integers `[query]`.
-        gallery_cameras: integers `[gallery]`.
+        distances: smaller is nearer.
+        query_identities: a junk or distractor query has no match.
+        gallery_identities: -1 junk, 0 distractor.
+        query_cameras: camera of each query.
+        gallery_cameras: camera of each gallery crop.
 
     Raises:
-        InputError: if sizes do not fit, a distance is NaN, or no query has a match.
+        InputError: if the shapes do not fit, a distance is NaN, or no query has a match.
 
     Example:
         >>> scores = evaluate_retrieval(
@@ -82,10 +82,10 @@ def evaluate_retrieval(
             f"at least one query must have a match in another camera, got none among {len(queries)} queries "
             f"and {len(gallery)} gallery items; check identities and cameras"
         )
-    found_at = np.bincount(first_ranks[valid], minlength=len(gallery) + 1)[1:]
+    matches_at = np.bincount(first_ranks[valid], minlength=len(gallery) + 1)[1:]
     return RetrievalScores(
         mean_average_precision=float(average_precisions[valid].mean()),
-        cmc=np.cumsum(found_at) / valid.sum(),
+        cmc=np.cumsum(matches_at) / valid.sum(),
         mean_inverse_negative_penalty=float(penalties[valid].mean()),
         average_precisions=average_precisions,
         num_valid_queries=int(valid.sum()),
@@ -95,13 +95,13 @@ def evaluate_retrieval(
 def bootstrap_interval(
     average_precisions: Float[np.ndarray, " query"], *, repeats: int = 1000, confidence: float = 0.95, seed: int = 0
 ) -> tuple[float, float]:
-    """Percentile interval of the mean average precision when queries are drawn again with replacement.
+    """Bootstrap interval of the mean average precision: percentiles over resampled queries.
 
     Args:
         average_precisions: NaN (no match) is left out.
-        repeats: how many times queries are drawn.
-        confidence: share of the drawn means inside the interval.
-        seed: of the draws.
+        repeats: number of resamples, drawn with replacement.
+        confidence: share of the resampled means inside the interval.
+        seed: seed of the random draws.
     """
     values = average_precisions[~np.isnan(average_precisions)]
     rng = np.random.default_rng(seed)
@@ -124,18 +124,18 @@ def camera_pair_precision(
     """
     table = np.full((len(cameras), len(cameras)), np.nan)
     for row, query_camera in enumerate(cameras):
-        asked = np.flatnonzero(query_cameras == query_camera)
+        queries = np.flatnonzero(query_cameras == query_camera)
         for column, gallery_camera in enumerate(cameras):
-            seen = np.flatnonzero(gallery_cameras == gallery_camera)
-            matchable = np.intersect1d(query_identities[asked], gallery_identities[seen])
+            gallery = np.flatnonzero(gallery_cameras == gallery_camera)
+            matchable = np.intersect1d(query_identities[queries], gallery_identities[gallery])
             if query_camera == gallery_camera or not (matchable > _DISTRACTOR).any():
                 continue
             table[row, column] = evaluate_retrieval(
-                distances[np.ix_(asked, seen)],
-                query_identities[asked],
-                gallery_identities[seen],
-                query_cameras[asked],
-                gallery_cameras[seen],
+                distances[np.ix_(queries, gallery)],
+                query_identities[queries],
+                gallery_identities[gallery],
+                query_cameras[queries],
+                gallery_cameras[gallery],
             ).mean_average_precision
     return table
 
@@ -160,7 +160,7 @@ def _score_queries(
     penalties: Float64[np.ndarray, " query"],
     first_ranks: Int64[np.ndarray, " query"],
 ) -> None:
-    """Fill the last three arrays for the queries `start` to `stop`."""
+    """Fill the last three arrays for the queries from `start` to `stop`."""
     for query in range(start, stop):
         identity, camera = queries[query]
         if identity in (_JUNK, _DISTRACTOR):
@@ -172,8 +172,8 @@ def _score_queries(
         matches = matches[np.argsort(row[matches], kind="mergesort")]
         ranks = np.cumsum(_nearer_than_each(row, gallery, identity, matches)) + np.arange(1, len(matches) + 1)
         precision = 0.0
-        for found, rank in enumerate(ranks):
-            precision += (found + 1) / rank
+        for matches_before, rank in enumerate(ranks):
+            precision += (matches_before + 1) / rank
         average_precisions[query] = precision / len(matches)
         penalties[query] = len(matches) / ranks[-1]
         first_ranks[query] = ranks[0]
@@ -186,7 +186,7 @@ def _nearer_than_each(
     identity: int,
     matches: Int64[np.ndarray, " match"],
 ) -> Int64[np.ndarray, " match"]:
-    """How many wrong items rank between the match before and each match; matches come nearest first."""
+    """Number of wrong items that rank between each match and the match before it; matches come nearest first."""
     counts = np.zeros(len(matches), np.int64)
     match_distances = row[matches]
     farthest = match_distances[-1]

@@ -1,12 +1,13 @@
-"""How well people are followed within a camera: MOTA, IDF1 and HOTA of tracklets against ground truth.
+"""Tracking scores within a camera: MOTA, IDF1 and HOTA of tracklets against ground truth.
 
-Sequences are counted one by one and scored together, as if they were one video: see `combine`.
+`count_tracking` counts each sequence, and `combine` scores all of them as one video.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Float, Float32, Float64, Int, Int64
 from scipy.optimize import linear_sum_assignment
 
 from districts.box_files import TrackTable
@@ -14,41 +15,41 @@ from domain.boxes import pairwise_iou
 from domain.errors import InputError
 
 _HOTA_THRESHOLDS = np.arange(0.05, 0.99, 0.05)  # IoU 0.05, 0.1 … 0.95
-_ROUNDING = 1e-6  # an overlap this much below a threshold counts as at it
+_ROUNDING = 1e-6  # an IoU this close below a threshold counts as reaching it
 
 
 @dataclass(frozen=True)
 class TrackingScores:
-    """Fractions in 0..1, but that MOTA falls below 0 when errors outnumber people."""
+    """Scores of one sequence or several; fractions in 0..1, but MOTA can be negative."""
 
-    idf1: float  # 2 · identity-true positives / (true boxes + predicted boxes) (Ristani et al. 2016)
+    idf1: float  # 2 · identity true positives / (true boxes + predicted boxes) (Ristani et al. 2016)
     mota: float  # 1 - (misses + false positives + switches) / true boxes (Bernardin and Stiefelhagen 2008)
-    hota: float  # mean over IoU 0.05 … 0.95 of sqrt(DetA · AssA) (Luiten et al. 2020); so are the next three
+    hota: float  # mean over IoU 0.05 … 0.95 of sqrt(DetA · AssA) (Luiten et al. 2020), as for the next three
     detection_accuracy: float
     association_accuracy: float
-    localisation_accuracy: float  # a threshold at which nothing is matched counts as 1
-    num_switches: int  # a person continued by another tracklet
+    localisation_accuracy: float  # a threshold without matches counts as 1
+    num_switches: int  # changes of the tracklet that covers a person
 
 
 @dataclass(frozen=True)
 class TrackingCounts:
-    """What the scores of one sequence are made of."""
+    """Counts of one sequence; `combine` makes scores from them."""
 
     num_true: int  # boxes
     num_predicted: int
-    num_identity_true: int  # boxes that agree when each person is paired with one tracklet for the whole sequence
+    num_identity_true: int  # matching boxes when each person is paired with one tracklet for the whole sequence
     num_matched: int  # boxes paired frame by frame at the IoU threshold
     num_switches: int
-    hota_matched: np.ndarray  # float64 [threshold]: boxes paired
-    hota_association: np.ndarray  # float64 [threshold]: sum over these of how well their two tracks agree
-    hota_overlap: np.ndarray  # float64 [threshold]: sum over these of IoU
+    hota_matched: Float64[np.ndarray, " threshold"]  # paired boxes
+    hota_association: Float64[np.ndarray, " threshold"]  # sum over paired boxes of the Jaccard index of their tracks
+    hota_overlap: Float64[np.ndarray, " threshold"]  # sum over paired boxes of their IoU
 
 
 @dataclass(frozen=True)
 class _Frame:
-    people: np.ndarray  # int64 [person], index of each identity
-    tracks: np.ndarray  # int64 [track], index of each tracklet
-    ious: np.ndarray  # float32 [person, track]
+    people: Int64[np.ndarray, " person"]  # index of each identity
+    tracks: Int64[np.ndarray, " track"]  # index of each tracklet
+    ious: Float32[np.ndarray, "person track"]
 
 
 def score_tracking(truth: TrackTable, result: TrackTable, iou_threshold: float = 0.5) -> TrackingScores:
@@ -57,14 +58,14 @@ def score_tracking(truth: TrackTable, result: TrackTable, iou_threshold: float =
 
 
 def combine(sequences: Sequence[TrackingCounts]) -> TrackingScores:
-    """Scores of all sequences together; identities and tracklets of different sequences are different.
+    """Scores of all sequences together; equal ids in different sequences are different people.
 
     Raises:
-        InputError: if nobody is in any.
+        InputError: if no sequence has a box of a person.
     """
     num_true = sum(counts.num_true for counts in sequences)
     if not num_true:
-        raise InputError(f"somebody must be in the ground truth, got nobody in {len(sequences)} sequences")
+        raise InputError(f"the ground truth must have boxes of people, got none in {len(sequences)} sequences")
     num_predicted = sum(counts.num_predicted for counts in sequences)
     num_matched = sum(counts.num_matched for counts in sequences)
     num_switches = sum(counts.num_switches for counts in sequences)
@@ -87,12 +88,12 @@ def combine(sequences: Sequence[TrackingCounts]) -> TrackingScores:
 def count_tracking(truth: TrackTable, result: TrackTable, iou_threshold: float = 0.5) -> TrackingCounts:
     """Compare tracklets with ground truth frame by frame.
 
-    IDF1 and MOTA equal motmetrics', HOTA equals TrackEval's. Boxes of ground truth with confidence 0 do not count.
+    IDF1 and MOTA equal motmetrics', HOTA equals TrackEval's.
 
     Args:
-        truth: of one video.
+        truth: people in one video; boxes with confidence 0 do not count.
         result: tracklets in the same video.
-        iou_threshold: overlap from which a box may be right, for IDF1 and MOTA.
+        iou_threshold: minimum IoU of a correct box, for IDF1 and MOTA.
     """
     scored = truth.confidences > 0
     identities, people = np.unique(truth.tracks[scored], return_inverse=True)
@@ -116,20 +117,20 @@ def count_tracking(truth: TrackTable, result: TrackTable, iou_threshold: float =
 
 
 def _paired_frames(
-    true_frames: np.ndarray,
-    people: np.ndarray,
-    true_boxes: np.ndarray,
-    frames: np.ndarray,
-    tracks: np.ndarray,
-    boxes: np.ndarray,
+    true_frames: Int[np.ndarray, " true_box"],
+    people: Int64[np.ndarray, " true_box"],
+    true_boxes: Float[np.ndarray, "true_box 4"],
+    frames: Int[np.ndarray, " box"],
+    tracks: Int64[np.ndarray, " box"],
+    boxes: Float[np.ndarray, "box 4"],
 ) -> Iterator[_Frame]:
-    """Frames in which both people and tracklets are, in order of time."""
+    """Frames that have both people and tracklets, in order of time."""
     true_order, order = np.argsort(true_frames, kind="stable"), np.argsort(frames, kind="stable")
     true_sorted, sorted_frames = true_frames[true_order], frames[order]
     for frame in np.intersect1d(true_frames, frames):
-        mine = true_order[slice(*np.searchsorted(true_sorted, [frame, frame + 1]))]
-        theirs = order[slice(*np.searchsorted(sorted_frames, [frame, frame + 1]))]
-        yield _Frame(people[mine], tracks[theirs], pairwise_iou(true_boxes[mine], boxes[theirs]))
+        true_rows = true_order[slice(*np.searchsorted(true_sorted, [frame, frame + 1]))]
+        rows = order[slice(*np.searchsorted(sorted_frames, [frame, frame + 1]))]
+        yield _Frame(people[true_rows], tracks[rows], pairwise_iou(true_boxes[true_rows], boxes[rows]))
 
 
 def _count_identity(frames: Sequence[_Frame], shape: tuple[int, int], iou_threshold: float) -> int:
@@ -140,7 +141,7 @@ def _count_identity(frames: Sequence[_Frame], shape: tuple[int, int], iou_thresh
 
 
 def _count_clear(frames: Sequence[_Frame], iou_threshold: float) -> tuple[int, int]:
-    """Matches and switches: a person keeps the tracklet it had while they overlap; the rest pair by overlap."""
+    """Matches and switches: a person keeps its last tracklet while both overlap; the others are paired by IoU."""
     last_track: dict[int, int] = {}
     num_matched = num_switches = 0
     for frame in frames:
@@ -150,7 +151,7 @@ def _count_clear(frames: Sequence[_Frame], iou_threshold: float) -> tuple[int, i
             if len(columns):
                 num_matched += 1
                 possible[row], possible[:, columns[0]] = False, False
-        # 2 a pair beats any overlap, so as many pairs as possible are made
+        # a gain of 2 for each pair exceeds any IoU, so the number of pairs is maximal
         gains = np.where(possible, 2 + frame.ious, 0)
         for row, column in zip(*linear_sum_assignment(gains, maximize=True), strict=True):
             if possible[row, column]:
@@ -162,9 +163,12 @@ def _count_clear(frames: Sequence[_Frame], iou_threshold: float) -> tuple[int, i
 
 
 def _count_hota(
-    frames: Sequence[_Frame], person_boxes: np.ndarray, track_boxes: np.ndarray, shape: tuple[int, int]
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Matches, their summed track agreement and their summed overlap, each `[threshold]`."""
+    frames: Sequence[_Frame],
+    person_boxes: Int64[np.ndarray, " person"],
+    track_boxes: Int64[np.ndarray, " track"],
+    shape: tuple[int, int],
+) -> tuple[Float64[np.ndarray, " threshold"], Float64[np.ndarray, " threshold"], Float64[np.ndarray, " threshold"]]:
+    """Matches, and their sums of association and IoU: the three HOTA arrays of `TrackingCounts`."""
     alignment = _alignment(frames, person_boxes, track_boxes, shape)
     together = np.zeros((len(_HOTA_THRESHOLDS), *shape))
     overlap = np.zeros(len(_HOTA_THRESHOLDS))
@@ -181,9 +185,12 @@ def _count_hota(
 
 
 def _alignment(
-    frames: Sequence[_Frame], person_boxes: np.ndarray, track_boxes: np.ndarray, shape: tuple[int, int]
-) -> np.ndarray:
-    """How much each person and each tracklet go together over the whole sequence, `[person, track]` in 0..1."""
+    frames: Sequence[_Frame],
+    person_boxes: Int64[np.ndarray, " person"],
+    track_boxes: Int64[np.ndarray, " track"],
+    shape: tuple[int, int],
+) -> Float64[np.ndarray, "person track"]:
+    """Overlap of each person with each tracklet over the whole sequence, in 0..1."""
     shared = np.zeros(shape)
     for frame in frames:
         either = frame.ious.sum(axis=0, keepdims=True) + frame.ious.sum(axis=1, keepdims=True) - frame.ious

@@ -1,46 +1,47 @@
 """Exact nearest neighbours by squared cosine distance, tile by tile, so that no full distance matrix exists."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Protocol
 
 import numpy as np
+from jaxtyping import Float32, Int32
 
 from domain.compiled import compiled
 
 _TILE = 1024  # rows and columns of a tile: 4 MB, large enough for the matrix product to run at full speed
-_STRIP = 64  # columns looked at together: mostly none of them is nearer than what is known, and vectors find that out
+_STRIP = 64  # columns compared at once by vector instructions; mostly none of them is a new neighbour
 
 
 @dataclass(frozen=True)
 class Nearest:
     """Neighbours of every item, itself included, nearest first; ties keep the order of items."""
 
-    items: np.ndarray  # int32 [all, neighbour]
-    squared: np.ndarray  # float32 [all, neighbour]: (1 - cosine)²
-    farthest: np.ndarray  # float32 [all]: the largest (1 - cosine)² of an item to any
+    items: Int32[np.ndarray, "all neighbour"]
+    squared: Float32[np.ndarray, "all neighbour"]  # (1 - cosine)²
+    farthest: Float32[np.ndarray, " all"]  # largest (1 - cosine)² of the item to any other
 
 
-class FindNearest(Protocol):
-    """A search such as `nearest_neighbours`."""
-
-    def __call__(self, everyone: np.ndarray, num_queries: int, num_neighbours: int) -> tuple[Nearest, np.ndarray]:
-        """See `nearest_neighbours`."""
-        ...
+# A search with the arguments and results of `nearest_neighbours`.
+FindNearest = Callable[
+    [Float32[np.ndarray, "all feature"], int, int], tuple[Nearest, Float32[np.ndarray, "query gallery"]]
+]
 
 
-def nearest_neighbours(everyone: np.ndarray, num_queries: int, num_neighbours: int) -> tuple[Nearest, np.ndarray]:
-    """The `num_neighbours` nearest of each embedding, and `(1 - cosine)²` float32 `[query, gallery]` by the way.
+def nearest_neighbours(
+    embeddings: Float32[np.ndarray, "all feature"], num_queries: int, num_neighbours: int
+) -> tuple[Nearest, Float32[np.ndarray, "query gallery"]]:
+    """The nearest items of each embedding, and `(1 - cosine)²` between queries and gallery.
 
-    A tile of the symmetric matrix serves its rows and its columns: half the products suffice. They run in BLAS's
-    threads; looking at them takes a tenth of that time, so it is left to one.
+    Each tile of the symmetric matrix updates the neighbours of its rows and of its columns, so half of the products
+    suffice. They run in BLAS's threads; the updates take a tenth of that time and run in one thread.
 
     Args:
-        everyone: float32 `[all, feature]`, unit length, queries before gallery.
-        num_queries: how many of them are queries.
-        num_neighbours: at most as many as there are items.
+        embeddings: unit length, queries before gallery.
+        num_queries: number of queries at the start of `embeddings`.
+        num_neighbours: neighbours for each item, itself included; at most the number of items.
     """
-    count = len(everyone)
+    count = len(embeddings)
     nearest = Nearest(
         items=np.zeros((count, num_neighbours), np.int32),
         squared=np.full((count, num_neighbours), np.inf, np.float32),
@@ -52,23 +53,30 @@ def nearest_neighbours(everyone: np.ndarray, num_queries: int, num_neighbours: i
         *range(0, num_queries, _TILE),
         *range(num_queries, count, _TILE),
         count,
-    ]  # no tile crosses from one to other
+    ]  # no tile holds both queries and gallery
     spans = list(pairwise(edges))
     for number, (top, bottom) in enumerate(spans):
         for left, right in spans[number:]:
-            tile = everyone[top:bottom] @ everyone[left:right].T
-            _meet(tile, top, left, *arrays)
+            tile = embeddings[top:bottom] @ embeddings[left:right].T
+            _update_neighbours(tile, top, left, *arrays)
             if top < num_queries <= left:
                 query_gallery[top:bottom, left - num_queries : right - num_queries] = tile
     return nearest, query_gallery
 
 
-@compiled(nogil=True, fastmath={"nnan", "nsz"})  # without them a maximum is not found by vectors
-def _meet(tile: np.ndarray, top: int, left: int, items: np.ndarray, squared: np.ndarray, farthest: np.ndarray) -> None:
-    """Turn the tile's cosines into squared distances; show each row its columns and, off the diagonal, each column its
-    rows.
+@compiled(nogil=True, fastmath={"nnan", "nsz"})  # without them a maximum is not vectorised
+def _update_neighbours(
+    tile: Float32[np.ndarray, "row column"],
+    top: int,
+    left: int,
+    items: Int32[np.ndarray, "all neighbour"],
+    squared: Float32[np.ndarray, "all neighbour"],
+    farthest: Float32[np.ndarray, " all"],
+) -> None:
+    """Update the neighbour lists of the rows and, off the diagonal, of the columns.
 
-    Tiles come in the order of items, so an equal distance goes behind.
+    The tile's cosines become squared distances in place. Tiles come in the order of items, so a neighbour at an equal
+    distance is inserted behind.
     """
     num_columns, last = tile.shape[1], squared.shape[1] - 1
     column_limits = np.full(num_columns, np.float32(-1))
@@ -99,8 +107,13 @@ def _meet(tile: np.ndarray, top: int, left: int, items: np.ndarray, squared: np.
 
 
 @compiled(nogil=True)
-def _insert(distance: np.float32, item: int, squared: np.ndarray, items: np.ndarray) -> np.float32:
-    """Put `item` into a sorted list whose last it is nearer than, and return the distance of the new last."""
+def _insert(
+    distance: np.float32,
+    item: int,
+    squared: Float32[np.ndarray, " neighbour"],
+    items: Int32[np.ndarray, " neighbour"],
+) -> np.float32:
+    """Insert `item` into a sorted neighbour list in place of the last one; returns the distance of the new last one."""
     slot = len(squared) - 1
     while slot > 0 and squared[slot - 1] > distance:
         squared[slot], items[slot] = squared[slot - 1], items[slot - 1]

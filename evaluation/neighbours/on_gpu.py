@@ -1,6 +1,6 @@
-"""The search of `evaluation.neighbours.exact` by torch, on a GPU (in tests the CPU): the same neighbours, same order.
+"""`evaluation.neighbours.exact` in torch, for a GPU: the same neighbours in the same order.
 
-Only evaluation imports this module; the service has no torch.
+The service must not import this module, as it has no torch.
 """
 
 from functools import partial
@@ -8,6 +8,7 @@ from typing import Literal
 
 import numpy as np
 import torch
+from jaxtyping import Float32
 
 from domain.errors import InputError
 from evaluation.neighbours.exact import FindNearest, Nearest, nearest_neighbours
@@ -16,10 +17,10 @@ _TILE_ELEMENTS = 2**27  # keys of a tile: 1 GiB
 
 
 def choose_search(device: Literal["auto", "cpu", "cuda"]) -> FindNearest:
-    """How `k_reciprocal_distances` shall find neighbours on `device`; `auto` takes a GPU if there is one.
+    """The search of neighbours on `device` for `k_reciprocal_distances`; `auto` takes a GPU if there is one.
 
     Raises:
-        InputError: if `cuda` is asked for and torch sees no GPU.
+        InputError: if `device` is `cuda` and torch sees no GPU.
     """
     if device == "cuda" and not torch.cuda.is_available():
         raise InputError("evaluation.reranking_device is cuda, but torch sees no GPU; set it to auto or cpu")
@@ -29,15 +30,15 @@ def choose_search(device: Literal["auto", "cpu", "cuda"]) -> FindNearest:
 
 
 def torch_nearest_neighbours(
-    everyone: np.ndarray, num_queries: int, num_neighbours: int, *, device: str
-) -> tuple[Nearest, np.ndarray]:
-    """As `nearest_neighbours`, on torch's `device`.
+    embeddings: Float32[np.ndarray, "all feature"], num_queries: int, num_neighbours: int, *, device: str
+) -> tuple[Nearest, Float32[np.ndarray, "query gallery"]]:
+    """`nearest_neighbours` on torch's `device`, in tiles of 1 GiB.
 
-    Rows are taken in tiles of a gibibyte. A distance and its item make one integer key, for distances are not
-    negative and so order like their bits: `topk` then keeps ties in the order of items.
+    A distance and its item make one integer key: distances are not negative, so their bits order as they do, and
+    `topk` keeps ties in the order of items.
     """
-    count = len(everyone)
-    vectors = torch.from_numpy(everyone).to(device)
+    count = len(embeddings)
+    vectors = torch.from_numpy(embeddings).to(device)
     places = torch.arange(count, device=device)
     items, squared, farthest = [], [], []
     query_gallery = np.empty((num_queries, count - num_queries), np.float32)
@@ -52,5 +53,4 @@ def torch_nearest_neighbours(
         items.append((nearest & 0xFFFFFFFF).int().cpu())
         squared.append((nearest >> 32).int().view(torch.float32).cpu())
         farthest.append(tile.amax(dim=1).cpu())
-    found = Nearest(*(torch.cat(parts).numpy() for parts in (items, squared, farthest)))
-    return found, query_gallery
+    return Nearest(*(torch.cat(parts).numpy() for parts in (items, squared, farthest))), query_gallery

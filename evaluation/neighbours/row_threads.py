@@ -1,7 +1,7 @@
-"""Compiled kernels over ranges of rows, on all cores, without numba's own thread pool.
+"""Compiled kernels over ranges of rows, on all cores, without numba's thread pool.
 
-Threads here come and go with the call, so several requests of a service may compute at the same moment; numba's
-default pool ends the process when they do.
+Each call has its own threads, so several requests of a service can compute at the same time; numba's default pool ends
+the process in that case.
 """
 
 import os
@@ -9,15 +9,17 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-_CHUNKS_PER_THREAD = 8  # small enough that a slow chunk at the end leaves no core idle for long
+_CHUNKS_PER_THREAD = 8  # small, so that a slow last chunk leaves no core idle for long
 
 
 def for_row_ranges(kernel: Callable[..., None], num_rows: int, *arguments: Any, threads: int | None = None) -> None:
-    """Call `kernel(start, stop, *arguments)` so that each of `num_rows` rows is in exactly one range.
+    """Call `kernel(start, stop, *arguments)` in threads, with each of `num_rows` rows in exactly one range.
 
     Args:
-        kernel: compiled with `nogil=True`; writes only to the rows it is given.
-        threads: default: one a core that this process may use.
+        kernel: compiled with `nogil=True`; it writes only to the rows of its range.
+        num_rows: number of rows.
+        arguments: passed on to the kernel.
+        threads: number of threads; default: one for each core that this process may use.
     """
     threads = threads or len(os.sched_getaffinity(0))
     if threads == 1 or num_rows <= 1:

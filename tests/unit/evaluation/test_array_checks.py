@@ -32,5 +32,5 @@ def test_without_checks_a_function_refuses_by_itself() -> None:
 
 
 def test_kernels_are_compiled_under_the_checks() -> None:
-    kernels = [reranking._mix_distances, retrieval._score_queries, exact._meet]
+    kernels = [reranking._mix_distances, retrieval._score_queries, exact._update_neighbours]
     assert all(isinstance(kernel, CPUDispatcher) for kernel in kernels)

@@ -16,7 +16,7 @@ def detections(boxes: Sequence[Sequence[float]], scores: list[float]) -> Detecti
     )
 
 
-PERSON, OTHER, NOWHERE = [0, 0, 10, 20], [30, 0, 40, 20], [80, 80, 90, 99]
+PERSON, OTHER, NOWHERE = [0.0, 0.0, 10.0, 20.0], [30.0, 0.0, 40.0, 20.0], [80.0, 80.0, 90.0, 99.0]
 
 
 def test_the_curve_follows_falling_scores() -> None:
@@ -64,5 +64,5 @@ def test_a_picture_without_a_prediction_is_refused() -> None:
 
 
 def test_pictures_without_people_are_refused() -> None:
-    with pytest.raises(InputError, match="somebody must be in the pictures, got nobody in 1"):
+    with pytest.raises(InputError, match="at least one picture must have a person, got none in 1"):
         score_detections([detections([PERSON], [0.9])], [np.zeros((0, 4))])

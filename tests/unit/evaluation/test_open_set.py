@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from domain.errors import InputError
 from evaluation.open_set import score_open_set
 
-# Four people, each asked in camera 1. The gallery shows persons 1 to 4 in camera 2 and a distractor.
+# Four people, each queried in camera 1. The gallery shows persons 1 to 4 in camera 2 and a distractor.
 PEOPLE = np.array([1, 2, 3, 4])
 GALLERY = np.array([1, 2, 3, 4, 0])
 DISTANCES = np.array(
@@ -22,12 +22,12 @@ DISTANCES = np.array(
 
 
 def rates(false_alarm_rates: list[float], distances: np.ndarray = DISTANCES) -> list[tuple[float, float]]:
-    scores = score_open_set(distances, PEOPLE, GALLERY, np.ones(4), np.full(5, 2), false_alarm_rates)
+    scores = score_open_set(distances, PEOPLE, GALLERY, np.ones(4, int), np.full(5, 2), false_alarm_rates)
     return [(each.threshold, each.detection_rate) for each in scores]
 
 
 def test_rates_by_hand() -> None:
-    # nobody may be answered falsely: only what is nearer than 0.40 counts, which are the first two
+    # no false alarm is allowed: only distances below 0.40 count, the first two
     # one of four may: below 0.45; two: below 0.50; three: below 0.85, so that the fourth counts; four: no limit
     assert rates([0.0, 0.25, 0.5, 0.75, 1.0]) == [
         (0.40, 0.5),
@@ -52,21 +52,22 @@ def test_own_camera_and_junk_are_left_out() -> None:
 def test_a_query_without_a_match_does_not_count() -> None:
     distances = np.vstack([DISTANCES, np.full(5, 0.01)])
     people = np.append(PEOPLE, 9)
-    scores = score_open_set(distances, people, GALLERY, np.ones(5), np.full(5, 2), [0.0])
+    scores = score_open_set(distances, people, GALLERY, np.ones(5, int), np.full(5, 2), [0.0])
     assert scores[0].detection_rate == 0.5
 
 
 @pytest.mark.parametrize(
-    ("people", "wanted", "message"),
+    ("people", "allowed", "message"),
     [
         pytest.param(PEOPLE + 10, [0.1], "at least one query must have a match in another camera", id="no match"),
         pytest.param(PEOPLE, [1.5], "false_alarm_rates must be from 0 to 1, got 1.5", id="rate"),
         pytest.param(PEOPLE[:3], [0.1], r"distances must have shape \(3, 5\)", id="shape"),
     ],
 )
-def test_bad_input_is_named(people: np.ndarray, wanted: list[float], message: str) -> None:
+@pytest.mark.usefixtures("unchecked_arrays")
+def test_bad_input_is_named(people: np.ndarray, allowed: list[float], message: str) -> None:
     with pytest.raises(InputError, match=message):
-        score_open_set(DISTANCES, people, GALLERY, np.ones(len(people)), np.full(5, 2), wanted)
+        score_open_set(DISTANCES, people, GALLERY, np.ones(len(people), int), np.full(5, 2), allowed)
 
 
 @given(st.integers(0, 10_000), st.floats(0, 1))
@@ -75,7 +76,7 @@ def test_no_more_false_alarms_than_allowed_and_one_more_would_be_too_many(seed: 
     distances = rng.random((12, 20)).round(2)  # with ties
     people, gallery = rng.integers(1, 6, 12), rng.integers(-1, 6, 20)
     gallery[:5] = np.arange(1, 6)
-    score = score_open_set(distances, people, gallery, np.ones(12), np.full(20, 2), [rate])[0]
+    score = score_open_set(distances, people, gallery, np.ones(12, int), np.full(20, 2), [rate])[0]
     alarms = [
         min(d for d, g in zip(row, gallery, strict=True) if g not in (-1, person))
         for row, person in zip(distances, people, strict=True)

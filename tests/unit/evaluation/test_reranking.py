@@ -104,6 +104,7 @@ def test_embeddings_that_are_not_of_unit_length_are_refused() -> None:
         k_reciprocal_distances(random_embeddings(0, 2), gallery)
 
 
+@pytest.mark.usefixtures("unchecked_arrays")
 def test_embeddings_that_do_not_fit_are_refused() -> None:
     with pytest.raises(InputError, match=r"gallery must have shape \(any, 8\), got \(5, 4\)"):
         k_reciprocal_distances(random_embeddings(0, 2), random_embeddings(1, 5, feature=4))

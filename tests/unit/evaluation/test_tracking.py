@@ -54,7 +54,7 @@ def test_a_box_must_overlap_by_half(shift: float, matched: int) -> None:
 
 
 def test_boxes_of_confidence_nought_do_not_count() -> None:
-    with pytest.raises(InputError, match="somebody must be in the ground truth, got nobody in 1 sequences"):
+    with pytest.raises(InputError, match="the ground truth must have boxes of people, got none in 1 sequences"):
         score_tracking(table(WALK, confidence=0), table(WALK))
 
 

@@ -1,6 +1,5 @@
 """People over cameras: one id everywhere, on a few boxes."""
 
-
 import pytest
 
 from domain.errors import ArtifactError

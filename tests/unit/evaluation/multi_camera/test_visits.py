@@ -1,6 +1,5 @@
 """The field study's tracking test on problems small enough to answer by hand."""
 
-
 import numpy as np
 import pytest
 
