@@ -1,16 +1,19 @@
 """Assigns boxes to tracks by costs `[track, box]` in 0..1."""
 
 import numpy as np
+from jaxtyping import Float, Int64
 from scipy.optimize import linear_sum_assignment
+
+Pairs = tuple[Int64[np.ndarray, " pair"], Int64[np.ndarray, " pair"]]  # indices of tracks and of boxes
 
 _FORBIDDEN = 1e6  # above any sum of real costs
 
 
-def clear_pairs(costs: np.ndarray, margin: float) -> tuple[np.ndarray, np.ndarray]:
-    """Unambiguous pairs of a track and a box, as two `int64 [pair]`: they need no comparison of appearance.
+def clear_pairs(costs: Float[np.ndarray, "track box"], margin: float) -> Pairs:
+    """Unambiguous pairs of a track and a box: they need no comparison of appearance.
 
     Args:
-        costs: `[track, box]`; infinite where a pair is impossible.
+        costs: infinite where a pair is impossible.
         margin: a pair's cost must be at least this much below every other cost of its track and of its box.
 
     Example:
@@ -32,8 +35,8 @@ def clear_pairs(costs: np.ndarray, margin: float) -> tuple[np.ndarray, np.ndarra
     return np.flatnonzero(clear), best[clear].astype(np.int64)
 
 
-def cheapest_pairs(costs: np.ndarray, max_cost: float) -> tuple[np.ndarray, np.ndarray]:
-    """Pairs of a track and a box, as two `int64 [pair]`: as many as possible, at the lowest total cost.
+def cheapest_pairs(costs: Float[np.ndarray, "track box"], max_cost: float) -> Pairs:
+    """Pairs of a track and a box: as many as possible, at the lowest total cost.
 
     A pair costs `max_cost` at most. Each track and each box is in at most one pair.
     Source: linear assignment (Hungarian algorithm).
@@ -50,8 +53,8 @@ def cheapest_pairs(costs: np.ndarray, max_cost: float) -> tuple[np.ndarray, np.n
     return tracks[is_allowed].astype(np.int64), boxes[is_allowed].astype(np.int64)
 
 
-def _lowest_of_other_tracks(costs: np.ndarray) -> np.ndarray:
-    """Lowest cost of the box with any other track, for each `[track, box]`; infinite without other tracks."""
+def _lowest_of_other_tracks(costs: Float[np.ndarray, "track box"]) -> Float[np.ndarray, "track box"]:
+    """Lowest cost of the box with any other track, for each pair; infinite without other tracks."""
     if len(costs) == 1:
         return np.full_like(costs, np.inf)
     two_lowest = np.partition(costs, 1, axis=0)

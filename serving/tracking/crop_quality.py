@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from jaxtyping import Bool, Float, Float32, Float64, Int, Real, UInt8
 
 _MEASURED_SIZE_PX = (32, 64)  # width, height; sharpness is measured at one size, independent of the distance
 _HALF_SHARPNESS = 150.0  # variance of the Laplacian at which the factor is 0.5
@@ -16,21 +17,25 @@ _CUT_FACTOR = 0.5
 class CropFeatures:
     """Crops of one frame with their embeddings and qualities, in the order of `FramePlan.to_embed`."""
 
-    embeddings: np.ndarray  # float32 [crop, feature], unit length
-    qualities: np.ndarray  # float64 [crop], 0..1
-    crops: list[np.ndarray]  # uint8 [height, width, 3] RGB, may be views of the frame
+    embeddings: Float32[np.ndarray, "crop feature"]  # unit length
+    qualities: Float64[np.ndarray, " crop"]  # 0..1
+    crops: list[UInt8[np.ndarray, "_ _ 3"]]  # [height, width, 3] RGB, may be views of the frame
 
 
 def crop_qualities(
-    image: np.ndarray, boxes_xyxy: np.ndarray, scores: np.ndarray, selected: np.ndarray, crops: list[np.ndarray]
-) -> np.ndarray:
-    """Quality of the selected boxes, `float64 [crop]` in 0..1: score × size × sharpness × visible part × not cut.
+    image: UInt8[np.ndarray, "height width 3"],
+    boxes_xyxy: Real[np.ndarray, "box 4"],
+    scores: Float[np.ndarray, " box"],
+    selected: Int[np.ndarray, " crop"],
+    crops: list[UInt8[np.ndarray, "_ _ 3"]],
+) -> Float64[np.ndarray, " crop"]:
+    """Quality of the selected boxes, in 0..1: score × size × sharpness × visible part × not cut.
 
     Args:
-        image: `uint8 [height, width, 3]`.
-        boxes_xyxy: `[box, 4]` of all people in the frame, because they hide each other.
-        scores: `[box]`, 0..1.
-        selected: int64 `[crop]`, indices into the boxes.
+        image: the frame.
+        boxes_xyxy: boxes of all people in the frame, because they hide each other.
+        scores: 0..1.
+        selected: indices of boxes.
         crops: the images of the selected boxes.
     """
     boxes = np.asarray(boxes_xyxy, np.float64)[selected]
@@ -42,8 +47,8 @@ def crop_qualities(
     return np.asarray(scores, np.float64)[selected] * size * (sharp / (sharp + _HALF_SHARPNESS)) * visible * cut
 
 
-def visible_fractions(boxes_xyxy: np.ndarray) -> np.ndarray:
-    """Fraction of each box `[box, 4]` that the most overlapping nearer box leaves visible, `[box]` in 0..1.
+def visible_fractions(boxes_xyxy: Real[np.ndarray, "box 4"]) -> Float64[np.ndarray, " box"]:
+    """Fraction of each box that the most overlapping nearer box leaves visible, in 0..1.
 
     A person whose box ends lower in the picture is nearer.
 
@@ -61,12 +66,12 @@ def visible_fractions(boxes_xyxy: np.ndarray) -> np.ndarray:
     return 1 - np.clip(covered, 0, 1)
 
 
-def _sharpness(crop: np.ndarray) -> float:
+def _sharpness(crop: UInt8[np.ndarray, "height width 3"]) -> float:
     grey = cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY)
     return float(cv2.Laplacian(cv2.resize(grey, _MEASURED_SIZE_PX, interpolation=cv2.INTER_AREA), cv2.CV_32F).var())
 
 
-def _touches_border(boxes: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
+def _touches_border(boxes: Float64[np.ndarray, "box 4"], size: tuple[int, ...]) -> Bool[np.ndarray, " box"]:
     height, width = size
     margin_x, margin_y = width * _BORDER, height * _BORDER
     low = (boxes[:, 0] <= margin_x) | (boxes[:, 1] <= margin_y)

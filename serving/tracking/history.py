@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 import numpy as np
+from jaxtyping import Float32, Float64, Int64, UInt8
 
 from domain.embeddings import unit_length
 from domain.tracklets import Tracklet
@@ -17,7 +18,7 @@ _LEAST_WEIGHT = 1e-6  # keeps the mean defined for a track whose crops all have 
 class _StoredCrop:
     quality: float
     time_s: float
-    crop: np.ndarray
+    crop: UInt8[np.ndarray, "height width 3"]
 
 
 @dataclass
@@ -27,13 +28,14 @@ class TrackHistory:
     id: int
     frames: list[int] = field(default_factory=list)
     times_s: list[float] = field(default_factory=list)
-    boxes_xyxy: list[np.ndarray] = field(default_factory=list)
+    boxes_xyxy: list[Float32[np.ndarray, "4"]] = field(default_factory=list)
     scores: list[float] = field(default_factory=list)
     num_strong: int = 0  # observations with a high score
     num_embeddings: int = 0
     last_embedded_s: float = -np.inf
-    appearance: np.ndarray = field(default_factory=lambda: np.empty(0, np.float32))  # float32 [feature], moving average
-    _embedding_sum: np.ndarray | float = 0.0
+    # Moving average of embeddings, of unit length.
+    appearance: Float32[np.ndarray, " feature"] = field(default_factory=lambda: np.empty(0, np.float32))
+    _embedding_sum: Float64[np.ndarray, " feature"] | float = 0.0
     _crops: list[_StoredCrop] = field(default_factory=list)
 
     @property
@@ -41,8 +43,10 @@ class TrackHistory:
         """Time of the last observation."""
         return self.times_s[-1]
 
-    def observe(self, frame: int, time_s: float, box_xyxy: np.ndarray, score: float, is_strong: bool) -> None:
-        """Add a box `[4]`."""
+    def observe(
+        self, frame: int, time_s: float, box_xyxy: Float32[np.ndarray, "4"], score: float, is_strong: bool
+    ) -> None:
+        """Add a box."""
         self.frames.append(frame)
         self.times_s.append(time_s)
         self.boxes_xyxy.append(box_xyxy)
@@ -50,12 +54,18 @@ class TrackHistory:
         self.num_strong += is_strong
 
     def add_appearance(
-        self, embedding: np.ndarray, quality: float, crop: np.ndarray, *, best_crops: int, spacing_s: float
+        self,
+        embedding: Float32[np.ndarray, " feature"],
+        quality: float,
+        crop: UInt8[np.ndarray, "height width 3"],
+        *,
+        best_crops: int,
+        spacing_s: float,
     ) -> None:
         """Add the embedding and the crop of the last observation.
 
         Args:
-            embedding: `float32 [feature]`, unit length.
+            embedding: of unit length.
             quality: 0..1; a crop of low quality changes the appearance less.
             crop: copied if stored.
             best_crops: maximum number of stored crops.
@@ -107,7 +117,10 @@ class TrackHistory:
             crops=[stored.crop for stored in crops],
         )
 
-    def _interpolated(self, interpolate_s: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def _interpolated(
+        self, interpolate_s: float
+    ) -> tuple[Int64[np.ndarray, " frame"], Float32[np.ndarray, "frame 4"], Float32[np.ndarray, " frame"]]:
+        """Frames, boxes and scores, with those of short breaks."""
         observed, times = np.array(self.frames, np.int64), np.array(self.times_s)
         bridged = np.diff(times) <= interpolate_s + 1e-9
         parts = [

@@ -8,6 +8,7 @@ noise is the height of the box, because a person is about 1.7 m high at any dist
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Bool, Float, Float64, Int, Real
 
 from domain.boxes import cxcywh_to_xyxy, xyxy_to_cxcywh
 
@@ -19,24 +20,24 @@ _MIN_HEIGHT_PX = 1.0
 
 @dataclass(frozen=True)
 class Motion:
-    """State of tracks; each array is `float64 [track, 4]` over centre x, centre y, width, height in pixels."""
+    """State of tracks over centre x, centre y, width, height in pixels."""
 
-    position: np.ndarray
-    velocity: np.ndarray  # pixels per second
-    position_var: np.ndarray
-    covariance: np.ndarray  # between position and velocity
-    velocity_var: np.ndarray
+    position: Float64[np.ndarray, "track 4"]
+    velocity: Float64[np.ndarray, "track 4"]  # pixels per second
+    position_var: Float64[np.ndarray, "track 4"]
+    covariance: Float64[np.ndarray, "track 4"]  # between position and velocity
+    velocity_var: Float64[np.ndarray, "track 4"]
 
     def __len__(self) -> int:
         """Number of tracks."""
         return len(self.position)
 
     @property
-    def boxes_xyxy(self) -> np.ndarray:
-        """Boxes `float64 [track, 4]`, pixels."""
+    def boxes_xyxy(self) -> Float64[np.ndarray, "track 4"]:
+        """Boxes in pixels."""
         return cxcywh_to_xyxy(self.position)
 
-    def __getitem__(self, tracks: np.ndarray) -> "Motion":
+    def __getitem__(self, tracks: Int[np.ndarray, " selected"] | Bool[np.ndarray, " track"]) -> "Motion":
         """The tracks at these indices or under this mask."""
         return Motion(*(array[tracks] for array in self._arrays()))
 
@@ -46,7 +47,7 @@ class Motion:
             *(np.concatenate([mine, theirs]) for mine, theirs in zip(self._arrays(), other._arrays(), strict=True))
         )
 
-    def replaced(self, tracks: np.ndarray, by: "Motion") -> "Motion":
+    def replaced(self, tracks: Int[np.ndarray, " selected"], by: "Motion") -> "Motion":
         """A copy in which the tracks at these indices have the state `by`."""
         arrays = [array.copy() for array in self._arrays()]
         for array, new in zip(arrays, by._arrays(), strict=True):
@@ -57,8 +58,8 @@ class Motion:
         return self.position, self.velocity, self.position_var, self.covariance, self.velocity_var
 
 
-def start(boxes_xyxy: np.ndarray) -> Motion:
-    """State of newly observed boxes `[track, 4]`: at rest, with the velocity variance of walking people."""
+def start(boxes_xyxy: Real[np.ndarray, "track 4"]) -> Motion:
+    """State of newly observed boxes: at rest, with the velocity variance of walking people."""
     position = _measured(boxes_xyxy)
     height = _height(position)
     return Motion(
@@ -70,8 +71,8 @@ def start(boxes_xyxy: np.ndarray) -> Motion:
     )
 
 
-def predict(motion: Motion, seconds: np.ndarray | float) -> Motion:
-    """State after `seconds` (one number, or `[track]`), with the variance grown; sizes stay positive."""
+def predict(motion: Motion, seconds: Float[np.ndarray, " track"] | float) -> Motion:
+    """State after `seconds`, with the variance grown; sizes stay positive."""
     dt = np.broadcast_to(np.asarray(seconds, np.float64), (len(motion),))[:, None]
     position = motion.position + dt * motion.velocity
     position[:, 2:] = np.maximum(position[:, 2:], _MIN_HEIGHT_PX)
@@ -85,8 +86,8 @@ def predict(motion: Motion, seconds: np.ndarray | float) -> Motion:
     )
 
 
-def correct(motion: Motion, boxes_xyxy: np.ndarray, scores: np.ndarray) -> Motion:
-    """State after observing one box `[track, 4]` of each track; a lower score `[track]` means more measurement noise.
+def correct(motion: Motion, boxes_xyxy: Real[np.ndarray, "track 4"], scores: Float[np.ndarray, " track"]) -> Motion:
+    """State after observing one box of each track; a lower score means more measurement noise.
 
     Source: the Kalman update; noise is scaled by `2 - score`, similar to Du et al. 2021 (GIAOTracker, NSA Kalman).
     """
@@ -105,8 +106,8 @@ def correct(motion: Motion, boxes_xyxy: np.ndarray, scores: np.ndarray) -> Motio
     )
 
 
-def deviations(motion: Motion, boxes_xyxy: np.ndarray) -> np.ndarray:
-    """Mahalanobis distance of each box `[box, 4]` from each track over centre and height, `[track, box]`.
+def deviations(motion: Motion, boxes_xyxy: Real[np.ndarray, "box 4"]) -> Float64[np.ndarray, "track box"]:
+    """Mahalanobis distance of each box from each track over centre and height.
 
     Width is left out because it changes with the stride of a walking person.
     """
@@ -117,9 +118,9 @@ def deviations(motion: Motion, boxes_xyxy: np.ndarray) -> np.ndarray:
     return np.sqrt(squared[:, :, [0, 1, 3]].sum(axis=2))
 
 
-def _measured(boxes_xyxy: np.ndarray) -> np.ndarray:
-    return xyxy_to_cxcywh(np.asarray(boxes_xyxy, np.float64).reshape(-1, 4))
+def _measured(boxes_xyxy: Real[np.ndarray, "box 4"]) -> Float64[np.ndarray, "box 4"]:
+    return xyxy_to_cxcywh(np.asarray(boxes_xyxy, np.float64))
 
 
-def _height(boxes_cxcywh: np.ndarray) -> np.ndarray:
+def _height(boxes_cxcywh: Float64[np.ndarray, "box 4"]) -> Float64[np.ndarray, "box 1"]:
     return np.maximum(boxes_cxcywh[:, 3:4], _MIN_HEIGHT_PX)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import numpy as np
+from jaxtyping import Bool, Float32, Float64, Int64
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
 from domain.boxes import Detections, pairwise_iou
@@ -21,7 +22,7 @@ from domain.errors import InputError
 from domain.settings import Settings
 from domain.tracklets import Tracklet
 from serving.tracking import kalman
-from serving.tracking.association import cheapest_pairs, clear_pairs
+from serving.tracking.association import Pairs, cheapest_pairs, clear_pairs
 from serving.tracking.crop_quality import CropFeatures
 from serving.tracking.history import TrackHistory, moments_since
 
@@ -54,12 +55,12 @@ class FramePlan:
 
     frame: int
     time_s: float
-    boxes_xyxy: np.ndarray  # float32 [box, 4], in an order that is independent of the detector's
-    scores: np.ndarray  # float32 [box]
+    boxes_xyxy: Float32[np.ndarray, "box 4"]  # in an order that is independent of the detector's
+    scores: Float32[np.ndarray, " box"]
     motion: kalman.Motion  # predicted state of the tracks
-    costs: np.ndarray  # float64 [track, box], motion only, infinite outside the gate
-    clear_pairs: tuple[np.ndarray, np.ndarray]  # tracks and boxes, int64 [pair] each, assigned by motion alone
-    to_embed: np.ndarray  # int64 [crop], indices of boxes, rising
+    costs: Float64[np.ndarray, "track box"]  # motion only, infinite outside the gate
+    clear_pairs: Pairs  # assigned by motion alone
+    to_embed: Int64[np.ndarray, " crop"]  # indices of boxes, rising
 
 
 class Tracker:
@@ -136,8 +137,8 @@ class Tracker:
         """End all tracks and return their tracklets; later frames continue the numbering."""
         return self._end(np.ones(len(self._tracks), bool))
 
-    def _associate(self, plan: FramePlan, features: CropFeatures) -> np.ndarray:
-        """Box that continues each track, `int64 [track]`; -1 if none does."""
+    def _associate(self, plan: FramePlan, features: CropFeatures) -> Int64[np.ndarray, " track"]:
+        """Box that continues each track; -1 if none does."""
         settings = self._settings
         box_of_track = np.full(len(self._tracks), -1, np.int64)
         box_of_track[plan.clear_pairs[0]] = plan.clear_pairs[1]
@@ -165,22 +166,24 @@ class Tracker:
             free[boxes[columns]] = False
         return box_of_track
 
-    def _motion_costs(self, motion: kalman.Motion, boxes_xyxy: np.ndarray) -> np.ndarray:
-        """Mean of `1 - IoU` and the scaled Mahalanobis distance, `[track, box]` in 0..1; infinite outside the gate."""
+    def _motion_costs(
+        self, motion: kalman.Motion, boxes_xyxy: Float32[np.ndarray, "box 4"]
+    ) -> Float64[np.ndarray, "track box"]:
+        """Mean of `1 - IoU` and the scaled Mahalanobis distance, in 0..1; infinite outside the gate."""
         deviations = kalman.deviations(motion, boxes_xyxy) / self._settings.gate_deviations
         overlaps = pairwise_iou(motion.boxes_xyxy, boxes_xyxy)
         return np.where(deviations <= 1, (1 - overlaps + deviations) / 2, np.inf)
 
-    def _appearance_distances(self, plan: FramePlan, features: CropFeatures) -> np.ndarray:
-        """Cosine distance between tracks and boxes, `[track, box]`; infinite for boxes without an embedding."""
+    def _appearance_distances(self, plan: FramePlan, features: CropFeatures) -> Float64[np.ndarray, "track box"]:
+        """Cosine distance between tracks and boxes; infinite for boxes without an embedding."""
         distances = np.full((len(self._tracks), len(plan.scores)), np.inf)
         if self._tracks and len(plan.to_embed):
             appearances = np.stack([track.appearance for track in self._tracks])
             distances[:, plan.to_embed] = np.maximum(cosine_distances(appearances, features.embeddings), 0)
         return distances
 
-    def _within_reach(self, plan: FramePlan) -> np.ndarray:
-        """Whether the person of a track can have walked to a box since the last observation, `bool [track, box]`."""
+    def _within_reach(self, plan: FramePlan) -> Bool[np.ndarray, "track box"]:
+        """Whether the person of a track can have walked to a box since the last observation."""
         if not self._tracks:
             return np.zeros((0, len(plan.scores)), bool)
         last = np.stack([track.boxes_xyxy[-1] for track in self._tracks])
@@ -191,7 +194,7 @@ class Tracker:
         similar_height = np.maximum(heights, box_heights) <= _MAX_HEIGHT_RATIO * np.minimum(heights, box_heights)
         return similar_height & (walked <= reach)
 
-    def _correct(self, plan: FramePlan, tracks: np.ndarray, boxes: np.ndarray) -> None:
+    def _correct(self, plan: FramePlan, tracks: Int64[np.ndarray, " pair"], boxes: Int64[np.ndarray, " pair"]) -> None:
         if len(tracks):
             corrected = kalman.correct(self._motion[tracks], plan.boxes_xyxy[boxes], plan.scores[boxes])
             self._motion = self._motion.replaced(tracks, corrected)
@@ -227,7 +230,7 @@ class Tracker:
                 self._tracks[index] = track.successor(self._last_id)
         return self._tracklets(divided)
 
-    def _end(self, over: np.ndarray) -> list[Tracklet]:
+    def _end(self, over: Bool[np.ndarray, " track"]) -> list[Tracklet]:
         """Remove the tracks under the mask; returns the tracklets of the confirmed ones."""
         ended = [track for track, is_over in zip(self._tracks, over, strict=True) if is_over]
         self._tracks = [track for track, is_over in zip(self._tracks, over, strict=True) if not is_over]
@@ -251,16 +254,16 @@ class Tracker:
     def _is_due(self, track: TrackHistory, time_s: float) -> bool:
         return time_s - track.last_embedded_s >= self._settings.embed_every_s
 
-    def _active(self, time_s: float) -> np.ndarray:
+    def _active(self, time_s: float) -> Bool[np.ndarray, " track"]:
         return self._unobserved_s(time_s) <= self._settings.active_s
 
-    def _unobserved_s(self, time_s: float) -> np.ndarray:
+    def _unobserved_s(self, time_s: float) -> Float64[np.ndarray, " track"]:
         return time_s - np.array([track.last_seen_s for track in self._tracks], np.float64)
 
 
-def _heights(boxes_xyxy: np.ndarray) -> np.ndarray:
+def _heights(boxes_xyxy: Float32[np.ndarray, "box 4"]) -> Float32[np.ndarray, " box"]:
     return boxes_xyxy[:, 3] - boxes_xyxy[:, 1]
 
 
-def _centres(boxes_xyxy: np.ndarray) -> np.ndarray:
+def _centres(boxes_xyxy: Float32[np.ndarray, "box 4"]) -> Float32[np.ndarray, "box 2"]:
     return (boxes_xyxy[:, :2] + boxes_xyxy[:, 2:]) / 2
