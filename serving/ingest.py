@@ -27,7 +27,7 @@ from domain.settings import read_params
 from domain.stage import run_stage
 from serving.database.store import open_store
 from serving.deployment import ServingSettings
-from serving.ingestion.registration import find_recordings, take_in
+from serving.ingestion.registration import find_recordings, register_recordings
 
 
 def main(argv: Sequence[str] = ()) -> None:
@@ -45,7 +45,7 @@ def main(argv: Sequence[str] = ()) -> None:
         district = read_params()["district"]["name"]
         paths = [DATA / district]
     with open_store(settings.store_folder) as store:
-        found = find_recordings(
+        recordings = find_recordings(
             store,
             paths,
             district,
@@ -53,16 +53,16 @@ def main(argv: Sequence[str] = ()) -> None:
             camera_id=arguments.camera,
             start=arguments.start,
         )
-        taken = take_in(store, district, found, again=arguments.again)
+        result = register_recordings(store, district, recordings, again=arguments.again)
     print(
-        f"{district}: {taken.before['new']} new videos, {taken.before['done']} already done"
+        f"{district}: {result.previous_states['new']} new videos, {result.previous_states['done']} already done"
         f"{' and processed again' if arguments.again else ''}, "
-        f"{taken.before['waiting']} already waiting, {taken.before['failed']} failed and retried"
+        f"{result.previous_states['waiting']} already waiting, {result.previous_states['failed']} failed and retried"
     )
-    if taken.refused:
-        reasons = "\n".join(f"  {reason}" for reason in taken.refused)
+    if result.refused:
+        reasons = "\n".join(f"  {reason}" for reason in result.refused)
         raise InputError(
-            f"all files must be videos of a known camera and time, {len(taken.refused)} are not:\n{reasons}"
+            f"all files must be videos of a known camera and time, {len(result.refused)} are not:\n{reasons}"
         )
 
 

@@ -68,7 +68,7 @@ async def work_on_jobs(work: SegmentWork, *, until_empty: bool) -> None:
     app = jobs.open_jobs(work.store.engine.url)
     app.task(name=jobs.FOLLOW_SEGMENT, pass_context=True, retry=RetryTransient())(work.follow_segment)
     removing = app.task(name=jobs.REMOVE_OLD, lock=jobs.REMOVE_OLD, queueing_lock=jobs.REMOVE_OLD)
-    app.periodic(cron=_HOURLY)(removing(work.remove_what_is_old))
+    app.periodic(cron=_HOURLY)(removing(work.remove_old))
     try:
         async with app.open_async():
             worker = asyncio.create_task(

@@ -18,11 +18,11 @@ from serving.video.recordings import Naming, Recording, files_of, recordings_of_
 
 
 @dataclass(frozen=True)
-class Taken:
-    """What became of the files of one call, by what their segments were before: new, waiting, failed or done."""
+class Registrations:
+    """Result of registering files."""
 
-    before: Counter[str]
-    refused: list[InputError]
+    previous_states: Counter[str]  # of the segments: new, waiting, failed or done
+    refused: list[InputError]  # one error per file that was not registered
 
 
 def find_recordings(
@@ -34,12 +34,14 @@ def find_recordings(
     camera_id: str | None = None,
     start: str | None = None,
 ) -> list[Recording | InputError]:
-    """The recordings at `paths`, or why one cannot be taken. A district's folder makes its cameras known to `store`.
+    """The recordings at `paths`, with an error in place of a file without camera or start time.
+
+    The cameras of a district's folder are added to `store`.
 
     Raises:
-        InputError: if the district is neither stored nor among `paths`, or `start` is given for several files.
+        InputError: if the district is neither stored nor among `paths`, or `start` comes with several files.
     """
-    found: list[Recording | InputError] = []
+    recordings: list[Recording | InputError] = []
     files: list[Path] = []
     for path in paths:
         if not (path / "district.yaml").is_file():
@@ -50,47 +52,51 @@ def find_recordings(
             raise InputError(f"--district must be {described.name}, as {path / 'district.yaml'} says, got {district}")
         with store.begin() as connection:
             add_cameras(connection, district, described.cameras, time_zone=described.time_zone)
-        found += recordings_of_district(described, path)
+        recordings += recordings_of_district(described, path)
     if start is not None and len(files) != 1:
         raise InputError(f"--start must come with a single video file, got {len(files)}")
     with store.begin() as connection:
         zones = {stored.name: stored.time_zone for stored in stored_districts(connection)}
     if district not in zones:
         raise InputError(
-            f"--district must be one that is stored ({', '.join(sorted(zones)) or 'there is none yet'}), "
-            f"got {district}; give its folder with district.yaml first"
+            f"--district must be a stored district ({', '.join(sorted(zones)) or 'there is none yet'}), "
+            f"got {district}; first ingest its folder with district.yaml"
         )
     naming = Naming(file_name, zones[district], camera_id, start)
     for file in files:
         try:
-            found.append(naming.recording(file))
+            recordings.append(naming.recording(file))
         except InputError as error:
-            found.append(error)
-    return found
+            recordings.append(error)
+    return recordings
 
 
-def take_in(store: Store, district: str, found: Iterable[Recording | InputError], *, again: bool = False) -> Taken:
-    """Register each recording that can be opened, with its job; what is done stays as it is, but for `again`."""
+def register_recordings(
+    store: Store, district: str, recordings: Iterable[Recording | InputError], *, again: bool = False
+) -> Registrations:
+    """Register each readable recording with a job; recordings that are done get a second segment with `again` only."""
     with store.begin() as connection:
         cameras = camera_ids(connection, district)
-    taken = Taken(Counter(), [])
-    for one in found:
-        if isinstance(one, InputError):
-            taken.refused.append(one)
+    result = Registrations(Counter(), [])
+    for recording in recordings:
+        if isinstance(recording, InputError):
+            result.refused.append(recording)
             continue
         try:
-            if one.camera_id not in cameras:
+            if recording.camera_id not in cameras:
                 known = ", ".join(sorted(cameras))
-                raise InputError(f"{one.file} must be of a camera of {district} ({known}), got {one.camera_id!r}")
-            taken.before[_register(store, district, one, again=again)] += 1
+                raise InputError(
+                    f"{recording.file} must be of a camera of {district} ({known}), got {recording.camera_id!r}"
+                )
+            result.previous_states[_register(store, district, recording, again=again)] += 1
         except InputError as error:
-            taken.refused.append(error)
-    return taken
+            result.refused.append(error)
+    return result
 
 
 def _register(store: Store, district: str, recording: Recording, *, again: bool) -> str:
-    """The state that the segment of `recording` had before, or `new`."""
-    with VideoReader(recording.file) as reader:  # refuses what is no video
+    """Register one recording; returns the previous state of its segment, or `new`."""
+    with VideoReader(recording.file) as reader:  # raises if the file is not a video
         end = _end(recording.start, reader.declared_s)
     try:
         checksum = sha256_of(recording.file)
@@ -98,18 +104,18 @@ def _register(store: Store, district: str, recording: Recording, *, again: bool)
         raise InputError(f"{recording.file} must stay readable: {error.strerror}") from error
     video = VideoFile(recording.camera_id, str(recording.file), checksum, recording.start, end)
     with store.begin() as connection:
-        segment, before = segments.register_file(connection, district, video, again=again)
+        segment, previous_state = segments.register_file(connection, district, video, again=again)
         if segment.state == "waiting":
             jobs.defer_segment(connection, segment.id)
         if segment.replaces is not None:
-            asked = {"again": segment.replaces, "as": segment.id, "district": district}
-            told = {"camera_id": video.camera_id, "source": video.source, "start": video.start.isoformat()}
-            audit.append_replacement(connection, asked | told)
-    return before
+            replacement = {"again": segment.replaces, "as": segment.id, "district": district}
+            recorded = {"camera_id": video.camera_id, "source": video.source, "start": video.start.isoformat()}
+            audit.append_replacement(connection, replacement | recorded)
+    return previous_state
 
 
 def _end(start: datetime, declared_s: float | None) -> datetime | None:
-    """When a recording ended; None where its container says nothing, or that it goes on in the future."""
+    """End of a recording; None if its container declares no duration, or an end in the future."""
     if declared_s is None or declared_s > (datetime.now(UTC) - start).total_seconds():
         return None
     return start + timedelta(seconds=declared_s)

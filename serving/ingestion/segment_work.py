@@ -1,4 +1,4 @@
-"""The job of a segment: follow everybody in its video and store the tracklets."""
+"""The job of a segment: track the people in its video and store the tracklets."""
 
 import logging
 from collections.abc import Callable
@@ -22,17 +22,14 @@ from serving.perception.batching import SharedPerception
 from serving.perception.perception import Engines
 
 _log = logging.getLogger(__name__)
-_TRANSIENT_ERRORS = (
-    sa.exc.InterfaceError,
-    sa.exc.OperationalError,
-    OSError,
-)  # database gone, disk full, network share away
-_MAX_PAUSE_S = 60  # between two tries of what may pass
+# The database or a network share is unreachable, or a disk is full.
+_TRANSIENT_ERRORS = (sa.exc.InterfaceError, sa.exc.OperationalError, OSError)
+_MAX_PAUSE_S = 60  # between two attempts after transient errors
 
 
 @dataclass(frozen=True)
 class SegmentWork:
-    """What is done with a segment, and what it needs; safe to share between threads."""
+    """The jobs of a worker and what they need; safe to share between threads."""
 
     store: Store
     perception: SharedPerception
@@ -50,7 +47,7 @@ class SegmentWork:
         ingest: IngestSettings,
         retention: RetentionSettings,
     ) -> "SegmentWork":
-        """The work over engines that `open_engines` opens, each on so many threads.
+        """Open the engines by `open_engines`, which takes the number of threads of each engine.
 
         Raises:
             ArtifactError: if an engine is missing.
@@ -62,17 +59,17 @@ class SegmentWork:
         return cls(store, perception, version_of_model(engines.reid.card), tracking, ingest, retention)
 
     def follow_segment(self, context: procrastinate.JobContext, segment_id: int) -> None:
-        """The job: store all that the segment shows, or why that cannot be. One that is done stays as it is.
+        """Job: store the tracklets of a segment, or the error why it fails. A segment that is done stays unchanged.
 
         Raises:
-            JobAborted: if the worker is told to end; the segment is begun anew by the next one.
-            OSError, sqlalchemy.exc.OperationalError: that may pass, so that the job is tried again.
+            JobAborted: if the worker must end; the next worker starts the segment again.
+            OSError, sqlalchemy.exc.OperationalError: after a transient error, so that the job is retried.
         """
         try:
             if jobs.num_deaths(context.job) >= self.ingest.max_attempts:
                 raise ArtifactError(
-                    f"a segment must be done before {self.ingest.max_attempts} workers died on it; look whether "
-                    "something is wrong with the file, and take it in again"
+                    f"a segment must be done before {self.ingest.max_attempts} workers died on it; check the file, and "
+                    "register it again"
                 )
             self._follow(context, segment_id)
         except JobAborted:
@@ -81,7 +78,7 @@ class SegmentWork:
             with self.store.begin() as connection:
                 postponed = segments.postpone(connection, segment_id, str(error))
             if postponed.total_seconds() < self.ingest.patience_s:
-                _log.warning("segment %s is tried again: %s", segment_id, error)
+                _log.warning("segment %s will be retried: %s", segment_id, error)
                 raise
             self._fail(segment_id, error)
         except DongseonError as error:
@@ -90,8 +87,8 @@ class SegmentWork:
             self._fail(segment_id, error)
             raise
 
-    def remove_what_is_old(self, timestamp: int) -> None:
-        """The other job, once an hour: remove what is older than the retention, if that was not done for a day."""
+    def remove_old(self, timestamp: int) -> None:
+        """Hourly job: remove sightings older than the retention, if the last removal was a day ago."""
         if retention.is_due(self.store):
             try:
                 _log.info("%s", retention.remove_old(self.store, self.retention))
@@ -106,12 +103,14 @@ class SegmentWork:
             return
         video = CameraVideo(segment.camera_id, Path(segment.source), segment.start)
 
-        def end_if_told(num_frames: int) -> None:
+        def abort_if_requested(num_frames: int) -> None:
             if context.should_abort():
                 raise JobAborted
 
         with self.perception.user():
-            [followed] = follow([video], self.perception, self.tracking, on_frames=end_if_told, clock=StageClock())
+            [followed] = follow(
+                [video], self.perception, self.tracking, on_frames=abort_if_requested, clock=StageClock()
+            )
         self.store.add_segment(
             segment_id,
             followed.tracklets,
@@ -135,10 +134,10 @@ class SegmentWork:
 
 
 class RetryTransient(procrastinate.BaseRetryStrategy):
-    """Retry at once a job that its worker gave back, after 1, 2, 4, … up to 60 s one with a transient error."""
+    """Retries a job at once if its worker gave it back, and after 1, 2, 4, … up to 60 s if it had a transient error."""
 
     def get_retry_decision(self, *, exception: BaseException, job: Job) -> procrastinate.RetryDecision | None:
-        """When the job runs again; None if it has failed for good."""
+        """When the job is retried; None if it has failed."""
         if isinstance(exception, JobAborted):
             return procrastinate.RetryDecision(retry_in={"seconds": 0})
         if isinstance(exception, _TRANSIENT_ERRORS):

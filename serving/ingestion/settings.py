@@ -1,4 +1,4 @@
-"""Settings of how videos and live cameras come into the store."""
+"""Settings of the ingest of videos and live cameras."""
 
 import re
 from pathlib import Path

@@ -110,7 +110,7 @@ def test_a_full_disk_fails_the_segment_and_a_later_attempt_mends_it(deployment: 
         process = start(deployment, "--until-empty", "serving.ingest.patience_s=0.5", max_file_bytes=700)
         said = process.communicate(timeout=120)[1]
         assert process.returncode == 0, said
-        assert "is tried again: [Errno 27] File too large" in said
+        assert "will be retried: [Errno 27] File too large" in said
         assert segment_states(store) == {"c1.mp4": "failed"}
         assert "File too large" in str(column(store, "error")["c1.mp4"])
         ingest.main([str(district), "--district", "demo"])
@@ -250,7 +250,7 @@ def test_a_worker_removes_what_is_old_once_a_day(
         again = Deployment.read(Path())
         tracking, chosen = TrackingSettings.from_params("tracking"), again.settings
         work = SegmentWork.load(store, again.open_engines, tracking, chosen.ingest, chosen.retention)
-        work.remove_what_is_old(timestamp=0)
+        work.remove_old(timestamp=0)
         assert len(in_transaction(store, queries.tracklets, [("old", 1)])) == 1  # today it was done already
 
 
