@@ -15,7 +15,6 @@ memory torch counts, all run in this process. The first step is not counted. Wha
 import argparse
 import gc
 import json
-import os
 import platform
 import resource
 import sys
@@ -29,6 +28,7 @@ from typing import Any
 
 import numpy as np
 
+from domain.cores import available_cores
 from export.settings import Precision
 
 _PEERS = {"yolov4-tiny": ("yolo11s.yaml",), "yolov4": ("yolov5l.yaml", "yolov8l.yaml", "yolo11x.yaml")}
@@ -309,7 +309,7 @@ def main() -> None:
     machine = {
         "machine": platform.machine(),
         "gpu": gpu_name() if options.device == "cuda" else None,
-        "cores": len(os.sched_getaffinity(0)),
+        "cores": available_cores(),
         "python": platform.python_version(),
     }
     json.dump({"metadata": machine | vars(options), "results": results}, sys.stdout, indent=2)

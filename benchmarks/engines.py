@@ -15,7 +15,6 @@ than the two rates are apart. CPUs with dot-product instructions for bytes (VNNI
 
 import argparse
 import json
-import os
 import platform
 import sys
 import tempfile
@@ -28,6 +27,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.detector import build, gigaflops, in_own_process, peak_memory_gb
+from domain.cores import available_cores
 from domain.model_card import ModelCard, write_card
 from export.settings import Precision
 
@@ -149,7 +149,7 @@ def open_opencv(name: str, folder: str, _: str) -> Iterator[Opened]:
             torch.onnx.export(wrapped(name).network, (example,), file, dynamo=False, opset_version=17)
             reader = cv2.dnn.readNetFromONNX(file)
         names = reader.getUnconnectedOutLayersNames()
-        cv2.setNumThreads(len(os.sched_getaffinity(0)))  # importing ultralytics leaves it a single one
+        cv2.setNumThreads(available_cores())  # importing ultralytics leaves it a single one
 
         def infer(images: np.ndarray) -> Any:
             reader.setInput(images)
@@ -287,7 +287,7 @@ def main() -> None:
         plot(results, options.plot)
     metadata = {
         "machine": platform.machine(),
-        "cores": len(os.sched_getaffinity(0)),
+        "cores": available_cores(),
         "python": platform.python_version(),
         "packages": {package: version(package) for package in _PACKAGES},
         "batches": options.batches,

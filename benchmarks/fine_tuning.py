@@ -9,7 +9,6 @@ the network that the stage wrote. Both on the pictures of `val`, letterboxed to 
 
 import argparse
 import json
-import os
 import platform
 import sys
 import tempfile
@@ -20,6 +19,7 @@ from time import perf_counter
 from conf.compose import compose
 from districts.box_files import LabelledFrame, read_labelled_frame
 from domain.boxes import Detections
+from domain.cores import available_cores
 from domain.paths import MODELS
 from domain.settings import PARAMS
 from evaluation.detection import score_detections
@@ -85,7 +85,7 @@ def main() -> None:
         train.main(["district.name=pictures", f"detector.weights={weights}", *settings])
         seconds = perf_counter() - start
         results["after"] = average_precision(load_detector(MODELS / train.MODEL), frames)
-    machine = {"machine": platform.machine(), "cores": len(os.sched_getaffinity(0))}
+    machine = {"machine": platform.machine(), "cores": available_cores()}
     metadata = machine | {"settings": settings, "num_val_images": len(frames), "training_s": seconds}
     json.dump({"metadata": metadata, "results": results}, sys.stdout, indent=2)
     print()

@@ -37,8 +37,8 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from domain.boxes import Detections
+from domain.cores import available_cores
 from domain.images import crop_boxes
-from export.engines.onnx_runtime import available_cores
 from serving.deployment import Deployment
 from serving.ingestion.following import CameraVideo, StageClock, TrackingSettings, follow
 from serving.ingestion.settings import IngestSettings

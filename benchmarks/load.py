@@ -30,6 +30,8 @@ import aiohttp
 import httpx
 import numpy as np
 
+from domain.cores import available_cores
+
 _TOO_OFTEN, _BUSY = 429, 503
 
 
@@ -113,7 +115,7 @@ def main() -> None:
     }
     with httpx.Client(base_url=options.url, headers=headers) as client:
         client.post(f"/v1/cases/{opened['id']}/close").raise_for_status()
-    metadata = {"machine": platform.machine(), "cores": len(os.sched_getaffinity(0)), "photos": len(photos)}
+    metadata = {"machine": platform.machine(), "cores": available_cores(), "photos": len(photos)}
     json.dump({"metadata": metadata, "results": results}, sys.stdout, indent=2)
     print()
 

@@ -11,7 +11,6 @@ re-ranking, and each query's list is sorted.
 
 import argparse
 import json
-import os
 import platform
 import sys
 import tempfile
@@ -22,6 +21,7 @@ from time import perf_counter
 import cv2
 import numpy as np
 
+from domain.cores import available_cores
 from domain.embeddings import unit_length
 from domain.images import write_image
 from domain.model_card import write_card
@@ -107,7 +107,7 @@ def main() -> None:
     }
     metadata = {
         "machine": platform.machine(),
-        "cores": len(os.sched_getaffinity(0)),
+        "cores": available_cores(),
         "architecture": engine.card.architecture,
         "precision": engine.file.precision,
         "query": options.query,

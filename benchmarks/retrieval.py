@@ -12,7 +12,6 @@ Torchreid's time is without its three distance matrices, ours with them. Torchre
 
 import argparse
 import json
-import os
 import platform
 import resource
 import sys
@@ -25,6 +24,7 @@ from typing import Any
 
 import numpy as np
 
+from domain.cores import available_cores
 from domain.embeddings import cosine_distances, unit_length
 
 _TILE = 1024
@@ -182,7 +182,7 @@ def main() -> None:
             results.append({"gallery": gallery} | each)
     machine = {
         "machine": platform.machine(),
-        "cores": len(os.sched_getaffinity(0)),
+        "cores": available_cores(),
         "python": platform.python_version(),
         "numpy": np.__version__,
         "query": options.query,

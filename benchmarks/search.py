@@ -11,7 +11,6 @@ the share of the true nearest that the store finds; the true ones come from all 
 
 import argparse
 import json
-import os
 import platform
 import sys
 import tempfile
@@ -34,6 +33,7 @@ from threadpoolctl import threadpool_limits
 from domain.attribute_query import AttributeQuery
 from domain.attributes import AttributeSchema
 from domain.cameras import Camera
+from domain.cores import available_cores
 from domain.embeddings import unit_length
 from domain.schemas import read_schema
 from domain.settings import PARAMS
@@ -335,7 +335,7 @@ def main() -> None:
         results[number] = measure(number, options.queries)
     metadata = {
         "machine": platform.machine(),
-        "cores": len(os.sched_getaffinity(0)),
+        "cores": available_cores(),
         "feature": _FEATURE,
         "queries": options.queries,
     }

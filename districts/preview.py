@@ -16,9 +16,8 @@ from districts.layout import District, read_attribute_split, read_district
 from domain.attributes import AttributeSchema
 from domain.errors import InputError
 from domain.images import read_image, write_image
-from domain.paths import DATA
+from domain.paths import district_folder
 from domain.schemas import read_schema
-from domain.settings import read_params
 from domain.stage import run_stage
 
 _FRAME_SIZE, _FRAME_COLUMNS = (495, 278), 4
@@ -36,7 +35,7 @@ def main(argv: Sequence[str] = ()) -> None:
     parser = argparse.ArgumentParser(prog="python -m districts.preview", description=__doc__)
     parser.add_argument("--out", type=Path, help="picture file to write; default: data/<name>/preview.png")
     options, overrides = parser.parse_known_args(list(argv))
-    folder = DATA / read_params(overrides)["district"]["name"]
+    folder = district_folder(overrides)
     out = options.out or folder / "preview.png"
     write_image(out, contact_sheet(folder))
     print(out)

@@ -1,6 +1,10 @@
 """Output folders of the stages, relative to the working directory; `dvc.yaml` names the same folders."""
 
+from collections.abc import Sequence
 from pathlib import Path
+
+from domain.errors import InputError
+from domain.settings import read_params
 
 DATA = Path("data")  # data/<district>: see districts.layout
 MODELS = Path("models")  # models/<model>: weights and card.json, written by training
@@ -12,3 +16,15 @@ TRACKS = Path("tracks")  # <camera>.txt (MOTChallenge), tracklets.npz, answers.j
 REPORTS = Path("reports")  # report.md, report.html, by evaluation.report
 BENTO = Path("bento")  # the built Bento, by serving.package
 STORE = Path("store")  # embedded PostgreSQL and crops, filled by serving.track; not a DVC output
+
+
+def district_folder(argv: Sequence[str] = ()) -> Path:
+    """`data/<district>` of the district that `params.yaml` names after the overrides in `argv`.
+
+    Raises:
+        InputError: if it names none.
+    """
+    district = read_params(argv).get("district")
+    if not isinstance(district, dict) or not isinstance(district.get("name"), str):
+        raise InputError("params.yaml must name the district (district.name); compose it: make params")
+    return DATA / district["name"]

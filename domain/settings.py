@@ -5,7 +5,7 @@ run; and a key that a stage's settings class does not list stops it too.
 """
 
 import difflib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -40,6 +40,26 @@ class Settings(BaseModel):
             lines = [_complaint(cls, section, item) for item in error.errors()]
             raise InputError("\n".join(lines)) from error
 
+    @classmethod
+    def from_arguments(cls, argv: Sequence[str]) -> Self:
+        """The `key=value` arguments in `argv` of a command that has no section; values are YAML.
+
+        Raises:
+            InputError: if a key is unknown, given twice or missing, or a value does not fit.
+        """
+        keys, values = ", ".join(cls.model_fields), dict[str, Any]()
+        for argument in argv:
+            key, value = _parse(argument, f"an argument must look like key=value, got {argument!r}; keys: {keys}")
+            if key not in cls.model_fields:
+                raise InputError(f"unknown key {key}{_did_you_mean(key, cls.model_fields) or f'; keys: {keys}'}")
+            if key in values:
+                raise InputError(f"{key} must be given once, got it twice")
+            values[key] = value
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            raise InputError("\n".join(_argument_complaint(item, keys) for item in error.errors())) from error
+
 
 def read_params(argv: Sequence[str] = (), file: Path = PARAMS) -> dict[str, Any]:
     """All of `file` as nested dicts, after the `key=value` overrides in `argv`; values are YAML.
@@ -60,22 +80,31 @@ def read_params(argv: Sequence[str] = (), file: Path = PARAMS) -> dict[str, Any]
 
 
 def _override(params: dict[str, Any], override: str) -> None:
-    key, equals, value = override.partition("=")
-    if not equals:
-        raise InputError(f"an override must look like key=value, got {override!r}")
+    key, value = _parse(override, f"an override must look like key=value, got {override!r}")
     known = list(_dotted_keys(params))
     if key not in known:
-        near = difflib.get_close_matches(key, known, n=1)
-        hint = f"; did you mean {near[0]}?" if near else ""
-        raise InputError(f"unknown configuration key {key}{hint}")
+        raise InputError(f"unknown configuration key {key}{_did_you_mean(key, known)}")
     *parents, last = key.split(".")
     target = params
     for parent in parents:
         target = target[parent]
+    target[last] = value
+
+
+def _parse(argument: str, malformed: str) -> tuple[str, Any]:
+    """Key and value of `key=value`; raises `InputError`, with the message `malformed` if there is no `=`."""
+    key, equals, value = argument.partition("=")
+    if not equals:
+        raise InputError(malformed)
     try:
-        target[last] = yaml.safe_load(value)
+        return key, yaml.safe_load(value)
     except yaml.YAMLError as error:
         raise InputError(f"the value of {key} must be YAML, got {value!r}") from error
+
+
+def _did_you_mean(key: str, known: Iterable[str], prefix: str = "") -> str:
+    near = difflib.get_close_matches(key, list(known), n=1)
+    return f"; did you mean {prefix}{near[0]}?" if near else ""
 
 
 def _dotted_keys(tree: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
@@ -89,6 +118,11 @@ def _complaint(cls: type[Settings], section: str, item: Mapping[str, Any]) -> st
     key = ".".join([section, *map(str, item["loc"])])
     if item["type"] != "extra_forbidden":
         return f"{key}: {item['msg']}, got {item['input']!r}"
-    near = difflib.get_close_matches(str(item["loc"][-1]), list(cls.model_fields), n=1)
-    hint = f"; did you mean {section}.{near[0]}?" if near else ""
-    return f"unknown configuration key {key}{hint}"
+    return f"unknown configuration key {key}{_did_you_mean(str(item['loc'][-1]), cls.model_fields, f'{section}.')}"
+
+
+def _argument_complaint(item: Mapping[str, Any], keys: str) -> str:
+    key = ".".join(map(str, item["loc"]))
+    if item["type"] == "missing":
+        return f"{key}=… must be given; keys: {keys}"
+    return f"{key}: {item['msg']}, got {item['input']!r}" if key else item["msg"].removeprefix("Value error, ")

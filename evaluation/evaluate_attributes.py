@@ -8,14 +8,13 @@ from domain.atomic import atomic_folder
 from domain.attributes import AttributeSchema
 from domain.errors import ArtifactError
 from domain.model_card import read_card
-from domain.paths import ENGINES, PLOTS, PREDICTIONS
+from domain.paths import ENGINES, PLOTS, PREDICTIONS, district_folder
 from domain.predictions import AttributePredictions
 from domain.schemas import read_schema
 from domain.stage import run_stage
 from evaluation.attributes import AttributeScores, constant_answer, restrict_to, score_attributes
 from evaluation.experiments.results import keep_results, require_same_images
 from evaluation.reporting.figures import plot_attribute_bars
-from evaluation.settings import district_folder
 
 _MODEL = "attributes"
 _SPLITS: tuple[Split, Split] = ("test", "train")

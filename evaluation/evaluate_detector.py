@@ -10,13 +10,13 @@ from districts.box_files import read_detection_split
 from domain.atomic import atomic_folder
 from domain.boxes import Detections
 from domain.model_card import read_card
-from domain.paths import ENGINES, PLOTS, PREDICTIONS
+from domain.paths import ENGINES, PLOTS, PREDICTIONS, district_folder
 from domain.predictions import DetectorPredictions
 from domain.stage import run_stage
 from evaluation.detection import PrecisionRecallCurve, precision_recall_curve, score_detections
 from evaluation.experiments.results import keep_results, require_same_images
 from evaluation.reporting.figures import plot_precision_recall
-from evaluation.settings import EvaluationSettings, district_folder
+from evaluation.settings import EvaluationSettings
 
 _MODEL = "detector"
 

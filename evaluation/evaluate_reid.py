@@ -12,7 +12,7 @@ from districts.layout import ReidTable, read_district, read_reid_folder
 from domain.atomic import atomic_folder
 from domain.embeddings import cosine_distances
 from domain.model_card import read_card
-from domain.paths import ENGINES, PLOTS, PREDICTIONS
+from domain.paths import ENGINES, PLOTS, PREDICTIONS, district_folder
 from domain.predictions import ReidPredictions
 from domain.settings import read_params
 from domain.stage import run_stage
@@ -23,7 +23,7 @@ from evaluation.reporting.crop_figures import RankedCrop, RankedRow, plot_ranked
 from evaluation.reporting.figures import plot_camera_pairs, plot_cmc, plot_distances
 from evaluation.reranking import k_reciprocal_distances
 from evaluation.retrieval import RetrievalScores, bootstrap_interval, camera_pair_precision, evaluate_retrieval
-from evaluation.settings import EvaluationSettings, district_folder
+from evaluation.settings import EvaluationSettings
 
 _RANKS = (1, 5, 10, 20)  # of the study's Table 5
 _FALSE_ALARM_RATES = (0.01, 0.1)

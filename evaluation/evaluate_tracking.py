@@ -14,7 +14,7 @@ from domain.answers import Answer, Answers, read_answers, read_people
 from domain.atomic import atomic_folder
 from domain.errors import ArtifactError, InputError
 from domain.model_card import read_card
-from domain.paths import ENGINES, PLOTS, TRACKS
+from domain.paths import ENGINES, PLOTS, TRACKS, district_folder
 from domain.settings import read_params
 from domain.stage import run_stage
 from evaluation.experiments.results import keep_results
@@ -33,7 +33,7 @@ from evaluation.multi_camera.visits import (
 from evaluation.reliability import Reliability, score_reliability
 from evaluation.reporting.crop_figures import RankedCrop, RankedRow, plot_ranked_crops
 from evaluation.reporting.figures import plot_reliability, plot_route
-from evaluation.settings import EvaluationSettings, district_folder
+from evaluation.settings import EvaluationSettings
 from evaluation.tracking import combine, count_tracking, score_tracking
 
 _RELIABILITY_BINS = 10

@@ -14,12 +14,11 @@ from markupsafe import Markup
 
 from districts.layout import read_district
 from domain.atomic import atomic_folder
-from domain.paths import PLOTS, REPORTS
+from domain.paths import PLOTS, REPORTS, district_folder
 from domain.settings import read_params
 from domain.stage import run_stage
 from evaluation.experiments.results import read_all_metrics
 from evaluation.reporting.sections import Section, sections
-from evaluation.settings import district_folder
 from evaluation.show_results import print_results
 
 _PICTURE = re.compile(r'src="(pictures/[^"]+)"')

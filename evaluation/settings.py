@@ -1,13 +1,10 @@
 """Settings of all evaluation stages: section `evaluation` of `params.yaml`."""
 
-from collections.abc import Sequence
-from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, NonNegativeFloat, PositiveInt
 
-from domain.paths import DATA
-from domain.settings import Settings, read_params
+from domain.settings import Settings
 
 
 class EvaluationSettings(Settings):
@@ -24,8 +21,3 @@ class EvaluationSettings(Settings):
     visit_gap_s: NonNegativeFloat
     visit_min_s: NonNegativeFloat
     num_ranked_pictures: PositiveInt
-
-
-def district_folder(argv: Sequence[str] = ()) -> Path:
-    """`data/<district>` of the district that `params.yaml` and the overrides in `argv` name."""
-    return DATA / read_params(argv)["district"]["name"]

@@ -3,18 +3,18 @@
 from collections.abc import Sequence
 
 from domain.atomic import atomic_folder
+from domain.files import sha256_of
 from domain.model_card import read_card, write_card
-from domain.paths import ENGINES, MODELS
+from domain.paths import ENGINES, MODELS, district_folder
 from domain.stage import run_stage
 from export.engines import load
-from export.engines.files import sha256_of
 from export.engines.match_calibration import write_calibration
 from export.engines.plan_building import build_plan
 from export.match_calibration import calibrate
 from export.networks import load_network
 from export.onnx_graph import export_onnx
 from export.parity import compare, log_parity, require_within_limits, write_parity
-from export.settings import ExportSettings, district_folder
+from export.settings import ExportSettings
 from export.validation import sample_of
 
 

@@ -15,12 +15,11 @@ from torch import nn
 from districts.layout import list_pictures
 from domain.atomic import atomic_folder
 from domain.errors import InputError
+from domain.files import sha256_of
 from domain.model_card import ModelCard, Nms, write_card
 from domain.settings import Settings
 from domain.stage import run_stage
-from export.engines.files import sha256_of
 from export.engines.plan_building import PlanPrecision, build_plan
-from export.keyed_arguments import parse_arguments
 from export.onnx_graph import EngineNetwork, export_onnx
 from export.pictures import resized_batches, stacked
 from export.settings import Precision, Profile
@@ -73,7 +72,7 @@ class ImportArguments(Settings):
 
 def main(argv: Sequence[str] = ()) -> None:
     """Read the weights into their network and write the engine folder."""
-    arguments = parse_arguments(ImportArguments, argv)
+    arguments = ImportArguments.from_arguments(argv)
     for file in (arguments.weights, arguments.cfg, arguments.names):
         if file is not None and not file.is_file():
             raise InputError(f"{file} must be a file; it is missing")

@@ -17,9 +17,10 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from domain.atomic import atomic_file
+from domain.files import sha256_of
 from domain.model_card import EngineFile, ModelCard
 from export.engines.engine import INPUT_NAME
-from export.engines.files import onnx_name, sha256_of
+from export.engines.files import onnx_name
 from export.half_precision import to_half
 from export.quantization import to_int8
 from export.settings import Precision, Profile

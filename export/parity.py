@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict
 from domain.atomic import atomic_file
 from domain.errors import ArtifactError
 from domain.model_card import EngineFile, ModelCard, read_card
-from domain.paths import ENGINES, MODELS
+from domain.paths import ENGINES, MODELS, district_folder
 from domain.stage import run_stage
 from evaluation.experiments.log import log_results
 from export.engines import load
@@ -21,7 +21,7 @@ from export.engines.cuda_driver import compute_capability
 from export.engines.tensorrt_runtime import require_fitting, runtime_version
 from export.networks import load_network
 from export.onnx_graph import EngineNetwork
-from export.settings import ExportSettings, Limits, ParitySettings, Precision, district_folder
+from export.settings import ExportSettings, Limits, ParitySettings, Precision
 from export.validation import ValidationSample, sample_of
 
 PARITY = "parity.json"

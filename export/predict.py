@@ -9,13 +9,13 @@ from districts.layout import Split, list_pictures, read_attribute_split, read_re
 from domain.atomic import atomic_folder
 from domain.detections import postprocess
 from domain.errors import ArtifactError
-from domain.paths import ENGINES, PREDICTIONS
+from domain.paths import ENGINES, PREDICTIONS, district_folder
 from domain.predictions import AttributePredictions, DetectorPredictions, ReidPredictions
 from domain.stage import run_stage
 from export.engines import load
 from export.engines.engine import Engine
 from export.pictures import resized_batches, stacked
-from export.settings import ExportSettings, district_folder
+from export.settings import ExportSettings
 
 _SPLITS: tuple[Split, ...] = ("val", "test")
 

@@ -1,14 +1,10 @@
 """Section `export` of `params.yaml`: of the stages `export` and `predict`, and of `export.parity`."""
 
-from collections.abc import Sequence
-from pathlib import Path
 from typing import Literal, Self, get_args
 
 from pydantic import Field, NonNegativeFloat, PositiveInt, model_validator
 
-from domain.errors import InputError
-from domain.paths import DATA
-from domain.settings import Settings, read_params
+from domain.settings import Settings
 from export.engines.plan_building import PlanPrecision
 
 Task = Literal["detector", "attributes", "reid"]
@@ -104,11 +100,3 @@ class ExportSettings(Settings):
             "reid": self.profiles.reid,
         }
         return profiles[task]
-
-
-def district_folder(argv: Sequence[str]) -> Path:
-    """`data/<district>` of the configured district; raises `InputError` if none is configured."""
-    district = read_params(argv).get("district")
-    if not isinstance(district, dict) or not isinstance(district.get("name"), str):
-        raise InputError("params.yaml must name the district (district.name); compose it: make params")
-    return DATA / district["name"]

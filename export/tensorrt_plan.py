@@ -8,7 +8,6 @@ from pydantic import Field
 from domain.settings import Settings
 from domain.stage import run_stage
 from export.engines.plan_building import PLAN, Builder, PlanPrecision, rebuild_plan
-from export.keyed_arguments import parse_arguments
 
 
 class RebuildArguments(Settings):
@@ -22,7 +21,7 @@ class RebuildArguments(Settings):
 
 def main(argv: Sequence[str] = ()) -> None:
     """Rebuild the plan of an engine folder from its ONNX and note it in the card."""
-    arguments = parse_arguments(RebuildArguments, argv)
+    arguments = RebuildArguments.from_arguments(argv)
     card = rebuild_plan(
         arguments.folder,
         builder=arguments.builder,

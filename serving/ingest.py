@@ -22,8 +22,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from domain.errors import InputError
-from domain.paths import DATA
-from domain.settings import read_params
+from domain.paths import district_folder
 from domain.stage import run_stage
 from serving.database.store import open_store
 from serving.deployment import ServingSettings
@@ -42,8 +41,8 @@ def main(argv: Sequence[str] = ()) -> None:
     if district is None:
         if paths:
             raise InputError(f"files and folders must come with --district, got {paths[0]} without it")
-        district = read_params()["district"]["name"]
-        paths = [DATA / district]
+        folder = district_folder()
+        district, paths = folder.name, [folder]
     with open_store(settings.store_folder) as store:
         recordings = find_recordings(
             store,

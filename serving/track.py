@@ -20,12 +20,12 @@ from domain.atomic import atomic_folder
 from domain.attribute_query import GroupQuery
 from domain.cameras import Camera, Sighting
 from domain.errors import InputError
+from domain.files import sha256_of
 from domain.images import read_image, write_image
-from domain.paths import DATA, ENGINES, STORE, TRACKS
+from domain.paths import ENGINES, STORE, TRACKS, district_folder
 from domain.settings import read_params
 from domain.stage import run_stage
 from domain.tracklets import Tracklet, renumber
-from export.engines.files import sha256_of
 from export.engines.match_calibration import read_calibration
 from serving.database.holds import require_no_hold
 from serving.database.segments import ProcessedVideo
@@ -55,7 +55,7 @@ def main(argv: Sequence[str] = ()) -> None:
     route = RouteSettings.from_params("serving.route", argv)
     identities = IdentitySettings.from_params("identities", argv)
     params = read_params(argv)
-    folder = DATA / params["district"]["name"]
+    folder = district_folder(argv)
     district, problems = read_district(folder), read_problems(folder)
     reid = ENGINES / f"reid-{params['reid']['backbone']}"
     engines = open_engines(
@@ -199,9 +199,13 @@ def _video_of(camera: Camera, folder: Path) -> CameraVideo:
 
 
 def _processed_video(video: CameraVideo, followed: FollowedVideo) -> ProcessedVideo:
+    try:
+        checksum = sha256_of(video.file)
+    except OSError as error:
+        raise InputError(f"{video.file} must stay readable: {error.strerror}") from error
     return ProcessedVideo(
         source=str(video.file),
-        checksum=sha256_of(video.file),
+        checksum=checksum,
         start=video.start,
         end=video.start + timedelta(seconds=followed.num_frames / followed.fps),
         frames=followed.num_frames,

@@ -4,10 +4,11 @@ Each call has its own threads, so several requests of a service can compute at t
 the process in that case.
 """
 
-import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+
+from domain.cores import available_cores
 
 _CHUNKS_PER_THREAD = 8  # small, so that a slow last chunk leaves no core idle for long
 
@@ -21,7 +22,7 @@ def for_row_ranges(kernel: Callable[..., None], num_rows: int, *arguments: Any, 
         arguments: passed on to the kernel.
         threads: number of threads; default: one for each core that this process may use.
     """
-    threads = threads or len(os.sched_getaffinity(0))
+    threads = threads or available_cores()
     if threads == 1 or num_rows <= 1:
         kernel(0, num_rows, *arguments)
         return

@@ -1,6 +1,5 @@
 """ONNX files through ONNX Runtime, on the CPU or by one of its GPU providers."""
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
@@ -9,6 +8,7 @@ import numpy as np
 import onnxruntime
 from onnxruntime.capi import onnxruntime_pybind11_state as failures
 
+from domain.cores import available_cores
 from domain.errors import ArtifactError
 from domain.model_card import ModelCard
 from export.engines.engine import INPUT_NAME
@@ -55,11 +55,6 @@ class OnnxRunner:
 def gpu_provider() -> Provider:
     """The provider of the installed ONNX Runtime for a GPU; the CPU's if it has none."""
     return "CUDAExecutionProvider" if "CUDAExecutionProvider" in onnxruntime.get_available_providers() else CPU
-
-
-def available_cores() -> int:
-    """CPU cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _open(file: Path, threads: int | None, provider: Provider) -> onnxruntime.InferenceSession:

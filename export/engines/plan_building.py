@@ -10,10 +10,11 @@ from typing import Any, Literal
 
 from domain.atomic import atomic_file
 from domain.errors import ArtifactError, InputError
+from domain.files import sha256_of
 from domain.model_card import EngineFile, ModelCard, read_card, write_card
 from export.engines.cuda_driver import compute_capability
 from export.engines.engine import INPUT_NAME
-from export.engines.files import onnx_name, require_checksum, sha256_of
+from export.engines.files import onnx_name, require_checksum
 
 PLAN = "model.plan"
 Builder = Literal["tensorrt_rtx", "tensorrt"]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from districts.layout import read_district
 from domain.errors import InputError
-from export.engines.files import sha256_of
+from domain.files import sha256_of
 from serving.database import audit, jobs, segments
 from serving.database.districts import add_cameras, camera_ids, stored_districts
 from serving.database.segments import VideoFile

@@ -11,8 +11,8 @@ import sqlalchemy as sa
 from procrastinate.exceptions import JobAborted
 from procrastinate.jobs import Job
 
+from domain.cores import available_cores
 from domain.errors import ArtifactError, DongseonError
-from export.engines.onnx_runtime import available_cores
 from serving.database import jobs, retention, segments, tables
 from serving.database.retention import RetentionSettings
 from serving.database.store import Store, version_of_model

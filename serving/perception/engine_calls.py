@@ -8,12 +8,12 @@ import numpy as np
 from bentoml.exceptions import BentoMLException
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 
+from domain.cores import available_cores
 from domain.deadline import require_time
 from domain.errors import DongseonError
 from domain.model_card import ModelCard
 from domain.settings import Settings
 from export.engines.engine import Engine as OpenedEngine
-from export.engines.onnx_runtime import available_cores
 from serving.perception.perception import Engine, EngineNames, Engines
 
 Outputs = list[dict[str, np.ndarray]]  # one dictionary per picture: output by name

@@ -11,8 +11,8 @@ import onnx
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
 from domain.attributes import AttributeSchema, Group, Label
+from domain.files import sha256_of
 from domain.model_card import EngineFile, ModelCard, write_card
-from export.engines.files import sha256_of
 
 HEIGHT, WIDTH, FEATURE = 32, 32, 8
 BAGS = AttributeSchema(

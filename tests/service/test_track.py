@@ -11,9 +11,9 @@ import yaml
 from districts.box_files import read_tracks
 from domain.attribute_query import GroupQuery
 from domain.errors import ArtifactError, InputError
+from domain.files import sha256_of
 from domain.images import write_image
 from domain.model_card import EngineFile
-from export.engines.files import sha256_of
 from serving import track
 from serving.database import audit, queries, segments, tables
 from serving.database.store import open_store

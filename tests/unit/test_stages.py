@@ -17,7 +17,9 @@ from tests.helpers.imports import imported_modules, nodes
 from tests.helpers.project import ROOT
 
 CODE = {"domain", "districts", "evaluation", "training", "export", "serving"}
-FOLDERS = {name: str(path) for name, path in vars(paths).items() if isinstance(path, Path) and name != "STORE"}
+FOLDERS = {name: str(path) for name, path in vars(paths).items() if isinstance(path, Path) and name != "STORE"} | {
+    "district_folder": str(paths.DATA)
+}
 
 
 @dataclass(frozen=True)

@@ -271,6 +271,27 @@ def test_files_that_cannot_be_taken_are_all_named_and_the_others_taken(store: St
     assert ("c1_20260512T184000.mkv", "todo") in jobs(store)
 
 
+def test_a_file_that_goes_away_before_its_checksum_is_named_and_the_others_taken(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class LosesItsShare(VideoReader):
+        """Once it has read the first recording, that file is away."""
+
+        def __exit__(self, *raised: Any) -> None:
+            super().__exit__(*raised)
+            if self.file.name == "c1_20260512T184000.mp4":
+                self.file.unlink()
+
+    take_in(write_district(tmp_path / "demo", num_cameras=1))
+    folder = tmp_path / "recordings"
+    write_recording(folder / "c1_20260512T184000.mp4", [RED])
+    write_recording(folder / "c1_20260512T190000.mp4", [GREEN])
+    monkeypatch.setattr("serving.ingestion.registration.VideoReader", LosesItsShare)
+    with pytest.raises(InputError, match=r"1 are not:\n +\S+c1_20260512T184000\.mp4 must stay readable: No such file"):
+        take_in(folder)
+    assert ("c1_20260512T190000.mp4", "todo") in jobs(store)
+
+
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [

@@ -8,8 +8,8 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 
 from domain.errors import ArtifactError, InputError
+from domain.files import sha256_of
 from domain.model_card import EngineFile, ModelCard, read_card, write_card
-from export.engines.files import sha256_of
 from export.engines.plan_building import PlanPrecision, build_plan
 from export.half_precision import to_half
 from export.onnx_graph import EngineNetwork, export_onnx

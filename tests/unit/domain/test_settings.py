@@ -67,3 +67,29 @@ def test_a_file_that_is_no_mapping_is_refused(tmp_path: Path) -> None:
     file.write_text("- 1\n")
     with pytest.raises(InputError, match="must hold a mapping of sections, got list"):
         read_params([], file)
+
+
+class Numbers(Settings):
+    count: int
+    names: tuple[str, ...] = ()
+
+
+def test_arguments_are_read_as_yaml() -> None:
+    assert Numbers.from_arguments(["count=3", 'names=["8.0", "9.0"]']) == Numbers(count=3, names=("8.0", "9.0"))
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        pytest.param(["count"], "an argument must look like key=value, got 'count'; keys: count, names", id="no value"),
+        pytest.param(["cuont=3"], r"unknown key cuont; did you mean count\?", id="typo"),
+        pytest.param(["zzz=3"], "unknown key zzz; keys: count, names", id="unknown"),
+        pytest.param(["count=1", "count=2"], "count must be given once, got it twice", id="twice"),
+        pytest.param([], "count=… must be given; keys: count, names", id="missing"),
+        pytest.param(["count=many"], "count: .* integer.*, got 'many'", id="wrong type"),
+        pytest.param(["count=[1"], r"the value of count must be YAML, got '\[1'", id="no YAML"),
+    ],
+)
+def test_wrong_arguments_are_named(argv: list[str], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        Numbers.from_arguments(argv)

@@ -10,9 +10,9 @@ import pytest
 from onnx import TensorProto, helper
 
 from domain.errors import ArtifactError, InputError
+from domain.files import sha256_of
 from domain.model_card import EngineFile, ModelCard, read_card, write_card
 from export.engines import load
-from export.engines.files import sha256_of
 from export.engines.tensorrt_runtime import require_fitting
 from tests.helpers.project import ROOT
 
