@@ -15,7 +15,7 @@ from serving.deployment import ServingSettings
 
 
 def main(argv: Sequence[str] = ()) -> None:
-    """Read the settings, remove what is too old, say how much it was.
+    """Read the settings, remove old sightings, print how many.
 
     Raises:
         InputError: if a setting is wrong, or the database does not answer.

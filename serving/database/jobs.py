@@ -1,11 +1,11 @@
-"""Jobs in the store's database, kept by procrastinate: which segments of video are still to be looked at, and chores.
+"""Jobs in the store's database, kept by procrastinate: segments of video to process, and the removal of old sightings.
 
 Its tables lie in the PostgreSQL schema `jobs`, apart from ours. A segment and its job are written in one transaction,
-so neither is ever there without the other.
+so a segment never lacks its job.
 
-Of the jobs that a worker had in work when it died, nobody knows which killed it. Each is a suspect from then on: they
-run after all others, those that were there at the fewest deaths first, and never two of them at the same time. A job's
-priority is minus the number of workers that died on it.
+When a worker dies, the job that killed it is unknown, so all jobs that it was running become suspects. Suspects run
+last, ordered by how few worker deaths they were involved in, one at a time. A job's priority is minus the number of
+workers that died while running it.
 """
 
 from contextlib import suppress
@@ -20,18 +20,18 @@ from procrastinate.schema import SchemaManager
 from domain.errors import InputError
 
 SCHEMA = "jobs"
-FOLLOW_SEGMENT = "follow_segment"  # a kind of job; its argument is `segment_id`
-REMOVE_OLD = "remove_old"  # another
-_SUSPECTS = "suspects"  # the lock that they share
+FOLLOW_SEGMENT = "follow_segment"  # kind of job; its argument is `segment_id`
+REMOVE_OLD = "remove_old"  # kind of job
+_SUSPECTS = "suspects"  # lock that all suspects share
 _UNFINISHED = ("todo", "doing")
-_PATIENCE_S = 10.0  # for a connection; then the database counts as gone
+_PATIENCE_S = 10.0  # for a connection; then the database counts as unreachable
 
 
 def upgrade(connection: sa.Connection) -> None:
-    """Bring procrastinate's tables to its installed version, inside the transaction of `connection`.
+    """Upgrades procrastinate's tables to its installed version in the transaction of `connection`.
 
-    It comes with SQL files, one a change. `jobs.revisions` names those that were run here; an empty
-    database gets its whole schema at once and counts all of them as run.
+    Procrastinate has an SQL file for each change. `jobs.revisions` names the files that were run here; an empty
+    database gets the whole schema at once and counts all files as run.
 
     Raises:
         InputError: if a newer version of procrastinate made the tables.
@@ -49,7 +49,7 @@ def upgrade(connection: sa.Connection) -> None:
     if not missing:
         return
     _in_schema(connection)
-    script = connection.execution_options(no_parameters=True)  # of several statements, with percent signs as they are
+    script = connection.execution_options(no_parameters=True)  # several statements, with literal percent signs
     for text in [files[name].read_text(encoding="utf-8") for name in missing] if done else [SchemaManager.get_schema()]:
         script.exec_driver_sql(text)
     connection.execute(sa.text("INSERT INTO revisions SELECT unnest(CAST(:names AS text[]))"), {"names": missing})
@@ -57,7 +57,7 @@ def upgrade(connection: sa.Connection) -> None:
 
 
 def open_jobs(database: sa.URL) -> procrastinate.App:
-    """The jobs in the database at this address; open the app before use, as procrastinate has it."""
+    """The jobs in the database at this address; procrastinate's app must be opened before use."""
     conninfo = database.set(drivername="postgresql").render_as_string(hide_password=False)
     options = {"options": f"-c search_path={SCHEMA} -c timezone=UTC"}
     connector = procrastinate.PsycopgConnector(conninfo=conninfo, kwargs=options, timeout=_PATIENCE_S)
@@ -65,7 +65,7 @@ def open_jobs(database: sa.URL) -> procrastinate.App:
 
 
 def defer_segment(connection: sa.Connection, segment_id: int) -> None:
-    """Make a job of a segment, inside the transaction of `connection`; nothing if it has one that is not finished."""
+    """Adds the job of a segment in the transaction of `connection`, unless the segment has an unfinished job."""
     lock = f"segment {segment_id}"
     jobs = sa.table("procrastinate_jobs", sa.column("queueing_lock"), sa.column("status"), schema=SCHEMA)
     unfinished = sa.cast(jobs.c.status, sa.Text).in_(_UNFINISHED)
@@ -81,27 +81,27 @@ def defer_segment(connection: sa.Connection, segment_id: int) -> None:
 
 
 def num_deaths(job: Job) -> int:
-    """Workers that died while they had the job in work."""
+    """Number of workers that died while running the job."""
     return -job.priority
 
 
 async def num_unfinished(app: procrastinate.App) -> int:
-    """Jobs that wait or are worked on, by whomever."""
+    """Number of jobs that wait or are run by any worker."""
     return sum([len(list(await app.job_manager.list_jobs_async(status=status))) for status in _UNFINISHED])
 
 
 async def take_over(app: procrastinate.App, dead_after_s: float) -> int:
-    """Let jobs be run again, as suspects, whose worker gave no sign of life for `dead_after_s`; how many they were."""
+    """Requeues as suspects the jobs of workers without a heartbeat for `dead_after_s`; returns the number of jobs."""
     taken = 0
     for job in await app.job_manager.get_stalled_jobs(seconds_since_heartbeat=dead_after_s):
-        with suppress(ConnectorException):  # another worker was faster; a database that is gone shows itself next time
+        with suppress(ConnectorException):  # another worker was faster; an unreachable database shows at the next try
             await app.job_manager.retry_job(job, priority=job.priority - 1, lock=_SUSPECTS)
             taken += 1
     return taken
 
 
 def _in_schema(connection: sa.Connection) -> None:
-    """Procrastinate names its tables without a schema."""
+    """Sets the search path, for procrastinate names its tables without a schema."""
     connection.execute(sa.text(f"SET LOCAL search_path TO {SCHEMA}, public"))
 
 

@@ -1,4 +1,4 @@
-"""Finds crops that no row names, which removed rows and killed processes leave, and deletes them."""
+"""Orphans: crops that no row names, which removed rows and killed processes leave."""
 
 from collections.abc import Iterable
 from itertools import groupby
@@ -11,7 +11,7 @@ from serving.database.locks import try_lock_crops
 
 
 def delete_orphans(engine: sa.Engine, crops: Crops, districts: Iterable[str]) -> tuple[int, list[OSError]]:
-    """Delete the crops of `districts` that no row names; how many, and what could not be deleted.
+    """Deletes the crops of `districts` that no row names; returns their number, and the errors of the others.
 
     The caller holds `serving.database.locks.hold_removers`. Segments may be added meanwhile: a segment that is being
     stored keeps its crops, and waits only for its own lock.

@@ -1,6 +1,6 @@
-"""How a search by embedding reads the partitions: one scan of an HNSW graph a day, each as far as it has to look.
+"""Scans of a search by embedding: one scan of an HNSW graph per daily partition, each no longer than needed.
 
-Two connections share the days, for a scan keeps one core of the database busy; what they find is merged by distance.
+Two connections share the days, because a scan keeps one core of the database busy; their rows are merged by distance.
 """
 
 import math
@@ -30,30 +30,30 @@ _SETTINGS = sa.text(
 
 @dataclass(frozen=True)
 class PartitionScans:
-    """What the scans of one search read."""
+    """Partitions and effort of the scans of a search."""
 
-    days: list[date]  # rising; partitions that the search cannot do without
-    ef_search: int  # candidates that each scan keeps in view
+    days: list[date]  # ascending; partitions that can hold results
+    ef_search: int  # size of each scan's list of candidates
 
 
 def partition_scans(connection: sa.Connection, limit: int, where: TrackletFilter) -> PartitionScans:
-    """The scans for the `limit` nearest that pass the filters, those of `serving.database.store.Store.nearest`.
+    """Plans the scans for the `limit` nearest tracklets that pass the filter.
 
-    Filters apply to what a scan gives. If they leave a share `s` of tracklets, which is taken from the numbers of
+    The filter applies to the rows of a scan. If it leaves a share `s` of the tracklets, estimated from the numbers of
     cameras and hours, then the `limit` nearest lie among the `limit / s` nearest of all, and a day holds `1 / days` of
-    these when they are spread evenly. A scan keeps twice as many in view, and `_LEAST_EF_SEARCH` more for what a greedy
-    walk through the graph misses: many small walks miss less than one long one (a graph of a million needs several
-    times the effort of one of 30,000). Where people were seen on few days only, the merge asks those days for more,
-    and iterative scans go on from where they stopped.
+    these if they are spread evenly. A scan's list holds twice as many, and `_LEAST_EF_SEARCH` more for the candidates
+    that a greedy walk through the graph misses: many small walks miss less than a long one (a graph of a million needs
+    several times the effort of a graph of 30,000). If the results lie on few days only, the merge reads more rows of
+    those days, and their iterative scans continue where they stopped.
     """
     days = days_between(connection, where.since, where.until)
     share = _share_of_cameras(connection, where.cameras) * _share_of_days(days, where.since, where.until)
-    each = limit / max(share, _LEAST_SHARE) / max(1, len(days))
-    return PartitionScans(days, min(_MAX_EF_SEARCH, _LEAST_EF_SEARCH + math.ceil(2 * each)))
+    limit_per_day = limit / max(share, _LEAST_SHARE) / max(1, len(days))
+    return PartitionScans(days, min(_MAX_EF_SEARCH, _LEAST_EF_SEARCH + math.ceil(2 * limit_per_day)))
 
 
 def rows_of_scans(engine: sa.Engine, scans: PartitionScans, picked: sa.Select[Any]) -> list[sa.Row[Any]]:
-    """What `picked`, see `tracklet_rows.pick`, finds on the days of `scans`: limited a connection, in any order."""
+    """Rows of `picked` (see `tracklet_rows.pick`) on the days of `scans`: its limit per connection, in any order."""
     query = whole(picked.where(tables.tracklets.c.day.in_(sa.bindparam("days", expanding=True))))
     parts = [part for part in (scans.days[first::_CONNECTIONS] for first in range(_CONNECTIONS)) if part]
 
@@ -69,7 +69,7 @@ def rows_of_scans(engine: sa.Engine, scans: PartitionScans, picked: sa.Select[An
 
 
 def _set_up(connection: sa.Connection, ef_search: int) -> None:
-    """Settings of this transaction; plans are made for the values at hand, or no day could be left out."""
+    """Sets the planner for this transaction; plans must be made for the actual values, or no day could be left out."""
     connection.execute(_SETTINGS, {"ef_search": str(ef_search)})
 
 
@@ -77,15 +77,15 @@ def _share_of_cameras(connection: sa.Connection, cameras: Collection[CameraKey] 
     if cameras is None:
         return 1.0
     table = tables.cameras
-    asked = sa.func.count().filter(at_cameras(cameras, table.c.district, table.c.id))
-    number, num_asked = connection.execute(sa.select(sa.func.count(), asked).select_from(table)).one()
-    return num_asked / number if number else 1.0
+    selected = sa.func.count().filter(at_cameras(cameras, table.c.district, table.c.id))
+    number, num_selected = connection.execute(sa.select(sa.func.count(), selected).select_from(table)).one()
+    return num_selected / number if number else 1.0
 
 
 def _share_of_days(days: Sequence[date], since: datetime | None, until: datetime | None) -> float:
-    """Part of the time from the first to the last of `days` that lies between `since` and `until`."""
+    """Share of the time from the first to the last of `days` that lies between `since` and `until`, 0..1."""
     if not days:
         return 1.0
     first, last = (datetime.combine(day, time(), UTC) for day in (days[0], days[-1] + timedelta(days=1)))
-    asked = min(until or last, last) - max(since or first, first)
-    return max(asked / (last - first), 0.0)
+    window = min(until or last, last) - max(since or first, first)
+    return max(window / (last - first), 0.0)

@@ -1,7 +1,7 @@
-"""Partitions of the table `tracklets`: one a UTC day, so that a search of some days reads no others.
+"""Partitions of the table `tracklets`, one per UTC day, so that a search of some days reads no others.
 
-The index over embeddings belongs to the whole table (`tables.create_embedding_index`), so PostgreSQL makes it in each
-new partition, one graph a day.
+The index over embeddings belongs to the whole table (`tables.create_embedding_index`), so PostgreSQL creates it in each
+new partition, one graph per day.
 """
 
 from collections.abc import Iterable
@@ -15,20 +15,20 @@ _PREFIX = "tracklets_"
 
 
 def day_of(moment: datetime) -> date:
-    """The day, in UTC, whose partition holds a tracklet last seen then."""
+    """UTC day of the partition that holds a tracklet last seen at `moment`."""
     return moment.astimezone(UTC).date()
 
 
 def partition_name(day: date) -> str:
-    """Table of `day`, such as `tracklets_20260501`."""
+    """Name of the table of `day`, such as `tracklets_20260501`."""
     return f"{_PREFIX}{day:%Y%m%d}"
 
 
 def create_partitions(connection: sa.Connection, days: Iterable[date]) -> None:
-    """Make the partitions of `days` that are missing.
+    """Creates the missing partitions of `days`.
 
-    Whoever calls this has locked writers and cases before (`serving.database.locks`), so nobody makes the same one.
-    Searches wait from here to the end of the transaction if one is made.
+    The caller has locked writers and cases (`serving.database.locks`), so no other process creates the same partition.
+    If one is created, searches wait until the transaction ends.
     """
     for day in sorted(set(days) - set(existing_partitions(connection))):
         connection.exec_driver_sql(
@@ -37,7 +37,7 @@ def create_partitions(connection: sa.Connection, days: Iterable[date]) -> None:
 
 
 def existing_partitions(connection: sa.Connection) -> list[date]:
-    """Days that have a partition, rising."""
+    """Days that have a partition, ascending."""
     children = connection.exec_driver_sql(
         "SELECT child.relname FROM pg_inherits JOIN pg_class AS child ON child.oid = inhrelid "
         "WHERE inhparent = 'tracklets'::regclass ORDER BY 1"
@@ -46,9 +46,9 @@ def existing_partitions(connection: sa.Connection) -> list[date]:
 
 
 def days_between(connection: sa.Connection, since: datetime | None, until: datetime | None) -> list[date]:
-    """Days, rising, that can hold tracklets which ended at `since` or later and began at `until` or earlier.
+    """Days, ascending, that can hold tracklets which ended at `since` or later and began at `until` or earlier.
 
-    A tracklet lies in its segment, so it ends at the latest as long after `until` as the longest segment lasts.
+    A tracklet lies within its segment, so it ends after `until` by at most the length of the longest segment.
     """
     latest = None
     if until is not None:
@@ -64,7 +64,7 @@ def days_between(connection: sa.Connection, since: datetime | None, until: datet
 
 
 def drop_partition(connection: sa.Connection, day: date) -> int:
-    """Remove all of `day` at once, also from cases; how many tracklets there were. Locks as `create_partitions`."""
+    """Removes all tracklets of `day`, also from cases; returns their number. Needs the locks of `create_partitions`."""
     table = partition_name(day)
     count = connection.exec_driver_sql(f"SELECT count(*) FROM {table}").scalar_one()
     for referring in (tables.case_sightings, tables.tracklet_attributes):

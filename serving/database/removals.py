@@ -1,4 +1,4 @@
-"""Takes sightings out of the database and says so: each removal is a row of the table `removals`.
+"""Removals of sightings; each is recorded as a row of the table `removals`.
 
 What the audit must say about a replacement is handed back, for a record of the audit comes last in its transaction
 (`audit.append`). Crops are deleted after the transaction, and counted then.
@@ -17,28 +17,28 @@ from serving.database.holds import cases_with, require_no_hold
 
 @dataclass(frozen=True)
 class Replaced:
-    """What gave place to something new."""
+    """A replaced district or segment."""
 
     number: int  # of its row in `removals`
     details: Mapping[str, Any]  # for the audit
 
 
 def record(connection: sa.Connection, tracklets: int, reason: str, cutoff: datetime | None = None) -> int:
-    """Add a row; its number. Its crops are counted later, see `count_crops`."""
+    """Adds a row and returns its number. Its crops are counted later, see `count_crops`."""
     row = sa.insert(tables.removals).values(cutoff=cutoff, tracklets=tracklets, crops=0, reason=reason)
     return int(connection.execute(row.returning(tables.removals.c.id)).scalar_one())
 
 
 def count_crops(connection: sa.Connection, number: int, crops: int) -> None:
-    """Say how many crops went with a removal."""
+    """Records the number of crops that were deleted with a removal."""
     connection.execute(sa.update(tables.removals).where(tables.removals.c.id == number).values(crops=crops))
 
 
 def remove_district(connection: sa.Connection, district: str) -> Replaced | None:
-    """Remove all that is known of `district`, verdicts too; None if that was no more than its cameras.
+    """Removes everything stored for `district`, also verdicts; None if only its cameras were stored.
 
     Raises:
-        InputError: if a case under legal hold has sightings of it.
+        InputError: if a case under legal hold has sightings of the district.
     """
     require_no_hold(connection, district)
     cases = list(connection.execute(cases_with(district)).scalars())
@@ -54,18 +54,18 @@ def remove_district(connection: sa.Connection, district: str) -> Replaced | None
 
 
 def remove_segment(connection: sa.Connection, district: str, segment_id: int) -> Replaced:
-    """Remove a segment with its sightings. Verdicts on them stay: their numbers never name anybody else.
+    """Removes a segment with its sightings. Verdicts on them stay, because their numbers are never used again.
 
     Raises:
-        InputError: if a case under legal hold has one of them.
+        InputError: if a case under legal hold has one of the sightings.
     """
     require_no_hold(connection, district, segment_id)
     cases = list(connection.execute(cases_with(district, segment_id)).scalars())
     seen, table = tables.tracklets, tables.segments
     num_tracklets = connection.execute(sa.delete(seen).where(seen.c.segment_id == segment_id)).rowcount
-    told = (table.c.camera_id, table.c.source, table.c.start, table.c.model_version)
-    gone = connection.execute(sa.delete(table).where(table.c.id == segment_id).returning(*told)).one()
-    number = record(connection, num_tracklets, f"segment {segment_id} of {district} was looked at again")
+    columns = (table.c.camera_id, table.c.source, table.c.start, table.c.model_version)
+    removed = connection.execute(sa.delete(table).where(table.c.id == segment_id).returning(*columns)).one()
+    number = record(connection, num_tracklets, f"segment {segment_id} of {district} was processed again")
     counted = {"removal": number, "district": district, "tracklets": num_tracklets, "cases": cases}
-    was = {**gone._mapping, "id": segment_id, "start": gone.start.isoformat()}
-    return Replaced(number, {**counted, "segment": was})
+    segment = {**removed._mapping, "id": segment_id, "start": removed.start.isoformat()}
+    return Replaced(number, {**counted, "segment": segment})

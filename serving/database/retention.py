@@ -35,25 +35,24 @@ class RetentionSettings(Settings):
 
 @dataclass(frozen=True)
 class Removal:
-    """How much one run removed."""
+    """Result of a run."""
 
     tracklets: int
-    crops: int  # files, also those that an interrupted run left
+    crops: int  # files, including those that an interrupted run left
 
     def __str__(self) -> str:
-        """As a sentence."""
         return f"removed {self.tracklets} tracklets and {self.crops} crops"
 
 
 def remove_old(store: Store, settings: RetentionSettings) -> Removal:
-    """Remove what is too old now; raises as `remove_before`."""
+    """Removes sightings older than the settings allow; raises as `remove_before`."""
     cutoff = datetime.now(UTC) - timedelta(days=settings.days)
     reason = f"last seen more than {settings.days} days ago"
     return remove_before(store, cutoff, reason, settings.kept_districts)
 
 
 def is_due(store: Store) -> bool:
-    """Whether nobody has removed what is old for a day."""
+    """Whether the last run was at least a day ago."""
     table = tables.removals
     with store.begin() as connection:
         last = connection.execute(sa.select(sa.func.max(table.c.removed)).where(table.c.cutoff.is_not(None))).scalar()
@@ -61,16 +60,16 @@ def is_due(store: Store) -> bool:
 
 
 def remove_before(store: Store, cutoff: datetime, reason: str, kept_districts: Collection[str] = ()) -> Removal:
-    """Remove tracklets last seen before `cutoff`, with their crops, unless a case under legal hold has them.
+    """Removes tracklets last seen before `cutoff`, with their crops, unless a case under legal hold has them.
 
     Args:
-        store: of the sightings.
-        cutoff: with a time zone.
+        store: the store of the sightings.
+        cutoff: a time with a time zone.
         reason: for the record.
-        kept_districts: nothing of them is removed.
+        kept_districts: districts whose sightings are all kept.
 
     Raises:
-        ArtifactError: if a crop cannot be deleted; all others are, and the next run tries it again.
+        ArtifactError: if a crop cannot be deleted; all others are deleted, and the next run tries again.
     """
     table = tables.tracklets
     with hold_removers(store.engine):
@@ -94,13 +93,13 @@ def remove_before(store: Store, cutoff: datetime, reason: str, kept_districts: C
     if failures:
         raise ArtifactError(
             f"crops of removed tracklets must be deletable, {len(failures)} of {num_crops + len(failures)} are not: "
-            f"{failures[0]}; make them so and run serving.retention again"
+            f"{failures[0]}; allow it and run serving.retention again"
         )
     return Removal(tracklets, num_crops)
 
 
 def _drop_days(connection: sa.Connection, cutoff: datetime, kept_districts: Collection[str]) -> int:
-    """Drop the partitions of days that ended before `cutoff` and of which nothing stays; how many tracklets went."""
+    """Drops partitions of days before `cutoff` that hold nothing to keep; returns the number of their tracklets."""
     seen = tables.tracklets
     held = held_sightings().with_only_columns(tables.case_sightings.c.day)
     kept = sa.select(seen.c.day).where(seen.c.district.in_(kept_districts))

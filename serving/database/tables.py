@@ -1,7 +1,6 @@
-"""Tables of the store: districts, cameras, segments of video, the tracklets seen in them, cases, what was removed; who
-may ask, what was asked, and the audit.
+"""Tables of the store: districts, cameras, segments of video, tracklets, cases, removals, accounts, searches, audit.
 
-A change here goes with a revision in `serving/database/migrations/versions`.
+A change here needs a revision in `serving/database/migrations/versions`.
 """
 
 from pgvector.sqlalchemy import HALFVEC
@@ -65,15 +64,17 @@ segments = Table(  # see serving.database.segments
     Column("source", Text, nullable=False),  # path or stream's name, never with a password
     Column("checksum", Text, nullable=False),  # sha256 of the file; of a stream "<name>@<start>"
     Column("start", DateTime(timezone=True), nullable=False),
-    Column("end", DateTime(timezone=True)),  # before it is done: what the file says, if it does
+    Column("end", DateTime(timezone=True)),  # before it is done: as the file declares it, if it does
     Column("state", Text, nullable=False),
     Column("frames", Integer),
     Column("error", Text),  # why it failed
-    Column("damage", Text),  # what could not be read
+    Column("damage", Text),  # what could not be decoded
     Column("model_version", Text),
-    Column("created", DateTime(timezone=True), nullable=False, server_default=func.now()),  # began to wait
-    Column("postponed_since", DateTime(timezone=True)),  # what it needs is away, such as a network share
-    Column("replaces", BigInteger, ForeignKey("segments.id", ondelete="SET NULL")),  # whose place it takes when done
+    Column("created", DateTime(timezone=True), nullable=False, server_default=func.now()),  # start of waiting
+    Column("postponed_since", DateTime(timezone=True)),  # a resource is unreachable, such as a network share
+    Column(
+        "replaces", BigInteger, ForeignKey("segments.id", ondelete="SET NULL")
+    ),  # segment that is removed when this one is done
     CheckConstraint("state IN ('waiting', 'done', 'failed')", name="segments_state_check"),
     ForeignKeyConstraint(["district", "camera_id"], ["cameras.district", "cameras.id"], ondelete="CASCADE"),
     Index(
@@ -99,14 +100,14 @@ processed = Table(  # times of the segments that are done, merged by triggers, s
     ForeignKeyConstraint(["district", "camera_id"], ["cameras.district", "cameras.id"], ondelete="CASCADE"),
 )
 
-gaps = Table(  # when a camera showed nothing although it should have
+gaps = Table(  # times without video of a camera that should have sent it
     "gaps",
     metadata,
     Column("id", BigInteger, Identity(), primary_key=True),
     Column("district", Text, nullable=False),
     Column("camera_id", Text, nullable=False),
     Column("since", DateTime(timezone=True), nullable=False),
-    Column("until", DateTime(timezone=True)),  # none while it lasts
+    Column("until", DateTime(timezone=True)),  # None while the gap lasts
     Column("reason", Text, nullable=False),
     ForeignKeyConstraint(["district", "camera_id"], ["cameras.district", "cameras.id"], ondelete="CASCADE"),
     Index("gaps_open", "district", "camera_id", unique=True, postgresql_where=text("until IS NULL")),
@@ -143,7 +144,7 @@ attribute_labels = Table(  # see serving.database.attribute_rows
     Column("place", Integer, nullable=False, unique=True),  # of its probability, from 1 on
 )
 
-tracklet_attributes = Table(  # what a search by description reads of all tracklets
+tracklet_attributes = Table(  # narrow copy of the attributes, which a search by description reads for all tracklets
     "tracklet_attributes",
     metadata,
     Column("district", Text, primary_key=True),
@@ -169,7 +170,7 @@ cases = Table(
     Column("title", Text, nullable=False),
     Column("opened", DateTime(timezone=True), nullable=False, server_default=func.now()),
     Column("closed", DateTime(timezone=True)),
-    Column("legal_hold", Boolean, nullable=False),  # nothing removes or replaces the case's sightings, closed or not
+    Column("legal_hold", Boolean, nullable=False),  # keeps the case's sightings, also when it is closed
 )
 
 case_sightings = Table(
@@ -187,14 +188,16 @@ case_sightings = Table(
     Index("case_sightings_by_tracklet", "district", "tracklet_id", "day"),
 )
 
-removals = Table(  # one a run of serving.retention, a district or a segment that was replaced
+removals = Table(  # a row per run of serving.retention, replaced district or replaced segment
     "removals",
     metadata,
     Column("id", BigInteger, Identity(), primary_key=True),
     Column("removed", DateTime(timezone=True), nullable=False, server_default=func.now()),
-    Column("cutoff", DateTime(timezone=True)),  # tracklets last seen before it; none of what was replaced
+    Column(
+        "cutoff", DateTime(timezone=True)
+    ),  # of a retention: tracklets last seen before it were removed; None of a replacement
     Column("tracklets", Integer, nullable=False),
-    Column("crops", Integer, nullable=False),  # files, also those an interrupted run left; 0 until they are deleted
+    Column("crops", Integer, nullable=False),  # files, including those of an interrupted run; 0 until they are deleted
     Column("reason", Text, nullable=False),
 )
 
@@ -219,14 +222,14 @@ sessions = Table(  # of browsers
     Column("expires", DateTime(timezone=True), nullable=False),
 )
 
-case_operators = Table(  # operators who may work on a case; reviewers may on each
+case_operators = Table(  # operators who may work on a case; reviewers may work on all cases
     "case_operators",
     metadata,
     Column("case_id", BigInteger, ForeignKey("cases.id", ondelete="CASCADE"), primary_key=True),
     Column("account", Text, ForeignKey("accounts.name", ondelete="CASCADE"), primary_key=True),
 )
 
-verdicts = Table(  # all that were given, the last of a sighting counts; they outlive the sighting
+verdicts = Table(  # all verdicts, of which the last on a sighting counts; they outlive the sighting
     "verdicts",
     metadata,
     Column("id", BigInteger, Identity(), primary_key=True),
@@ -247,7 +250,7 @@ searches = Table(
     Column("account", Text, nullable=False),
     Column("at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     Column("reason", Text, nullable=False),
-    Column("question", JSONB, nullable=False),  # all fields but the photo
+    Column("question", JSONB, nullable=False),  # all fields of the request but the photo
     Column("photo_sha256", Text),
     Column("model_version", Text, nullable=False),
     Column("found", JSONB, nullable=False),  # [[district, tracklet id], …], nearest first
@@ -268,21 +271,22 @@ audit = Table(  # append-only, by triggers; see serving.database.audit
 
 
 def embedding_index(feature: int) -> str:
-    """Name of the index over all embeddings of this length."""
+    """Name of the index over all embeddings of length `feature`."""
     return f"{_EMBEDDING_INDEX}{int(feature)}"
 
 
 def embedding_index_is_whole(feature: ColumnElement[int]) -> ScalarSelect[bool]:
-    """Whether the index over embeddings of this length is there, in every partition; NULL when it is missing."""
+    """Whether the index over embeddings of this length is valid in every partition; NULL if it does not exist."""
     indexes = table("pg_index", column("indisvalid", Boolean), column("indexrelid"))
     name = func.concat(_EMBEDDING_INDEX, feature)
     return select(indexes.c.indisvalid).where(indexes.c.indexrelid == func.to_regclass(name)).scalar_subquery()
 
 
 def create_embedding_index(feature: int) -> DDL:
-    """Makes, if it is missing, the HNSW index by cosine distance over all embeddings of this length, one graph a day.
+    """Creates, if it does not exist, the HNSW index by cosine distance over embeddings of this length, a graph per day.
 
-    A column without a length holds embeddings of any model; the index casts to a length and covers its rows only.
+    The column has no fixed length, so that it holds embeddings of any model; the index casts to its length and covers
+    only rows of that length.
     """
     return DDL(
         f"CREATE INDEX IF NOT EXISTS {embedding_index(feature)} ON tracklets "

@@ -1,4 +1,4 @@
-"""Tracklets as rows of the database, and rows as the tracklets that search reads."""
+"""Conversion of tracklets to rows of the database, and of rows to the tracklets that search reads."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ _COLUMNS = ("district", "id", "camera_id", "first_seen", "last_seen", "quality",
 
 @dataclass(frozen=True)
 class StoredTracklet:
-    """A tracklet as the store returns it to search, without its attributes: most candidates are never shown."""
+    """A tracklet as search reads it, without its attributes, because most candidates are never shown."""
 
     district: str
     id: int  # unique in its district
@@ -38,7 +38,7 @@ class StoredTracklet:
 
 
 def row_of(tracklet: Tracklet, segment: RegisteredSegment, model_version: str) -> dict[str, Any]:
-    """`tracklet`, which was seen in `segment`, as a row of the table."""
+    """Row of `tracklets` for a tracklet of `segment`."""
     boxes = np.column_stack([tracklet.frames, tracklet.boxes_xyxy, tracklet.scores]).astype(np.float64)
     return {
         "district": segment.district,
@@ -62,27 +62,28 @@ def row_of(tracklet: Tracklet, segment: RegisteredSegment, model_version: str) -
 
 
 def pick(place: sa.ColumnElement[Any]) -> sa.Select[Any]:
-    """Tracklets in the order of `place`; add conditions and a limit, and read it as `whole`."""
+    """Selects tracklets in the order of `place`; add conditions and a limit, and read the result through `whole`."""
     table = tables.tracklets
     columns = [table.c[name] for name in (*_COLUMNS, "embedding")]
     return sa.select(*columns, place.label("place")).order_by(place)
 
 
 def whole(picked: sa.Select[Any]) -> sa.Select[Any]:
-    """Rows for `tracklets_of`: what is picked with its cameras, in any order.
+    """Selects the rows for `tracklets_of`: the picked tracklets with their cameras, in any order.
 
-    Embeddings are encoded here, for PostgreSQL would do so for all rows that it sorts, not only for those in the limit.
+    Embeddings are encoded here, because in `pick` PostgreSQL would encode those of all rows that it sorts, not only of
+    the rows in the limit.
     """
-    found, places = picked.subquery("found"), tables.cameras
-    binary = sa.func.halfvec_send(found.c.embedding, type_=sa.LargeBinary)  # read far faster than its text
-    plain = [found.c[name] for name in (*_COLUMNS, "place")]
-    camera = [places.c[name].label(_CAMERA_PREFIX + name) for name in Camera.model_fields]
-    at_camera = sa.and_(found.c.district == places.c.district, found.c.camera_id == places.c.id)
-    return sa.select(*plain, binary.label("halves"), *camera).join_from(found, places, at_camera)
+    rows, cameras = picked.subquery("picked"), tables.cameras
+    binary = sa.func.halfvec_send(rows.c.embedding, type_=sa.LargeBinary)  # read far faster than its text
+    plain = [rows.c[name] for name in (*_COLUMNS, "place")]
+    camera = [cameras.c[name].label(_CAMERA_PREFIX + name) for name in Camera.model_fields]
+    at_camera = sa.and_(rows.c.district == cameras.c.district, rows.c.camera_id == cameras.c.id)
+    return sa.select(*plain, binary.label("halves"), *camera).join_from(rows, cameras, at_camera)
 
 
 def tracklets_of(rows: Iterable[sa.Row[Any]], limit: int | None = None) -> list[StoredTracklet]:
-    """The first `limit` of rows of `whole`, in the order of their places, then of their numbers."""
+    """Tracklets of the first `limit` rows of `whole`, by place, then by id."""
     cameras: dict[tuple[str, str], Camera] = {}
     tracklets = []
     for row in sorted(rows, key=attrgetter("place", "id"))[:limit]:
@@ -93,19 +94,19 @@ def tracklets_of(rows: Iterable[sa.Row[Any]], limit: int | None = None) -> list[
 
 
 def attributes_of(tracklets: Sequence[StoredTracklet]) -> sa.Select[Any]:
-    """District, number and attributes of `tracklets`, in any order; each partition is asked for its own only."""
+    """Selects district, id and attributes of `tracklets`, in any order; each partition is read for its own only."""
     table = tables.tracklets
-    wanted = (
+    keys = (
         sa.func.unnest(
-            sa.literal([one.district for one in tracklets], ARRAY(sa.Text)),
-            sa.literal([one.id for one in tracklets], ARRAY(sa.BigInteger)),
-            sa.literal([day_of(one.last_seen) for one in tracklets], ARRAY(sa.Date)),
+            sa.literal([tracklet.district for tracklet in tracklets], ARRAY(sa.Text)),
+            sa.literal([tracklet.id for tracklet in tracklets], ARRAY(sa.BigInteger)),
+            sa.literal([day_of(tracklet.last_seen) for tracklet in tracklets], ARRAY(sa.Date)),
         )
         .table_valued("district", "id", "day")
         .render_derived()
     )
-    is_wanted = sa.and_(*(table.c[name] == wanted.c[name] for name in ("district", "id", "day")))
-    return sa.select(table.c.district, table.c.id, table.c.attributes).join_from(wanted, table, is_wanted)
+    matches = sa.and_(*(table.c[name] == keys.c[name] for name in ("district", "id", "day")))
+    return sa.select(table.c.district, table.c.id, table.c.attributes).join_from(keys, table, matches)
 
 
 def _stored(row: sa.Row[Any], camera: Camera) -> StoredTracklet:
@@ -123,5 +124,5 @@ def _stored(row: sa.Row[Any], camera: Camera) -> StoredTracklet:
 
 
 def camera_of(row: sa.RowMapping, prefix: str = "") -> Camera:
-    """A row of the table `cameras`, or one with its columns under a prefix."""
+    """The camera of a row of `cameras`, or of a row that has the columns of `cameras` with a prefix."""
     return Camera.model_validate({name: row[prefix + name] for name in Camera.model_fields})

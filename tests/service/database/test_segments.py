@@ -85,7 +85,7 @@ def test_a_segment_that_cannot_be_stored_leaves_no_row_and_may_be_tried_again(st
 def test_what_no_segment_can_hold_is_refused(store: Store) -> None:
     with pytest.raises(InputError, match="must be of a stored camera, got demo/cam9"):
         in_transaction(store, segments.register, "demo", "cam9", "x.mp4", "x", NOON)
-    with pytest.raises(InputError, match="must be registered before anything is added to them, got 999999"):
+    with pytest.raises(InputError, match="must be registered before tracklets are added to them, got 999999"):
         store.add_segment(999_999, [], "net-1", frames=0, end=LATER)
     segment = register(store)
     with pytest.raises(InputError, match=r"must come from the cameras \['cam0'\], got \['cam2'\]"):
@@ -143,7 +143,7 @@ def test_a_district_that_is_replaced_meanwhile_gets_nothing_of_the_one_before(
         write(district, segment_id, tracklets)
 
     monkeypatch.setattr(store.crops, "write", replace_first)
-    with pytest.raises(InputError, match="must be registered before anything is added"):
+    with pytest.raises(InputError, match="must be registered before tracklets are added"):
         store.add_segment(segment.id, [tracklet(1, EMBEDDINGS[0])], "net-1", frames=10, end=LATER)
     assert ids(store) == []
     with hold_removers(store.engine):

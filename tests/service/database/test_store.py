@@ -245,7 +245,7 @@ def test_what_cannot_be_stored_is_refused(store: Store) -> None:
     short, long = unit_vectors(4, 1, 16)[0], unit_vectors(4, 1, 24)[0]
     with pytest.raises(InputError, match=r"must have one length, got \[16, 24\]"):
         store.replace_sightings("demo", CAMERAS, "net-1", [tracklet(1, short), tracklet(2, long)])
-    with pytest.raises(InputError, match="must have an id each"):
+    with pytest.raises(InputError, match="must have distinct ids"):
         store.replace_sightings("demo", CAMERAS, "net-1", [tracklet(1, short), tracklet(1, short)])
     with pytest.raises(InputError, match=r"must come from the cameras \['cam0'\], got \['cam2'\]"):
         store.replace_sightings("demo", CAMERAS[:1], "net-1", [tracklet(1, short, camera=2)])

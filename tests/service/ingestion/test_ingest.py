@@ -132,7 +132,7 @@ def test_a_segment_that_waits_ends_where_its_file_says(
 
 
 class TestAgain:
-    """What was seen of a file is replaced when it is looked at again."""
+    """Sightings of a file are replaced when it is processed again."""
 
     @pytest.fixture
     def district(self, store: Store, tmp_path: Path) -> Path:
@@ -178,7 +178,7 @@ class TestAgain:
             audit.verify(connection)
             *_, asked, again, done = audit.records(connection)
         assert (removal.tracklets, removal.crops, removal.cutoff) == (2, 2, None)
-        assert removal.reason == f"segment {before} of demo was looked at again"
+        assert removal.reason == f"segment {before} of demo was processed again"
         assert {asked.action, again.action, done.action} == {"replacement"}
         assert (asked.details["again"], asked.details["as"]) == (before, after)
         assert done.details["segment"] == {
@@ -247,7 +247,7 @@ class TestAgain:
         take_in(other, "--camera", "c2", "--start", START.isoformat())
         extra = write_district(district.parent / "three" / "demo", num_cameras=3)
         take_in(extra)
-        with pytest.raises(InputError, match=r"must be known of one camera to be looked at again, it is of c1, c2"):
+        with pytest.raises(InputError, match=r"must be registered for one camera to be processed again, got c1, c2"):
             take_in(other, "--camera", "c3", "--start", START.isoformat(), "--again")
 
 
