@@ -1,8 +1,4 @@
-"""Search: photos of a person, confirmed sightings, a description, or all of them -> sightings, nearest first.
-
-Nearest tracklets from the store's index, k-reciprocal re-ranking among them, then the evidence of the attributes and of
-the sightings that somebody has rejected.
-"""
+"""Search: ranks stored sightings by photos of a person, confirmed sightings, a description, or all of them."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import replace
@@ -25,7 +21,7 @@ from serving.matching.description import attribute_evidence, description_likelih
 from serving.matching.match_curve import MatchCurve
 from serving.search.metrics import STAGE_SECONDS
 
-SightingKey = tuple[str, int]  # district and number in it
+SightingKey = tuple[str, int]  # district and tracklet id
 
 
 class SearchSettings(Settings):
@@ -40,26 +36,25 @@ class SearchSettings(Settings):
 
 
 class Hit(Sighting):
-    """A sighting as search and route answer it."""
+    """Sighting in the answer of a search or route."""
 
-    model_version: str  # of the re-ID model that embedded it
-    confirmed: bool = False  # somebody has judged that this is the person
+    model_version: str  # re-ID model of its embedding
+    confirmed: bool = False  # a verdict says that it shows the person
 
 
 class Searcher:
-    """Finds a person among the sightings that one model described. Holds no state of a search."""
+    """Finds a person among the stored sightings of one model. Has no state of a search.
+
+    Args:
+        store: the store of the sightings; its owner closes it after the last search.
+        curve: match curve of the re-ID engine.
+        settings: see `SearchSettings`.
+        model_version: searches only sightings of this model; None if the store has no other.
+    """
 
     def __init__(
         self, store: Store, curve: MatchCurve, settings: SearchSettings, model_version: str | None = None
     ) -> None:
-        """Search in `store`.
-
-        Args:
-            store: stays open as long as this is used, and is closed by its owner.
-            curve: how likely a cosine distance of the re-ID engine is that of one person.
-            settings: see `SearchSettings`.
-            model_version: passes over sightings of other models; None when the store holds those of one only.
-        """
         self._store = store
         self._curve = curve
         self._settings = settings
@@ -77,31 +72,37 @@ class Searcher:
     ) -> list[Hit]:
         """Sightings of the person, nearest first; ties keep the store's order.
 
-        With a photo or a confirmed sighting, `distance` is the re-ranked distance less the attributes' evidence, which
-        counts as the distance by which the curve's odds change as much, and
-        `match_probability` comes from the plain cosine distance less the same evidence, for that is what the curve
-        speaks of: the two need not put sightings in exactly the same order. By attributes alone, `match_probability` is
-        how likely the words fit, not who it is, and `distance` is one less that.
+        With a photo or a confirmed sighting:
 
-        Confirmed sightings are searched for with the photos, which together count as one of them: by the mean of all.
-        They have probability 1 and say so. Rejected ones are left out, and who looks
-        like one of them falls back: a sighting shows the person, the person rejected, or neither, and these three share
-        its probability. Judged sightings of another model cannot be compared and do neither.
+        1. Candidates are the tracklets nearest to the query, the mean embedding of the photos and the confirmed
+           sightings; all photos together count as one sighting.
+        2. Their distance is re-ranked with k-reciprocal neighbours.
+        3. The evidence of the attributes times `attribute_trust` is subtracted, as the distance that changes the curve's
+           odds as much. For rejected sightings a distance is added: a candidate shows the person, a rejected person or
+           neither, and these three share its probability. The result is `distance`.
+        4. `match_probability` is the curve at the plain cosine distance with the same changes, because the curve is
+           fitted to plain distances. So the two may order sightings slightly differently.
+
+        With attributes alone, `match_probability` is the likelihood of the description, which says nothing about the
+        identity, and `distance` is 1 - `match_probability`.
+
+        Confirmed sightings have probability 1; rejected ones are left out. Judged sightings of another model do not
+        change the ranking.
 
         Args:
             embedding: `[feature]` of one photo, or `[photo, feature]` of several photos of one person.
-            description: of the person in words, see `serving.matching.description.read_description`.
+            description: attributes of the person, see `serving.matching.description.read_description`.
             confirmed: sightings that certainly show the person.
-            rejected: sightings that certainly show somebody else.
-            top_k: how many to return; None for all candidates.
-            where: filter of the sightings, of which the searcher sets the model.
+            rejected: sightings that certainly show another person.
+            top_k: maximum number of sightings; None for all candidates.
+            where: filter of the sightings; the searcher sets its model.
 
         Raises:
             InputError: if there is neither photo, confirmed sighting nor attribute, `top_k` is below 1, a time has no
-                time zone, or a judged sighting is not stored, or both confirmed and rejected.
+                time zone, a judged sighting is not stored, or a sighting is both confirmed and rejected.
         """
-        asked = description or {}
-        if embedding is None and not confirmed and not asked:
+        description = description or {}
+        if embedding is None and not confirmed and not description:
             raise InputError("a search must have a photo, a confirmed sighting or an attribute, got none")
         if top_k is not None and top_k < 1:
             raise InputError(f"top_k must be at least 1, got {top_k}")
@@ -109,22 +110,23 @@ class Searcher:
             if moment is not None and moment.tzinfo is None:
                 raise InputError(f"{name} must have a time zone, such as 2026-05-01T09:00:00+09:00, got {moment}")
         _require_one_verdict(confirmed, rejected)
-        right, wrong = self._embeddings_of(confirmed), self._embeddings_of(rejected)
-        looks = [*([] if embedding is None else [_one_look(embedding)]), *right]
+        person, others = self._embeddings_of(confirmed), self._embeddings_of(rejected)
+        if embedding is not None:
+            person = [_mean_of_photos(embedding), *person]
         limit = max(self._settings.candidates, top_k or 0)
-        enough = limit + len(rejected)
+        limit_with_rejected = limit + len(rejected)
         where = replace(where, model_version=self._model_version)
-        if looks:
-            query = unit_length(np.mean(looks, axis=0))
+        if person:
+            query = unit_length(np.mean(person, axis=0))
             with STAGE_SECONDS.labels("database").time():
-                found = queries.nearest(self._store.engine, query, enough, where)
-            hits = self._by_looks(query, _without(rejected, found)[:limit], asked, wrong, top_k)
-        elif asked:
+                candidates = queries.nearest(self._store.engine, query, limit_with_rejected, where)
+            hits = self._by_appearance(query, _without(rejected, candidates)[:limit], description, others, top_k)
+        elif description:
             with STAGE_SECONDS.labels("database").time(), self._store.begin() as connection:
-                found = queries.described(connection, asked, enough, where)
-            hits = self._by_description(_without(rejected, found)[: top_k or limit], asked)
+                candidates = queries.described(connection, description, limit_with_rejected, where)
+            hits = self._by_description(_without(rejected, candidates)[: top_k or limit], description)
         else:
-            raise InputError("confirmed sightings must be of the model that searches, got only such of another")
+            raise InputError("confirmed sightings must be of the service's model, got only sightings of other models")
         return [_confirmed(hit) if (hit.district, hit.tracklet_id) in confirmed else hit for hit in hits]
 
     def _embeddings_of(self, judged: Collection[SightingKey]) -> list[np.ndarray]:
@@ -132,105 +134,108 @@ class Searcher:
             return []
         with self._store.begin() as connection:
             stored = stored_sightings(connection, judged)
-        return [one.embedding for one in stored if self._model_version in (None, one.model_version)]
+        return [sighting.embedding for sighting in stored if self._model_version in (None, sighting.model_version)]
 
-    def _by_looks(
+    def _by_appearance(
         self,
         query: np.ndarray,
-        found: Sequence[StoredTracklet],
-        asked: AttributeQuery,
-        wrong: Sequence[np.ndarray],
+        candidates: Sequence[StoredTracklet],
+        description: AttributeQuery,
+        rejected: Sequence[np.ndarray],
         top_k: int | None,
     ) -> list[Hit]:
-        if not found:
+        if not candidates:
             return []
         settings = self._settings
-        gallery = unit_length(np.stack([one.embedding for one in found]))
+        gallery = unit_length(np.stack([candidate.embedding for candidate in candidates]))
         plain = cosine_distances(query[None], gallery)[0]
         with STAGE_SECONDS.labels("re-rank").time():
             reranked = rerank_candidates(
                 query, gallery, k1=settings.k1, k2=settings.k2, lambda_value=settings.lambda_value
             )
-        evidence = np.zeros(len(found))
-        described = self._attributes_of(found) if asked else []
-        if asked:
-            evidence += [attribute_evidence(each, asked) for each in described]
-        shifts = self._likeness_to(wrong, gallery) - self._curve.softness * settings.attribute_trust * evidence
+        evidence = np.zeros(len(candidates))
+        attributes = self._attributes_of(candidates) if description else []
+        if description:
+            evidence += [attribute_evidence(described, description) for described in attributes]
+        shifts = self._rejection_shifts(rejected, gallery) - self._curve.softness * settings.attribute_trust * evidence
         distances = reranked + shifts
         nearest = np.argsort(distances, kind="stable")[:top_k]
-        shown = [described[i] for i in nearest] if asked else self._attributes_of([found[i] for i in nearest])
+        if description:
+            attributes = [attributes[i] for i in nearest]
+        else:
+            attributes = self._attributes_of([candidates[i] for i in nearest])
         return [
             hit_of(
-                found[i],
-                attributes,
+                candidates[i],
+                described,
                 distance=float(distances[i]),
                 probability=self._curve.probability(float(plain[i] + shifts[i])),
             )
-            for i, attributes in zip(nearest, shown, strict=True)
+            for i, described in zip(nearest, attributes, strict=True)
         ]
 
-    def _by_description(self, found: Sequence[StoredTracklet], asked: AttributeQuery) -> list[Hit]:
+    def _by_description(self, candidates: Sequence[StoredTracklet], description: AttributeQuery) -> list[Hit]:
         hits = []
-        for one, described in zip(found, self._attributes_of(found), strict=True):
-            fit = description_likelihood(described, asked)
-            hits.append(hit_of(one, described, distance=1 - fit, probability=fit))
+        for candidate, described in zip(candidates, self._attributes_of(candidates), strict=True):
+            likelihood = description_likelihood(described, description)
+            hits.append(hit_of(candidate, described, distance=1 - likelihood, probability=likelihood))
         return hits
 
-    def _attributes_of(self, found: Sequence[StoredTracklet]) -> list[dict[str, dict[str, float]]]:
+    def _attributes_of(self, tracklets: Sequence[StoredTracklet]) -> list[dict[str, dict[str, float]]]:
         with STAGE_SECONDS.labels("attributes").time(), self._store.begin() as connection:
-            return queries.attributes(connection, found)
+            return queries.attributes(connection, tracklets)
 
-    def _likeness_to(self, wrong: Sequence[np.ndarray], gallery: np.ndarray) -> np.ndarray:
-        """Distance `[gallery]` by which those fall back that look like somebody rejected.
+    def _rejection_shifts(self, rejected: Sequence[np.ndarray], gallery: np.ndarray) -> np.ndarray:
+        """Distance `[gallery]` that rejected sightings add to candidates that look like them.
 
-        Odds o of being the person become o / (1 + r), where r are the odds of being the rejected person who is nearest.
+        The odds o of the person become o / (1 + r), with the odds r of the most similar rejected person.
         """
-        if not wrong:
+        if not rejected:
             return np.zeros(len(gallery))
-        nearest = cosine_distances(unit_length(np.stack(wrong)), gallery).min(axis=0)
+        nearest = cosine_distances(unit_length(np.stack(rejected)), gallery).min(axis=0)
         return self._curve.softness * np.logaddexp(0, (self._curve.half_distance - nearest) / self._curve.softness)
 
 
-def stored_sightings(connection: sa.Connection, wanted: Collection[SightingKey]) -> list[StoredTracklet]:
-    """Those of `wanted`, by time.
+def stored_sightings(connection: sa.Connection, keys: Collection[SightingKey]) -> list[StoredTracklet]:
+    """The sightings of `keys`, by time.
 
     Raises:
-        InputError: if one is not stored.
+        InputError: if a sighting is not stored.
     """
-    found = queries.tracklets(connection, wanted) if wanted else []
-    strange = sorted(set(wanted) - {(one.district, one.id) for one in found})
-    if strange:
-        raise InputError(f"sightings must be stored ones, got {', '.join(f'{name}/{id_}' for name, id_ in strange)}")
-    return found
+    stored = queries.tracklets(connection, keys) if keys else []
+    missing = sorted(set(keys) - {(sighting.district, sighting.id) for sighting in stored})
+    if missing:
+        raise InputError(f"sightings must be stored, got {', '.join(f'{name}/{number}' for name, number in missing)}")
+    return stored
 
 
 def hit_of(
-    one: StoredTracklet,
+    tracklet: StoredTracklet,
     attributes: dict[str, dict[str, float]],
     *,
     distance: float,
     probability: float,
     confirmed: bool = False,
 ) -> Hit:
-    """`one` and its attributes as an answer."""
+    """`tracklet` with its attributes, distance and match probability."""
     return Hit(
-        district=one.district,
-        tracklet_id=one.id,
-        camera_id=one.camera.id,
-        first_seen=one.first_seen,
-        last_seen=one.last_seen,
-        latitude=one.camera.latitude,
-        longitude=one.camera.longitude,
+        district=tracklet.district,
+        tracklet_id=tracklet.id,
+        camera_id=tracklet.camera.id,
+        first_seen=tracklet.first_seen,
+        last_seen=tracklet.last_seen,
+        latitude=tracklet.camera.latitude,
+        longitude=tracklet.camera.longitude,
         distance=distance,
         match_probability=probability,
-        crop=one.crop,
+        crop=tracklet.crop,
         attributes=attributes,
-        model_version=one.model_version,
+        model_version=tracklet.model_version,
         confirmed=confirmed,
     )
 
 
-def _one_look(embedding: np.ndarray) -> np.ndarray:
+def _mean_of_photos(embedding: np.ndarray) -> np.ndarray:
     photos = np.asarray(embedding, np.float32)
     if photos.ndim == 1:
         photos = photos[None]
@@ -240,8 +245,8 @@ def _one_look(embedding: np.ndarray) -> np.ndarray:
     return unit_length(photos.mean(axis=0))
 
 
-def _without(rejected: Collection[SightingKey], found: Sequence[StoredTracklet]) -> list[StoredTracklet]:
-    return [one for one in found if (one.district, one.id) not in rejected]
+def _without(rejected: Collection[SightingKey], candidates: Sequence[StoredTracklet]) -> list[StoredTracklet]:
+    return [candidate for candidate in candidates if (candidate.district, candidate.id) not in rejected]
 
 
 def _confirmed(hit: Hit) -> Hit:

@@ -154,7 +154,7 @@ def test_the_probability_falls_with_the_distance() -> None:
 def test_what_cannot_be_searched_is_refused(searcher: Searcher) -> None:
     with pytest.raises(InputError, match="a photo, a confirmed sighting or an attribute, got none"):
         searcher.search()
-    with pytest.raises(InputError, match="sightings must be stored ones, got demo/99"):
+    with pytest.raises(InputError, match="sightings must be stored, got demo/99"):
         searcher.search(confirmed=keys(1, 99))
     with pytest.raises(InputError, match="must be confirmed or rejected, got demo/1 as both"):
         searcher.search(confirmed=keys(1, 2), rejected=keys(1))

@@ -374,7 +374,7 @@ def test_no_page_of_documentation_asks_the_network(client: TestClient, address: 
         ),
         ({"people_xyxy": "[[NaN, 0, 20, 9]]"}, "people_xyxy"),
         ({"confirmed": "7"}, "confirmed must be a valid"),
-        ({"confirmed": judged(99)}, "sightings must be stored ones, got demo/99"),
+        ({"confirmed": judged(99)}, "sightings must be stored, got demo/99"),
         ({"confirmed": judged(1), "rejected": judged(1)}, "must be confirmed or rejected, got demo/1 as both"),
         ({"rejected": judged(*range(501))}, "at most 500 sightings may be judged, got 501"),
         ({"kamera": "cam1"}, "must hold what is asked for and nothing else, got kamera"),
