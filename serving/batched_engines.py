@@ -1,6 +1,6 @@
-"""The BentoML service BatchedEngines: engines in a process of their own, behind `serving.service`, which starts it.
+"""The BentoML service BatchedEngines: engines in a process of their own, started and called by `serving.service`.
 
-Nobody else reaches it: BentoML lets it listen on a socket in a folder of the service's user, and on no port.
+No other client can call it: it listens on a socket in a folder of the service's user, and on no port.
 """
 
 from pathlib import Path
@@ -24,38 +24,38 @@ _in_batches = bentoml.api(
     workers=_settings.workers,
     threads=_settings.threads,
     http={"host": "127.0.0.1"},
-    runner_connection={"max_requests": 2**31, "max_age": 1e9},  # to renew it, BentoML cuts off the calls in work
+    runner_connection={"max_requests": 2**31, "max_age": 1e9},  # a renewal would cut off the calls in work
     traffic={"timeout": _deployment.settings.service.timeout_s},
     tracing={"excluded_urls": ".*"},
     logging={"access": {"enabled": False}},
     envs=[{"name": "BENTOML_DO_NOT_TRACK", "value": TELEMETRY_OFF["BENTOML_DO_NOT_TRACK"]}],
 )
 class BatchedEngines:
-    """`LoadedEngines` whose calls go into an engine together when they come together.
+    """`LoadedEngines` with simultaneous calls in one batch.
 
-    The pictures of one call have the card's input size, and so do those of all others.
+    Images have the input size of the engine's card, so images of different calls fit into one array.
     """
 
     def __init__(self) -> None:
-        """Load the engines; what is missing is told by `state`."""
+        """Load the engines; `state` reports a failure."""
         self._engines = _deployment.load_engines(side_by_side=_settings.workers * _settings.threads)
 
     @bentoml.api
     def state(self) -> EnginesState:
-        """Whether the engines run, and which."""
+        """The running engines, or why they do not run."""
         return self._engines.state()
 
     @_in_batches
     def detect(self, images: np.ndarray) -> Outputs:
-        """What the detector puts out."""
+        """Outputs of the detector."""
         return self._engines.detect(images)
 
     @_in_batches
     def embed(self, images: np.ndarray) -> Outputs:
-        """What the re-ID engine puts out."""
+        """Outputs of the re-ID engine."""
         return self._engines.embed(images)
 
     @_in_batches
     def describe(self, images: np.ndarray) -> Outputs:
-        """What the attribute engine puts out."""
+        """Outputs of the attribute engine."""
         return self._engines.describe(images)

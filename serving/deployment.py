@@ -1,4 +1,4 @@
-"""What the service runs with: `params.yaml` and `engines/` in the folder of its code, here or inside a Bento."""
+"""Deployment: `params.yaml` and `engines/` in the folder of the code, in the repository or inside a Bento."""
 
 import os
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ from serving.web.http_settings import HttpSettings
 class ServingSettings(Settings):
     """The section `serving`."""
 
-    store: Path = STORE  # a Bento has it absolute, for it may be served from anywhere
+    store: Path = STORE  # absolute in a Bento, which may be served from any folder
     search: SearchSettings
     route: RouteSettings
     service: HttpSettings
@@ -44,21 +44,21 @@ class ServingSettings(Settings):
 
 @dataclass(frozen=True)
 class Deployment:
-    """A folder from which a service can run."""
+    """Folder from which the service and the commands run, with its settings."""
 
     root: Path
     settings: ServingSettings
     perception: PerceptionSettings
-    detector: str  # names of engines
+    detector: str  # name of the engine, as are the next two
     attributes: str | None
     reid: str
 
     @classmethod
     def read(cls, root: Path, overrides: Sequence[str] = ()) -> Self:
-        """What `root/params.yaml` says after `overrides`, each `key=value`.
+        """The deployment in `root`, by its `params.yaml` and `overrides`, each `key=value`.
 
         Raises:
-            InputError: if the file is missing or does not say it.
+            InputError: if the file or a key is missing, or a value is invalid.
         """
         file = root / PARAMS
         params = read_params(overrides, file)
@@ -72,7 +72,7 @@ class Deployment:
         )
 
     def configuration(self) -> dict[str, Any]:
-        """Everything the service runs with, as JSON, for the audit. `model_version` is None without a usable card."""
+        """Configuration of the service as JSON, for the audit. `model_version` is None without a valid card."""
         try:
             version = version_of_model(read_card(self.engine(self.reid)))
         except ArtifactError:
@@ -86,7 +86,7 @@ class Deployment:
 
     @property
     def engines(self) -> tuple[str, ...]:
-        """Names of the engines it needs."""
+        """Names of the engines of the deployment."""
         return tuple(name for name in (self.detector, self.attributes, self.reid) if name is not None)
 
     @property
@@ -99,21 +99,21 @@ class Deployment:
         return self.root / ENGINES / name
 
     def open_engines(self, threads: int | None = None) -> Engines:
-        """The engines, each on so many threads, or on what suits it.
+        """Opens the engines, each on `threads` threads; None for the engine's own choice.
 
         Raises:
-            ArtifactError: if one is missing, unusable, or for another task.
+            ArtifactError: if an engine is missing, invalid, or for another task.
         """
         attributes = self.engine(self.attributes) if self.attributes is not None else None
         without_plan = self.perception.without_plan
         return open_engines(self.engine(self.detector), self.engine(self.reid), attributes, without_plan, threads)
 
     def load_engines(self, side_by_side: int = 1) -> LoadedEngines:
-        """The engines in this process, for so many calls, or processes, that share the cores."""
+        """The engines in this process; `side_by_side` calls or processes share the cores."""
         return LoadedEngines(EngineNames(self.detector, self.reid, self.attributes), self.open_engines, side_by_side)
 
     def open_search(self, calls: EngineCalls) -> PhotoSearch:
-        """The search service over the store and the engines that answer `calls`; neither is reached yet."""
+        """The search service over the store and the engines behind `calls`; it connects to both later."""
         http, search, route = self.settings.service, self.settings.search, self.settings.route
         return PhotoSearch(
             SearchServiceSettings(http, search, route),

@@ -1,6 +1,6 @@
-"""Accounts: a name, a role, and a token that is shown once and kept as an Argon2id hash.
+"""Accounts: name, role and a token, which is shown once and stored as an Argon2id hash.
 
-A token is `dongseon_<id>_<secret>`: the id finds the account, the secret has 256 random bits.
+A token is `dongseon_<id>_<secret>`: the id identifies the account, the secret has 256 random bits.
 """
 
 import hashlib
@@ -23,12 +23,12 @@ from serving.database.audit import Action
 _ID_BYTES, _SECRET_BYTES = 8, 32
 _TOKEN = re.compile(r"dongseon_(?P<id>[0-9a-f]{16})_(?P<secret>[A-Za-z0-9_-]{43})")
 _NAME = re.compile(r"\w[\w.-]{0,63}")
-_HASHER = PasswordHasher()  # Argon2id with the cost that RFC 9106 advises
+_HASHER = PasswordHasher()  # Argon2id with the cost recommended by RFC 9106
 
 
 @dataclass(frozen=True)
 class Account:
-    """Who asks."""
+    """Account of a person who may use the service."""
 
     name: str
     role: Role
@@ -41,20 +41,20 @@ class Account:
         return permission in PERMISSIONS[self.role]
 
     def is_open(self) -> bool:
-        """Whether it may be used now."""
+        """Whether the account is neither disabled nor expired."""
         return self.disabled is None and (self.expires is None or datetime.now(UTC) < self.expires)
 
 
 def create_account(connection: sa.Connection, name: str, role: Role, by: str, expires_days: int | None = None) -> str:
-    """Make an account; its token, which nothing but the caller knows.
+    """Creates an account and returns its token, which is not stored.
 
     Raises:
-        InputError: if the name cannot be one, or is taken.
+        InputError: if the name is invalid or taken, or the expiry out of range.
     """
     if not _NAME.fullmatch(name):
         raise InputError(f"the name of an account must be 1 to 64 letters, digits, dots, - and _, got {name!r}")
     if _find(connection, tables.accounts.c.name == name) is not None:
-        raise InputError(f"the name of an account must be new, {name} is taken; renew gives it another token")
+        raise InputError(f"the name of an account must be new, {name} is taken; renew replaces its token")
     token_id, secret = secrets.token_hex(_ID_BYTES), secrets.token_urlsafe(_SECRET_BYTES)
     connection.execute(
         sa.insert(tables.accounts).values(
@@ -66,7 +66,7 @@ def create_account(connection: sa.Connection, name: str, role: Role, by: str, ex
 
 
 def create_first_accounts(connection: sa.Connection, by: str) -> list[tuple[str, Role, str]]:
-    """Name, role and token of an admin and a reviewer, made now; none where there is an account already."""
+    """Creates an admin and a reviewer if there is no account yet; returns name, role and token of each."""
     connection.execute(sa.text("LOCK TABLE accounts IN EXCLUSIVE MODE"))
     if accounts(connection):
         return []
@@ -76,10 +76,10 @@ def create_first_accounts(connection: sa.Connection, by: str) -> list[tuple[str,
 
 
 def renew_account(connection: sa.Connection, name: str, by: str, expires_days: int | None = None) -> str:
-    """Another token for an account; the one before and its sessions end, and it is no longer disabled.
+    """Replaces the token of an account, ends its sessions and enables it; returns the new token.
 
     Raises:
-        InputError: if there is no such account.
+        InputError: if the account does not exist, or the expiry is out of range.
     """
     token_id, secret = secrets.token_hex(_ID_BYTES), secrets.token_urlsafe(_SECRET_BYTES)
     _change(
@@ -96,10 +96,10 @@ def renew_account(connection: sa.Connection, name: str, by: str, expires_days: i
 
 
 def disable_account(connection: sa.Connection, name: str, by: str) -> None:
-    """Let an account in no longer; its sessions end.
+    """Disables an account and ends its sessions.
 
     Raises:
-        InputError: if there is no such account.
+        InputError: if the account does not exist.
     """
     _change(connection, name, disabled=sa.func.now())
     audit.append(connection, by, Action.ACCOUNT, {"disabled": name})
@@ -115,7 +115,7 @@ def account_named(connection: sa.Connection, name: str) -> Account:
     """The account of this name.
 
     Raises:
-        InputError: if there is none.
+        InputError: if it does not exist.
     """
     row = _find(connection, tables.accounts.c.name == name)
     if row is None:
@@ -124,24 +124,23 @@ def account_named(connection: sa.Connection, name: str) -> Account:
 
 
 def account_of_row(row: sa.RowMapping) -> Account:
-    """The account that a row of the table, or one that was joined with it, tells of."""
+    """Account of a row of the table `accounts`, or of a join with it."""
     return Account(row["name"], Role(row["role"]), row["created"], row["expires"], row["disabled"])
 
 
 class TokenCheck:
-    """Finds whom a token belongs to; safe to share between threads.
+    """Finds the account of a token; threads may share it.
 
-    The account is read each time, so that disabling and renewing take effect at once; only Argon2's answer is kept: of
-    each account the hash that fitted last and the SHA-256 of the secret it fitted to.
+    The account is read at each check, so disabling and renewing take effect at once. Only the result of Argon2 is
+    cached: per account the last verified hash and the SHA-256 of its secret.
     """
 
     def __init__(self) -> None:
-        """Know no token yet."""
-        self._fitting: dict[str, tuple[str, bytes]] = {}  # token id -> Argon2's hash, SHA-256 of the secret
-        self._lock = Lock()  # one Argon2 at a time: it takes 64 MB, and many requests may bring the same new token
+        self._verified: dict[str, tuple[str, bytes]] = {}  # token id -> Argon2's hash, SHA-256 of the secret
+        self._lock = Lock()  # one Argon2 at a time: it takes 64 MB, and many requests may carry the same new token
 
     def account_of(self, connection: sa.Connection, token: str) -> Account | None:
-        """The account whose token this is, unless it is disabled or has expired."""
+        """Account of the token; None if the token is invalid or its account disabled or expired."""
         parts = _TOKEN.fullmatch(token)
         if parts is None:
             return None
@@ -152,26 +151,26 @@ class TokenCheck:
         return account if account.is_open() else None
 
     def is_known(self, token: str) -> bool:
-        """Whether this very token fitted before; a look at memory."""
+        """Whether this token was verified before, without the database."""
         parts = _TOKEN.fullmatch(token)
-        return parts is not None and hmac.compare_digest(self._kept(parts["id"])[1], _digest(parts["secret"]))
+        return parts is not None and hmac.compare_digest(self._cached(parts["id"])[1], _digest(parts["secret"]))
 
     def _fits(self, token_id: str, token_hash: str, secret: str) -> bool:
-        fitting = (token_hash, _digest(secret))
-        if self._kept(token_id) == fitting:
+        verified = (token_hash, _digest(secret))
+        if self._cached(token_id) == verified:
             return True
         with self._lock:
-            if self._kept(token_id) == fitting:
+            if self._cached(token_id) == verified:
                 return True
             try:
                 _HASHER.verify(token_hash, secret)
             except VerifyMismatchError:
                 return False
-            self._fitting[token_id] = fitting
+            self._verified[token_id] = verified
             return True
 
-    def _kept(self, token_id: str) -> tuple[str, bytes]:
-        return self._fitting.get(token_id, ("", b""))
+    def _cached(self, token_id: str) -> tuple[str, bytes]:
+        return self._verified.get(token_id, ("", b""))
 
 
 def _digest(secret: str) -> bytes:

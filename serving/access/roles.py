@@ -5,7 +5,7 @@ from enum import StrEnum, auto
 
 
 class Role(StrEnum):
-    """Of an account."""
+    """Role of an account."""
 
     OPERATOR = auto()
     REVIEWER = auto()
@@ -14,13 +14,13 @@ class Role(StrEnum):
 
 
 class Permission(StrEnum):
-    """What an endpoint asks for."""
+    """Permission that an endpoint requires."""
 
-    ENTER = auto()  # the page, the own session, cameras, how the service is
-    SEARCH = auto()  # and all that shows people: crops, routes, verdicts, the cases one works on
-    REVIEW = auto()  # open, close, hold and export cases, name their operators
+    ENTER = auto()  # the page, sign-in and sign-out, cameras, status
+    SEARCH = auto()  # searches, crops, routes, verdicts, the assigned cases
+    REVIEW = auto()  # open, close, hold and export cases, assign their operators
     AUDIT = auto()  # read the audit
-    OPERATE = auto()  # metrics, documentation, whatever no other permission names
+    OPERATE = auto()  # metrics, documentation, every endpoint without another permission
 
 
 PERMISSIONS: Mapping[Role, frozenset[Permission]] = {

@@ -1,4 +1,4 @@
-"""Sessions of browsers: a random id in a cookie, kept as its hash, that stands for an account for some hours."""
+"""Sessions of browsers: a random id in a cookie, stored as its hash, with an account and an expiry."""
 
 import hashlib
 import secrets
@@ -14,7 +14,7 @@ _ID_BYTES = 32
 
 
 def begin_session(connection: sa.Connection, account: Account, hours: float) -> str:
-    """A new session of `account`; its id, for the cookie only. Sessions that have expired are forgotten."""
+    """Starts a session of `account` and returns its id, for the cookie only. Deletes expired sessions."""
     session_id = secrets.token_urlsafe(_ID_BYTES)
     now, table = datetime.now(UTC), tables.sessions
     connection.execute(sa.delete(table).where(table.c.expires < now))
@@ -28,17 +28,17 @@ def begin_session(connection: sa.Connection, account: Account, hours: float) -> 
 
 
 def account_of_session(connection: sa.Connection, session_id: str) -> Account | None:
-    """Whose session this is; None if there is none, it or its account expired, or the account is disabled."""
+    """Account of the session; None if the session is unknown or expired, or its account expired or disabled."""
     table = tables.sessions
-    is_meant = (table.c.id_hash == _hash(session_id)) & (table.c.expires > datetime.now(UTC))
-    found = sa.select(tables.accounts).join(table).where(is_meant)
-    row = connection.execute(found).mappings().one_or_none()
+    is_current = (table.c.id_hash == _hash(session_id)) & (table.c.expires > datetime.now(UTC))
+    query = sa.select(tables.accounts).join(table).where(is_current)
+    row = connection.execute(query).mappings().one_or_none()
     account = account_of_row(row) if row is not None else None
     return account if account is not None and account.is_open() else None
 
 
 def end_session(connection: sa.Connection, account: Account, session_id: str) -> None:
-    """Forget the session."""
+    """Ends the session."""
     connection.execute(sa.delete(tables.sessions).where(tables.sessions.c.id_hash == _hash(session_id)))
     audit.append(connection, account.name, Action.SIGN_OUT, {})
 

@@ -16,30 +16,34 @@ _CROPS = "bounding_box_train"
 
 
 def export_labels(store: Store, folder: Path) -> int:
-    """Write the crops and the table, all or nothing; how many crops."""
+    """Writes the crops and `labels.csv` to a new `folder`, all or nothing; returns the number of crops.
+
+    Raises:
+        ArtifactError: if a crop cannot be decrypted.
+    """
     judged = _judged(store)
-    found = sorted({case for case, _, _, verdict in judged if verdict == Verdict.CONFIRMED})
-    identity_of_case = {case: identity for identity, case in enumerate(found, start=1)}
+    confirmed_cases = sorted({case for case, _, _, verdict in judged if verdict == Verdict.CONFIRMED})
+    identity_of_case = {case: identity for identity, case in enumerate(confirmed_cases, start=1)}
     with store.begin() as connection:
         stored = queries.tracklets(connection, {(row[1], row[2]) for row in judged})
         districts = stored_districts(connection)
     cameras = [(district.name, camera.id) for district in districts for camera in district.cameras]
-    kept = {(one.district, one.id): one for one in stored}
+    tracklets = {(tracklet.district, tracklet.id): tracklet for tracklet in stored}
     number = 0
     with atomic_folder(folder) as aside, (aside / "labels.csv").open("w", encoding="utf-8", newline="") as file:
         (aside / _CROPS).mkdir()
         table = csv.writer(file)
         table.writerow(_COLUMNS)
         for case, district, tracklet_id, verdict in judged:
-            one = kept.get((district, tracklet_id))
-            if one is None:
+            tracklet = tracklets.get((district, tracklet_id))
+            if tracklet is None:
                 continue
             identity = identity_of_case[case] if verdict == Verdict.CONFIRMED else 0
-            camera = cameras.index((district, one.camera.id)) + 1
+            camera = cameras.index((district, tracklet.camera.id)) + 1
             name = f"{identity:04d}_c{camera}s1_{number:06d}_00.jpg"
-            (aside / _CROPS / name).write_bytes(store.crops.read(one.crop))
-            times = one.first_seen.isoformat(), one.last_seen.isoformat()
-            table.writerow([name, identity, case, verdict, district, one.camera.id, tracklet_id, *times])
+            (aside / _CROPS / name).write_bytes(store.crops.read(tracklet.crop))
+            times = tracklet.first_seen.isoformat(), tracklet.last_seen.isoformat()
+            table.writerow([name, identity, case, verdict, district, tracklet.camera.id, tracklet_id, *times])
             number += 1
     return number
 
@@ -47,7 +51,7 @@ def export_labels(store: Store, folder: Path) -> int:
 def _judged(store: Store) -> list[tuple[int, str, int, str]]:
     """Case, district, tracklet id and last verdict, confirmed or rejected, of each judged sighting, in this order."""
     table = tables.verdicts
-    given = sa.select(table.c.case_id, table.c.district, table.c.tracklet_id, table.c.verdict).order_by(table.c.id)
+    verdicts = sa.select(table.c.case_id, table.c.district, table.c.tracklet_id, table.c.verdict).order_by(table.c.id)
     with store.begin() as connection:
-        last = {tuple(key): verdict for *key, verdict in connection.execute(given)}
+        last = {tuple(key): verdict for *key, verdict in connection.execute(verdicts)}
     return sorted((*key, verdict) for key, verdict in last.items() if verdict != Verdict.NONE)

@@ -1,4 +1,4 @@
-"""The engines that a search needs, reached and warm."""
+"""Engines of a search: connection, match curve and model version."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,25 +20,25 @@ from serving.search.metrics import STAGE_SECONDS
 
 @dataclass(frozen=True)
 class SearchEngines:
-    """Engines that run, and what follows from them; safe to share between threads."""
+    """Running engines with their match curve and model version; threads may share it."""
 
     perception: Perception
     curve: MatchCurve
-    model_version: str  # of the re-ID engine
-    status: dict[str, EngineStatus]  # by the engine's name
+    model_version: str  # version of the re-ID engine
+    status: dict[str, EngineStatus]  # engine name -> status
 
     @classmethod
     def reach(cls, calls: EngineCalls, settings: PerceptionSettings, reid: Path, probability_softness: float) -> Self:
-        """Connect to the engines that answer `calls`.
+        """Connects to the engines that answer `calls`.
 
         Args:
-            calls: reach the engines.
-            settings: of perception.
+            calls: calls of the engines.
+            settings: settings of perception.
             reid: folder of the re-ID engine, with its calibration.
-            probability_softness: of the match probability, where the re-ID engine has no calibration.
+            probability_softness: softness of the match curve if the re-ID engine has no calibration.
 
         Raises:
-            ArtifactError: if an engine did not load, or the re-ID engine's calibration cannot be used.
+            ArtifactError: if an engine did not load, or the calibration of the re-ID engine is invalid.
             EnginesAwayError: if the engines do not answer.
         """
         state = reach(calls.state)
@@ -60,12 +60,12 @@ class SearchEngines:
 
     @STAGE_SECONDS.labels("embed").time()
     def embed(self, crops: Sequence[np.ndarray]) -> np.ndarray:
-        """As `Perception.embed`, timed."""
+        """`Perception.embed` with its time measured."""
         return self.perception.embed(crops)
 
 
 def compile_now() -> None:
-    """Compile what a search does beside its engines, so that the first one is not the slow one."""
+    """Compile the functions that a search needs besides its engines, so that the first search is not slow."""
     some = np.eye(4, dtype=np.float32)
     suppress_overlaps(some, some[0], np.zeros(4, np.int64), iou_threshold=0.5)
     k_reciprocal_distances(some[:1], some[1:])

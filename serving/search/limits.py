@@ -6,7 +6,7 @@ from domain.settings import Settings
 
 
 class SearchLimits(Settings):
-    """How much one search may send and receive."""
+    """Limits of the size of a search and its answer."""
 
     top_k: PositiveInt
     max_top_k: PositiveInt

@@ -1,4 +1,4 @@
-"""An uploaded file -> pixels, or a message about what is wrong with it. Nothing here trusts the file."""
+"""Decodes an uploaded photo without trusting it; a file that is no usable photo is refused with the reason."""
 
 import struct
 import warnings
@@ -11,7 +11,12 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from domain.errors import InputError
 from serving.search.metrics import STAGE_SECONDS
 
-_FORMATS = ("JPEG", "PNG", "WEBP", "BMP")  # what cameras and telephones write; each decoder more is one more to trust
+_FORMATS = (
+    "JPEG",
+    "PNG",
+    "WEBP",
+    "BMP",
+)  # formats of cameras and telephones; each further decoder is one more to trust
 _MIN_SIDE_PX = 8
 _MAX_ASPECT = 20
 _BROKEN = (OSError, SyntaxError, ValueError, TypeError, KeyError, IndexError, EOFError, struct.error, zlib.error)
@@ -21,11 +26,11 @@ _BROKEN = (OSError, SyntaxError, ValueError, TypeError, KeyError, IndexError, EO
 def decode_photo(content: bytes, max_pixels: int) -> np.ndarray:
     """The picture in `content` as `uint8 [height, width, 3]` RGB, upright as its EXIF orientation says.
 
-    The size is checked before any pixel is decoded, so a small file that claims to be a huge picture costs nothing.
-    Of an animation the first frame; transparency is dropped.
+    The size is checked before any pixel is decoded, so a small file that declares a huge picture costs nothing. Of an
+    animation the first frame is taken; transparency is dropped.
 
     Raises:
-        InputError: if it is empty, no picture of a known kind, damaged, too large, too small or too narrow.
+        InputError: if the file is empty, not a picture of a known format, damaged, too large, too small or too narrow.
     """
     if not content:
         raise InputError("the photo must be a picture, got an empty file")
@@ -42,9 +47,13 @@ def decode_photo(content: bytes, max_pixels: int) -> np.ndarray:
         kinds = ", ".join(_FORMATS)
         raise InputError(f"the photo must be a picture ({kinds}), got a file that is none of these") from error
     except Image.DecompressionBombError as error:
-        raise InputError(f"the photo must have at most {max_pixels} pixels, got far more") from error
+        raise InputError(
+            f"the photo must have at most {max_pixels} pixels, got far more; send a smaller one"
+        ) from error
     except _BROKEN as error:
-        raise InputError(f"the photo must be a whole picture, got a damaged one ({error}); send it again") from error
+        raise InputError(
+            f"the photo must be undamaged, got one that cannot be decoded ({error}); send it again"
+        ) from error
 
 
 def _check_size(width: int, height: int, max_pixels: int) -> None:

@@ -77,9 +77,9 @@ class Searcher:
         1. Candidates are the tracklets nearest to the query, the mean embedding of the photos and the confirmed
            sightings; all photos together count as one sighting.
         2. Their distance is re-ranked with k-reciprocal neighbours.
-        3. The evidence of the attributes times `attribute_trust` is subtracted, as the distance that changes the curve's
-           odds as much. For rejected sightings a distance is added: a candidate shows the person, a rejected person or
-           neither, and these three share its probability. The result is `distance`.
+        3. The evidence of the attributes times `attribute_trust` is subtracted, as the distance that changes the
+           curve's odds as much. For rejected sightings a distance is added: a candidate shows the person, a rejected
+           person or neither, and these three share its probability. The result is `distance`.
         4. `match_probability` is the curve at the plain cosine distance with the same changes, because the curve is
            fitted to plain distances. So the two may order sightings slightly differently.
 

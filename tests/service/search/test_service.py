@@ -197,7 +197,7 @@ def test_a_route_of_what_is_no_sighting_gets_400_with_a_message(client: TestClie
     ("content", "message"),
     [
         pytest.param(b"I am a text file", "the photo must be a picture", id="text"),
-        pytest.param(png(picture(RED))[:200], "the photo must be a whole picture", id="cut"),
+        pytest.param(png(picture(RED))[:200], "the photo must be undamaged", id="cut"),
         pytest.param(b"", "the photo must be a picture, got an empty file", id="empty"),
     ],
 )
