@@ -9,6 +9,7 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
+from jaxtyping import Float64
 from pydantic import PositiveFloat
 from scipy.cluster.hierarchy import fcluster, linkage
 
@@ -69,8 +70,10 @@ def identify(
     }
 
 
-def _distances(tracklets: Sequence[Tracklet], cameras: Sequence[Camera], walking: WalkingSettings) -> np.ndarray:
-    """Cosine distance of each pair (0, 1), (0, 2) … (1, 2) …, `float64 [pair]`; impossible pairs are `_IMPOSSIBLE`."""
+def _distances(
+    tracklets: Sequence[Tracklet], cameras: Sequence[Camera], walking: WalkingSettings
+) -> Float64[np.ndarray, " pair"]:
+    """Cosine distance of each pair (0, 1), (0, 2) … (1, 2) …; impossible pairs are `_IMPOSSIBLE`."""
     place_of_camera = {camera.id: number for number, camera in enumerate(cameras)}
     metres = np.array([[metres_between(camera, other) for other in cameras] for camera in cameras])
     embeddings = np.stack([tracklet.embedding for tracklet in tracklets])

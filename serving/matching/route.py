@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 import numpy as np
+from jaxtyping import Float
 from pydantic import Field, PositiveInt
 
 from domain.cameras import Sighting
@@ -150,15 +151,18 @@ def routes_csv(routes: Sequence[Sequence[Sighting]]) -> str:
 
 
 def _best_chains(
-    order: Iterable[int], odds: np.ndarray, walks: np.ndarray, alone: np.ndarray
-) -> tuple[np.ndarray, list[int | None]]:
+    order: Iterable[int],
+    odds: Float[np.ndarray, " sighting"],
+    walks: Float[np.ndarray, "sighting sighting"],
+    alone: Float[np.ndarray, " sighting"],
+) -> tuple[Float[np.ndarray, " sighting"], list[int | None]]:
     """Log-odds of the likeliest chain that ends with each sighting, and the previous sighting in this chain.
 
     Args:
         order: indices of the sightings; each comes after all sightings from which a walk leads to it.
-        odds: log-odds by appearance, float64 [sighting].
-        walks: log-likelihood ratio of each walk, float64 [from, to]; -inf if it is impossible.
-        alone: 0 if a chain may consist of the sighting alone, else -inf; float64 [sighting].
+        odds: log-odds by appearance.
+        walks: log-likelihood ratio of the walk from row to column; -inf if it is impossible.
+        alone: 0 if a chain may consist of the sighting alone, else -inf.
     """
     best = np.full(len(odds), -np.inf)
     before: list[int | None] = [None] * len(odds)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
+from jaxtyping import Bool, Float
 from pydantic import Field, NonNegativeFloat, PositiveFloat
 from scipy.special import ndtr
 
@@ -22,7 +23,9 @@ class WalkingSettings(Settings):
     horizon_s: PositiveFloat
 
 
-def walking_log_ratios(sightings: Sequence[Sighting], settings: WalkingSettings) -> np.ndarray:
+def walking_log_ratios(
+    sightings: Sequence[Sighting], settings: WalkingSettings
+) -> Float[np.ndarray, "sighting sighting"]:
     """Log-likelihood ratio, from time and place, that two sightings show the same person.
 
     For a stranger the arrival time is uniform on [0, T]. The person of an earlier sighting, t seconds after its end,
@@ -48,7 +51,8 @@ def walking_log_ratios(sightings: Sequence[Sighting], settings: WalkingSettings)
         settings: see `WalkingSettings`.
 
     Returns:
-        float64 [earlier, later]; -inf for pairs in another order or that one person on foot cannot make (`can_walk`).
+        Ratio from row to column; -inf for pairs in another order, and for pairs that one person on foot cannot make
+        (`can_walk`).
     """
     if not sightings:
         return np.empty((0, 0))
@@ -73,9 +77,12 @@ def walking_log_ratios(sightings: Sequence[Sighting], settings: WalkingSettings)
 
 
 def can_walk(
-    apart_m: np.ndarray, between_s: np.ndarray, same_camera: np.ndarray, settings: WalkingSettings
-) -> np.ndarray:
-    """Whether one person on foot can have made two sightings, bool in the arrays' common shape.
+    apart_m: Float[np.ndarray, "*pairs"],
+    between_s: Float[np.ndarray, "*pairs"],
+    same_camera: Bool[np.ndarray, "*pairs"],
+    settings: WalkingSettings,
+) -> Bool[np.ndarray, "*pairs"]:
+    """Whether one person on foot can have made two sightings.
 
     Args:
         apart_m: distance between the cameras; each sees `view_m` far.
@@ -90,8 +97,11 @@ def can_walk(
 
 
 def _mean_speed_within(
-    shortest_m: np.ndarray, longest_m: np.ndarray, time_s: np.ndarray, settings: WalkingSettings
-) -> np.ndarray:
+    shortest_m: Float[np.ndarray, "*pairs"],
+    longest_m: Float[np.ndarray, "*pairs"],
+    time_s: Float[np.ndarray, "*pairs"],
+    settings: WalkingSettings,
+) -> Float[np.ndarray, "*pairs"]:
     """E[v; shortest / time < v < longest / time] of a log-normal speed v, in m/s; a time below 0 counts as 0."""
     median, spread = settings.walking_speed_m_s, settings.walking_speed_spread
     with np.errstate(divide="ignore", invalid="ignore"):  # time 0: infinite speed, or 0 / 0 over no distance
