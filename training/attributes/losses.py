@@ -1,4 +1,4 @@
-"""Cross-entropy of every group at once, unknown labels left out, rare labels weighed as one chooses."""
+"""Cross-entropy of all attribute groups, without unknown labels, and with weights for rare ones."""
 
 from collections.abc import Mapping
 from typing import Literal
@@ -17,18 +17,16 @@ RareLabels = Literal["none", "effective_number", "focal"]
 class GroupedCrossEntropy(nn.Module):
     """Mean over the groups of the mean cross-entropy over the pictures whose label of the group is known.
 
-    A group of which nothing is known in a batch counts as 0. With weights the mean of a group is the weighted one.
-    With `focusing` above 0 each picture counts by (1 - probability of its label) to that power.
+    A group without a known label in the batch counts as 0. With weights the mean of a group is weighted. With
+    `focusing` above 0 each picture is weighted by (1 - probability of its label) to that power.
     Sources: Cui et al. 2019 (class-balanced loss) for weights; Lin et al. 2017 (focal loss) for focusing.
+
+    Args:
+        label_weights: group to `float32 [label]`; `None` gives all labels the same weight.
+        focusing: the focal loss' gamma.
     """
 
     def __init__(self, label_weights: Mapping[str, Tensor] | None = None, focusing: float = 0.0) -> None:
-        """Choose how labels weigh.
-
-        Args:
-            label_weights: group to `float32 [label]`; `None` weighs all alike.
-            focusing: the focal loss' gamma.
-        """
         super().__init__()
         self._groups = list(label_weights or ())
         for index, weights in enumerate((label_weights or {}).values()):
@@ -42,23 +40,23 @@ class GroupedCrossEntropy(nn.Module):
 
     def _group_loss(self, name: str, logits: Tensor, labels: Tensor) -> Tensor:
         known = labels != UNKNOWN_LABEL
-        shares = known.float()
+        weights = known.float()
         if name in self._groups:
-            weights = self.get_buffer(f"weights_{self._groups.index(name)}")
-            shares = shares * weights[labels.clamp(min=0)]
-        surprise = cross_entropy(logits, labels, ignore_index=UNKNOWN_LABEL, reduction="none")
+            label_weights = self.get_buffer(f"weights_{self._groups.index(name)}")
+            weights = weights * label_weights[labels.clamp(min=0)]
+        losses = cross_entropy(logits, labels, ignore_index=UNKNOWN_LABEL, reduction="none")
         if self.focusing:
-            surprise = surprise * (1 - torch.exp(-surprise)) ** self.focusing
-        return (shares * surprise).sum() / shares.sum().clamp(min=torch.finfo(torch.float32).tiny)
+            losses = losses * (1 - torch.exp(-losses)) ** self.focusing
+        return (weights * losses).sum() / weights.sum().clamp(min=torch.finfo(torch.float32).tiny)
 
 
 def build_loss(rare_labels: RareLabels, schema: AttributeSchema, labels: np.ndarray) -> GroupedCrossEntropy:
-    """The loss by its name in the configuration.
+    """The loss that the configuration names.
 
     Args:
-        rare_labels: `none`, `effective_number` (weights from how often each label occurs) or `focal` (gamma 2).
+        rare_labels: `none`, `effective_number` (weights from the frequency of each label) or `focal` (gamma 2).
         schema: groups in the order of the columns of `labels`.
-        labels: of the training pictures, integers `[image, group]`, -1 unknown.
+        labels: labels of the training pictures, integers `[image, group]`, -1 unknown.
     """
     if rare_labels == "focal":
         return GroupedCrossEntropy(focusing=2.0)
@@ -74,7 +72,7 @@ def build_loss(rare_labels: RareLabels, schema: AttributeSchema, labels: np.ndar
 def effective_number_weights(labels: np.ndarray, num_labels: int, beta: float = 0.999) -> np.ndarray:
     """Weight of each label, `float32 [label]`: (1 - beta) / (1 - beta^n) for n pictures, their mean scaled to 1.
 
-    A label that never occurs weighs as one that occurs once. Source: Cui et al. 2019, eq. 4.
+    A label that never occurs has the weight of a label that occurs once. Source: Cui et al. 2019, eq. 4.
 
     Example:
         >>> effective_number_weights(np.array([0, 0, 0, 1, -1]), num_labels=2)

@@ -1,4 +1,4 @@
-"""Temperatures that make a trained network's confidences mean what they say."""
+"""Chooses the temperature of each attribute group, so that confidences equal the fraction of correct predictions."""
 
 from collections.abc import Mapping
 
@@ -9,19 +9,19 @@ from torch.nn.functional import cross_entropy
 
 from training.attributes.losses import UNKNOWN_LABEL
 
-_LARGEST_LOG = 3.0  # of a temperature: beyond 20 or below 1/20 the confidences of a small split say nothing
+_LARGEST_LOG = 3.0  # of a temperature: a small split cannot justify one above 20 or below 1/20
 
 
 def fit_temperatures(logits: Mapping[str, Tensor], labels: Tensor) -> dict[str, float]:
-    """For each group the temperature whose softmax(logits / temperature) is likeliest to give the labels.
+    """For each group the temperature with the lowest negative log-likelihood of softmax(logits / temperature).
 
-    Above 1 it takes confidence off, which a network that trained long needs. A group of which no label is known keeps
-    1. As in Platt scaling a doubt of one picture goes in with the labels: else a network that is right on every picture
-    of a small split would be made certain of everything.
+    Above 1 it lowers the confidence, which networks that trained long need. A group without a known label gets 1. As in
+    Platt scaling, labels are smoothed by 1 / (n + 1): otherwise a network that is right on all n pictures of a small
+    split would become certain of every prediction.
     Sources: Guo et al. 2017, "On calibration of modern neural networks"; Platt 1999.
 
     Args:
-        logits: group to float `[image, label]`, of pictures that were not trained on.
+        logits: group to float `[image, label]`, of pictures outside the training set.
         labels: integers `[image, group]`, -1 unknown.
 
     Returns:
@@ -35,11 +35,11 @@ def fit_temperatures(logits: Mapping[str, Tensor], labels: Tensor) -> dict[str, 
 
 
 def _fit(logits: Tensor, labels: Tensor) -> float:
-    doubt = 1 / (len(labels) + 1)
+    smoothing = 1 / (len(labels) + 1)
 
-    def surprise(log_temperature: float) -> float:
+    def negative_log_likelihood(log_temperature: float) -> float:
         cooled = logits * torch.tensor(-log_temperature).exp()
-        return float(cross_entropy(cooled, labels, label_smoothing=doubt))
+        return float(cross_entropy(cooled, labels, label_smoothing=smoothing))
 
-    found = minimize_scalar(surprise, bounds=(-_LARGEST_LOG, _LARGEST_LOG), method="bounded")
-    return float(torch.tensor(found.x).exp())
+    best = minimize_scalar(negative_log_likelihood, bounds=(-_LARGEST_LOG, _LARGEST_LOG), method="bounded")
+    return float(torch.tensor(best.x).exp())

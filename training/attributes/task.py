@@ -1,4 +1,4 @@
-"""Lightning task of attributes: cross-entropy of every group; instance-based scores on validation pictures."""
+"""Lightning task of attributes; validated by instance-based scores."""
 
 import torch
 from torch import Tensor, nn
@@ -11,39 +11,45 @@ from training.crops.task import ConfigureOptimizer, CropTask
 
 
 class AttributeTask(CropTask):
-    """Loss = what the given loss says of group logits and labels."""
+    """Trains `network` to minimise `loss`, and scores the attributes of the validation crops.
+
+    Args:
+        network: gives the logits of each group by its name, in the schema's order.
+        prepare: see `CropTask`.
+        configure: see `CropTask`.
+        loss: of the groups' logits and labels.
+        schema: the groups.
+    """
 
     def __init__(
         self,
         network: nn.Module,
+        prepare: nn.Module,
+        configure: ConfigureOptimizer,
         loss: nn.Module,
         schema: AttributeSchema,
-        augment: nn.Module,
-        normalise: nn.Module,
-        configure: ConfigureOptimizer,
     ) -> None:
-        """Take the parts; `network` gives a group's logits by its name, in the schema's order."""
-        super().__init__(network, augment, normalise, configure)
+        super().__init__(network, prepare, configure)
         self.loss, self.schema = loss, schema
-        self._seen: list[tuple[Tensor, Tensor]] = []
+        self._validated: list[tuple[Tensor, Tensor]] = []
 
     def training_step(self, batch: CropBatch, batch_idx: int) -> Tensor:
-        """The loss; labels are `[batch, group]`, -1 unknown."""
+        """The loss of one batch; labels are `[batch, group]`, -1 unknown."""
         loss: Tensor = self.loss(self.network(self.prepare(batch.images)), batch.labels)
         self.log("train/loss", loss, on_step=False, on_epoch=True, sync_dist=True, batch_size=len(batch.images))
         return loss
 
     def validation_step(self, batch: CropBatch, batch_idx: int) -> None:
-        """Collect probabilities; the scores are of all pictures together."""
+        """Log the loss and collect probabilities, for the scores need all of them."""
         logits = self.network(self.prepare(batch.images))
-        self._seen.append((group_probabilities(logits).cpu(), batch.labels.cpu()))
+        self._validated.append((group_probabilities(logits).cpu(), batch.labels.cpu()))
         self.log("val/loss", self.loss(logits, batch.labels), batch_size=len(batch.images))
 
     def on_validation_epoch_end(self) -> None:
-        """Log instance F1 and the labels' mean accuracy."""
-        probabilities = torch.cat([part for part, _ in self._seen]).numpy()
-        labels = torch.cat([part for _, part in self._seen]).numpy()
-        self._seen.clear()
+        """Log instance F1 and label mean accuracy."""
+        probabilities = torch.cat([part for part, _ in self._validated]).numpy()
+        labels = torch.cat([part for _, part in self._validated]).numpy()
+        self._validated.clear()
         scores = score_attributes(probabilities, labels, self.schema)
         self.log("val/instance_f1", scores.instance_f1, prog_bar=True)
         self.log("val/label_mean_accuracy", scores.label_mean_accuracy, prog_bar=True)

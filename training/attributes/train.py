@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import torch
 from pydantic import Field, PositiveInt
+from torch import Tensor
 
 from districts.layout import Split, read_attribute_split, read_district
-from domain.atomic import atomic_folder
 from domain.attributes import AttributeSchema
-from domain.model_card import ModelCard, write_card
-from domain.paths import DATA, MODELS
+from domain.model_card import ModelCard
+from domain.paths import DATA
 from domain.schemas import read_schema
 from domain.settings import read_params
 from domain.stage import run_stage
@@ -22,13 +22,13 @@ from training.attributes.losses import RareLabels, build_loss
 from training.attributes.network import AttributeNetwork, build_attribute_network, group_probabilities
 from training.attributes.operating_point import fit_temperatures
 from training.attributes.task import AttributeTask
-from training.crops.augmentation import CHANNEL_MEAN, CHANNEL_STD, Augmentation, Normalise
+from training.crops.augmentation import CHANNEL_MEAN, CHANNEL_STD, Preparation
 from training.crops.backbone import load_pretrained
 from training.crops.data import CropData, CropDataset, InOrder, ShuffledBatches
 from training.crops.lightning_run import CropTrainingSettings, Curves, checkpoint_folder, fit, seed_run
 from training.crops.optimization import configure_optimizer
 from training.single_output import SingleOutput
-from training.weights import WEIGHTS
+from training.trained_model import write_trained
 
 MODEL = "attributes"
 
@@ -45,7 +45,7 @@ class AttributeSettings(CropTrainingSettings):
 
 
 def main(argv: Sequence[str] = ()) -> None:
-    """Train, keep the best network and its card, and leave the run in the experiment log."""
+    """Train, write the best network and its card, and log the run."""
     settings = AttributeSettings.from_params("attributes", argv)
     params = read_params(argv)
     district, seed = params["district"]["name"], params["seed"]
@@ -74,15 +74,8 @@ def main(argv: Sequence[str] = ()) -> None:
             temperatures=temperatures,
             stripes=settings.stripes,
             district=district,
-            data_hash=run.provenance.data_hash,
-            git_revision=run.provenance.git_revision,
-            mlflow_run_id=run.run_id,
         )
-        with atomic_folder(MODELS / MODEL) as out:
-            torch.save(network.state_dict(), out / WEIGHTS)
-            write_card(card, out)
-        example = np.zeros((2, 3, settings.input_height_px, settings.input_width_px), np.float32)
-        run.log_model(SingleOutput(network, group_probabilities), example, MODEL)
+        write_trained(MODEL, network, card, run, logged=SingleOutput(network, group_probabilities))
     shutil.rmtree(checkpoints)
 
 
@@ -109,15 +102,15 @@ def train_attributes(
     """Train on the split `train` of the district in `folder`, validate and calibrate on `val`.
 
     Args:
-        settings: of the run.
-        folder: the district's.
-        schema: groups to learn; columns of others are passed over.
+        settings: section `attributes`.
+        folder: of the district.
+        schema: groups to learn; other columns of the labels are ignored.
         seed: of initial weights, batches and augmentation.
-        checkpoints: folder to resume from and to keep the best weights in.
+        checkpoints: folder of the checkpoints, from which a killed training resumes.
         log_curves: takes points of named curves and their epoch.
 
     Returns:
-        the network with the best weights, in eval mode on the CPU, and the temperatures that its heads took in.
+        the network with the best weights, in eval mode on the CPU, and the temperatures already in its heads.
     """
     seed_run(seed)
     train, labels = _read_crops(settings, folder, "train", schema)
@@ -127,29 +120,28 @@ def train_attributes(
         load_pretrained(network, settings.weights)
     task = AttributeTask(
         network,
-        loss=build_loss(settings.rare_labels, schema, labels),
-        schema=schema,
-        augment=Augmentation(settings.augmentation),
-        normalise=Normalise(),
-        configure=partial(configure_optimizer, settings=settings),
+        Preparation(settings.augmentation),
+        partial(configure_optimizer, settings=settings),
+        build_loss(settings.rare_labels, schema, labels),
+        schema,
     )
     batches = partial(ShuffledBatches, len(train), settings.batch, seed)
     data = CropData(train, batches, val, settings.validation_batch, settings.hardware.num_workers)
     fit(task, data, settings, monitor="val/instance_f1", folder=checkpoints, seed=seed, log_curves=log_curves)
     network.cpu().to(memory_format=torch.contiguous_format).eval()
-    temperatures = fit_temperatures(*_answers(task, val, settings.validation_batch))
+    temperatures = fit_temperatures(*_predict(task, val, settings.validation_batch))
     network.cool(temperatures)
     return network, temperatures
 
 
 @torch.inference_mode()
-def _answers(task: AttributeTask, crops: CropDataset, batch: int) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
-    """Logits of each group, and labels."""
-    batches = [crops[indices] for indices in InOrder(len(crops), batch)]
-    logits = [task.network(task.eval().prepare(each.images)) for each in batches]
-    return {name: torch.cat([each[name] for each in logits]) for name in logits[0]}, torch.cat(
-        [b.labels for b in batches]
-    )
+def _predict(task: AttributeTask, crops: CropDataset, batch_size: int) -> tuple[dict[str, Tensor], Tensor]:
+    """Logits of each group `[image, label]`, and labels `[image, group]`."""
+    task.eval()
+    batches = [crops[indices] for indices in InOrder(len(crops), batch_size)]
+    logits = [task.network(task.prepare(batch.images)) for batch in batches]
+    by_group = {name: torch.cat([part[name] for part in logits]) for name in logits[0]}
+    return by_group, torch.cat([batch.labels for batch in batches])
 
 
 def _read_crops(

@@ -1,4 +1,8 @@
-"""What is done to a batch of crops on the device that trains: flip, shift, light and colour, random erasing."""
+"""Augmentation and normalisation of a batch of crops, on the device that trains.
+
+Written here and not taken from kornia: each picture needs random numbers of its own, drawn on the device for the whole
+batch at once, and four operations are not worth one more package.
+"""
 
 import math
 
@@ -12,7 +16,7 @@ from domain.settings import Settings
 CHANNEL_MEAN = (0.485, 0.456, 0.406)
 CHANNEL_STD = (0.229, 0.224, 0.225)
 _LUMA = (0.299, 0.587, 0.114)
-_ERASED_ASPECT = 3.3  # the erased rectangle is at most so much taller than wide, or wider than tall
+_ERASED_ASPECT = 3.3  # largest ratio of the sides of an erased rectangle
 _SMALLEST_ERASED = 0.02
 
 
@@ -26,14 +30,28 @@ class AugmentationSettings(Settings):
     erase_largest: float = Field(ge=_SMALLEST_ERASED, le=1)
 
 
+class Preparation(nn.Module):
+    """`uint8 [batch, 3, height, width]` crops to a network's input, channels last; augmented in train mode."""
+
+    def __init__(self, settings: AugmentationSettings) -> None:
+        super().__init__()
+        self.augment, self.normalise = Augmentation(settings), Normalise()
+
+    @torch.no_grad()
+    def forward(self, images: Tensor) -> Tensor:
+        """Normalised float32 pictures of the same shape."""
+        augmented = self.augment(images) if self.training else images
+        normalised: Tensor = self.normalise(augmented)
+        return normalised.contiguous(memory_format=torch.channels_last)
+
+
 class Normalise(nn.Module):
-    """`uint8` or 0..1 float `[batch, 3, height, width]` to float32 with the channels' mean and deviation taken out."""
+    """`uint8` or 0..1 float `[batch, 3, height, width]` to float32, normalised by the channels' mean and deviation."""
 
     mean: Tensor
     std: Tensor
 
     def __init__(self) -> None:
-        """Of ImageNet."""
         super().__init__()
         self.register_buffer("mean", torch.tensor(CHANNEL_MEAN).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(CHANNEL_STD).view(1, 3, 1, 1), persistent=False)
@@ -45,12 +63,11 @@ class Normalise(nn.Module):
 
 
 class Augmentation(nn.Module):
-    """Draws anew for each picture of a batch, from torch's generator."""
+    """Shift, flip, colour jitter and random erasing, drawn for each picture separately from torch's generator."""
 
     mean: Tensor
 
     def __init__(self, settings: AugmentationSettings) -> None:
-        """How strongly."""
         super().__init__()
         self.settings = settings
         self.register_buffer("mean", torch.tensor(CHANNEL_MEAN).view(1, 3, 1, 1), persistent=False)
@@ -68,8 +85,10 @@ class Augmentation(nn.Module):
 
 
 def shift_and_flip(images: Tensor, pad_px: int, flip_probability: float) -> tuple[Tensor, Tensor]:
-    """Each picture moved by up to `pad_px` both ways and perhaps mirrored; and `bool [batch, 1, height, width]`:
-    where the result comes from inside the picture."""
+    """Pictures shifted by up to `pad_px` in both directions and mirrored with `flip_probability`, and a mask.
+
+    The mask `bool [batch, 1, height, width]` is true where a pixel of the result comes from inside the picture.
+    """
     batch, _, height, width = images.shape
     device = images.device
     shifts = torch.randint(-pad_px, pad_px + 1, (2, batch, 1), device=device)
@@ -86,7 +105,7 @@ def shift_and_flip(images: Tensor, pad_px: int, flip_probability: float) -> tupl
 
 
 def jitter_colour(images: Tensor, strength: float) -> Tensor:
-    """Brightness with the balance of the channels, then saturation, then contrast, each by a factor 1 ± `strength`.
+    """Change brightness and channel balance, then saturation, then contrast, each by a factor 1 ± `strength`.
 
     Pictures `[batch, 3, height, width]` in 0..1 stay in 0..1.
     """

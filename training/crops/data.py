@@ -1,7 +1,7 @@
-"""Crops of people for training: decoded once into memory when they fit, else on the fly; always in whole batches.
+"""Crops of people for training, read in whole batches: decoded once into memory if they fit, else when needed.
 
-The pictures stay `uint8` until they are on the device that trains, where a whole batch is augmented at once, so one
-process keeps a network busy and no worker repeats what it did in the last epoch.
+Crops stay `uint8` until they are on the device, where the whole batch is augmented. So one process is fast enough to
+feed a network, and no worker process repeats its random numbers in the next epoch.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -23,41 +23,39 @@ BatchSampler = Sampler[list[int]]
 
 
 class CropBatch(NamedTuple):
-    """What one step sees."""
+    """Input of one step."""
 
     images: Tensor  # uint8 [batch, 3, height, width] RGB; float32 and normalised after augmentation
     labels: Tensor  # int64 [batch] or [batch, column]
 
 
 class CropDataset(Dataset[CropBatch]):
-    """Pictures at a network's input size with their labels, taken out by lists of indices."""
+    """Crops at a network's input size with their labels, read by lists of indices.
+
+    Args:
+        files: pictures of any size, which are stretched.
+        labels: integers `[image]` or `[image, column]`.
+        height: of the network's input in pixels.
+        width: of the network's input in pixels.
+        cache_in_memory_mib: the crops are decoded now if they need no more memory than this, else at each reading.
+
+    Raises:
+        InputError: if a picture does not open; at once if cached, else when it is read.
+    """
 
     def __init__(
         self, files: Sequence[Path], labels: np.ndarray, height: int, width: int, cache_in_memory_mib: int
     ) -> None:
-        """Decode all pictures now if they fit.
-
-        Args:
-            files: pictures of any size; they are stretched.
-            labels: integers `[image]` or `[image, column]`.
-            height: of the network's input in pixels.
-            width: of the network's input in pixels.
-            cache_in_memory_mib: how much memory the decoded pictures may take; beyond it each is decoded when needed.
-
-        Raises:
-            InputError: if a picture does not open (now if cached, else when it is needed).
-        """
         self._files, self._size = files, (height, width)
         self._labels = torch.from_numpy(np.asarray(labels, np.int64))
         self.is_in_memory = len(files) * height * width * 3 <= cache_in_memory_mib * _MIB
         self._images = self._decode(range(len(files)), show_progress=True) if self.is_in_memory else None
 
     def __len__(self) -> int:
-        """Number of pictures."""
         return len(self._files)
 
     def __getitem__(self, indices: Sequence[int]) -> CropBatch:
-        """The pictures at `indices` as one batch."""
+        """The crops at `indices` as one batch."""
         index = torch.as_tensor(indices)
         images = self._images[index] if self._images is not None else self._decode(indices, show_progress=False)
         return CropBatch(images, self._labels[index])
@@ -74,51 +72,54 @@ class CropDataset(Dataset[CropBatch]):
 
 
 class ShuffledBatches(BatchSampler):
-    """Each epoch all pictures once in an order drawn from the seed; what does not fill a batch is left out.
+    """Batches of each epoch in an order drawn from the seed; crops that do not fill a batch are left out.
 
-    With several processes each gets its equal part of every global batch.
+    Each process gets an equal part of every global batch of `batch` crops. With fewer crops than `batch` they are one
+    batch.
     """
 
     def __init__(self, num_images: int, batch: int, seed: int, rank: int = 0, world_size: int = 1) -> None:
-        """Batches of `batch` (all processes together), at least one even when there are fewer pictures."""
         self._num_images, self._batch, self._seed = num_images, min(batch, num_images), seed
         self._rank, self._world_size = rank, world_size
         self._epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
-        """Lightning tells the epoch, so that a resumed run goes on with the order it would have had."""
+        """Choose the order of `epoch`; Lightning calls it, so a resumed run has the order of an undisturbed one."""
         self._epoch = epoch
 
     def __len__(self) -> int:
-        """Number of batches."""
         return self._num_images // self._batch
 
     def __iter__(self) -> Iterator[list[int]]:
-        """Indices of the pictures of each batch."""
         order = np.random.default_rng((self._seed, self._epoch)).permutation(self._num_images)
         for start in range(0, len(self) * self._batch, self._batch):
             yield order[start : start + self._batch][self._rank :: self._world_size].tolist()
 
 
 class InOrder(BatchSampler):
-    """All pictures once, in order, the last batch smaller."""
+    """Batches of all crops in order; the last batch may be smaller."""
 
     def __init__(self, num_images: int, batch: int) -> None:
-        """Batches of `batch`."""
         self._num_images, self._batch = num_images, batch
 
     def __len__(self) -> int:
-        """Number of batches."""
         return -(-self._num_images // self._batch)
 
     def __iter__(self) -> Iterator[list[int]]:
-        """Indices of the pictures of each batch."""
         for start in range(0, self._num_images, self._batch):
             yield list(range(start, min(start + self._batch, self._num_images)))
 
 
 class CropData(LightningDataModule):
-    """Crops to train on and, if there are any, to validate on."""
+    """Training and validation crops as Lightning takes them.
+
+    Args:
+        train: crops to train on.
+        train_batches: from the rank of a process and the number of processes to its batches.
+        val: crops to validate on; None: no validation.
+        val_batch: number of crops in a validation step.
+        num_workers: processes that decode crops which are not in memory.
+    """
 
     def __init__(
         self,
@@ -128,26 +129,17 @@ class CropData(LightningDataModule):
         val_batch: int,
         num_workers: int,
     ) -> None:
-        """Hold the parts.
-
-        Args:
-            train: crops to train on.
-            train_batches: makes the sampler of process `rank` among `world_size`.
-            val: crops to validate on; without them there is no validation.
-            val_batch: pictures of a validation step.
-            num_workers: processes that decode pictures which do not fit in memory.
-        """
         super().__init__()
         self._train, self._train_batches, self._val = train, train_batches, val
         self._val_batch, self._num_workers = val_batch, num_workers
 
     def train_dataloader(self) -> DataLoader[CropBatch]:
-        """Batches of this process."""
+        """The training batches of this process."""
         assert self.trainer is not None
         return self._load(self._train, self._train_batches(self.trainer.global_rank, self.trainer.world_size))
 
     def val_dataloader(self) -> list[DataLoader[CropBatch]]:
-        """One loader or none; each process validates on everything."""
+        """One loader or none; each process validates on all crops."""
         return [] if self._val is None else [self._load(self._val, InOrder(len(self._val), self._val_batch))]
 
     def _load(self, crops: CropDataset, batches: BatchSampler) -> DataLoader[CropBatch]:
@@ -155,7 +147,7 @@ class CropData(LightningDataModule):
         return DataLoader(
             crops,
             sampler=batches,
-            batch_size=None,  # the sampler gives whole batches, the data set takes them
+            batch_size=None,  # sampler and data set work with whole batches
             num_workers=workers,
             persistent_workers=workers > 0,
             pin_memory=torch.cuda.is_available(),

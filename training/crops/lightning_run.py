@@ -1,4 +1,4 @@
-"""One training by Lightning: resumable after a kill, best weights at the end, curves to the experiment log."""
+"""A training by Lightning: resumes after a kill, keeps the best weights, and logs its curves to MLflow."""
 
 import json
 import logging
@@ -19,9 +19,10 @@ from training.crops.data import CropData
 from training.crops.task import CropTask
 from training.settings import TrainingSettings
 
-CHECKPOINTS = Path("checkpoints")  # checkpoints/<model>: what a killed training goes on from; gone when it ends well
+CHECKPOINTS = Path("checkpoints")  # a killed training resumes from checkpoints/<model>, which is removed at its end
 Curves = Callable[[Mapping[str, float], int], None]
-logging.getLogger("pytorch_lightning.utilities.rank_zero").setLevel(logging.WARNING)  # below it stand advertisements
+# Messages below WARNING are advertisements.
+logging.getLogger("pytorch_lightning.utilities.rank_zero").setLevel(logging.WARNING)
 
 
 class CropTrainingSettings(TrainingSettings):
@@ -34,16 +35,16 @@ class CropTrainingSettings(TrainingSettings):
 
 
 def checkpoint_folder(model: str, identity: Mapping[str, Any]) -> Path:
-    """`checkpoints/<model>`, emptied first if it was left by a run of other settings or data.
+    """`checkpoints/<model>`, emptied if it belongs to a run with other settings or data.
 
     Args:
-        model: such as `reid-osnet`.
-        identity: settings, seed and data hash; plain values.
+        model: name, such as `reid-osnet`.
+        identity: settings, seed and data hash of the run; plain values.
     """
     folder = CHECKPOINTS / model
     note, text = folder / "settings.json", json.dumps(identity, indent=2, sort_keys=True, default=str)
     if folder.is_dir() and not (note.is_file() and note.read_text() == text):
-        print(f"{folder} is of other settings or data: starting anew")
+        print(f"{folder} belongs to other settings or data: training starts from the beginning")
         shutil.rmtree(folder)
     folder.mkdir(parents=True, exist_ok=True)
     note.write_text(text)
@@ -60,19 +61,19 @@ def fit(
     seed: int,
     log_curves: Curves,
 ) -> dict[str, float]:
-    """Train `task` and leave in it the weights that validate best (the last ones without validation data).
+    """Train `task` and load the weights with the best validation score into it (the last ones without validation).
 
     Args:
-        task: with its optimiser configured.
-        data: what to train and validate on.
+        task: the task to train, changed in place.
+        data: training and validation crops.
         settings: of the run.
-        monitor: the validation score to be highest, such as `val/map`.
-        folder: where checkpoints lie; a `last.ckpt` in it is gone on from.
-        seed: of what is drawn at random while training.
-        log_curves: takes points of named curves and their epoch (from 1); picklable if there are several devices.
+        monitor: name of the validation score, higher is better, such as `val/map`.
+        folder: of the checkpoints; training resumes from `last.ckpt` in it, if there is one.
+        seed: of the random numbers drawn in training steps.
+        log_curves: takes points of named curves and their epoch, from 1; picklable if there are several devices.
 
     Returns:
-        the validation scores of these weights; empty without validation data.
+        the validation scores of these weights; empty without validation.
     """
     best = ModelCheckpoint(
         folder,
@@ -89,17 +90,17 @@ def fit(
     trainer = _trainer(settings, folder, devices, [*averaging, best, last, StepSeeds(seed), CurveLog(log_curves)])
     resumed = folder / "last.ckpt"
     trainer.fit(task, datamodule=data, ckpt_path=str(resumed) if resumed.is_file() else None)
-    kept = folder / "best.ckpt"
-    state = torch.load(kept if kept.is_file() else resumed, map_location="cpu", weights_only=True)["state_dict"]
-    task.load_state_dict(state)
+    best_file = folder / "best.ckpt"
+    checkpoint = torch.load(best_file if best_file.is_file() else resumed, map_location="cpu", weights_only=True)
+    task.load_state_dict(checkpoint["state_dict"])
     if not data.val_dataloader():
         return {}
-    checking = _trainer(settings, folder, 1, [])
-    return dict(checking.validate(task, datamodule=data, verbose=False)[0])
+    validator = _trainer(settings, folder, 1, [])
+    return dict(validator.validate(task, datamodule=data, verbose=False)[0])
 
 
 def seed_run(seed: int) -> None:
-    """Seed every generator a training draws from."""
+    """Seed all random generators of a training."""
     seed_everything(seed, workers=True, verbose=False)
 
 
@@ -114,31 +115,33 @@ def validation_interval(max_epochs: int, at_most: int) -> int:
 
 
 class StepSeeds(Callback):
-    """What a step draws depends on the seed and its place alone: a resumed run draws what it would have drawn."""
+    """Reseeds before each step from (seed, epoch, batch, rank), so a resumed run repeats the same random numbers."""
 
     def __init__(self, seed: int) -> None:
-        """`seed` is the run's."""
         self._seed = seed
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
-        """Each process draws its own numbers."""
+        """Reseed torch's generator; each process has random numbers of its own."""
         place = self._seed, trainer.current_epoch, batch_idx, trainer.global_rank
         torch.manual_seed(int(np.random.SeedSequence(place).generate_state(1)[0]))
 
 
 class CurveLog(Callback):
-    """Hands each epoch's training means and each validation's scores to the experiment log."""
+    """Logs each epoch's training means and each validation's scores.
+
+    Args:
+        log_curves: takes points of named curves and their epoch, from 1.
+    """
 
     def __init__(self, log_curves: Curves) -> None:
-        """Where the points go, with their epoch."""
         self._log_curves = log_curves
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Training means and the learning rate."""
+        """Log training means and the learning rate."""
         self._log(trainer, "train/", {"train/lr": trainer.optimizers[0].param_groups[0]["lr"]})
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Validation scores."""
+        """Log validation scores."""
         self._log(trainer, "val/", {})
 
     def _log(self, trainer: Trainer, prefix: str, more: dict[str, float]) -> None:
@@ -152,16 +155,16 @@ def _trainer(settings: CropTrainingSettings, folder: Path, devices: int, callbac
     return Trainer(
         accelerator=hardware.accelerator,
         devices=devices,
-        strategy="ddp_spawn" if devices > 1 else "auto",  # only training is done by all, the stage itself by one
+        strategy="ddp_spawn" if devices > 1 else "auto",  # processes for the training alone, not the stage
         precision=hardware.precision,
         accumulate_grad_batches=hardware.accumulate_batches,
         max_epochs=settings.max_epochs,
         check_val_every_n_epoch=validation_interval(settings.max_epochs, settings.validate_every_epochs),
         callbacks=[*callbacks, TQDMProgressBar()],
         default_root_dir=folder,
-        logger=False,  # the callback above writes the curves
+        logger=False,  # `CurveLog` logs the curves
         enable_checkpointing=bool(callbacks),
         enable_model_summary=False,
         num_sanity_val_steps=0,
-        use_distributed_sampler=False,  # the samplers share batches among processes themselves
+        use_distributed_sampler=False,  # our samplers divide batches among processes themselves
     )

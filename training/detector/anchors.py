@@ -9,12 +9,12 @@ _MAX_ROUNDS = 100
 
 
 def fit_anchors(sizes_px: np.ndarray, num: int, seed: int) -> np.ndarray:
-    """Widths and heights `[num, 2]`, from small to large, near which the boxes' sizes lie.
+    """Widths and heights `[num, 2]` of anchors fitted to the boxes, from small to large.
 
     Args:
         sizes_px: widths and heights `[box, 2]` at the network's input size.
-        num: how many anchors; there must be at least so many different sizes.
-        seed: of the start.
+        num: number of anchors.
+        seed: of the boxes that the fit starts from.
 
     Raises:
         InputError: if there are fewer different sizes than anchors.
@@ -22,7 +22,9 @@ def fit_anchors(sizes_px: np.ndarray, num: int, seed: int) -> np.ndarray:
     sizes = np.asarray(sizes_px, np.float64)
     different = np.unique(sizes, axis=0)
     if len(different) < num:
-        raise InputError(f"fitting {num} anchors needs as many different box sizes, got {len(different)}: anchors=cfg")
+        raise InputError(
+            f"fitting {num} anchors needs {num} different box sizes, got {len(different)}; set detector.anchors=cfg"
+        )
     rng = np.random.default_rng(seed)
     anchors = different[np.sort(rng.choice(len(different), num, replace=False))]
     nearest = np.full(len(sizes), -1)
@@ -42,17 +44,17 @@ def fit_anchors(sizes_px: np.ndarray, num: int, seed: int) -> np.ndarray:
 
 
 def size_iou(sizes: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """IoU `[size, other]` of boxes with these widths and heights that share their centre."""
+    """IoU `[size, other]` of boxes with these widths and heights and the same centre."""
     overlap = np.minimum(sizes[:, None], others[None]).prod(axis=2)
     return overlap / (sizes.prod(axis=1)[:, None] + others.prod(axis=1)[None] - overlap)
 
 
 def with_anchors(definition: Definition, anchors_px: np.ndarray, strides: list[int]) -> Definition:
-    """`definition` with these anchors, small ones at its finer heads; each head keeps how many it has.
+    """`definition` with these anchors, the small ones at the heads of small stride.
 
     Args:
-        definition: of the network.
-        anchors_px: `[anchor, 2]`, from small to large; as many as its heads have together.
+        definition: of the network; each head keeps its number of anchors.
+        anchors_px: `[anchor, 2]`, from small to large; as many as all heads have together.
         strides: of the heads, in the definition's order.
     """
     yolo = [number for number, section in enumerate(definition.layers) if section.name == "yolo"]

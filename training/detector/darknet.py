@@ -1,4 +1,4 @@
-"""Darknet's `.weights`: a header, then every convolution's values as float32, layer after layer.
+"""Darknet's `.weights`: a header, then the values of each convolution as float32, layer by layer.
 
 Header: version (major, minor, revision) as int32, then how many images were trained on: uint64 since 0.2, int32 before.
 A convolution: bias, or with batch normalisation bias, scale, running mean, running variance; then the kernel.
@@ -24,41 +24,43 @@ _PARTIAL = re.compile(r"\.conv\.(\d+)$")
 
 @dataclass(frozen=True)
 class LoadedWeights:
-    """What `load_weights` did."""
+    """Result of `load_weights`."""
 
     version: tuple[int, int, int]
     seen_images: int
-    num_values: int  # of the file that went into the network
+    num_values: int  # number of the file's values loaded into the network
     layers: tuple[int, ...]  # Darknet's numbers of the convolutions that were loaded
     file_classes: int | None  # classes the file was trained for; None for a partial file
-    reinitialised: tuple[int, ...]  # head layers left as they were, because the file's have another number of classes
-    kept_classes: tuple[int, ...] | None  # of the file, which the heads took over instead
+    reinitialised: tuple[int, ...]  # head layers not loaded: the file has another number of classes
+    kept_classes: tuple[int, ...] | None  # classes of the file that the heads loaded instead
 
     def __str__(self) -> str:
-        """One line for a person."""
-        said = f"{self.num_values} values into {len(self.layers)} layers"
+        """A summary in one line."""
+        loaded = f"{self.num_values} values into {len(self.layers)} layers"
         if self.reinitialised:
-            return f"{said}; the file is of {self.file_classes} classes, so the heads {self.reinitialised} start anew"
+            return (
+                f"{loaded}; the file has {self.file_classes} classes, so the heads {self.reinitialised} are not loaded"
+            )
         if self.kept_classes is not None:
-            return f"{said}; of the file's {self.file_classes} classes the heads keep {self.kept_classes}"
-        return said
+            return f"{loaded}; of the file's {self.file_classes} classes the heads load {self.kept_classes}"
+        return loaded
 
 
 def load_weights(network: DarknetNetwork, file: Path, classes: Sequence[int] | None = None) -> LoadedWeights:
     """Load `file` into `network` and return what was loaded.
 
-    A file named `*.conv.N` holds the first N layers, for pre-training; the others stay as they are. A file trained for
-    another number of classes fills everything but the heads, which stay as they are, or keep some of its classes.
+    A file named `*.conv.N` holds the first N layers, for pre-training; the others are not changed. From a file with
+    another number of classes all layers but the heads are loaded, and of the heads those of `classes`.
 
     Args:
-        network: of the same definition as the file, the number of classes apart.
+        network: of the same definition as the file; the number of classes may differ.
         file: of Darknet, or written by `save_weights`.
-        classes: which of the file's classes the network's are, such as `[0]` for the person of COCO; the heads then
-            take over boxes, objectness and these. Only where the numbers of classes differ.
+        classes: indices of the network's classes among the file's, such as `[0]` for the person of COCO; with them the
+            heads load boxes, objectness and these classes. Used only if the numbers of classes differ.
 
     Raises:
-        InputError: if the file is missing, does not hold exactly the network's values (names the layer), or has not
-            those classes.
+        InputError: if the file is missing, does not hold exactly the network's values (names the layer), or does not
+            have `classes`.
     """
     if not file.is_file():
         raise InputError(f"{file} must be a Darknet weight file; it is missing")
@@ -129,7 +131,7 @@ def _read_header(file: Path) -> tuple[tuple[int, int, int], int, np.ndarray]:
 
 
 def _classes_of(network: DarknetNetwork, num_values: int) -> int:
-    """For how many classes a file of so many values was trained; the network's own number where none fits exactly."""
+    """Number of classes of a file with this number of values; the network's own number if none fits exactly."""
     own = sum(t.numel() for _, layer in _convolutions(network, len(network.layers)) for t in _tensors(layer))
     per_class = 0
     for head in network.yolo_heads:

@@ -1,7 +1,7 @@
 """Darknet's network definition, `.cfg`: sections such as `[convolutional]`, each with `option=value` lines.
 
-Strict: a section or an option that nobody here knows is an error with its line, for a definition that is half
-understood builds a network that loads no weights or, worse, loads them wrongly.
+An unknown section or option is an error with its line: ignoring it would build a network that loads no weights or,
+worse, loads them wrongly.
 """
 
 from collections.abc import Iterator
@@ -13,8 +13,8 @@ from domain.atomic import atomic_file
 from domain.errors import InputError
 
 _ALIASES = {"network": "net", "conv": "convolutional", "max": "maxpool"}
-# What shapes the network or its loss and is understood here, and after the bar what only tells Darknet's own trainer or
-# its display something: that belongs to ultralytics' trainer here.
+# Before the bar options that define the network or its loss; after it options of Darknet's own trainer or its display,
+# which are ignored: training is ultralytics' here.
 _OPTIONS = {
     "net": "batch subdivisions width height channels momentum decay learning_rate burn_in max_batches policy steps "
     "scales | angle saturation exposure hue mosaic mixup cutmix flip blur gaussian_noise power max_crop min_crop "
@@ -34,7 +34,7 @@ _KNOWN = {section: {name for name in names.split() if name != "|"} for section, 
 
 @dataclass(frozen=True)
 class Option:
-    """A value as it stands in the file."""
+    """A value as written in the file."""
 
     value: str
     line: int
@@ -45,7 +45,7 @@ class Section:
     """One section; in all but `[net]` it is one layer of the network."""
 
     name: str
-    line: int  # of its header, from 1; a message names it
+    line: int  # of its header, from 1; for messages
     file: str
     options: dict[str, Option] = field(default_factory=dict)
 
@@ -78,7 +78,7 @@ class Section:
         return [float(self._parsed(name, part, float)) for part in self.text(name).split(",") if part]
 
     def place(self, option: str | None = None) -> str:
-        """Where this section, or one of its options, stands: begins every message about it."""
+        """File and line of this section or of its option, for the start of a message."""
         line = self.options[option].line if option in self.options else self.line
         return f"{self.file}, line {line}, [{self.name}]"
 
@@ -105,15 +105,15 @@ class Definition:
 
     @property
     def input_size(self) -> tuple[int, int]:
-        """Height and width in pixels that the definition asks for."""
+        """Height and width of the network's input in pixels."""
         return self.net.integer("height", minimum=1), self.net.integer("width", minimum=1)
 
     def with_input_size(self, height: int, width: int) -> Self:
-        """The same network for another input size."""
+        """The same network with another input size."""
         return replace(self, net=self.net.changed(height=height, width=width))
 
     def with_classes(self, num_classes: int) -> Self:
-        """The same network for another number of classes: each `[yolo]` and the filters of the layer before it."""
+        """The same network with another number of classes, in each `[yolo]` and the filters of the layer before it."""
         layers = list(self.layers)
         for number, section in enumerate(layers):
             if section.name == "yolo" and number > 0:
@@ -161,7 +161,7 @@ def read_cfg(file: Path) -> Definition:
 
 
 def parse_cfg(text: str, name: str, file: str = "") -> Definition:
-    """The definition in `text`; `file` is how messages call it. Raises `InputError` as `read_cfg` does."""
+    """The definition in `text`; `file` is its name in messages. Raises `InputError` as `read_cfg` does."""
     file = file or f"{name}.cfg"
     sections: list[Section] = []
     for number, line in _content_lines(text):

@@ -24,7 +24,7 @@ _ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
 
 @dataclass(frozen=True)
 class Flow:
-    """What comes out of a layer, and which layers go into it."""
+    """Shape of a layer's output, and the layers that are its input."""
 
     channels: int
     stride: int  # input pixels a cell
@@ -32,7 +32,7 @@ class Flow:
 
 
 class Convolution(nn.Module):
-    """`[convolutional]`: convolution, batch normalisation if asked for, activation."""
+    """`[convolutional]`: convolution, optional batch normalisation, activation."""
 
     def __init__(self, section: Section, in_channels: int) -> None:
         """Raises `InputError` if an option does not fit; names its line."""
@@ -56,22 +56,21 @@ class Convolution(nn.Module):
 
 
 class Route(nn.Module):
-    """`[route]`: earlier outputs one after the other, or one of `groups` equal parts of them."""
+    """`[route]`: concatenated outputs of earlier layers, or of each the part `group_id` of `groups` equal parts."""
 
     def __init__(self, groups: int, group_id: int) -> None:
-        """With `groups` 1 the inputs are taken whole."""
         super().__init__()
         self.groups, self.group_id = groups, group_id
 
     def forward(self, *inputs: Tensor) -> Tensor:
-        """Channels of all inputs in order; of each input the part `group_id`."""
+        """The inputs, or their parts, concatenated along the channels."""
         if self.groups > 1:
             inputs = tuple(tensor.chunk(self.groups, dim=1)[self.group_id] for tensor in inputs)
         return torch.cat(inputs, 1) if len(inputs) > 1 else inputs[0]
 
 
 class Shortcut(nn.Module):
-    """`[shortcut]`: the layer before plus an earlier one."""
+    """`[shortcut]`: sum of the previous layer and an earlier one."""
 
     def __init__(self, section: Section) -> None:
         """Raises `InputError` if the activation is unknown; names its line."""
@@ -79,15 +78,20 @@ class Shortcut(nn.Module):
         self.activation = _activation(section, default="linear")
 
     def forward(self, previous: Tensor, earlier: Tensor) -> Tensor:
-        """Float, of the shape of both."""
+        """The sum, float, of the shape of both inputs."""
         return self.activation(previous + earlier)
 
 
 class MaxPool(nn.Module):
-    """`[maxpool]` with Darknet's padding: `padding // 2` at the left and top, the rest at the right and bottom."""
+    """`[maxpool]` with Darknet's padding: `padding // 2` cells at left and top, the rest at right and bottom.
+
+    Args:
+        size: of the window, in cells.
+        stride: in cells.
+        padding: of both sides together, in cells.
+    """
 
     def __init__(self, size: int, stride: int, padding: int) -> None:
-        """`padding` is that of both sides together, in cells."""
         super().__init__()
         self.size, self.stride, self.padding = size, stride, padding
 
@@ -103,7 +107,7 @@ class MaxPool(nn.Module):
 
 
 def build_layer(section: Section, number: int, flows: list[Flow], image_channels: int) -> tuple[nn.Module, Flow]:
-    """The module for layer `number` and what comes out of it; `flows` are those of the layers before.
+    """The module of layer `number` and the shape of its output.
 
     Raises:
         InputError: if an option does not fit; names its line.

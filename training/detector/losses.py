@@ -1,4 +1,4 @@
-"""YOLOv4's loss as published: CIoU, objectness with ignore threshold, class; several anchors a person.
+"""YOLOv4's loss as published: CIoU, objectness with ignore threshold, classes; several anchors may learn a person.
 
 Source: Bochkovskiy, Wang, Liao 2020 (arXiv:2004.10934) and its code, Darknet's `yolo_layer.c`; CIoU: Zheng et al. 2020.
 Here it is a function of the heads, and its gradient is exact; Darknet writes the gradients down directly and leaves the
@@ -15,14 +15,14 @@ from torch import Tensor
 from domain.errors import InputError
 from training.detector.network import YoloHead, decode_boxes, split_anchors
 
-# Darknet ignores a prediction near a person only if it already shows some class; with less than this it shows none.
+# Darknet ignores a prediction near a person only if the probability of some class is above this.
 _SHOWS_A_CLASS = 0.25
 _EPSILON = 1e-7
 
 
 @dataclass(frozen=True)
 class HeadWeights:
-    """What a `[yolo]` section says about its loss."""
+    """Options of a `[yolo]` section for its loss."""
 
     ignore_thresh: float
     iou_thresh: float
@@ -41,20 +41,26 @@ class LossParts:
 
     @property
     def total(self) -> Tensor:
-        """Their sum: what is minimised."""
+        """Their sum, which training minimises."""
         return self.box + self.objectness + self.classes
 
 
 class YoloLoss:
-    """The loss of a network with these heads, with the normalisers of its cfg."""
+    """The loss of a network with these heads, with the normalisers of its cfg.
+
+    Args:
+        heads: in the order of the network.
+
+    Raises:
+        InputError: if an option of a `[yolo]` selects another loss than YOLOv4's.
+    """
 
     def __init__(self, heads: list[YoloHead]) -> None:
-        """Raises `InputError` if a `[yolo]` asks for a loss that is not YOLOv4's."""
         self.heads = heads
         self.weights = [_read_weights(head) for head in heads]
 
     def __call__(self, raw: list[Tensor], targets: Tensor) -> LossParts:
-        """Parts of the loss of one batch; computed in single precision whatever the heads' is.
+        """Parts of the loss of one batch, computed in single precision.
 
         Args:
             raw: the network's `heads`, float `[batch, anchors * (5 + class), row, column]`.
@@ -85,13 +91,14 @@ def complete_iou(boxes_cxcywh: Tensor, others_cxcywh: Tensor) -> Tensor:
 
 
 def assign_anchors(sizes_px: Tensor, head: YoloHead, iou_thresh: float) -> Tensor:
-    """Which of the head's anchors answer for which target, bool `[target, anchor]`.
+    """True where an anchor of the head is to predict a target, bool `[target, anchor]`.
 
-    The best of all heads' anchors by IoU of sizes, and each other one whose IoU is above `iou_thresh` (1: none).
+    Each target is predicted by the best of all heads' anchors by IoU of sizes, and by each further anchor whose IoU is
+    above `iou_thresh` (1: none).
 
     Args:
         sizes_px: width and height of each target, `[target, 2]`, input pixels.
-        head: whose anchors are asked for.
+        head: the head.
         iou_thresh: as in the cfg.
     """
     anchors = sizes_px.new_tensor(head.all_anchors_px)
@@ -120,9 +127,9 @@ def _head_loss(values: Tensor, targets: Tensor, head: YoloHead, weights: HeadWei
     objectness = _elementwise(values[..., 4], assigned.float(), head)
     objectness_loss = torch.where(counted, objectness, objectness.new_zeros(())).sum()
 
-    wanted = values.new_zeros((*values.shape[:4], head.num_classes))
-    wanted[(*place, label[target])] = 1.0
-    class_loss = _elementwise(values[..., 5:][assigned], wanted[assigned], head).sum()
+    classes = values.new_zeros((*values.shape[:4], head.num_classes))
+    classes[(*place, label[target])] = 1.0
+    class_loss = _elementwise(values[..., 5:][assigned], classes[assigned], head).sum()
     return LossParts(weights.box * box_loss, weights.objectness * objectness_loss, weights.classes * class_loss)
 
 
@@ -130,7 +137,7 @@ def _head_loss(values: Tensor, targets: Tensor, head: YoloHead, weights: HeadWei
 def _is_near_a_target(
     boxes: Tensor, values: Tensor, truths: Tensor, image: Tensor, head: YoloHead, ignore_thresh: float
 ) -> Tensor:
-    """Predictions `[batch, anchor, row, column]` that overlap a person enough not to count as a false alarm."""
+    """True for predictions `[batch, anchor, row, column]` that overlap a person too much to be false alarms."""
     num_images = boxes.shape[0]
     flat = boxes.flatten(1, 3)
     order = torch.argsort(image, stable=True)
@@ -151,11 +158,11 @@ def _is_near_a_target(
     return (best > ignore_thresh).view(boxes.shape[:4]) & (confidence > _SHOWS_A_CLASS).any(-1)
 
 
-def _elementwise(raw: Tensor, wanted: Tensor, head: YoloHead) -> Tensor:
+def _elementwise(raw: Tensor, target: Tensor, head: YoloHead) -> Tensor:
     """Binary cross-entropy; with `new_coords` half the squared error, whose gradient is the one Darknet uses there."""
     if head.new_coords:
-        return (raw - wanted).square() / 2
-    return F.binary_cross_entropy_with_logits(raw, wanted, reduction="none")
+        return (raw - target).square() / 2
+    return F.binary_cross_entropy_with_logits(raw, target, reduction="none")
 
 
 def _edges(boxes_cxcywh: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,7 +1,7 @@
-"""Mish, x·tanh(ln(1 + eˣ)), on a CPU from one logistic function instead of three others, in parts that fit its cache.
+"""Mish, x·tanh(ln(1 + eˣ)), on a CPU from one logistic function, in parts that fit the cache.
 
 Torch's own computes an exponential, a logarithm and a hyperbolic tangent of each value, forwards and again backwards:
-on two cores an eighth of the full YOLOv4's step. With q = 1 / (1 + eˣ) and r = 1 / (1 + q²):
+on two cores an eighth of the time of a step of the full YOLOv4. With q = 1 / (1 + eˣ) and r = 1 / (1 + q²):
 
     mish(x)  = 2·x·r - x
     mish'(x) = 2·r - 1 + 4·x·(1 - q)·q²·r²
@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-_PART = 2**16  # values: with what is computed from them they fit the second cache of a core
+_PART = 2**16  # values: together with their intermediate results they fit the second cache of a core
 
 
 class Mish(nn.Module):

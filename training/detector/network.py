@@ -1,4 +1,4 @@
-"""YOLOv4 and its kin, built layer for layer from their Darknet definition."""
+"""YOLOv4 and its variants, built layer by layer from their Darknet definition."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +18,7 @@ _MAX_EXPONENT = 8.0  # a box 3,000 times its anchor: beyond any picture, and its
 
 @dataclass(frozen=True)
 class YoloHead:
-    """What a `[yolo]` layer says: how its input is decoded, and how it is trained."""
+    """Options of a `[yolo]` layer: how its input is decoded, and how it is trained."""
 
     layer: int  # Darknet's number of the layer
     stride: int  # input pixels a cell
@@ -37,10 +37,16 @@ class YoloHead:
 
 
 class DarknetNetwork(nn.Module):
-    """A detector as its `.cfg` defines it; `layers[i]` is Darknet's layer number i."""
+    """A detector as its `.cfg` defines it; `layers[i]` is Darknet's layer number i.
+
+    Args:
+        definition: the content of the `.cfg`.
+
+    Raises:
+        InputError: if an option of a layer does not fit the layers before it; names its line.
+    """
 
     def __init__(self, definition: Definition) -> None:
-        """Raises `InputError` if an option does not fit what comes before it; names its line."""
         super().__init__()
         self.definition = definition
         self.seen_images = 0  # Darknet's count of images trained on, kept in the header of its weights
@@ -59,7 +65,7 @@ class DarknetNetwork(nn.Module):
         self._sources = [flow.sources for flow in flows]
         last_use = {source: number for number, sources in enumerate(self._sources) for source in sources}
         heads = {head.layer for head in self.yolo_heads}
-        self._used_up: list[list[int]] = [[] for _ in flows]  # by layer: those that nothing after it takes
+        self._used_up: list[list[int]] = [[] for _ in flows]  # by layer: the inputs that no later layer reads
         for source, number in last_use.items():
             if source not in heads:
                 self._used_up[number].append(source)
@@ -67,11 +73,11 @@ class DarknetNetwork(nn.Module):
 
     @property
     def num_classes(self) -> int:
-        """How many classes each anchor has a score for."""
+        """Number of classes; each anchor has a score for each."""
         return self.yolo_heads[0].num_classes
 
     def heads(self, images: Tensor) -> list[Tensor]:
-        """What goes into each `[yolo]`, in the cfg's order: float `[batch, anchors * (5 + classes), rows, columns]`.
+        """Input of each `[yolo]` in the cfg's order, float `[batch, anchors * (5 + classes), rows, columns]`.
 
         Args:
             images: float `[batch, 3, height, width]`, RGB, 0..1; height and width are multiples of `stride`.
@@ -91,7 +97,7 @@ class DarknetNetwork(nn.Module):
         return decode_heads(self.heads(images), self.yolo_heads)
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """As `decoded`: this is what is exported."""
+        """As `decoded`; the export traces this method."""
         return self.decoded(images)
 
 
@@ -100,7 +106,7 @@ def build_yolov4(cfg: Path | str, num_classes: int | None = None) -> DarknetNetw
 
     Args:
         cfg: a `.cfg` file, or the name of a definition that comes with the project: `yolov4`, `yolov4-tiny`.
-        num_classes: instead of the definition's own.
+        num_classes: replaces the definition's own.
 
     Raises:
         InputError: if there is no such definition, or it defines no network.
@@ -128,7 +134,7 @@ def load_detector(folder: Path) -> DarknetNetwork:
 
 
 def read_definition(cfg: Path | str) -> Definition:
-    """The definition in a `.cfg` file or of that name among ours; raises `InputError` if there is none."""
+    """The definition in a `.cfg` file, or of that name in the project; raises `InputError` if there is none."""
     file = Path(cfg)
     if file.suffix != ".cfg":
         file = DEFINITIONS / f"{cfg}.cfg"
@@ -155,7 +161,7 @@ def split_anchors(tensor: Tensor, head: YoloHead) -> Tensor:
 
 
 def decode_boxes(values: Tensor, head: YoloHead) -> Tensor:
-    """Boxes `[batch, anchor, row, column, 4]`, cxcywh in input pixels, of `split_anchors`' values."""
+    """Boxes `[batch, anchor, row, column, 4]`, cxcywh in input pixels, of the values of `split_anchors`."""
     rows, columns = values.shape[2:4]
     cell_y, cell_x = torch.meshgrid(
         torch.arange(rows, device=values.device, dtype=values.dtype),

@@ -1,4 +1,4 @@
-"""The score above which a detector's boxes are believed: where F1 on the validation pictures is best."""
+"""Chooses the score threshold of a detector: the score with the best F1 on the validation pictures."""
 
 from collections.abc import Sequence
 
@@ -14,33 +14,33 @@ from evaluation.detection import precision_recall_curve
 from training.detector.network import DarknetNetwork
 
 _LOWEST_SCORE = 0.01
-_NOTHING_FOUND = 0.5  # the threshold where there is none to choose
+_DEFAULT = 0.5  # threshold if validation has no people or no detections
 
 
 @torch.inference_mode()
 def detect(
     network: DarknetNetwork, frames: Sequence[LabelledFrame], iou_threshold: float, nms: Nms
 ) -> list[Detections]:
-    """What `network` finds in each frame, down to very low scores, letterboxed to its definition's input size."""
+    """Detections of `network` in each frame with scores from 0.01; frames are letterboxed to its input size."""
     height, width = network.definition.input_size
-    found = []
+    detections = []
     for frame in tqdm(frames, desc="validation", unit="frame", leave=False):
         resized = letterbox(read_image(frame.image), height, width)
         images = torch.from_numpy(resized.image).permute(2, 0, 1)[None].float() / 255
         boxes, scores = (output[0].numpy() for output in network.decoded(images))
-        found.append(postprocess(boxes, scores, resized, _LOWEST_SCORE, iou_threshold, nms=nms))
-    return found
+        detections.append(postprocess(boxes, scores, resized, _LOWEST_SCORE, iou_threshold, nms=nms))
+    return detections
 
 
-def best_f1_threshold(frames: Sequence[LabelledFrame], found: Sequence[Detections]) -> tuple[float, float]:
-    """The score threshold of best F1 at IoU 0.5, and that F1; (0.5, 0.0) where there is nobody or nothing is found.
+def best_f1_threshold(frames: Sequence[LabelledFrame], detections: Sequence[Detections]) -> tuple[float, float]:
+    """The score threshold of best F1 at IoU 0.5, and that F1; (0.5, 0.0) without people or without detections.
 
     Args:
-        frames: with their people.
-        found: what was found in each.
+        frames: validation pictures with the boxes of their people.
+        detections: of each frame.
     """
-    nobody = not any(len(frame.boxes_xyxy) for frame in frames)
-    if nobody or not any(len(detections) for detections in found):
-        return _NOTHING_FOUND, 0.0
-    curve = precision_recall_curve(found, [frame.boxes_xyxy for frame in frames])
+    has_people = any(len(frame.boxes_xyxy) for frame in frames)
+    if not has_people or not any(len(in_frame) for in_frame in detections):
+        return _DEFAULT, 0.0
+    curve = precision_recall_curve(detections, [frame.boxes_xyxy for frame in frames])
     return float(curve.scores[curve.best]), float(curve.f1[curve.best])

@@ -1,4 +1,4 @@
-"""What a training starts from: a folder of data that ultralytics may write to, and a network with its first weights."""
+"""Input of a detector training: a data folder that ultralytics may write to, and the network to start from."""
 
 import math
 import shutil
@@ -17,13 +17,13 @@ from training.detector.darknet_cfg import Definition
 from training.detector.layers import Convolution
 from training.detector.network import DarknetNetwork, read_definition
 
-_PRIOR = 0.01  # how likely an anchor holds a person before anything is learned (Lin et al. 2017, focal loss)
+_PRIOR = 0.01  # probability that an anchor holds a person before training (Lin et al. 2017, focal loss)
 
 
 def link_data(detection: Path, target: Path) -> None:
-    """A stand-in for the folder `detection` in `target`: links to its pictures, a copy of its labels.
+    """Make a data set in `target` of links to the pictures of `detection` and a copy of its labels.
 
-    Ultralytics writes caches beside the labels; the district's own folder stays as it is.
+    Ultralytics writes caches beside the labels; so the district's own folder is not changed.
     """
     for split in ("train", "val"):
         images = target / "images" / split
@@ -39,13 +39,13 @@ def link_data(detection: Path, target: Path) -> None:
 def start_network(
     definition: Definition, weights: Path | None, seed: int, weights_class: int | None = None
 ) -> DarknetNetwork:
-    """A network with random weights from `seed`, its heads expecting few people, then `weights` where there are any.
+    """The network at the start of a training: `weights`, and random values where they have none.
 
     Args:
         definition: of one class.
-        weights: Darknet's.
-        seed: of the random weights.
-        weights_class: of `weights` trained for several classes, the one that is a person; None starts the heads anew.
+        weights: file of Darknet weights; None: random values everywhere.
+        seed: of the random values.
+        weights_class: the class that is a person if `weights` have several; None: random values for the heads.
     """
     torch.manual_seed(seed)
     network = DarknetNetwork(definition)
@@ -57,7 +57,7 @@ def start_network(
 
 
 def expect_few_people(network: DarknetNetwork) -> None:
-    """Set each head's bias so that objectness begins at 0.01: else thousands of empty anchors drown the first steps."""
+    """Set the bias of each head so that objectness starts at 0.01: at 0.5 empty anchors would dominate the loss."""
     for head in network.yolo_heads:
         layer = network.layers[head.layer - 1]
         if isinstance(layer, Convolution) and layer.conv.bias is not None and not head.new_coords:
@@ -76,11 +76,11 @@ def define_network(
     """The definition to train, with one class.
 
     Args:
-        cfg: a `.cfg` file or the name of a definition of ours.
-        size: height and width of the input, px.
-        anchors: `cfg`, or `fit`: to the people of `frames`.
-        loss_options: instead of those in each `[yolo]`; None keeps the definition's.
-        frames: of the training split.
+        cfg: a `.cfg` file or the name of a definition that comes with the project.
+        size: height and width of the input in pixels.
+        anchors: `cfg`: the definition's; `fit`: fitted to the people of `frames`.
+        loss_options: values for options of each `[yolo]`; None keeps the definition's.
+        frames: the training split.
         seed: of the fit.
 
     Raises:
@@ -100,7 +100,7 @@ def define_network(
 
 
 def box_sizes(frames: Sequence[LabelledFrame], size: tuple[int, int]) -> np.ndarray:
-    """Widths and heights `[box, 2]` of all people as they are after letterboxing to `size` (height, width)."""
+    """Widths and heights `[box, 2]` of all people in pixels after letterboxing to `size` (height, width)."""
     sizes = [np.empty((0, 2))]
     for frame in frames:
         if len(frame.boxes_xyxy):

@@ -1,4 +1,4 @@
-"""DVC stage `train_detector`: data/<district>/detection -> models/detector: weights, Darknet's too, card, plots."""
+"""DVC stage `train_detector`: data/<district>/detection -> models/detector/ (weights, also Darknet's, card, plots)."""
 
 import csv
 import json
@@ -15,10 +15,10 @@ from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 from districts.box_files import LabelledFrame, read_detection_split
 from districts.detection_checks import check_detection
 from districts.findings import require_sound
-from domain.atomic import atomic_file, atomic_folder
+from domain.atomic import atomic_file
 from domain.errors import InputError
-from domain.model_card import ModelCard, Nms, write_card
-from domain.paths import DATA, MODELS
+from domain.model_card import ModelCard, Nms
+from domain.paths import DATA
 from domain.settings import read_params
 from domain.stage import run_stage
 from evaluation.experiments.log import TrainingRun, training_run
@@ -28,7 +28,7 @@ from training.detector.operating_point import best_f1_threshold, detect
 from training.detector.preparation import define_network, link_data, start_network
 from training.settings import HardwareSettings, TrainingSettings
 from training.single_output import SingleOutput
-from training.weights import WEIGHTS
+from training.trained_model import write_trained
 
 MODEL = "detector"
 CHECKPOINTS = Path("checkpoints") / MODEL
@@ -63,7 +63,7 @@ class DetectorSettings(TrainingSettings):
 
 
 def main(argv: Sequence[str] = ()) -> None:
-    """Check the data, train or go on training, choose the threshold, write the model."""
+    """Check the data, train or resume training, choose the score threshold, and write the model."""
     settings = DetectorSettings.from_params("detector", argv)
     params = read_params(argv)
     district, seed = str(params["district"]["name"]), int(params["seed"])
@@ -96,27 +96,24 @@ def main(argv: Sequence[str] = ()) -> None:
             iou_threshold=settings.iou_threshold,
             nms=settings.nms,
             district=district,
-            data_hash=run.provenance.data_hash,
-            git_revision=run.provenance.git_revision,
-            mlflow_run_id=run.run_id,
             source=str(settings.weights or ""),
         )
-        _write_model(network, card, curves)
-        run.log_figures(sorted((MODELS / MODEL / "training").iterdir()))
-        example = np.zeros((2, 3, settings.input_height_px, settings.input_width_px), np.float32)
-        run.log_model(SingleOutput(network, partial(torch.cat, dim=2)), example, MODEL)  # xyxy boxes, then scores
+        served = SingleOutput(network, partial(torch.cat, dim=2))  # xyxy boxes, then scores
+        write_more = partial(_write_more, network, curves)
+        folder = write_trained(MODEL, network, card, run, logged=served, write_more=write_more)
+        run.log_figures(sorted((folder / "training").iterdir()))
     shutil.rmtree(CHECKPOINTS)
 
 
 def _prepare(settings: DetectorSettings, seed: int, detection: Path, train: list[LabelledFrame]) -> bool:
-    """Lay out `CHECKPOINTS` for a new run; True if it already holds a run of these settings and data to go on with."""
+    """Prepare `CHECKPOINTS` for a new run; True if it holds a run of these settings and data to resume instead."""
     pictures = {
         split: [f"{file.name} {file.stat().st_size}" for file in sorted((detection / "labels" / split).glob("*.txt"))]
         for split in ("train", "val")
     }
-    asked = json.dumps({"settings": settings.model_dump(mode="json"), "seed": seed, "labels": pictures})
-    note = CHECKPOINTS / "asked.json"
-    if note.is_file() and note.read_text() == asked:
+    identity = json.dumps({"settings": settings.model_dump(mode="json"), "seed": seed, "labels": pictures})
+    note = CHECKPOINTS / "settings.json"
+    if note.is_file() and note.read_text() == identity:
         return (CHECKPOINTS / "run" / "weights" / "last.pt").is_file()
     shutil.rmtree(CHECKPOINTS, ignore_errors=True)
     loss_options = {"iou_normalizer": settings.iou_normalizer, "iou_thresh": settings.iou_thresh}
@@ -126,7 +123,7 @@ def _prepare(settings: DetectorSettings, seed: int, detection: Path, train: list
     save_weights(network, CHECKPOINTS / "network.weights")
     link_data(detection, CHECKPOINTS / "data")
     with atomic_file(note) as aside:
-        aside.write_text(asked)
+        aside.write_text(identity)
     return False
 
 
@@ -134,13 +131,13 @@ def _train(
     settings: DetectorSettings, seed: int, largest_split: int, can_resume: bool, run: TrainingRun
 ) -> tuple[DarknetNetwork, Path]:
     """Train, and return the network of the best epoch and the folder with the run's curves and plots."""
-    from training.detector.trainer import DetectorTrainer  # here, for it sets up ultralytics in the working folder
+    from training.detector.trainer import DetectorTrainer  # here, for its import configures ultralytics
 
     last = CHECKPOINTS / "run" / "weights" / "last.pt"
     overrides = _overrides(settings, seed, largest_split)
     if can_resume:
         overrides["resume"] = str(last)
-        print(f"going on from {last}")
+        print(f"resuming from {last}")
     trainer = DetectorTrainer(overrides=overrides)
     curves = _CurveLog(trainer.csv, run)
     trainer.add_callback("on_fit_epoch_end", curves)
@@ -200,15 +197,18 @@ def _device(hardware: HardwareSettings) -> str:
 
 
 class _CurveLog:
-    """Copies ultralytics' `results.csv` to the experiment log, each row once; also what a killed run wrote before."""
+    """Logs the rows of ultralytics' `results.csv` as curves, each once, including rows from before a kill.
+
+    Args:
+        file: `results.csv`, which may not exist yet.
+        run: the run to log to.
+    """
 
     def __init__(self, file: Path, run: TrainingRun) -> None:
-        """`file` is ultralytics' `results.csv`, which need not be there yet."""
         self.file, self.run = file, run
         self.num_logged = 0
 
     def __call__(self, _: Any = None) -> None:
-        """Log the rows that are new."""
         if not self.file.is_file():
             return
         with self.file.open(newline="") as lines:
@@ -222,21 +222,19 @@ class _CurveLog:
 
 
 def _curve_name(name: str) -> str:
-    """A name MLflow takes: `metrics/mAP50(B)` -> `metrics/mAP50`."""
+    """The name without the characters that MLflow refuses: `metrics/mAP50(B)` -> `metrics/mAP50`."""
     return name.replace("(B)", "")
 
 
-def _write_model(network: DarknetNetwork, card: ModelCard, run_folder: Path) -> None:
-    with atomic_folder(MODELS / MODEL) as folder:
-        torch.save(network.state_dict(), folder / WEIGHTS)
-        save_weights(network, folder / _DARKNET_WEIGHTS)
-        network.definition.write(folder / CFG)
-        write_card(card, folder)
-        training = folder / "training"
-        training.mkdir()
-        for pattern in _PLOTS:
-            for file in run_folder.glob(pattern):
-                shutil.copyfile(file, training / file.name)
+def _write_more(network: DarknetNetwork, run_folder: Path, folder: Path) -> None:
+    """Write the definition, the weights in Darknet's format, and the curves and plots of the run into `folder`."""
+    save_weights(network, folder / _DARKNET_WEIGHTS)
+    network.definition.write(folder / CFG)
+    training = folder / "training"
+    training.mkdir()
+    for pattern in _PLOTS:
+        for file in run_folder.glob(pattern):
+            shutil.copyfile(file, training / file.name)
 
 
 def _num_people(frames: list[LabelledFrame]) -> int:

@@ -1,6 +1,6 @@
-"""Training by ultralytics' trainer: our network and loss, its mosaic, EMA, mixed precision, plots, validation.
+"""Training by ultralytics' trainer: network and loss are ours; mosaic, EMA, mixed precision, plots, validation its own.
 
-Everything it does unasked is off: it writes nothing into the user's home, downloads nothing, sends nothing.
+Its side effects are off: it writes nothing to the user's home, downloads nothing and sends nothing.
 """
 
 import os
@@ -11,7 +11,7 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
-os.environ["YOLO_CONFIG_DIR"] = str(Path(".ultralytics").resolve())  # all three are read when it is imported
+os.environ["YOLO_CONFIG_DIR"] = str(Path(".ultralytics").resolve())  # ultralytics reads all three at its import
 os.environ["YOLO_OFFLINE"] = "true"
 os.environ["YOLO_AUTOINSTALL"] = "false"
 
@@ -31,32 +31,36 @@ from training.detector.darknet_cfg import parse_cfg
 from training.detector.losses import YoloLoss
 from training.detector.network import DarknetNetwork, decode_heads
 
-_UNASKED = ("sync", "clearml", "comet", "dvc", "mlflow", "neptune", "raytune", "tensorboard", "wandb")
+_INTEGRATIONS = ("sync", "clearml", "comet", "dvc", "mlflow", "neptune", "raytune", "tensorboard", "wandb")
 _BURN_IN_POWER = 4
-_VALIDATIONS = 20  # in a whole run, so that a short epoch is not mostly validation
+_VALIDATIONS = 20  # per run, so that validation does not take most of a short epoch
 
 
 class TrainableDetector(nn.Module):
-    """Our network with the seams that ultralytics' trainer and validator use."""
+    """A network with the attributes and methods that ultralytics' trainer and validator use.
+
+    Args:
+        network: the network to train.
+        names: of the classes, by index.
+    """
 
     def __init__(self, network: DarknetNetwork, names: Mapping[int, str]) -> None:
-        """`names` are those of the classes, by index."""
         super().__init__()
-        # Pixel by pixel, not map by map: a fifth less time for the full YOLOv4 on a CPU, and what tensor cores want.
+        # Channels last takes a fifth less time for the full YOLOv4 on a CPU, and suits tensor cores.
         self.network = network.to(memory_format=torch.channels_last)
         self.names = dict(names)
         self.nc = len(names)
         self.stride = torch.tensor([float(head.stride) for head in network.yolo_heads])
         self.yaml = {"name": network.definition.name, "definition": network.definition.to_text()}
         self.task = "detect"
-        self.args: Any = None  # the trainer's settings, which it sets
+        self.args: Any = None  # the trainer's settings; the trainer sets them
         self.criterion: YoloLoss | None = None
 
     def forward(self, batch: Tensor | dict[str, Any], augment: bool = False) -> Any:
-        """Of a batch of labelled pictures the loss; of pictures the heads and, in eval mode, also what they mean.
+        """The loss of a labelled batch, or the network's outputs for pictures.
 
-        Pictures are float `[batch, 3, height, width]`, RGB, 0..1. In eval mode: predictions, `[batch, 4 + class,
-        anchor]` (cxcywh in pixels, then scores), and the heads.
+        Pictures are float `[batch, 3, height, width]`, RGB, 0..1. Outputs are the heads in train mode; in eval mode
+        predictions `[batch, 4 + class, anchor]` (cxcywh in pixels, then scores) and the heads.
         """
         if isinstance(batch, dict):
             return self.loss(batch)
@@ -68,10 +72,10 @@ class TrainableDetector(nn.Module):
         return torch.cat([(low + high) / 2, high - low, scores], 2).transpose(1, 2), raw
 
     def loss(self, batch: dict[str, Any], preds: Any = None) -> tuple[Tensor, dict[str, Tensor]]:
-        """The loss to go down, and its parts detached.
+        """The loss to minimise, and its parts, detached.
 
-        Darknet's step is the mean over its batch; ultralytics sums over the batches that it accumulates to the nominal
-        batch, so each batch counts by its share of that.
+        Darknet's step is the mean over its batch. Ultralytics sums over the batches that it accumulates to the nominal
+        batch, so each batch is weighted by its fraction of the nominal batch.
         """
         if preds is None:
             preds = self.forward(batch["img"])
@@ -87,23 +91,27 @@ class TrainableDetector(nn.Module):
 
     @property
     def model(self) -> nn.ModuleList:
-        """The layers; ultralytics looks at the last one when it resumes."""
+        """The layers; ultralytics reads the last one when it resumes."""
         return self.network.layers
 
     def set_head_attr(self, **_: Any) -> None:
-        """Ultralytics' heads limit their own detections; ours leave that to post-processing."""
+        """Do nothing: ultralytics limits the detections of its heads here, we do so in post-processing."""
 
     def load(self, weights: nn.Module) -> None:
-        """Take the values of another module of this kind."""
+        """Copy the weights of another module of this class."""
         self.load_state_dict(weights.state_dict())
 
 
 class RectangularDataset(YOLODataset):
-    """Ultralytics' training set, whose pictures get the network's own height and width, mosaic included."""
+    """Ultralytics' training set with pictures, also of mosaics, in the network's height and width.
+
+    Args:
+        output_size: width and height in pixels.
+        options: of the base class.
+    """
 
     def __init__(self, output_size: tuple[int, int], **options: Any) -> None:
-        """`output_size` is width, height; `options` are the base class's."""
-        self.output_size = output_size  # before the base class, which builds the transforms
+        self.output_size = output_size  # set before the base class builds the transforms
         super().__init__(**options)
 
     def build_transforms(self, hyp: IterableSimpleNamespace) -> Compose:
@@ -118,9 +126,9 @@ class RectangularDataset(YOLODataset):
 class DetectorTrainer(DetectionTrainer):
     """Ultralytics' trainer over our network.
 
-    `model` is a `network.cfg`, which also says the input size and the loss, with `network.weights` beside it to start
-    from; or the `last.pt` of a run to go on with. `data` is a folder with YOLO's `images/` and `labels/`, in whose
-    `labels/` ultralytics leaves its cache. Ultralytics' worker processes call the constructor with these names.
+    The setting `model` is a `network.cfg`, which also defines the input size and the loss, and has `network.weights` to
+    start from beside it; or the `last.pt` of a run to resume. `data` is a folder with YOLO's `images/` and `labels/`;
+    ultralytics writes its cache to `labels/`. Ultralytics' worker processes call the constructor with these names.
 
     Args:
         cfg: ultralytics' settings.
@@ -145,13 +153,13 @@ class DetectorTrainer(DetectionTrainer):
         torch.set_num_threads(threads)  # ultralytics takes one core less than there are, whatever OMP_NUM_THREADS says
 
     def get_dataset(self) -> dict[str, Any]:
-        """The data set, without ultralytics' search for it and its downloads."""
+        """The data set in the folder `data`; ultralytics would search for it and download."""
         folder = Path(self.args.data)
         splits = {split: str(folder / "images" / split) for split in ("train", "val")}
         return {"path": folder, "names": {0: "person"}, "nc": 1, "channels": 3, **splits}
 
     def build_dataset(self, img_path: str, mode: str = "train", batch: int | None = None) -> YOLODataset:
-        """Ultralytics' data set; training pictures are rectangular where the network's input is."""
+        """Ultralytics' data set; training pictures have the size of the network's input, which may not be square."""
         if mode != "train":
             return super().build_dataset(img_path, mode, batch)
         height, width = _bare(self.model).network.definition.input_size
@@ -169,7 +177,7 @@ class DetectorTrainer(DetectionTrainer):
         )
 
     def get_model(self, cfg: Any = None, weights: nn.Module | None = None, verbose: bool = True) -> TrainableDetector:
-        """The network of a `network.cfg`, or of a checkpoint's record of it, with its weights."""
+        """The network that a `network.cfg` or the definition in a checkpoint defines, with its weights."""
         if isinstance(cfg, dict):
             network = DarknetNetwork(parse_cfg(cfg["definition"], cfg["name"]))
         else:
@@ -182,7 +190,7 @@ class DetectorTrainer(DetectionTrainer):
         return model
 
     def validate(self) -> tuple[Any, Any]:
-        """Ultralytics' validation, about twenty times a run and after the last epoch."""
+        """Validate about twenty times in a run, and after the last epoch."""
         every = max(1, self.epochs // _VALIDATIONS)
         if (self.epoch + 1) % every and self.epoch + 1 < self.epochs:
             return self.metrics, None
@@ -203,14 +211,14 @@ class DetectorTrainer(DetectionTrainer):
         self.scheduler = LambdaLR(self.optimizer, lr_lambda=self.lf)
 
     def optimizer_step(self) -> None:
-        """A step; in the warm-up ultralytics' rate rises along a line, which is bent to Darknet's fourth power here."""
+        """Step; in the warm-up the rate rises with the fourth power, as Darknet's, instead of ultralytics' line."""
         for group in self.optimizer.param_groups:
             full = group["initial_lr"] * self.lf(self.epoch)
             group["lr"] *= min(1.0, group["lr"] / full) ** (_BURN_IN_POWER - 1)
         super().optimizer_step()
 
     def resume_training(self, ckpt: Any) -> None:
-        """Go on after the checkpoint's epoch; a row that a killed run wrote of a later one is forgotten."""
+        """Resume after the checkpoint's epoch, and remove rows of later epochs that a killed run wrote."""
         super().resume_training(ckpt)
         if self.resume and self.csv.is_file():
             title, *rows = self.csv.read_text().splitlines(keepends=True)
@@ -218,36 +226,36 @@ class DetectorTrainer(DetectionTrainer):
                 aside.write_text("".join([title, *rows[: self.start_epoch]]))
 
     def save_model(self) -> bool:
-        """Ultralytics' checkpoints, each whole or not there: a kill while one is written leaves the one before."""
+        """Write ultralytics' checkpoints whole or not at all: a kill during the writing leaves the previous ones."""
         with _written_aside(self, "last"), _written_aside(self, "best"):
             return bool(super().save_model())
 
     def final_eval(self) -> None:
-        """Put the best epoch's weights into the average model, validate them, and draw the plots."""
+        """Load the best epoch's weights into the averaged model, validate it, and draw the plots."""
         best = torch.load(self.best if self.best.exists() else self.last, map_location="cpu", weights_only=False)
         self.ema.ema.load_state_dict(best["ema"].float().state_dict())
         self.validator.args.plots = self.args.plots
-        self.stopper.possible_stop = True  # else the validator draws after the last planned epoch only
+        self.stopper.possible_stop = True  # otherwise the validator plots only after the last planned epoch
         metrics = self.validator(self)
         if RANK in {-1, 0}:
             self.metrics = {name: value for name, value in metrics.items() if name != "fitness"}
 
     def is_finished(self) -> bool:
-        """Whether `last.pt` is of the last epoch: then there is nothing to go on with."""
+        """True if `last.pt` is of the last epoch, so nothing remains to be trained."""
         checkpoint = torch.load(self.last, map_location="cpu", weights_only=False)
         return int(checkpoint["epoch"]) + 1 >= self.epochs
 
     def best_network(self) -> DarknetNetwork:
-        """The network of the best epoch, on the CPU, in eval mode; after `train`."""
+        """The network of the best epoch, on the CPU, in eval mode; to be called after `train`."""
         file = self.best if self.best.exists() else self.last
         model = torch.load(file, map_location="cpu", weights_only=False)["ema"].float()
         return deepcopy(model.network).eval()
 
 
 def _stay_offline() -> None:
-    SETTINGS.update({name: False for name in _UNASKED if name in SETTINGS})
+    SETTINGS.update({name: False for name in _INTEGRATIONS if name in SETTINGS})
     font = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"
-    for name in ("Arial.ttf", "Arial.Unicode.ttf"):  # which it would download
+    for name in ("Arial.ttf", "Arial.Unicode.ttf"):  # otherwise downloaded
         if not (USER_CONFIG_DIR / name).exists():
             shutil.copyfile(font, USER_CONFIG_DIR / name)
 
@@ -267,7 +275,7 @@ def _written_aside(trainer: DetectorTrainer, name: str) -> Iterator[None]:
 
 
 def _bare(model: Any) -> TrainableDetector:
-    """The detector inside a distributed or compiled wrapper."""
+    """The detector without its distributed or compiled wrapper."""
     while not isinstance(model, TrainableDetector):
         model = model.module if hasattr(model, "module") else model._orig_mod
     return model

@@ -1,9 +1,54 @@
-"""Batch-hard triplet loss; the identity loss beside it is torch's label-smoothed cross-entropy."""
+"""Loss of the re-identification network: cross-entropy of identities and batch-hard triplets of features."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import torch
+from pydantic import Field, NonNegativeFloat
 from torch import Tensor, nn
 
+from domain.settings import Settings
+
 _SMALLEST_SQUARED = 1e-12  # keeps the root's gradient finite between equal features
+
+
+class ReidLossSettings(Settings):
+    """Keys of the section `reid` that define the loss."""
+
+    label_smoothing: float = Field(ge=0, lt=1)
+    triplet_margin: NonNegativeFloat
+    triplet_weight: NonNegativeFloat
+
+
+@dataclass(frozen=True)
+class LossParts:
+    """The loss to minimise, and its parts by the name of their curve, not weighted; each a scalar."""
+
+    total: Tensor
+    parts: Mapping[str, Tensor]
+
+
+class ReidLoss(nn.Module):
+    """Label-smoothed cross-entropy of identities + `triplet_weight` x `BatchHardTripletLoss` of features."""
+
+    def __init__(self, settings: ReidLossSettings) -> None:
+        super().__init__()
+        self.identity = nn.CrossEntropyLoss(label_smoothing=settings.label_smoothing)
+        self.triplet = BatchHardTripletLoss(settings.triplet_margin)
+        self.triplet_weight = settings.triplet_weight
+
+    def forward(self, logits: Tensor, labels: Tensor, all_features: Tensor, all_labels: Tensor) -> LossParts:
+        """The loss of one batch.
+
+        Args:
+            logits: float `[batch, identity]`, of the crops of this process.
+            labels: identity of each of these crops, from 0, `[batch]`.
+            all_features: float `[batch of all processes, feature]`, among which triplets are mined.
+            all_labels: identities `[batch of all processes]`.
+        """
+        identity, triplet = self.identity(logits, labels), self.triplet(all_features, all_labels)
+        total = identity + self.triplet_weight * triplet
+        return LossParts(total, {"identity_loss": identity, "triplet_loss": triplet})
 
 
 class BatchHardTripletLoss(nn.Module):
@@ -12,6 +57,9 @@ class BatchHardTripletLoss(nn.Module):
     Distances are Euclidean and in full precision also under autocast. An anchor without another identity in the batch
     counts as 0. Source: Hermans et al. 2017 (arXiv:1703.07737); equals torchreid's `TripletLoss`.
 
+    Args:
+        margin: in units of the features' distance.
+
     Example:
         >>> loss = BatchHardTripletLoss(margin=0.3)
         >>> round(loss(torch.tensor([[0.0], [1.0], [1.5], [5.0]]), torch.tensor([0, 0, 1, 1])).item(), 4)
@@ -19,7 +67,6 @@ class BatchHardTripletLoss(nn.Module):
     """
 
     def __init__(self, margin: float) -> None:
-        """Set the margin, in units of the features' distance."""
         super().__init__()
         self.margin = margin
 

@@ -1,16 +1,17 @@
-"""From which distance on two crops are of different people: chosen on validation pictures, kept in the card."""
+"""Chooses the match threshold: the cosine distance above which two crops are taken for different people."""
 
 import numpy as np
 
 from domain.embeddings import cosine_distances
 
-_MOST_IMAGES = 3000  # pairs grow with the square; so many pictures place the threshold well
+_MOST_IMAGES = 3000  # pairs grow with the square, and the threshold of a sample this large is accurate
 
 
 def best_match_distance(embeddings: np.ndarray, identities: np.ndarray, cameras: np.ndarray) -> float | None:
-    """The cosine distance that parts same from different people best: highest sensitivity plus specificity.
+    """The cosine distance that best separates pairs of the same person from pairs of different people.
 
-    Only pairs from different cameras count. `None` if these have no same or no different person.
+    It has the highest sensitivity plus specificity (Youden's index) among pairs from different cameras. `None` if no
+    such pair shows the same person, or none different people.
 
     Args:
         embeddings: float32 `[image, feature]`, unit length.

@@ -1,4 +1,4 @@
-"""P×K batches: P identities with K pictures each, so that each anchor has positives and negatives to mine."""
+"""P×K batches: P identities with K crops each, so that each anchor has positives and negatives to mine."""
 
 from collections.abc import Iterator
 
@@ -9,12 +9,23 @@ from training.crops.data import BatchSampler
 
 
 class IdentityBatches(BatchSampler):
-    """Batches of `identities_per_batch` different people with `images_per_identity` pictures each.
+    """Batches of `identities_per_batch` different people with `images_per_identity` crops each.
 
-    People are drawn by how many groups of K their pictures fill, at least one, so those whom many cameras saw are not
-    drowned by those who passed once. Pictures of one person differ within a batch while there are enough; of a person
-    with fewer, some come twice. An epoch has as many batches as the pictures would fill. With several processes each
-    gets whole people of every global batch.
+    The probability of a person is proportional to the number of groups of K that their crops fill, at least one, so
+    people with few crops do not outweigh people with many. Within a batch the crops of a person are
+    different if there are K; otherwise some are repeated. An epoch has as many batches as the crops would fill. With
+    several processes each gets all crops of its people in every global batch.
+
+    Args:
+        identities: identity of each crop, integers `[image]`.
+        identities_per_batch: P, of all processes together.
+        images_per_identity: K.
+        seed: of the order.
+        rank: of this process.
+        world_size: number of processes.
+
+    Raises:
+        InputError: if there are fewer than P people, or P is not a multiple of the number of processes.
     """
 
     def __init__(
@@ -26,19 +37,6 @@ class IdentityBatches(BatchSampler):
         rank: int = 0,
         world_size: int = 1,
     ) -> None:
-        """Group pictures by person.
-
-        Args:
-            identities: of each picture, integers `[image]`.
-            identities_per_batch: P, of all processes together.
-            images_per_identity: K.
-            seed: of the order.
-            rank: this process.
-            world_size: number of processes.
-
-        Raises:
-            InputError: if there are fewer than P people, or P cannot be shared equally by the processes.
-        """
         self._images = [np.flatnonzero(identities == identity) for identity in np.unique(identities)]
         if identities_per_batch > len(self._images):
             raise InputError(
@@ -50,26 +48,24 @@ class IdentityBatches(BatchSampler):
                 f"identities_per_batch must be a multiple of the {world_size} processes, got {identities_per_batch}"
             )
         groups = np.array([max(1, len(images) // images_per_identity) for images in self._images])
-        self._chances = groups / groups.sum()
+        self._probabilities = groups / groups.sum()
         self._identities_per_batch, self._images_per_identity = identities_per_batch, images_per_identity
         self._num_batches = max(1, len(identities) // (identities_per_batch * images_per_identity))
         self._seed, self._rank, self._world_size = seed, rank, world_size
         self._epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
-        """Lightning tells the epoch, so that a resumed run goes on with the order it would have had."""
+        """Choose the order of `epoch`; Lightning calls it, so a resumed run has the order of an undisturbed one."""
         self._epoch = epoch
 
     def __len__(self) -> int:
-        """Number of batches."""
         return self._num_batches
 
     def __iter__(self) -> Iterator[list[int]]:
-        """Indices of the pictures of each batch, one person after the other."""
         rng = np.random.default_rng((self._seed, self._epoch))
         share = self._identities_per_batch // self._world_size
         for _ in range(self._num_batches):
-            people = rng.choice(len(self._images), self._identities_per_batch, replace=False, p=self._chances)
+            people = rng.choice(len(self._images), self._identities_per_batch, replace=False, p=self._probabilities)
             drawn = [self._draw(rng, self._images[person]) for person in people]
             yield np.concatenate(drawn[self._rank * share : (self._rank + 1) * share]).tolist()
 

@@ -1,4 +1,4 @@
-"""Lightning task of re-identification: identity and triplet loss; retrieval on people held out."""
+"""Lightning task of re-identification; validated by retrieval among people who are not in the training set."""
 
 import numpy as np
 import torch
@@ -8,55 +8,50 @@ from domain.embeddings import cosine_distances
 from evaluation.retrieval import RetrievalScores, evaluate_retrieval
 from training.crops.data import CropBatch
 from training.crops.task import ConfigureOptimizer, CropTask
+from training.reid.losses import LossParts, ReidLoss
 from training.reid.network import embed
 from training.reid.operating_point import best_match_distance
 
 
 class ReidTask(CropTask):
-    """Loss = cross-entropy on identity logits + `triplet_weight` × batch-hard triplet loss on features.
+    """Trains `network` to minimise `loss`, and scores retrieval on the validation crops.
 
-    Source: Hermans et al. 2017 (arXiv:1703.07737) for batch-hard mining.
+    Args:
+        network: gives (logits, features) in train mode and embeddings in eval mode.
+        prepare: see `CropTask`.
+        configure: see `CropTask`.
+        loss: see `ReidLoss`; each of its parts becomes a curve.
     """
 
-    def __init__(
-        self,
-        network: nn.Module,
-        identity_loss: nn.Module,
-        triplet_loss: nn.Module,
-        triplet_weight: float,
-        augment: nn.Module,
-        normalise: nn.Module,
-        configure: ConfigureOptimizer,
-    ) -> None:
-        """Take the parts; `network` gives (logits, features) in train mode and embeddings in eval mode."""
-        super().__init__(network, augment, normalise, configure)
-        self.identity_loss, self.triplet_loss, self.triplet_weight = identity_loss, triplet_loss, triplet_weight
-        self._seen: list[tuple[Tensor, Tensor]] = []
+    def __init__(self, network: nn.Module, prepare: nn.Module, configure: ConfigureOptimizer, loss: ReidLoss) -> None:
+        super().__init__(network, prepare, configure)
+        self.loss = loss
+        self._validated: list[tuple[Tensor, Tensor]] = []
 
     def training_step(self, batch: CropBatch, batch_idx: int) -> Tensor:
-        """The summed loss; labels are classes `[batch]`. Triplets are mined over the batch of all processes."""
+        """The loss of one batch; labels are identities `[batch]`, from 0."""
         logits, features = self.network(self.prepare(batch.images))
-        identity_loss = self.identity_loss(logits, batch.labels)
-        triplet_loss = self.triplet_loss(self._of_all(features, sync_grads=True), self._of_all(batch.labels))
-        loss = identity_loss + self.triplet_weight * triplet_loss
+        all_features = self._of_all_processes(features, sync_grads=True)
+        loss: LossParts = self.loss(logits, batch.labels, all_features, self._of_all_processes(batch.labels))
+        curves = {**loss.parts, "loss": loss.total}
         self.log_dict(
-            {"train/identity_loss": identity_loss, "train/triplet_loss": triplet_loss, "train/loss": loss},
+            {f"train/{name}": value for name, value in curves.items()},
             on_step=False,
             on_epoch=True,
             sync_dist=True,
             batch_size=len(logits),
         )
-        return loss
+        return loss.total
 
     def validation_step(self, batch: CropBatch, batch_idx: int) -> None:
-        """Collect embeddings; labels are identity and camera `[batch, 2]`."""
-        self._seen.append((embed(self.network, self.prepare(batch.images)).cpu(), batch.labels.cpu()))
+        """Collect embeddings, for retrieval needs all of them; labels are identity and camera `[batch, 2]`."""
+        self._validated.append((embed(self.network, self.prepare(batch.images)).cpu(), batch.labels.cpu()))
 
     def on_validation_epoch_end(self) -> None:
-        """Log mAP, Rank-1 and the distance that parts same from different people best."""
-        embeddings = torch.cat([part for part, _ in self._seen]).numpy()
-        identities, cameras = torch.cat([labels for _, labels in self._seen]).numpy().T
-        self._seen.clear()
+        """Log mAP, Rank-1 and the match threshold."""
+        embeddings = torch.cat([part for part, _ in self._validated]).numpy()
+        identities, cameras = torch.cat([labels for _, labels in self._validated]).numpy().T
+        self._validated.clear()
         scores = score_held_out(embeddings, identities, cameras)
         values = {"val/map": scores.mean_average_precision, "val/rank1": scores.rank(1)}
         match_distance = best_match_distance(embeddings, identities, cameras)
@@ -64,7 +59,7 @@ class ReidTask(CropTask):
             values["val/match_distance"] = match_distance
         self.log_dict(values, prog_bar=True)
 
-    def _of_all(self, tensor: Tensor, sync_grads: bool = False) -> Tensor:
+    def _of_all_processes(self, tensor: Tensor, sync_grads: bool = False) -> Tensor:
         if self.trainer.world_size == 1:
             return tensor
         gathered = self.all_gather(tensor, sync_grads=sync_grads)
@@ -73,7 +68,7 @@ class ReidTask(CropTask):
 
 
 def score_held_out(embeddings: np.ndarray, identities: np.ndarray, cameras: np.ndarray) -> RetrievalScores:
-    """Retrieval among held-out pictures: one of each person and camera asks, the rest are the gallery.
+    """Retrieval among held-out crops: one of each person and camera is a query, the rest are the gallery.
 
     Args:
         embeddings: float32 `[image, feature]`, unit length.
@@ -81,27 +76,27 @@ def score_held_out(embeddings: np.ndarray, identities: np.ndarray, cameras: np.n
         cameras: integers `[image]`.
 
     Raises:
-        InputError: if no person has pictures from two cameras, one of them beside the query.
+        InputError: if no query has a crop of the same person from another camera in the gallery.
     """
-    asks = choose_queries(identities, cameras)
+    is_query = choose_queries(identities, cameras)
     return evaluate_retrieval(
-        cosine_distances(embeddings[asks], embeddings[~asks]),
-        identities[asks],
-        identities[~asks],
-        cameras[asks],
-        cameras[~asks],
+        cosine_distances(embeddings[is_query], embeddings[~is_query]),
+        identities[is_query],
+        identities[~is_query],
+        cameras[is_query],
+        cameras[~is_query],
     )
 
 
 def choose_queries(identities: np.ndarray, cameras: np.ndarray) -> np.ndarray:
-    """`bool [image]`: the middle picture of each person (not junk or distractor) and camera.
+    """`bool [image]`, true for the middle crop of each person (not junk or distractor) in each camera.
 
     Example:
         >>> choose_queries(np.array([1, 1, 1, 2, 0]), np.array([1, 1, 1, 1, 1]))
         array([False,  True, False,  True, False])
     """
-    asks = np.zeros(len(identities), bool)
+    is_query = np.zeros(len(identities), bool)
     for identity, camera in {pair for pair in zip(identities.tolist(), cameras.tolist(), strict=True) if pair[0] > 0}:
         shown = np.flatnonzero((identities == identity) & (cameras == camera))
-        asks[shown[len(shown) // 2]] = True
-    return asks
+        is_query[shown[len(shown) // 2]] = True
+    return is_query

@@ -7,26 +7,24 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from pydantic import Field, NonNegativeFloat, PositiveInt
-from torch import nn
+from pydantic import Field, PositiveInt
 
 from districts.layout import read_reid_folder
-from domain.atomic import atomic_folder
 from domain.errors import InputError
-from domain.model_card import ModelCard, write_card
-from domain.paths import DATA, MODELS
+from domain.model_card import ModelCard
+from domain.paths import DATA
 from domain.settings import Settings, read_params
 from domain.stage import run_stage
 from evaluation.experiments.log import Provenance, training_run
-from training.crops.augmentation import CHANNEL_MEAN, CHANNEL_STD, Augmentation, Normalise
+from training.crops.augmentation import CHANNEL_MEAN, CHANNEL_STD, Preparation
 from training.crops.data import CropData, CropDataset
 from training.crops.lightning_run import CropTrainingSettings, Curves, checkpoint_folder, fit, seed_run
 from training.crops.optimization import configure_optimizer
-from training.reid.losses import BatchHardTripletLoss
+from training.reid.losses import ReidLoss, ReidLossSettings
 from training.reid.network import ReidNetwork, build_reid_network, load_pretrained
 from training.reid.sampling import IdentityBatches
 from training.reid.task import ReidTask
-from training.weights import WEIGHTS
+from training.trained_model import write_trained
 
 
 class Backbone(Settings):
@@ -38,16 +36,13 @@ class Backbone(Settings):
     share_of_epochs: float = Field(gt=0, le=1)
 
 
-class ReidSettings(CropTrainingSettings):
+class ReidSettings(CropTrainingSettings, ReidLossSettings):
     """Section `reid`."""
 
     backbone: str
     backbones: dict[str, Backbone]
     identities_per_batch: PositiveInt = Field(ge=2)
     images_per_identity: PositiveInt = Field(ge=2)
-    label_smoothing: float = Field(ge=0, lt=1)
-    triplet_margin: NonNegativeFloat
-    triplet_weight: NonNegativeFloat
 
     @property
     def chosen(self) -> Backbone:
@@ -66,7 +61,7 @@ class ReidSettings(CropTrainingSettings):
 
 
 def main(argv: Sequence[str] = ()) -> None:
-    """Train, keep the best network and its card, and leave the run in the experiment log."""
+    """Train, write the best network and its card, and log the run."""
     settings = ReidSettings.from_params("reid", argv).for_chosen()
     params = read_params(argv)
     district, seed = params["district"]["name"], params["seed"]
@@ -90,28 +85,21 @@ def main(argv: Sequence[str] = ()) -> None:
             feature=network.feature,
             match_distance=scores.get("val/match_distance"),
             district=district,
-            data_hash=run.provenance.data_hash,
-            git_revision=run.provenance.git_revision,
-            mlflow_run_id=run.run_id,
         )
-        with atomic_folder(MODELS / model) as out:
-            torch.save(network.state_dict(), out / WEIGHTS)
-            write_card(card, out)
-        example = np.zeros((2, 3, settings.input_height_px, settings.input_width_px), np.float32)
-        run.log_model(network, example, model)
+        write_trained(model, network, card, run)
     shutil.rmtree(checkpoints)
 
 
 def train_reid(
     settings: ReidSettings, data_folder: Path, seed: int, checkpoints: Path, log_curves: Curves
 ) -> tuple[ReidNetwork, dict[str, float]]:
-    """Train on `bounding_box_train`, validate on the people of `bounding_box_val` if there are any.
+    """Train on `bounding_box_train` and validate on `bounding_box_val`, if the district has it.
 
     Args:
-        settings: of the run.
+        settings: section `reid`, for the chosen backbone.
         data_folder: `reid/` of a district.
         seed: of initial weights, batches and augmentation.
-        checkpoints: folder to resume from and to keep the best weights in.
+        checkpoints: folder of the checkpoints, from which a killed training resumes.
         log_curves: takes points of named curves and their epoch.
 
     Returns:
@@ -124,12 +112,9 @@ def train_reid(
         load_pretrained(network, settings.chosen.weights)
     task = ReidTask(
         network,
-        identity_loss=nn.CrossEntropyLoss(label_smoothing=settings.label_smoothing),
-        triplet_loss=BatchHardTripletLoss(settings.triplet_margin),
-        triplet_weight=settings.triplet_weight,
-        augment=Augmentation(settings.augmentation),
-        normalise=Normalise(),
-        configure=partial(configure_optimizer, settings=settings),
+        Preparation(settings.augmentation),
+        partial(configure_optimizer, settings=settings),
+        ReidLoss(settings),
     )
 
     people_and_pictures = settings.identities_per_batch, settings.images_per_identity
@@ -141,7 +126,7 @@ def train_reid(
 
 
 def read_training_crops(settings: ReidSettings, data_folder: Path) -> tuple[CropDataset, np.ndarray]:
-    """The crops of `bounding_box_train` without junk and distractors, and their classes `[image]`, from 0."""
+    """The crops of `bounding_box_train` without junk and distractors, and their identities `[image]`, from 0."""
     table = read_reid_folder(data_folder.parent, "bounding_box_train")
     known = np.flatnonzero(table.identities > 0)
     _, classes = np.unique(table.identities[known], return_inverse=True)
@@ -150,7 +135,7 @@ def read_training_crops(settings: ReidSettings, data_folder: Path) -> tuple[Crop
 
 
 def read_validation_crops(settings: ReidSettings, data_folder: Path) -> CropDataset | None:
-    """The crops of `bounding_box_val` with identity and camera, or `None` if the district has no such folder."""
+    """The crops of `bounding_box_val` with identity and camera, or `None` if the district does not have this folder."""
     if not (data_folder / "bounding_box_val").is_dir():
         return None
     table = read_reid_folder(data_folder.parent, "bounding_box_val")

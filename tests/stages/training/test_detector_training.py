@@ -96,7 +96,7 @@ def test_a_killed_training_goes_on_and_writes_the_model(district: Path, capsys: 
     kill_in_the_middle_of_an_epoch(district)
     assert not (district / "models").exists()
     train.main()
-    assert "going on from" in capsys.readouterr().out
+    assert "resuming from" in capsys.readouterr().out
 
     model = district / "models" / "detector"
     assert epochs_in(model / "training" / "results.csv") == list(range(1, EPOCHS + 1))

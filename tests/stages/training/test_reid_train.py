@@ -113,7 +113,7 @@ def test_a_checkpoint_of_other_settings_is_not_gone_on_from(
     (folder / "last.ckpt").touch()
     assert (checkpoint_folder("reid-osnet", {"lr": 0.1}) / "last.ckpt").exists()
     assert not (checkpoint_folder("reid-osnet", {"lr": 0.2}) / "last.ckpt").exists()
-    assert "starting anew" in capsys.readouterr().out
+    assert "training starts from the beginning" in capsys.readouterr().out
 
 
 def test_a_backbone_that_is_not_configured_is_refused() -> None:

@@ -95,7 +95,7 @@ def test_another_number_of_classes_leaves_the_head_and_says_so(tmp_path: Path) -
     save_weights(coco, tmp_path / "coco.weights")
     loaded = load_weights(person, tmp_path / "coco.weights")
     assert (loaded.file_classes, loaded.layers, loaded.reinitialised) == (80, (0,), (1,))
-    assert "the file is of 80 classes, so the heads (1,) start anew" in str(loaded)
+    assert "not the heads (1,), for the file has 80 classes" in str(loaded)
     assert torch.equal(person.layers[0].conv.weight, coco.layers[0].conv.weight)
     assert torch.equal(person.layers[1].conv.weight, head)
 
@@ -105,7 +105,7 @@ def test_heads_can_keep_a_class_of_the_file(tmp_path: Path) -> None:
     save_weights(coco, tmp_path / "coco.weights")
     loaded = load_weights(person, tmp_path / "coco.weights", classes=[7])
     assert (loaded.layers, loaded.reinitialised, loaded.kept_classes) == ((0, 1), (), (7,))
-    assert "of the file's 80 classes the heads keep (7,)" in str(loaded)
+    assert "of the file's 80 classes the heads load (7,)" in str(loaded)
     images = torch.rand(2, 3, 8, 8)
     of_coco, of_person = coco.heads(images)[0], person.heads(images)[0]
     assert of_person.shape[1] == 2 * 6

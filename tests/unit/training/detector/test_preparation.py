@@ -61,7 +61,7 @@ def test_an_input_size_that_does_not_fit_is_refused(tmp_path: Path) -> None:
 
 
 def test_too_few_sizes_for_the_anchors_are_refused() -> None:
-    with pytest.raises(InputError, match="fitting 6 anchors needs as many different box sizes, got 1"):
+    with pytest.raises(InputError, match="fitting 6 anchors needs 6 different box sizes, got 1"):
         fit_anchors(np.ones((9, 2)), 6, seed=0)
 
 
