@@ -95,7 +95,7 @@ def test_another_number_of_classes_leaves_the_head_and_says_so(tmp_path: Path) -
     save_weights(coco, tmp_path / "coco.weights")
     loaded = load_weights(person, tmp_path / "coco.weights")
     assert (loaded.file_classes, loaded.layers, loaded.reinitialised) == (80, (0,), (1,))
-    assert "not the heads (1,), for the file has 80 classes" in str(loaded)
+    assert "the file has 80 classes, so the heads (1,) are not loaded" in str(loaded)
     assert torch.equal(person.layers[0].conv.weight, coco.layers[0].conv.weight)
     assert torch.equal(person.layers[1].conv.weight, head)
 
