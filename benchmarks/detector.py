@@ -170,7 +170,7 @@ def write_files(name: str, size: int, folder: str) -> None:
     network, place = build(name, size).network, Path(folder)
     profile = Profile(min_batch=1, opt_batch=8, max_batch=64)
     engines = export_onnx(
-        EngineNetwork(network, card), place, profile, precisions=_PRECISIONS, calibration=pictures(4, size)
+        EngineNetwork(network, card), place, profile, precisions=_PRECISIONS, calibration_images=pictures(4, size)
     )
     write_card(card.model_copy(update={"engines": engines}), place)
     network.definition.write(place / "network.cfg")

@@ -84,7 +84,7 @@ def prepare(name: str, folder: str) -> float:
         place,
         Profile(min_batch=1, opt_batch=8, max_batch=64),
         precisions=_PRECISIONS,
-        calibration=pictures(name, 16),
+        calibration_images=pictures(name, 16),
     )
     write_card(network.card.model_copy(update={"engines": entries}), place)
     if name in _DETECTORS:

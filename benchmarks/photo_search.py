@@ -55,7 +55,7 @@ def made_engine(folder: Path, precision: Precision, calibration: Sequence[Path])
     precisions: tuple[Precision, ...] = ("fp32",) if precision == "fp32" else (precision, "fp32")
     images = stacked(next(resized_batches(calibration, network.card, len(calibration), "calibration")))
     profile = Profile(min_batch=1, opt_batch=_BATCH, max_batch=_BATCH)
-    entries = export_onnx(network, folder, profile, precisions=precisions, calibration=images)
+    entries = export_onnx(network, folder, profile, precisions=precisions, calibration_images=images)
     write_card(network.card.model_copy(update={"engines": entries}), folder)
     return folder
 

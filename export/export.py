@@ -19,7 +19,7 @@ from export.validation import sample_of
 
 
 def main(argv: Sequence[str] = ()) -> None:
-    """Export one model; nothing is left behind when its engines differ too much from torch."""
+    """Export one model. If its engines differ too much from torch, no engine folder is written."""
     settings = ExportSettings.from_params("export", argv)
     trained = MODELS / settings.model
     card = read_card(trained)
@@ -34,7 +34,7 @@ def main(argv: Sequence[str] = ()) -> None:
             settings.profile(card.task),
             sha256_of(trained / "weights.pt"),
             precisions=precisions,
-            calibration=sample.images,
+            calibration_images=sample.images,
         )
         if settings.plan.builder != "none":
             print(f"{settings.model}: plan by {settings.plan.builder}")

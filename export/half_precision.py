@@ -14,7 +14,7 @@ from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_h
 from domain.errors import InputError
 
 _WEIGHTED = {"Conv", "ConvTranspose", "Gemm", "MatMul"}
-_FLOAT32_INPUTS = {"Resize": {1, 2}}  # the operator's definition has no half version of these
+_FLOAT32_INPUTS = {"Resize": {1, 2}}  # the operator allows only float32 for these
 _LARGEST = float(np.finfo(np.float16).max)
 
 
@@ -38,7 +38,7 @@ def to_half(model: ModelProto) -> ModelProto:
 
 
 def _nodes_up_to_weights(nodes: Iterable[NodeProto]) -> set[int]:
-    """Indices of the nodes with weights and of all that feed them."""
+    """Indices of the nodes with weights and of all nodes before them."""
     nodes = list(nodes)
     producers = {output: index for index, node in enumerate(nodes) for output in node.output}
     waiting = [index for index, node in enumerate(nodes) if node.op_type in _WEIGHTED]
@@ -52,7 +52,7 @@ def _nodes_up_to_weights(nodes: Iterable[NodeProto]) -> set[int]:
 
 
 def _convert_constants(graph: GraphProto, inner: list[NodeProto]) -> None:
-    """Give the `inner` nodes half-precision copies of their float32 initializers; drop those nobody uses any more."""
+    """Give the `inner` nodes half-precision copies of their float32 initializers; drop unused ones."""
     by_name = {tensor.name: tensor for tensor in graph.initializer if tensor.data_type == TensorProto.FLOAT}
     halves: dict[str, TensorProto] = {}
     for node in inner:

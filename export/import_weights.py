@@ -1,4 +1,4 @@
-"""Weights made elsewhere as an engine folder.
+"""Converts weights that were trained elsewhere into an engine folder.
 
 python -m export.import_weights task=detector cfg=FILE weights=FILE out=DIR [names=FILE]
 python -m export.import_weights task=reid backbone=osnet_x0_25 weights=FILE out=DIR
@@ -37,21 +37,21 @@ _ONLY_FOR = {
 
 
 class ImportArguments(Settings):
-    """Command line of this module."""
+    """Arguments of the command."""
 
     task: Literal["detector", "reid"]
     weights: Path
     out: Path
     cfg: Path | None = None  # detector: Darknet's definition
-    names: Path | None = None  # detector: a class name a line; without it the first class is person
+    names: Path | None = None  # detector: file with one class name per line; without it the first class is person
     score_threshold: float = Field(default=0.25, ge=0, le=1)  # detector: Darknet's own default
     iou_threshold: float = Field(default=0.45, ge=0, le=1)  # detector: Darknet's own default
-    nms: Nms = "iou"  # detector: what overlap means in its suppression; diou for a cfg with nms_kind=diounms
+    nms: Nms = "iou"  # detector; diou for a cfg with nms_kind=diounms
     backbone: str | None = None  # reid: torchreid's name of the architecture
     height: PositiveInt = 256  # reid: input in pixels
     width: PositiveInt = 128
     max_batch: PositiveInt = 32
-    precisions: tuple[Precision, ...] = ("fp32",)  # of the ONNX files; the first is what a CPU runs
+    precisions: tuple[Precision, ...] = ("fp32",)  # of the ONNX files; a CPU runs the first
     pictures: Path | None = None  # folder of pictures from which int8 takes its ranges
     plan: PlanPrecision | None = None  # also a TensorRT-RTX plan of that precision
     compute_capabilities: tuple[str, ...] = ("8.0", "8.6", "8.9", "12.0")  # of the plan
@@ -89,7 +89,7 @@ def main(argv: Sequence[str] = ()) -> None:
             profile,
             sha256_of(arguments.weights),
             precisions=precisions,
-            calibration=_calibration(arguments.pictures, card) if "int8" in precisions else None,
+            calibration_images=_calibration_images(arguments.pictures, card) if "int8" in precisions else None,
         )
         if arguments.plan:
             source = engines[precisions.index(arguments.plan)]
@@ -99,7 +99,7 @@ def main(argv: Sequence[str] = ()) -> None:
     print(f"{arguments.out}: {card.architecture}, {', '.join(entry.file for entry in engines)}")
 
 
-def _calibration(folder: Path | None, card: ModelCard) -> np.ndarray:
+def _calibration_images(folder: Path | None, card: ModelCard) -> np.ndarray:
     if folder is None:
         raise InputError("int8 needs pictures like those it will see, from which to take ranges: pictures=<folder>")
     files = list_pictures(folder)

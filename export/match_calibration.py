@@ -1,10 +1,9 @@
-"""How likely a cosine distance is that of one person: fitted on a district's validation people with the engine itself.
+"""Fits the probability that two crops at a cosine distance show the same person, on a district's validation people.
 
 A pair is a crop and a visit, the mean embedding of all crops of one person in one camera, as a search compares a photo
-with a tracklet; only pairs of different cameras count. The probability depends on how many of all that is compared show
-the person, and in a validation set these are far more than among the sightings of a city. So pairs are weighed until
-the share `prior` of them is of one person: beside a hit, the probability means how likely it shows the person if that
-share of the candidates of the search do.
+with a tracklet; only pairs of different cameras count. The probability depends on the fraction of compared pairs that
+show one person, which is far higher in a validation set than among the sightings of a city. So pairs are weighted to
+make that fraction `prior`: the probability then holds for a search where that fraction of the candidates is right.
 """
 
 from pathlib import Path
@@ -21,16 +20,16 @@ from export.engines.match_calibration import Calibration
 from export.pictures import resized_batches, stacked
 
 _PART: Literal["bounding_box_val"] = "bounding_box_val"
-_FLATTEST = 1.0  # softness; distances lie in 0..2, so a flatter curve would say no less that they tell nothing
+_FLATTEST = 1.0  # upper bound of the softness: distances lie in 0..2, so a curve this flat is already uninformative
 
 
 def calibrate(engine: Engine, data: Path, prior: float, batch: int) -> Calibration | None:
-    """The calibration of a re-ID engine; None where the district has no validation people or they part from nobody.
+    """The calibration of a re-ID engine; None if the district has no validation people with pairs of both kinds.
 
     Args:
         engine: embeds the crops.
         data: folder of the district.
-        prior: share of all that is compared which shows the person, 0..1.
+        prior: assumed fraction of compared pairs that show one person, 0..1.
         batch: crops embedded together.
     """
     if not (data / "reid" / _PART).is_dir():

@@ -49,7 +49,7 @@ class EngineNetwork(nn.Module):
         self.card = card
         std = torch.tensor(card.channel_std, dtype=torch.float64)
         mean = torch.tensor(card.channel_mean, dtype=torch.float64)
-        # One number where one will do: three, side by side in memory, cost a quantised network a tenth of its time.
+        # One number if all channels have the same: three numbers cost a quantised network a tenth of its time.
         scale = 1 / (255 * (std[:1] if len(set(card.channel_std)) == 1 else std))
         self.register_buffer("scale", scale.float().reshape(1, -1, 1, 1), persistent=False)
         self.register_buffer("shift", (-mean / std).float().reshape(1, 3, 1, 1), persistent=False)
@@ -75,9 +75,9 @@ def export_onnx(
     weights_sha256: str = "",
     *,
     precisions: Sequence[Precision] = ("fp32",),
-    calibration: np.ndarray | None = None,
+    calibration_images: np.ndarray | None = None,
 ) -> tuple[EngineFile, ...]:
-    """Write `network` as ONNX into `folder`, a file a precision, and return the card's entries for them, in order.
+    """Write `network` as ONNX into `folder`, one file per precision, and return their entries for the card, in order.
 
     Each file has a dynamic batch and the card in its metadata, and is written whole or not at all.
 
@@ -87,7 +87,7 @@ def export_onnx(
         profile: batch sizes; a larger batch is split when the engine runs.
         weights_sha256: checksum of the weight file the network was read from, kept in the metadata.
         precisions: of the files to write, the one for CPUs first.
-        calibration: `uint8 [batch, height, width, 3]`, pictures from which int8 takes its ranges.
+        calibration_images: `uint8 [batch, height, width, 3]`, pictures from which int8 takes its ranges.
 
     Raises:
         InputError: if a weight is too large for fp16, or int8 has no pictures.
@@ -100,7 +100,7 @@ def export_onnx(
         if precision == "fp16":
             model = to_half(graph)
         elif precision == "int8":
-            model = to_int8(graph, calibration)
+            model = to_int8(graph, calibration_images)
         file = folder / onnx_name(precision)
         with atomic_file(file) as aside:
             onnx.save(model, aside)
@@ -119,7 +119,7 @@ def export_onnx(
 
 
 def network_graph(network: EngineNetwork, weights_sha256: str) -> onnx.ModelProto:
-    """`network` as an ONNX graph in float32; arguments as of `export_onnx`."""
+    """`network` as a float32 ONNX graph; the arguments are those of `export_onnx`."""
     card = network.card
     example = torch.zeros(_EXAMPLE_BATCH, card.input_height_px, card.input_width_px, 3, dtype=torch.uint8)
     neutral = [f"output.{index}" for index in range(len(card.output_names))]
@@ -138,7 +138,7 @@ def network_graph(network: EngineNetwork, weights_sha256: str) -> onnx.ModelProt
     assert program is not None
     model = program.model_proto
     _rename_outputs(model.graph, dict(zip(neutral, card.output_names, strict=True)))
-    # Paths and lines of the exporting machine are of no use to whoever opens the file.
+    # Paths and lines of the exporting machine are of no use in the file.
     graph = model.graph
     for part in (graph, *graph.node, *graph.input, *graph.output, *graph.value_info, *graph.initializer):
         del part.metadata_props[:]
@@ -162,7 +162,7 @@ def _mish(inputs: Any) -> Any:
 
 
 def _rename_outputs(graph: onnx.GraphProto, names: dict[str, str]) -> None:
-    """Give the outputs their names; an inner value that has one of them already, such as `view`, gets another.
+    """Name the outputs; an inner value that already has such a name, for example `view`, is renamed.
 
     The exporter would let both have it, and the file would be no valid graph.
     """
@@ -177,7 +177,7 @@ def _rename_outputs(graph: onnx.GraphProto, names: dict[str, str]) -> None:
 
 @contextlib.contextmanager
 def _quiet_exporter() -> Iterator[None]:
-    """Keep the exporter's progress and its advice on other input types out of a stage's output."""
+    """Keep the exporter's progress and its advice on input types out of a stage's output."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     logger.setLevel(logging.ERROR)

@@ -1,4 +1,4 @@
-"""How far engines are from the network they came from: `parity.json`.
+"""Differences between engines and the torch network they were exported from: `parity.json`.
 
 `python -m export.parity export.model=detector` completes it on a machine that can run the plan.
 """
@@ -29,31 +29,31 @@ _TORCH_BATCH = 8
 
 
 class OutputDifference(BaseModel):
-    """Of one output to torch's, over all validation pictures."""
+    """Differences of one output to torch's, over all validation pictures."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     largest: float
     mean: float
-    worst_picture: str  # where the largest is
+    worst_picture: str  # picture with the largest difference
 
 
 class EngineParity(BaseModel):
-    """Of one engine file."""
+    """Differences of one engine file to torch."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     runtime: str
     precision: Precision
     checked: bool
-    reason: str = ""  # why it was not checked
+    reason: str = ""  # if it was not checked: why
     outputs: dict[str, OutputDifference] = {}
     metric: float | None = None
     metric_difference: float | None = None
 
 
 class Parity(BaseModel):
-    """What `parity.json` holds."""
+    """Content of `parity.json`."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -64,7 +64,7 @@ class Parity(BaseModel):
 
 
 def main(argv: Sequence[str] = ()) -> None:
-    """Compare every engine file of a model that runs here, and write `parity.json` anew."""
+    """Compare every engine file of a model that runs on this machine with torch, and rewrite `parity.json`."""
     settings = ExportSettings.from_params("export", argv)
     folder = ENGINES / settings.model
     card = read_card(folder)
@@ -78,7 +78,7 @@ def main(argv: Sequence[str] = ()) -> None:
 def compare(
     folder: Path, card: ModelCard, network: EngineNetwork, sample: ValidationSample, settings: ExportSettings
 ) -> Parity:
-    """Every engine of `card` in `folder` against `network`; one that cannot run here is marked as not checked."""
+    """Compare the engines of `card` in `folder` with `network`; those that cannot run here are marked as unchecked."""
     expected = torch_outputs(network, sample.images)
     torch_metric = sample.metric(expected)
     engines = {}
@@ -103,7 +103,7 @@ def compare(
 
 
 def torch_outputs(network: EngineNetwork, images: np.ndarray) -> dict[str, np.ndarray]:
-    """What torch says to `images`, `uint8 [batch, height, width, 3]`, by output name."""
+    """Outputs of torch for `images`, `uint8 [batch, height, width, 3]`, by name."""
     parts = []
     with torch.inference_mode():
         for start in range(0, len(images), _TORCH_BATCH):
@@ -116,7 +116,7 @@ def torch_outputs(network: EngineNetwork, images: np.ndarray) -> dict[str, np.nd
 def output_differences(
     card: ModelCard, outputs: Mapping[str, np.ndarray], expected: Mapping[str, np.ndarray], names: Sequence[str]
 ) -> dict[str, OutputDifference]:
-    """Absolute differences of each output; boxes, cut to the picture as all who use them do, as part of its size."""
+    """Absolute differences of each output; those of boxes, clipped to the picture, as fractions of its size."""
     differences = {}
     for name in card.output_names:
         pair = outputs[name], expected[name]
@@ -132,7 +132,7 @@ def output_differences(
 
 
 def require_within_limits(parity: Parity, settings: ParitySettings, model: str) -> None:
-    """Raise `ArtifactError` if an engine that was checked is farther from torch than its precision may be."""
+    """Raise `ArtifactError` if a checked engine differs more from torch than the limits of its precision allow."""
     for file, engine in parity.engines.items():
         if engine.checked:
             _require_within(engine, settings.limits(engine.precision), f"{file} of {model}", parity.metric_name)
@@ -140,7 +140,7 @@ def require_within_limits(parity: Parity, settings: ParitySettings, model: str) 
 
 def _require_within(engine: EngineParity, limits: Limits, file: str, metric_name: str) -> None:
     for name, difference in engine.outputs.items():
-        if not difference.largest <= limits.output:  # also when it is not a number
+        if not difference.largest <= limits.output:  # also if it is NaN
             raise ArtifactError(
                 f"{file} ({engine.precision}) must be within {limits.output:g} of torch, output {name} differs by "
                 f"{difference.largest:.3g} on {difference.worst_picture}; look at the network, or raise "
@@ -160,7 +160,7 @@ def write_parity(parity: Parity, folder: Path) -> None:
 
 
 def log_parity(card: ModelCard, parity: Parity) -> None:
-    """Leave the differences in the experiment log, in the run of the model's training."""
+    """Log the differences to the MLflow run of the model's training."""
     by_kind = {f"{engine.runtime}-{engine.precision}": engine.model_dump() for engine in parity.engines.values()}
     log_results(card, "parity", by_kind)
 

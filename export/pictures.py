@@ -1,4 +1,4 @@
-"""Pictures of a district as an engine takes them, batch by batch."""
+"""Reads pictures of a district in batches, resized for an engine."""
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -33,5 +33,5 @@ def resized_batches(files: Sequence[Path], card: ModelCard, batch: int, title: s
 
 
 def stacked(pictures: Sequence[Resized]) -> np.ndarray:
-    """The pictures as one `uint8 [batch, height, width, 3]`."""
+    """The pictures as one array `uint8 [batch, height, width, 3]`."""
     return np.stack([picture.image for picture in pictures])

@@ -21,7 +21,7 @@ _SPLITS: tuple[Split, ...] = ("val", "test")
 
 
 def main(argv: Sequence[str] = ()) -> None:
-    """Run one engine over all pictures that are evaluated."""
+    """Run one engine over all pictures that the evaluation scores."""
     settings = ExportSettings.from_params("export", argv)
     engine = load(ENGINES / settings.model, threads=settings.threads)
     data = district_folder(argv)
@@ -42,7 +42,7 @@ def main(argv: Sequence[str] = ()) -> None:
 def predict_boxes(engine: Engine, data: Path, split: Split, settings: ExportSettings) -> DetectorPredictions:
     """People in the frames of a split above the low threshold, after non-maximum suppression.
 
-    Of a detector of several classes only the first, person, is looked at.
+    If the detector has several classes, only the first, person, counts.
     """
     if (overlap := engine.card.iou_threshold) is None:
         raise ArtifactError("the detector's card must have iou_threshold; rerun train_detector")

@@ -23,7 +23,7 @@ from export.engines.engine import INPUT_NAME
 
 _WEIGHTED = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 _CALIBRATION_BATCH = 8
-_CALIBRATION_PIXELS = 2**20  # of a batch: all values inside the network are held until each has been looked at
+_CALIBRATION_PIXELS = 2**20  # of a batch: all activations are in memory until their ranges are known
 
 
 def to_int8(model: ModelProto, images: np.ndarray | None) -> ModelProto:
@@ -57,7 +57,7 @@ def to_int8(model: ModelProto, images: np.ndarray | None) -> ModelProto:
             weight_type=QuantType.QInt8,
             calibrate_method=CalibrationMethod.MinMax,
             nodes_to_exclude=[*_outside_layers(graph), *_exponential_activations(graph)],
-            extra_options={"CalibMovingAverage": True},  # one picture's outlier does not widen the range for all
+            extra_options={"CalibMovingAverage": True},  # so that an outlier of one picture does not widen the range
         )
         result = onnx.load(quantised)
     onnx.helper.set_model_props(result, {entry.key: entry.value for entry in model.metadata_props})
@@ -78,11 +78,11 @@ class _Batches(CalibrationDataReader):
 
 
 def _outside_layers(graph: GraphProto) -> list[str]:
-    """Names of the nodes before the first and from the last layers with weights on."""
+    """Names of the nodes before the first layers with weights, and of the last such layers and all nodes after them."""
     producers = {output: node for node in graph.node for output in node.output}
     weighted = [node for node in graph.node if node.op_type in _WEIGHTED]
     before = {node.name: _upstream(node, producers) for node in weighted}
-    inner = set().union(*before.values())  # all that reaches a layer with weights
+    inner = set().union(*before.values())  # all nodes before a layer with weights
     scaling = set().union(*(above for above in before.values() if not above & before.keys()))
     return [node.name for node in graph.node if node.name not in inner or node.name in scaling]
 
@@ -104,7 +104,7 @@ def _exponential_activations(graph: GraphProto) -> list[str]:
 
 
 def _upstream(node: NodeProto, producers: dict[str, NodeProto]) -> set[str]:
-    """Names of all nodes whose values reach `node`."""
+    """Names of all nodes before `node`."""
     reached: set[str] = set()
     waiting = [node]
     while waiting:
@@ -118,7 +118,7 @@ def _upstream(node: NodeProto, producers: dict[str, NodeProto]) -> set[str]:
 
 @contextlib.contextmanager
 def _without_advice() -> Iterator[None]:
-    """Keep ONNX Runtime's advice on preparing a graph, which was done, out of a stage's output."""
+    """Keep ONNX Runtime's advice to prepare the graph, which is already done, out of a stage's output."""
     logger = logging.getLogger()
     level = logger.level
     logger.setLevel(logging.ERROR)

@@ -1,4 +1,4 @@
-"""Section `export` of `params.yaml`: of the stages `export` and `predict`, and of `export.parity`."""
+"""Settings of the stages `export` and `predict` and of `export.parity`: section `export` of `params.yaml`."""
 
 from typing import Literal, Self, get_args
 
@@ -12,7 +12,7 @@ Precision = Literal["fp32", "fp16", "int8"]
 
 
 class Profile(Settings):
-    """Batch sizes an engine is made for; a larger batch is split."""
+    """Batch sizes that an engine is built for; a larger batch is split."""
 
     min_batch: PositiveInt = 1
     opt_batch: PositiveInt
@@ -67,13 +67,13 @@ class ExportSettings(Settings):
     model: str
     models: tuple[str, ...]  # detector, attributes and, for each key of `reid.backbones`, reid-<key>
     profiles: Profiles
-    precisions: dict[Task, tuple[Precision, ...]]  # of ONNX files; the first is what a CPU runs
+    precisions: dict[Task, tuple[Precision, ...]]  # of ONNX files; a CPU runs the first
     plan: PlanSettings
     parity: ParitySettings
     threads: PositiveInt | None  # of ONNX Runtime; null takes all cores
     match_prior: float = Field(gt=0, lt=1)  # see export.match_calibration
     predict_batch: PositiveInt
-    predict_score_threshold: float = Field(ge=0, le=1)  # low, so that the precision-recall curve is whole
+    predict_score_threshold: float = Field(ge=0, le=1)  # low, for a complete precision-recall curve
 
     @model_validator(mode="after")
     def _precisions_hold_what_is_built_from_them(self) -> Self:

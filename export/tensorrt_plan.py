@@ -11,7 +11,7 @@ from export.engines.plan_building import PLAN, Builder, PlanPrecision, rebuild_p
 
 
 class RebuildArguments(Settings):
-    """Command line; see `rebuild_plan`."""
+    """Arguments of the command; see `rebuild_plan`."""
 
     folder: Path
     builder: Builder | None = None
@@ -20,7 +20,7 @@ class RebuildArguments(Settings):
 
 
 def main(argv: Sequence[str] = ()) -> None:
-    """Rebuild the plan of an engine folder from its ONNX and note it in the card."""
+    """Rebuild the plan of an engine folder from its ONNX and enter it in the card."""
     arguments = RebuildArguments.from_arguments(argv)
     card = rebuild_plan(
         arguments.folder,

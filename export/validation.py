@@ -1,4 +1,4 @@
-"""A few validation pictures of a district, and the metric of what a network says about them."""
+"""A sample of a district's validation pictures, and the metric of a network's outputs for them."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -23,12 +23,12 @@ Outputs = Mapping[str, np.ndarray]
 
 @dataclass(frozen=True)
 class ValidationSample:
-    """Pictures at a network's input size, and how well outputs for them answer what is known of them."""
+    """Pictures at a network's input size, and the metric of outputs for them against their labels."""
 
     names: tuple[str, ...]  # file names, for messages
     images: np.ndarray  # uint8 [batch, height, width, 3] RGB
     metric_name: str
-    metric: Callable[[Outputs], float]  # fraction, of the outputs of a network for all images
+    metric: Callable[[Outputs], float]  # fraction; takes the outputs of a network for all images
 
 
 def sample_of(card: ModelCard, data: Path, num_images: int, score_threshold: float) -> ValidationSample:
@@ -105,9 +105,9 @@ def _identified(card: ModelCard, data: Path, num_images: int) -> ValidationSampl
     return ValidationSample(tuple(names), stacked(pictures), "map", mean_average_precision)
 
 
-def _spread(available: int, wanted: int) -> np.ndarray:
-    """`wanted` places spread evenly over `available` ones; all where there are fewer."""
-    return np.unique(np.linspace(0, available - 1, min(available, wanted)).round().astype(int))
+def _spread(available: int, num: int) -> np.ndarray:
+    """`num` indices spread evenly over `available` items; all of them if there are fewer."""
+    return np.unique(np.linspace(0, available - 1, min(available, num)).round().astype(int))
 
 
 def _read(files: list[Path], card: ModelCard) -> list[Resized]:

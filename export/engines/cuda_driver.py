@@ -1,4 +1,4 @@
-"""The few calls of CUDA's driver that an engine needs, through ctypes: whoever has a GPU has `libcuda`, nothing else.
+"""The calls of the CUDA driver that an engine needs, by ctypes: every machine with a GPU has `libcuda`.
 
 Buffers and one stream of the first visible device. Without a GPU `compute_capability()` is None and nothing else here
 may be called.
@@ -15,7 +15,7 @@ _MAJOR, _MINOR = 75, 76  # CUdevice_attribute: compute capability
 
 @functools.cache
 def _library() -> Any | None:
-    """`libcuda`, initialised; None where there is no driver or no device."""
+    """`libcuda`, initialised; None if there is no driver or no device."""
     try:
         library = ctypes.CDLL("libcuda.so.1")
     except OSError:
@@ -28,7 +28,7 @@ def _library() -> Any | None:
 
 @functools.cache
 def compute_capability() -> str | None:
-    """Of the first visible GPU, such as "8.6"; None where there is none."""
+    """Compute capability of the first visible GPU, such as "8.6"; None if there is no GPU."""
     library = _library()
     if library is None:
         return None
@@ -48,12 +48,12 @@ def _primary_context() -> ctypes.c_void_p:
 
 
 def enter_device() -> None:
-    """Make the device's primary context current in the calling thread; needed once a thread before other calls."""
+    """Make the device's primary context current in the calling thread; call it once per thread before other calls."""
     _call("cuCtxSetCurrent", _primary_context())
 
 
 class Stream:
-    """A queue of work on the device."""
+    """A CUDA stream, the queue of work on the device."""
 
     def __init__(self) -> None:
         """Create it on the current device."""

@@ -1,4 +1,4 @@
-"""What every engine does, whatever runs it: checks the pictures, splits large batches, answers empty ones."""
+"""The part of an engine that all runtimes share: it checks pictures, splits large batches and answers empty ones."""
 
 from collections.abc import Mapping
 from typing import Protocol
@@ -17,11 +17,11 @@ class Runner(Protocol):
     output_shapes: Mapping[str, tuple[int, ...]]  # of one picture, without the batch axis
 
     def run(self, images: np.ndarray) -> dict[str, np.ndarray]:
-        """Outputs `float32 [batch, …]` by name of `images`, uint8 `[batch, height, width, 3]`, contiguous."""
+        """Outputs, `float32 [batch, …]` by name, for contiguous `images`, `uint8 [batch, height, width, 3]`."""
 
 
 class Engine:
-    """A network that runs; call it with pictures. Safe to call from several threads at once.
+    """A network ready to run; call it with pictures. Safe to call from several threads at once.
 
     Attributes:
         card: the model's card: input size, outputs, labels, thresholds.

@@ -8,12 +8,12 @@ from domain.model_card import EngineFile
 
 
 def onnx_name(precision: str) -> str:
-    """Name of the ONNX file of that precision in an engine folder."""
+    """Name of the ONNX file of `precision` in an engine folder."""
     return "model.onnx" if precision == "fp32" else f"model.{precision}.onnx"
 
 
 def require_checksum(file: Path, entry: EngineFile) -> None:
-    """Raise `ArtifactError` unless `file` is there and is the one that the card's `entry` describes."""
+    """Raise `ArtifactError` unless `file` exists and has the checksum of the card's `entry`."""
     try:
         got = sha256_of(file)
     except OSError as error:

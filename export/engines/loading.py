@@ -1,4 +1,4 @@
-"""Which of a model's engine files runs here, and whether it is the one its card describes."""
+"""Chooses the engine file of a model that runs on this machine, checks it against the card and opens it."""
 
 import logging
 from pathlib import Path

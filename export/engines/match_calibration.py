@@ -1,4 +1,4 @@
-"""`calibration.json` beside a re-ID engine's card: how likely a cosine distance is that of one person."""
+"""`calibration.json` beside a re-ID engine's card: the probability of a match by cosine distance."""
 
 from pathlib import Path
 
@@ -27,7 +27,7 @@ class Calibration(BaseModel):
 
 
 def read_calibration(folder: Path) -> Calibration | None:
-    """That of the engine in `folder`; None if it was never calibrated.
+    """The calibration of the engine in `folder`; None if it has none.
 
     Raises:
         ArtifactError: if the file cannot be used.

@@ -1,4 +1,4 @@
-"""ONNX files through ONNX Runtime, on the CPU or by one of its GPU providers."""
+"""Runs ONNX files with ONNX Runtime, on the CPU or with a GPU provider."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -47,13 +47,13 @@ class OnnxRunner:
         self.output_shapes: Mapping[str, tuple[int, ...]] = {name: shapes[name] for name in card.output_names}
 
     def run(self, images: np.ndarray) -> dict[str, np.ndarray]:
-        """Outputs `float32 [batch, …]` by name of `images`, uint8 `[batch, height, width, 3]`."""
+        """Outputs, `float32 [batch, …]` by name, for `images`, `uint8 [batch, height, width, 3]`."""
         outputs = self._session.run(self._output_names, {INPUT_NAME: images})
         return dict(zip(self._output_names, outputs, strict=True))
 
 
 def gpu_provider() -> Provider:
-    """The provider of the installed ONNX Runtime for a GPU; the CPU's if it has none."""
+    """The GPU provider of the installed ONNX Runtime; the CPU provider if it has none."""
     return "CUDAExecutionProvider" if "CUDAExecutionProvider" in onnxruntime.get_available_providers() else CPU
 
 
@@ -70,7 +70,7 @@ def _open(file: Path, threads: int | None, provider: Provider) -> onnxruntime.In
     except _CANNOT_OPEN as error:
         reason = str(error).strip().splitlines()[0]
         raise ArtifactError(f"{file} must be a usable ONNX file; export the model again ({reason})") from error
-    if session.get_providers()[0] != provider:  # ONNX Runtime itself would go on, on the CPU
+    if session.get_providers()[0] != provider:  # ONNX Runtime falls back to the CPU without an error
         raise ArtifactError(
             f"{file} must run by {provider}, which does not start on this machine; install what it needs, or take "
             "onnxruntime in place of onnxruntime-gpu"

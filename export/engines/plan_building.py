@@ -28,7 +28,7 @@ def rebuild_plan(
     precision: PlanPrecision | None = None,
     capabilities: Sequence[str] | None = None,
 ) -> ModelCard:
-    """Build the plan of an engine folder anew from its ONNX, note it in `card.json` and return that card.
+    """Rebuild the plan of an engine folder from its ONNX, enter it in `card.json` and return the card.
 
     Args:
         folder: engine folder.
@@ -102,7 +102,7 @@ def build_plan(
 
 
 def _source(folder: Path, card: ModelCard, precision: str) -> EngineFile:
-    """The ONNX file of that precision."""
+    """The ONNX file of `precision`."""
     for entry in card.engines:
         if entry.file == onnx_name(precision):
             return entry
@@ -114,7 +114,7 @@ def _source(folder: Path, card: ModelCard, precision: str) -> EngineFile:
 
 
 class _Compiler:
-    """One builder and what it complained about."""
+    """A TensorRT builder with its last error."""
 
     def __init__(self, trt: ModuleType, source: Path) -> None:
         """A builder of `trt`, `tensorrt` or `tensorrt_rtx`; `source` is named in messages."""

@@ -1,4 +1,4 @@
-"""TensorRT and TensorRT-RTX plans on an NVIDIA GPU; both runtimes have the same interface."""
+"""Runs plans of TensorRT and TensorRT-RTX on an NVIDIA GPU; both runtimes have the same interface."""
 
 import importlib
 import importlib.util
@@ -17,7 +17,7 @@ from export.engines.engine import INPUT_NAME
 
 
 class TensorRtRunner:
-    """A plan with its buffers for the profile's largest batch; one batch runs at a time, callers wait their turn."""
+    """A plan with its buffers for the profile's largest batch; one batch runs at a time, other callers wait."""
 
     def __init__(self, file: Path, entry: EngineFile, card: ModelCard) -> None:
         """Open `file` as `card` and its `entry` describe it; raises `ArtifactError` when it does not run here."""
@@ -39,7 +39,7 @@ class TensorRtRunner:
         }
 
     def run(self, images: np.ndarray) -> dict[str, np.ndarray]:
-        """Outputs `float32 [batch, …]` by name of `images`, uint8 `[batch, height, width, 3]`."""
+        """Outputs, `float32 [batch, …]` by name, for `images`, `uint8 [batch, height, width, 3]`."""
         outputs = {name: np.empty((len(images), *shape), np.float32) for name, shape in self.output_shapes.items()}
         with self._lock:
             cuda_driver.enter_device()
@@ -57,7 +57,7 @@ class TensorRtRunner:
 
 
 def runtime_version(runtime: str) -> str | None:
-    """Version of the installed `tensorrt` or `tensorrt_rtx`; None where it is not installed."""
+    """Version of the installed `tensorrt` or `tensorrt_rtx`; None if it is not installed."""
     if importlib.util.find_spec(runtime) is None:
         return None
     return str(importlib.import_module(runtime).__version__)
