@@ -1,15 +1,16 @@
-"""Many searchers at once against a running service: latencies, answers by status, overload and recovery, as JSON.
+"""Simultaneous searches of a running service: latencies, answers by status, overload and recovery, as JSON.
 
     make serve                                       # after make demo; it prints a reviewer's token the first time
     DONGSEON_TOKEN=dongseon_… python -m benchmarks.load --photos data/demo/reid/query --seconds 300
 
-Searches need a case; a reviewer's token opens one, and closes it at the end. All are of one account, so raise
-`serving.service.requests_per_minute` and `searches_per_minute` far above what they can ask before `package`.
+Searches need a case; with the reviewer's token the benchmark opens one and closes it at the end. All searches are of
+one account, so raise `serving.service.requests_per_minute` and `searches_per_minute` far above their number before
+`package`.
 
-First `--searchers` people search one photo after the other for `--seconds`; then `--crowd` of them for a tenth of that,
-which is meant to be more than the service works on at once; then one searcher again. A searcher begins the next search
-when the last is answered, or a second after it was turned away. They are aiohttp's: two hundred waiting in one pool of
-httpx take seconds of a core to find their connections, which then look like seconds of the service.
+First `--searchers` clients search one photo after the other for `--seconds`; then `--crowd` clients for a tenth of that
+time, which should exceed the service's limit; then one client again. A client starts its next search after the answer,
+or a second after a refusal. The clients use aiohttp: with two hundred in one pool of httpx, finding connections takes
+seconds of a core, which would count as time of the service.
 """
 
 import argparse
@@ -37,7 +38,7 @@ _TOO_OFTEN, _BUSY = 429, 503
 
 @dataclass(frozen=True)
 class Service:
-    """A running service, and what every search must say to it."""
+    """A running service, with the headers and form fields of every search."""
 
     url: str
     headers: dict[str, str]
@@ -45,7 +46,7 @@ class Service:
 
 
 async def search_for(service: Service, photos: Sequence[bytes], searchers: int, seconds: float) -> dict[str, Any]:
-    """What `searchers` who search at once for `seconds` saw."""
+    """Answers and latencies of `searchers` clients that search at the same time for `seconds`."""
     statuses: Counter[str] = Counter()
     latencies_s: dict[bool, list[float]] = {True: [], False: []}  # by whether it was answered 503
     end = perf_counter() + seconds

@@ -1,12 +1,12 @@
-"""100 photos against a gallery of 3,000: from JPEG files to re-ranked lists, and where the time goes, as JSON.
+"""100 photos against a gallery of 3,000: time of each step from JPEG files to re-ranked lists, as JSON.
 
     python -m benchmarks.photo_search
     python -m benchmarks.photo_search --engine engines/reid-osnet --pictures crops/
 
-The field study reports 20 minutes for this on three A100. Without arguments: OSNet x1.0 at
-256 × 128 with random weights, and made pictures of the sizes of people in street cameras, JPEG of quality 90. A
-picture is read and decoded, resized, and embedded in batches, as stage `predict` does; then distances and k-reciprocal
-re-ranking, and each query's list is sorted.
+The field study reports 20 minutes for this on three A100. Defaults: OSNet x1.0 at 256 × 128 with random weights, and
+synthetic pictures with the sizes of people in street cameras, JPEG of quality 90. Pictures are read, decoded, resized
+and embedded in batches, as in stage `predict`; then distances are computed and re-ranked with k-reciprocal neighbours,
+and each query's list is sorted.
 """
 
 import argparse

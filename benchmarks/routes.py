@@ -1,18 +1,18 @@
-"""Routes with and without the weight of walking times, over people who walk through made streets, as JSON.
+"""Routes with and without walking times, for simulated people in simulated streets, as JSON.
 
     python -m benchmarks.routes
     python -m benchmarks.routes --streets demo --seeds 100 101 102 --set wandering_share=0.7 min_probability=0.3
 
-Method: in a *city* people walk an hour through a square grid of streets, at speeds and with pauses of their own, from
-one goal to the next; cameras at some of the junctions see who passes, each by a clock of its own and with an outage. In
-the *demo* they walk as in the videos of the demo district's test. Cameras miss some. How alike a sighting is to the
-person asked for is drawn from two normal distributions, so that its match probability is calibrated; each stranger is a
-look-alike, or not, in all sightings. None of this is drawn from the model of `serving.matching.walking`.
+Method: in a *city*, people walk for an hour through a square grid of streets from goal to goal, each with a speed and
+pauses; cameras at some junctions see the people who pass, each with its own clock error and an outage. In the *demo*
+they walk as in the test videos of the demo district. Cameras miss some people. The similarity of a sighting to the
+searched person is drawn from two normal distributions, so its match probability is calibrated; a stranger is a
+look-alike, or not, in all sightings. Nothing is drawn from the model of `serving.matching.walking`.
 
-For each person whom cameras saw at least three times the likeliest route is asked for among the likeliest candidates:
-by looks alone, and with one sighting confirmed. *Without weight*, `wandering_share=1`, clocks and views exact, and no
-sighting less likely than not, is the rule that this project had before. Recall is over all sightings of the person,
-those that are no candidates too; a confirmed one is in neither figure.
+For each person with at least three sightings, the likeliest route among the likeliest candidates is computed: by
+appearance alone, and with one sighting confirmed. *Without weight* is the earlier rule of this project:
+`wandering_share=1`, exact clocks and views, and no stop that is less likely than not. Recall counts all sightings of
+the person, also those that are not candidates; a confirmed sighting counts neither in precision nor in recall.
 """
 
 import argparse
@@ -37,7 +37,7 @@ from serving.matching.route import RouteSettings, likeliest_routes
 _START = datetime(2026, 5, 1, 8, tzinfo=UTC)
 _METRES_PER_DEGREE = 111_195.08
 _GRID, _STREET_M = 7, 110.0
-_CAMERAS, _SIGHT_M, _SEEN_SHARE = 16, 12.0, 0.8  # of those who pass
+_CAMERAS, _SIGHT_M, _SEEN_SHARE = 16, 12.0, 0.8  # share of the people who pass
 _CLOCK_S, _OUTAGE_S = 1.0, 400.0  # standard deviation; one outage a camera
 _PEOPLE, _ASKED, _CANDIDATES = 160, 40, 200
 _LASTS_S = 3600.0
@@ -53,7 +53,7 @@ _MEASURES = ("precision", "recall", "order")
 
 @dataclass(frozen=True)
 class Passing:
-    """A tracklet and whom it shows."""
+    """Tracklet with the person that it shows."""
 
     person: int
     camera: int

@@ -3,10 +3,10 @@
     python -m benchmarks.search                               # 10,000 and 100,000 tracklets
     python -m benchmarks.search --tracklets 1000000           # some 5 GB of disk, and minutes to build the index
 
-Method: the store of the service, an embedded PostgreSQL with its HNSW index as it is made there, filled with clustered
-vectors: people are points in a space of few dimensions, each of whose tracklets lie around it. Queries are further
-views of people in the store, one after the other. Attributes are those of the schema `suseong`, by chance. Recall is
-the share of the true nearest that the store finds; the true ones come from all products.
+Method: the store of the service, an embedded PostgreSQL with the same HNSW index, is filled with clustered vectors:
+people are points in a space of few dimensions, surrounded by their tracklets. Queries are further views of people in
+the store, one after the other. Attributes are random labels of the schema `suseong`. Recall is the share of the exact
+nearest neighbours that the store returns.
 """
 
 import argparse
@@ -236,12 +236,12 @@ def _copy(table: str, columns: Mapping[str, str]) -> str:
 
 
 def question(asked: Mapping[str, Any]) -> dict[str, LabelQuestion]:
-    """`asked` as a search takes it."""
+    """`asked` as the question of a search."""
     return {group: LabelQuestion.model_validate(labels) for group, labels in asked.items()}
 
 
 def by_words(searcher: Searcher, description: AttributeQuery, _: np.ndarray) -> list[Hit]:
-    """A search by words alone."""
+    """Searches by attributes alone."""
     return searcher.search(description=description)
 
 
@@ -253,27 +253,27 @@ def true_nearest(queries: np.ndarray, kept: np.ndarray, count: int) -> list[set[
     return [set(row.tolist()) for row in np.argpartition(-similarity, count - 1, axis=1)[:, :count]]
 
 
-def timed(ask: Callable[[np.ndarray], Any], queries: np.ndarray) -> tuple[dict[str, float], list[Any]]:
-    """Latencies of `ask` over `queries`, and its answers; a tenth of them are asked before the clock starts."""
+def timed(search: Callable[[np.ndarray], Any], queries: np.ndarray) -> tuple[dict[str, float], list[Any]]:
+    """Latencies and answers of `search` for `queries`; a tenth of them run before as warm-up."""
     for query in queries[: len(queries) // 10]:
-        ask(query)
+        search(query)
     answers, times_s = [], []
     for query in queries:
         start = perf_counter()
-        answers.append(ask(query))
+        answers.append(search(query))
         times_s.append(perf_counter() - start)
     p50, p95 = np.percentile(times_s, (50, 95)).tolist()
     return {"p50_ms": 1000 * p50, "p95_ms": 1000 * p95}, answers
 
 
 def _started_again(folder: Path) -> Store:
-    """A new store whose embedded server was started twice, for it takes its share of memory with the second start."""
+    """New store whose embedded server was started twice, for its cache has its full size from the second start on."""
     open_store(folder).close()
     return open_store(folder)
 
 
 def measure(number: int, num_queries: int) -> dict[str, Any]:
-    """Figures of a store of `number` tracklets."""
+    """Measures a store of `number` tracklets."""
     serving = yaml.safe_load(Path(PARAMS).read_text())["serving"]
     settings, top_k = SearchSettings.model_validate(serving["search"]), serving["service"]["top_k"]
     with tempfile.TemporaryDirectory() as folder, _started_again(Path(folder) / "store") as store:
@@ -305,12 +305,13 @@ def measure(number: int, num_queries: int) -> dict[str, Any]:
         }
         latencies, answers = {}, {}
         with threadpool_limits(1, "blas"):  # as the service does
-            for title, ask in cases.items():
-                latencies[title], answers[title] = timed(ask, photos)
+            for title, search in cases.items():
+                latencies[title], answers[title] = timed(search, photos)
         true = true_nearest(photos, kept, _NEAREST)
-        found = answers[f"nearest {_NEAREST}"]
+        returned = answers[f"nearest {_NEAREST}"]
         recall = [
-            len({one.id for one in answer} & nearest) / _NEAREST for answer, nearest in zip(found, true, strict=True)
+            len({tracklet.id for tracklet in answer} & nearest) / _NEAREST
+            for answer, nearest in zip(returned, true, strict=True)
         ]
         with store.begin() as connection:
             huge_pages = connection.exec_driver_sql("SHOW huge_pages_status").scalar_one()

@@ -1,4 +1,4 @@
-"""Accounts: a name, a role, and a token that is shown once and kept as an Argon2id hash.
+"""Accounts: name, role and a token, which is shown once and stored as an Argon2id hash.
 
     python -m serving.accounts create NAME --role operator|reviewer|auditor|admin [--expires DAYS]
     python -m serving.accounts list
