@@ -2,6 +2,8 @@
 
 Everything up to the last layer with weights computes in float16; what only shapes the output (decoding boxes, softmax,
 unit length) stays in float32, for there a rounding error is the result's error. Inputs and outputs keep their types.
+ONNX Runtime's converter is not used: it raises weights that underflow to the smallest half-precision number, and limits
+weights that overflow without an error.
 """
 
 import copy
