@@ -295,7 +295,7 @@ def test_a_file_that_goes_away_before_its_checksum_is_named_and_the_others_taken
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        (["a.mp4", "--district", "elsewhere"], r"must be one that is stored \(demo\), got elsewhere"),
+        (["a.mp4", "--district", "elsewhere"], r"must be a stored district \(demo\), got elsewhere"),
         (["demo", "--district", "other"], "--district must be demo, as .* says, got other"),
         (["a.mp4", "b.mp4", "--start", "2026-05-12", "--district", "demo"], "with a single video file, got 2"),
     ],
