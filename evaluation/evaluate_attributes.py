@@ -25,7 +25,7 @@ def main(argv: Sequence[str] = ()) -> None:
     """Score the exported attribute model on the test split.
 
     Raises:
-        ArtifactError: if its card has no attribute schema.
+        ArtifactError: if the model's card has no attribute schema.
     """
     card = read_card(ENGINES / _MODEL)
     schema = card.attribute_schema

@@ -37,7 +37,7 @@ def main(argv: Sequence[str] = ()) -> None:
 
 
 def by_picture(predictions: DetectorPredictions) -> list[Detections]:
-    """One `Detections` for each picture."""
+    """The detections of each picture."""
     return [
         Detections(
             predictions.boxes_xyxy[predictions.image_index == picture],
@@ -49,14 +49,14 @@ def by_picture(predictions: DetectorPredictions) -> list[Detections]:
 
 
 def operating_points(curve: PrecisionRecallCurve, threshold: float | None) -> dict[str, Any]:
-    """Precision, recall and F1 at the score threshold in use, and where F1 would be best."""
+    """Precision, recall and F1 at the score threshold in use; the best F1 and its threshold."""
     points: dict[str, Any] = {}
     if len(curve.scores):
         points |= {"best_f1": float(curve.f1[curve.best]), "best_f1_threshold": float(curve.scores[curve.best])}
     if threshold is not None:
-        kept = int((curve.scores >= threshold).sum())
+        num_boxes = int((curve.scores >= threshold).sum())
         precision, recall, f1 = (
-            float(values[kept - 1]) if kept else 0.0 for values in (curve.precision, curve.recall, curve.f1)
+            float(values[num_boxes - 1]) if num_boxes else 0.0 for values in (curve.precision, curve.recall, curve.f1)
         )
         points |= {"score_threshold": threshold, "precision": precision, "recall": recall, "f1": f1}
     return points

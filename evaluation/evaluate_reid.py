@@ -7,6 +7,7 @@ from time import perf_counter
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float, Float32, Int
 
 from districts.layout import ReidTable, read_district, read_reid_folder
 from domain.atomic import atomic_folder
@@ -25,24 +26,28 @@ from evaluation.reranking import k_reciprocal_distances
 from evaluation.retrieval import RetrievalScores, bootstrap_interval, camera_pair_precision, evaluate_retrieval
 from evaluation.settings import EvaluationSettings
 
-_RANKS = (1, 5, 10, 20)  # of the study's Table 5
+_RANKS = (1, 5, 10, 20)  # as in the study's Table 5
 _FALSE_ALARM_RATES = (0.01, 0.1)
-_SHOWN = 10  # gallery crops in a row of the picture
+_SHOWN = 10  # gallery crops in a row of the plot
 _HISTOGRAM_PAIRS = 200_000
 
 
 @dataclass(frozen=True)
 class _Ranking:
-    """Query and gallery of the district, and the distances between them."""
+    """Query and gallery of the district, and the distances between them; smaller is nearer."""
 
     folder: Path
     query: ReidTable
     gallery: ReidTable
-    plain: np.ndarray  # float32 [query, gallery], 1 - cosine
-    reranked: np.ndarray  # float32 [query, gallery]
+    plain: Float32[np.ndarray, "query gallery"]  # 1 - cosine
+    reranked: Float32[np.ndarray, "query gallery"]
 
     @property
-    def labels(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    def labels(
+        self,
+    ) -> tuple[
+        Int[np.ndarray, " query"], Int[np.ndarray, " gallery"], Int[np.ndarray, " query"], Int[np.ndarray, " gallery"]
+    ]:
         return self.query.identities, self.gallery.identities, self.query.cameras, self.gallery.cameras
 
 
@@ -60,7 +65,7 @@ def main(argv: Sequence[str] = ()) -> None:
     find_nearest = choose_search(settings.reranking_device)
     k_reciprocal_distances(
         *(part[:1] for part in embeddings), find_nearest=find_nearest
-    )  # compiles it, so that the time below is its own
+    )  # compiled here, so that the time below is without compilation
     start = perf_counter()
     reranked = k_reciprocal_distances(
         *embeddings, k1=settings.k1, k2=settings.k2, lambda_value=settings.lambda_value, find_nearest=find_nearest
@@ -89,27 +94,27 @@ def draw(
     seed: int,
     plots: Path,
 ) -> None:
-    """All pictures of one backbone into the folder `plots`."""
+    """Write all plots of one backbone into the folder `plots`."""
     cmc = {"plain": scores["plain"].cmc, "re-ranked": scores["reranked"].cmc}
     plot_cmc(cmc, settings.max_rank, plots / "cmc.png")
     for name, distances in (("plain", ranking.plain), ("reranked", ranking.reranked)):
         rows = ranked_rows(distances, ranking, settings.num_ranked_pictures, seed)
         plot_ranked_crops(rows, plots / f"ranked_{name}.jpg")
-    plot_distances(*parted_distances(ranking, seed), match_distance, plots / "distances.png")
+    plot_distances(*pair_distances(ranking, seed), match_distance, plots / "distances.png")
     numbers = sorted(set(ranking.query.cameras.tolist()) | set(ranking.gallery.cameras.tolist()))
     precisions = camera_pair_precision(ranking.plain, *ranking.labels, numbers)
     plot_camera_pairs(precisions, camera_names(ranking.folder, numbers), plots / "camera_pairs.png")
 
 
-def read_embeddings(file: Path, table: ReidTable, model: str) -> np.ndarray:
-    """Embeddings of exactly the pictures of `table`, float32 `[image, feature]`."""
+def read_embeddings(file: Path, table: ReidTable, model: str) -> Float[np.ndarray, "image feature"]:
+    """Embeddings of the pictures of `table`; `ArtifactError` if `file` holds those of other pictures."""
     predictions = ReidPredictions.read(file)
     require_same_images(predictions.images.tolist(), table.images, model)
     return predictions.embeddings
 
 
 def summary(scores: RetrievalScores, bootstrap_repeats: int, seed: int) -> dict[str, float]:
-    """The figures of one ranking for `metrics/`: the study's, mINP, and a 95 % interval of mAP."""
+    """Metrics of one ranking: mAP with its 95 % interval, mINP, and the study's ranks."""
     low, high = bootstrap_interval(scores.average_precisions, repeats=bootstrap_repeats, seed=seed)
     return {
         "map": scores.mean_average_precision,
@@ -121,14 +126,16 @@ def summary(scores: RetrievalScores, bootstrap_repeats: int, seed: int) -> dict[
     }
 
 
-def open_set_summary(distances: np.ndarray, ranking: _Ranking) -> dict[str, float]:
-    """Detection and identification rate at each of `_FALSE_ALARM_RATES`, for `metrics/`."""
+def open_set_summary(distances: Float[np.ndarray, "query gallery"], ranking: _Ranking) -> dict[str, float]:
+    """Detection and identification rate at each of `_FALSE_ALARM_RATES`."""
     scores = score_open_set(distances, *ranking.labels, _FALSE_ALARM_RATES)
     return {f"detection_rate_far{100 * each.false_alarm_rate:.0f}": each.detection_rate for each in scores}
 
 
-def ranked_rows(distances: np.ndarray, ranking: _Ranking, count: int, seed: int) -> list[RankedRow]:
-    """`count` queries, drawn by `seed`, with the first gallery crops that the protocol counts."""
+def ranked_rows(
+    distances: Float[np.ndarray, "query gallery"], ranking: _Ranking, count: int, seed: int
+) -> list[RankedRow]:
+    """`count` random queries, each with its first gallery crops by the rules of the Market-1501 protocol."""
     query, gallery, folder = ranking.query, ranking.gallery, ranking.folder
     rows = []
     drawn = np.random.default_rng(seed).permutation(len(query.images))[:count]
@@ -148,8 +155,10 @@ def ranked_rows(distances: np.ndarray, ranking: _Ranking, count: int, seed: int)
     return rows
 
 
-def parted_distances(ranking: _Ranking, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Distances of the same and of different people in different cameras, each a random sample if there are many."""
+def pair_distances(
+    ranking: _Ranking, seed: int
+) -> tuple[Float32[np.ndarray, " same"], Float32[np.ndarray, " different"]]:
+    """Plain distances of same-person and of different-person pairs across cameras; a random sample of many pairs."""
     query, gallery = ranking.query, ranking.gallery
     other_camera = query.cameras[:, None] != gallery.cameras[None]
     real = (gallery.identities >= 0)[None]
@@ -165,7 +174,7 @@ def parted_distances(ranking: _Ranking, seed: int) -> tuple[np.ndarray, np.ndarr
 
 
 def camera_names(folder: Path, numbers: Sequence[int]) -> list[str]:
-    """Ids of the cameras that re-ID file names count from 1; the number where the district lists fewer cameras."""
+    """Ids of cameras, numbered from 1 in re-ID file names; the number itself if the district has fewer cameras."""
     ids = [camera.id for camera in read_district(folder).cameras]
     return [ids[number - 1] if number <= len(ids) else str(number) for number in numbers]
 

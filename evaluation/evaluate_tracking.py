@@ -23,11 +23,11 @@ from evaluation.multi_camera.routes import RouteScores, score_route
 from evaluation.multi_camera.visits import (
     ProblemScores,
     Visit,
-    appearance_rank_k,
     covers,
-    is_question,
+    is_query_visit,
     right_tracklets,
     score_problem,
+    visit_rank_k,
     visits_of,
 )
 from evaluation.reliability import Reliability, score_reliability
@@ -37,17 +37,17 @@ from evaluation.settings import EvaluationSettings
 from evaluation.tracking import combine, count_tracking, score_tracking
 
 _RELIABILITY_BINS = 10
-_SHOWN = 5  # ranked tracklets of a problem, as in the study's Table 6
+_SHOWN = 5  # ranked tracklets of a problem in the table, as in the study's Table 6
 
 
 @dataclass(frozen=True)
 class _Solved:
-    """A problem with everything known of its answer."""
+    """A problem, its answer and the scores of the answer."""
 
     problem: Problem
     answer: Answer
     visits: list[Visit]  # in order of time
-    right: set[int]
+    right: set[int]  # tracklets that show the person
     scores: ProblemScores
     route: RouteScores
 
@@ -82,7 +82,7 @@ def main(argv: Sequence[str] = ()) -> None:
 
 
 def read_result(file: Path) -> TrackTable:
-    """Tracklets of one camera; `ArtifactError` if there is no such file."""
+    """Tracklets of one camera; `ArtifactError` if the file is missing."""
     if not file.is_file():
         raise ArtifactError(f"{file} must hold the tracklets of a camera of the district; rerun track")
     return read_tracks(file)
@@ -96,28 +96,28 @@ def solve(
     result: Mapping[str, TrackTable],
     settings: EvaluationSettings,
 ) -> list[_Solved]:
-    """Score each problem whose person appears again after the question; the others cannot be scored.
+    """Scores of each problem whose person has a visit besides the query visit; the others have no score.
 
     Raises:
-        ArtifactError: if a problem has no answer, a camera no frame rate, or a route a stop that is not ranked.
-        InputError: if a camera in which a person appears has no start.
+        ArtifactError: if a problem has no answer, a camera has no frame rate, or a stop is not ranked.
+        InputError: if a camera with a visit has no start time.
     """
     by_id = {answer.id: answer for answer in answers.problems}
     missing = [problem.id for problem in problems if problem.id not in by_id]
     missing += [camera for camera in truth if camera not in answers.fps]
     if missing:
-        raise ArtifactError(f"tracks/answers.json must know every problem and camera, lacks {missing}; rerun track")
+        raise ArtifactError(f"tracks/answers.json must have every problem and camera, lacks {missing}; rerun track")
     solved = []
     for problem in problems:
         visits = visits_of(problem.identity, truth, answers.fps, settings.visit_gap_s, settings.visit_min_s)
         visits.sort(key=lambda visit: beginning(visit, district))
-        if all(is_question(visit, problem) for visit in visits):
+        if all(is_query_visit(visit, problem) for visit in visits):
             continue
         right: set[int] = set()
         for camera in truth:
             right |= right_tracklets(problem.identity, truth[camera], result[camera], settings.iou_threshold)
         answer = by_id[problem.id]
-        scores = score_problem(problem, answer, visits, right, answers.fps, settings.appearance_window_s)
+        scores = score_problem(problem, answer, visits, right, answers.fps, settings.visit_window_s)
         route = score_route(problem, answer, visits, right, truth, result, settings.iou_threshold)
         solved.append(_Solved(problem, answer, visits, right, scores, route))
     return solved
@@ -126,7 +126,7 @@ def solve(
 def tracking_metrics(
     truth: Mapping[str, TrackTable], result: Mapping[str, TrackTable], iou_threshold: float
 ) -> dict[str, Any]:
-    """IDF1, MOTA and HOTA over all cameras and of each that somebody walks through."""
+    """IDF1, MOTA and HOTA over all cameras, and of each camera with people."""
     overall = combine([count_tracking(truth[camera], result[camera], iou_threshold) for camera in truth])
     visited = [camera for camera in truth if (truth[camera].confidences > 0).any()]
     each = {camera: score_tracking(truth[camera], result[camera], iou_threshold) for camera in visited}
@@ -148,16 +148,16 @@ def tracking_metrics(
 def people_metrics(
     truth: Mapping[str, TrackTable], result: Mapping[str, TrackTable], people: Mapping[int, int], iou_threshold: float
 ) -> dict[str, Any]:
-    """IDF1, MOTA and HOTA of all cameras as one video, as `global_…`; as `alone_…` if nobody had been joined.
+    """IDF1, MOTA and HOTA of all cameras as one video: `global_…` with joined tracklets, `alone_…` without joining.
 
     Raises:
-        ArtifactError: if a tracklet has no person, or a person is in two boxes of a frame.
+        ArtifactError: if a tracklet has no person, or a person has two boxes in a frame.
     """
     tracklets = np.unique(np.concatenate([table.tracks for table in result.values()])).tolist()
     walkers = np.unique(np.concatenate([table.tracks[table.confidences > 0] for table in truth.values()]))
     metrics: dict[str, Any] = {"num_people": len(walkers), "global_num_people": len(set(people.values()))}
-    for name, who in (("global", people), ("alone", {one: one for one in tracklets})):
-        scores = score_people(truth, result, who, iou_threshold)
+    for name, person_of in (("global", people), ("alone", {tracklet: tracklet for tracklet in tracklets})):
+        scores = score_people(truth, result, person_of, iou_threshold)
         metrics |= {
             f"{name}_idf1": scores.idf1,
             f"{name}_mota": scores.mota,
@@ -170,11 +170,11 @@ def people_metrics(
 
 
 def problem_metrics(solved: Sequence[_Solved], num_problems: int) -> dict[str, Any]:
-    """Rank-1 … Rank-5, false candidates and the routes' figures, of all problems and each problem's own.
+    """Rank-1 … Rank-5, false candidates and route scores, over all problems and for each problem.
 
-    Means over problems, but HOTA and IDF1 over all cameras: these count the boxes of all problems together.
+    Scores are means over problems, except HOTA and IDF1, which count the boxes of all problems together.
     """
-    ranks = appearance_rank_k([each.scores for each in solved])
+    ranks = visit_rank_k([each.scores for each in solved])
     orders = [each.route.order_agreement for each in solved if each.route.order_agreement is not None]
     over_cameras = combine([each.route.counts for each in solved])
     return {
@@ -192,10 +192,10 @@ def problem_metrics(solved: Sequence[_Solved], num_problems: int) -> dict[str, A
 
 
 def metrics_of_problem(solved: _Solved) -> dict[str, Any]:
-    """What `problem_metrics` has of all, of one."""
+    """The metrics of one problem, with the keys of `problem_metrics`."""
     over_cameras = combine([solved.route.counts])
     return {
-        "appearances": solved.scores.num_appearances,
+        "appearances": solved.scores.num_visits,
         **{f"rank{k}": float(value) for k, value in enumerate(solved.scores.ranks, start=1)},
         "false_before_right": solved.scores.num_false_before_right,
         "route_precision": solved.route.precision,
@@ -207,18 +207,18 @@ def metrics_of_problem(solved: _Solved) -> dict[str, Any]:
 
 
 def ranked_attributes(solved: Sequence[_Solved]) -> dict[str, Any]:
-    """The study's Table 6 for the first problem: how sure the model is of each asked label in the first five."""
+    """The study's Table 6 for the first problem: probabilities of the queried labels in the first five tracklets."""
     first = solved[0]
-    asked = {group: label for group, label in first.problem.attributes.items() if _is_predicted(group, first.answer)}
+    queried = {group: label for group, label in first.problem.attributes.items() if _is_predicted(group, first.answer)}
     return {
         "problem": first.problem.id,
-        "attributes": asked,
+        "attributes": queried,
         "ranked": [
             {
                 "tracklet": one.tracklet,
                 "camera": one.camera,
                 "right": one.tracklet in first.right,
-                "probabilities": {group: one.attributes[group].get(label) for group, label in asked.items()},
+                "probabilities": {group: one.attributes[group].get(label) for group, label in queried.items()},
             }
             for one in first.answer.ranked[:_SHOWN]
         ],
@@ -226,19 +226,19 @@ def ranked_attributes(solved: Sequence[_Solved]) -> dict[str, Any]:
 
 
 def match_reliability(solved: Sequence[_Solved]) -> Reliability:
-    """Of the match probabilities of all hits of all problems; those of the question's own appearance are left out."""
+    """Reliability of the match probabilities of all problems' hits, except correct hits in the query visit."""
     probabilities, is_right = [], []
     for each in solved:
-        questions = [visit for visit in each.visits if is_question(visit, each.problem)]
-        for one in each.answer.ranked:
-            if not (one.tracklet in each.right and any(covers(one, visit) for visit in questions)):
-                probabilities.append(one.probability)
-                is_right.append(one.tracklet in each.right)
+        query_visits = [visit for visit in each.visits if is_query_visit(visit, each.problem)]
+        for ranked in each.answer.ranked:
+            if not (ranked.tracklet in each.right and any(covers(ranked, visit) for visit in query_visits)):
+                probabilities.append(ranked.probability)
+                is_right.append(ranked.tracklet in each.right)
     return score_reliability(np.array(probabilities), np.array(is_right), _RELIABILITY_BINS)
 
 
 def draw(district: District, folder: Path, solved: Sequence[_Solved], plots: Path) -> None:
-    """The ranked tracklets of all problems, and each problem's route on the street plan."""
+    """Plot the ranked tracklets of all problems, and each problem's route on the street plan."""
     rows = [
         RankedRow(
             folder / "videos" / each.problem.crops[0],
@@ -262,19 +262,19 @@ def draw(district: District, folder: Path, solved: Sequence[_Solved], plots: Pat
 
 
 def timed_visits(solved: _Solved, district: District) -> list[tuple[str, str]]:
-    """Camera and time of day of each true appearance, in order of time; the question is marked."""
+    """Camera and time of day of each visit, in order of time; the query visit is marked."""
     timed = []
     for visit in solved.visits:
-        mark = " (query)" if is_question(visit, solved.problem) else ""
+        mark = " (query)" if is_query_visit(visit, solved.problem) else ""
         timed.append((visit.camera, f"{beginning(visit, district):%H:%M:%S}{mark}"))
     return timed
 
 
 def beginning(visit: Visit, district: District) -> datetime:
-    """When the appearance began; `InputError` if the district does not say when the camera's video starts."""
+    """Start time of a visit; `InputError` if the district lacks the start time of the camera's video."""
     camera = next(camera for camera in district.cameras if camera.id == visit.camera)
     if camera.start is None:
-        raise InputError(f"district.yaml must say when the video of camera {camera.id} starts (start:)")
+        raise InputError(f"district.yaml must have the start time of the video of camera {camera.id} (start:)")
     return camera.start + timedelta(seconds=(visit.first_frame - 1) / camera.fps)
 
 

@@ -8,7 +8,7 @@ from domain.settings import Settings
 
 
 class EvaluationSettings(Settings):
-    """What each key means stands in `conf/evaluation/protocol.yaml`."""
+    """Keys are described in `conf/evaluation/protocol.yaml`."""
 
     k1: PositiveInt
     k2: PositiveInt
@@ -17,7 +17,7 @@ class EvaluationSettings(Settings):
     max_rank: PositiveInt
     bootstrap_repeats: PositiveInt
     iou_threshold: float = Field(gt=0, le=1)
-    appearance_window_s: NonNegativeFloat
+    visit_window_s: NonNegativeFloat
     visit_gap_s: NonNegativeFloat
     visit_min_s: NonNegativeFloat
     num_ranked_pictures: PositiveInt

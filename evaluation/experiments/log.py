@@ -1,6 +1,6 @@
-"""The experiment log in MLflow: one run a training, into which the later stages write what they measure.
+"""The experiment log in MLflow: one run for each training; export and evaluation add their metrics to it.
 
-A card carries its training's run id, so export and evaluation find the run without any other wiring.
+They find the run by its id in the model card.
 """
 
 import os
@@ -14,6 +14,7 @@ from typing import Any
 import mlflow
 import numpy as np
 import yaml
+from jaxtyping import Float32
 from mlflow.data import sources
 from mlflow.data.meta_dataset import MetaDataset
 from mlflow.exceptions import MlflowException
@@ -35,20 +36,20 @@ class MlflowSettings(Settings):
 
 @dataclass(frozen=True)
 class Provenance:
-    """Where a model comes from; goes into its card and its run's tags."""
+    """Origin of a model, for its card and the tags of its run."""
 
-    git_revision: str  # "-dirty" at the end when tracked files differ from it
-    data_hash: str  # DVC's of the district's folder; empty outside a pipeline
+    git_revision: str  # ends with "-dirty" if tracked files were changed
+    data_hash: str  # DVC's hash of the district's folder; empty outside a pipeline
 
     @classmethod
     def of(cls, dataset_folder: Path) -> "Provenance":
-        """The revision checked out here and the hash `dvc.lock` has for `dataset_folder`."""
+        """The revision of the working tree and the hash of `dataset_folder` in `dvc.lock`."""
         return cls(_git_revision(), _dvc_hash(dataset_folder))
 
 
 @dataclass(frozen=True)
 class TrainingRun:
-    """An open run of one training."""
+    """The open run of a training."""
 
     run_id: str
     provenance: Provenance
@@ -58,19 +59,19 @@ class TrainingRun:
         mlflow.log_metrics({name: float(value) for name, value in values.items()}, step=step, run_id=self.run_id)
 
     def log_figures(self, figures: Sequence[Path], folder: str = "training") -> None:
-        """Keep pictures or other files with the run."""
+        """Store pictures or other files in the run."""
         for figure in figures:
             mlflow.log_artifact(str(figure), folder, run_id=self.run_id)
 
-    def log_model(self, network: Any, input_example: np.ndarray, name: str) -> None:
-        """Keep the trained torch `network` with a signature.
+    def log_model(self, network: Any, input_example: Float32[np.ndarray, "batch 3 height width"], name: str) -> None:
+        """Store the trained torch `network` in the run, with a signature.
 
         Args:
-            network: a torch module in eval mode on the CPU that gives one tensor; MLflow serves no others.
-            input_example: float32 `[batch, 3, height, width]`; batch at least 2, for one would freeze the axis.
-            name: the model's, such as `reid-osnet`.
+            network: torch module in eval mode on the CPU that returns one tensor; MLflow serves no others.
+            input_example: pictures; batch at least 2, as a trace with 1 fixes the axis.
+            name: name of the model, such as `reid-osnet`.
         """
-        import torch  # here, for evaluation reads predictions and needs no torch otherwise
+        import torch  # here, as evaluation needs no torch
 
         with torch.inference_mode():
             output = network(torch.from_numpy(input_example)).numpy()
@@ -79,7 +80,9 @@ class TrainingRun:
             name=name,
             input_example=input_example,  # MLflow traces the network with it
             signature=infer_signature(input_example, output),
-            pip_requirements=[f"torch=={torch.__version__.partition('+')[0]}"],  # else it imports all to find out
+            pip_requirements=[
+                f"torch=={torch.__version__.partition('+')[0]}"
+            ],  # otherwise MLflow imports the model to infer them
         )
 
 
@@ -96,12 +99,12 @@ def training_run(
     """An MLflow run around one training: parameters, tags, data set and machine load are logged.
 
     Args:
-        name: of the run, such as `train_reid-osnet`.
+        name: name of the run, such as `train_reid-osnet`.
         params: nested settings; logged with dotted names.
-        dataset_folder: the part of `data/<district>` the training reads.
-        district: its name.
-        checkpoint_folder: where the training keeps what it resumes from; a killed training goes on in the same run.
-        settings: where to log; by default the section `mlflow` of `params.yaml`.
+        dataset_folder: folder in `data/<district>` with the training data.
+        district: name of the district.
+        checkpoint_folder: folder of the checkpoints; a resumed training continues the run that is noted there.
+        settings: address of the log; default: section `mlflow` of `params.yaml`.
     """
     _connect(settings)
     provenance = Provenance.of(dataset_folder)
@@ -144,19 +147,19 @@ def log_results(
     figures: Sequence[Path] = (),
     settings: MlflowSettings | None = None,
 ) -> bool:
-    """Add what a later stage measured to the run of `card`'s training; False if that run is not in this log.
+    """Add results to the run of the model's training; False if the log does not have that run.
 
     Args:
-        card: of the model that was measured.
-        prefix: of the metrics' names and the folder of the figures, such as `test`.
-        metrics: nested; its numbers are logged as `prefix/outer/inner`.
+        card: card of the model.
+        prefix: prefix of the metrics' names and folder of the figures, such as `test`.
+        metrics: nested; numbers are logged as `prefix/outer/inner`, other values are skipped.
         figures: pictures or other files.
-        settings: where the log is; by default the section `mlflow` of `params.yaml`.
+        settings: address of the log; default: section `mlflow` of `params.yaml`.
     """
     _connect(settings)
     if not _has_run(card.mlflow_run_id):
-        known = card.mlflow_run_id or "(the card names none)"
-        print(f"note: no run {known} in {mlflow.get_tracking_uri()}, so these results are in the files only")
+        run = card.mlflow_run_id or "(the card names none)"
+        print(f"note: no run {run} in {mlflow.get_tracking_uri()}, so these results are in the files only")
         return False
     numbers = {
         f"{prefix}/{key}": float(value)
@@ -171,16 +174,16 @@ def log_results(
 
 def _connect(settings: MlflowSettings | None) -> None:
     settings = settings or MlflowSettings.from_params("mlflow")
-    elsewhere = settings.tracking_uri or os.environ.get("MLFLOW_TRACKING_URI")
+    address = settings.tracking_uri or os.environ.get("MLFLOW_TRACKING_URI")
     root = _repository(Path.cwd())
-    mlflow.set_tracking_uri(elsewhere or f"sqlite:///{root / 'mlflow.db'}")
-    if not elsewhere and mlflow.get_experiment_by_name(settings.experiment) is None:
+    mlflow.set_tracking_uri(address or f"sqlite:///{root / 'mlflow.db'}")
+    if not address and mlflow.get_experiment_by_name(settings.experiment) is None:
         mlflow.create_experiment(settings.experiment, artifact_location=(root / "mlruns").as_uri())
     mlflow.set_experiment(settings.experiment)
 
 
 def _repository(folder: Path) -> Path:
-    """`folder`, or the repository for which DVC runs a queued experiment in a copy below its `.dvc/tmp`."""
+    """`folder`, or the repository of a queued DVC experiment, which runs in a copy below `.dvc/tmp`."""
     parts = folder.resolve().parts
     return Path(*parts[: parts.index(".dvc")]) if ".dvc" in parts else folder.resolve()
 
@@ -213,7 +216,7 @@ def _git_revision() -> str:
 
 
 def _dvc_hash(folder: Path) -> str:
-    """The hash that `dvc.lock` has for `folder` or for the output above it."""
+    """The hash in `dvc.lock` of `folder` or of the output that contains it."""
     lock = Path("dvc.lock")
     stages = yaml.safe_load(lock.read_text()).get("stages", {}) if lock.is_file() else {}
     outs = {out["path"]: out.get("md5", "") for stage in stages.values() for out in stage.get("outs", ())}

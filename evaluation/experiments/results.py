@@ -1,4 +1,4 @@
-"""What evaluation stages leave: `metrics/<model>.json`, plots/<model>/, and the same in the experiment log."""
+"""Results of the evaluation stages: `metrics/<model>.json`, `plots/<model>/`, and both in the experiment log."""
 
 import json
 from collections.abc import Mapping
@@ -18,16 +18,18 @@ def keep_results(
     prefix: str = "test",
     logged: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write `metrics/<name>.json`, and log it with the pictures of `plots/<name>` to the run of `card`'s training.
+    """Write `metrics/<name>.json`, and log it with the plots in `plots/<name>` to the run of the model's training.
 
     Args:
-        name: of the file and the folder.
-        card: of the model that was measured.
+        name: name of the file and the folder.
+        card: card of the evaluated model.
         metrics: nested plain values.
-        prefix: of the metrics' names in the log.
-        logged: what of the metrics goes into the log; default: all.
+        prefix: prefix of the metrics' names in the log.
+        logged: the metrics for the log; default: all.
     """
-    from evaluation.experiments.log import log_results  # here, for MLflow takes seconds and readers need none
+    from evaluation.experiments.log import (
+        log_results,
+    )  # here, as its import takes seconds and readers of metrics do not need it
 
     with atomic_file(METRICS / f"{name}.json") as aside:
         aside.write_text(json.dumps(metrics, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
@@ -44,7 +46,7 @@ def read_all_metrics(folder: Path = METRICS) -> dict[str, dict[str, Any]]:
 
 
 def require_same_images(predicted: list[str], expected: list[str], model: str) -> None:
-    """Raise `ArtifactError` unless predictions are of exactly the pictures that are scored, in their order."""
+    """Raise `ArtifactError` unless the predictions are for the evaluated pictures, in their order."""
     if predicted != expected:
         raise ArtifactError(
             f"predictions/{model} must be of the {len(expected)} pictures of the district, got {len(predicted)} "

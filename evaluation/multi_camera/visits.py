@@ -1,16 +1,17 @@
-"""The field study's tracking test: in how many of a person's appearances is the answer among the first k?
+"""The field study's tracking test: Rank-k over a person's visits to cameras.
 
-An appearance is a visit of the person to a camera. For one problem Rank-k = n / h: h appearances, but the one the
-question was cut from; n of them have a right tracklet among the first k that the answer ranks in that camera at that
-time. A tracklet is right if most of its boxes lie on the person. An appearance nobody's tracklet covers is wrong.
-False candidates are the tracklets of others that stand before the first of the person in the whole ranking; those that
-show the person in the question's own appearance are passed over.
+For one problem Rank-k = n / h: the person makes h visits besides the query visit, from which the query crop was cut,
+and n of them have a correct tracklet among the first k tracklets ranked for that camera and time. A tracklet is correct
+if most of its boxes lie on the person. A visit that no tracklet covers counts as wrong. False candidates are tracklets
+of other people, ranked before the person's first tracklet over all cameras; tracklets that show the person in the query
+visit are skipped.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Float64
 
 from districts.box_files import TrackTable
 from districts.layout import Problem
@@ -18,12 +19,12 @@ from domain.answers import Answer, RankedTracklet
 from domain.boxes import pairwise_iou
 from domain.errors import InputError
 
-MAX_RANK = 5  # of the study's Table 7
+MAX_RANK = 5  # as in the study's Table 7
 
 
 @dataclass(frozen=True)
 class Visit:
-    """An appearance: one person in one camera, from frame to frame."""
+    """A person in view of one camera, from the first frame to the last."""
 
     camera: str
     first_frame: int
@@ -32,25 +33,25 @@ class Visit:
 
 @dataclass(frozen=True)
 class ProblemScores:
-    """How well one problem was answered; fractions in 0..1."""
+    """Scores of the answer to one problem; fractions in 0..1."""
 
     problem: str
-    num_appearances: int  # h
-    ranks: np.ndarray  # float64 [5]: Rank-k at k - 1
-    num_false_before_right: int  # tracklets of others ranked before the first of the person; all of them if none is
+    num_visits: int  # h
+    ranks: Float64[np.ndarray, "5"]  # Rank-k at index k - 1
+    num_false_before_right: int  # tracklets of others before the person's first; all of them if the person has none
 
 
 def visits_of(
     identity: int, tables: Mapping[str, TrackTable], fps: Mapping[str, float], gap_s: float, min_s: float
 ) -> list[Visit]:
-    """The appearances of a person in the ground truth of all cameras.
+    """The visits of a person to all cameras.
 
     Args:
-        identity: in the ground truth.
+        identity: the person's id in the ground truth.
         tables: ground truth of each camera; boxes of confidence 0 do not count.
-        fps: of each camera.
-        gap_s: out of sight for longer, a new appearance begins.
-        min_s: appearances shorter than this do not count.
+        fps: frame rate of each camera.
+        gap_s: a longer absence from a camera's view ends a visit.
+        min_s: shorter visits do not count.
     """
     visits: list[Visit] = []
     for camera, table in tables.items():
@@ -65,7 +66,7 @@ def visits_of(
 
 
 def right_tracklets(identity: int, truth: TrackTable, result: TrackTable, iou_threshold: float) -> set[int]:
-    """Tracklets of one camera of which more than half of the boxes lie on the person."""
+    """Tracklets of one camera with more than half of their boxes on the person, at `iou_threshold` or more."""
     own = (truth.tracks == identity) & (truth.confidences > 0)
     box_of_frame = dict(zip(truth.frames[own].tolist(), truth.boxes_xyxy[own], strict=True))
     on_person = np.zeros(len(result.frames), bool)
@@ -89,55 +90,58 @@ def score_problem(
     """Rank-1 … Rank-5 and the false candidates of one problem.
 
     Args:
-        problem: what was asked.
-        answer: to it.
-        visits: appearances of the person, the question's own included.
-        right: tracklets that show the person, of any camera.
-        fps: of each camera.
-        window_s: candidates for an appearance are tracklets that overlap its time, widened by this on both sides.
+        problem: the problem, with its query crop.
+        answer: the answer to the problem.
+        visits: visits of the person, the query visit included.
+        right: tracklets that show the person, in any camera.
+        fps: frame rate of each camera.
+        window_s: candidates for a visit are tracklets that overlap its time, extended by this on both sides.
 
     Raises:
-        InputError: if nothing but the question's own appearance remains.
+        InputError: if the person has no visit besides the query visit.
     """
-    questions = [visit for visit in visits if is_question(visit, problem)]
-    asked = [visit for visit in visits if visit not in questions]
-    if not asked:
-        raise InputError(f"the person of problem {problem.id} must appear again after the question, got no appearance")
+    query_visits = [visit for visit in visits if is_query_visit(visit, problem)]
+    scored_visits = [visit for visit in visits if visit not in query_visits]
+    if not scored_visits:
+        raise InputError(f"the person of problem {problem.id} must have a visit besides the query visit, got none")
     ranks = np.zeros(MAX_RANK)
-    for visit in asked:
+    for visit in scored_visits:
         margin = window_s * fps[visit.camera]
-        candidates = [one.tracklet for one in answer.ranked if covers(one, visit, margin)]
+        candidates = [ranked.tracklet for ranked in answer.ranked if covers(ranked, visit, margin)]
         first_right = next((place for place, tracklet in enumerate(candidates) if tracklet in right), MAX_RANK)
         ranks[first_right:] += 1
-    is_known = [one.tracklet in right and any(covers(one, visit) for visit in questions) for one in answer.ranked]
-    is_right = [one.tracklet in right for one, known in zip(answer.ranked, is_known, strict=True) if not known]
+    is_right = [
+        ranked.tracklet in right
+        for ranked in answer.ranked
+        if not (ranked.tracklet in right and any(covers(ranked, visit) for visit in query_visits))
+    ]
     return ProblemScores(
         problem=problem.id,
-        num_appearances=len(asked),
-        ranks=ranks / len(asked),
+        num_visits=len(scored_visits),
+        ranks=ranks / len(scored_visits),
         num_false_before_right=[*is_right, True].index(True),
     )
 
 
-def appearance_rank_k(scores: Iterable[ProblemScores]) -> np.ndarray:
-    """Rank-1 … Rank-5 of the study: the mean over problems, `float64 [5]`.
+def visit_rank_k(scores: Iterable[ProblemScores]) -> Float64[np.ndarray, "5"]:
+    """Rank-1 … Rank-5 of the study: the mean over problems.
 
     Raises:
         InputError: if there are no problems.
     """
-    ranks = [each.ranks for each in scores]
+    ranks = [problem.ranks for problem in scores]
     if not ranks:
         raise InputError("there must be problems to score, got none")
     return np.mean(ranks, axis=0)
 
 
-def is_question(visit: Visit, problem: Problem) -> bool:
-    """Whether the crops that ask the problem were cut from this appearance."""
+def is_query_visit(visit: Visit, problem: Problem) -> bool:
+    """Whether the query crops of the problem were cut from this visit."""
     return visit.camera == problem.camera and visit.first_frame <= problem.frame <= visit.last_frame
 
 
 def covers(tracklet: RankedTracklet, visit: Visit, margin: float = 0) -> bool:
-    """Whether the tracklet is in the visit's camera and overlaps its time, widened by `margin` frames on both sides."""
+    """Whether the tracklet is in the visit's camera and overlaps its time, extended by `margin` frames each way."""
     return (
         tracklet.camera == visit.camera
         and tracklet.first_frame <= visit.last_frame + margin

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from jaxtyping import UInt8
 
 from domain.images import read_image, write_image
 
@@ -34,20 +35,20 @@ class RankedRow:
 
 def plot_ranked_crops(rows: Sequence[RankedRow], file: Path) -> None:
     """Write one row for each query: its crop, a gap, and its answers in frames."""
-    width = max(len(row.answers) for row in rows)
-    strips = [_strip(row, width) for row in rows]
+    num_crops = max(len(row.answers) for row in rows)
+    strips = [_strip(row, num_crops) for row in rows]
     write_image(file, np.concatenate(strips))
 
 
-def _strip(row: RankedRow, width: int) -> np.ndarray:
+def _strip(row: RankedRow, num_crops: int) -> UInt8[np.ndarray, "height width 3"]:
     cells = [_cell(row.query, _QUERY, row.caption), np.full((_cell_height(), 2 * _GAP_PX, 3), _WHITE, np.uint8)]
     cells += [_cell(crop.image, _RIGHT if crop.right else _WRONG, crop.caption) for crop in row.answers]
     empty = np.full((_cell_height(), _WIDTH_PX + 2 * _FRAME_PX + _GAP_PX, 3), _WHITE, np.uint8)
-    cells += [empty] * (width - len(row.answers))
+    cells += [empty] * (num_crops - len(row.answers))
     return np.concatenate(cells, axis=1)
 
 
-def _cell(image: Path, colour: tuple[int, int, int], caption: str) -> np.ndarray:
+def _cell(image: Path, colour: tuple[int, int, int], caption: str) -> UInt8[np.ndarray, "height width 3"]:
     crop = cv2.resize(read_image(image), (_WIDTH_PX, _HEIGHT_PX), interpolation=cv2.INTER_AREA)
     framed = cv2.copyMakeBorder(crop, _FRAME_PX, _FRAME_PX, _FRAME_PX, _FRAME_PX, cv2.BORDER_CONSTANT, value=colour)
     below = _CAPTION_PX + _GAP_PX

@@ -5,6 +5,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -52,7 +53,7 @@ def plot_attribute_bars(groups: Mapping[str, GroupScores], titles: Mapping[str, 
     _save(figure, file)
 
 
-def plot_cmc(curves: Mapping[str, np.ndarray], max_rank: int, file: Path) -> None:
+def plot_cmc(curves: Mapping[str, Float[np.ndarray, " _"]], max_rank: int, file: Path) -> None:
     """Rank-k over k for each named CMC curve."""
     figure, axes = _one_axes((5.6, 4.4), "Queries with a match among the first k", "k", "share of queries")
     lowest = 1.0
@@ -65,7 +66,12 @@ def plot_cmc(curves: Mapping[str, np.ndarray], max_rank: int, file: Path) -> Non
     _save(figure, file)
 
 
-def plot_distances(same: np.ndarray, different: np.ndarray, threshold: float | None, file: Path) -> None:
+def plot_distances(
+    same: Float[np.ndarray, " same"],
+    different: Float[np.ndarray, " different"],
+    threshold: float | None,
+    file: Path,
+) -> None:
     """Histograms of cosine distance for same-person and different-person pairs, with the match threshold."""
     figure, axes = _one_axes((6, 4), "Distances between query and gallery, across cameras", "1 - cosine", "density")
     limits = min(same.min(), different.min()), max(same.max(), different.max())
@@ -93,7 +99,7 @@ def plot_reliability(reliability: Reliability, file: Path) -> None:
     _save(figure, file)
 
 
-def plot_camera_pairs(precisions: np.ndarray, cameras: Sequence[str], file: Path) -> None:
+def plot_camera_pairs(precisions: Float[np.ndarray, "camera camera"], cameras: Sequence[str], file: Path) -> None:
     """Heat map of mean average precision `[query camera, gallery camera]`; empty where no query has a match."""
     size = 2.6 + 0.5 * len(cameras)
     figure, axes = _one_axes((size + 0.8, size), "mAP by pair of cameras", "gallery camera", "query camera")

@@ -33,11 +33,11 @@ def test_two_people_under_one_id_cost_as_much() -> None:
 
 
 def test_a_tracklet_without_person_is_named() -> None:
-    with pytest.raises(ArtifactError, match=r"who each tracklet of camera c2 is, lacks \[2\]; rerun track"):
+    with pytest.raises(ArtifactError, match=r"a person for each tracklet of camera c2, lacks \[2\]; rerun track"):
         score_people(TRUTH, RESULT, {1: 5}, 0.5)
 
 
 def test_a_person_twice_in_a_picture_is_refused() -> None:
     twice = {**RESULT, "c1": table([(3, 1, 0.0), (3, 2, 50.0)])}
-    with pytest.raises(ArtifactError, match="got person 5 so in frame 3 of camera c1; rerun track"):
+    with pytest.raises(ArtifactError, match="got person 5 twice in frame 3 of camera c1; rerun track"):
         score_people(TRUTH, twice, {1: 5, 2: 5}, 0.5)

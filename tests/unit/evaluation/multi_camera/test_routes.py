@@ -1,4 +1,4 @@
-"""Routes scored by hand: one person in two cameras, asked by a crop of the first appearance."""
+"""Routes scored by hand: one person in two cameras, queried by a crop of the first visit."""
 
 import pytest
 
@@ -33,7 +33,7 @@ RANKED = [
     (6, "c1", 50, 60),
     (7, "c1", 100, 119),
 ]
-NUM_TRUE = 51 + 21  # boxes of the person, without the question's
+NUM_TRUE = 51 + 21  # boxes of the person, without the query visit's
 
 
 def score(route: list[int]) -> RouteScores:
@@ -43,13 +43,13 @@ def score(route: list[int]) -> RouteScores:
 @pytest.mark.parametrize(
     ("route", "precision", "recall"),
     [
-        pytest.param([2, 3], 1, 1, id="every appearance"),
-        pytest.param([2, 5], 1 / 2, 1 / 2, id="a wrong stop for an appearance"),
-        pytest.param([1, 2], 1, 1 / 2, id="the question is not counted"),
+        pytest.param([2, 3], 1, 1, id="every visit"),
+        pytest.param([2, 5], 1 / 2, 1 / 2, id="a wrong stop for a visit"),
+        pytest.param([1, 2], 1, 1 / 2, id="the query visit is not counted"),
         pytest.param([], 0, 0, id="empty"),
     ],
 )
-def test_stops_and_appearances_are_compared(route: list[int], precision: float, recall: float) -> None:
+def test_stops_and_visits_are_compared(route: list[int], precision: float, recall: float) -> None:
     scores = score(route)
     assert (scores.precision, scores.recall) == (precision, recall)
 
@@ -77,7 +77,7 @@ def test_the_route_is_one_id_over_all_cameras(route: list[int], num_right: int, 
         pytest.param([2, 3], 1, id="c2, then c1"),
         pytest.param([3, 2], 1, id="listed in another order than that of time"),
         pytest.param([6, 2], -1, id="a wrong stop in c1 comes too early"),
-        pytest.param([1, 2], None, id="the question is not counted"),
+        pytest.param([1, 2], None, id="the query visit is not counted"),
     ],
 )
 def test_the_order_of_cameras_is_that_of_time(route: list[int], expected: float | None) -> None:
@@ -101,5 +101,8 @@ def test_order_agreement_is_kendalls_tau_of_first_arrivals(route: str, true: str
 
 
 def test_a_route_over_tracklets_that_are_not_ranked_is_refused() -> None:
-    with pytest.raises(ArtifactError, match="problem p01: tracklet 9 of the route is not ranked; rerun track"):
+    with pytest.raises(
+        ArtifactError,
+        match="the answer to problem p01 must rank every stop of its route, lacks tracklet 9; rerun track",
+    ):
         score([9])

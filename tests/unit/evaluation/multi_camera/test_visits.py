@@ -8,9 +8,9 @@ from domain.errors import InputError
 from evaluation.multi_camera.visits import (
     ProblemScores,
     Visit,
-    appearance_rank_k,
     right_tracklets,
     score_problem,
+    visit_rank_k,
     visits_of,
 )
 from tests.helpers.answers import answer, joined, table
@@ -40,11 +40,11 @@ def test_a_tracklet_is_right_if_most_of_its_boxes_lie_on_the_person() -> None:
     assert right_tracklets(7, truth, result, 0.5) == {1, 3}
 
 
-def test_rank_k_counts_the_appearances_answered_in_the_first_k_of_their_camera_and_time() -> None:
-    """The question's own appearance is not scored; of the two others one is right at once, one at the second place."""
+def test_rank_k_counts_the_visits_with_a_correct_tracklet_in_the_first_k_of_their_camera_and_time() -> None:
+    """The query visit is not scored; of the two others, one is correct at the first place and one at the second."""
     ranked = [(1, "c1", 10, 30), (2, "c2", 100, 120), (3, "c1", 500, 520), (4, "c2", 120, 150), (5, "c2", 900, 950)]
     scores = score(ranked, right={1, 3, 4})
-    assert scores.num_appearances == 2
+    assert scores.num_visits == 2
     np.testing.assert_allclose(scores.ranks, [0.5, 1, 1, 1, 1])
 
 
@@ -52,11 +52,11 @@ def test_rank_k_counts_the_appearances_answered_in_the_first_k_of_their_camera_a
     ("last_frame", "expected"),
     [pytest.param(90, 0.5, id="exactly at the window"), pytest.param(89, 0.0, id="just before it")],
 )
-def test_candidates_overlap_the_appearance_widened_by_the_window(last_frame: int, expected: float) -> None:
+def test_candidates_overlap_the_visit_extended_by_the_window(last_frame: int, expected: float) -> None:
     assert score([(4, "c2", 60, last_frame)], right={4}).ranks[0] == expected
 
 
-def test_an_appearance_nobody_covers_is_wrong() -> None:
+def test_a_visit_without_a_tracklet_is_wrong() -> None:
     np.testing.assert_array_equal(score([], right={3}).ranks, 0)
 
 
@@ -64,8 +64,8 @@ def test_an_appearance_nobody_covers_is_wrong() -> None:
     ("right", "expected"),
     [
         pytest.param({1, 2, 3}, 0, id="right at once"),
-        pytest.param({1, 4}, 2, id="the question's own tracklet is passed over"),
-        pytest.param({4}, 3, id="somebody else in the question's camera and time is false"),
+        pytest.param({1, 4}, 2, id="the tracklet of the query visit is skipped"),
+        pytest.param({4}, 3, id="another person in the query's camera and time is false"),
         pytest.param(set(), 4, id="nobody right"),
     ],
 )
@@ -76,14 +76,16 @@ def test_false_candidates_stand_before_the_first_of_the_person(right: set[int], 
 
 def test_the_study_s_figure_is_the_mean_over_problems() -> None:
     scores = [ProblemScores("p", 2, np.full(5, value), 0) for value in (0.5, 1.0)]
-    np.testing.assert_allclose(appearance_rank_k(scores), 0.75)
+    np.testing.assert_allclose(visit_rank_k(scores), 0.75)
 
 
 def test_without_problems_there_is_no_figure() -> None:
     with pytest.raises(InputError, match="there must be problems to score, got none"):
-        appearance_rank_k([])
+        visit_rank_k([])
 
 
-def test_a_person_who_never_appears_again_is_refused() -> None:
-    with pytest.raises(InputError, match="the person of problem p01 must appear again after the question"):
+def test_a_person_without_another_visit_is_refused() -> None:
+    with pytest.raises(
+        InputError, match="the person of problem p01 must have a visit besides the query visit, got none"
+    ):
         score_problem(PROBLEM, answer([], []), VISITS[:1], set(), FPS, 1.0)

@@ -100,7 +100,7 @@ def walk(first_frame: int, track: int) -> TrackTable:
 
 
 def write_videos(folder: Path) -> None:
-    """Person 7 appears in camera c1 (where the question is cut) and later in c2; 8 never appears again."""
+    """Person 7 visits camera c1, where the query is cut, and later c2; person 8 has no visit."""
     write_picture(folder / "problems" / "p01.jpg")
     for camera, first_frame in (("c1", 1), ("c2", 101)):
         write_tracks(folder / f"{camera}.txt", walk(first_frame, 7))
@@ -185,7 +185,7 @@ def test_stages_score_right_predictions_with_one(workspace: Path) -> None:
     assert (tracking["global_idf1"], tracking["global_mota"], tracking["global_num_switches"]) == (1, 1, 0)
     assert (tracking["alone_idf1"], tracking["alone_assa"]) == pytest.approx((1 / 2, 1 / 2))
     assert (tracking["num_people"], tracking["global_num_people"], tracking["alone_num_switches"]) == (1, 1, 1)
-    # one hit of 0.9 counts, the question's own does not
+    # one hit of 0.9 counts, the tracklet of the query visit does not
     assert tracking["match_probability"] == pytest.approx(
         {"brier": 0.01, "calibration_error": 0.1, "num_hits": 1, "share_right": 1}
     )
@@ -257,7 +257,7 @@ def test_a_camera_without_tracklets_file_is_refused(workspace: Path) -> None:
         evaluate_tracking.main()
 
 
-def test_appearances_are_in_order_of_the_cameras_clocks(workspace: Path) -> None:
+def test_visits_are_in_order_of_the_cameras_clocks(workspace: Path) -> None:
     folder = workspace / "data" / "tiny"
     district = read_district(folder)
     truth = {camera.id: read_tracks(folder / "videos" / f"{camera.id}.txt") for camera in district.cameras}
@@ -273,7 +273,7 @@ def test_appearances_are_in_order_of_the_cameras_clocks(workspace: Path) -> None
 def test_a_camera_without_a_start_is_refused(workspace: Path) -> None:
     file = workspace / "data" / "tiny" / "district.yaml"
     file.write_text(file.read_text().replace("start: ", "start: null # "))
-    with pytest.raises(InputError, match=r"must say when the video of camera c1 starts \(start:\)"):
+    with pytest.raises(InputError, match=r"must have the start time of the video of camera c1 \(start:\)"):
         evaluate_tracking.main()
 
 
@@ -281,7 +281,7 @@ def test_a_problem_without_answer_is_refused(workspace: Path) -> None:
     file = workspace / "tracks" / "answers.json"
     answers = json.loads(file.read_text())
     file.write_text(json.dumps(answers | {"problems": answers["problems"][:1]}))
-    with pytest.raises(ArtifactError, match=r"must know every problem and camera, lacks \['p02'\]; rerun track"):
+    with pytest.raises(ArtifactError, match=r"must have every problem and camera, lacks \['p02'\]; rerun track"):
         evaluate_tracking.main()
 
 
