@@ -18,7 +18,7 @@ from serving.perception.engine_calls import EngineCalls, EnginesSettings, Loaded
 from serving.perception.perception import EngineNames, Engines, PerceptionSettings, open_engines
 from serving.search.engines import SearchEngines
 from serving.search.search import SearchSettings
-from serving.search.service import PhotoSearch, SearchServiceSettings
+from serving.search.service import SearchService, SearchServiceSettings
 from serving.web.gate import AccessSettings
 from serving.web.http_settings import HttpSettings
 
@@ -112,10 +112,10 @@ class Deployment:
         """The engines in this process; `side_by_side` calls or processes share the cores."""
         return LoadedEngines(EngineNames(self.detector, self.reid, self.attributes), self.open_engines, side_by_side)
 
-    def open_search(self, calls: EngineCalls) -> PhotoSearch:
+    def open_search(self, calls: EngineCalls) -> SearchService:
         """The search service over the store and the engines behind `calls`; it connects to both later."""
         http, search, route = self.settings.service, self.settings.search, self.settings.route
-        return PhotoSearch(
+        return SearchService(
             SearchServiceSettings(http, search, route),
             lambda: SearchEngines.reach(calls, self.perception, self.engine(self.reid), search.probability_softness),
             lambda: open_store(self.store),

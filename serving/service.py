@@ -57,20 +57,20 @@ class PersonSearch:
 
     def __init__(self) -> None:
         """Load nothing; what is missing is told by /readyz and /v1/status."""
-        self._photo_search = _deployment.open_search(self._engines)
-        _api.state.photo_search = _page.state.photo_search = self._photo_search
-        _gate.store = self._photo_search.store
+        self._search_service = _deployment.open_search(self._engines)
+        _api.state.search_service = _page.state.search_service = self._search_service
+        _gate.store = self._search_service.store
         _api.state.max_upload_bytes = _http.max_upload_bytes
         _api.state.threads = _http.threads
 
     def __is_ready__(self) -> bool:
         """Whether a search can be answered; asked by /readyz."""
-        return self._photo_search.reason_not_ready() is None
+        return self._search_service.reason_not_ready() is None
 
     @bentoml.on_shutdown
     def close(self) -> None:
         """Leave the store; the embedded database stops with its last user."""
-        self._photo_search.close()
+        self._search_service.close()
 
 
 assert isinstance(PersonSearch, bentoml.Service), "what bentoml.service makes of the class"
@@ -81,4 +81,4 @@ PersonSearch.add_asgi_middleware(AuthenticationMiddleware, backend=_gate, on_err
 PersonSearch.add_asgi_middleware(
     RateLimit, requests_per_minute=_http.requests_per_minute, searches_per_minute=_http.searches_per_minute
 )
-PersonSearch.add_asgi_middleware(DatabaseFigures, store=lambda: _api.state.photo_search.store())
+PersonSearch.add_asgi_middleware(DatabaseFigures, store=lambda: _api.state.search_service.store())

@@ -1,4 +1,4 @@
-"""What was searched for a case: kept with it, and recorded in the audit, before it is answered."""
+"""Searches and routes of a case, recorded with the case and in the audit before they are answered."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -15,18 +15,18 @@ from serving.search.messages import RouteAnswer, SearchAnswer
 from serving.search.search import Hit
 
 
-class Asked(BaseModel):
-    """A question, and what it is for."""
+class RecordedRequest(BaseModel):
+    """A request for a search or route, with its case and reason."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     case_id: int
     reason: str
-    question: dict[str, Any]  # all fields but the photo
+    question: dict[str, Any]  # fields of the request without photos, case and reason
 
 
 class RecordedSearch(BaseModel):
-    """A search for a case."""
+    """A recorded search of a case."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -34,45 +34,51 @@ class RecordedSearch(BaseModel):
     account: str
     at: datetime
     reason: str
-    question: dict[str, Any]  # all fields but the photo
-    photo_sha256: str | None
+    question: dict[str, Any]  # as in `RecordedRequest`
+    photo_sha256: str | None  # of each photo, separated by spaces
     model_version: str
-    found: list[tuple[str, int]]  # district and tracklet id, nearest first; of a route in its order
+    found: list[tuple[str, int]]  # district and tracklet id, nearest first; a route's sightings in its order
     coverage: Coverage  # what could be searched
 
 
 def record_search(
-    connection: sa.Connection, account: Account, asked: Asked, photo_sha256: str | None, answer: SearchAnswer
+    connection: sa.Connection,
+    account: Account,
+    request: RecordedRequest,
+    photo_sha256: str | None,
+    answer: SearchAnswer,
 ) -> None:
-    """Keep what was asked for the case, why, what was found, and what could be searched."""
-    kept = asked.model_dump() | {"photo_sha256": photo_sha256, "model_version": answer.model_version}
-    _keep(connection, account, kept, answer.sightings, answer.coverage)
+    """Record a search with its sightings and coverage."""
+    row = request.model_dump() | {"photo_sha256": photo_sha256, "model_version": answer.model_version}
+    _record(connection, account, row, answer.sightings, answer.coverage)
 
 
-def record_route(connection: sa.Connection, account: Account, asked: Asked, format: str, answer: RouteAnswer) -> None:
-    """Record that a route was seen, or exported in a format other than JSON; if it was filled, keep that search too."""
+def record_route(
+    connection: sa.Connection, account: Account, request: RecordedRequest, format: str, answer: RouteAnswer
+) -> None:
+    """Record the view (JSON) or export (another format) of a route, and its search for likely sightings, if any."""
     if answer.coverage is not None:
-        seen = [one for way in (answer, *answer.alternatives) for one in way.route]
-        kept = asked.model_dump() | {"photo_sha256": None, "model_version": answer.model_version}
-        _keep(connection, account, kept, seen, answer.coverage)
+        hits = [hit for each in (answer, *answer.alternatives) for hit in each.route]
+        row = request.model_dump() | {"photo_sha256": None, "model_version": answer.model_version}
+        _record(connection, account, row, hits, answer.coverage)
     if format == "json":
-        audit.append(connection, account.name, Action.ROUTE, asked.model_dump())
+        audit.append(connection, account.name, Action.ROUTE, request.model_dump())
     else:
-        exported = {"what": "route", "format": format, **asked.model_dump()}
+        exported = {"what": "route", "format": format, **request.model_dump()}
         audit.append(connection, account.name, Action.EXPORT, exported)
 
 
 def searches_of(connection: sa.Connection, case_id: int) -> list[RecordedSearch]:
-    """All searches for a case, by time."""
+    """All searches of a case, by time."""
     table = tables.searches
-    found = connection.execute(sa.select(table).where(table.c.case_id == case_id).order_by(table.c.id)).mappings()
-    return [RecordedSearch(**{name: row[name] for name in RecordedSearch.model_fields}) for row in found]
+    rows = connection.execute(sa.select(table).where(table.c.case_id == case_id).order_by(table.c.id)).mappings()
+    return [RecordedSearch(**{name: row[name] for name in RecordedSearch.model_fields}) for row in rows]
 
 
-def _keep(
-    connection: sa.Connection, account: Account, kept: dict[str, Any], seen: Iterable[Hit], coverage: Coverage
+def _record(
+    connection: sa.Connection, account: Account, row: dict[str, Any], hits: Iterable[Hit], coverage: Coverage
 ) -> None:
-    found = list(dict.fromkeys((one.district, one.tracklet_id) for one in seen))
-    row = {"account": account.name, **kept, "found": found, "coverage": coverage.model_dump(mode="json")}
-    connection.execute(sa.insert(tables.searches).values(row))
-    audit.append(connection, account.name, Action.SEARCH, kept | {"found": found})
+    found = list(dict.fromkeys((hit.district, hit.tracklet_id) for hit in hits))
+    searched = {"account": account.name, **row, "found": found, "coverage": coverage.model_dump(mode="json")}
+    connection.execute(sa.insert(tables.searches).values(searched))
+    audit.append(connection, account.name, Action.SEARCH, row | {"found": found})

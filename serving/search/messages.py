@@ -1,29 +1,19 @@
-"""What may be asked of the service, and what it answers, as the API has them."""
+"""Requests to the search service, and its answers, as the API has them."""
 
 from typing import Annotated
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from domain.cameras import Camera
+from serving.matching.description import LabelQuestion
 from serving.perception.engine_calls import EngineStatus
 from serving.search.camera_filter import Area
 from serving.search.coverage import Coverage
 from serving.search.person_selection import Box
 from serving.search.search import Hit
 
-District = Annotated[str, Field(pattern=r"^[^\x00]+$")]  # what a column of text can hold
+District = Annotated[str, Field(pattern=r"^[^\x00]+$")]  # PostgreSQL stores no NUL
 TrackletId = Annotated[int, Field(ge=0, le=2**63 - 1)]
-
-
-class SearchAnswer(BaseModel):
-    """What a search answers."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    model_version: str
-    people_xyxy: list[Box | None]  # who was searched in each photo, pixels; None: all of it
-    sightings: list[Hit]  # nearest first
-    coverage: Coverage  # of what was asked for: which cameras and times were searched, and which are missing
 
 
 class StoredCamera(Camera):
@@ -33,7 +23,7 @@ class StoredCamera(Camera):
 
 
 class SightingId(BaseModel):
-    """Which sighting is meant."""
+    """Key of a stored sighting."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -41,41 +31,68 @@ class SightingId(BaseModel):
     tracklet_id: TrackletId
 
 
-class RouteRequest(BaseModel):
-    """Sightings that a person has confirmed, and whether likely ones may fill the way between them."""
+class SearchScope(BaseModel):
+    """Cameras and times to search."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    cameras: list[str] | None = None  # district/camera; None: all
+    area: Area | None = None  # cameras in this circle only
+    since: AwareDatetime | None = None  # without sightings that ended before
+    until: AwareDatetime | None = None  # without sightings that began after
+
+
+class SearchRequest(SearchScope):
+    """A search for one person: by photos, attributes, confirmed sightings, or all of them."""
+
+    photos: list[bytes] = []  # picture files, each a crop of the person or a scene with the person
+    people_xyxy: list[Box | None] | None = None  # the person in each photo, pixels; None where not marked
+    attributes: dict[str, LabelQuestion] = {}  # by group
+    confirmed: list[SightingId] = []  # sightings of the person, searched for like the photos
+    rejected: list[SightingId] = []  # sightings of other people: left out, and similar sightings rank lower
+    top_k: int | None = None  # sightings to answer; None: as many as the settings say
+
+
+class SearchAnswer(BaseModel):
+    """Sightings that a search found."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    model_version: str
+    people_xyxy: list[Box | None]  # the person searched for in each photo, pixels; None: the whole photo
+    sightings: list[Hit]  # nearest first
+    coverage: Coverage  # searched and missing times of the cameras in the request's scope
+
+
+class RouteRequest(SearchScope):
+    """A route through confirmed sightings; its scope limits the likely sightings that fill it."""
+
     sightings: list[SightingId]  # confirmed
-    rejected: list[SightingId] = []  # show somebody else
-    fill: bool = False  # search for more with the confirmed ones, in these cameras and times
-    cameras: list[str] | None = None  # district/camera
-    area: Area | None = None
-    since: AwareDatetime | None = None
-    until: AwareDatetime | None = None
+    rejected: list[SightingId] = []  # sightings of other people
+    fill: bool = False  # add likely sightings, found by a search with the confirmed sightings
 
 
 class RouteFound(BaseModel):
-    """One way."""
+    """One route."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     route: list[Hit]  # in order of time
-    log_odds: float  # that all its stops show the person, by looks, time and place
-    relative_probability: float  # if one of the answered ways is right; these add up to 1
+    log_odds: float  # that all its stops show the person, by appearance, time and place
+    relative_probability: float  # given that one of the answered routes is right; these add up to 1
 
 
 class RouteAnswer(RouteFound):
-    """The likeliest way."""
+    """The likeliest route, and alternatives."""
 
     model_version: str
-    left_out: list[Hit]  # confirmed, but nobody on foot can have been there as well
-    alternatives: list[RouteFound]  # each passes a sighting that no way before it does, the likeliest first
-    coverage: Coverage | None  # as a search answers it, where likely sightings were searched for
+    left_out: list[Hit]  # confirmed sightings that cannot be reached on foot in time
+    alternatives: list[RouteFound]  # likeliest first; each has a stop that no route before it has
+    coverage: Coverage | None  # of the search for likely sightings; None without that search
 
 
 class Status(BaseModel):
-    """How the service is."""
+    """State of the service."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

@@ -1,10 +1,9 @@
-"""What the service does: search the store for the person of a photo or description, and join sightings to a route."""
+"""The search service: searches the store for a person by photos or attributes, and joins sightings to a route."""
 
 import logging
 import threading
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from time import perf_counter
 from typing import Any
 
@@ -23,7 +22,7 @@ from serving.database.tracklet_filter import TrackletFilter
 from serving.matching.description import Question, read_description
 from serving.matching.route import RouteSettings, likeliest_routes, relative_probabilities
 from serving.perception.engine_calls import EnginesAwayError
-from serving.search.camera_filter import Area, select_cameras
+from serving.search.camera_filter import select_cameras
 from serving.search.coverage import Coverage, coverage_of, shorten_coverage
 from serving.search.engines import SearchEngines, compile_now
 from serving.search.limits import SearchLimits
@@ -32,6 +31,8 @@ from serving.search.messages import (
     RouteFound,
     RouteRequest,
     SearchAnswer,
+    SearchRequest,
+    SearchScope,
     SightingId,
     Status,
     StoredCamera,
@@ -45,11 +46,11 @@ _log = logging.getLogger(__name__)
 
 
 class NotReadyError(DongseonError):
-    """The service cannot search yet; the message says why."""
+    """The service cannot search now; the message says why."""
 
 
 class UnknownSightingError(DongseonError):
-    """No such sighting is stored."""
+    """The sighting is not stored."""
 
 
 @dataclass(frozen=True)
@@ -61,11 +62,11 @@ class SearchServiceSettings:
     route: RouteSettings
 
 
-class PhotoSearch:
+class SearchService:
     """Engines and store of one deployment; safe to share between threads.
 
-    Engines that do not answer, or a store that does not open, are a reason not to be ready, not a crash: the service
-    stays up and says what is missing. Both are tried again with each request.
+    If the engines do not answer or the store does not open, the service is not ready but stays up and says what is
+    missing. It tries both again with each request.
 
     Args:
         settings: of searches and routes.
@@ -101,7 +102,7 @@ class PhotoSearch:
             store.close()
 
     def store(self) -> Store:
-        """The store, opened when it is first asked for; with what, is recorded in the audit when it changed.
+        """The store, opened at the first call, which also records a changed configuration in the audit.
 
         Raises:
             NotReadyError: if it does not open.
@@ -117,11 +118,11 @@ class PhotoSearch:
             return self._store
 
     def reason_not_ready(self) -> str | None:
-        """None when engines and store are there and fit together, of which both are asked; logged when it changes."""
+        """Why searches are impossible; None if engines and store answer and fit together. A change is logged."""
         return self._reason_not_ready(self._reach_engines)
 
     def status(self) -> Status:
-        """Whether it can search, and with which engines."""
+        """Readiness, model version and engines."""
         reason = self.reason_not_ready()
         return Status(
             ready=reason is None,
@@ -132,7 +133,7 @@ class PhotoSearch:
 
     @property
     def limits(self) -> SearchLimits:
-        """How much a search may ask for."""
+        """Limits of a search."""
         return self._limits
 
     def cameras(self) -> list[StoredCamera]:
@@ -157,11 +158,11 @@ class PhotoSearch:
             return stored_districts(connection)
 
     def attribute_schema(self) -> AttributeSchema | None:
-        """By what people are described; None without an attribute engine."""
+        """Attributes that describe people; None without an attribute engine."""
         return self._engines.perception.attribute_schema if self._engines is not None else None
 
-    def crop(self, wanted: SightingId) -> bytes:
-        """The picture of a sighting, a JPEG file.
+    def crop(self, sighting: SightingId) -> bytes:
+        """The crop of a sighting, a JPEG file.
 
         Raises:
             UnknownSightingError: if it is not stored.
@@ -169,29 +170,31 @@ class PhotoSearch:
         """
         store = self._ready_store()
         with store.begin() as connection:
-            stored = queries.tracklets(connection, [(wanted.district, wanted.tracklet_id)])
-        for one in stored:
+            stored = queries.tracklets(connection, [(sighting.district, sighting.tracklet_id)])
+        for tracklet in stored:
             try:
-                return store.crops.read(one.crop)
+                return store.crops.read(tracklet.crop)
             except FileNotFoundError as error:
                 _log.error("a sighting must have its crop: %s", error)
             except ArtifactError as error:
                 _log.error("%s", error)
-        raise UnknownSightingError(f"a crop must be of a stored sighting, got {wanted.district}/{wanted.tracklet_id}")
+        raise UnknownSightingError(
+            f"a crop must be of a stored sighting, got {sighting.district}/{sighting.tracklet_id}"
+        )
 
-    def route(self, asked: RouteRequest) -> RouteAnswer:
-        """The walk through sightings that are certain to show one person, and where asked, through likely ones.
+    def route(self, request: RouteRequest) -> RouteAnswer:
+        """The likeliest walk through the confirmed sightings and, if requested, through likely ones; with alternatives.
 
         Raises:
-            InputError: if a sighting is not stored, they are too many, or a filter names what does not exist.
+            InputError: if a sighting is not stored, there are too many sightings, or the scope holds no camera.
             NotReadyError: if the service is not ready.
         """
-        self._check_judged(asked.sightings, asked.rejected)
-        if not asked.sightings:
+        self._require_few(request.sightings, request.rejected)
+        if not request.sightings:
             raise InputError("a route must have a confirmed sighting, got none")
         store = self._ready_store()
         with store.begin() as connection:
-            stored = stored_sightings(connection, _keys(asked.sightings))
+            stored = stored_sightings(connection, _keys(request.sightings))
             attributes = queries.attributes(connection, stored)
         confirmed = [
             hit_of(one, described, distance=0.0, probability=1.0, confirmed=True)
@@ -199,15 +202,15 @@ class PhotoSearch:
         ]
         hits: list[Hit] = []
         coverage = None
-        if asked.fill:
-            cameras = select_cameras(store, asked.cameras, asked.area)
+        if request.fill:
+            cameras = select_cameras(store, request.cameras, request.area)
             hits = self._searcher(store).search(
-                confirmed=_keys(asked.sightings),
-                rejected=_keys(asked.rejected),
+                confirmed=_keys(request.sightings),
+                rejected=_keys(request.rejected),
                 top_k=self._limits.max_top_k,
-                where=TrackletFilter(cameras, asked.since, asked.until),
+                where=TrackletFilter(cameras, request.since, request.until),
             )
-            coverage = self._statement(store, cameras, asked.since, asked.until)
+            coverage = self._short_coverage(store, cameras, request)
         settings = self._settings.route
         routes = likeliest_routes(hits, settings, confirmed=confirmed, most=settings.most_routes)
         first, *others = [
@@ -222,96 +225,64 @@ class PhotoSearch:
             coverage=coverage,
         )
 
-    def search(
-        self,
-        photos: Sequence[bytes] = (),
-        *,
-        people_xyxy: Sequence[Box | None] | None = None,
-        attributes: Question | None = None,
-        confirmed: Sequence[SightingId] = (),
-        rejected: Sequence[SightingId] = (),
-        top_k: int | None = None,
-        cameras: Sequence[str] | None = None,
-        area: Area | None = None,
-        since: datetime | None = None,
-        until: datetime | None = None,
-    ) -> SearchAnswer:
-        """Sightings of the person in `photos`, picture files, or of whom `attributes` describe, nearest first.
-
-        Each photo may be a crop of the person or a scene, see `serving.search.person_selection.select_person`.
-
-        Args:
-            photos: of one person.
-            people_xyxy: where the person is in each photo; None, and a None in it, where nobody has pointed.
-            attributes: labels by group.
-            confirmed: sightings that show the person; they are searched for like the photos.
-            rejected: sightings that show somebody else; left out of the answer, and their look-alikes fall back.
-            top_k: how many to answer; None for as many as the settings say.
-            cameras: names of those to search, see `serving.search.camera_filter.select_cameras`; None for all.
-            area: searches cameras in it only.
-            since: leaves out what ended before; with a time zone.
-            until: leaves out what began after; with a time zone.
+    def search(self, request: SearchRequest) -> SearchAnswer:
+        """Sightings of the person of `request`, nearest first.
 
         Raises:
-            InputError: if a photo is no usable picture, a filter or a sighting names what does not exist, there are too
-                many of them, or nothing to search for.
+            InputError: if there is nothing to search by, a photo is no usable picture, the scope holds no camera, a
+                sighting, group or label does not exist, or a limit is exceeded.
             NotReadyError: if the service is not ready.
-            EnginesAwayError: if the engines went away meanwhile.
-            OverdueError: if nobody waits for the answer any more.
+            EnginesAwayError: if the engines stopped during the search.
+            OverdueError: if the deadline of the request has passed.
         """
-        if not (photos or attributes or confirmed):
+        if not (request.photos or request.attributes or request.confirmed):
             raise InputError(
                 "a search must be multipart/form-data with a file photo, attributes or confirmed sightings, got none"
             )
         began = perf_counter()
-        pointed = self._pointed(len(photos), people_xyxy)
-        self._check_judged(confirmed, rejected)
-        images = [decode_photo(photo, self._limits.max_photo_pixels) for photo in photos]
+        marked = self._marked_boxes(request)
+        self._require_few(request.confirmed, request.rejected)
+        images = [decode_photo(photo, self._limits.max_photo_pixels) for photo in request.photos]
         store = self._ready_store()
-        description = self._describe(attributes or {}, top_k)
-        wanted = select_cameras(store, cameras, area)
+        description = self._describe(request.attributes, request.top_k)
+        cameras = select_cameras(store, request.cameras, request.area)
         engines = self._running_engines()
         try:
-            boxes = [select_person(engines.perception, image, box) for image, box in zip(images, pointed, strict=True)]
+            boxes = [select_person(engines.perception, image, box) for image, box in zip(images, marked, strict=True)]
             crops = [crop_of(image, box) for image, box in zip(images, boxes, strict=True)]
             embeddings = engines.embed(crops) if crops else None
         except EnginesAwayError:
-            self._engines = None  # those that come back may be others
+            self._engines = None  # after their return they may be others
             raise
         require_time()
         hits = self._searcher(store).search(
             embeddings,
             description,
-            confirmed=_keys(confirmed),
-            rejected=_keys(rejected),
-            top_k=top_k or self._limits.top_k,
-            where=TrackletFilter(wanted, since, until),
+            confirmed=_keys(request.confirmed),
+            rejected=_keys(request.rejected),
+            top_k=request.top_k or self._limits.top_k,
+            where=TrackletFilter(cameras, request.since, request.until),
         )
-        coverage = self._statement(store, wanted, since, until)
-        SEARCH_SECONDS.labels("photo" if photos or confirmed else "attributes").observe(perf_counter() - began)
+        coverage = self._short_coverage(store, cameras, request)
+        kind = "photo" if request.photos or request.confirmed else "attributes"
+        SEARCH_SECONDS.labels(kind).observe(perf_counter() - began)
         return SearchAnswer(model_version=engines.model_version, people_xyxy=boxes, sightings=hits, coverage=coverage)
 
-    def coverage(
-        self,
-        cameras: Sequence[str] | None = None,
-        area: Area | None = None,
-        since: datetime | None = None,
-        until: datetime | None = None,
-    ) -> Coverage:
-        """Which times of the cameras that `search` takes can be searched, as `serving.search.coverage.coverage_of`.
+    def coverage(self, scope: SearchScope) -> Coverage:
+        """Searchable and missing times of the cameras in `scope`, see `serving.search.coverage.coverage_of`.
 
         Raises:
-            InputError: if there is no such camera, none in the area, or the window ends before it begins.
+            InputError: if a camera does not exist, none is in the area, or the window ends before it begins.
             NotReadyError: if the service is not ready.
         """
         store = self._ready_store()
-        wanted = select_cameras(store, cameras, area)
-        return coverage_of(store, self._running_engines().model_version, wanted, since, until)
+        return self._coverage(store, select_cameras(store, scope.cameras, scope.area), scope)
 
-    def _statement(
-        self, store: Store, cameras: Collection[CameraKey] | None, since: datetime | None, until: datetime | None
-    ) -> Coverage:
-        return shorten_coverage(coverage_of(store, self._running_engines().model_version, cameras, since, until))
+    def _coverage(self, store: Store, cameras: Collection[CameraKey] | None, scope: SearchScope) -> Coverage:
+        return coverage_of(store, self._running_engines().model_version, cameras, scope.since, scope.until)
+
+    def _short_coverage(self, store: Store, cameras: Collection[CameraKey] | None, scope: SearchScope) -> Coverage:
+        return shorten_coverage(self._coverage(store, cameras, scope))
 
     def _searcher(self, store: Store) -> Searcher:
         engines = self._running_engines()
@@ -371,21 +342,22 @@ class PhotoSearch:
             raise InputError("attributes must be left out: this service has no attribute engine")
         return read_description(attributes, schema)
 
-    def _pointed(self, num_photos: int, people_xyxy: Sequence[Box | None] | None) -> Sequence[Box | None]:
-        most = self._limits.max_photos
+    def _marked_boxes(self, request: SearchRequest) -> Sequence[Box | None]:
+        """A box or None for each photo."""
+        most, num_photos, boxes = self._limits.max_photos, len(request.photos), request.people_xyxy
         if num_photos > most:
             raise InputError(f"a search must have at most {most} photos, got {num_photos}")
-        if people_xyxy is None:
+        if boxes is None:
             return [None] * num_photos
-        if len(people_xyxy) != num_photos:
-            raise InputError(f"people_xyxy must have a box or null a photo, got {len(people_xyxy)} for {num_photos}")
-        return people_xyxy
+        if len(boxes) != num_photos:
+            raise InputError(f"people_xyxy must have one box or null per photo, got {len(boxes)} for {num_photos}")
+        return boxes
 
-    def _check_judged(self, confirmed: Sequence[SightingId], rejected: Sequence[SightingId]) -> None:
+    def _require_few(self, confirmed: Sequence[SightingId], rejected: Sequence[SightingId]) -> None:
         most, number = self._limits.max_top_k, len(confirmed) + len(rejected)
         if number > most:
-            raise InputError(f"at most {most} sightings may be judged, got {number}")
+            raise InputError(f"a request must have at most {most} confirmed and rejected sightings, got {number}")
 
 
 def _keys(sightings: Sequence[SightingId]) -> set[SightingKey]:
-    return {(one.district, one.tracklet_id) for one in sightings}
+    return {(sighting.district, sighting.tracklet_id) for sighting in sightings}

@@ -1,9 +1,9 @@
 """The typed HTTP interface under /v1: decode, delegate, encode. Its OpenAPI document is /v1/openapi.json.
 
-A FastAPI application mounted in the BentoML service. BentoML's own endpoints (`@bentoml.api`) are not used here: they
-answer POST only, fetch a file field that holds an address from the network, and fail with 500 on form fields that are
-not UTF-8; and what a hostile upload gets must be ours to say. There is no page of documentation, for FastAPI's loads
-its parts from the network.
+A FastAPI application mounted in the BentoML service. BentoML's own endpoints (`@bentoml.api`) are not used: they answer
+POST only, fetch a file from the network if a file field holds an address, and fail with 500 on form fields that are not
+UTF-8; and the answer to a hostile upload must be ours. There is no page of documentation, as FastAPI's loads scripts
+from the network.
 """
 
 import hashlib
@@ -17,7 +17,7 @@ from pydantic_core import PydanticCustomError
 
 from domain.errors import InputError
 from serving.cases.cases import open_case_of, require_in_view
-from serving.cases.searches import Asked, record_route, record_search
+from serving.cases.searches import RecordedRequest, record_route, record_search
 from serving.database import audit
 from serving.database.audit import Action
 from serving.matching.description import LabelQuestion
@@ -29,6 +29,8 @@ from serving.search.messages import (
     RouteAnswer,
     RouteRequest,
     SearchAnswer,
+    SearchRequest,
+    SearchScope,
     SightingId,
     Status,
     StoredCamera,
@@ -44,62 +46,74 @@ _ROUTE_TYPES = {"json": "application/json", "geojson": "application/geo+json", "
 _router = APIRouter()
 
 
-def _written_out(moment: Any) -> Any:
-    """Refuse a count of seconds, which pydantic would take for a time as well."""
+def _not_a_number(moment: Any) -> Any:
+    """Refuse a number of seconds, which pydantic would accept as a time."""
     if isinstance(moment, str) and moment[4:5] != "-":
         raise PydanticCustomError("datetime_parsing", "Input should be a valid datetime or date")
     return moment
 
 
-def _of_our_days(moment: datetime) -> datetime:
-    """Refuse the ends of the calendar, beyond which nobody can count days."""
+def _within_calendar(moment: datetime) -> datetime:
+    """Refuse the ends of the calendar, near which arithmetic with days overflows."""
     if not 1900 <= moment.year < 2200:
         raise PydanticCustomError("datetime_parsing", "Input should be a time between 1900 and 2200")
     return moment
 
 
-Moment = Annotated[AwareDatetime, BeforeValidator(_written_out), AfterValidator(_of_our_days)]
+Moment = Annotated[AwareDatetime, BeforeValidator(_not_a_number), AfterValidator(_within_calendar)]
 
 
-class Pointed(RootModel[list[Box | None]]):
-    """A box [left, top, right, bottom] in pixels a photo, null where nobody points."""
+class MarkedBoxes(RootModel[list[Box | None]]):
+    """One box [left, top, right, bottom] in pixels per photo; null where the person is not marked."""
 
 
-class Judged(RootModel[list[SightingId]]):
-    """Sightings on which somebody has decided."""
+class JudgedSightings(RootModel[list[SightingId]]):
+    """Sightings with a verdict."""
 
 
-class Where(BaseModel):
-    """Which cameras and times are meant, as query or form."""
+class ScopeFields(BaseModel):
+    """Cameras and times to search, as fields of a query or form."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     cameras: str | None = None  # district/camera, separated by commas
-    area: Json[Area] | None = None  # and in this one
+    area: Json[Area] | None = None  # cameras in this circle only
     since: Moment | None = None
     until: Moment | None = None
 
-    @property
-    def names(self) -> list[str] | None:
-        """Of the cameras."""
-        return [name.strip() for name in self.cameras.split(",")] if self.cameras is not None else None
+    def scope(self) -> SearchScope:
+        """The same, with cameras as a list."""
+        cameras = [name.strip() for name in self.cameras.split(",")] if self.cameras is not None else None
+        return SearchScope(cameras=cameras, area=self.area, since=self.since, until=self.until)
 
 
-class SearchForm(Where):
-    """Who is searched, where, and what for."""
+class SearchForm(ScopeFields):
+    """A search for a person, with its case and reason."""
 
     case: CaseId
     reason: Text
-    photo: list[UploadFile] = []  # of one person
-    people_xyxy: Json[Pointed] | None = None  # where the person is in each photo
+    photo: list[UploadFile] = []  # of the same person
+    people_xyxy: Json[MarkedBoxes] | None = None  # the person in each photo
     top_k: int | None = None
-    attributes: Json[dict[str, LabelQuestion]] | None = None  # group -> label, or its question
-    confirmed: Json[Judged] = Judged([])  # sightings that show the person, and join the photos
-    rejected: Json[Judged] = Judged([])  # sightings that show somebody else
+    attributes: Json[dict[str, LabelQuestion]] | None = None  # group -> label or question
+    confirmed: Json[JudgedSightings] = JudgedSightings([])  # sightings of the person, searched for like the photos
+    rejected: Json[JudgedSightings] = JudgedSightings([])  # sightings of other people
+
+    def request(self, photos: list[bytes]) -> SearchRequest:
+        """The search for the person in `photos`, the files of `photo`."""
+        return SearchRequest(
+            photos=photos,
+            people_xyxy=self.people_xyxy.root if self.people_xyxy is not None else None,
+            attributes=self.attributes or {},
+            confirmed=self.confirmed.root,
+            rejected=self.rejected.root,
+            top_k=self.top_k,
+            **dict(self.scope()),
+        )
 
 
 class RouteForm(RouteRequest):
-    """A route, and what it is for."""
+    """A route, with its case and reason."""
 
     case: CaseId
     reason: Text
@@ -116,7 +130,10 @@ class CamerasAnswer(BaseModel):
 
 
 def build_api() -> FastAPI:
-    """The application; set its `state.photo_search` (a `PhotoSearch`), `state.max_upload_bytes` and `state.threads`."""
+    """The application.
+
+    Set its `state.search_service` (a `SearchService`), `state.max_upload_bytes` and `state.threads`.
+    """
     api = _Api(
         title="Dongseon",
         description="Finds a person among the sightings of public cameras.",
@@ -160,26 +177,13 @@ async def search(
     account: CurrentAccount,
     form: Annotated[SearchForm, Form(media_type="multipart/form-data")],
 ) -> SearchAnswer:
-    """Sightings of the person in photos or confirmed sightings, or of whom attributes describe; kept with its case."""
-    photos = [await each.read() for each in form.photo]
+    """Sightings of the person that photos, confirmed sightings or attributes show; recorded with the case."""
+    photos = [await file.read() for file in form.photo]
     await in_transaction(request, open_case_of, account, form.case)
-    answer = await in_thread(
-        request,
-        service.search,
-        photos,
-        people_xyxy=form.people_xyxy.root if form.people_xyxy is not None else None,
-        attributes=form.attributes,
-        confirmed=form.confirmed.root,
-        rejected=form.rejected.root,
-        top_k=form.top_k,
-        cameras=form.names,
-        area=form.area,
-        since=form.since,
-        until=form.until,
-    )
-    asked = _asked(form)
+    answer = await in_thread(request, service.search, form.request(photos))
+    recorded = _recorded(form)
     digests = " ".join(hashlib.sha256(photo).hexdigest() for photo in photos) or None
-    await in_transaction(request, record_search, account, asked, digests, answer)
+    await in_transaction(request, record_search, account, recorded, digests, answer)
     return answer
 
 
@@ -195,11 +199,11 @@ async def route(
     form: RouteForm,
     format: Literal["json", "geojson", "csv"] = "json",
 ) -> RouteAnswer | Response:
-    """The likeliest walk through sightings that a person confirmed, and its alternatives. To fill it is to search."""
+    """The likeliest walk through confirmed sightings, and alternatives; to fill it with likely sightings is a search."""
     await in_transaction(request, open_case_of, account, form.case)
     answer = await in_thread(request, service.route, form)
-    asked = _asked(form)
-    await in_transaction(request, record_route, account, asked, format, answer)
+    recorded = _recorded(form)
+    await in_transaction(request, record_route, account, recorded, format, answer)
     if format == "json":
         return answer
     routes = [each.route for each in (answer, *answer.alternatives)]
@@ -221,7 +225,7 @@ async def crop(
     tracklet_id: Annotated[TrackletId, Path()],
     case: Annotated[CaseId, Query()],
 ) -> Response:
-    """The picture of a sighting, which no cache may keep; of a closed case only of those that were judged in it."""
+    """The crop of a sighting, which no cache may keep. For a closed case only its judged sightings are shown."""
     sighting = SightingId(district=district, tracklet_id=tracklet_id)
     await in_transaction(request, require_in_view, account, case, sighting)
     picture = await in_thread(request, service.crop, sighting)
@@ -237,17 +241,17 @@ async def cameras(request: Request, service: SearchService) -> CamerasAnswer:
 
 
 @_router.get("/coverage", responses=declared(400, 503))
-async def coverage(request: Request, service: SearchService, where: Annotated[Where, Query()]) -> Coverage:
-    """Which times of the cameras, as a search names them, can be searched, and which are missing, why."""
-    return await in_thread(request, service.coverage, where.names, where.area, where.since, where.until)
+async def coverage(request: Request, service: SearchService, fields: Annotated[ScopeFields, Query()]) -> Coverage:
+    """Times of the cameras that can be searched, and missing times with the reason."""
+    return await in_thread(request, service.coverage, fields.scope())
 
 
 @_router.get("/status", responses=declared(503))
 async def status(request: Request, service: SearchService) -> Status:
-    """Whether the service can search, and with which engines."""
+    """Readiness, model version and engines of the service."""
     return await in_thread(request, service.status)
 
 
-def _asked(form: SearchForm | RouteForm) -> Asked:
+def _recorded(form: SearchForm | RouteForm) -> RecordedRequest:
     question = form.model_dump(mode="json", by_alias=True, exclude={"photo", "case", "reason"}, exclude_defaults=True)
-    return Asked(case_id=form.case, reason=form.reason, question=question)
+    return RecordedRequest(case_id=form.case, reason=form.reason, question=question)

@@ -10,7 +10,7 @@ from fastapi import Depends, Request
 
 from domain.deadline import require_time
 from serving.access.accounts import Account
-from serving.search.service import PhotoSearch
+from serving.search import service
 
 _MOST_TRANSACTIONS = (
     4  # of endpoints at the same time; the pool has 15 connections, and searches and the gate need some
@@ -19,10 +19,10 @@ _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
 
-def _search_service(request: Request) -> PhotoSearch:
-    service = request.app.state.photo_search
-    assert isinstance(service, PhotoSearch), "build_api says who sets it"
-    return service
+def _search_service(request: Request) -> service.SearchService:
+    found = request.app.state.search_service
+    assert isinstance(found, service.SearchService), "build_api says who sets it"
+    return found
 
 
 def _account(request: Request) -> Account:
@@ -31,13 +31,13 @@ def _account(request: Request) -> Account:
     return account
 
 
-SearchService = Annotated[PhotoSearch, Depends(_search_service)]
+SearchService = Annotated[service.SearchService, Depends(_search_service)]
 CurrentAccount = Annotated[Account, Depends(_account)]
 
 
-def _transaction(service: SearchService) -> Iterator[sa.Connection]:
+def _transaction(search_service: SearchService) -> Iterator[sa.Connection]:
     require_time()
-    with service.store().begin() as connection:
+    with search_service.store().begin() as connection:
         yield connection
 
 

@@ -21,7 +21,7 @@ _MAX_FORM_BYTES = 4096  # of signing in, the only form that is posted here
 
 
 def build_page() -> Starlette:
-    """The application; set its `state.photo_search` (a `PhotoSearch`) and `state.gate` (a `Gate`)."""
+    """The application; set its `state.search_service` (a `SearchService`) and `state.gate` (a `Gate`)."""
     page = Starlette(routes=[Route("/", _page), Route("/page/{file}", send_file), *SIGN_IN_ROUTES])
     page.add_middleware(UploadLimit)
     page.state.max_upload_bytes = _MAX_FORM_BYTES
@@ -30,7 +30,7 @@ def build_page() -> Starlette:
 
 def _page(request: Request) -> Response:
     """GET /, in Korean; `?lang=en` in English."""
-    found, account = request.app.state.photo_search, request.user.account
+    found, account = request.app.state.search_service, request.user.account
     cases: list[CaseAnswer] = []
     try:
         if account.may(Permission.SEARCH):

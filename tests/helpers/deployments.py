@@ -18,7 +18,7 @@ from serving.cases.cases import open_case
 from serving.database.store import open_store, version_of_model
 from serving.deployment import Deployment
 from serving.perception.perception import Perception
-from serving.search.service import PhotoSearch
+from serving.search.service import SearchService
 from serving.web.api import build_api
 from serving.web.gate import Asker
 from tests.helpers.project import ROOT
@@ -47,12 +47,12 @@ class SignedIn:
 def client_of(app: Starlette, deployment: Deployment, account: Account = REVIEWER) -> Iterator[TestClient]:
     """Asks `app`, the API or the page, over the engines and store of `deployment` as `account`, who has signed in."""
     app.add_middleware(SignedIn, account=account)
-    app.state.photo_search = photo_search(deployment)
+    app.state.search_service = search_service(deployment)
     try:
         with TestClient(app) as client:
             yield client
     finally:
-        app.state.photo_search.close()
+        app.state.search_service.close()
 
 
 @contextmanager
@@ -66,7 +66,7 @@ def api_client_of(
         yield client
 
 
-def photo_search(deployment: Deployment) -> PhotoSearch:
+def search_service(deployment: Deployment) -> SearchService:
     """Over the engines of `deployment`, in this process."""
     return deployment.open_search(deployment.load_engines())
 

@@ -14,7 +14,7 @@ from starlette.testclient import TestClient
 
 from serving.deployment import Deployment
 from serving.web.api import build_api
-from tests.helpers.deployments import FOR_CASE, RED, SignedIn, photo_search, picture
+from tests.helpers.deployments import FOR_CASE, RED, SignedIn, picture, search_service
 
 API = build_api()
 API.add_middleware(SignedIn)
@@ -24,9 +24,9 @@ interface = schemathesis.openapi.from_asgi("/openapi.json", API)
 
 @pytest.fixture(scope="module", autouse=True)
 def _served(deployment: Deployment) -> Iterator[None]:
-    API.state.photo_search = photo_search(deployment)
+    API.state.search_service = search_service(deployment)
     yield
-    API.state.photo_search.close()
+    API.state.search_service.close()
 
 
 @interface.parametrize()

@@ -9,7 +9,7 @@ from serving.access.accounts import Account, account_named, create_account
 from serving.access.roles import Role
 from serving.cases import cases
 from serving.cases.cases import UnknownCaseError, Verdict
-from serving.cases.searches import Asked, record_search
+from serving.cases.searches import RecordedRequest, record_search
 from serving.database import audit, queries, tables
 from serving.database.locks import lock_cases
 from serving.database.retention import remove_before
@@ -205,9 +205,9 @@ def test_a_search_is_kept_with_its_reason_and_its_coverage(store: Store, people:
         coverage=covered,
     )
     question = {"top_k": 2, "since": datetime(2026, 5, 1, tzinfo=UTC).isoformat()}
-    asked = Asked(case_id=case, reason="실종", question=question)
+    request = RecordedRequest(case_id=case, reason="실종", question=question)
     with store.begin() as connection:
-        record_search(connection, people["kim"], asked, "ab" * 32, answer)
+        record_search(connection, people["kim"], request, "ab" * 32, answer)
         kept = cases.export_case(connection, people["lee"], case).searches[0]
         details = [record.details for record in audit.records(connection) if record.action == "search"]
         audit.verify(connection)

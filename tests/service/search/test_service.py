@@ -366,7 +366,7 @@ def test_no_page_of_documentation_asks_the_network(client: TestClient, address: 
             "the attribute bag must allow at least one label",
         ),
         ({"people_xyxy": "[[1, 2, 3]]"}, "people_xyxy.0.3"),
-        ({"people_xyxy": "[null, null]"}, "people_xyxy must have a box or null a photo, got 2 for 1"),
+        ({"people_xyxy": "[null, null]"}, "people_xyxy must have one box or null per photo, got 2 for 1"),
         ({"people_xyxy": "[[40, 0, 20, 9]]"}, "people_xyxy must contain boxes [left, top, right, bottom] in an image"),
         (
             {"people_xyxy": "[[20, 9, 24, 13]]"},
@@ -376,7 +376,7 @@ def test_no_page_of_documentation_asks_the_network(client: TestClient, address: 
         ({"confirmed": "7"}, "confirmed must be a valid"),
         ({"confirmed": judged(99)}, "sightings must be stored, got demo/99"),
         ({"confirmed": judged(1), "rejected": judged(1)}, "must be confirmed or rejected, got demo/1 as both"),
-        ({"rejected": judged(*range(501))}, "at most 500 sightings may be judged, got 501"),
+        ({"rejected": judged(*range(501))}, "at most 500 confirmed and rejected sightings, got 501"),
         ({"kamera": "cam1"}, "must hold what is asked for and nothing else, got kamera"),
     ],
 )

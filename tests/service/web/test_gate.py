@@ -28,7 +28,7 @@ from serving.web.gate import COOKIE, Gate
 from serving.web.operator_page import build_page
 from serving.web.permissions import ENDPOINTS
 from serving.web.sign_in import refuse
-from tests.helpers.deployments import FOR_CASE, photo_search, token_of, write_deployment
+from tests.helpers.deployments import FOR_CASE, search_service, token_of, write_deployment
 
 OPERATOR, REVIEWER, AUDITOR, ADMIN = Role.OPERATOR, Role.REVIEWER, Role.AUDITOR, Role.ADMIN
 EVERYBODY = set(Role)
@@ -77,12 +77,12 @@ def application(deployment: Deployment) -> Starlette:
     """As in `serving.service`, without BentoML's own endpoints."""
     api, page = build_api(), build_page()
     gate = page.state.gate = Gate(deployment.settings.access)
-    api.state.photo_search = page.state.photo_search = photo_search(deployment)
-    gate.store = api.state.photo_search.store
+    api.state.search_service = page.state.search_service = search_service(deployment)
+    gate.store = api.state.search_service.store
     api.state.max_upload_bytes, api.state.threads = 300_000, 2
     through_gate = Middleware(AuthenticationMiddleware, backend=gate, on_error=refuse)
     app = Starlette(routes=[Mount("/v1", api), Mount("/", page)], middleware=[through_gate])
-    app.state.photo_search = api.state.photo_search
+    app.state.search_service = api.state.search_service
     return app
 
 
@@ -90,7 +90,7 @@ def application(deployment: Deployment) -> Starlette:
 def app(deployment: Deployment) -> Iterator[Starlette]:
     built = application(deployment)
     yield built
-    built.state.photo_search.close()
+    built.state.search_service.close()
 
 
 @pytest.fixture
@@ -109,7 +109,7 @@ def bearer(token: str) -> dict[str, str]:
 
 
 def recorded(app: Starlette, action: str) -> list[audit.Record]:
-    with app.state.photo_search.store().begin() as connection:
+    with app.state.search_service.store().begin() as connection:
         return [record for record in audit.records(connection) if record.action == action]
 
 
@@ -206,7 +206,7 @@ def test_signing_in_gives_a_session_and_signing_out_ends_it(
     assert client.get("/").status_code == 200
     assert client.get("/v1/audit").status_code == 403
     kept = client.cookies[COOKIE]
-    with app.state.photo_search.store().begin() as connection:
+    with app.state.search_service.store().begin() as connection:
         assert kept not in str(connection.execute(sa.select(tables.sessions)).all())
     assert [record.account for record in recorded(app, "sign-in")] == ["operator"]
 
@@ -252,12 +252,12 @@ def test_a_session_ends_when_it_expires_or_its_account_is_disabled(app: Starlett
     for browser in browsers:
         browser.post("/sign-in", data={"token": token}, headers=ORIGIN)
         assert browser.get("/v1/status").status_code == 200
-    with app.state.photo_search.store().begin() as connection:
+    with app.state.search_service.store().begin() as connection:
         of_park = tables.sessions.c.account == "park"
         connection.execute(sa.update(tables.sessions).where(of_park).values(expires=datetime.now(UTC)))
     assert browsers[0].get("/v1/status").status_code == 401
     browsers[1].post("/sign-in", data={"token": token}, headers=ORIGIN)
-    with app.state.photo_search.store().begin() as connection:
+    with app.state.search_service.store().begin() as connection:
         accounts.disable_account(connection, "park", "test")
     assert browsers[1].get("/v1/status").status_code == 401
     assert browsers[1].get("/v1/status", headers=bearer(token)).status_code == 401
@@ -292,7 +292,7 @@ def test_no_token_is_in_the_log_an_answer_or_the_audit(
     ]
     answers.append(client.get("/v1/status", headers=bearer(f"{tokens[OPERATOR]}x")))
     assert all(secret not in answer.text for answer in answers)
-    with app.state.photo_search.store().begin() as connection:
+    with app.state.search_service.store().begin() as connection:
         assert all(secret not in audit.as_line(record) for record in audit.records(connection))
     assert secret not in caplog.text
 
@@ -359,7 +359,7 @@ def test_what_a_person_does_is_in_the_audit_and_auditors_read_it_page_by_page(
     assert {one["action"] for one in readings} == {"read audit"}
     assert readings[0]["details"] == {"after": 0, "limit": 1000}
     assert 4 <= len(readings) <= 1 + len(done)
-    with app.state.photo_search.store().begin() as connection:
+    with app.state.search_service.store().begin() as connection:
         audit.verify(connection)
 
 
@@ -368,7 +368,7 @@ def test_a_changed_configuration_is_recorded_and_the_same_is_not(app: Starlette,
         params = yaml.safe_load((deployment.root / "params.yaml").read_text())
         params["serving"]["retention"]["days"] = days
         (deployment.root / "params.yaml").write_text(yaml.safe_dump(params))
-        searching = photo_search(Deployment.read(deployment.root))
+        searching = search_service(Deployment.read(deployment.root))
         searching.store()
         searching.close()
         kept = recorded(app, "configuration")
@@ -380,7 +380,7 @@ def test_a_configuration_that_could_not_be_recorded_is_recorded_at_the_next_ques
     deployment: Deployment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     serving = deployment.settings.model_copy(update={"retention": RetentionSettings(days=11, kept_districts=())})
-    searching = photo_search(replace(deployment, settings=serving))
+    searching = search_service(replace(deployment, settings=serving))
 
     def fail(*_: object) -> None:
         raise sa.exc.OperationalError("", {}, Exception("the disk is full"))

@@ -10,8 +10,9 @@ from serving.database import tables
 from serving.database.store import Store, open_store
 from serving.deployment import Deployment
 from serving.matching.description import LabelQuestion
+from serving.search.messages import SearchRequest
 from serving.web.middleware.metrics import read_database_figures
-from tests.helpers.deployments import photo_search
+from tests.helpers.deployments import search_service
 from tests.helpers.hostile_uploads import picture_file
 
 
@@ -50,11 +51,11 @@ def test_a_search_is_timed_as_a_whole_and_by_stage(deployment: Deployment) -> No
         stages = ("decode", "detect", "embed", "database", "re-rank")
         return kinds | {stage: value("stage_seconds_count", stage=stage) for stage in stages}
 
-    found = photo_search(deployment)
+    service = search_service(deployment)
     before = counted()
-    found.search([picture_file(np.random.default_rng(0))])
-    found.search(attributes={"bag": LabelQuestion.model_validate("backpack")})
-    found.close()
+    service.search(SearchRequest(photos=[picture_file(np.random.default_rng(0))]))
+    service.search(SearchRequest(attributes={"bag": LabelQuestion.model_validate("backpack")}))
+    service.close()
     grown = {name: count - before[name] for name, count in counted().items()}
     once = dict.fromkeys(("photo", "attributes", "decode", "detect", "embed", "re-rank"), 1)
     assert grown == {**once, "database": 2}
