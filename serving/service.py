@@ -24,7 +24,7 @@ from serving.web.operator_page import build_page
 from serving.web.sign_in import refuse
 
 switch_telemetry_off()
-usage_stats.do_not_track.cache_clear()  # `bentoml serve` has asked, and remembered, before it imports this
+usage_stats.do_not_track.cache_clear()  # `bentoml serve` has cached the setting before it imports this
 write_json_logs()
 threadpool_limits(1, "blas")  # its threads keep a core busy for tens of ms after a product, which the database needs
 _metrics_folder = own_metrics_folder()
@@ -43,8 +43,8 @@ if _http.tls is not None:
     http={"host": _http.host, "port": _http.port},
     ssl=_ssl,
     traffic={"timeout": 2 * _http.timeout_s},  # never reached: middleware.overload answers before, in our form
-    runner_probe={"enabled": False},  # __is_ready__ asks the engines itself
-    tracing={"excluded_urls": ".*"},  # nobody collects spans, which one turned away would pay for too
+    runner_probe={"enabled": False},  # __is_ready__ checks the engines itself
+    tracing={"excluded_urls": ".*"},  # no collector of spans runs, and refused requests would pay for them too
     logging={"access": {"enabled": False}},  # serving.web.middleware.request_log writes it
     envs=[{"name": "BENTOML_DO_NOT_TRACK", "value": TELEMETRY_OFF["BENTOML_DO_NOT_TRACK"]}],
 )
@@ -56,7 +56,7 @@ class PersonSearch:
     _engines = bentoml.depends(BatchedEngines)
 
     def __init__(self) -> None:
-        """Load nothing; what is missing is told by /readyz and /v1/status."""
+        """Load nothing yet; /readyz and /v1/status report missing engines or a missing store."""
         self._search_service = _deployment.open_search(self._engines)
         _api.state.search_service = _page.state.search_service = self._search_service
         _gate.store = self._search_service.store
@@ -64,7 +64,7 @@ class PersonSearch:
         _api.state.threads = _http.threads
 
     def __is_ready__(self) -> bool:
-        """Whether a search can be answered; asked by /readyz."""
+        """Whether a search can be answered; BentoML calls it for /readyz."""
         return self._search_service.reason_not_ready() is None
 
     @bentoml.on_shutdown
@@ -75,7 +75,7 @@ class PersonSearch:
 
 assert isinstance(PersonSearch, bentoml.Service), "what bentoml.service makes of the class"
 PersonSearch.add_asgi_middleware(RequestLog)  # the outermost, around all of BentoML's own answers too
-PersonSearch.add_asgi_middleware(AtMost, most=_http.max_concurrent, below="/v1/")  # before anybody asks the database
+PersonSearch.add_asgi_middleware(AtMost, most=_http.max_concurrent, below="/v1/")  # before the database is used
 PersonSearch.add_asgi_middleware(Deadline, seconds=_http.timeout_s)
 PersonSearch.add_asgi_middleware(AuthenticationMiddleware, backend=_gate, on_error=refuse)  # and this too
 PersonSearch.add_asgi_middleware(

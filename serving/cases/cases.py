@@ -1,7 +1,7 @@
-"""Cases: what every search is for; who may work on them, what was judged, what must stay.
+"""Cases: every search belongs to one. A case has operators, verdicts on sightings, and perhaps a legal hold.
 
-Operators see the cases that name them, reviewers all. Whatever changes here is recorded in the audit, in the same
-transaction; whatever shows sightings, before it is sent.
+Operators see the cases that name them, reviewers all cases. Every change, and every view of sightings, is recorded in
+the audit in the same transaction, so before the answer is sent.
 """
 
 from collections.abc import Sequence
@@ -24,11 +24,11 @@ from serving.search.service import UnknownSightingError
 
 
 class UnknownCaseError(DongseonError):
-    """There is no such case, or the account may not work on it."""
+    """The case does not exist, or the account may not work on it."""
 
 
 class Verdict(StrEnum):
-    """What a person said of a sighting."""
+    """A person's verdict on a sighting."""
 
     CONFIRMED = auto()
     REJECTED = auto()
@@ -49,7 +49,7 @@ class CaseAnswer(BaseModel):
 
 
 class JudgedSighting(SightingId):
-    """A sighting and what was said of it last."""
+    """A sighting with a verdict."""
 
     verdict: Verdict
     account: str
@@ -57,7 +57,7 @@ class JudgedSighting(SightingId):
 
 
 class CaseSighting(JudgedSighting):
-    """A judged sighting, with place and times as long as it is stored."""
+    """A judged sighting, with place and times while it is stored."""
 
     camera_id: str | None
     first_seen: datetime | None
@@ -65,23 +65,23 @@ class CaseSighting(JudgedSighting):
 
 
 class CaseDetails(CaseAnswer):
-    """A case and what was judged in it."""
+    """A case and its judged sightings."""
 
-    verdicts: list[CaseSighting]  # the last of each sighting
+    verdicts: list[CaseSighting]  # the last verdict on each sighting
 
 
 class CaseExport(CaseAnswer):
-    """All that is known of a case."""
+    """The whole record of a case."""
 
-    verdicts: list[JudgedSighting]  # all, by time
+    verdicts: list[JudgedSighting]  # all verdicts, by time
     searches: list[RecordedSearch]  # by time
 
 
 def open_case(connection: sa.Connection, account: Account, title: str, operators: Sequence[str]) -> CaseAnswer:
-    """A new case, on which `operators` may work.
+    """Open a case on which `operators` may work.
 
     Raises:
-        InputError: if an operator is no account of that role.
+        InputError: if an operator is no account with the role operator.
     """
     new = sa.insert(tables.cases).values(title=title, legal_hold=False).returning(tables.cases.c.id)
     case_id = connection.execute(new).scalar_one()
@@ -99,7 +99,7 @@ def case_of(connection: sa.Connection, account: Account, case_id: int) -> CaseAn
     """A case on which the account may work.
 
     Raises:
-        UnknownCaseError: if there is none.
+        UnknownCaseError: if there is no such case.
     """
     row = connection.execute(_visible(account).where(tables.cases.c.id == case_id)).mappings().one_or_none()
     if row is None:
@@ -108,38 +108,38 @@ def case_of(connection: sa.Connection, account: Account, case_id: int) -> CaseAn
 
 
 def open_case_of(connection: sa.Connection, account: Account, case_id: int) -> CaseAnswer:
-    """A case on which the account may work now.
+    """An open case on which the account may work.
 
     Raises:
-        UnknownCaseError: if there is none.
-        InputError: if it is closed.
+        UnknownCaseError: if there is no such case.
+        InputError: if the case is closed.
     """
     case = case_of(connection, account, case_id)
     if case.closed is not None:
-        raise InputError(f"the case must be open, {case_id} was closed on {case.closed:%Y-%m-%d}; open another one")
+        raise InputError(f"the case must be open, {case_id} was closed on {case.closed:%Y-%m-%d}; choose an open case")
     return case
 
 
 def require_in_view(connection: sa.Connection, account: Account, case_id: int, sighting: SightingId) -> None:
-    """Return if the picture of a sighting may be seen for a case.
+    """Check that the crop of a sighting may be shown for a case.
 
     Raises:
-        UnknownCaseError: if the account may not work on it.
-        InputError: if it is closed, and the sighting was not judged in it.
+        UnknownCaseError: if the account may not work on the case.
+        InputError: if the case is closed and the sighting was not judged in it.
     """
     case, table = case_of(connection, account, case_id), tables.verdicts
     if case.closed is not None:
-        is_meant = (table.c.district == sighting.district) & (table.c.tracklet_id == sighting.tracklet_id)
-        judged = sa.select(sa.exists().where(table.c.case_id == case_id, is_meant))
+        is_of_sighting = (table.c.district == sighting.district) & (table.c.tracklet_id == sighting.tracklet_id)
+        judged = sa.select(sa.exists().where(table.c.case_id == case_id, is_of_sighting))
         if not connection.execute(judged).scalar():
-            raise InputError(f"of a closed case only judged sightings may be seen, {case_id} is closed; open another")
+            raise InputError(f"the case must be open to show other than judged sightings, {case_id} is closed")
 
 
 def case_details(connection: sa.Connection, account: Account, case_id: int) -> CaseDetails:
-    """A case with the last verdict of each sighting, in order of time; recorded as seen.
+    """A case with the last verdict on each sighting, in order of time. The view is recorded.
 
     Raises:
-        UnknownCaseError: if the account may not work on it.
+        UnknownCaseError: if the account may not work on the case.
     """
     case = case_of(connection, account, case_id)
     last, seen = _last_verdicts(case_id), tables.tracklets
@@ -157,7 +157,7 @@ def case_details(connection: sa.Connection, account: Account, case_id: int) -> C
 
 
 def close_case(connection: sa.Connection, account: Account, case_id: int) -> CaseAnswer:
-    """Let nobody search for the case any longer; a legal hold stays.
+    """Close a case to further searches and verdicts; a legal hold stays.
 
     Raises:
         UnknownCaseError, InputError: as `open_case_of`.
@@ -169,28 +169,30 @@ def close_case(connection: sa.Connection, account: Account, case_id: int) -> Cas
 
 
 def hold_case(connection: sa.Connection, account: Account, case_id: int, *, held: bool) -> CaseAnswer:
-    """Keep the confirmed sightings of the case from removal, or no longer; then those rejected meanwhile leave it.
+    """Set or lift the legal hold, which keeps the confirmed sightings from removal.
+
+    Lifting it removes from the case the sightings whose verdict has changed meanwhile.
 
     Raises:
-        UnknownCaseError: if the account may not work on it.
+        UnknownCaseError: if the account may not work on the case.
     """
     case_of(connection, account, case_id)
     _update(connection, case_id, legal_hold=held)
     if not held:
-        kept, last = tables.case_sightings, _last_verdicts(case_id)
+        in_case, last = tables.case_sightings, _last_verdicts(case_id)
         withdrawn = sa.select(last.c.district, last.c.tracklet_id).where(last.c.verdict != Verdict.CONFIRMED)
-        is_withdrawn = sa.tuple_(kept.c.district, kept.c.tracklet_id).in_(withdrawn)
-        connection.execute(sa.delete(kept).where(kept.c.case_id == case_id, is_withdrawn))
+        is_withdrawn = sa.tuple_(in_case.c.district, in_case.c.tracklet_id).in_(withdrawn)
+        connection.execute(sa.delete(in_case).where(in_case.c.case_id == case_id, is_withdrawn))
     _record(connection, account, case_id, {"legal_hold": held})
     return case_of(connection, account, case_id)
 
 
 def name_operators(connection: sa.Connection, account: Account, case_id: int, operators: Sequence[str]) -> CaseAnswer:
-    """Let these operators work on the case, and no others.
+    """Let these operators, and no others, work on the case.
 
     Raises:
-        UnknownCaseError: if the account may not work on it.
-        InputError: if one is no account of that role.
+        UnknownCaseError: if the account may not work on the case.
+        InputError: if one is no account with the role operator.
     """
     case_of(connection, account, case_id)
     table = tables.case_operators
@@ -203,28 +205,29 @@ def name_operators(connection: sa.Connection, account: Account, case_id: int, op
 def give_verdict(
     connection: sa.Connection, account: Account, case_id: int, sighting: SightingId, verdict: Verdict
 ) -> None:
-    """Judge a sighting; confirmed ones belong to the case, and under a legal hold none leaves it.
+    """Judge a sighting. A confirmed sighting belongs to the case; under a legal hold no sighting leaves it.
 
     Raises:
         UnknownCaseError, InputError: as `open_case_of`.
-        UnknownSightingError: if a sighting that is not stored is to be confirmed or rejected.
+        UnknownSightingError: if a sighting to confirm or reject is not stored.
     """
     _lock_for_verdict(connection, case_id)
     case = open_case_of(connection, account, case_id)
-    table, kept = tables.tracklets, tables.case_sightings
-    is_meant = (table.c.district == sighting.district) & (table.c.id == sighting.tracklet_id)
-    found = sa.select(table.c.day).where(is_meant).with_for_update(read=True, key_share=True)  # it stays until the end
-    day = connection.execute(found).scalar()
+    table, in_case = tables.tracklets, tables.case_sightings
+    is_of_sighting = (table.c.district == sighting.district) & (table.c.id == sighting.tracklet_id)
+    stored = sa.select(table.c.day).where(is_of_sighting)
+    stored = stored.with_for_update(read=True, key_share=True)  # it cannot be removed before the commit
+    day = connection.execute(stored).scalar()
     if day is None and verdict is not Verdict.NONE:
         raise UnknownSightingError(
             f"a verdict must be on a stored sighting, got {sighting.district}/{sighting.tracklet_id}"
         )
     if verdict is Verdict.CONFIRMED:
-        confirmed = insert(kept).values(case_id=case_id, day=day, **sighting.model_dump())
-        connection.execute(confirmed.on_conflict_do_nothing())  # somebody may have confirmed it as well
+        confirmed = insert(in_case).values(case_id=case_id, day=day, **sighting.model_dump())
+        connection.execute(confirmed.on_conflict_do_nothing())  # another account may have confirmed it
     elif not case.legal_hold:
-        is_in_case = (kept.c.district == sighting.district) & (kept.c.tracklet_id == sighting.tracklet_id)
-        connection.execute(sa.delete(kept).where(is_in_case, kept.c.case_id == case_id))
+        is_judged = (in_case.c.district == sighting.district) & (in_case.c.tracklet_id == sighting.tracklet_id)
+        connection.execute(sa.delete(in_case).where(is_judged, in_case.c.case_id == case_id))
     given = {"case_id": case_id, **sighting.model_dump(), "verdict": verdict}
     connection.execute(sa.insert(tables.verdicts).values(account=account.name, **given))
     audit.append(connection, account.name, Action.VERDICT, given)
@@ -234,7 +237,7 @@ def export_case(connection: sa.Connection, account: Account, case_id: int) -> Ca
     """All that is known of a case.
 
     Raises:
-        UnknownCaseError: if the account may not work on it.
+        UnknownCaseError: if the account may not work on the case.
     """
     case, searches = case_of(connection, account, case_id), searches_of(connection, case_id)
     audit.append(connection, account.name, Action.EXPORT, {"what": "case", "case_id": case_id})
@@ -270,10 +273,9 @@ def _record(connection: sa.Connection, account: Account, case_id: int, details: 
 
 
 def _lock_for_verdict(connection: sa.Connection, case_id: int) -> None:
-    """Let nobody add or remove sightings, nor change the case, before this transaction ends.
+    """Keep other transactions from adding or removing sightings and from changing the case until this one ends.
 
-    Tables before tracklets, in the order of `serving.database.locks.lock_cases`: nobody then holds what another waits
-    for.
+    Locks tables before tracklets, in the order of `serving.database.locks.lock_cases`, so that there is no deadlock.
     """
     connection.execute(sa.text("LOCK TABLE cases, case_sightings IN ROW EXCLUSIVE MODE"))
     connection.execute(sa.select(tables.cases.c.id).where(tables.cases.c.id == case_id).with_for_update(read=True))

@@ -1,1 +1,1 @@
-"""The service as others reach it: the interface under /v1, the operators' page, who may do what."""
+"""The service over HTTP: the interface under /v1, the operators' page, and access to both."""

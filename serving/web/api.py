@@ -122,7 +122,7 @@ class RouteForm(RouteRequest):
 
 
 class CamerasAnswer(BaseModel):
-    """Cameras whose sightings are stored."""
+    """Cameras with stored sightings."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -143,7 +143,7 @@ def build_api() -> FastAPI:
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
     )
     for router in (_router, case_api.router):
-        api.include_router(router, responses=declared(401, 403, 429))  # by serving.web.gate
+        api.include_router(router, responses=declared(401, 403, 429))  # answered by the middleware
     api.add_middleware(UploadLimit)
     add_error_answers(api)
     return api
@@ -167,7 +167,7 @@ async def _each_field_once(request: Request) -> None:
     form = await request.form()  # FastAPI has read it
     repeated = sorted({name for name in form if name != "photo" and len(form.getlist(name)) > 1})
     if repeated:
-        raise InputError(f"a form must hold each field but photo once, got more of {', '.join(repeated)}")
+        raise InputError(f"a form must have each field except photo only once, got several of {', '.join(repeated)}")
 
 
 @_router.post("/search", dependencies=[Depends(_each_field_once)], responses=declared(400, 404, 413, 503))
@@ -199,7 +199,7 @@ async def route(
     form: RouteForm,
     format: Literal["json", "geojson", "csv"] = "json",
 ) -> RouteAnswer | Response:
-    """The likeliest walk through confirmed sightings, and alternatives; to fill it with likely sightings is a search."""
+    """The likeliest walk through confirmed sightings, and alternatives. Filling in likely sightings is a search."""
     await in_transaction(request, open_case_of, account, form.case)
     answer = await in_thread(request, service.route, form)
     recorded = _recorded(form)
@@ -236,7 +236,7 @@ async def crop(
 
 @_router.get("/cameras", responses=declared(503))
 async def cameras(request: Request, service: SearchService) -> CamerasAnswer:
-    """Cameras whose sightings are stored."""
+    """Cameras with stored sightings."""
     return CamerasAnswer(cameras=await in_thread(request, service.cameras))
 
 

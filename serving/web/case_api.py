@@ -1,4 +1,4 @@
-"""The part of /v1 on cases and the audit."""
+"""Endpoints of /v1 for cases and the audit."""
 
 from datetime import datetime
 from typing import Annotated, Any
@@ -13,7 +13,7 @@ from serving.search.messages import SightingId
 from serving.web.dependencies import CurrentAccount, Transaction
 from serving.web.errors import declared
 
-Text = Annotated[str, Field(pattern=r"^[^\x00]*\S[^\x00]*$", max_length=500)]  # that says something
+Text = Annotated[str, Field(pattern=r"^[^\x00]*\S[^\x00]*$", max_length=500)]  # not blank; PostgreSQL stores no NUL
 CaseId = Annotated[int, Field(ge=1, lt=2**63)]
 CaseInPath = Annotated[CaseId, Path()]
 router = APIRouter()
@@ -29,7 +29,7 @@ class NewCase(BaseModel):
 
 
 class LegalHold(BaseModel):
-    """Whether the confirmed sightings of a case are kept from removal."""
+    """Whether a legal hold keeps the confirmed sightings of a case from removal."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -45,7 +45,7 @@ class Operators(BaseModel):
 
 
 class GivenVerdict(SightingId):
-    """What a person says of a sighting."""
+    """A sighting and the verdict on it."""
 
     verdict: Verdict
 
@@ -59,7 +59,7 @@ class CasesAnswer(BaseModel):
 
 
 class RecordAnswer(BaseModel):
-    """A record of the audit; see `serving.database.audit`."""
+    """A record of the audit, see `serving.database.audit`."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -72,7 +72,7 @@ class RecordAnswer(BaseModel):
 
 
 class AuditAnswer(BaseModel):
-    """Records in order; the next page begins after the last number."""
+    """Records in order; the next page begins after the last record's number."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -105,7 +105,7 @@ def close_case(connection: Transaction, account: CurrentAccount, case_id: CaseIn
 
 @router.put("/cases/{case_id}/legal-hold", responses=declared(400, 404, 413, 503))
 def hold_case(connection: Transaction, account: CurrentAccount, case_id: CaseInPath, hold: LegalHold) -> CaseAnswer:
-    """Keep the confirmed sightings of the case from removal, or no longer."""
+    """Set or lift the legal hold, which keeps the confirmed sightings of the case from removal."""
     return cases.hold_case(connection, account, case_id, held=hold.held)
 
 
@@ -141,5 +141,5 @@ def read_audit(
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
 ) -> AuditAnswer:
     """Records with a number above `after`, in order; this reading is recorded too."""
-    found = audit.read_by(connection, account.name, after, limit)
-    return AuditAnswer(records=[RecordAnswer(**vars(record)) for record in found])
+    records = audit.read_by(connection, account.name, after, limit)
+    return AuditAnswer(records=[RecordAnswer(**vars(record)) for record in records])

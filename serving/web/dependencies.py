@@ -20,9 +20,9 @@ _T = TypeVar("_T")
 
 
 def _search_service(request: Request) -> service.SearchService:
-    found = request.app.state.search_service
-    assert isinstance(found, service.SearchService), "build_api says who sets it"
-    return found
+    search_service = request.app.state.search_service
+    assert isinstance(search_service, service.SearchService), "serving.service sets it"
+    return search_service
 
 
 def _account(request: Request) -> Account:
@@ -41,10 +41,11 @@ def _transaction(search_service: SearchService) -> Iterator[sa.Connection]:
         yield connection
 
 
-# A transaction of the endpoint, which must not be `async`: the endpoint waits for the database in its thread. It is
-# committed before the answer is sent (`scope`), so that whatever is answered is in the audit; an error rolls it back.
-# The connection is held between threads: with more of them than the pool has connections (`max_concurrency`), threads
-# that wait for a connection would keep those that have one from going on.
+# A transaction of an endpoint, which must be a plain `def`: FastAPI runs it in a thread, where it may wait for the
+# database. The transaction is committed before the answer is sent (`scope`), so that every answer is in the audit; an
+# error rolls it back. FastAPI takes a thread to open the transaction, one for the endpoint and one to end it. Without
+# `max_concurrency`, requests that wait for a connection of the pool could occupy all threads, and the requests that
+# have a connection could not go on.
 Transaction = Annotated[sa.Connection, Depends(_transaction, scope="function", max_concurrency=_MOST_TRANSACTIONS)]
 
 

@@ -1,4 +1,4 @@
-"""What the HTTP interface answers when it cannot do what was asked: a status, and `{"error": …}` that says why."""
+"""Error answers of the HTTP interface: a status, and `{"error": …}` with the reason."""
 
 import logging
 import re
@@ -23,18 +23,18 @@ from serving.search.service import NotReadyError, UnknownSightingError
 _log = logging.getLogger(__name__)
 _TRY_AGAIN = {"Retry-After": "1"}
 _MEANINGS = {
-    400: "The request cannot be used as it is; the error says what must be changed.",
-    401: "The request has no token, or not that of an account.",
-    403: "The account's role may not do this.",
-    404: "No such sighting is stored, or no such case is the account's.",
-    413: "The request is longer than the service takes.",
-    429: "The account or address asked too often, or sent too many wrong tokens; Retry-After says how long to wait.",
-    503: "The service is not ready; where Retry-After says when to try again, it was busy or interrupted.",
+    400: "The request is invalid; the error says what to change.",
+    401: "The request has no token, or its token belongs to no account.",
+    403: "The account's role does not have the permission.",
+    404: "The sighting is not stored, or the account has no such case.",
+    413: "The request is longer than the limit.",
+    429: "The account sent too many requests, or the address too many wrong tokens; Retry-After says how long to wait.",
+    503: "The service is not ready. With Retry-After, it was busy or interrupted: try again.",
 }
 
 
 class ErrorAnswer(BaseModel):
-    """Why there is no other answer."""
+    """Reason of an error."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -42,12 +42,12 @@ class ErrorAnswer(BaseModel):
 
 
 def declared(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """These statuses, for the OpenAPI document, as answers with an error."""
+    """Error answers of these statuses for the OpenAPI document."""
     return {status: {"model": ErrorAnswer, "description": _MEANINGS[status]} for status in statuses}
 
 
 def add_error_answers(api: FastAPI) -> None:
-    """Let `api` answer each error of ours, and of FastAPI's, as `ErrorAnswer`."""
+    """Let `api` answer our errors and FastAPI's as `ErrorAnswer`."""
     api.add_exception_handler(InputError, _answer_with(400))
     api.add_exception_handler(UnknownSightingError, _answer_with(404))
     api.add_exception_handler(UnknownCaseError, _answer_with(404))
@@ -61,14 +61,13 @@ def add_error_answers(api: FastAPI) -> None:
 
 
 class UploadLimit:
-    """Middleware that answers 413 to a request where its body gets longer than `app.state.max_upload_bytes`."""
+    """Middleware that answers 413 to a request whose body is longer than `app.state.max_upload_bytes`."""
 
     def __init__(self, app: ASGIApp) -> None:
-        """Guard `app`."""
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on, and stop whoever reads too much of it."""
+        """Pass the request on, or answer 413."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -79,7 +78,7 @@ class UploadLimit:
             message = await receive()
             got += len(message.get("body", b""))
             if got > most:
-                raise HTTPException(413, f"the request with its photo must have at most {most} bytes, got more")
+                raise HTTPException(413, f"the request must have at most {most} bytes, photos included, got more")
             return message
 
         await self._app(scope, receive_limited, send)
@@ -99,7 +98,7 @@ def _answer_refused(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException), "registered for this kind only"
     headers = dict(error.headers or {})
     if error.status_code == 405 and "route" in request.scope:
-        headers["Allow"] = _documented_methods(request)  # Starlette names those of the first route only
+        headers["Allow"] = _documented_methods(request)  # Starlette lists the methods of the first route only
     return _answer(error.status_code, error.detail, headers)
 
 
@@ -110,8 +109,8 @@ def _documented_methods(request: Request) -> str:
 
 def _answer_unfinished(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, sa.exc.OperationalError), "registered for this kind only"
-    _log.warning("the database has not finished a request: %s", error.orig)
-    return _answer(503, "the database was interrupted at this request; try again in a moment", _TRY_AGAIN)
+    _log.warning("the database interrupted a request: %s", error.orig)
+    return _answer(503, "the database did not finish this request; try again in a moment", _TRY_AGAIN)
 
 
 def _answer_later(_: Request, error: Exception) -> JSONResponse:
@@ -120,16 +119,16 @@ def _answer_later(_: Request, error: Exception) -> JSONResponse:
 
 
 def _answer_failed(_: Request, __: Exception) -> JSONResponse:
-    return _answer(500, "the service has failed, which is no fault of the request; its log tells why, see X-Request-ID")
+    return _answer(500, "the service failed; its log has the reason under the X-Request-ID of this answer")
 
 
 def _answer(status: int, message: str, headers: Any = None) -> JSONResponse:
-    sendable = message.encode(errors="backslashreplace").decode()  # it may quote what no text can hold
+    sendable = message.encode(errors="backslashreplace").decode()  # it may quote half of a surrogate pair
     return JSONResponse({"error": sendable}, status_code=status, headers=headers)
 
 
 def _explain(error: dict[str, Any]) -> str:
-    """Pydantic's error in our words: `top_k must be a valid integer, …, got 'many'`."""
+    """Pydantic's error in our form: `top_k must be a valid integer, …, got 'many'`."""
     kind, where = error["type"], error["loc"][1:]
     name = ".".join(str(part) for part in where)
     if kind == "json_invalid":
@@ -139,7 +138,7 @@ def _explain(error: dict[str, Any]) -> str:
     if kind == "missing":
         return f"the request must have {name}"
     if kind == "extra_forbidden":
-        return f"the request must hold what is asked for and nothing else, got {name}"
+        return f"the request must have documented fields only, got {name}"
     must = re.sub(r"^[A-Z]\w+ should ", "must ", error["msg"])
     such_as = ", such as 2026-05-01T09:00:00+09:00" if kind.startswith(("datetime", "timezone")) else ""
     return f"{name} {must}{such_as}, got {reprlib.repr(error['input'])}"

@@ -1,7 +1,8 @@
-"""Who asks, and may they: every request to the service passes here first, whichever application answers it.
+"""Authentication and authorization of every request to the service, before any application answers it.
 
-A request has a token (`Authorization: Bearer dongseon_…`) or the cookie of a session. Only `serving.access.open_paths`
-are answered without. Failed tokens are counted by address; past the limit a new one is not even looked at.
+A request must have a token (`Authorization: Bearer dongseon_…`) or the cookie of a session, except on the paths in the
+setting `serving.access.open_paths`. Failed tokens are counted per address; above the limit, unknown tokens from the
+address are refused without a look into the database.
 """
 
 import math
@@ -32,9 +33,9 @@ from serving.web.permissions import permission_for
 
 COOKIE = "dongseon_session"
 _BEARER = "bearer "
-_NOBODY = "-"  # in the audit; no account can have this name
+_NO_ACCOUNT = "-"  # in the audit; no account can have this name
 _SAFE = ("GET", "HEAD", "OPTIONS")
-_THREADS = 4  # that look accounts up at the same time
+_THREADS = 4  # look-ups of accounts at the same time
 _T = TypeVar("_T")
 
 
@@ -47,10 +48,9 @@ class AccessSettings(Settings):
 
 
 class RefusedError(AuthenticationError):
-    """Why a request is not let in."""
+    """The request is refused; the message says why."""
 
     def __init__(self, status: int, message: str, retry_after_s: int | None = None) -> None:
-        """Answer `status`."""
         super().__init__(message)
         self.status = status
         self.headers = {} if retry_after_s is None else {"Retry-After": str(retry_after_s)}
@@ -58,16 +58,15 @@ class RefusedError(AuthenticationError):
             self.headers["WWW-Authenticate"] = "Bearer"
 
 
-class Asker(BaseUser):
-    """The account behind a request, as Starlette hands it on: `request.user.account`."""
+class AuthenticatedAccount(BaseUser):
+    """The account of a request, in the form of Starlette's users: `request.user.account`."""
 
     def __init__(self, account: Account) -> None:
-        """Ask as `account`."""
         self.account = account
 
     @property
     def is_authenticated(self) -> bool:
-        """Always: others are refused."""
+        """Always true: other requests are refused."""
         return True
 
     @property
@@ -77,12 +76,11 @@ class Asker(BaseUser):
 
 
 class Gate(AuthenticationBackend):
-    """Lets requests in or refuses them; set its `store`, which opens the store or says why it cannot."""
+    """Starlette's authentication backend; set its `store`, which opens the store or raises `DongseonError`."""
 
     store: Callable[[], Store]
 
     def __init__(self, settings: AccessSettings) -> None:
-        """Know nobody yet."""
         self.session_hours = settings.session_hours
         self._open_paths = frozenset(settings.open_paths)
         self._tokens = TokenCheck()
@@ -91,10 +89,10 @@ class Gate(AuthenticationBackend):
         self._limiter: CapacityLimiter | None = None
 
     async def authenticate(self, conn: HTTPConnection) -> tuple[AuthCredentials, BaseUser] | None:
-        """The account that asks, and its permissions; None on an open path.
+        """The account of the request, and its permissions; None on an open path.
 
         Raises:
-            RefusedError: if it has no fitting token or session, or may not ask this.
+            RefusedError: if there is no valid token or session, or the role lacks the permission.
         """
         if conn.scope["path"] in self._open_paths:
             return None
@@ -102,15 +100,15 @@ class Gate(AuthenticationBackend):
         permission = permission_for(conn.scope.get("method", ""), conn.scope["path"])
         if not account.may(permission):
             raise RefusedError(
-                403, f"this needs the permission {permission}, which the role {account.role} does not have"
+                403, f"the request needs the permission {permission}, which the role {account.role} does not have"
             )
-        return AuthCredentials(sorted(PERMISSIONS[account.role])), Asker(account)
+        return AuthCredentials(sorted(PERMISSIONS[account.role])), AuthenticatedAccount(account)
 
     async def sign_in(self, conn: HTTPConnection, token: str) -> str:
-        """Begin a session for the account of `token`; its id.
+        """Begin a session for the account of `token`, and return its id.
 
         Raises:
-            RefusedError: if the token is none, or the form came from another site.
+            RefusedError: if the token belongs to no account, or the form came from another site.
         """
         require_own_origin(conn)
         account = await self._account_of_token(conn, token)
@@ -128,7 +126,7 @@ class Gate(AuthenticationBackend):
         session_id = conn.cookies.get(COOKIE)
         account = await self._in_thread(lambda store: _of_session(store, session_id)) if session_id else None
         if account is None:
-            raise RefusedError(401, "a request must have a token, as the header Authorization: Bearer …; or sign in")
+            raise RefusedError(401, "the request must have a token in the header Authorization: Bearer …; or sign in")
         if conn.scope.get("method") not in _SAFE:
             require_own_origin(conn)
         return account
@@ -145,10 +143,10 @@ class Gate(AuthenticationBackend):
         with store.begin() as connection:
             account = self._tokens.account_of(connection, token)
             if account is None:
-                audit.append(connection, _NOBODY, Action.REFUSED, {"address": address})
+                audit.append(connection, _NO_ACCOUNT, Action.REFUSED, {"address": address})
         if account is None:
             self._failures.hit(self._most_failures, address)
-            raise RefusedError(401, "the token must be that of an account which is neither disabled nor expired")
+            raise RefusedError(401, "the token must belong to an account that is neither disabled nor expired")
         return account
 
     async def _in_thread(self, work: Callable[[Store], _T]) -> _T:
@@ -157,15 +155,15 @@ class Gate(AuthenticationBackend):
             return await anyio.to_thread.run_sync(lambda: work(self.store()), limiter=self._limiter)
         except (DongseonError, sa.exc.OperationalError) as error:
             reason = error.orig if isinstance(error, sa.exc.OperationalError) else error
-            raise RefusedError(503, f"nobody can be let in while the database is away: {reason}") from error
+            raise RefusedError(503, f"signing in needs the database, which does not answer: {reason}") from error
 
 
 def require_own_origin(conn: HTTPConnection) -> None:
-    """Raise `RefusedError` unless the request comes from a page of this service, as the browser says."""
+    """Raise `RefusedError` unless the browser says that the request comes from a page of this service."""
     origin = conn.headers.get("origin", "")
     if not origin or urlsplit(origin).netloc != conn.headers.get("host"):
         raise RefusedError(
-            403, f"the request must come from a page of this service, its origin is {origin or 'not given'}"
+            403, f"the request must come from a page of this service, its header Origin is {origin or 'missing'}"
         )
 
 

@@ -1,7 +1,7 @@
 """The operators' page at /: search by photos or attributes, judge the sightings, see the route and the case.
 
-Rendered here in Korean or English for who is signed in; the scripts in `page/` ask /v1 and fill the page's templates.
-They ask no other host, and the browser is told to refuse if anything should.
+It is rendered in Korean or English for the signed-in account; the scripts in `page/` send requests to /v1 and fill the
+page's templates. Headers forbid the browser requests to any other host.
 """
 
 from starlette.applications import Starlette
@@ -17,7 +17,7 @@ from serving.web.page_files import render, send_file
 from serving.web.sign_in import SIGN_IN_ROUTES
 
 _RARE_GROUPS = {"view", "height"}  # witnesses say little about them
-_MAX_FORM_BYTES = 4096  # of signing in, the only form that is posted here
+_MAX_FORM_BYTES = 4096  # of the sign-in form, the only form posted here
 
 
 def build_page() -> Starlette:
@@ -30,16 +30,16 @@ def build_page() -> Starlette:
 
 def _page(request: Request) -> Response:
     """GET /, in Korean; `?lang=en` in English."""
-    found, account = request.app.state.search_service, request.user.account
+    service, account = request.app.state.search_service, request.user.account
     cases: list[CaseAnswer] = []
     try:
         if account.may(Permission.SEARCH):
-            with found.store().begin() as connection:
+            with service.store().begin() as connection:
                 cases = cases_of(connection, account)
-        districts, reason = found.districts(), None
+        districts, reason = service.districts(), None
     except NotReadyError as error:
         districts, reason = [], str(error)
-    schema = found.attribute_schema()
+    schema = service.attribute_schema()
     groups = schema.groups if schema is not None else ()
     rare = [group for group in groups if group.of == "scene" or group.name in _RARE_GROUPS]
     return render(
@@ -52,7 +52,7 @@ def _page(request: Request) -> Response:
         cases=cases,
         common_groups=[group for group in groups if group not in rare],
         rare_groups=rare,
-        limits=found.limits,
+        limits=service.limits,
         districts=districts,
         reason=reason,
     )

@@ -31,13 +31,13 @@ _PATTERNS = [(method, compile_path(path)[0], permission) for (method, path), per
 
 
 def permission_for(method: str, path: str) -> Permission:
-    """What a request asks for.
+    """Permission that a request needs.
 
     Example:
         >>> permission_for("GET", "/v1/crops/demo/4"), permission_for("DELETE", "/v1/crops/demo/4")
         (<Permission.SEARCH: 'search'>, <Permission.OPERATE: 'operate'>)
     """
-    for asked, pattern, permission in _PATTERNS:
-        if asked == ("GET" if method == "HEAD" else method) and pattern.match(path):
+    for listed, pattern, permission in _PATTERNS:
+        if listed == ("GET" if method == "HEAD" else method) and pattern.match(path):
             return permission
     return Permission.OPERATE

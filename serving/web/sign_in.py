@@ -1,4 +1,4 @@
-"""Signing in on the page: /sign-in takes a token and gives a cookie, /sign-out takes it back."""
+"""Signing in on the page: /sign-in exchanges a token for a session cookie, /sign-out ends the session."""
 
 from starlette.authentication import AuthenticationError
 from starlette.requests import HTTPConnection, Request
@@ -10,8 +10,8 @@ from serving.web.page_files import language_query, render, send_file
 
 
 def refuse(conn: HTTPConnection, error: AuthenticationError) -> Response:
-    """The answer to a request that `serving.web.gate` does not let in; instead of the page, that to sign in."""
-    assert isinstance(error, RefusedError), "the gate raises no other"
+    """The answer to a request that `serving.web.gate` refuses; the sign-in page in place of the operators' page."""
+    assert isinstance(error, RefusedError), "the gate raises no other kind"
     if error.status == 401 and conn.scope["path"] == "/":
         return _page(conn, error)
     return JSONResponse({"error": str(error)}, error.status, error.headers)
@@ -52,8 +52,8 @@ def _page(conn: HTTPConnection, refusal: RefusedError | None = None, *, was_trie
 
 
 def _came_by_https(request: Request) -> bool:
-    """Whether the browser's own connection is https, though a proxy may end it and ask here by http."""
-    return request.headers.get("origin", "").startswith("https:")  # the gate has let in none but ours
+    """Whether the browser connected by https, even if a proxy passes the request on by http."""
+    return request.headers.get("origin", "").startswith("https:")  # the gate has checked the origin
 
 
 SIGN_IN_ROUTES = [

@@ -20,7 +20,7 @@ from serving.deployment import Deployment
 from serving.perception.perception import Perception
 from serving.search.service import SearchService
 from serving.web.api import build_api
-from serving.web.gate import Asker
+from serving.web.gate import AuthenticatedAccount
 from tests.helpers.project import ROOT
 from tests.helpers.sightings import CAMERAS, tracklet
 from tests.helpers.tiny_engines import write_engines
@@ -40,7 +40,7 @@ class SignedIn:
         self._account = account
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self._app({**scope, "user": Asker(self._account)}, receive, send)
+        await self._app({**scope, "user": AuthenticatedAccount(self._account)}, receive, send)
 
 
 @contextmanager

@@ -1,1 +1,1 @@
-"""What every request passes before it reaches a route."""
+"""Middleware that every request passes before it reaches an endpoint."""

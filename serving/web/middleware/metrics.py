@@ -1,8 +1,8 @@
-"""What Prometheus can ask of the service, on BentoML's /metrics.
+"""Metrics of the service for Prometheus, on BentoML's /metrics.
 
-BentoML runs `prometheus_client` over files that all its processes share, so values are written where they change; what
-stands in the database is read when somebody asks (`DatabaseFigures`). How long searches take is measured by
-`serving.search`, see `serving.search.metrics`.
+BentoML runs `prometheus_client` over files that all its processes share, so values are written where they change;
+figures of the database are read when /metrics is requested (`DatabaseFigures`). Durations of searches are in
+`serving.search.metrics`.
 """
 
 import os
@@ -23,7 +23,7 @@ _STATES = ("waiting", "done", "failed")
 
 REQUESTS = Counter("dongseon_requests", "Requests that were answered", ["method", "route", "status"])
 IN_WORK = Gauge("dongseon_requests_in_work", "Requests that are being answered", multiprocess_mode="livesum")
-REFUSED = Counter("dongseon_requests_refused", "Requests that were turned away unseen", ["reason"])
+REFUSED = Counter("dongseon_requests_refused", "Requests refused by a limit", ["reason"])
 SEGMENTS = Gauge("dongseon_segments", "Segments of video by state", ["state"], multiprocess_mode="mostrecent")
 QUEUE_AGE = Gauge(
     "dongseon_queue_age_seconds", "How long the oldest segment has waited; 0 if none", multiprocess_mode="mostrecent"
@@ -33,10 +33,10 @@ OPEN_GAPS = Gauge("dongseon_open_gaps", "Cameras whose stream is away now", mult
 
 
 def own_metrics_folder() -> TemporaryDirectory[str] | None:
-    """A folder in which the processes of this service count, and no others; None in those that were told theirs.
+    """A folder for the metrics of this service's processes; None in a process that inherits it by the environment.
 
-    Without it all services of a user count in one folder below BentoML's home, which each of them empties at its start.
-    It goes when the supervising process, which has it, ends.
+    Without it, all services of a user write to one folder below BentoML's home, which each empties at its start.
+    The supervising process owns the folder and removes it when it ends.
     """
     if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
         return None
@@ -46,10 +46,9 @@ def own_metrics_folder() -> TemporaryDirectory[str] | None:
 
 
 class DatabaseFigures:
-    """Middleware that renews the figures of the database before /metrics is answered."""
+    """Middleware that reads the database's figures before /metrics is answered; `store` opens the store."""
 
     def __init__(self, app: ASGIApp, store: Callable[[], Store]) -> None:
-        """Look into the store that `store` opens, or that it cannot open."""
         self._app = app
         self._store = store
 
@@ -64,7 +63,7 @@ class DatabaseFigures:
             with self._store().begin() as connection:
                 read_database_figures(connection)
         except (DongseonError, sa.exc.OperationalError):
-            return  # /readyz says so; the other figures are still worth an answer
+            return  # /readyz reports the database; the other figures are still answered
 
 
 def read_database_figures(connection: sa.Connection) -> None:
@@ -72,10 +71,10 @@ def read_database_figures(connection: sa.Connection) -> None:
     table, gaps = tables.segments, tables.gaps
     waited_s = sa.extract("epoch", sa.func.now() - sa.func.min(table.c.created))
     columns = table.c.state, sa.func.count(), waited_s, sa.func.coalesce(sa.func.sum(table.c.frames), 0)
-    found = {state: figures for state, *figures in connection.execute(sa.select(*columns).group_by(table.c.state))}
+    figures = {state: row for state, *row in connection.execute(sa.select(*columns).group_by(table.c.state))}
     for state in _STATES:
-        SEGMENTS.labels(state).set(found[state][0] if state in found else 0)
-    QUEUE_AGE.set(found["waiting"][1] if "waiting" in found else 0)
-    FRAMES.set(found["done"][2] if "done" in found else 0)
+        SEGMENTS.labels(state).set(figures[state][0] if state in figures else 0)
+    QUEUE_AGE.set(figures["waiting"][1] if "waiting" in figures else 0)
+    FRAMES.set(figures["done"][2] if "done" in figures else 0)
     away = sa.select(sa.func.count()).select_from(gaps).where(gaps.c.until.is_(None))
     OPEN_GAPS.set(connection.execute(away).scalar_one())

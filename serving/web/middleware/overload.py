@@ -1,4 +1,4 @@
-"""What the service does with more requests than it can work on, and with those that take too long."""
+"""Limits on the number of requests in work and on the time of each."""
 
 import asyncio
 
@@ -13,22 +13,29 @@ _RETRY_AFTER_S = 1
 
 
 class AtMost:
-    """Middleware that answers 503 at once while `most` requests are in work, so that those stay quick."""
+    """Middleware that answers 503 at once while `most` requests are in work, so that these stay quick.
+
+    Args:
+        app: the application.
+        most: requests in work at the same time.
+        below: path prefix of the limited requests; others, such as probes and the page, cost little.
+    """
 
     def __init__(self, app: ASGIApp, most: int, below: str) -> None:
-        """Guard what `app` has below the path `below`; the rest, such as probes and the page, costs little."""
         self._app = app
         self._below = below
         self._most = most
         self._in_work = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on, or turn it away."""
+        """Pass the request on, or answer 503."""
         if scope["type"] != "http" or not scope["path"].startswith(self._below):
             await self._app(scope, receive, send)
         elif self._in_work >= self._most:
             REFUSED.labels("overload").inc()
-            answer = _try_again(f"the service works on {self._most} requests, its limit; try again in a moment")
+            answer = _try_again(
+                f"the service already has {self._most} requests in work, its limit; try again in a moment"
+            )
             await answer(scope, receive, send)
         else:
             self._in_work += 1
@@ -41,17 +48,16 @@ class AtMost:
 class Deadline:
     """Middleware that answers 503 to a request whose answer has not begun after `seconds`, and stops its work.
 
-    What waits is given up at once, and a thread at its next stage, see `domain.deadline`. Until then the
-    request is in work, though its client has been answered.
+    A waiting coroutine stops at once, a thread at its next stage, see `domain.deadline`. Until then the request counts
+    as in work, though its client has been answered.
     """
 
     def __init__(self, app: ASGIApp, seconds: float) -> None:
-        """Guard `app`."""
         self._app = app
         self._seconds = seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on, and answer for it when it takes too long."""
+        """Pass the request on, or answer 503 when it takes too long."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -76,7 +82,7 @@ class Deadline:
                 is_late = True
                 waiting.cancel()
                 REFUSED.labels("deadline").inc()
-                answer = _try_again(f"the answer was not ready in {self._seconds:g} s; try again in a moment")
+                answer = _try_again(f"the answer was not ready within {self._seconds:g} s; try again in a moment")
                 await answer(scope, receive, send)
             await working
         finally:

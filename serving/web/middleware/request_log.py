@@ -1,7 +1,7 @@
-"""Logs of the service's process: JSON, one object a line; all lines of a request carry its id.
+"""Logs of the service's process: JSON, one object a line; all lines of a request have its id.
 
 A request has one line of its own: method, the route's template, status, milliseconds, account. No token, photo, form or
-query string is ever written: the path is that of the route, as in the OpenAPI document, never the one that was asked.
+query string is ever written: the path is the route's template of the OpenAPI document, never the request's own path.
 """
 
 import logging
@@ -20,12 +20,12 @@ from serving.web.middleware.metrics import IN_WORK, REQUESTS
 
 _log = structlog.stdlib.get_logger(__name__)
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
-_UNKNOWN = "unknown"  # the route of a path that nothing answers
+_UNKNOWN = "unknown"  # route of a path without an endpoint
 _FAILED = 500
 
 
 def write_json_logs() -> None:
-    """Let this process write every log line, its own or a package's, as JSON to the standard output."""
+    """Write all log lines of this process, packages' included, as JSON to the standard output."""
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -48,7 +48,7 @@ def write_json_logs() -> None:
     logging.root.handlers = [handler]
     logging.root.setLevel(logging.WARNING)
     logging.getLogger("serving").setLevel(logging.INFO)
-    logging.getLogger("bentoml.access").setLevel(logging.WARNING)  # ours has the id and the account
+    logging.getLogger("bentoml.access").setLevel(logging.WARNING)  # our line has the id and the account
     logging.getLogger("python_multipart").setLevel(logging.ERROR)  # it warns of every broken form
     logging.captureWarnings(True)
     structlog.configure(
@@ -65,7 +65,6 @@ class RequestLog:
     """
 
     def __init__(self, app: ASGIApp) -> None:
-        """Watch `app`."""
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -106,7 +105,7 @@ def _method(scope: Scope) -> str:
 
 
 def _route(scope: Scope) -> str:
-    """Template of the path, such as /v1/crops/{district}/{tracklet_id}; never what stood in its place."""
+    """Template of the path, such as /v1/crops/{district}/{tracklet_id}; never the path itself."""
     if "route" in scope:
         return str(scope.get("root_path", "")) + str(scope["route"].path)
     return str(scope["path"]) if "endpoint" in scope and not scope.get("path_params") else _UNKNOWN

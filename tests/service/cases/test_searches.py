@@ -87,5 +87,5 @@ def test_a_question_that_the_database_interrupts_gets_503_and_may_be_asked_again
             assert not wait([asking], timeout=0.05).done
         answer = asking.result()
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
-    assert "the database was interrupted at this request" in answer.json()["error"]
+    assert "the database did not finish this request" in answer.json()["error"]
     assert client.get("/cases/1").status_code == 200

@@ -91,7 +91,7 @@ def test_an_error_of_the_commit_becomes_the_answer(deployment: Deployment, store
         with store.begin() as connection:
             connection.exec_driver_sql("DROP TRIGGER fails_at_commit ON cases; DROP FUNCTION fail")
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
-    assert "the database was interrupted at this request" in answer.json()["error"]
+    assert "the database did not finish this request" in answer.json()["error"]
     assert num_cases(store) == before
 
 

@@ -307,7 +307,7 @@ def test_without_its_database_nobody_is_let_in(tmp_path: Path, monkeypatch: pyte
     client = TestClient(application(write_deployment(tmp_path)))
     answer = client.get("/v1/status", headers=bearer("dongseon_0000000000000000_" + "A" * 43))
     assert answer.status_code == 503
-    assert "nobody can be let in while the database is away" in answer.json()["error"]
+    assert "signing in needs the database, which does not answer" in answer.json()["error"]
     page = client.post("/sign-in", data={"token": "x"}, headers=ORIGIN)
     assert (page.status_code, "지금은 로그인할 수 없습니다" in page.text) == (503, True)
     assert client.get("/sign-in").status_code == 200

@@ -55,7 +55,7 @@ def test_more_than_the_limit_are_turned_away_at_once_and_those_in_work_are_answe
         assert {answer.status_code for answer in turned_away} == {503}
         assert turned_away[0].headers["Retry-After"] == "1"
         assert (await asking.get("/readyz")).text == "ready"
-        assert "works on 3 requests, its limit" in turned_away[0].json()["error"]
+        assert "has 3 requests in work, its limit" in turned_away[0].json()["error"]
         gate.set()
         assert [(await answer).text for answer in in_work] == ["done"] * MOST
 
@@ -116,7 +116,7 @@ def test_an_answer_that_is_not_ready_in_time_is_given_up(path: str) -> None:
         async with client(in_time(0.2, stages)) as asking:
             answer = await asking.get(path)
             assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
-            assert answer.json()["error"] == "the answer was not ready in 0.2 s; try again in a moment"
+            assert answer.json()["error"] == "the answer was not ready within 0.2 s; try again in a moment"
             assert (await asking.get("/quick")).text == "done"
 
     asyncio.run(main())
