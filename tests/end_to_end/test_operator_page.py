@@ -346,7 +346,7 @@ def test_an_area_without_a_camera_is_said(browser: Browser) -> None:
     browser.drag((x + 60, y), (x + 60, y))
     assert browser.evaluate("document.querySelector('#in-area').textContent") == "· 카메라 0대"
     click(browser, "#search .primary")
-    browser.wait_for("document.querySelector('#problem').innerText.includes('the nearest, demo/cam')")
+    browser.wait_for("document.querySelector('#problem').innerText.includes('the nearest camera, demo/cam')")
 
 
 def test_what_was_not_seen_is_said_over_the_results(browser: Browser) -> None:

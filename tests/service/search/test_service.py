@@ -360,7 +360,7 @@ def test_no_page_of_documentation_asks_the_network(client: TestClient, address: 
             {"until": "2026-05-01T09:00:00"},
             "until must have timezone info, such as 2026-05-01T09:00:00+09:00, got '2026-05-01T09:00:00'",
         ),
-        ({"attributes": '{"bag": {"isnt": ["none"]}}'}, "nothing else, got attributes.bag.isnt"),
+        ({"attributes": '{"bag": {"isnt": ["none"]}}'}, "documented fields only, got attributes.bag.isnt"),
         (
             {"attributes": '{"bag": {"is_not": ["none", "backpack"]}}'},
             "the attribute bag must allow at least one label",
