@@ -1,13 +1,13 @@
-"""Re-ranking and retrieval scores beside torchreid's: time, memory, growth and how far results differ, as JSON.
+"""Re-ranking and retrieval scores compared with torchreid: time, memory, growth and differences, as JSON.
 
     python -m benchmarks.retrieval                                  # a reduced size, with torchreid
     python -m benchmarks.retrieval --query 3441 --gallery 16441     # the study's; torchreid needs 10 GB and minutes
     python -m benchmarks.retrieval --query 3441 --gallery 16441 50000 100000 --plot docs/reranking.svg
 
-Method: seeded embeddings around one centre a person, so that neighbours are as in real galleries. Each implementation
-runs in a process of its own, so that its peak of memory is its own; ours is compiled before the clock starts.
-Torchreid's time is without its three distance matrices, ours with them. Torchreid is run up to galleries of
---torchreid-up-to; its memory grows with the square of the images.
+Method: seeded embeddings around one centre for each person, so that neighbours resemble those of real galleries. Each
+implementation runs in a process of its own, for its own peak of memory; ours is compiled before the clock starts.
+Torchreid's time excludes its three distance matrices, ours includes them. Torchreid runs on galleries of at most
+--torchreid-up-to images; its memory grows with the square of their number.
 """
 
 import argparse
@@ -33,11 +33,11 @@ _PLOTTED: tuple[tuple[str, str, Callable[[Any], float]], ...] = (
     ("Time of re-ranking", "seconds", lambda figures: figures["reranking_s"]["p50"]),
     ("Peak memory of the process", "GB", lambda figures: figures["peak_memory_gb"]),
 )
-_SPREAD = 3.0  # of one person's crops, in units of the spread of people: mAP is then far from 0 and from 1
+_SPREAD = 3.0  # spread of a person's crops, relative to the spread of people; keeps mAP away from 0 and 1
 
 
 def made_gallery(query: int, gallery: int, feature: int, seed: int = 0) -> tuple[np.ndarray, ...]:
-    """Embeddings of queries and gallery, then their identities and cameras."""
+    """Embeddings, identities and cameras: of the queries and of the gallery for each."""
     rng = np.random.default_rng(seed)
     people = max(1, gallery // _CROPS_PER_PERSON)
     identities = rng.integers(1, people + 1, query), rng.integers(1, people + 1, gallery)
@@ -74,7 +74,7 @@ def run_ours(arrays: tuple[np.ndarray, ...], repeats: int) -> tuple[np.ndarray, 
 
 
 def run_torchreid(arrays: tuple[np.ndarray, ...], repeats: int) -> tuple[np.ndarray, dict[str, Any]]:
-    """As `run_ours`, by torchreid 0.2.5 and its Python ranking."""
+    """The same as `run_ours`, by torchreid 0.2.5 and its Python ranking."""
     from torchreid.reid.metrics.rank import evaluate_rank
     from torchreid.reid.utils.rerank import re_ranking
 
@@ -96,7 +96,7 @@ def run_torchreid(arrays: tuple[np.ndarray, ...], repeats: int) -> tuple[np.ndar
 
 
 def tile_products(embeddings: np.ndarray) -> None:
-    """The matrix products of a re-ranking alone, its lower limit: each pair of items once, in tiles."""
+    """The matrix products of a re-ranking, its lower bound in time: each pair of items once, in tiles."""
     for top in range(0, len(embeddings), _TILE):
         for left in range(top, len(embeddings), _TILE):
             _ = embeddings[top : top + _TILE] @ embeddings[left : left + _TILE].T
@@ -110,7 +110,7 @@ def timed(function: Callable[..., Any], *arguments: Any) -> float:
 
 
 def spread(times_s: list[float]) -> dict[str, float]:
-    """Median and tail of the repeats."""
+    """Median and 95th percentile of the repeats."""
     return {"p50": float(np.median(times_s)), "p95": float(np.quantile(times_s, 0.95)), "repeats": len(times_s)}
 
 
@@ -129,7 +129,7 @@ def _in_own_process(run: Callable[..., Any], size: tuple[int, int, int], repeats
 
 
 def compare(ours: dict[str, Any], theirs: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """How many times faster, and how far results differ."""
+    """Speed-up and differences of the results."""
     difference = np.abs(np.load(folder / "ours.npy") - np.load(folder / "torchreid.npy"))
     return {
         "times_faster_reranking": theirs["reranking_s"]["p50"] / ours["reranking_s"]["p50"],
@@ -164,11 +164,11 @@ def main() -> None:
     """Print one JSON document."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--query", type=int, default=400)
-    parser.add_argument("--gallery", type=int, nargs="+", default=[2000], help="one or several sizes")
+    parser.add_argument("--gallery", type=int, nargs="+", default=[2000], help="one or more sizes")
     parser.add_argument("--feature", type=int, default=512)
-    parser.add_argument("--repeats", type=int, default=3, help="of ours; torchreid runs once")
-    parser.add_argument("--torchreid-up-to", type=int, default=20_000, help="largest gallery that it is given")
-    parser.add_argument("--plot", type=Path, help="where to draw growth, .svg or .png")
+    parser.add_argument("--repeats", type=int, default=3, help="runs of ours; torchreid runs once")
+    parser.add_argument("--torchreid-up-to", type=int, default=20_000, help="largest gallery for torchreid")
+    parser.add_argument("--plot", type=Path, help="file for the plot of growth, .svg or .png")
     options = parser.parse_args()
     results = []
     with tempfile.TemporaryDirectory() as name:

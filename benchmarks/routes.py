@@ -38,13 +38,13 @@ _START = datetime(2026, 5, 1, 8, tzinfo=UTC)
 _METRES_PER_DEGREE = 111_195.08
 _GRID, _STREET_M = 7, 110.0
 _CAMERAS, _SIGHT_M, _SEEN_SHARE = 16, 12.0, 0.8  # share of the people who pass
-_CLOCK_S, _OUTAGE_S = 1.0, 400.0  # standard deviation; one outage a camera
-_PEOPLE, _ASKED, _CANDIDATES = 160, 40, 200
+_CLOCK_S, _OUTAGE_S = 1.0, 400.0  # standard deviation of clocks; one outage for each camera
+_PEOPLE, _QUERIED, _CANDIDATES = 160, 40, 200
 _LASTS_S = 3600.0
 _SPEED_M_S, _SPEED_SD_M_S = 1.34, 0.26  # Weidmann 1993
 _STOP_SHARE, _STOP_S = 0.15, 60.0  # at a junction
 _STAY_S = 500.0  # at a goal, on average
-_LOOK_SHARE = 0.5  # of the variance among strangers is of people, the rest of sightings
+_LOOK_SHARE = 0.5  # share of strangers' variance between people; the rest is between sightings
 _DEMO = Path(__file__).resolve().parent.parent / "conf" / "district" / "demo.yaml"
 _DEMO_SIGHT_M, _DEMO_SEEN_SHARE, _MOMENT_S = 7.0, 0.85, 0.2  # of a junction
 _BEFORE = {"wandering_share": 1.0, "view_m": 1e-6, "clock_tolerance_s": 0.0, "min_probability": 0.5}
@@ -62,7 +62,7 @@ class Passing:
 
 
 def pass_city_cameras(seed: int) -> tuple[list[Passing], np.ndarray]:
-    """What the cameras of a city see in an hour, and where they are, metres `[camera, 2]`."""
+    """What the cameras of a city see in an hour, and the positions of the cameras in metres, `[camera, 2]`."""
     rng = np.random.default_rng((seed, 0))
     junctions = rng.choice(_GRID * _GRID, _CAMERAS, replace=False)
     places = np.stack([junctions % _GRID, junctions // _GRID], axis=1)
@@ -82,7 +82,7 @@ def pass_city_cameras(seed: int) -> tuple[list[Passing], np.ndarray]:
 
 
 def _walk(speed_m_s: float, rng: np.random.Generator) -> Iterator[tuple[tuple[int, int], float, float]]:
-    """Junctions that somebody passes until the hour ends, with the times of coming and leaving."""
+    """Junctions that one person passes until the hour ends, with arrival and departure times."""
     now_s = float(rng.uniform(0, 0.5 * _LASTS_S))
     here, goal = _any_junction(rng), _any_junction(rng)
     while now_s < _LASTS_S:
@@ -98,7 +98,7 @@ def _walk(speed_m_s: float, rng: np.random.Generator) -> Iterator[tuple[tuple[in
 
 
 def pass_demo_cameras(seed: int) -> tuple[list[Passing], np.ndarray]:
-    """What the cameras of the demo district see in its test, and where they are, metres `[camera, 2]`."""
+    """What the cameras of the demo district see in its test, and their positions in metres, `[camera, 2]`."""
     rng = np.random.default_rng((seed, 0))
     values = yaml.safe_load(_DEMO.read_text(encoding="utf-8"))["demo"]
     session = plan_session("test", DemoSettings.model_validate(values | {"seed": seed}))
@@ -124,7 +124,7 @@ def _any_junction(rng: np.random.Generator) -> tuple[int, int]:
 def sightings_of(
     person: int, passings: Sequence[Passing], places_m: np.ndarray, apart: float, rng: np.random.Generator
 ) -> list[Sighting]:
-    """All passings as candidates for `person`, with calibrated match probabilities; `apart` as for the command."""
+    """All passings as candidates for `person`, with calibrated match probabilities; `apart`: see the option."""
     shown = np.array([one.person for one in passings])
     is_person = shown == person
     look_alike, of_sighting = rng.normal(size=shown.max() + 1)[shown], rng.normal(size=len(shown))
@@ -152,19 +152,19 @@ def sightings_of(
 def score_streets(
     streets: str, seed: int, rules: dict[str, RouteSettings], apart: float
 ) -> dict[str, dict[str, list[float]]]:
-    """Measures of each rule, by looks alone and with a confirmed sighting, of each person asked for."""
+    """Measures of each rule, by appearance alone and with a confirmed sighting, for each queried person."""
     rng = np.random.default_rng((seed, 1))
     passings, places_m = pass_city_cameras(seed) if streets == "city" else pass_demo_cameras(seed)
     shown = np.array([one.person for one in passings])
     often = np.flatnonzero(np.bincount(shown) >= 3)
     measured: dict[str, dict[str, list[float]]] = {}
-    for person in rng.permutation(often)[:_ASKED]:
+    for person in rng.permutation(often)[:_QUERIED]:
         found = sightings_of(int(person), passings, places_m, apart, rng)
         candidates = sorted(found, key=lambda one: -one.match_probability)[:_CANDIDATES]
         truth = [found[number] for number in np.flatnonzero(shown == person)]
         known = truth[int(rng.integers(len(truth)))].model_copy(update={"match_probability": 1.0})
         for name, settings in rules.items():
-            for given, confirmed in (("looks alone", []), ("one confirmed", [known])):
+            for given, confirmed in (("appearance alone", []), ("one confirmed", [known])):
                 routes = likeliest_routes(candidates, settings, confirmed=confirmed, most=1)
                 scores = score_stops(routes[0].stops if routes else [], truth, confirmed)
                 for measure, value in zip(_MEASURES, scores, strict=True):
@@ -176,7 +176,7 @@ def score_streets(
 def score_stops(
     stops: Sequence[Sighting], truth: Sequence[Sighting], confirmed: Sequence[Sighting]
 ) -> tuple[float, float, float | None]:
-    """Precision and recall without confirmed ones, and the agreement of the orders of cameras."""
+    """Precision and recall without confirmed sightings, and the agreement of the orders of cameras."""
     given = {one.tracklet_id for one in confirmed}
     right = {one.tracklet_id for one in truth} - given
     answered = {one.tracklet_id for one in stops} - given
@@ -190,10 +190,15 @@ def main() -> None:
     """Print one JSON document."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--streets", choices=("city", "demo"), default="city")
-    parser.add_argument("--seeds", type=int, nargs="+", default=list(range(100, 120)), help="of streets or walks")
-    parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="of serving.route, for the new rule")
+    parser.add_argument("--seeds", type=int, nargs="+", default=list(range(100, 120)), help="seeds of streets or walks")
     parser.add_argument(
-        "--apart", type=float, default=3.5, help="standard deviations from strangers' similarity to the same person's"
+        "--set", nargs="*", default=[], metavar="KEY=VALUE", help="settings of serving.route for the weighed rule"
+    )
+    parser.add_argument(
+        "--apart",
+        type=float,
+        default=3.5,
+        help="distance between the mean similarities of strangers and of the person, in standard deviations",
     )
     options = parser.parse_args()
     route: dict[str, Any] = yaml.safe_load(PARAMS.read_text())["serving"]["route"]
@@ -216,7 +221,7 @@ def main() -> None:
     metadata = {
         "streets": options.streets,
         "seeds": options.seeds,
-        "people_asked_at_most": _ASKED,
+        "most_people_queried": _QUERIED,
         "apart": options.apart,
         "weighed": changed,
     }
