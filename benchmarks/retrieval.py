@@ -114,17 +114,17 @@ def spread(times_s: list[float]) -> dict[str, float]:
     return {"p50": float(np.median(times_s)), "p95": float(np.quantile(times_s, 0.95)), "repeats": len(times_s)}
 
 
-def measure(run: Callable[..., Any], size: tuple[int, int, int], repeats: int, kept: Path) -> dict[str, Any]:
-    """Figures of `run` in a process of its own, with its peak of memory; its distances go to `kept`."""
+def measure(run: Callable[..., Any], size: tuple[int, int, int], repeats: int, file: Path) -> dict[str, Any]:
+    """Figures of `run` in a process of its own, with its peak of memory; its distances go to `file`."""
     with get_context("spawn").Pool(1) as pool:
-        figures: dict[str, Any] = pool.apply(_in_own_process, (run, size, repeats, kept))
+        figures: dict[str, Any] = pool.apply(_in_own_process, (run, size, repeats, file))
     return figures
 
 
-def _in_own_process(run: Callable[..., Any], size: tuple[int, int, int], repeats: int, kept: Path) -> dict[str, Any]:
+def _in_own_process(run: Callable[..., Any], size: tuple[int, int, int], repeats: int, file: Path) -> dict[str, Any]:
     reranked, figures = run(made_gallery(*size), repeats)
     peak_gb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
-    np.save(kept, reranked)
+    np.save(file, reranked)
     return figures | {"peak_memory_gb": peak_gb}
 
 

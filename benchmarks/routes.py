@@ -159,9 +159,9 @@ def score_streets(
     often = np.flatnonzero(np.bincount(shown) >= 3)
     measured: dict[str, dict[str, list[float]]] = {}
     for person in rng.permutation(often)[:_QUERIED]:
-        found = sightings_of(int(person), passings, places_m, apart, rng)
-        candidates = sorted(found, key=lambda one: -one.match_probability)[:_CANDIDATES]
-        truth = [found[number] for number in np.flatnonzero(shown == person)]
+        sightings = sightings_of(int(person), passings, places_m, apart, rng)
+        candidates = sorted(sightings, key=lambda one: -one.match_probability)[:_CANDIDATES]
+        truth = [sightings[number] for number in np.flatnonzero(shown == person)]
         known = truth[int(rng.integers(len(truth)))].model_copy(update={"match_probability": 1.0})
         for name, settings in rules.items():
             for given, confirmed in (("appearance alone", []), ("one confirmed", [known])):
