@@ -12,7 +12,14 @@ from xdist.scheduler import LoadFileScheduling
 
 import tests.helpers.array_checks  # noqa: F401  # the hook looks it up by name
 
-_CHECKED = ["domain", "evaluation", "serving.matching", "serving.tracking"]  # array shapes, at each call
+_CHECKED = [
+    "domain",
+    "districts.box_files",
+    "districts.layout",
+    "evaluation",
+    "serving.matching",
+    "serving.tracking",
+]  # array shapes, at each call
 install_import_hook(_CHECKED, "tests.helpers.array_checks.check_arrays")
 
 collect_ignore = [

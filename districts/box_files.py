@@ -6,6 +6,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from jaxtyping import Float32, Int64
 
 from districts.layout import Split, list_pictures
 from domain.errors import InputError
@@ -17,17 +18,17 @@ class LabelledFrame:
     """A picture of the detection set with the boxes of its people."""
 
     image: Path
-    boxes_xyxy: np.ndarray  # float32 [box, 4], pixels
+    boxes_xyxy: Float32[np.ndarray, "box 4"]  # pixels
 
 
 @dataclass(frozen=True)
 class TrackTable:
     """Boxes over time in one video, as MOTChallenge text stores them; frames count from 1."""
 
-    frames: np.ndarray  # int64 [box]
-    tracks: np.ndarray  # int64 [box]: identity in ground truth, tracklet id in results
-    boxes_xyxy: np.ndarray  # float32 [box, 4], pixels
-    confidences: np.ndarray  # float32 [box]; 0 in ground truth: the box is not counted
+    frames: Int64[np.ndarray, " box"]
+    tracks: Int64[np.ndarray, " box"]  # identity in ground truth, tracklet id in results
+    boxes_xyxy: Float32[np.ndarray, "box 4"]  # pixels
+    confidences: Float32[np.ndarray, " box"]  # 0 in ground truth: the box is not counted
 
 
 def read_detection_split(folder: Path, split: Split) -> list[LabelledFrame]:

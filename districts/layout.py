@@ -16,6 +16,7 @@ from typing import Any, Literal, TypeVar
 
 import numpy as np
 import yaml
+from jaxtyping import Int64
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from domain.attributes import UNKNOWN, AttributeSchema, Group
@@ -61,9 +62,9 @@ class AttributeTable:
     """One split of the attribute set."""
 
     images: list[str]  # file names in attributes/images
-    identities: np.ndarray  # int64 [image]
+    identities: Int64[np.ndarray, " image"]
     cameras: list[str]
-    labels: np.ndarray  # int64 [image, group], index of the label in its group, -1 unknown
+    labels: Int64[np.ndarray, "image group"]  # index of the label in its group, -1 unknown
 
 
 @dataclass(frozen=True)
@@ -71,8 +72,8 @@ class ReidTable:
     """One folder of the re-ID set."""
 
     images: list[str]  # file names
-    identities: np.ndarray  # int64 [image]; -1 junk, 0 distractor
-    cameras: np.ndarray  # int64 [image], from 1
+    identities: Int64[np.ndarray, " image"]  # -1 junk, 0 distractor
+    cameras: Int64[np.ndarray, " image"]  # from 1
 
 
 def read_district(folder: Path) -> District:

@@ -1,8 +1,9 @@
-"""Boxes as `float32 [box, 4]`, `xyxy` in pixels: left, top, right, bottom."""
+"""Boxes as `xyxy` in pixels: left, top, right, bottom."""
 
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Float, Float32, Int, Int64, Real
 
 from domain.compiled import compiled
 from domain.model_card import Nms
@@ -12,25 +13,24 @@ from domain.model_card import Nms
 class Detections:
     """Detections in one picture, best score first."""
 
-    boxes_xyxy: np.ndarray  # float32 [box, 4], pixels of the original picture
-    scores: np.ndarray  # float32 [box], 0..1
-    classes: np.ndarray  # int64 [box], index into the card's class_names
+    boxes_xyxy: Float32[np.ndarray, "box 4"]  # pixels of the original picture
+    scores: Float32[np.ndarray, " box"]  # 0..1
+    classes: Int64[np.ndarray, " box"]  # index into the card's class_names
 
     def __len__(self) -> int:
         return len(self.scores)
 
 
-def pairwise_iou(boxes_xyxy: np.ndarray, others_xyxy: np.ndarray) -> np.ndarray:
-    """Intersection over union of each box with each of `others`, `[box, other]` in 0..1; 0 if both are empty.
+def pairwise_iou(
+    boxes_xyxy: Real[np.ndarray, "box 4"], others_xyxy: Real[np.ndarray, "other 4"]
+) -> Float32[np.ndarray, "box other"]:
+    """Intersection over union of each box with each of `others`, in 0..1; 0 if both are empty.
 
     Example:
         >>> pairwise_iou(np.array([[0, 0, 2, 2]]), np.array([[1, 0, 3, 2], [5, 5, 6, 6]])).round(3)
         array([[0.333, 0.   ]], dtype=float32)
     """
-    boxes, others = (
-        np.asarray(boxes_xyxy, np.float32).reshape(-1, 4),
-        np.asarray(others_xyxy, np.float32).reshape(-1, 4),
-    )
+    boxes, others = np.asarray(boxes_xyxy, np.float32), np.asarray(others_xyxy, np.float32)
     corner_low = np.maximum(boxes[:, None, :2], others[None, :, :2])
     corner_high = np.minimum(boxes[:, None, 2:], others[None, :, 2:])
     overlap = np.clip(corner_high - corner_low, 0, None).prod(axis=2)
@@ -39,47 +39,51 @@ def pairwise_iou(boxes_xyxy: np.ndarray, others_xyxy: np.ndarray) -> np.ndarray:
     return np.divide(overlap, union, out=np.zeros_like(overlap), where=union > 0)
 
 
-def xyxy_to_cxcywh(boxes_xyxy: np.ndarray) -> np.ndarray:
-    """Boxes `[box, 4]` as centre x, centre y, width, height."""
+def xyxy_to_cxcywh(boxes_xyxy: Float[np.ndarray, "box 4"]) -> Float[np.ndarray, "box 4"]:
+    """Boxes as centre x, centre y, width, height."""
     low, high = boxes_xyxy[:, :2], boxes_xyxy[:, 2:]
     return np.concatenate([(low + high) / 2, high - low], axis=1)
 
 
-def cxcywh_to_xyxy(boxes_cxcywh: np.ndarray) -> np.ndarray:
-    """Boxes `[box, 4]` as left, top, right, bottom."""
+def cxcywh_to_xyxy(boxes_cxcywh: Float[np.ndarray, "box 4"]) -> Float[np.ndarray, "box 4"]:
+    """Boxes as left, top, right, bottom."""
     centre, half = boxes_cxcywh[:, :2], boxes_cxcywh[:, 2:] / 2
     return np.concatenate([centre - half, centre + half], axis=1)
 
 
 def suppress_overlaps(
-    boxes_xyxy: np.ndarray, scores: np.ndarray, classes: np.ndarray, iou_threshold: float, nms: Nms = "iou"
-) -> np.ndarray:
+    boxes_xyxy: Real[np.ndarray, "box 4"],
+    scores: Real[np.ndarray, " box"],
+    classes: Int[np.ndarray, " box"],
+    iou_threshold: float,
+    nms: Nms = "iou",
+) -> Int64[np.ndarray, " survivor"]:
     """Indices of the boxes that survive non-maximum suppression, best score first.
 
     Ties keep input order. `iou` equals torchvision's `batched_nms`. `diou` subtracts the distance of the centres from
     the overlap, so that people behind each other survive more often (Zheng et al. 2020, "Distance-IoU loss", DIoU-NMS).
 
     Args:
-        boxes_xyxy: `[box, 4]`, pixels.
-        scores: `[box]`.
-        classes: `[box]`; boxes of different classes never suppress each other.
+        boxes_xyxy: pixels.
+        scores: better boxes have higher scores.
+        classes: boxes of different classes never suppress each other.
         iou_threshold: a box is removed if its overlap with a better box of its class is above this.
         nms: measure of overlap.
     """
     order = np.argsort(-np.asarray(scores), kind="stable")
-    boxes = np.ascontiguousarray(np.asarray(boxes_xyxy, np.float32).reshape(-1, 4)[order])
+    boxes = np.ascontiguousarray(np.asarray(boxes_xyxy, np.float32)[order])
     survivors = _suppress(
         boxes, np.ascontiguousarray(np.asarray(classes, np.int64)[order]), float(iou_threshold), nms == "diou"
     )
     return order[survivors]
 
 
-def _areas(boxes_xyxy: np.ndarray) -> np.ndarray:
+def _areas(boxes_xyxy: Float32[np.ndarray, "box 4"]) -> Float32[np.ndarray, " box"]:
     return np.clip(boxes_xyxy[:, 2:] - boxes_xyxy[:, :2], 0, None).prod(axis=1)
 
 
 @compiled(inline="always")
-def _centre_distance(box: np.ndarray, other: np.ndarray) -> float:
+def _centre_distance(box: Float32[np.ndarray, "4"], other: Float32[np.ndarray, "4"]) -> float:
     """Squared distance of the centres over the squared diagonal of the smallest box around both, 0..1."""
     across = (box[0] + box[2] - other[0] - other[2]) / 2
     down = (box[1] + box[3] - other[1] - other[3]) / 2
@@ -89,7 +93,9 @@ def _centre_distance(box: np.ndarray, other: np.ndarray) -> float:
 
 
 @compiled()
-def _suppress(boxes: np.ndarray, classes: np.ndarray, iou_threshold: float, by_distance: bool) -> np.ndarray:
+def _suppress(
+    boxes: Float32[np.ndarray, "box 4"], classes: Int64[np.ndarray, " box"], iou_threshold: float, by_distance: bool
+) -> Int64[np.ndarray, " survivor"]:
     keep = np.ones(len(boxes), np.bool_)
     for i in range(len(boxes)):
         if not keep[i]:

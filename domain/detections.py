@@ -4,6 +4,7 @@ The engine decodes anchors. Validation in training, evaluation and serving share
 """
 
 import numpy as np
+from jaxtyping import Float
 
 from domain.boxes import Detections, suppress_overlaps
 from domain.errors import require_shape
@@ -12,8 +13,8 @@ from domain.model_card import Nms
 
 
 def postprocess(
-    boxes_xyxy: np.ndarray,
-    scores: np.ndarray,
+    boxes_xyxy: Float[np.ndarray, "anchor 4"],
+    scores: Float[np.ndarray, "anchor class"],
     resized: Resized,
     score_threshold: float,
     iou_threshold: float,
@@ -26,8 +27,8 @@ def postprocess(
     a class. Without candidates the arrays are empty.
 
     Args:
-        boxes_xyxy: float32 `[anchor, 4]`, pixels of the network's input.
-        scores: float32 `[anchor, class]`, 0..1.
+        boxes_xyxy: pixels of the network's input.
+        scores: 0..1.
         resized: the network's input picture.
         score_threshold: minimum score of a candidate.
         iou_threshold: a candidate is removed if it overlaps a better one of its class by more than this.

@@ -1,10 +1,11 @@
 """Embeddings: `float32 [image, feature]` of unit length, compared by cosine distance `1 - a·b` in 0..2."""
 
 import numpy as np
+from jaxtyping import Float, Float32, Real
 
 
-def unit_length(vectors: np.ndarray) -> np.ndarray:
-    """Scale `vectors` `[…, feature]` to length 1, float32; a zero vector stays zero.
+def unit_length(vectors: Real[np.ndarray, "*any feature"]) -> Float32[np.ndarray, "*any feature"]:
+    """Scale `vectors` to length 1; a zero vector stays zero.
 
     Example:
         >>> unit_length(np.array([[3.0, 4.0]]))
@@ -15,6 +16,8 @@ def unit_length(vectors: np.ndarray) -> np.ndarray:
     return vectors / np.where(lengths > 0, lengths, 1)
 
 
-def cosine_distances(queries: np.ndarray, gallery: np.ndarray) -> np.ndarray:
-    """Cosine distance of unit-length queries to unit-length gallery items, `float32 [query, gallery]` in 0..2."""
+def cosine_distances(
+    queries: Float[np.ndarray, "query feature"], gallery: Float[np.ndarray, "gallery feature"]
+) -> Float32[np.ndarray, "query gallery"]:
+    """Cosine distances, in 0..2, between queries and gallery items of unit length."""
     return 1 - np.asarray(queries, np.float32) @ np.asarray(gallery, np.float32).T

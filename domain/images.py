@@ -1,4 +1,4 @@
-"""Pictures as `uint8 [height, width, 3]` RGB, and their resizing to a network's input size.
+"""Pictures in RGB, and their resizing to a network's input size.
 
 Scaling to 0..1 and normalisation are part of every engine.
 """
@@ -8,9 +8,12 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from jaxtyping import Float, Real, UInt8
 
 from domain.errors import InputError
 from domain.model_card import ModelCard
+
+Picture = UInt8[np.ndarray, "height width 3"]  # RGB
 
 LETTERBOX_GREY = 114  # padding colour of ultralytics, also in training
 
@@ -19,21 +22,21 @@ LETTERBOX_GREY = 114  # padding colour of ultralytics, also in training
 class Resized:
     """A picture at a network's input size, with the mapping back: `original = (resized - pad) / scale`."""
 
-    image: np.ndarray  # uint8 [height, width, 3] RGB
+    image: Picture
     scale_xy: tuple[float, float]
     pad_xy_px: tuple[float, float]
     original_size: tuple[int, int]  # height, width
 
-    def boxes_to_original(self, boxes_xyxy: np.ndarray) -> np.ndarray:
-        """Map boxes `[box, 4]` from pixels of the input to pixels of the original picture, clipped to it."""
+    def boxes_to_original(self, boxes_xyxy: Float[np.ndarray, "box 4"]) -> Float[np.ndarray, "box 4"]:
+        """Map boxes from pixels of the input to pixels of the original picture, clipped to it."""
         shift = np.array(self.pad_xy_px * 2, np.float32)
         scale = np.array(self.scale_xy * 2, np.float32)
         height, width = self.original_size
         return np.clip((boxes_xyxy - shift) / scale, 0, np.array([width, height, width, height], np.float32))
 
 
-def read_image(file: Path) -> np.ndarray:
-    """Read the picture in `file` as `uint8 [height, width, 3]` RGB.
+def read_image(file: Path) -> Picture:
+    """Read the picture in `file`.
 
     Raises:
         InputError: if the file is missing or not a picture that OpenCV can read.
@@ -46,8 +49,8 @@ def read_image(file: Path) -> np.ndarray:
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
 
 
-def write_image(file: Path, image: np.ndarray, jpeg_quality: int = 92) -> None:
-    """Write `image`, `uint8 [height, width, 3]` RGB, in the format of the file's suffix."""
+def write_image(file: Path, image: Picture, jpeg_quality: int = 92) -> None:
+    """Write `image` in the format of the file's suffix."""
     file.parent.mkdir(parents=True, exist_ok=True)
     options = [cv2.IMWRITE_JPEG_QUALITY, jpeg_quality] if file.suffix.lower() in {".jpg", ".jpeg"} else []
     written = cv2.imwrite(str(file), cv2.cvtColor(image, cv2.COLOR_RGB2BGR), options)
@@ -55,20 +58,20 @@ def write_image(file: Path, image: np.ndarray, jpeg_quality: int = 92) -> None:
         raise OSError(f"{file} could not be written")
 
 
-def resize_for(card: ModelCard, image: np.ndarray) -> Resized:
+def resize_for(card: ModelCard, image: Picture) -> Resized:
     """Resize `image` to the input size of `card`'s network, stretched or letterboxed as the card says."""
     size = card.input_height_px, card.input_width_px
     return letterbox(image, *size) if card.resize == "letterbox" else stretch(image, *size)
 
 
-def stretch(image: np.ndarray, height: int, width: int) -> Resized:
+def stretch(image: Picture, height: int, width: int) -> Resized:
     """Resize `image` to `height` × `width` without keeping its aspect ratio, as Darknet and re-ID networks do."""
     original = image.shape[:2]
     resized = cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)
     return Resized(resized, (width / original[1], height / original[0]), (0.0, 0.0), original)
 
 
-def letterbox(image: np.ndarray, height: int, width: int) -> Resized:
+def letterbox(image: Picture, height: int, width: int) -> Resized:
     """Resize `image` with its aspect ratio, centred on grey, as ultralytics does in training."""
     original = image.shape[:2]
     scale = min(height / original[0], width / original[1])
@@ -80,8 +83,8 @@ def letterbox(image: np.ndarray, height: int, width: int) -> Resized:
     return Resized(canvas, (inner_width / original[1], inner_height / original[0]), (float(left), float(top)), original)
 
 
-def crop_boxes(image: np.ndarray, boxes_xyxy: np.ndarray) -> list[np.ndarray]:
-    """Crop of `image` for each box `[box, 4]` in pixels, clipped to the picture; at least 1 × 1 pixel."""
+def crop_boxes(image: Picture, boxes_xyxy: Real[np.ndarray, "box 4"]) -> list[np.ndarray]:
+    """Crop of `image` for each box in pixels, clipped to the picture; at least 1 × 1 pixel."""
     height, width = image.shape[:2]
     crops = []
     for left, top, right, bottom in np.asarray(boxes_xyxy, np.float64):

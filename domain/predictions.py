@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
+from jaxtyping import Float32, Int64, Shaped
 
 from domain.atomic import atomic_file
 from domain.errors import ArtifactError
@@ -40,24 +41,24 @@ class _Npz:
 class DetectorPredictions(_Npz):
     """Boxes above a low threshold, after non-maximum suppression; `predictions/detector/{val,test}.npz`."""
 
-    images: np.ndarray  # str [image], file names in detection/images/<split>
-    image_index: np.ndarray  # int64 [box], into images
-    boxes_xyxy: np.ndarray  # float32 [box, 4], pixels of the original picture
-    scores: np.ndarray  # float32 [box]
+    images: Shaped[np.ndarray, " image"]  # str, file names in detection/images/<split>
+    image_index: Int64[np.ndarray, " box"]  # into images
+    boxes_xyxy: Float32[np.ndarray, "box 4"]  # pixels of the original picture
+    scores: Float32[np.ndarray, " box"]
 
 
 @dataclass(frozen=True)
 class AttributePredictions(_Npz):
     """`predictions/attributes/{val,test}.npz`."""
 
-    images: np.ndarray  # str [image], file names in attributes/images
-    groups: np.ndarray  # str [group]: names, in the order of the schema
-    probabilities: np.ndarray  # float32 [image, labels of all groups, one group after the other]
+    images: Shaped[np.ndarray, " image"]  # str, file names in attributes/images
+    groups: Shaped[np.ndarray, " group"]  # str, names in the order of the schema
+    probabilities: Float32[np.ndarray, "image label"]  # labels of all groups, one group after the other
 
 
 @dataclass(frozen=True)
 class ReidPredictions(_Npz):
     """`predictions/reid-<backbone>/{query,gallery}.npz`."""
 
-    images: np.ndarray  # str [image], file names in reid/query or reid/bounding_box_test
-    embeddings: np.ndarray  # float32 [image, feature], unit length
+    images: Shaped[np.ndarray, " image"]  # str, file names in reid/query or reid/bounding_box_test
+    embeddings: Float32[np.ndarray, "image feature"]  # unit length

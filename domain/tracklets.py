@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 import numpy as np
+from jaxtyping import Float32, Int64, UInt8
 
 
 @dataclass(frozen=True)
@@ -21,13 +22,13 @@ class Tracklet:
     last_frame: int
     first_seen: datetime  # with a time zone
     last_seen: datetime
-    frames: np.ndarray  # int64 [frame], rising
-    boxes_xyxy: np.ndarray  # float32 [frame, 4], pixels of the original picture
-    scores: np.ndarray  # float32 [frame], of the detector
-    embedding: np.ndarray  # float32 [feature], unit length: quality-weighted mean over frames
+    frames: Int64[np.ndarray, " frame"]  # rising
+    boxes_xyxy: Float32[np.ndarray, "frame 4"]  # pixels of the original picture
+    scores: Float32[np.ndarray, " frame"]  # of the detector
+    embedding: Float32[np.ndarray, " feature"]  # unit length: quality-weighted mean over frames
     attributes: dict[str, dict[str, float]]  # group -> label -> mean probability; empty without an attribute engine
     quality: float  # 0..1, of the best crop
-    crops: list[np.ndarray]  # uint8 [height, width, 3] RGB, best first
+    crops: list[UInt8[np.ndarray, "_ _ 3"]]  # RGB, best first
 
     @property
     def duration_s(self) -> float:

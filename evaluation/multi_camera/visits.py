@@ -71,7 +71,8 @@ def right_tracklets(identity: int, truth: TrackTable, result: TrackTable, iou_th
     box_of_frame = dict(zip(truth.frames[own].tolist(), truth.boxes_xyxy[own], strict=True))
     on_person = np.zeros(len(result.frames), bool)
     for i in np.flatnonzero(np.isin(result.frames, truth.frames[own])):
-        on_person[i] = pairwise_iou(result.boxes_xyxy[i], box_of_frame[int(result.frames[i])])[0, 0] >= iou_threshold
+        person = box_of_frame[int(result.frames[i])]
+        on_person[i] = pairwise_iou(result.boxes_xyxy[[i]], person[None])[0, 0] >= iou_threshold
     return {
         int(tracklet)
         for tracklet in np.unique(result.tracks[on_person])

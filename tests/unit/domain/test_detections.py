@@ -49,6 +49,7 @@ def test_only_the_best_are_kept(resized: Resized) -> None:
     )
 
 
+@pytest.mark.usefixtures("unchecked_arrays")
 def test_arrays_of_the_wrong_shape_are_refused(resized: Resized) -> None:
     with pytest.raises(InputError, match=r"boxes must have shape \(any, 4\)"):
         postprocess(np.zeros((2, 5), np.float32), np.zeros((2, 1), np.float32), resized, 0.5, 0.5)

@@ -122,7 +122,7 @@ def write_predictions() -> None:
     DetectorPredictions(
         np.array(["one.jpg"]), np.zeros(1, np.int64), np.array([PERSON], np.float32), np.array([0.9], np.float32)
     ).write(Path("predictions/detector/test.npz"))
-    certain = [np.eye(len(group.labels))[np.arange(6) % len(group.labels)] for group in SCHEMA.groups]
+    certain = [np.eye(len(group.labels), dtype=np.float32)[np.arange(6) % len(group.labels)] for group in SCHEMA.groups]
     AttributePredictions(
         np.array([f"{i}.jpg" for i in range(6)]), np.array(SCHEMA.group_names), np.concatenate(certain, axis=1)
     ).write(Path("predictions/attributes/test.npz"))
