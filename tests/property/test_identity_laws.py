@@ -1,4 +1,4 @@
-"""Laws of joining tracklets to people."""
+"""Laws of grouping tracklets into people."""
 
 from itertools import combinations
 
@@ -18,81 +18,83 @@ _FEATURE = 16
 
 
 @st.composite
-def tracklets(draw: st.DrawFn, looks: int = 4) -> list[Tracklet]:
-    """Up to fourteen of up to `looks` people who look alike, some at once, some in walking distance."""
+def tracklets(draw: st.DrawFn, num_people: int = 4) -> list[Tracklet]:
+    """Up to fourteen tracklets of up to `num_people` similar people, some at one time, some in walking distance."""
     rng = np.random.default_rng(draw(st.integers(0, 2**32)))
-    faces = rng.normal(size=(looks, _FEATURE)) + draw(st.sampled_from([0, 1, 3]))
-    found = []
+    people = rng.normal(size=(num_people, _FEATURE)) + draw(st.sampled_from([0, 1, 3]))
+    seen = []
     for number in range(draw(st.integers(0, 14))):
-        look = faces[rng.integers(looks)] + rng.normal(0, draw(st.sampled_from([0, 0.3])), _FEATURE)
-        embedding = (look / np.linalg.norm(look)).astype(np.float32)
+        vector = people[rng.integers(num_people)] + rng.normal(0, draw(st.sampled_from([0, 0.3])), _FEATURE)
+        embedding = (vector / np.linalg.norm(vector)).astype(np.float32)
         camera, after_s = draw(st.integers(0, 2)), draw(st.integers(0, 60)) * 5
-        found.append(tracklet(number, embedding, camera=camera, after_s=after_s))
-    return found
+        seen.append(tracklet(number, embedding, camera=camera, after_s=after_s))
+    return seen
 
 
-def joined(found: list[Tracklet]) -> dict[int, int]:
-    return identify(found, CAMERAS, CURVE, IdentitySettings(others_of_a_person=4), WALKING)
+def people_of(seen: list[Tracklet]) -> dict[int, int]:
+    return identify(seen, CAMERAS, CURVE, IdentitySettings(others_of_a_person=4), WALKING)
 
 
-def can_be_one(one: Tracklet, other: Tracklet) -> bool:
-    earlier, later = sorted((one, other), key=lambda each: each.first_seen)
+def can_be_one(first: Tracklet, second: Tracklet) -> bool:
+    earlier, later = sorted((first, second), key=lambda tracklet: tracklet.first_seen)
     gap_s = (later.first_seen - earlier.last_seen).total_seconds()
-    if one.camera_id == other.camera_id:
+    if first.camera_id == second.camera_id:
         return gap_s > 0
-    way_m = max(0, metres_between(PLACES[one.camera_id], PLACES[other.camera_id]) - 2 * WALKING.view_m)
+    distance_m = max(0, metres_between(PLACES[first.camera_id], PLACES[second.camera_id]) - 2 * WALKING.view_m)
     tolerated_s = gap_s + WALKING.clock_tolerance_s
-    return tolerated_s >= 0 and way_m <= WALKING.max_walking_speed_m_s * tolerated_s
+    return tolerated_s >= 0 and distance_m <= WALKING.max_walking_speed_m_s * tolerated_s
 
 
 @given(tracklets(), st.randoms(use_true_random=False))
-def test_the_order_of_tracklets_changes_nothing(found: list[Tracklet], random: object) -> None:
-    shuffled = list(found)
+def test_the_order_of_tracklets_changes_nothing(seen: list[Tracklet], random: object) -> None:
+    shuffled = list(seen)
     random.shuffle(shuffled)  # type: ignore[attr-defined]
-    assert joined(shuffled) == joined(found)
+    assert people_of(shuffled) == people_of(seen)
 
 
-@given(tracklets(looks=1))
-def test_nobody_is_in_two_places_at_once(found: list[Tracklet]) -> None:
-    people = joined(found)
-    assert set(people) == {one.id for one in found}
-    for one, other in combinations(found, 2):
-        assert people[one.id] != people[other.id] or can_be_one(one, other)
+@given(tracklets(num_people=1))
+def test_nobody_is_in_two_places_at_once(seen: list[Tracklet]) -> None:
+    people = people_of(seen)
+    assert set(people) == {tracklet.id for tracklet in seen}
+    for first, second in combinations(seen, 2):
+        assert people[first.id] != people[second.id] or can_be_one(first, second)
 
 
 @given(tracklets())
-def test_people_are_numbered_as_they_are_first_seen(found: list[Tracklet]) -> None:
-    people = joined(found)
-    in_time = sorted(found, key=lambda one: (one.first_seen, one.camera_id, one.id))
-    assert list(dict.fromkeys(people[one.id] for one in in_time)) == list(range(1, len(set(people.values())) + 1))
+def test_people_are_numbered_as_they_are_first_seen(seen: list[Tracklet]) -> None:
+    people = people_of(seen)
+    in_time = sorted(seen, key=lambda tracklet: (tracklet.first_seen, tracklet.camera_id, tracklet.id))
+    assert list(dict.fromkeys(people[tracklet.id] for tracklet in in_time)) == list(
+        range(1, len(set(people.values())) + 1)
+    )
 
 
 @given(st.integers(2, _FEATURE), st.data())
-def test_who_looks_like_nobody_else_is_alone(number: int, data: st.DataObject) -> None:
+def test_different_embeddings_are_different_people(number: int, data: st.DataObject) -> None:
     times = data.draw(st.lists(st.integers(0, 1000), min_size=number, max_size=number))
-    found = [tracklet(i, np.eye(_FEATURE, dtype=np.float32)[i], after_s=after_s) for i, after_s in enumerate(times)]
-    assert len(set(joined(found).values())) == number
+    seen = [tracklet(i, np.eye(_FEATURE, dtype=np.float32)[i], after_s=after_s) for i, after_s in enumerate(times)]
+    assert len(set(people_of(seen).values())) == number
 
 
 @settings(max_examples=30)
 @given(st.lists(st.integers(0, 2), min_size=1, max_size=20))
-def test_who_looks_the_same_everywhere_with_time_to_walk_is_one_person(cameras: list[int]) -> None:
-    look = np.eye(_FEATURE, dtype=np.float32)[0]
-    found = [tracklet(i, look, camera=camera, after_s=300 * i) for i, camera in enumerate(cameras)]
-    assert set(joined(found).values()) == {1}
+def test_equal_embeddings_with_time_to_walk_are_one_person(cameras: list[int]) -> None:
+    vector = np.eye(_FEATURE, dtype=np.float32)[0]
+    seen = [tracklet(i, vector, camera=camera, after_s=300 * i) for i, camera in enumerate(cameras)]
+    assert set(people_of(seen).values()) == {1}
 
 
 @given(tracklets())
-def test_no_two_people_are_likelier_one(found: list[Tracklet]) -> None:
-    """The joining ends only when every two groups are too far apart on average, or hold an impossible pair."""
-    people = joined(found)
-    possible = [pair for pair in combinations(found, 2) if can_be_one(*pair)]
+def test_no_two_groups_are_likelier_to_be_one_person(seen: list[Tracklet]) -> None:
+    """Grouping ends when every two groups are too far apart on average, or have an impossible pair."""
+    people = people_of(seen)
+    possible = [pair for pair in combinations(seen, 2) if can_be_one(*pair)]
     if not possible:
         return
-    odds = 4 / (2 * len(possible) / len(found))
+    odds = 4 / (2 * len(possible) / len(seen))
     limit = CURVE.half_distance + CURVE.softness * (np.log(odds) - np.log(0.02 / 0.98))
-    groups = [[one for one in found if people[one.id] == person] for person in set(people.values())]
+    groups = [[tracklet for tracklet in seen if people[tracklet.id] == person] for person in set(people.values())]
     for group, other in combinations(groups, 2):
-        pairs = [(one, another) for one in group for another in other]
+        pairs = [(first, second) for first in group for second in other]
         if all(can_be_one(*pair) for pair in pairs):
-            assert np.mean([1 - one.embedding @ another.embedding for one, another in pairs]) > limit - 1e-5
+            assert np.mean([1 - first.embedding @ second.embedding for first, second in pairs]) > limit - 1e-5

@@ -29,11 +29,11 @@ PLACES = st.integers(0, 4)  # few, so that some sightings are of one camera
 
 @st.composite
 def sightings(draw: st.DrawFn, distinct: bool = False) -> list[Sighting]:
-    """Up to seven; `distinct` ones differ so much in probability that no two chains are equally likely by chance."""
-    found = []
+    """Up to seven sightings; `distinct` ones differ so much in probability that no two chains are equally likely."""
+    seen = []
     for number in range(draw(st.integers(0, 7))):
         begin_s, lasts_s, north, east = draw(st.integers(0, 300)), draw(st.integers(0, 60)), draw(PLACES), draw(PLACES)
-        found.append(
+        seen.append(
             Sighting(
                 district="demo",
                 tracklet_id=number,
@@ -47,15 +47,15 @@ def sightings(draw: st.DrawFn, distinct: bool = False) -> list[Sighting]:
                 crop="",
             )
         )
-    return found
+    return seen
 
 
-def in_time(found: Iterable[Sighting]) -> list[Sighting]:
-    return sorted(found, key=lambda one: (one.first_seen, one.last_seen, one.tracklet_id))
+def in_time(seen: Iterable[Sighting]) -> list[Sighting]:
+    return sorted(seen, key=lambda sighting: (sighting.first_seen, sighting.last_seen, sighting.tracklet_id))
 
 
 def log_ratio(earlier: Sighting, later: Sighting, span_s: float) -> float:
-    """Of a walk; -inf where nobody can walk so."""
+    """Log-likelihood ratio of a walk; -inf if it is impossible."""
     gap_s = (later.first_seen - earlier.last_seen).total_seconds()
     metres = metres_between(earlier, later)
     nearest, farthest = max(metres - 2 * VIEW_M, 0), metres + 2 * VIEW_M
@@ -70,18 +70,18 @@ def log_ratio(earlier: Sighting, later: Sighting, span_s: float) -> float:
 
 
 class Chains:
-    """All chains of `found` that one person can have made and that have every one of `fixed`, by trying all."""
+    """All possible chains of `seen` that contain all of `fixed`, by enumeration."""
 
-    def __init__(self, found: list[Sighting], fixed: Sequence[Sighting] = ()) -> None:
-        likely = [one for one in found if one.match_probability >= WALK.min_probability]
-        self.ordered = in_time({one.tracklet_id: one for one in (*likely, *fixed)}.values())
-        begins, ends = [one.first_seen for one in self.ordered], [one.last_seen for one in self.ordered]
+    def __init__(self, seen: list[Sighting], fixed: Sequence[Sighting] = ()) -> None:
+        likely = [sighting for sighting in seen if sighting.match_probability >= WALK.min_probability]
+        self.ordered = in_time({sighting.tracklet_id: sighting for sighting in (*likely, *fixed)}.values())
+        begins, ends = [stop.first_seen for stop in self.ordered], [stop.last_seen for stop in self.ordered]
         span_s = (max(ends) - min(begins)).total_seconds() if self.ordered else 0.0
         count = range(len(self.ordered))
-        looks = [log_odds(one) for one in self.ordered]
+        odds = [log_odds(stop) for stop in self.ordered]
         walks = {(i, j): log_ratio(self.ordered[i], self.ordered[j], span_s) for i, j in combinations(count, 2)}
         scored = {
-            frozenset(ids(self.ordered[i] for i in chain)): sum(looks[i] for i in chain)
+            frozenset(ids(self.ordered[i] for i in chain)): sum(odds[i] for i in chain)
             + sum(walks[walk] for walk in pairwise(chain))
             for size in range(1, len(self.ordered) + 1)
             for chain in combinations(count, size)
@@ -89,7 +89,7 @@ class Chains:
         self.log_odds = {chain: score for chain, score in scored.items() if score >= 0 and ids(fixed) <= chain}
 
     def routes(self, most: int) -> list[float]:
-        """Log-odds of the likeliest, then of the likeliest through a sighting that none before has; no supersets."""
+        """Log-odds of the likeliest chain, then of the likeliest through a sighting of none before; no supersets."""
         chosen: list[frozenset[int]] = []
         waiting = ids(self.ordered)
         while len(chosen) < most and (new := [chain for chain in self.log_odds if chain & waiting]):
@@ -100,18 +100,18 @@ class Chains:
         return [self.log_odds[chain] for chain in chosen]
 
 
-def log_odds(one: Sighting) -> float:
-    clipped = min(max(one.match_probability, 1e-6), 1 - 1e-6)
+def log_odds(sighting: Sighting) -> float:
+    clipped = min(max(sighting.match_probability, 1e-6), 1 - 1e-6)
     return math.log(clipped / (1 - clipped))
 
 
 def ids(chain: Iterable[Sighting]) -> set[int]:
-    return {one.tracklet_id for one in chain}
+    return {stop.tracklet_id for stop in chain}
 
 
 @given(sightings())
-def test_no_possible_chain_is_likelier(found: list[Sighting]) -> None:
-    routes, chains = likeliest_routes(found, WALK, most=1), Chains(found)
+def test_no_possible_chain_is_likelier(seen: list[Sighting]) -> None:
+    routes, chains = likeliest_routes(seen, WALK, most=1), Chains(seen)
     assert [route.log_odds for route in routes] == pytest.approx(chains.routes(1), abs=1e-9)
     for route in routes:
         assert route.stops == in_time(route.stops)
@@ -119,35 +119,35 @@ def test_no_possible_chain_is_likelier(found: list[Sighting]) -> None:
 
 
 @given(sightings(distinct=True))
-def test_alternatives_are_the_likeliest_chains_through_something_new(found: list[Sighting]) -> None:
-    routes = likeliest_routes(found, WALK, most=4)
-    assert [route.log_odds for route in routes] == pytest.approx(Chains(found).routes(4), abs=1e-9)
-    assert not any(ids(one.stops) <= ids(other.stops) for one, other in combinations(routes, 2))
+def test_alternatives_are_the_likeliest_chains_through_a_new_sighting(seen: list[Sighting]) -> None:
+    routes = likeliest_routes(seen, WALK, most=4)
+    assert [route.log_odds for route in routes] == pytest.approx(Chains(seen).routes(4), abs=1e-9)
+    assert not any(ids(first.stops) <= ids(second.stops) for first, second in combinations(routes, 2))
 
 
 @given(sightings(distinct=True), st.integers(1, 2))
-def test_every_chain_has_the_confirmed_sightings(found: list[Sighting], number: int) -> None:
-    confirmed = [one.model_copy(update={"match_probability": 1.0}) for one in found[:number]]
-    routes = likeliest_routes(found, WALK, confirmed=confirmed, most=4)
+def test_every_chain_has_the_confirmed_sightings(seen: list[Sighting], number: int) -> None:
+    confirmed = [sighting.model_copy(update={"match_probability": 1.0}) for sighting in seen[:number]]
+    routes = likeliest_routes(seen, WALK, confirmed=confirmed, most=4)
     fixed = likeliest_route(confirmed, WALK)
-    expected = Chains(found[number:], fixed).routes(4)
+    expected = Chains(seen[number:], fixed).routes(4)
     assert [route.log_odds for route in routes] == pytest.approx(expected, abs=1e-9)
-    assert bool(routes) == bool(found)
+    assert bool(routes) == bool(seen)
     assert all(stop in route.stops for route in routes for stop in fixed)
 
 
 @given(sightings(distinct=True))
-def test_relative_probabilities_fall_and_add_up_to_one(found: list[Sighting]) -> None:
-    shares = relative_probabilities(likeliest_routes(found, WALK, most=4))
+def test_relative_probabilities_fall_and_add_up_to_one(seen: list[Sighting]) -> None:
+    shares = relative_probabilities(likeliest_routes(seen, WALK, most=4))
     assert shares == sorted(shares, reverse=True)
     assert not shares or sum(shares) == pytest.approx(1)
 
 
 @given(sightings(), st.randoms(use_true_random=False))
-def test_the_order_of_the_hits_changes_nothing(found: list[Sighting], random: object) -> None:
-    shuffled = list(found)
+def test_the_order_of_the_hits_changes_nothing(seen: list[Sighting], random: object) -> None:
+    shuffled = list(seen)
     random.shuffle(shuffled)  # type: ignore[attr-defined]
-    assert likeliest_route(shuffled, WALK) == likeliest_route(found, WALK)
+    assert likeliest_route(shuffled, WALK) == likeliest_route(seen, WALK)
 
 
 def test_trying_all_would_notice_a_greedy_chain() -> None:
@@ -165,10 +165,8 @@ def test_trying_all_would_notice_a_greedy_chain() -> None:
             crop="",
         )
 
-    found = [at(1, 0, 10, 0.9), at(2, 20, 30, 0.9), at(3, 0, 30, 0.95)]
-    greedy = found[2]  # takes the likeliest first
+    seen = [at(1, 0, 10, 0.9), at(2, 20, 30, 0.9), at(3, 0, 30, 0.95)]
+    greedy = seen[2]  # takes the likeliest first
     assert (
-        log_odds(greedy)
-        < Chains(found).routes(1)[0]
-        == pytest.approx(likeliest_routes(found, WALK, most=1)[0].log_odds)
+        log_odds(greedy) < Chains(seen).routes(1)[0] == pytest.approx(likeliest_routes(seen, WALK, most=1)[0].log_odds)
     )

@@ -29,7 +29,7 @@ def whose(store: Store, token: str, check: TokenCheck | None = None) -> Account 
         return (check or TokenCheck()).account_of(connection, token)
 
 
-def test_a_token_tells_its_account(store: Store, token: str) -> None:
+def test_a_token_identifies_its_account(store: Store, token: str) -> None:
     account = whose(store, token)
     assert account is not None
     assert (account.name, account.role) == ("kim", Role.OPERATOR)
@@ -48,7 +48,7 @@ def test_a_token_tells_its_account(store: Store, token: str) -> None:
         pytest.param(lambda _: "dongseon_\x00_'; DROP TABLE accounts; --", id="SQL"),
     ],
 )
-def test_what_is_no_token_tells_nobody(store: Store, token: str, change: object) -> None:
+def test_an_invalid_token_has_no_account(store: Store, token: str, change: object) -> None:
     check = TokenCheck()
     assert whose(store, token, check) is not None
     assert whose(store, change(token), check) is None
@@ -108,7 +108,7 @@ def test_an_account_ends_when_it_expires(store: Store) -> None:
     assert whose(store, token, check) is None
 
 
-def test_a_database_dump_and_the_log_hold_no_token(
+def test_a_database_dump_and_the_log_contain_no_token(
     store: Store, token: str, postgres: PostgresServer, database: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
@@ -122,7 +122,7 @@ def test_a_database_dump_and_the_log_hold_no_token(
 
 
 @pytest.mark.parametrize("name", ["", "a b", "a/b", "command:x", "-x", "x" * 65, "kim\n"])
-def test_names_that_cannot_be_one_are_refused(store: Store, name: str) -> None:
+def test_an_invalid_name_is_refused(store: Store, name: str) -> None:
     with store.begin() as connection, pytest.raises(InputError, match="the name of an account must be"):
         create_account(connection, name, Role.OPERATOR, "admin")
 

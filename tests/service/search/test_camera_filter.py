@@ -1,4 +1,4 @@
-"""Which cameras a search is in, on a real database."""
+"""Selection of cameras by name and area, on a real database."""
 
 from collections.abc import Iterator
 
@@ -43,7 +43,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
         pytest.param(["demo/cam2", "park/cam1"], Area(**AROUND_GATE_1, radius_m=200), [("demo", "cam2")], id="both"),
     ],
 )
-def test_named_cameras_and_those_of_an_area(
+def test_cameras_are_selected_by_name_and_area(
     store: Store, names: list[str] | None, area: Area | None, expected: list[tuple[str, str]] | None
 ) -> None:
     assert select_cameras(store, names, area) == expected
@@ -70,7 +70,7 @@ def test_named_cameras_and_those_of_an_area(
         (None, Area(latitude=-35.85, longitude=-51.4, radius_m=1), "is 200[0-9]{5} m"),
     ],
 )
-def test_where_no_camera_is_the_nearest_are_named(
+def test_without_a_camera_the_error_names_near_ones(
     store: Store, names: list[str] | None, area: Area | None, message: str
 ) -> None:
     with pytest.raises(InputError, match=message):

@@ -1,4 +1,4 @@
-"""What could be searched: by hand and by laws, on a real database."""
+"""Coverage of a search: by hand and by laws, on a real database."""
 
 from concurrent.futures import ThreadPoolExecutor, wait
 from datetime import UTC, datetime, timedelta
@@ -56,14 +56,14 @@ def spans(coverage: Coverage, camera: int, kind: str) -> list[tuple[datetime, da
     return [(span.since, span.until, span.reason) for span in getattr(coverage.cameras[camera], kind)]
 
 
-def test_searched_is_what_was_seen_in_the_window_less_the_gaps(covered: Coverage) -> None:
+def test_searched_is_the_processed_time_in_the_window_without_the_gaps(covered: Coverage) -> None:
     assert spans(covered, 0, "searched") == [(at(0), at(25), ""), (at(45), at(60), "")]
     assert spans(covered, 0, "gaps") == [(at(25), at(40), "cut")]
     assert [camera.share for camera in covered.cameras] == pytest.approx([40 / 60, 6 / 60, 0])
     assert covered.share == pytest.approx(46 / 180)
 
 
-def test_what_is_missing_says_why(covered: Coverage) -> None:
+def test_missing_times_have_a_reason(covered: Coverage) -> None:
     assert spans(covered, 1, "searched") == [(at(0), at(6), "")]
     assert spans(covered, 1, "waiting") == [(at(40), None, "")]
     assert spans(covered, 1, "failed") == [
@@ -120,7 +120,7 @@ def test_a_window_after_all_that_is_known_is_empty(empty: Store, trouble: str) -
     assert not any(one.searched or one.waiting or one.failed or one.gaps for one in found.cameras + before.cameras)
 
 
-def test_what_failed_is_missing_only_where_it_was(empty: Store) -> None:
+def test_a_failed_video_is_missing_only_for_its_own_time(empty: Store) -> None:
     add_video(empty, "cam0", 0, 60)
     for camera, declared in (("cam1", 5), ("cam2", None)):
         in_transaction(empty, segments.fail, add_video(empty, camera, 0, None, declared=declared), "no video stream")
@@ -132,7 +132,7 @@ def test_what_failed_is_missing_only_where_it_was(empty: Store) -> None:
     assert len(coverage_of(empty, "net-1", since=at(4), until=at(60)).cameras[1].failed) == 1
 
 
-def test_what_was_seen_otherwise_is_not_missing(empty: Store) -> None:
+def test_time_that_another_video_covers_is_not_missing(empty: Store) -> None:
     add_video(empty, "cam0", 0, 60)
     in_transaction(empty, segments.fail, add_video(empty, "cam0", 10, None, declared=20), "no video stream")
     add_video(empty, "cam0", 20, None, declared=70)

@@ -24,15 +24,15 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
     """Ten people, each seen four times with a little noise; even ones carry a backpack."""
     people = unit_vectors(seed=0, number=PEOPLE, feature=32)
     noise = 0.35 * unit_vectors(seed=1, number=PEOPLE * SEEN, feature=32)
-    looks = np.repeat(people, SEEN, axis=0) + noise
-    looks /= np.linalg.norm(looks, axis=1, keepdims=True)
-    found = []
+    embeddings = np.repeat(people, SEEN, axis=0) + noise
+    embeddings /= np.linalg.norm(embeddings, axis=1, keepdims=True)
+    stored = []
     for i in range(PEOPLE * SEEN):
         backpack = 0.98 if (i // SEEN) % 2 == 0 else 0.02
         bag = {"bag": {"none": 1 - backpack, "backpack": backpack}}
-        found.append(tracklet(i + 1, looks[i], camera=i % 3, after_s=60 * i, attributes=bag))
+        stored.append(tracklet(i + 1, embeddings[i], camera=i % 3, after_s=60 * i, attributes=bag))
     with open_store(tmp_path_factory.mktemp("search") / "store") as opened:
-        opened.replace_sightings("demo", CAMERAS, "net-1", found)
+        opened.replace_sightings("demo", CAMERAS, "net-1", stored)
         yield opened
 
 
@@ -63,13 +63,13 @@ def test_other_people_are_unlikely(searcher: Searcher) -> None:
     assert all(hit.match_probability < 0.5 for hit in hits if hit.tracklet_id not in sightings_of(0))
 
 
-def test_several_photos_ask_with_their_mean(searcher: Searcher) -> None:
+def test_several_photos_search_with_their_mean(searcher: Searcher) -> None:
     photos = np.stack([person(3) + noise for noise in 0.5 * unit_vectors(seed=2, number=5, feature=32)])
     assert {hit.tracklet_id for hit in searcher.search(photos, top_k=SEEN)} == sightings_of(3)
     assert searcher.search(person(3)[None]) == searcher.search(person(3))
 
 
-def test_attributes_move_those_who_fit_to_the_front(searcher: Searcher) -> None:
+def test_people_with_the_attributes_rank_higher(searcher: Searcher) -> None:
     between = person(0) + person(1)  # as near to a person with a backpack as to one without
     with_bag = searcher.search(between / np.linalg.norm(between), BACKPACK, top_k=SEEN)
     without = searcher.search(between / np.linalg.norm(between), NO_BAG, top_k=SEEN)
@@ -77,7 +77,7 @@ def test_attributes_move_those_who_fit_to_the_front(searcher: Searcher) -> None:
     assert {hit.tracklet_id for hit in without} == sightings_of(1)
 
 
-def test_a_group_that_nobody_looked_at_changes_nothing(searcher: Searcher) -> None:
+def test_a_group_without_probabilities_changes_nothing(searcher: Searcher) -> None:
     assert searcher.search(person(2), {"age": GroupQuery(("child",), ("child", "adult"))}) == searcher.search(person(2))
 
 
@@ -91,7 +91,7 @@ def keys(*numbers: int) -> set[tuple[str, int]]:
     return {("demo", number) for number in numbers}
 
 
-def test_a_confirmed_sighting_asks_like_a_photo_and_is_certain(searcher: Searcher) -> None:
+def test_a_confirmed_sighting_searches_like_a_photo_and_is_certain(searcher: Searcher) -> None:
     hits = searcher.search(confirmed=keys(13), top_k=SEEN)
     assert {hit.tracklet_id for hit in hits} == sightings_of(3)
     assert [(hit.confirmed, hit.match_probability) for hit in hits if hit.tracklet_id == 13] == [(True, 1.0)]
@@ -105,7 +105,7 @@ def test_confirming_a_sighting_settles_a_doubtful_photo(searcher: Searcher) -> N
     assert {hit.tracklet_id for hit in hits} == sightings_of(0)
 
 
-def test_a_rejected_sighting_is_left_out_and_its_look_alikes_fall_back(searcher: Searcher) -> None:
+def test_a_rejected_sighting_is_left_out_and_similar_ones_rank_lower(searcher: Searcher) -> None:
     between = person(0) + 1.02 * person(1)
     between /= np.linalg.norm(between)
     before = {hit.tracklet_id: hit for hit in searcher.search(between)}
@@ -138,7 +138,7 @@ def test_sightings_of_another_model_are_not_compared(store: Store) -> None:
     assert Searcher(store, CURVE, SETTINGS, model_version="net-2").search(person(0)) == []
 
 
-def test_more_are_returned_than_candidates_when_asked(store: Store) -> None:
+def test_top_k_may_exceed_the_number_of_candidates(store: Store) -> None:
     few = Searcher(store, CURVE, SETTINGS.model_copy(update={"candidates": 5}))
     assert len(few.search(person(0))) == 5
     assert len(few.search(person(0), top_k=12)) == 12
@@ -151,7 +151,7 @@ def test_the_probability_falls_with_the_distance() -> None:
     assert 0 <= values[-1] < 1e-9
 
 
-def test_what_cannot_be_searched_is_refused(searcher: Searcher) -> None:
+def test_an_invalid_search_is_refused(searcher: Searcher) -> None:
     with pytest.raises(InputError, match="a photo, a confirmed sighting or an attribute, got none"):
         searcher.search()
     with pytest.raises(InputError, match="sightings must be stored, got demo/99"):

@@ -1,4 +1,4 @@
-"""Tracklets of a few people joined by hand-made looks, places and times."""
+"""Tracklets of a few people with embeddings, places and times made by hand."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -26,7 +26,7 @@ def between(one: np.ndarray, other: np.ndarray, distance: float) -> np.ndarray:
     return ((1 - distance) * one + np.sqrt(1 - (1 - distance) ** 2) * other).astype(np.float32)
 
 
-def test_looks_alike_over_cameras_are_one_person_numbered_as_first_seen() -> None:
+def test_equal_embeddings_over_cameras_are_one_person_numbered_as_first_seen() -> None:
     seen = [
         tracklet(9, B),
         tracklet(4, A, after_s=1),
@@ -96,6 +96,6 @@ def test_nobody_and_one() -> None:
 
 
 def test_more_tracklets_than_are_compared_at_a_time() -> None:
-    looks = np.eye(300, dtype=np.float32)
-    seen = [tracklet(number, looks[number % 300], after_s=10 * number) for number in range(600)]
+    embeddings = np.eye(300, dtype=np.float32)
+    seen = [tracklet(number, embeddings[number % 300], after_s=10 * number) for number in range(600)]
     assert people(seen) == {number: number % 300 + 1 for number in range(600)}

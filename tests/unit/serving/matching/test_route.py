@@ -76,7 +76,7 @@ def test_an_unlikely_sighting_is_no_part_of_a_route() -> None:
     assert likeliest_route([], TIMELESS) == []
 
 
-def test_certainty_does_not_break_the_sum() -> None:
+def test_certain_sightings_have_finite_log_odds() -> None:
     assert ids(likeliest_route([sighting(1, 0, 10, 0, 1.0)], TIMELESS)) == [1]
 
 
@@ -96,7 +96,7 @@ def test_an_alternative_passes_a_sighting_that_the_likeliest_cannot() -> None:
     assert first.log_odds == pytest.approx(math.log(9 * 4 * 9))
 
 
-def test_a_walk_of_the_right_time_outweighs_looks() -> None:
+def test_a_walk_of_the_right_time_outweighs_appearance() -> None:
     last, doubtful, late = sighting(1, 0, 10, 0, 0.9), sighting(2, 94, 100, 100, 0.4), sighting(3, 2000, 2010, 100, 0.4)
     assert ids(likeliest_route([last, doubtful, late], WEIGHED)) == [1, 2]
     assert ids(likeliest_route([last, doubtful, late], TIMELESS)) == [1]

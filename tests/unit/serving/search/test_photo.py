@@ -65,7 +65,7 @@ def test_of_an_animation_the_first_frame_is_the_photo(kind: str) -> None:
         pytest.param(encoded(gradient(10, 201), "PNG"), "at most 20 times as long as wide", id="narrow"),
     ],
 )
-def test_what_is_no_photo_is_refused_with_a_reason(content: bytes, message: str) -> None:
+def test_a_file_that_is_no_photo_is_refused_with_a_reason(content: bytes, message: str) -> None:
     with pytest.raises(InputError, match=f"photo must be .*{message}|photo must have .*{message}"):
         decode_photo(content, MOST)
 
@@ -78,7 +78,7 @@ def test_a_bomb_is_refused_before_it_is_decoded() -> None:
 
 
 @pytest.mark.parametrize("seed", range(40))
-def test_a_damaged_photo_never_surprises(seed: int) -> None:
+def test_a_damaged_photo_raises_no_other_error(seed: int) -> None:
     rng = np.random.default_rng(seed)
     kind = ["JPEG", "PNG", "WEBP", "BMP"][seed % 4]
     content = np.frombuffer(encoded(gradient(), kind), np.uint8).copy()
