@@ -1,7 +1,7 @@
-"""Settings of the stages: one `params.yaml`, composed by Hydra through DVC, overridable as `key=value`.
+"""Settings of the stages: sections of `params.yaml`, composed by Hydra through DVC, with `key=value` overrides.
 
-Every key has its default in `conf/`, so an override of a key that `params.yaml` does not have is a typo and stops the
-run; and a key that a stage's settings class does not list stops it too.
+Every key has its default in `conf/`. An override of a key that is not in `params.yaml` stops the run; so does a key
+that the stage's settings class does not list.
 """
 
 import difflib
@@ -18,16 +18,16 @@ PARAMS = Path("params.yaml")
 
 
 class Settings(BaseModel):
-    """A section of `params.yaml`: frozen, and a key that is not listed stops the run."""
+    """A section of `params.yaml`: frozen; an unknown key stops the run."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     @classmethod
     def from_params(cls, section: str, argv: Sequence[str] = (), file: Path = PARAMS) -> Self:
-        """The section `section` of `file` (dotted for nested ones) after the overrides in `argv`.
+        """Read the section `section` (dotted if nested) of `file`, with the overrides in `argv`.
 
         Raises:
-            InputError: if the file is missing, an override names no key, or a value does not fit.
+            InputError: if the file is missing, an override names an unknown key, or a value is invalid.
         """
         values: Any = read_params(argv, file)
         for key in section.split("."):
@@ -42,10 +42,10 @@ class Settings(BaseModel):
 
     @classmethod
     def from_arguments(cls, argv: Sequence[str]) -> Self:
-        """The `key=value` arguments in `argv` of a command that has no section; values are YAML.
+        """Read the `key=value` arguments of a command without a section; values are YAML.
 
         Raises:
-            InputError: if a key is unknown, given twice or missing, or a value does not fit.
+            InputError: if a key is unknown, repeated or missing, or a value is invalid.
         """
         keys, values = ", ".join(cls.model_fields), dict[str, Any]()
         for argument in argv:
@@ -62,7 +62,7 @@ class Settings(BaseModel):
 
 
 def read_params(argv: Sequence[str] = (), file: Path = PARAMS) -> dict[str, Any]:
-    """All of `file` as nested dicts, after the `key=value` overrides in `argv`; values are YAML.
+    """Read `file` as nested dicts, with the `key=value` overrides in `argv`; values are YAML.
 
     Raises:
         InputError: if the file is missing, an override is not `key=value`, or its key is not in the file.

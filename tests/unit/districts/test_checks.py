@@ -144,7 +144,10 @@ FATAL = [
     ),
     pytest.param(remove("detection/images/val/a.png"), "detection/images/val", "must hold pictures", id="no frames"),
     pytest.param(
-        overwrite("detection/labels/val/a.txt", ""), "detection/labels/val", "at least one person", id="nobody labelled"
+        overwrite("detection/labels/val/a.txt", ""),
+        "detection/labels/val",
+        "at least one person",
+        id="no person labelled",
     ),
     pytest.param(
         overwrite("detection/labels/val/a.txt", "0 0.5 0.5 0.2 0.4\n0 0.5 1.5 0.2 0.4\n"),
@@ -239,7 +242,7 @@ FATAL = [
         replace("videos/problems.yaml", "identity: 5", "identity: 9"),
         "videos/problems.yaml, entry 1",
         "identity 9 must be in the ground truth of c1",
-        id="nobody to find",
+        id="person not in the ground truth",
     ),
     pytest.param(
         overwrite("videos/c2.txt", ""),
@@ -271,9 +274,9 @@ FATAL = [
 @pytest.mark.parametrize(("damage", "place", "message"), FATAL)
 def test_a_fatal_defect_is_named(district: Path, damage: Callable[[Path], object], place: str, message: str) -> None:
     damage(district)
-    found = [finding for finding in fatal(district) if finding.place.endswith(place)]
-    assert found, f"nothing fatal at {place}: {[*map(str, fatal(district))]}"
-    assert re.search(message, "; ".join(finding.message for finding in found))
+    matching = [finding for finding in fatal(district) if finding.place.endswith(place)]
+    assert matching, f"nothing fatal at {place}: {[*map(str, fatal(district))]}"
+    assert re.search(message, "; ".join(finding.message for finding in matching))
 
 
 WARNINGS = [
@@ -307,9 +310,9 @@ WARNINGS = [
 @pytest.mark.parametrize(("damage", "message"), WARNINGS)
 def test_a_lesser_defect_is_a_warning(district: Path, damage: Callable[[Path], object], message: str) -> None:
     damage(district)
-    found = [finding for finding in check_district(district) if message in finding.message]
-    assert found
-    assert not any(finding.is_fatal for finding in found)
+    matching = [finding for finding in check_district(district) if message in finding.message]
+    assert matching
+    assert not any(finding.is_fatal for finding in matching)
 
 
 def test_an_empty_folder_is_no_district(tmp_path: Path) -> None:

@@ -15,17 +15,17 @@ def resized() -> Resized:
 
 def test_boxes_come_back_in_pixels_of_the_original_best_first(resized: Resized) -> None:
     boxes = np.array([[10, 80, 30, 120], [100, 90, 130, 160]], np.float32)
-    found = postprocess(boxes, np.array([[0.6], [0.9]], np.float32), resized, 0.5, 0.5)
-    assert found.scores.tolist() == pytest.approx([0.9, 0.6])
-    np.testing.assert_allclose(found.boxes_xyxy, [[200, 40, 260, 180], [20, 20, 60, 100]])
+    detections = postprocess(boxes, np.array([[0.6], [0.9]], np.float32), resized, 0.5, 0.5)
+    assert detections.scores.tolist() == pytest.approx([0.9, 0.6])
+    np.testing.assert_allclose(detections.boxes_xyxy, [[200, 40, 260, 180], [20, 20, 60, 100]])
 
 
 def test_an_overlapping_box_goes_unless_it_is_of_another_class(resized: Resized) -> None:
     boxes = np.array([[10, 80, 30, 120], [11, 80, 31, 120]], np.float32)
     scores = np.array([[0.9, 0.1], [0.8, 0.7]], np.float32)
-    found = postprocess(boxes, scores, resized, 0.5, 0.5)
-    assert found.classes.tolist() == [0, 1]
-    assert found.scores.tolist() == pytest.approx([0.9, 0.7])
+    detections = postprocess(boxes, scores, resized, 0.5, 0.5)
+    assert detections.classes.tolist() == [0, 1]
+    assert detections.scores.tolist() == pytest.approx([0.9, 0.7])
 
 
 def test_a_score_exactly_at_the_threshold_counts(resized: Resized) -> None:
@@ -35,9 +35,13 @@ def test_a_score_exactly_at_the_threshold_counts(resized: Resized) -> None:
 
 
 def test_nothing_found_is_empty_arrays_of_the_right_kind(resized: Resized) -> None:
-    found = postprocess(np.zeros((3, 4), np.float32), np.zeros((3, 1), np.float32), resized, 0.5, 0.5)
-    assert found.boxes_xyxy.shape == (0, 4)
-    assert (found.boxes_xyxy.dtype, found.scores.dtype, found.classes.dtype) == (np.float32, np.float32, np.int64)
+    detections = postprocess(np.zeros((3, 4), np.float32), np.zeros((3, 1), np.float32), resized, 0.5, 0.5)
+    assert detections.boxes_xyxy.shape == (0, 4)
+    assert (detections.boxes_xyxy.dtype, detections.scores.dtype, detections.classes.dtype) == (
+        np.float32,
+        np.float32,
+        np.int64,
+    )
 
 
 def test_only_the_best_are_kept(resized: Resized) -> None:

@@ -25,7 +25,7 @@ def cells(texts: list[str]) -> np.ndarray:
 
 
 def write_set(folder: Path, columns: tuple[str, ...] = _COLUMNS) -> Path:
-    """Two pictures a split: a woman, and a child whose view nobody could say."""
+    """Two pictures per split: a woman, and a child whose view is unknown."""
     rows = np.array([[name in marked for name in _COLUMNS] for marked in (WOMAN, CHILD)], np.uint8)
     content = {"attributes": cells(list(columns))}
     for first, split in enumerate(("train", "val", "test")):

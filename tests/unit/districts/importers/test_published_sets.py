@@ -58,7 +58,7 @@ def labels_of(folder: Path, split: Any, schema_name: str) -> dict[str, dict[str,
 
 @pytest.fixture
 def market(tmp_path: Path) -> Path:
-    """Nine people to train on, of whom the eighth is held out; a woman to find; junk and a distractor."""
+    """Nine training identities, the eighth of them held out; a woman as query; junk and a distractor."""
     folder = tmp_path / "Market-1501"
     number = 0
     for identity in range(1, 10):
