@@ -168,8 +168,8 @@ def test_the_bento_is_served_from_a_clean_folder(
         (["serving.audit", "verify"], r"\d+ records, none changed"),
     ):
         ended = subprocess.run(
-            [sys.executable, "-m", *command], cwd=project / "bento" / "src", capture_output=True, text=True, check=True
+            [sys.executable, "-m", *command], cwd=project / "bento" / "src", capture_output=True, text=True, check=False
         )
-        assert re.match(said, ended.stdout)
+        assert re.match(said, ended.stdout), ended.stderr
     assert "tracking payload" not in (tmp_path / "service.log").read_text().lower()  # what BentoML would have sent
     assert not list(clean.rglob("onnxruntime.db"))  # where ONNX Runtime keeps what it would send
