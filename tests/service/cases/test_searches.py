@@ -85,6 +85,7 @@ def test_a_question_that_the_database_interrupts_gets_503_and_may_be_asked_again
         asking = other.submit(client.get, "/cases/1")
         while not connection.exec_driver_sql(interrupt).scalar():
             assert not wait([asking], timeout=0.05).done
+            connection.exec_driver_sql("SELECT pg_stat_clear_snapshot()")  # it is kept for the transaction
         answer = asking.result()
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
     assert "the database did not finish this request" in answer.json()["error"]

@@ -181,7 +181,7 @@ def through(district: str, tracklet_id: int, **more: Any) -> str:
         pytest.param(
             json.dumps(FOR_CASE | {"sightings": []}), "a route must have a confirmed sighting, got none", id="none"
         ),
-        pytest.param(through("demo", 99), "stored ones, got demo/99", id="not stored"),
+        pytest.param(through("demo", 99), "sightings must be stored, got demo/99", id="not stored"),
         pytest.param(
             through("demo", 1, fill=True, since="0001-01-01T00:00:00+14:00"), "since must be a time", id="long ago"
         ),
