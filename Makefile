@@ -13,7 +13,7 @@ export DVC_NO_ANALYTICS := 1
 export MLFLOW_DISABLE_TELEMETRY := true
 export YOLO_OFFLINE := true
 
-.PHONY: help setup demo test soak check lock params bench bench-engines serve mlflow clean
+.PHONY: help setup demo fast test soak check lock params bench bench-engines serve mlflow clean
 
 help: ## list these commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -47,6 +47,9 @@ demo-reid-%:
 
 demo-%:
 	dvc --wait-for-lock repro --single-item train_$* export@$* predict@$* evaluate_$*
+
+fast: setup ## run the tests that need no process and no database, in under half a minute
+	@OMP_NUM_THREADS=1 pytest tests/unit -m "not slow" --numprocesses 2 --no-loadscope-reorder
 
 # On two cores, in the order of collection: what takes longest, the run of the whole pipeline, begins first.
 test: setup ## run all tests but the soak

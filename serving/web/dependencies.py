@@ -12,9 +12,8 @@ from domain.deadline import require_time
 from serving.access.accounts import Account
 from serving.search import service
 
-_MOST_TRANSACTIONS = (
-    4  # of endpoints at the same time; the pool has 15 connections, and searches and the gate need some
-)
+# Transactions of endpoints at the same time: the pool has 15 connections, and searches and the gate need some.
+_MOST_TRANSACTIONS = 4
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 

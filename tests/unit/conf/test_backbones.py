@@ -13,6 +13,8 @@ from export.settings import ExportSettings
 from tests.helpers.backbones import ADDED, add_backbone
 from tests.helpers.project import ROOT
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:

@@ -26,6 +26,8 @@ from domain.errors import InputError
 from domain.images import read_image
 from domain.schemas import read_schema
 
+pytestmark = pytest.mark.slow
+
 
 def small(seed: int = 7, num_processes: int = 1) -> DemoSettings:
     return DemoSettings.model_validate(

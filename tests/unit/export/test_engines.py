@@ -303,6 +303,7 @@ def test_a_plan_asked_for_by_name_is_never_replaced(folder_with_plan: Path, monk
         load(folder_with_plan / "model.plan")
 
 
+@pytest.mark.slow
 def test_engines_need_no_torch() -> None:
     code = "import export.engines, sys; print(*sys.modules)"
     command = [sys.executable, "-c", code]

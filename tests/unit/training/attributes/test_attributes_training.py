@@ -69,6 +69,7 @@ def test_rare_labels_weigh_more_by_effective_number_and_easy_pictures_less_by_fo
     assert weights[counts.argmin()] == weights.max()
 
 
+@pytest.mark.slow
 def test_clothes_are_learnt_and_the_schema_is_the_districts(tmp_path: Path) -> None:
     write_attribute_set(tmp_path / "town", num_images=96)
     schema = choose_schema(settings(), tmp_path / "town")
@@ -128,6 +129,7 @@ def test_a_folder_of_another_model_is_refused(tmp_path: Path) -> None:
         load_attributes(tmp_path)
 
 
+@pytest.mark.slow
 def test_the_stage_leaves_a_model_that_loads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     write_attribute_set(tmp_path / "data" / "town", num_images=16)

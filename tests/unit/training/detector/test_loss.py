@@ -53,6 +53,7 @@ def test_gradients_are_finite_in_half_precision_even_for_huge_values(dtype: torc
     assert all(tensor.grad is not None and torch.isfinite(tensor.grad).all() for tensor in raw)
 
 
+@pytest.mark.slow
 def test_descending_the_loss_finds_the_person() -> None:
     heads = tiny_heads()
     raw = [torch.zeros(1, 18, 64 // head.stride, 64 // head.stride, requires_grad=True) for head in heads]
@@ -82,6 +83,7 @@ def draw_eight_pictures() -> tuple[np.ndarray, list[np.ndarray]]:
     return images, people
 
 
+@pytest.mark.slow
 def test_eight_pictures_are_learned_by_heart() -> None:
     torch.manual_seed(0)
     images, people = draw_eight_pictures()

@@ -134,6 +134,7 @@ def test_an_answer_in_time_is_left_alone() -> None:
     assert len(stages) == 50
 
 
+@pytest.mark.slow
 def test_no_request_pays_for_spans_that_nobody_collects() -> None:
     asked = """
 from opentelemetry.trace import get_current_span
