@@ -132,7 +132,9 @@ def require_in_view(connection: sa.Connection, account: Account, case_id: int, s
         is_of_sighting = (table.c.district == sighting.district) & (table.c.tracklet_id == sighting.tracklet_id)
         judged = sa.select(sa.exists().where(table.c.case_id == case_id, is_of_sighting))
         if not connection.execute(judged).scalar():
-            raise InputError(f"the case must be open to show other than judged sightings, {case_id} is closed")
+            raise InputError(
+                f"a closed case shows only sightings that were judged in it, {case_id} is closed; open another case"
+            )
 
 
 def case_details(connection: sa.Connection, account: Account, case_id: int) -> CaseDetails:

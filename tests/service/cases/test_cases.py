@@ -227,7 +227,7 @@ def test_a_closed_case_shows_what_was_judged_in_it_alone(store: Store, people: d
             cases.require_in_view(connection, people["park"], case, sightings[0])
         cases.close_case(connection, people["lee"], case)
         cases.require_in_view(connection, people["kim"], case, sightings[0])
-        with pytest.raises(InputError, match="only judged sightings may be seen, 1 is closed"):
+        with pytest.raises(InputError, match="shows only sightings that were judged in it, 1 is closed"):
             cases.require_in_view(connection, people["kim"], case, sightings[1])
 
 

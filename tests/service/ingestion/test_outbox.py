@@ -189,7 +189,9 @@ def test_what_the_store_refuses_is_logged_and_holds_nobody_up(
     store: Store, outbox: Outbox, caplog: pytest.LogCaptureFixture
 ) -> None:
     twisted = segment(0, people=2)
-    twisted = replace(twisted, tracklets=[twisted.tracklets[0], replace(twisted.tracklets[1], embedding=np.ones(3))])
+    twisted = replace(
+        twisted, tracklets=[twisted.tracklets[0], replace(twisted.tracklets[1], embedding=np.ones(3, np.float32))]
+    )
     outbox.put(twisted)
     outbox.put(segment(1))
     outbox.put(replace(segment(0), camera_id="cam9"))  # its district was replaced by one without it
