@@ -48,7 +48,7 @@ demo-reid-%:
 demo-%:
 	dvc --wait-for-lock repro --single-item train_$* export@$* predict@$* evaluate_$*
 
-fast: setup ## run the tests that need no process and no database, in under half a minute
+fast: setup ## run the quick tests, which need no process and no database
 	@OMP_NUM_THREADS=1 pytest tests/unit -m "not slow" --numprocesses 2 --no-loadscope-reorder
 
 # On two cores, in the order of collection: what takes longest, the run of the whole pipeline, begins first.

@@ -98,6 +98,7 @@ def test_the_preview_needs_a_prepared_district() -> None:
         preview.main([])
 
 
+@pytest.mark.slow
 def test_the_committed_settings_are_valid() -> None:
     names = sorted(file.stem for file in (ROOT / "conf" / "district").glob("*.yaml") if file.stem != "base")
     assert names == ["demo", "market1501", "pa100k", "peta", "suseong"]

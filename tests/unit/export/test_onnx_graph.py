@@ -1,5 +1,6 @@
 import numpy as np
 import onnxruntime
+import pytest
 import torch
 from torch import Tensor, nn
 
@@ -38,12 +39,14 @@ class MishOfPixels(nn.Module):
         return values + 0, values + 1
 
 
+@pytest.mark.slow
 def test_mish_is_torchs_also_where_the_exponential_overflows() -> None:
     graph = network_graph(EngineNetwork(MishOfPixels(), CARD), "")
     found, _ = onnxruntime.InferenceSession(graph.SerializeToString()).run(None, {"images": PIXELS})
     np.testing.assert_allclose(found[0, 0, 0], nn.functional.mish(INPUTS), atol=2e-5, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_mish_holds_in_half_precision() -> None:
     half = to_half(network_graph(EngineNetwork(MishOfPixels(), CARD), ""))
     assert "Exp" in {node.op_type for node in half.graph.node}

@@ -11,6 +11,8 @@ from domain.model_card import ModelCard
 from export.onnx_graph import EngineNetwork, network_graph
 from export.quantization import to_int8
 
+pytestmark = pytest.mark.slow
+
 CARD = ModelCard(
     task="reid",
     architecture="three-layers",

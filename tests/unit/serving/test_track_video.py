@@ -47,6 +47,7 @@ def test_it_writes_tracks_crops_video_and_summary(workplace: Path, capsys: pytes
     assert sorted(path.name for path in workplace.iterdir()) == ["out", "params.yaml", "street.mp4"]
 
 
+@pytest.mark.slow
 def test_the_annotated_video_shows_the_boxes(workplace: Path) -> None:
     run()
     with VideoReader(workplace / "out" / "annotated.mp4") as drawn, VideoReader(workplace / "street.mp4") as plain:
@@ -56,6 +57,7 @@ def test_the_annotated_video_shows_the_boxes(workplace: Path) -> None:
     assert 50 < changed.sum() < 3000
 
 
+@pytest.mark.slow
 def test_a_second_run_replaces_the_first(workplace: Path) -> None:
     run("--attributes", "a")
     run()

@@ -40,6 +40,7 @@ def test_precision_recall_with_and_without_boxes(tmp_path: Path) -> None:
     assert (curve != empty).any()
 
 
+@pytest.mark.slow
 def test_curves_bars_and_histograms_are_drawn(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     groups = {name: GroupScores(0.8, 0.7, 0.1, 12, np.zeros((2, 2), np.int64)) for name in ("view", "bag")}
@@ -53,6 +54,7 @@ def test_curves_bars_and_histograms_are_drawn(tmp_path: Path) -> None:
     assert all(len(np.unique(picture.reshape(-1, 3), axis=0)) > 10 for picture in pictures)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("longitude_step", [0.001, 0.00001], ids=["wide", "tall"])
 def test_a_route_and_an_empty_route_are_drawn(tmp_path: Path, longitude_step: float) -> None:
     cameras = [
@@ -74,6 +76,7 @@ def test_a_route_and_an_empty_route_are_drawn(tmp_path: Path, longitude_step: fl
     assert full.std() > empty.std()
 
 
+@pytest.mark.slow
 def test_ranked_crops_have_frames_by_right_and_wrong(tmp_path: Path) -> None:
     for name, grey in (("query", 50), ("near", 100), ("far", 150)):
         cv2.imwrite(str(tmp_path / f"{name}.png"), np.full((30, 20, 3), grey, np.uint8))

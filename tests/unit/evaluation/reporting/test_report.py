@@ -166,6 +166,7 @@ def run_all_stages() -> None:
     evaluate_tracking.main()
 
 
+@pytest.mark.slow
 def test_stages_score_right_predictions_with_one(workspace: Path) -> None:
     run_all_stages()
     metrics = read_all_metrics(workspace / "metrics")
@@ -193,6 +194,7 @@ def test_stages_score_right_predictions_with_one(workspace: Path) -> None:
     assert tracking["ranked_attributes"]["ranked"][0]["probabilities"] == {"gender": 0.75}
 
 
+@pytest.mark.slow
 def test_the_report_has_every_table_and_needs_no_other_file(workspace: Path, capsys: pytest.CaptureFixture) -> None:
     run_all_stages()
     report.main()
@@ -220,6 +222,7 @@ def test_what_has_not_run_is_said(workspace: Path, capsys: pytest.CaptureFixture
     assert "tracking Rank-1" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_one_backbone_is_enough(workspace: Path) -> None:
     evaluate_reid.main(["reid.backbone=resnet50"])
     report.main()

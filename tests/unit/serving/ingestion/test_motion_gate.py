@@ -52,6 +52,7 @@ def followed(file: Path, chosen: TrackingSettings, detector: ColourDetector) -> 
     return one
 
 
+@pytest.mark.slow
 def test_who_stands_still_is_followed_without_the_detector(tmp_path: Path) -> None:
     file = write_video(tmp_path / "a.mp4", [STANDING, PASSING], fps=10, seconds=6)
     all_frames, some_frames = ColourDetector(), ColourDetector()

@@ -69,6 +69,7 @@ def test_the_comparison_would_notice_another_speed() -> None:
     assert ratio(90, 100, faster) != pytest.approx(mean_over_ways(90, 100), rel=1e-2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("metres", [0, 20, 150])
 def test_a_stranger_is_as_likely_on_average(metres: float) -> None:
     """Over all times of the span at which somebody may come the ratio is 1: no evidence is made from nothing."""

@@ -57,6 +57,7 @@ def each_in_a_thread(eyes: SharedPerception, works: Sequence[Callable[[], Any]])
 calls = st.lists(st.tuples(st.sampled_from(["detect", "embed", "attributes"]), st.integers(0, 11)), max_size=4)
 
 
+@pytest.mark.slow
 @hypothesis_settings(max_examples=20)
 @given(st.lists(calls, min_size=1, max_size=5), st.sampled_from([0.0, 0.001, FOREVER_S]), st.integers(1, 3))
 def test_answers_are_those_without_batching(
@@ -84,6 +85,7 @@ def test_answers_are_those_without_batching(
                 np.testing.assert_equal(answer, wanted)
 
 
+@pytest.mark.slow
 def test_videos_followed_in_threads_give_the_tracklets_of_one_after_the_other(tmp_path: Path) -> None:
     files = [write_video(tmp_path / f"c{i}.mp4", PEOPLE[i:], seconds=2 + i) for i in range(3)]
 

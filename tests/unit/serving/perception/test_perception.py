@@ -95,6 +95,7 @@ def test_an_engine_for_something_else_is_refused(tmp_path: Path, monkeypatch: py
         open_engine(tmp_path, "detector", "fall_back")
 
 
+@pytest.mark.slow
 def test_everybody_in_every_camera_is_followed_and_described(tmp_path: Path) -> None:
     files = [
         write_video(tmp_path / "c1.mp4", [RED, GREEN], fps=10, seconds=4),
@@ -111,6 +112,7 @@ def test_everybody_in_every_camera_is_followed_and_described(tmp_path: Path) -> 
     assert sum(blue.attributes["upper_colour"].values()) == pytest.approx(1)
 
 
+@pytest.mark.slow
 def test_only_the_best_crops_wait_for_the_end_of_the_video(tmp_path: Path) -> None:
     video = CameraVideo("c1", write_video(tmp_path / "c1.mp4", [RED, GREEN], seconds=4), START)
     kept = {
@@ -125,6 +127,7 @@ def test_only_the_best_crops_wait_for_the_end_of_the_video(tmp_path: Path) -> No
         assert one.attributes == same.attributes, "all crops are described, kept or not"
 
 
+@pytest.mark.slow
 def test_the_number_of_cameras_in_a_batch_changes_nothing(tmp_path: Path) -> None:
     files = [write_video(tmp_path / f"c{i}.mp4", [RED, GREEN], seconds=1.5 + i) for i in range(3)]
     together = follow_files(files)

@@ -65,6 +65,7 @@ def test_a_backbone_that_cannot_be_used_is_refused(architecture: str, match: str
         build_reid_network(architecture, num_identities=3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("prefix", ["", "module.", "network.module.", "model."])
 @pytest.mark.parametrize("wrapped", [True, False], ids=["checkpoint", "state dict"])
 def test_zoo_files_load_whatever_their_prefix(
@@ -79,6 +80,7 @@ def test_zoo_files_load_whatever_their_prefix(
     assert "not used: classifier.bias, classifier.weight" in caplog.text
 
 
+@pytest.mark.slow
 def test_own_weights_load_with_neck_and_classifier(tmp_path: Path) -> None:
     trained = build_reid_network("osnet_x0_25", num_identities=5)
     torch.nn.init.normal_(trained.neck.weight)
