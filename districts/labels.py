@@ -24,7 +24,8 @@ from districts.layout import (
     read_district,
     read_reid_folder,
 )
-from domain.errors import InputError
+from domain.errors import InputError, shown
+from domain.names import Name
 
 _TRAIN: ReidPart = "bounding_box_train"
 _EVALUATION: tuple[ReidPart, ...] = ("bounding_box_val", "query", "bounding_box_test")
@@ -35,12 +36,12 @@ class LabelledCrop(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    file: str = Field(pattern=r"^[^/\\]+$")  # in bounding_box_train
+    file: Name  # in bounding_box_train
     identity: int = Field(ge=0)  # one per case, from 1; 0: rejected
     case: int
     verdict: Literal["confirmed", "rejected"]
-    district: str
-    camera_id: str
+    district: Name
+    camera_id: Name
     tracklet_id: int
     first_seen: AwareDatetime
     last_seen: AwareDatetime
@@ -154,7 +155,7 @@ def _read_row(file: Path, line: int, row: dict[str, str]) -> LabelledCrop:
         first = error.errors()[0]
         column = ".".join(map(str, first["loc"]))
         raise InputError(
-            f"{file}, line {line}: {column}: {first['msg']}, got {first['input']!r}; export the labels again with "
+            f"{file}, line {line}: {column}: {first['msg']}, got {shown(first['input'])}; export the labels again with "
             "`python -m serving.labels`"
         ) from error
 

@@ -21,7 +21,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from domain.attributes import UNKNOWN, AttributeSchema, Group
 from domain.cameras import Camera
-from domain.errors import InputError
+from domain.errors import InputError, shown
+from domain.names import InnerPath, Name, is_inner_path
 
 Split = Literal["train", "val", "test"]
 ReidPart = Literal["bounding_box_train", "bounding_box_val", "query", "bounding_box_test"]
@@ -36,9 +37,9 @@ class District(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    name: str
+    name: Name
     time_zone: str  # IANA, such as Asia/Seoul
-    attribute_schema: str  # a schema's name, or a .yaml file relative to the district's folder
+    attribute_schema: InnerPath  # a schema's name, or a .yaml file relative to the district's folder
     source: str
     licence: str
     cameras: tuple[Camera, ...]  # numbered from 1 in this order in re-ID file names; empty without videos
@@ -49,11 +50,11 @@ class Problem(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    id: str
+    id: Name
     identity: int  # in the videos' ground truth; for evaluation only
-    crops: tuple[str, ...] = Field(min_length=1)  # pictures of the person, relative to videos/
+    crops: tuple[InnerPath, ...] = Field(min_length=1)  # pictures of the person, relative to videos/
     attributes: dict[str, str]  # group -> label, known ones only
-    camera: str  # source of the crops, with `frame`: this visit is the query, so it is not scored
+    camera: Name  # source of the crops, with `frame`: this visit is the query, so it is not scored
     frame: int
 
 
@@ -125,6 +126,10 @@ def read_attribute_split(folder: Path, split: Split, schema: AttributeSchema) ->
 
 def read_attribute_row(file: Path, line: int, row: dict[str, str], schema: AttributeSchema) -> tuple[int, list[int]]:
     """Identity and label index per group (-1 unknown) of a row; an `InputError` names `file` and `line`."""
+    if not is_inner_path(row["image"]):
+        raise InputError(
+            f"{file}, line {line}: image must be the path of a picture in images/, got {shown(row['image'])}"
+        )
     labels = [_label_index(file, line, row, group) for group in schema.groups]
     return _integer(file, line, row["identity"]), labels
 
@@ -201,4 +206,4 @@ def _validate(kind: type[_Model], content: Any, place: str) -> _Model:
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(map(str, first["loc"]))
-        raise InputError(f"{place}: {key}: {first['msg']}, got {first['input']!r}") from error
+        raise InputError(f"{place}: {key}: {first['msg']}, got {shown(first['input'])}") from error

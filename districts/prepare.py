@@ -17,6 +17,7 @@ from districts.importers.peta import import_peta
 from districts.labels import add_labels
 from domain.atomic import atomic_folder
 from domain.errors import InputError
+from domain.names import Name
 from domain.paths import DATA
 from domain.settings import Settings
 from domain.stage import run_stage
@@ -45,7 +46,7 @@ _IMPORTERS: dict[str, Callable[[str, Path, Path], None]] = {
 class PrepareSettings(Settings):
     """Section `district`."""
 
-    name: str
+    name: Name
     importer: str  # demo, or a key of _IMPORTERS
     source: Path | None = None
     labels: Path | None = None

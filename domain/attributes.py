@@ -5,6 +5,7 @@ from typing import Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from domain.errors import InputError
+from domain.names import Name
 
 UNKNOWN = ""  # an unknown label in a CSV file
 
@@ -42,7 +43,7 @@ class AttributeSchema(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    name: str
+    name: Name
     groups: tuple[Group, ...] = Field(min_length=1)
 
     @model_validator(mode="after")

@@ -6,6 +6,8 @@ from typing import Protocol
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt
 
+from domain.names import Name
+
 _EARTH_RADIUS_M = 6_371_008.8
 CameraKey = tuple[str, str]  # district, camera id
 
@@ -15,7 +17,7 @@ class Camera(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    id: str = Field(pattern=r"^[A-Za-z0-9_-]+$")
+    id: Name
     name: str
     latitude: float = Field(ge=-90, le=90)
     longitude: float = Field(ge=-180, le=180)

@@ -3,7 +3,12 @@
 Error classes take only a message: extra constructor arguments do not survive pickling between data-loader workers.
 """
 
+import reprlib
+
 import numpy as np
+
+_SHORT = reprlib.Repr()
+_SHORT.maxlevel, _SHORT.maxstring, _SHORT.maxother = 2, 120, 120
 
 
 class DongseonError(Exception):
@@ -16,6 +21,19 @@ class InputError(DongseonError, ValueError):
 
 class ArtifactError(DongseonError):
     """A file of an earlier stage is missing or unusable; the message names the stage to rerun."""
+
+
+def shown(value: object) -> str:
+    """`value` as an error message repeats it: what came from outside may be too long, or take minutes to write out.
+
+    Example:
+        >>> len(shown("x" * 1_000_000)) < 200
+        True
+    """
+    try:
+        return _SHORT.repr(value)
+    except ValueError:  # Python writes out no whole number of more than 4300 digits
+        return f"a value of the type {type(value).__name__} that is too long to repeat"
 
 
 def require_shape(name: str, array: np.ndarray, sizes: tuple[int | None, ...]) -> None:

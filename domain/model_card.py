@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFlo
 from domain.atomic import atomic_file
 from domain.attributes import AttributeSchema
 from domain.errors import ArtifactError
+from domain.names import Name
 
 CARD = "card.json"
 Fraction = float  # 0..1; percent only on screen
@@ -22,7 +23,7 @@ class EngineFile(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    file: str  # file name, in the card's folder
+    file: Name  # in the card's folder
     runtime: Literal["onnxruntime", "tensorrt", "tensorrt_rtx"]
     precision: Literal["fp32", "fp16", "int8"]
     sha256: str

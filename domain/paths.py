@@ -3,8 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from domain.errors import InputError
-from domain.settings import read_params
+from domain.settings import name_in, read_params
 
 DATA = Path("data")  # data/<district>: see districts.layout
 MODELS = Path("models")  # models/<model>: weights and card.json, written by training
@@ -22,9 +21,6 @@ def district_folder(argv: Sequence[str] = ()) -> Path:
     """`data/<district>` of the district that `params.yaml` names after the overrides in `argv`.
 
     Raises:
-        InputError: if it names none.
+        InputError: if it names none, or the name cannot be a folder's.
     """
-    district = read_params(argv).get("district")
-    if not isinstance(district, dict) or not isinstance(district.get("name"), str):
-        raise InputError("params.yaml must name the district (district.name); compose it: make params")
-    return DATA / district["name"]
+    return DATA / name_in(read_params(argv), "district", "name")

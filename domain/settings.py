@@ -12,7 +12,8 @@ from typing import Any, Self
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from domain.errors import InputError
+from domain.errors import InputError, shown
+from domain.names import require_name
 
 PARAMS = Path("params.yaml")
 
@@ -79,6 +80,21 @@ def read_params(argv: Sequence[str] = (), file: Path = PARAMS) -> dict[str, Any]
     return params
 
 
+def name_in(params: Mapping[str, Any], section: str, key: str, file: Path = PARAMS) -> str:
+    """The name of a district, engine or backbone that `params` has at `section.key`; it becomes part of a path.
+
+    Raises:
+        InputError: if it is missing or no name; see `domain.names`.
+    """
+    values = params.get(section)
+    if not isinstance(values, Mapping) or not isinstance(values.get(key), str):
+        raise InputError(f"{file} must name {section}.{key}; compose it: make params")
+    try:
+        return require_name(values[key])
+    except InputError as error:
+        raise InputError(f"{section}.{key}: {error}") from error
+
+
 def _override(params: dict[str, Any], override: str) -> None:
     key, value = _parse(override, f"an override must look like key=value, got {override!r}")
     known = list(_dotted_keys(params))
@@ -117,7 +133,7 @@ def _dotted_keys(tree: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
 def _complaint(cls: type[Settings], section: str, item: Mapping[str, Any]) -> str:
     key = ".".join([section, *map(str, item["loc"])])
     if item["type"] != "extra_forbidden":
-        return f"{key}: {item['msg']}, got {item['input']!r}"
+        return f"{key}: {item['msg']}, got {shown(item['input'])}"
     return f"unknown configuration key {key}{_did_you_mean(str(item['loc'][-1]), cls.model_fields, f'{section}.')}"
 
 
@@ -125,4 +141,4 @@ def _argument_complaint(item: Mapping[str, Any], keys: str) -> str:
     key = ".".join(map(str, item["loc"]))
     if item["type"] == "missing":
         return f"{key}=… must be given; keys: {keys}"
-    return f"{key}: {item['msg']}, got {item['input']!r}" if key else item["msg"].removeprefix("Value error, ")
+    return f"{key}: {item['msg']}, got {shown(item['input'])}" if key else item["msg"].removeprefix("Value error, ")

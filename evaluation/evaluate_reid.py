@@ -15,7 +15,7 @@ from domain.embeddings import cosine_distances
 from domain.model_card import read_card
 from domain.paths import ENGINES, PLOTS, PREDICTIONS, district_folder
 from domain.predictions import ReidPredictions
-from domain.settings import read_params
+from domain.settings import name_in, read_params
 from domain.stage import run_stage
 from evaluation.experiments.results import keep_results, require_same_images
 from evaluation.neighbours.on_gpu import choose_search
@@ -55,7 +55,7 @@ def main(argv: Sequence[str] = ()) -> None:
     """Score one backbone's embeddings, plain and re-ranked."""
     settings = EvaluationSettings.from_params("evaluation", argv)
     params = read_params(argv)
-    model, seed = f"reid-{params['reid']['backbone']}", params["seed"]
+    model, seed = f"reid-{name_in(params, 'reid', 'backbone')}", params["seed"]
     folder, card = district_folder(argv), read_card(ENGINES / model)
     query, gallery = read_reid_folder(folder, "query"), read_reid_folder(folder, "bounding_box_test")
     embeddings = [

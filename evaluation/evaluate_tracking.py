@@ -15,7 +15,7 @@ from domain.atomic import atomic_folder
 from domain.errors import ArtifactError, InputError
 from domain.model_card import read_card
 from domain.paths import ENGINES, PLOTS, TRACKS, district_folder
-from domain.settings import read_params
+from domain.settings import name_in, read_params
 from domain.stage import run_stage
 from evaluation.experiments.results import keep_results
 from evaluation.multi_camera.identities import score_people
@@ -76,7 +76,7 @@ def main(argv: Sequence[str] = ()) -> None:
     with atomic_folder(PLOTS / "tracking") as plots:
         draw(district, folder, solved, plots)
         plot_reliability(reliability, plots / "reliability.png")
-    card = read_card(ENGINES / f"reid-{read_params(argv)['reid']['backbone']}")
+    card = read_card(ENGINES / f"reid-{name_in(read_params(argv), 'reid', 'backbone')}")
     logged = {name: value for name, value in metrics.items() if name not in ("cameras", "problems")}
     keep_results("tracking", card, metrics, "tracking", logged)
 

@@ -4,6 +4,7 @@ from typing import Literal, Self, get_args
 
 from pydantic import Field, NonNegativeFloat, PositiveInt, model_validator
 
+from domain.names import Name
 from domain.settings import Settings
 from export.engines.plan_building import PlanPrecision
 
@@ -64,8 +65,8 @@ class ParitySettings(Settings):
 class ExportSettings(Settings):
     """The whole section `export`."""
 
-    model: str
-    models: tuple[str, ...]  # detector, attributes and, for each key of `reid.backbones`, reid-<key>
+    model: Name
+    models: tuple[Name, ...]  # detector, attributes and, for each key of `reid.backbones`, reid-<key>
     profiles: Profiles
     precisions: dict[Task, tuple[Precision, ...]]  # of ONNX files; a CPU runs the first
     plan: PlanSettings

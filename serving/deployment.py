@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from domain.errors import ArtifactError, InputError
+from domain.errors import ArtifactError
 from domain.model_card import read_card
 from domain.paths import ENGINES, STORE
-from domain.settings import PARAMS, Settings, read_params
+from domain.settings import PARAMS, Settings, name_in, read_params
 from serving.database.retention import RetentionSettings
 from serving.database.store import open_store, version_of_model
 from serving.ingestion.settings import IngestSettings, StreamsSettings
@@ -66,9 +66,9 @@ class Deployment:
             root=root,
             settings=ServingSettings.from_params("serving", overrides, file),
             perception=PerceptionSettings.from_params("tracking.perception", overrides, file),
-            detector=_value(params, file, "tracking", "detector"),
-            attributes=_value(params, file, "tracking", "attributes"),
-            reid=f"reid-{_value(params, file, 'reid', 'backbone')}",
+            detector=name_in(params, "tracking", "detector", file),
+            attributes=name_in(params, "tracking", "attributes", file) if _describes(params) else None,
+            reid=f"reid-{name_in(params, 'reid', 'backbone', file)}",
         )
 
     def configuration(self) -> dict[str, Any]:
@@ -123,8 +123,7 @@ class Deployment:
         )
 
 
-def _value(params: dict[str, Any], file: Path, section: str, key: str) -> Any:
-    try:
-        return params[section][key]
-    except (KeyError, TypeError) as error:
-        raise InputError(f"{file} must have the key {section}.{key}; compose it: make params") from error
+def _describes(params: dict[str, Any]) -> bool:
+    """Whether the deployment has an attribute engine; `tracking.attributes: null` says that it has none."""
+    tracking = params["tracking"]
+    return "attributes" not in tracking or tracking["attributes"] is not None

@@ -22,6 +22,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from domain.errors import InputError
+from domain.names import require_name
 from domain.paths import district_folder
 from domain.stage import run_stage
 from serving.database.store import open_store
@@ -37,10 +38,12 @@ def main(argv: Sequence[str] = ()) -> None:
     """
     arguments = _arguments(argv)
     settings = ServingSettings.from_params("serving")
-    district, paths = arguments.district, arguments.paths
-    if district is None:
-        if paths:
-            raise InputError(f"files and folders must come with --district, got {paths[0]} without it")
+    paths = arguments.paths
+    if arguments.district is not None:
+        district = require_name(arguments.district)
+    elif paths:
+        raise InputError(f"files and folders must come with --district, got {paths[0]} without it")
+    else:
         folder = district_folder()
         district, paths = folder.name, [folder]
     with open_store(settings.store_folder) as store:

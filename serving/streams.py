@@ -31,6 +31,7 @@ import yaml
 from pydantic import ValidationError
 
 from domain.errors import InputError
+from domain.names import Name
 from domain.settings import Settings
 from domain.stage import run_stage
 from serving.database import segments
@@ -55,8 +56,8 @@ _log = logging.getLogger(__name__)
 class StreamsFile(Settings, hide_input_in_errors=True):
     """Content of the file of live cameras."""
 
-    district: str
-    cameras: dict[str, str]  # id -> address
+    district: Name
+    cameras: dict[Name, str]  # id -> address
 
 
 def main(argv: Sequence[str] = ()) -> None:

@@ -23,7 +23,7 @@ from domain.errors import InputError
 from domain.files import sha256_of
 from domain.images import read_image, write_image
 from domain.paths import ENGINES, STORE, TRACKS, district_folder
-from domain.settings import read_params
+from domain.settings import name_in, read_params
 from domain.stage import run_stage
 from domain.tracklets import Tracklet, renumber
 from export.engines.match_calibration import read_calibration
@@ -57,7 +57,7 @@ def main(argv: Sequence[str] = ()) -> None:
     params = read_params(argv)
     folder = district_folder(argv)
     district, problems = read_district(folder), read_problems(folder)
-    reid = ENGINES / f"reid-{params['reid']['backbone']}"
+    reid = ENGINES / f"reid-{name_in(params, 'reid', 'backbone')}"
     engines = open_engines(
         ENGINES / settings.detector, reid, ENGINES / settings.attributes, settings.perception.without_plan
     )

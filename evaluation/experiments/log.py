@@ -21,6 +21,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.models import infer_signature
 
 from domain.model_card import ModelCard
+from domain.names import Name
 from domain.settings import PARAMS, Settings
 
 _MAX_DIGEST = 36  # MLflow's limit
@@ -31,7 +32,7 @@ class MlflowSettings(Settings):
     """Section `mlflow`."""
 
     tracking_uri: str | None = None  # null: MLFLOW_TRACKING_URI, else mlflow.db beside dvc.yaml
-    experiment: str = "dongseon"
+    experiment: Name = "dongseon"
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,8 @@ import numpy as np
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from domain.errors import ArtifactError, InputError
+from domain.errors import ArtifactError, InputError, shown
+from domain.names import is_inner_path
 from domain.tracklets import Tracklet
 
 _NONCE_BYTES = 12
@@ -98,7 +99,7 @@ class Crops:
 
         Raises:
             FileNotFoundError: if there is none.
-            ArtifactError: if it was changed, is of another path, or its key is missing.
+            ArtifactError: if `path` leads out of the crops' folder, or it was changed, is of another path, or its key is missing.
         """
         content = self._files.cat_file(self._address(path))
         number, nonce, ciphertext = content[:1], content[1 : 1 + _NONCE_BYTES], content[1 + _NONCE_BYTES :]
@@ -113,7 +114,8 @@ class Crops:
 
     def of_district(self, district: str) -> set[str]:
         """Paths of all crops of `district`, also of crops that no row names."""
-        return set(self._below(_folder_of(district)))
+        folder = _folder_of(district)
+        return {path for path in self._below(folder) if path.count("/") == folder.count("/") + 2}
 
     def of_segment(self, district: str, segment_id: int) -> list[str]:
         """Paths of all crops of a segment."""
@@ -127,9 +129,12 @@ class Crops:
         """Deletes crops and the folders that they leave empty; returns the error of each that could not be deleted."""
         failures = []
         for path in paths:
-            address = self._address(path)
             try:
+                address = self._address(path)
                 self._files.rm_file(address)
+            except ArtifactError as error:
+                failures.append(OSError(str(error)))
+                continue
             except OSError as error:
                 failures.append(error)
             with suppress(OSError):  # the folder is not empty, or this kind of storage has no folders
@@ -148,6 +153,9 @@ class Crops:
         return [path for path in paths if _CROP.fullmatch(path)]
 
     def _address(self, path: str) -> str:
+        """Address of `path`; raises `ArtifactError` if it leads out of the crops' folder."""
+        if not is_inner_path(path):
+            raise ArtifactError(f"the path of a crop must lead into the folder of the crops, got {shown(path)}")
         return f"{self._root}/{path}"
 
 

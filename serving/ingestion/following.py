@@ -12,6 +12,7 @@ from pydantic import PositiveInt
 
 from domain.boxes import Detections
 from domain.images import crop_boxes
+from domain.names import Name
 from domain.settings import Settings
 from domain.tracklets import Tracklet
 from serving.ingestion.motion_gate import MotionGate, MotionGateSettings
@@ -24,8 +25,8 @@ from serving.video.files import Frame, VideoReader
 class TrackingSettings(Settings):
     """Section `tracking`."""
 
-    detector: str
-    attributes: str
+    detector: Name  # of its engine
+    attributes: Name
     frame_stride: PositiveInt
     motion_gate: MotionGateSettings
     perception: PerceptionSettings

@@ -7,6 +7,7 @@ A sidecar `<file>.yaml` beside the file, such as gate.mp4.yaml, has precedence o
 """
 
 import re
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,6 +18,7 @@ import yaml
 
 from districts.layout import District
 from domain.errors import InputError
+from domain.names import require_name
 
 _TIME_GROUPS = ("year", "month", "day", "hour", "minute", "second")
 _SIDECAR = ".yaml"
@@ -64,10 +66,14 @@ class Naming:
                 f"{file} must have a known {missing}: give it a name that matches {self.file_name}, write {file.name}"
                 f"{_SIDECAR} beside it, or give --camera and --start"
             )
+        try:
+            camera_id = require_name(camera_id)
+        except InputError as error:
+            raise InputError(f"{file} must be of a camera: {error}") from error
         return Recording(file.resolve(), camera_id, self._moment(file, start))
 
     def _from_name(self, file: Path) -> dict[str, str]:
-        match = re.fullmatch(self.file_name, file.stem)
+        match = re.fullmatch(self.file_name, unicodedata.normalize("NFC", file.stem))
         if match is None:
             return {}
         groups = match.groupdict()
@@ -104,7 +110,10 @@ def recordings_of_district(district: District, folder: Path) -> Iterator[Recordi
                 f"{folder / 'district.yaml'} must say when the video of camera {camera.id} starts (start:)"
             )
         else:
-            yield Recording((folder / "videos" / f"{camera.id}.mp4").resolve(), camera.id, camera.start)
+            file = folder / "videos" / f"{camera.id}.mp4"
+            as_on_macos = file.with_name(unicodedata.normalize("NFD", file.name))
+            found = as_on_macos if as_on_macos.is_file() and not file.is_file() else file
+            yield Recording(found.resolve(), camera.id, camera.start)
 
 
 def _sidecar(file: Path) -> dict[str, str]:

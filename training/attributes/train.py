@@ -15,7 +15,7 @@ from domain.attributes import AttributeSchema
 from domain.model_card import ModelCard
 from domain.paths import DATA
 from domain.schemas import read_schema
-from domain.settings import read_params
+from domain.settings import name_in, read_params
 from domain.stage import run_stage
 from evaluation.experiments.log import Provenance, training_run
 from training.attributes.losses import RareLabels, build_loss
@@ -48,7 +48,7 @@ def main(argv: Sequence[str] = ()) -> None:
     """Train, write the best network and its card, and log the run."""
     settings = AttributeSettings.from_params("attributes", argv)
     params = read_params(argv)
-    district, seed = params["district"]["name"], params["seed"]
+    district, seed = name_in(params, "district", "name"), params["seed"]
     folder = DATA / district
     schema = choose_schema(settings, folder)
     plain = settings.model_dump(mode="json", by_alias=True) | {"seed": seed}

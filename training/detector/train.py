@@ -19,7 +19,7 @@ from domain.atomic import atomic_file
 from domain.errors import InputError
 from domain.model_card import ModelCard, Nms
 from domain.paths import DATA
-from domain.settings import read_params
+from domain.settings import name_in, read_params
 from domain.stage import run_stage
 from evaluation.experiments.log import TrainingRun, training_run
 from training.detector.darknet import save_weights
@@ -66,7 +66,7 @@ def main(argv: Sequence[str] = ()) -> None:
     """Check the data, train or resume training, choose the score threshold, and write the model."""
     settings = DetectorSettings.from_params("detector", argv)
     params = read_params(argv)
-    district, seed = str(params["district"]["name"]), int(params["seed"])
+    district, seed = name_in(params, "district", "name"), int(params["seed"])
     detection = DATA / district / "detection"
     findings = list(check_detection(detection.parent, ("train", "val")))
     for finding in findings:

@@ -12,8 +12,9 @@ from pydantic import Field, PositiveInt
 from districts.layout import read_reid_folder
 from domain.errors import InputError
 from domain.model_card import ModelCard
+from domain.names import Name
 from domain.paths import DATA
-from domain.settings import Settings, read_params
+from domain.settings import Settings, name_in, read_params
 from domain.stage import run_stage
 from evaluation.experiments.log import Provenance, training_run
 from training.crops.augmentation import CHANNEL_MEAN, CHANNEL_STD, Preparation
@@ -39,8 +40,8 @@ class Backbone(Settings):
 class ReidSettings(CropTrainingSettings, ReidLossSettings):
     """Section `reid`."""
 
-    backbone: str
-    backbones: dict[str, Backbone]
+    backbone: Name
+    backbones: dict[Name, Backbone]
     identities_per_batch: PositiveInt = Field(ge=2)
     images_per_identity: PositiveInt = Field(ge=2)
 
@@ -64,7 +65,7 @@ def main(argv: Sequence[str] = ()) -> None:
     """Train, write the best network and its card, and log the run."""
     settings = ReidSettings.from_params("reid", argv).for_chosen()
     params = read_params(argv)
-    district, seed = params["district"]["name"], params["seed"]
+    district, seed = name_in(params, "district", "name"), params["seed"]
     model, data_folder = f"reid-{settings.backbone}", DATA / district / "reid"
     plain = settings.model_dump(mode="json") | {"seed": seed}
     checkpoints = checkpoint_folder(model, plain | {"data_hash": Provenance.of(data_folder).data_hash})

@@ -574,5 +574,5 @@ def test_params_without_a_backbone(tmp_path: Path) -> None:
     params = yaml.safe_load((write_deployment(tmp_path).root / "params.yaml").read_text())
     del params["reid"]
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
-    with pytest.raises(InputError, match=r"must have the key reid\.backbone"):
+    with pytest.raises(InputError, match=r"must name reid\.backbone"):
         Deployment.read(tmp_path)

@@ -19,5 +19,5 @@ def test_parameters_without_a_district_are_refused(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "params.yaml").write_text(f"{params}\n")
-    with pytest.raises(InputError, match=r"params\.yaml must name the district"):
+    with pytest.raises(InputError, match=r"params\.yaml must name district\.name"):
         district_folder()

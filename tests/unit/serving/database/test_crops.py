@@ -174,3 +174,38 @@ def test_files_that_are_no_crops_are_left_alone(folder: Path) -> None:
     assert crops.of_district("demo") == {PATH}
     crops.delete([PATH])
     assert crops.is_empty()
+
+
+@pytest.mark.parametrize("district", ["../../outside", "..", "/etc", "a\\b", "a//b"])
+def test_no_crop_lies_outside_of_the_store(folder: Path, district: str) -> None:
+    crops = open_crops(folder)
+    write(crops)
+    beside = set(folder.parent.rglob("*"))
+    with pytest.raises(ArtifactError, match="the path of a crop must lead into the folder of the crops"):
+        crops.write(district, 1, [replace(tracklet(7, np.ones(4, np.float32)), crops=[CROP])])
+    with pytest.raises(ArtifactError, match="the path of a crop must lead into the folder of the crops"):
+        crops.of_district(district)
+    assert set(folder.parent.rglob("*")) == beside
+
+
+def test_a_path_that_leads_out_of_the_store_is_neither_read_nor_deleted(folder: Path) -> None:
+    crops = open_crops(folder)
+    write(crops)
+    outside = folder.parent / "000001.jpg"
+    outside.write_bytes(b"of somebody else")
+    path = f"crops/../../{outside.name}"
+    with pytest.raises(ArtifactError, match="must lead into the folder of the crops"):
+        crops.read(path)
+    [failure] = crops.delete([path, PATH])
+    assert "must lead into the folder of the crops" in str(failure)
+    assert outside.exists()
+    assert crops.of_district("demo") == set(), "one bad path keeps no other crop"
+
+
+def test_the_crops_of_a_district_are_not_those_of_an_older_one_below_it(folder: Path) -> None:
+    crops = open_crops(folder)
+    write(crops)
+    crops.write("demo/old", 2, [tracklet(7, np.ones(4, np.float32))])  # older versions took such a name
+    assert crops.of_district("demo") == {PATH}
+    [old] = crops.of_district("demo/old")
+    assert crops.delete([old]) == []
