@@ -99,7 +99,8 @@ class Crops:
 
         Raises:
             FileNotFoundError: if there is none.
-            ArtifactError: if `path` leads out of the crops' folder, or it was changed, is of another path, or its key is missing.
+            ArtifactError: if `path` leads out of the crops' folder, the crop was changed or is of another path, or its
+                key is missing.
         """
         content = self._files.cat_file(self._address(path))
         number, nonce, ciphertext = content[:1], content[1 : 1 + _NONCE_BYTES], content[1 + _NONCE_BYTES :]
