@@ -29,6 +29,7 @@ from districts.layout import (
 from domain.attributes import AttributeSchema
 from domain.errors import InputError
 from domain.schemas import read_schema
+from domain.video_probe import opened_video
 
 _SPLITS: tuple[Split, ...] = ("train", "val", "test")
 _REID_PARTS: tuple[ReidPart, ...] = ("bounding_box_train", "bounding_box_val", "query", "bounding_box_test")
@@ -201,9 +202,11 @@ def _video_problem(file: Path) -> str | None:
     if not file.is_file():
         return "must exist"
     try:
-        with av.open(str(file)) as container:
+        with opened_video(file) as container:
             next(container.decode(video=0))
-    except (av.error.FFmpegError, IndexError, StopIteration) as error:
+    except InputError as error:
+        return str(error)
+    except (av.FFmpegError, StopIteration) as error:
         return f"must be a video that FFmpeg can decode, got {error or 'no frame'}"
     return None
 

@@ -25,6 +25,7 @@ from domain.errors import InputError
 from domain.names import require_name
 from domain.paths import district_folder
 from domain.stage import run_stage
+from domain.videos import VideoLimits
 from serving.database.store import open_store
 from serving.deployment import ServingSettings
 from serving.ingestion.registration import find_recordings, register_recordings
@@ -37,7 +38,7 @@ def main(argv: Sequence[str] = ()) -> None:
         InputError: if the district is unknown, or if files cannot be registered.
     """
     arguments = _arguments(argv)
-    settings = ServingSettings.from_params("serving")
+    settings, limits = ServingSettings.from_params("serving"), VideoLimits.from_params("tracking.video")
     paths = arguments.paths
     if arguments.district is not None:
         district = require_name(arguments.district)
@@ -55,7 +56,7 @@ def main(argv: Sequence[str] = ()) -> None:
             camera_id=arguments.camera,
             start=arguments.start,
         )
-        result = register_recordings(store, district, recordings, again=arguments.again)
+        result = register_recordings(store, district, recordings, again=arguments.again, limits=limits)
     print(
         f"{district}: {result.previous_states['new']} new videos, {result.previous_states['done']} already done"
         f"{' and processed again' if arguments.again else ''}, "

@@ -108,7 +108,7 @@ def follow_cameras(
     clock = StageClock()
     num_frames = 0
     for video in videos:
-        with VideoReader(video.file) as reader:
+        with VideoReader(video.file, limits=settings.video, whole=False) as reader:
             num_frames += reader.declared_frames
     with tqdm(total=num_frames or None, unit="frame", desc=f"track {len(videos)} cameras") as progress:
         followed = follow(videos, perception, settings, on_frames=progress.update, clock=clock)

@@ -62,7 +62,7 @@ def track_video(video: Path, perception: Perception, settings: TrackingSettings,
     With an attribute engine also attributes.json: id -> group -> label -> probability.
     """
     clock = StageClock()
-    with VideoReader(video) as reader:
+    with VideoReader(video, limits=settings.video, whole=False) as reader:
         num_frames = reader.declared_frames or None
     start = time.perf_counter()
     with tqdm(total=num_frames, unit="frame", desc=video.name) as progress:
@@ -87,7 +87,7 @@ def track_video(video: Path, perception: Perception, settings: TrackingSettings,
         described = {tracklet.id: tracklet.attributes for tracklet in followed.tracklets}
         (folder / "attributes.json").write_text(json.dumps(described, indent=2) + "\n", encoding="utf-8")
     with clock.timed("annotate"):
-        annotate_video(video, followed.tracklets, folder / "annotated.mp4")
+        annotate_video(video, followed.tracklets, folder / "annotated.mp4", settings.video)
     summary = _summary(video, followed, seconds, clock)
     (folder / _SUMMARY).write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
     return summary

@@ -9,6 +9,7 @@ import av
 import numpy as np
 
 from domain.errors import InputError
+from domain.video_probe import opened_video
 
 
 class VideoWriter:
@@ -47,8 +48,8 @@ def read_frames(file: Path) -> Iterator[tuple[int, np.ndarray]]:
         InputError: if the file is missing or not a video.
     """
     try:
-        with av.open(str(file)) as container:
+        with opened_video(file) as container:
             for number, frame in enumerate(container.decode(video=0), start=1):
                 yield number, frame.to_ndarray(format="rgb24")
-    except (av.error.FFmpegError, OSError, IndexError) as error:
+    except (av.FFmpegError, IndexError) as error:
         raise InputError(f"{file} must be a video that FFmpeg can decode: {error}") from error

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from domain.tracklets import Tracklet
+from domain.videos import VideoLimits
 from serving.video.files import VideoReader, video_writer
 
 _GOLDEN_RATIO = 0.618033988749895
@@ -16,7 +17,7 @@ _TRAIL_S = 2.0
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 
-def annotate_video(source: Path, tracklets: Iterable[Tracklet], target: Path) -> None:
+def annotate_video(source: Path, tracklets: Iterable[Tracklet], target: Path, limits: VideoLimits) -> None:
     """Write `source` to `target` (mp4) with the box, the id and the recent path of each tracklet.
 
     Raises:
@@ -26,7 +27,7 @@ def annotate_video(source: Path, tracklets: Iterable[Tracklet], target: Path) ->
     for tracklet in tracklets:
         for row, frame in enumerate(tracklet.frames.tolist()):
             rows[frame].append((tracklet, row))
-    with VideoReader(source) as reader, video_writer(target, reader.fps) as write:
+    with VideoReader(source, limits=limits) as reader, video_writer(target, reader.fps) as write:
         trail = max(1, round(_TRAIL_S * reader.fps))
         for frame in reader:
             image = frame.image.copy()

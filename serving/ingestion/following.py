@@ -15,6 +15,7 @@ from domain.images import crop_boxes
 from domain.names import Name
 from domain.settings import Settings
 from domain.tracklets import Tracklet
+from domain.videos import NO_SETTINGS, VideoLimits
 from serving.ingestion.motion_gate import MotionGate, MotionGateSettings
 from serving.perception.perception import Perception, PerceptionSettings
 from serving.tracking.crop_quality import CropFeatures, crop_qualities
@@ -28,6 +29,7 @@ class TrackingSettings(Settings):
     detector: Name  # of its engine
     attributes: Name
     frame_stride: PositiveInt
+    video: VideoLimits = NO_SETTINGS
     motion_gate: MotionGateSettings
     perception: PerceptionSettings
     tracker: TrackerSettings
@@ -150,7 +152,7 @@ def follow(
 
 
 def _open(stack: ExitStack, video: CameraVideo, perception: Perception, settings: TrackingSettings) -> _Stream:
-    reader = stack.enter_context(VideoReader(video.file, settings.frame_stride))
+    reader = stack.enter_context(VideoReader(video.file, settings.frame_stride, settings.video))
     tracker = new_tracker(video.camera_id, video.start, perception, settings)
     gate = MotionGate(settings.motion_gate) if settings.motion_gate.enabled else None
     return _Stream(reader, iter(reader), tracker, [], gate)

@@ -9,6 +9,7 @@ from pathlib import Path
 from districts.layout import read_district
 from domain.errors import InputError
 from domain.files import sha256_of
+from domain.videos import NO_SETTINGS, VideoLimits
 from serving.database import audit, jobs, segments
 from serving.database.districts import add_cameras, camera_ids, stored_districts
 from serving.database.segments import VideoFile
@@ -72,7 +73,12 @@ def find_recordings(
 
 
 def register_recordings(
-    store: Store, district: str, recordings: Iterable[Recording | InputError], *, again: bool = False
+    store: Store,
+    district: str,
+    recordings: Iterable[Recording | InputError],
+    *,
+    again: bool = False,
+    limits: VideoLimits = NO_SETTINGS,
 ) -> Registrations:
     """Register each readable recording with a job; recordings that are done get a second segment with `again` only."""
     with store.begin() as connection:
@@ -88,15 +94,15 @@ def register_recordings(
                 raise InputError(
                     f"{recording.file} must be of a camera of {district} ({known}), got {recording.camera_id!r}"
                 )
-            result.previous_states[_register(store, district, recording, again=again)] += 1
+            result.previous_states[_register(store, district, recording, limits, again=again)] += 1
         except InputError as error:
             result.refused.append(error)
     return result
 
 
-def _register(store: Store, district: str, recording: Recording, *, again: bool) -> str:
+def _register(store: Store, district: str, recording: Recording, limits: VideoLimits, *, again: bool) -> str:
     """Register one recording; returns the previous state of its segment, or `new`."""
-    with VideoReader(recording.file) as reader:  # raises if the file is not a video
+    with VideoReader(recording.file, limits=limits, whole=False) as reader:  # raises if the file is not a video
         end = _end(recording.start, reader.declared_s)
     try:
         checksum = sha256_of(recording.file)

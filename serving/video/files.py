@@ -4,8 +4,7 @@ The reader yields every decodable frame of a damaged or truncated file; `VideoRe
 A file without a decodable frame raises. So does a file that cannot be read: an unreachable disk is not damage.
 """
 
-import errno
-import os
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,15 +18,15 @@ import numpy as np
 
 from domain.atomic import atomic_file
 from domain.errors import InputError
+from domain.video_probe import probe
+from domain.videos import NO_SETTINGS, FileBytes, UnreachableVideoError, VideoLimits, decode, open_container
 
 _FALLBACK_FPS = 25.0
 _CONSTANT_RATE_FACTOR = "23"  # H.264's default quality
 _UNREADABLE = (av.FFmpegError, OSError)  # OSError: a seek beyond the end of a truncated file
 _MISSING_FRAMES_ALLOWED = 1  # containers often count one frame more than they hold
-
-
-class UnreachableVideoError(InputError, OSError):
-    """A video file is missing or cannot be read; this may be temporary, as with an unreachable network share."""
+# A decoder is given this time, and this multiple of the video's own; the slowest machine needs a tenth of it.
+_MOST_DECODING_S, _MOST_DECODING_OF_VIDEO = 120.0, 20.0
 
 
 @dataclass(frozen=True)
@@ -43,37 +42,34 @@ class VideoReader:
     """Reads the frames of a video file in order; can be iterated once.
 
     Args:
-        file: any container and codec PyAV reads.
+        file: a video in one of the containers of `domain.videos`.
         stride: yield every n-th frame, beginning with the first; all frames are counted.
+        limits: largest frames, highest frame rate and longest duration.
+        whole: look through the whole file for what is beyond the limits before the first frame, not at its beginning
+            only.
 
     Raises:
-        InputError: if the file is not a video, or (while iterating) has no decodable frame.
+        InputError: if the file is not a video, beyond the limits, or (while iterating) has no decodable frame.
         UnreachableVideoError: if it is missing, or cannot be read when opened or while iterating.
     """
 
-    def __init__(self, file: Path, stride: int = 1) -> None:
-        self.file, self._stride = file, stride
+    def __init__(self, file: Path, stride: int = 1, limits: VideoLimits = NO_SETTINGS, *, whole: bool = True) -> None:
+        self.file, self._stride, self._limits = file, stride, limits
+        self._bytes = FileBytes(file)
         try:
-            self._bytes = _Bytes(file)
-        except OSError as error:
-            why = "it is missing" if isinstance(error, FileNotFoundError) else f"it cannot be read: {error.strerror}"
-            raise UnreachableVideoError(f"{file} must be a video file; {why}") from error
-        try:
-            self._container = av.open(self._bytes, "r")
-        except _UNREADABLE as error:
+            probe(self._bytes, file, limits, whole=whole)
+            self._container = open_container(self._bytes, file, limits)
+        except InputError:
             self._bytes.close()
             self._require_reachable()
-            raise InputError(f"{file} must be a video that PyAV can read: {error.strerror}") from error
-        if not self._container.streams.video:
-            self._close()
-            raise InputError(f"{file} must be a video; it has no video stream")
+            raise
         self._stream = self._container.streams.video[0]
-        self._stream.thread_type = "AUTO"
         self.fps = float(self._stream.average_rate or self._stream.guessed_rate or _FALLBACK_FPS)
         self.width_px, self.height_px = self._stream.codec_context.width, self._stream.codec_context.height
         self.declared_frames = self._stream.frames  # as the container declares, 0 if it declares none
         self.num_frames = 0  # decoded so far
         self._damaged_packets = 0
+        self._decoding_s = 0.0
 
     def __enter__(self) -> Self:
         return self
@@ -135,34 +131,28 @@ class VideoReader:
                 self._damaged_packets += 1
                 yield from self._stream.codec_context.decode(None)
                 return
+            began_s = time.monotonic()
             try:
-                yield from packet.decode()
+                pictures = decode(packet, self.file, self._limits)
             except av.FFmpegError:  # decoding may recover at the next key frame
                 self._damaged_packets += 1
+                continue
+            finally:
+                self._decoding_s += time.monotonic() - began_s
+                self._require_pace()
+            yield from pictures
 
-
-class _Bytes:
-    """File object for FFmpeg: a failed read looks like the end of the file, and `error` has its reason."""
-
-    def __init__(self, file: Path) -> None:
-        self._file = file.open("rb", buffering=0)
-        self.error: OSError | None = None
-        self.tell, self.close = self._file.tell, self._file.close
-
-    def read(self, size: int) -> bytes:
-        try:
-            return self._file.read(size) or b""
-        except OSError as error:
-            self.error = error
-            return b""
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        try:
-            return self._file.seek(offset, whence)
-        except OSError as error:
-            if error.errno != errno.EINVAL:  # EINVAL: damaged content points before the beginning of the file
-                self.error = error
-            raise
+    def _require_pace(self) -> None:
+        """Raise `InputError` if decoding takes longer than any video of this duration needs."""
+        most_s = _MOST_DECODING_S + _MOST_DECODING_OF_VIDEO * self.num_frames / self.fps
+        if self._decoding_s > most_s:
+            raise InputError(
+                f"{self.file} must be a video whose first {self.num_frames} frames are decoded within {most_s:.0f} s"
+            )
+        if self.num_frames > self._limits.max_hours * 3600 * self.fps:
+            raise InputError(
+                f"{self.file} must have at most {self._limits.max_hours:g} hours (tracking.video.max_hours), got more"
+            )
 
 
 @contextmanager

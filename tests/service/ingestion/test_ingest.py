@@ -2,6 +2,7 @@ import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -304,7 +305,10 @@ def test_calls_that_make_no_sense_are_refused(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: Sequence[str], complaint: str
 ) -> None:
     take_in(write_district(tmp_path / "demo", num_cameras=1))
-    full = [str(tmp_path / one) if (tmp_path / one).exists() else one for one in arguments]
+    full = [
+        str(tmp_path / one) if (tmp_path / one).exists() and before != "--district" else one
+        for before, one in pairwise(["", *arguments])
+    ]
     with pytest.raises(InputError, match=complaint):
         ingest.main(full)
 

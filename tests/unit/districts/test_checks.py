@@ -230,7 +230,7 @@ FATAL = [
     ),
     pytest.param(remove("videos/c2.mp4"), "videos/c2.mp4", "must exist", id="no video"),
     pytest.param(
-        overwrite("videos/c2.mp4", "x"), "videos/c2.mp4", "video that FFmpeg can decode", id="unreadable video"
+        overwrite("videos/c2.mp4", "x"), "videos/c2.mp4", "must be a video that PyAV can read", id="unreadable video"
     ),
     pytest.param(
         overwrite("videos/c2.txt", "1,5,2\n"),

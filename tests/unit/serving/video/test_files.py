@@ -1,8 +1,9 @@
 import errno
-import io
+import os
 from itertools import pairwise
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
@@ -57,13 +58,14 @@ def test_a_share_that_goes_away_is_no_damage(
     transport_stream(tmp_path)
     last = share * (tmp_path / name).stat().st_size
 
-    class GoesAway(io.FileIO):
-        def read(self, size: int | None = -1, /) -> bytes:
-            if self.tell() >= last:
-                raise OSError(errno.EHOSTDOWN, "Host is down")
-            return super().read(min(size or 2000, 2000)) or b""
+    pread = os.pread
 
-    monkeypatch.setattr(Path, "open", lambda file, *_, **__: GoesAway(file))
+    def goes_away(descriptor: int, size: int, offset: int) -> bytes:
+        if offset >= last:
+            raise OSError(errno.EHOSTDOWN, "Host is down")
+        return pread(descriptor, min(size, 2000), offset)
+
+    monkeypatch.setattr(os, "pread", goes_away)
     with (
         pytest.raises(UnreachableVideoError, match="must stay readable while it is processed: Host is down"),
         VideoReader(tmp_path / name) as reader,
@@ -87,18 +89,18 @@ def test_a_file_that_is_no_video_is_refused(tmp_path: Path, content: bytes) -> N
 
 
 def test_sound_alone_is_no_video(tmp_path: Path) -> None:
-    file = tmp_path / "sound.wav"
-    header = b"RIFF" + (36 + 1600).to_bytes(4, "little") + b"WAVEfmt " + (16).to_bytes(4, "little")
-    layout = b"\x01\x00\x01\x00" + (8000).to_bytes(4, "little") + (16000).to_bytes(4, "little") + b"\x02\x00\x10\x00"
-    file.write_bytes(header + layout + b"data" + (1600).to_bytes(4, "little") + bytes(1600))
+    file = tmp_path / "sound.mov"
+    with av.open(str(file), "w") as container:
+        stream = container.add_stream("pcm_s16le", rate=8000, layout="mono")
+        silence = av.AudioFrame.from_ndarray(np.zeros((1, 1600), np.int16), format="s16", layout="mono")
+        silence.sample_rate = 8000
+        container.mux(stream.encode(silence))
     with pytest.raises(InputError, match="it has no video stream"):
         VideoReader(file)
 
 
 def transport_stream(folder: Path) -> bytes:
     """A container that can be cut anywhere, unlike mp4."""
-    import av
-
     source = write_video(folder / "whole.mp4", [Walker("red", 20, 40), Walker("blue", 200, -30, top=60)], seconds=6)
     with av.open(str(source)) as read, av.open(str(folder / "whole.ts"), "w") as written:
         stream = written.add_stream_from_template(read.streams.video[0])

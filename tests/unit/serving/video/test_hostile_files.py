@@ -1,0 +1,116 @@
+"""What a file may do that calls itself a video: nothing but be one."""
+
+import os
+import socket
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from domain import video_probe
+from domain.errors import InputError
+from domain.videos import NO_SETTINGS, VideoLimits
+from serving.video.files import VideoReader
+from tests.helpers.hostile_videos import declaring, encoded, opened_names, playlists, referring, with_scans
+
+KINDS = tuple(playlists(Path("other.mp4")))
+
+
+def read(file: Path, limits: VideoLimits = NO_SETTINGS) -> int:
+    with VideoReader(file, limits=limits) as reader:
+        return sum(1 for _ in reader)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_video_file_opens_no_other_file_and_no_network(tmp_path: Path, kind: str) -> None:
+    other, file = tmp_path / "other.mp4", tmp_path / "c1_20260512T184005.mp4"
+    encoded(other)
+    file.write_bytes(playlists(other)[kind])
+    with (
+        opened_names(tmp_path) as names,
+        pytest.raises(InputError, match=r"c1_20260512T184005\.mp4 must be a video that PyAV can read"),
+    ):
+        read(file)
+    assert names == {file.name}
+
+
+def test_a_video_whose_samples_lie_elsewhere_opens_no_other_file(tmp_path: Path) -> None:
+    other, file = tmp_path / "other.mp4", tmp_path / "a.mp4"
+    file.write_bytes(referring(encoded(other), str(other)))
+    with opened_names(tmp_path) as names, suppress(InputError):  # it has no frame of its own
+        read(file)
+    assert names == {file.name}
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.mov", "a.mkv", "a.avi", "a.ts", "a.mpg", "a.flv", "a.h264"])
+def test_what_cameras_and_recorders_write_is_read(tmp_path: Path, name: str) -> None:
+    codec = {"a.mpg": "mpeg2video", "a.avi": "mjpeg"}.get(name, "libx264")
+    encoded(tmp_path / name, frames=12, codec=codec)
+    assert read(tmp_path / name) == 12
+
+
+@pytest.mark.parametrize("kind", ["pipe", "socket", "device"])
+def test_a_video_file_from_which_content_may_never_come_is_refused(tmp_path: Path, kind: str) -> None:
+    file = tmp_path / "c1.mp4"
+    if kind == "pipe":
+        os.mkfifo(file)
+    elif kind == "device":
+        file = Path("/dev/zero")
+    else:
+        with socket.socket(socket.AF_UNIX) as bound:
+            bound.bind(str(file))
+    with pytest.raises(InputError, match="must be a video file; it"):
+        read(file)
+
+
+def test_frames_that_are_too_large_are_refused_before_they_are_decoded(tmp_path: Path) -> None:
+    encoded(tmp_path / "a.mp4", (640, 480))
+    with pytest.raises(InputError, match=r"a\.mp4 must have frames of at most 100000 pixels .*, got 640 × 480"):
+        read(tmp_path / "a.mp4", VideoLimits(max_pixels=100_000))
+
+
+def test_frames_that_grow_within_a_video_are_refused(tmp_path: Path) -> None:
+    small, large = encoded(tmp_path / "small.h264"), encoded(tmp_path / "large.h264", (640, 480))
+    (tmp_path / "a.h264").write_bytes(small + large)
+    with pytest.raises(InputError, match=r"a\.h264 must have frames of at most 100000 pixels .*, got 640 × 480"):
+        read(tmp_path / "a.h264", VideoLimits(max_pixels=100_000))
+
+
+def test_a_video_that_declares_millions_of_frames_takes_neither_memory_nor_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "a.mp4"
+    assert len(declaring(file, 20_000_000)) < 9000
+    monkeypatch.setattr(video_probe, "_MAX_BYTES", 100_000_000)
+    before = resident_bytes()
+    with pytest.raises(InputError, match=r"a\.mp4 must be a video that opens with less than 100 MB of memory"):
+        read(file)
+    assert resident_bytes() - before < 50_000_000
+
+
+def test_a_video_that_is_longer_than_the_limit_is_refused(tmp_path: Path) -> None:
+    encoded(tmp_path / "a.mp4", frames=40)
+    with pytest.raises(InputError, match=r"a\.mp4 must have at most 0\.001 hours .*, got more than 36 frames"):
+        read(tmp_path / "a.mp4", VideoLimits(max_hours=0.001))
+
+
+def test_a_jpeg_of_thousands_of_scans_is_refused(tmp_path: Path) -> None:
+    with_scans(tmp_path / "few.mkv", 3)
+    with_scans(tmp_path / "a.mkv", 200)
+    assert read(tmp_path / "few.mkv") > 0
+    with pytest.raises(InputError, match=r"a\.mkv must have pictures of at most 100 scans"):
+        read(tmp_path / "a.mkv")
+
+
+def test_the_process_that_looks_first_can_be_killed_and_comes_back(tmp_path: Path) -> None:
+    encoded(tmp_path / "a.mp4")
+    assert read(tmp_path / "a.mp4") == 5
+    process = video_probe._probe._process
+    assert process is not None
+    process.kill()
+    process.wait()
+    assert read(tmp_path / "a.mp4") == 5
+
+
+def resident_bytes() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
