@@ -12,6 +12,8 @@ export BENTOML_DO_NOT_TRACK := True
 export DVC_NO_ANALYTICS := 1
 export MLFLOW_DISABLE_TELEMETRY := true
 export YOLO_OFFLINE := true
+# Our processes create files for their user alone; DVC and MLflow do so from here.
+PRIVATE := umask 077;
 
 .PHONY: help setup demo fast test soak check lock params bench bench-engines serve mlflow clean
 
@@ -30,7 +32,7 @@ $(INSTALLED): requirements.lock
 	@touch $@
 
 demo: setup ## run the whole pipeline on the demo district, then print its results
-	@if dvc status --quiet; then echo "nothing to do: no stage changed"; else \
+	@$(PRIVATE) if dvc status --quiet; then echo "nothing to do: no stage changed"; else \
 	  $(MAKE) --no-print-directory demo-models && dvc repro; fi
 	@python -m evaluation.show_results
 
@@ -38,15 +40,15 @@ demo: setup ## run the whole pipeline on the demo district, then print its resul
 # nothing from a second thread, so two models are made at a time, each on half of the cores.
 .PHONY: demo-models
 demo-models:
-	dvc repro prepare
+	$(PRIVATE) dvc repro prepare
 	@models="$$(dvc stage list --name-only | sed -n 's/^export@/demo-/p')"; \
 	  OMP_NUM_THREADS=$$(( $$(nproc) > 1 ? $$(nproc) / 2 : 1 )) $(MAKE) --no-print-directory -j2 $$models
 
 demo-reid-%:
-	dvc --wait-for-lock repro --single-item train_reid@$* export@reid-$* predict@reid-$* evaluate_reid@$*
+	$(PRIVATE) dvc --wait-for-lock repro --single-item train_reid@$* export@reid-$* predict@reid-$* evaluate_reid@$*
 
 demo-%:
-	dvc --wait-for-lock repro --single-item train_$* export@$* predict@$* evaluate_$*
+	$(PRIVATE) dvc --wait-for-lock repro --single-item train_$* export@$* predict@$* evaluate_$*
 
 fast: setup ## run the quick tests, which need no process and no database
 	@OMP_NUM_THREADS=1 pytest tests/unit -m "not slow" --numprocesses 2 --no-loadscope-reorder
@@ -85,7 +87,7 @@ serve: setup ## take in videos that are new, then serve the last run on http://1
 	-@python -m serving.ingest # names videos that cannot be taken in; that is no reason to serve nothing
 	@python -m serving.worker --until-empty serving.ingest.patience_s=10
 	-@python -m serving.retention
-	bentoml serve $(CURDIR)/bento --host 127.0.0.1
+	$(PRIVATE) bentoml serve $(CURDIR)/bento --host 127.0.0.1
 
 # One reader needs one worker and no consumers of jobs: by default MLflow starts four and seven.
 MLFLOW_PORT ?= 5000

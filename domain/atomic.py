@@ -22,12 +22,15 @@ def atomic_file(target: Path) -> Iterator[Path]:
 
 @contextmanager
 def atomic_folder(target: Path) -> Iterator[Path]:
-    """Empty temporary folder beside `target`; replaces `target` after the block, deleted if the block raises."""
+    """Empty temporary folder beside `target`; replaces `target` after the block, deleted if the block raises.
+
+    Only the user can enter it, also if the block copied the mode of another folder.
+    """
     target.parent.mkdir(parents=True, exist_ok=True)
     aside = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".partial", dir=target.parent))
-    aside.chmod(0o755)
     try:
         yield aside
+        aside.chmod(0o700)
         if target.exists():
             shutil.rmtree(target)
         aside.replace(target)

@@ -1,4 +1,4 @@
-"""Switches that turn off the telemetry of packages; nothing phones home."""
+"""What keeps people's data on this machine and with its user: telemetry is off, and files are the user's alone."""
 
 import os
 
@@ -20,3 +20,8 @@ def switch_telemetry_off() -> None:
     """Set each switch for this process and its children; variables that are already set keep their value."""
     for name, value in TELEMETRY_OFF.items():
         os.environ.setdefault(name, value)
+
+
+def keep_files_private() -> None:
+    """Let this process and its children create files and folders that only their user can read: 0600 and 0700."""
+    os.umask(0o077)

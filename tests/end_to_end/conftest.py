@@ -16,6 +16,8 @@ import pytest
 
 from tests.helpers.browser import QUIET
 
+MOST_SHELLS = 0o022  # the umask of a shell, in which every user can read new files
+
 
 def environment() -> dict[str, str]:
     """This one, with the tools of the running Python first."""
@@ -28,7 +30,14 @@ def environment() -> dict[str, str]:
 def run(folder: Path, *command: str, timeout_s: int = 1800) -> subprocess.CompletedProcess[str]:
     """`command` in `folder`, with its output; the test looks at the exit status."""
     return subprocess.run(
-        command, cwd=folder, env=environment(), capture_output=True, text=True, timeout=timeout_s, check=False
+        command,
+        cwd=folder,
+        env=environment(),
+        umask=MOST_SHELLS,
+        capture_output=True,
+        text=True,
+        timeout=timeout_s,
+        check=False,
     )
 
 
@@ -53,7 +62,13 @@ def server(
     log = folder / "server.log"
     with log.open("w") as output:
         process = subprocess.Popen(
-            command, cwd=folder, env=environment(), stdout=output, stderr=subprocess.STDOUT, start_new_session=True
+            command,
+            cwd=folder,
+            env=environment(),
+            umask=MOST_SHELLS,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
         )
     try:
         wait_until(lambda: _answers(ready, trusted), timeout_s, lambda: log.read_text()[-3000:])

@@ -1,5 +1,6 @@
 import shutil
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -8,28 +9,31 @@ from tests.helpers.project import ROOT
 
 STUB = """#!/bin/sh
 echo "$(basename "$0") $*" >> said
+echo "$(umask)" >> umasks
 case " $BROKEN " in *" $2 "*) exit 1;; esac
 """
 
 
-def serve(folder: Path, *broken: str) -> tuple[int, list[str]]:
-    """What `make serve` ends with and runs, where these modules fail."""
+def make(folder: Path, *target: str, broken: Sequence[str] = ()) -> tuple[int, list[str]]:
+    """What `make` ends with and runs, where these modules fail."""
     shutil.copy(ROOT / "Makefile", folder)
     for file in ("requirements.lock", "bento/bento.yaml", ".venv/.installed"):
         (folder / file).parent.mkdir(parents=True, exist_ok=True)
         (folder / file).touch()
     (folder / ".venv" / "bin").mkdir()
-    for name in ("python", "bentoml"):
+    for name in ("python", "bentoml", "dvc"):
         (folder / ".venv" / "bin" / name).write_text(STUB)
         (folder / ".venv" / "bin" / name).chmod(0o755)
     environment = {"PATH": "/usr/bin:/bin", "BROKEN": " ".join(broken)}
-    ended = subprocess.run(["make", "serve"], cwd=folder, env=environment, capture_output=True, check=False)
+    ended = subprocess.run(
+        ["make", *target], cwd=folder, env=environment, umask=0o022, capture_output=True, check=False
+    )
     return ended.returncode, (folder / "said").read_text().splitlines()
 
 
 @pytest.mark.parametrize("broken", [[], ["serving.ingest", "serving.retention"]])
 def test_videos_that_cannot_be_taken_in_do_not_keep_the_service_down(tmp_path: Path, broken: list[str]) -> None:
-    ended, said = serve(tmp_path, *broken)
+    ended, said = make(tmp_path, "serve", broken=broken)
     assert ended == 0
     assert [line.split()[2] for line in said[:-1]] == [
         "serving.accounts",
@@ -41,5 +45,14 @@ def test_videos_that_cannot_be_taken_in_do_not_keep_the_service_down(tmp_path: P
 
 
 def test_without_a_worker_that_ends_well_nothing_is_served(tmp_path: Path) -> None:
-    ended, said = serve(tmp_path, "serving.worker")
+    ended, said = make(tmp_path, "serve", broken=["serving.worker"])
     assert (ended, said[-1].split()[2]) == (2, "serving.worker")
+
+
+@pytest.mark.parametrize("target", ["demo-models", "demo-detector", "demo-reid-osnet", "serve"])
+def test_what_dvc_and_bentoml_write_is_their_users_alone(tmp_path: Path, target: str) -> None:
+    _, said = make(tmp_path, target)
+    umasks = (tmp_path / "umasks").read_text().split()
+    assert {
+        umask for line, umask in zip(said, umasks, strict=True) if not line.startswith(("python", "dvc stage"))
+    } == {"0077"}

@@ -9,6 +9,7 @@ from onnxruntime import InferenceSession
 from domain.model_card import read_card
 from export.engines import load
 from tests.end_to_end.conftest import run, succeed
+from tests.helpers.other_user import readable_by_others
 
 pytestmark = pytest.mark.slow
 MODELS = ["detector", "attributes", "reid-osnet", "reid-resnet50"]
@@ -17,6 +18,15 @@ MODELS = ["detector", "attributes", "reid-osnet", "reid-resnet50"]
 def test_a_second_run_finds_nothing_to_do(smoke: Path) -> None:
     printed = succeed(smoke, "dvc", "status")
     assert "up to date" in printed
+
+
+def test_no_other_user_reads_what_the_stages_wrote(smoke: Path) -> None:
+    readable = {str(file.relative_to(smoke)) for file in readable_by_others(smoke)}
+    assert "README.md" in readable
+    ignored = succeed(smoke, "git", "ls-files", "--others", "--ignored", "--exclude-standard", "-z").split("\0")
+    written = {name for name in ignored if name and not name.endswith(".pyc")}
+    assert {name.split("/")[0] for name in written} >= {"data", "tracks", "reports", "mlruns", "mlflow.db", ".dvc"}
+    assert not written & readable
 
 
 @pytest.mark.parametrize("model", MODELS)
