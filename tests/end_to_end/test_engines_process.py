@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx
 import pytest
@@ -41,6 +42,13 @@ def test_nobody_else_reaches_the_engines(served: Served) -> None:
     for path in ("/detect", "/embed", "/describe", "/state"):
         assert httpx.post(f"{served.client.base_url}{path}").status_code == 401
         assert served.client.post(path, headers=served.admin).status_code == 404
+
+
+def test_its_processes_write_files_for_their_user_alone(served: Served) -> None:
+    processes = [worker(name) for name in ("BatchedEngines", "PersonSearch")]
+    for process in (*processes, *(one.parent() for one in processes)):
+        assert process is not None
+        assert "Umask:\t0077" in Path(f"/proc/{process.pid}/status").read_text()
 
 
 def test_what_is_counted_lies_in_a_folder_of_this_service(served: Served) -> None:

@@ -81,6 +81,14 @@ def test_labels_and_the_bento_are_their_users_alone(project: Path) -> None:
     assert not written(project) - before
 
 
+def test_what_a_process_of_ours_writes_is_its_users_alone(project: Path) -> None:
+    write = "import domain, pathlib; pathlib.Path('a').mkdir(); pathlib.Path('a/1.jpg').touch(); open('mlflow.db', 'w')"
+    environment = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT)}
+    subprocess.run([sys.executable, "-c", write], cwd=project, env=environment, umask=0o022, check=True)
+    assert (project / "mlflow.db").stat().st_mode & 0o777 == 0o600
+    assert not written(project)
+
+
 def test_what_dvc_copies_is_its_users_alone(project: Path) -> None:
     experiment = project / ".dvc" / "tmp" / "exps" / "tmp1"
     (experiment / ".dvc").mkdir(parents=True)
