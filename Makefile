@@ -12,7 +12,7 @@ export BENTOML_DO_NOT_TRACK := True
 export DVC_NO_ANALYTICS := 1
 export MLFLOW_DISABLE_TELEMETRY := true
 export YOLO_OFFLINE := true
-# Our processes create files for their user alone; DVC and MLflow do so from here.
+# Our processes create files for their user alone; DVC and BentoML do so from here.
 PRIVATE := umask 077;
 
 .PHONY: help setup demo fast test soak check lock params bench bench-engines serve mlflow clean
@@ -89,11 +89,9 @@ serve: setup ## take in videos that are new, then serve the last run on http://1
 	-@python -m serving.retention
 	$(PRIVATE) bentoml serve $(CURDIR)/bento --host 127.0.0.1
 
-# One reader needs one worker and no consumers of jobs: by default MLflow starts four and seven.
 MLFLOW_PORT ?= 5000
-mlflow: setup ## open the experiment log on http://127.0.0.1:5000
-	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false mlflow ui --backend-store-uri sqlite:///mlflow.db --workers 1 \
-	  --host 127.0.0.1 --port $(MLFLOW_PORT)
+mlflow: setup ## open the experiment log on http://127.0.0.1:5000, with the password in mlflow.password
+	@python -m evaluation.experiments.review port=$(MLFLOW_PORT)
 
 clean: ## remove what stages wrote; DVC's cache, the store and the experiment log stay
 	rm -rf data models engines predictions metrics plots tracks reports bento checkpoints

@@ -7,6 +7,7 @@ import ssl
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -56,9 +57,17 @@ def free_port() -> int:
 
 @contextmanager
 def server(
-    folder: Path, command: list[str], ready: str, timeout_s: float = 90, trusted: ssl.SSLContext | None = None
+    folder: Path,
+    command: list[str],
+    ready: str,
+    timeout_s: float = 90,
+    trusted: ssl.SSLContext | None = None,
+    status: int | None = 200,
 ) -> Iterator[None]:
-    """`command` running in `folder` until the block ends; enters once the address `ready` answers 200."""
+    """`command` running in `folder` until the block ends; enters once the address `ready` answers `status`.
+
+    With None for `status`, any answer will do.
+    """
     log = folder / "server.log"
     with log.open("w") as output:
         process = subprocess.Popen(
@@ -71,7 +80,11 @@ def server(
             start_new_session=True,
         )
     try:
-        wait_until(lambda: _answers(ready, trusted), timeout_s, lambda: log.read_text()[-3000:])
+        wait_until(
+            lambda: (given := _answer(ready, trusted)) is not None and status in (given, None),
+            timeout_s,
+            lambda: log.read_text()[-3000:],
+        )
         yield
     finally:
         os.killpg(process.pid, 15)
@@ -89,12 +102,14 @@ def wait_until(is_true: Callable[[], bool], timeout_s: float, explain: Callable[
         time.sleep(0.3)
 
 
-def _answers(address: str, trusted: ssl.SSLContext | None) -> bool:
+def _answer(address: str, trusted: ssl.SSLContext | None) -> int | None:
     try:
         with urllib.request.urlopen(address, timeout=5, context=trusted) as response:
-            return bool(response.status == 200)
+            return int(response.status)
+    except urllib.error.HTTPError as refusal:
+        return refusal.code
     except OSError:
-        return False
+        return None
 
 
 @pytest.fixture(scope="session")

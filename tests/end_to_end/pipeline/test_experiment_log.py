@@ -1,11 +1,14 @@
 """The MLflow log after the pipeline: what a reviewer looks for is there, in the store and in the browser."""
 
+from base64 import b64encode
 from pathlib import Path
 
 import mlflow
 import pytest
 
-from tests.end_to_end.conftest import free_port, page_text, server
+from evaluation.experiments.review import PASSWORD, USER
+from tests.end_to_end.conftest import free_port, server
+from tests.helpers.browser import Browser
 
 pytestmark = pytest.mark.slow
 TRAININGS = ["train_detector", "train_attributes", "train_reid-osnet", "train_reid-resnet50"]
@@ -49,7 +52,10 @@ def test_models_carry_their_signature(smoke: Path, runs: dict[str, mlflow.entiti
 
 def test_the_page_lists_the_trainings(smoke: Path, chromium: str) -> None:
     port = free_port()
+    address = f"http://127.0.0.1:{port}"
     command = ["make", "--assume-old=setup", "mlflow", f"MLFLOW_PORT={port}"]
-    with server(smoke, command, f"http://127.0.0.1:{port}/health"):
-        shown = page_text(chromium, smoke, f"http://127.0.0.1:{port}/#/experiments/1/runs")
-    assert "train_reid-osnet" in shown
+    with server(smoke, command, f"{address}/health", status=401), Browser(chromium) as browser:
+        credential = b64encode(f"{USER}:{(smoke / PASSWORD).read_text()}".encode()).decode()
+        browser.tell("Network.setExtraHTTPHeaders", headers={"Authorization": f"Basic {credential}"})
+        browser.tell("Page.navigate", url=f"{address}/#/experiments/1/runs")
+        browser.wait_for("document.body?.innerText.includes('train_reid-osnet')", timeout_s=60)
