@@ -1,13 +1,14 @@
 """DVC stage `package`: engines and the service's code -> a Bento in `bento/` that needs nothing else of the project.
 
 The Bento holds the folders of code that the service and its commands import, `params.yaml` with the sections they read
-(the store as an absolute path), the engines, and pinned requirements. It is built in a temporary folder below the
+(the store as an absolute path), the engines, and the packages of `requirements.lock` that they need, with
+hashes, and as an SBOM (`src/sbom.cdx.json`). It is built in a temporary folder below the
 project, with BentoML's own store there too, so nothing is written to a user's home. (BentoML refuses to build in a
 hidden folder.)
 """
 
+import json
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -26,6 +27,7 @@ from domain.settings import PARAMS, read_params
 from domain.stage import run_stage
 from serving.database.store import version_of_model
 from serving.deployment import Deployment
+from serving.locked_packages import LockedPackage, name_of, needed_for, read_lock, sbom
 
 _CODE = Path(__file__).resolve().parent.parent
 # What the service and the commands beside it import, with what they read there: schemas, the page, migrations.
@@ -38,8 +40,9 @@ PARTS = (
     "serving",
 )
 _SECTIONS = ("serving", "tracking", "reid")  # of params.yaml: what `Deployment.read` looks at
-_PINNED = re.compile(r"^(?P<name>[A-Za-z0-9._-]+)(?:\[[^\]]*\])?==(?P<version>[^\s;\\]+)", re.MULTILINE)
-_NAME = re.compile(r"^[A-Za-z0-9._-]+(?:\[[^\]]*\])?")
+_SBOM = "sbom.cdx.json"
+# BentoML's script of installation prefers this file, which BentoML itself would write without hashes.
+_LOCKED = Path("env") / "python" / "requirements.lock.txt"
 
 
 def main(argv: Sequence[str] = ()) -> None:
@@ -54,8 +57,11 @@ def main(argv: Sequence[str] = ()) -> None:
         deployment = Deployment.read(staged)
         model_version = _stage_engines(deployment)
         _stage_code(staged)
-        _write_bentofile(staged, model_version)
+        packages = service_packages(_CODE / "pyproject.toml", _CODE / "requirements.lock")
+        (staged / _SBOM).write_text(json.dumps(sbom(packages, "dongseon", model_version), indent=1))
+        _write_bentofile(staged, model_version, packages)
         built = _build(staged, home=Path(temporary) / "bentoml")
+        (built / _LOCKED).write_text("\n".join(package.requirement for package in packages) + "\n")
         with atomic_folder(BENTO) as aside:
             shutil.copytree(built, aside, dirs_exist_ok=True)
     http = deployment.settings.service
@@ -67,26 +73,23 @@ def main(argv: Sequence[str] = ()) -> None:
     print(f'  curl -H "Authorization: Bearer $TOKEN" {address}/v1/status')
 
 
-def pinned_requirements(pyproject: Path, lock: Path) -> list[str]:
-    """`[project] dependencies` of `pyproject`, each at the version that `lock` holds, extras kept.
+def service_packages(pyproject: Path, lock: Path) -> list[LockedPackage]:
+    """The packages of `lock` that `[project] dependencies` of `pyproject` need, directly or indirectly.
 
     Raises:
-        ArtifactError: if the lock lacks one.
+        ArtifactError: if the lock lacks a dependency, or the hashes of a package.
     """
-    versions = {_canonical(match["name"]): match["version"] for match in _PINNED.finditer(lock.read_text())}
-    requirements = []
-    for dependency in tomllib.loads(pyproject.read_text())["project"]["dependencies"]:
-        name = _NAME.match(dependency)
-        assert name is not None, "pyproject.toml names its dependencies"
-        version = versions.get(_canonical(name[0].partition("[")[0]))
-        if version is None:
-            raise ArtifactError(f"{lock} must pin {name[0]}, a dependency of {pyproject}; run make lock")
-        requirements.append(f"{name[0]}=={version}")
-    return requirements
-
-
-def _canonical(name: str) -> str:
-    return re.sub(r"[-_.]+", "-", name).lower()
+    locked = read_lock(lock)
+    dependencies = tomllib.loads(pyproject.read_text())["project"]["dependencies"]
+    missing = {name_of(each) for each in dependencies} - {package.name for package in locked}
+    if missing:
+        raise ArtifactError(
+            f"{lock} must pin {', '.join(sorted(missing))}, which {pyproject} depends on; run make lock"
+        )
+    needed = needed_for(dependencies, locked)
+    if unhashed := [package.name for package in needed if not package.sha256]:
+        raise ArtifactError(f"{lock} must hold hashes of {', '.join(unhashed)}; run make lock")
+    return needed
 
 
 def _stage_engines(deployment: Deployment) -> str:
@@ -110,7 +113,7 @@ def _stage_code(staged: Path) -> None:
             shutil.copyfile(_CODE / part.parent / "__init__.py", staged / part.parent / "__init__.py")
 
 
-def _write_bentofile(staged: Path, model_version: str) -> None:
+def _write_bentofile(staged: Path, model_version: str, packages: Sequence[LockedPackage]) -> None:
     bentofile = {
         "service": "serving.service:PersonSearch",
         "name": "person_search",
@@ -118,7 +121,8 @@ def _write_bentofile(staged: Path, model_version: str) -> None:
         "labels": {"model_version": model_version},
         "include": ["*"],
         "python": {
-            "packages": pinned_requirements(_CODE / "pyproject.toml", _CODE / "requirements.lock"),
+            "packages": [f"{package.name}=={package.version}" for package in packages],
+            "pip_args": "--require-hashes",  # of `_LOCKED`
             "lock_packages": False,  # they are pinned already, and locking asks the network
         },
         "docker": {"python_version": "3.11"},

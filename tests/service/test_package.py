@@ -8,21 +8,25 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
+from importlib import metadata
 from io import BytesIO
 from pathlib import Path
 
 import httpx
 import pytest
+from packaging.requirements import Requirement
 from PIL import Image
 
 from domain.errors import ArtifactError
 from domain.privacy import TELEMETRY_OFF
 from serving import package
 from serving.access.roles import Role
+from serving.locked_packages import LockedPackage, canonical
 from tests.helpers.deployments import BLUE, FOR_CASE, fill_store, picture, token_of, write_deployment
 from tests.helpers.imports import imported_modules
 from tests.helpers.project import ROOT
 
+LOCK = ROOT / "requirements.lock"
 # Run beside the service, on a machine that has nothing but the Bento.
 COMMANDS = [
     "serving.accounts",
@@ -63,19 +67,41 @@ def test_the_bento_can_change_the_schema_and_remove_what_is_old(tmp_path: Path) 
         assert str(tmp_path / file.relative_to(ROOT)) in ended.stdout
 
 
-def test_requirements_are_pinned_and_without_torch() -> None:
-    requirements = package.pinned_requirements(ROOT / "pyproject.toml", ROOT / "requirements.lock")
-    assert all("==" in requirement for requirement in requirements)
-    assert any(requirement.startswith("psycopg[binary]==") for requirement in requirements)
-    assert any(requirement.startswith("alembic==") for requirement in requirements)
-    forbidden = ("torch", "mlflow", "dvc", "hydra", "ultralytics", "pytorch")
-    assert not [requirement for requirement in requirements if requirement.startswith(forbidden)]
+def packages() -> list[LockedPackage]:
+    return package.service_packages(ROOT / "pyproject.toml", ROOT / "requirements.lock")
+
+
+def test_the_service_needs_no_package_that_trains_composes_or_logs() -> None:
+    names = {each.name for each in packages()}
+    assert {"bentoml", "psycopg", "psycopg-binary", "alembic", "starlette"} <= names
+    assert not {
+        name for name in names if name.startswith(("torch", "mlflow", "dvc", "hydra", "ultralytics", "pytorch"))
+    }
+
+
+def test_the_packages_of_the_service_need_no_other() -> None:
+    names = {each.name for each in packages()}
+    for name in names:
+        try:
+            needed = map(Requirement, metadata.requires(name) or [])
+        except metadata.PackageNotFoundError:
+            continue  # of another platform
+        for other in needed:
+            if other.marker is None or other.marker.evaluate({"extra": ""}):
+                assert canonical(other.name) in names, f"{name} needs {other}"
 
 
 def test_a_lock_that_lacks_a_dependency(tmp_path: Path) -> None:
-    (tmp_path / "lock").write_text("numpy==2.4.6 \\\n")
-    with pytest.raises(ArtifactError, match="must pin aiohttp, a dependency of"):
-        package.pinned_requirements(ROOT / "pyproject.toml", tmp_path / "lock")
+    (tmp_path / "lock").write_text(f"numpy==2.4.6 \\\n    --hash=sha256:{'0' * 64}\n")
+    with pytest.raises(ArtifactError, match=r"must pin aiohttp, alembic, .* depends on; run make lock"):
+        package.service_packages(ROOT / "pyproject.toml", tmp_path / "lock")
+
+
+def test_a_lock_without_the_hashes_of_a_package(tmp_path: Path) -> None:
+    lock = re.sub(r"^(bentoml==\S+) .*?# via", r"\1\n    # via", LOCK.read_text(), flags=re.MULTILINE | re.DOTALL)
+    (tmp_path / "lock").write_text(lock)
+    with pytest.raises(ArtifactError, match="must hold hashes of bentoml; run make lock"):
+        package.service_packages(ROOT / "pyproject.toml", tmp_path / "lock")
 
 
 def test_weights_without_an_engine_are_no_service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -132,6 +158,51 @@ def _await(process: subprocess.Popen[bytes], address: str, log: Path) -> None:
             pass
         time.sleep(0.5)
     pytest.fail(f"the service did not answer in two minutes:\n{log.read_text()}")
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A deployment's folder with a built Bento."""
+    folder = tmp_path_factory.mktemp("project")
+    write_deployment(folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        package.main()
+    return folder
+
+
+@pytest.mark.slow
+def test_the_image_installs_the_locked_packages_and_checks_their_hashes(project: Path) -> None:
+    lock = LOCK.read_text()
+    folder = project / "bento" / "env" / "python"
+    installed = re.split(r"\n(?=\S)", (folder / "requirements.lock.txt").read_text().rstrip())
+    assert len(installed) == len(packages()) > 100
+    for entry in installed:
+        assert "--hash=sha256:" in entry
+        assert f"{entry}\n" in lock
+    script = (folder / "install.sh").read_text()
+    assert "PIP_ARGS=(--require-hashes)" in script
+    assert 'pip_install "${PIP_ARGS[@]}" -r "$REQUIREMENTS_LOCK"' in script
+
+
+@pytest.mark.slow
+def test_the_sbom_lists_what_the_image_installs(project: Path) -> None:
+    bill = json.loads((project / "bento" / "src" / "sbom.cdx.json").read_text())
+    assert (bill["bomFormat"], bill["specVersion"], bill["metadata"]["component"]["name"]) == (
+        "CycloneDX",
+        "1.5",
+        "dongseon",
+    )
+    listed = {
+        f"{each['name']}=={each['version']}": {f"--hash=sha256:{value['content']}" for value in each["hashes"]}
+        for each in bill["components"]
+    }
+    locked = (project / "bento" / "env" / "python" / "requirements.lock.txt").read_text()
+    entries = [re.sub(r"[\\\s]+", " ", entry).split() for entry in re.split(r"\n(?=\S)", locked)]
+    assert listed == {name: set(hashes) for name, *hashes in entries}
+    assert {each["purl"] for each in bill["components"]} == {each["ref"] for each in bill["dependencies"]}
+    (bentoml,) = (each for each in bill["dependencies"] if each["ref"].startswith("pkg:pypi/bentoml@"))
+    assert any(ref.startswith("pkg:pypi/starlette@") for ref in bentoml["dependsOn"])
 
 
 @pytest.mark.slow
