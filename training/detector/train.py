@@ -33,7 +33,8 @@ from training.trained_model import write_trained
 MODEL = "detector"
 CHECKPOINTS = Path("checkpoints") / MODEL
 _DARKNET_WEIGHTS = "weights.weights"
-_PLOTS = ("*.png", "*.jpg", "results.csv")
+_PLOTS = ("*.png", "labels.jpg", "results.csv")
+_PICTURES = "*.jpg"  # mosaics of the data, which show people
 
 
 class DetectorHardwareSettings(HardwareSettings):
@@ -99,7 +100,8 @@ def main(argv: Sequence[str] = ()) -> None:
             source=str(settings.weights or ""),
         )
         served = SingleOutput(network, partial(torch.cat, dim=2))  # xyxy boxes, then scores
-        write_more = partial(_write_more, network, curves)
+        plots = (*_PLOTS, _PICTURES) if params["district"].get("importer") == "demo" else _PLOTS
+        write_more = partial(_write_more, network, curves, plots)
         folder = write_trained(MODEL, network, card, run, logged=served, write_more=write_more)
         run.log_figures(sorted((folder / "training").iterdir()))
     shutil.rmtree(CHECKPOINTS)
@@ -226,13 +228,13 @@ def _curve_name(name: str) -> str:
     return name.replace("(B)", "")
 
 
-def _write_more(network: DarknetNetwork, run_folder: Path, folder: Path) -> None:
-    """Write the definition, the weights in Darknet's format, and the curves and plots of the run into `folder`."""
+def _write_more(network: DarknetNetwork, run_folder: Path, plots: Sequence[str], folder: Path) -> None:
+    """Write the definition, the weights in Darknet's format, and the curves and `plots` of the run into `folder`."""
     save_weights(network, folder / _DARKNET_WEIGHTS)
     network.definition.write(folder / CFG)
     training = folder / "training"
     training.mkdir()
-    for pattern in _PLOTS:
+    for pattern in plots:
         for file in run_folder.glob(pattern):
             shutil.copyfile(file, training / file.name)
 

@@ -101,6 +101,7 @@ def test_a_killed_training_goes_on_and_writes_the_model(district: Path, capsys: 
     model = district / "models" / "detector"
     assert epochs_in(model / "training" / "results.csv") == list(range(1, EPOCHS + 1))
     assert (model / "training" / "results.png").is_file()
+    assert [file.name for file in (model / "training").glob("*.jpg")] == ["labels.jpg"]  # no mosaic of people
     card = read_card(model)
     assert (card.architecture, card.input_height_px, card.input_width_px) == ("small", 64, 96)
     assert card.score_threshold is not None
