@@ -18,6 +18,7 @@ _CHECKED = [
     "districts.layout",
     "evaluation",
     "serving.matching",
+    "serving.search.search",
     "serving.tracking",
 ]  # array shapes, at each call
 install_import_hook(_CHECKED, "tests.helpers.array_checks.check_arrays")

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import sqlalchemy as sa
+from jaxtyping import Float
 from pydantic import Field, PositiveFloat, PositiveInt
 
 from domain.attribute_query import AttributeQuery
@@ -62,7 +63,7 @@ class Searcher:
 
     def search(
         self,
-        embedding: np.ndarray | None = None,
+        embedding: Float[np.ndarray, "*photo feature"] | None = None,
         description: AttributeQuery | None = None,
         *,
         confirmed: Collection[SightingKey] = (),
@@ -129,7 +130,7 @@ class Searcher:
             raise InputError("confirmed sightings must be of the service's model, got only sightings of other models")
         return [_confirmed(hit) if (hit.district, hit.tracklet_id) in confirmed else hit for hit in hits]
 
-    def _embeddings_of(self, judged: Collection[SightingKey]) -> list[np.ndarray]:
+    def _embeddings_of(self, judged: Collection[SightingKey]) -> list[Float[np.ndarray, " feature"]]:
         if not judged:
             return []
         with self._store.begin() as connection:
@@ -138,10 +139,10 @@ class Searcher:
 
     def _by_appearance(
         self,
-        query: np.ndarray,
+        query: Float[np.ndarray, " feature"],
         candidates: Sequence[StoredTracklet],
         description: AttributeQuery,
-        rejected: Sequence[np.ndarray],
+        rejected: Sequence[Float[np.ndarray, " feature"]],
         top_k: int | None,
     ) -> list[Hit]:
         if not candidates:
@@ -185,8 +186,10 @@ class Searcher:
         with STAGE_SECONDS.labels("attributes").time(), self._store.begin() as connection:
             return queries.attributes(connection, tracklets)
 
-    def _rejection_shifts(self, rejected: Sequence[np.ndarray], gallery: np.ndarray) -> np.ndarray:
-        """Distance `[gallery]` that rejected sightings add to candidates that look like them.
+    def _rejection_shifts(
+        self, rejected: Sequence[Float[np.ndarray, " feature"]], gallery: Float[np.ndarray, "gallery feature"]
+    ) -> Float[np.ndarray, " gallery"]:
+        """Distance that rejected sightings add to candidates that look like them.
 
         The odds o of the person become o / (1 + r), with the odds r of the most similar rejected person.
         """
@@ -235,7 +238,7 @@ def hit_of(
     )
 
 
-def _mean_of_photos(embedding: np.ndarray) -> np.ndarray:
+def _mean_of_photos(embedding: Float[np.ndarray, "*photo feature"]) -> Float[np.ndarray, " feature"]:
     photos = np.asarray(embedding, np.float32)
     if photos.ndim == 1:
         photos = photos[None]
