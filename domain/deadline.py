@@ -28,3 +28,9 @@ def require_time() -> None:
     """Raise `OverdueError` if the deadline of the current work has passed; without a deadline, do nothing."""
     if time.monotonic() >= _ends.get():
         raise OverdueError("the answer must be ready by its deadline, which has passed")
+
+
+def remaining_s() -> float | None:
+    """Seconds until the deadline of the current work, 0 once it has passed; None without a deadline."""
+    ends = _ends.get()
+    return None if ends == float("inf") else max(0.0, ends - time.monotonic())

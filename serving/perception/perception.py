@@ -15,7 +15,7 @@ from domain.attributes import AttributeSchema
 from domain.boxes import Detections
 from domain.detections import postprocess
 from domain.errors import ArtifactError
-from domain.images import resize_for
+from domain.images import Picture, resize_for
 from domain.model_card import ModelCard
 from domain.settings import Settings
 from domain.tracklets import Tracklet
@@ -145,6 +145,10 @@ class Perception:
         feature = self._reid.card.feature or 0
         parts = [self._run(self._reid, batch)["embeddings"] for batch in _batches(crops, self._settings.crop_batch)]
         return np.concatenate([np.empty((0, parts[0].shape[1] if parts else feature), np.float32), *parts])
+
+    def reid_input(self, crop: Picture) -> Picture:
+        """`crop` at the input size of the re-ID engine; its embedding is that of `crop`, its memory is bounded."""
+        return resize_for(self._reid.card, crop).image
 
     def attributes(self, crops: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
         """Probabilities by group, `float32 [crop, label]`, of crops `uint8 [height, width, 3]` RGB."""

@@ -1,6 +1,6 @@
 """Limits of one search."""
 
-from pydantic import PositiveInt
+from pydantic import PositiveFloat, PositiveInt
 
 from domain.settings import Settings
 
@@ -12,3 +12,5 @@ class SearchLimits(Settings):
     max_top_k: PositiveInt
     max_photo_pixels: PositiveInt
     max_photos: PositiveInt
+    max_decoding_s: PositiveFloat  # of a processor, for all photos of a search
+    threads: PositiveInt

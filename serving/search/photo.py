@@ -1,66 +1,215 @@
-"""Decodes an uploaded photo without trusting it; a file that is no usable photo is refused with the reason."""
+"""Decodes uploaded photos in processes of their own; a file that is no usable photo is refused with the reason.
 
-import struct
-import warnings
-import zlib
-from io import BytesIO
+A decoder of pictures cannot be interrupted, may be misled by the file that it reads, and may take much memory. Each
+runs `photo_decoder.py`: it has no socket, file or secret of the service but the socket to it, bounded memory and
+processor time, is killed at the deadline of the request, and ends with the service. A new process takes its place at
+once.
+"""
+
+import logging
+import os
+import queue
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
 
-from domain.errors import InputError
+from domain.deadline import OverdueError, remaining_s
+from domain.errors import DongseonError, InputError
+from domain.images import Picture
+from serving.search import photo_decoder
 from serving.search.metrics import STAGE_SECONDS
+from serving.search.photo_decoder import ANSWER, MOST_REFUSAL_BYTES, REQUEST
 
-_FORMATS = (
-    "JPEG",
-    "PNG",
-    "WEBP",
-    "BMP",
-)  # formats of cameras and telephones; each further decoder is one more to trust
-_MIN_SIDE_PX = 8
-_MAX_ASPECT = 20
-_BROKEN = (OSError, SyntaxError, ValueError, TypeError, KeyError, IndexError, EOFError, struct.error, zlib.error)
+_log = logging.getLogger(__name__)
+_PROGRAM = Path(photo_decoder.__file__).resolve()
+_KEPT_ENVIRONMENT = ("LD_LIBRARY_PATH",)  # what an interpreter may need to start; nothing that holds a secret
+_BASE_BYTES = 256_000_000  # of a decoder's memory: interpreter, libraries, the file
+_LEAST_S = 0.001  # of a limit of time: none at all would mean no limit
+_BYTES_A_PIXEL = 16  # a WebP with transparency takes the most, 14
+_ENDED_FROM_OUTSIDE = (-signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT, -signal.SIGHUP)  # not by the file
 
 
-@STAGE_SECONDS.labels("decode").time()
-def decode_photo(content: bytes, max_pixels: int) -> np.ndarray:
-    """The picture in `content` as `uint8 [height, width, 3]` RGB, upright as its EXIF orientation says.
+class SlowPhotoError(DongseonError):
+    """Decoding the photo takes more processor time than was allowed."""
 
-    The size is checked before any pixel is decoded, so a small file that declares a huge picture costs nothing. Of an
-    animation the first frame is taken; transparency is dropped.
 
-    Raises:
-        InputError: if the file is empty, not a picture of a known format, damaged, too large, too small or too narrow.
+class DecodersAwayError(DongseonError):
+    """No decoder runs; sending the request again may succeed."""
+
+
+class PhotoDecoders:
+    """Processes that decode photos; safe to share between threads.
+
+    Args:
+        number: of processes, which is how many photos are decoded at the same time.
+        most_pixels: maximum number of pixels of a photo; bounds the memory of each process.
+        nice: added to the niceness of the service.
     """
-    if not content:
-        raise InputError("the photo must be a picture, got an empty file")
-    try:
-        with warnings.catch_warnings(), Image.open(BytesIO(content), formats=_FORMATS) as picture:
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # our own limit is checked next
-            _check_size(picture.width, picture.height, max_pixels)
-            picture.load()
-            ImageOps.exif_transpose(picture, in_place=True)
-            return np.asarray(picture if picture.mode == "RGB" else picture.convert("RGB"))  # each copy costs memory
-    except InputError:
-        raise
-    except UnidentifiedImageError as error:
-        kinds = ", ".join(_FORMATS)
-        raise InputError(f"the photo must be a picture ({kinds}), got a file that is none of these") from error
-    except Image.DecompressionBombError as error:
-        raise InputError(
-            f"the photo must have at most {max_pixels} pixels, got far more; send a smaller one"
-        ) from error
-    except _BROKEN as error:
-        raise InputError(
-            f"the photo must be undamaged, got one that cannot be decoded ({error}); send it again"
-        ) from error
+
+    def __init__(self, number: int, most_pixels: int, nice: int = 0) -> None:
+        self._number = number
+        self._most_pixels = most_pixels
+        most_bytes = _BASE_BYTES + _BYTES_A_PIXEL * most_pixels
+        self._arguments = [str(os.getpid()), str(most_bytes), str(nice)]
+        # The kernel ends a decoder with the thread that started it, and this thread ends with the service alone.
+        self._starter = ThreadPoolExecutor(1, thread_name_prefix="starts-photo-decoders")
+        self._idle: queue.SimpleQueue[Future[_Decoder]] = queue.SimpleQueue()
+        for _ in range(number):
+            self._start()
+
+    def close(self) -> None:
+        """End the processes; a photo that is being decoded is given up."""
+        self._starter.shutdown()  # which ends the processes
+        with suppress(queue.Empty):
+            while True:
+                starting = self._idle.get_nowait()
+                if starting.exception() is None:
+                    starting.result().end()
+
+    @STAGE_SECONDS.labels("decode").time()
+    def decode(self, content: bytes, cpu_s: float) -> tuple[Picture, float]:
+        """The picture in the file `content`, upright as its EXIF orientation says, and the processor time it took.
+
+        Of an animation the first frame is taken; transparency is dropped.
+
+        Args:
+            content: the file.
+            cpu_s: maximum processor time in seconds.
+
+        Raises:
+            InputError: if the file is empty, not a picture of a known format, damaged, too large, too small or too
+                narrow.
+            SlowPhotoError: if it takes more than `cpu_s`.
+            OverdueError: if the deadline of the request passes.
+            DecodersAwayError: if the processes do not start.
+        """
+        if not content:
+            raise InputError("the photo must be a picture, got an empty file")
+        for _ in range(self._number + 1):  # each may have been ended from outside while it was idle
+            try:
+                with self._decoder() as decoder:
+                    return decoder.decode(content, self._most_pixels, max(cpu_s, _LEAST_S))
+            except _EndedError as ended:
+                if ended.status == -signal.SIGPROF:
+                    raise SlowPhotoError(f"the photo must be decoded in {cpu_s:.3g} s of processor time") from ended
+                if ended.status not in _ENDED_FROM_OUTSIDE:
+                    _log.warning("a photo ended its decoder, exit status %s", ended.status)
+                    raise InputError(
+                        "the photo must be undamaged, got one that cannot be decoded; send it again"
+                    ) from ended
+        raise DecodersAwayError("photos must be decoded, but their decoders are being ended; try again in a moment")
+
+    def _start(self) -> None:
+        try:
+            starting = self._starter.submit(_Decoder, self._arguments)
+        except RuntimeError:
+            starting = Future()
+            starting.set_exception(DecodersAwayError("photos must be decoded, but the service is ending"))
+        self._idle.put(starting)
+
+    @contextmanager
+    def _decoder(self) -> "Iterator[_Decoder]":
+        """A decoder for the calling thread alone; a new one takes its place if it has ended."""
+        try:
+            starting = self._idle.get(timeout=remaining_s())
+        except queue.Empty as error:
+            raise OverdueError("a decoder must be free by the deadline, which has passed") from error
+        decoder: _Decoder | None = None
+        try:
+            decoder = starting.result()
+            yield decoder
+        except OSError as error:
+            raise DecodersAwayError(f"photos must be decoded, but no decoder starts: {error}") from error
+        finally:
+            if decoder is not None and decoder.is_running():
+                self._idle.put(starting)
+            else:
+                self._start()
 
 
-def _check_size(width: int, height: int, max_pixels: int) -> None:
-    size = f"{width} × {height}"
-    if width * height > max_pixels:
-        raise InputError(f"the photo must have at most {max_pixels} pixels, got {size}; send a smaller one")
-    if min(width, height) < _MIN_SIDE_PX:
-        raise InputError(f"the photo must be at least {_MIN_SIDE_PX} pixels wide and high, got {size}")
-    if max(width, height) > _MAX_ASPECT * min(width, height):
-        raise InputError(f"the photo must be at most {_MAX_ASPECT} times as long as wide, got {size}")
+class _EndedError(DongseonError):
+    """The process has ended before it answered."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(f"the decoder ended with {status}")
+        self.status = status
+
+
+class _Decoder:
+    """One process of `photo_decoder.py`."""
+
+    def __init__(self, arguments: list[str]) -> None:
+        self._service, theirs = socket.socketpair()
+        environment = {name: os.environ[name] for name in _KEPT_ENVIRONMENT if name in os.environ}
+        with theirs:
+            self._process = subprocess.Popen(
+                [sys.executable, "-I", "-W", "ignore", str(_PROGRAM), *arguments],
+                stdin=theirs,
+                stdout=theirs,
+                stderr=subprocess.DEVNULL,  # libraries quote there what they read
+                cwd="/",
+                env=environment,
+            )
+
+    def decode(self, content: bytes, most_pixels: int, cpu_s: float) -> tuple[Picture, float]:
+        """As `PhotoDecoders.decode`; unless it answers, the process is ended.
+
+        Raises:
+            InputError: the file is refused.
+            OverdueError: if the deadline of the request passes.
+            _EndedError: if the process ends.
+        """
+        try:
+            self._wait_until_deadline()
+            self._service.sendall(REQUEST.pack(len(content), most_pixels, cpu_s))
+            self._service.sendall(content)
+            width, height, refusal_bytes, spent_s = ANSWER.unpack(self._receive(ANSWER.size))
+            if refusal_bytes > MOST_REFUSAL_BYTES or width * height > most_pixels:
+                raise ConnectionError("a decoder must answer as agreed")  # a photo has misled it
+            received = self._receive(refusal_bytes or width * height * 3)
+        except TimeoutError as error:
+            self.end(patience_s=0)
+            raise OverdueError("the photo must be decoded by the deadline, which has passed") from error
+        except OSError as error:
+            raise _EndedError(self.end()) from error
+        except BaseException:  # such as MemoryError: what it answers to would be unclear
+            self.end(patience_s=0)
+            raise
+        if refusal_bytes:
+            raise InputError(received.decode(errors="replace"))
+        return np.frombuffer(received, np.uint8).reshape(height, width, 3), spent_s
+
+    def is_running(self) -> bool:
+        """Whether it can decode another photo."""
+        return self._process.poll() is None
+
+    def end(self, patience_s: float = 1.0) -> int:
+        """End the process, unless it ends by itself within `patience_s`; its exit status."""
+        self._service.close()
+        try:
+            return self._process.wait(patience_s)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            return self._process.wait()
+
+    def _receive(self, length: int) -> bytearray:
+        received = bytearray(length)
+        rest = memoryview(received)
+        while rest:
+            self._wait_until_deadline()
+            got = self._service.recv_into(rest)
+            if got == 0:
+                raise ConnectionError("the decoder has closed its socket")
+            rest = rest[got:]
+        return received
+
+    def _wait_until_deadline(self) -> None:
+        left_s = remaining_s()
+        self._service.settimeout(None if left_s is None else max(left_s, _LEAST_S))

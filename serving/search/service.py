@@ -14,6 +14,7 @@ from domain.attributes import AttributeSchema
 from domain.cameras import CameraKey
 from domain.deadline import require_time
 from domain.errors import ArtifactError, DongseonError, InputError
+from domain.images import Picture
 from serving.database import audit, queries
 from serving.database.audit import Action
 from serving.database.districts import StoredDistrict, stored_districts
@@ -39,10 +40,12 @@ from serving.search.messages import (
 )
 from serving.search.metrics import SEARCH_SECONDS
 from serving.search.person_selection import Box, crop_of, select_person
-from serving.search.photo import decode_photo
+from serving.search.photo import PhotoDecoders, SlowPhotoError
 from serving.search.search import Hit, Searcher, SearchSettings, SightingKey, hit_of, stored_sightings
 
 _log = logging.getLogger(__name__)
+_QUICK_S = 0.5  # processor time for the photos of a search that is not slow: five photos of a telephone
+_SLOW_NICE = 10  # of the decoder of slow searches, which takes what the others leave
 
 
 class NotReadyError(DongseonError):
@@ -85,6 +88,8 @@ class SearchService:
         compile_now()
         self._settings = settings
         self._limits = settings.limits
+        self._decoders = PhotoDecoders(settings.limits.threads, settings.limits.max_photo_pixels)
+        self._slow_decoders = PhotoDecoders(1, settings.limits.max_photo_pixels, _SLOW_NICE)
         self._connect = reach_engines
         self._open_store = open_store
         self._configuration = configuration
@@ -95,11 +100,13 @@ class SearchService:
         self._last_reason: str | None = None
 
     def close(self) -> None:
-        """Close the store."""
+        """Close the store, and end the decoders of photos."""
         with self._store_lock:
             store, self._store = self._store, None
         if store is not None:
             store.close()
+        self._decoders.close()
+        self._slow_decoders.close()
 
     def store(self) -> Store:
         """The store, opened at the first call, which also records a changed configuration in the audit.
@@ -225,12 +232,20 @@ class SearchService:
             coverage=coverage,
         )
 
-    def search(self, request: SearchRequest) -> SearchAnswer:
+    def search(self, request: SearchRequest, *, slowly: bool = False) -> SearchAnswer:
         """Sightings of the person of `request`, nearest first.
+
+        Photos are decoded one after the other: at any time a search has the pixels of one photo in memory.
+
+        Args:
+            request: the search.
+            slowly: whether decoding the photos may take `max_decoding_s` of processor time, one slow search after the
+                other; else half a second.
 
         Raises:
             InputError: if there is nothing to search by, a photo is no usable picture, the scope holds no camera, a
                 sighting, group or label does not exist, or a limit is exceeded.
+            SlowPhotoError: if the photos take longer, and might not with `slowly`.
             NotReadyError: if the service is not ready.
             EnginesAwayError: if the engines stopped during the search.
             OverdueError: if the deadline of the request has passed.
@@ -242,14 +257,12 @@ class SearchService:
         began = perf_counter()
         marked = self._marked_boxes(request)
         self._require_few(request.confirmed, request.rejected)
-        images = [decode_photo(photo, self._limits.max_photo_pixels) for photo in request.photos]
         store = self._ready_store()
         description = self._describe(request.attributes, request.top_k)
         cameras = select_cameras(store, request.cameras, request.area)
         engines = self._running_engines()
         try:
-            boxes = [select_person(engines.perception, image, box) for image, box in zip(images, marked, strict=True)]
-            crops = [crop_of(image, box) for image, box in zip(images, boxes, strict=True)]
+            boxes, crops = self._people(engines, request.photos, marked, slowly=slowly)
             embeddings = engines.embed(crops) if crops else None
         except EnginesAwayError:
             self._engines = None  # after their return they may be others
@@ -267,6 +280,29 @@ class SearchService:
         kind = "photo" if request.photos or request.confirmed else "attributes"
         SEARCH_SECONDS.labels(kind).observe(perf_counter() - began)
         return SearchAnswer(model_version=engines.model_version, people_xyxy=boxes, sightings=hits, coverage=coverage)
+
+    def _people(
+        self, engines: SearchEngines, photos: Sequence[bytes], marked: Sequence[Box | None], *, slowly: bool
+    ) -> tuple[list[Box | None], list[Picture]]:
+        """Box of the person in each photo, and the crop of the person at the input size of the re-ID engine."""
+        decoders, left_s = (self._slow_decoders, self._limits.max_decoding_s) if slowly else (self._decoders, _QUICK_S)
+        boxes: list[Box | None] = []
+        crops: list[Picture] = []
+        for photo, drawn in zip(photos, marked, strict=True):
+            try:
+                image, spent_s = decoders.decode(photo, left_s)
+            except SlowPhotoError as error:
+                if not slowly:
+                    raise
+                raise InputError(
+                    f"photos must be decoded in {self._limits.max_decoding_s:g} s of a processor, got photos that take "
+                    "longer; send smaller or plain JPEGs"
+                ) from error
+            left_s -= spent_s
+            boxes.append(select_person(engines.perception, image, drawn))
+            crops.append(engines.perception.reid_input(crop_of(image, boxes[-1])))
+            del image  # before the next is decoded
+        return boxes, crops
 
     def coverage(self, scope: SearchScope) -> Coverage:
         """Searchable and missing times of the cameras in `scope`, see `serving.search.coverage.coverage_of`.

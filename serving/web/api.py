@@ -37,9 +37,17 @@ from serving.search.messages import (
     TrackletId,
 )
 from serving.search.person_selection import Box
+from serving.search.photo import SlowPhotoError
 from serving.web import case_api
 from serving.web.case_api import CaseId, Text
-from serving.web.dependencies import CurrentAccount, SearchService, in_thread, in_transaction
+from serving.web.dependencies import (
+    CurrentAccount,
+    SearchService,
+    in_search_thread,
+    in_slow_thread,
+    in_thread,
+    in_transaction,
+)
 from serving.web.errors import UploadLimit, add_error_answers, declared
 
 _ROUTE_TYPES = {"json": "application/json", "geojson": "application/geo+json", "csv": "text/csv"}
@@ -180,7 +188,11 @@ async def search(
     """Sightings of the person that photos, confirmed sightings or attributes show; recorded with the case."""
     photos = [await file.read() for file in form.photo]
     await in_transaction(request, open_case_of, account, form.case)
-    answer = await in_thread(request, service.search, form.request(photos))
+    wanted = form.request(photos)
+    try:
+        answer = await in_search_thread(request, service.search, wanted)
+    except SlowPhotoError:
+        answer = await in_slow_thread(request, service.search, wanted, slowly=True)
     recorded = _recorded(form)
     digests = " ".join(hashlib.sha256(photo).hexdigest() for photo in photos) or None
     await in_transaction(request, record_search, account, recorded, digests, answer)
@@ -201,7 +213,7 @@ async def route(
 ) -> RouteAnswer | Response:
     """The likeliest walk through confirmed sightings, and alternatives. Filling in likely sightings is a search."""
     await in_transaction(request, open_case_of, account, form.case)
-    answer = await in_thread(request, service.route, form)
+    answer = await in_search_thread(request, service.route, form)
     recorded = _recorded(form)
     await in_transaction(request, record_route, account, recorded, format, answer)
     if format == "json":

@@ -1,6 +1,7 @@
 """Dependencies of the endpoints: the search service, the account of the request, the database, threads."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Annotated, Concatenate, ParamSpec, TypeVar
 
 import anyio.to_thread
@@ -30,6 +31,32 @@ def _account(request: Request) -> Account:
     return account
 
 
+@dataclass(frozen=True)
+class _Limiters:
+    """Threads at the same time, by kind of work."""
+
+    searches: CapacityLimiter
+    slow: CapacityLimiter
+    short: CapacityLimiter
+
+
+def _limiters(request: Request) -> _Limiters:
+    state = request.app.state
+    if not hasattr(state, "limiters"):
+        state.limiters = _Limiters(*map(CapacityLimiter, (state.threads, 1, _MOST_TRANSACTIONS)))
+    limiters = state.limiters
+    assert isinstance(limiters, _Limiters)
+    return limiters
+
+
+async def _run(limiter: CapacityLimiter, work: Callable[[], _T]) -> _T:
+    def run() -> _T:
+        require_time()
+        return work()
+
+    return await anyio.to_thread.run_sync(run, limiter=limiter)
+
+
 SearchService = Annotated[service.SearchService, Depends(_search_service)]
 CurrentAccount = Annotated[Account, Depends(_account)]
 
@@ -49,20 +76,30 @@ Transaction = Annotated[sa.Connection, Depends(_transaction, scope="function", m
 
 
 async def in_thread(request: Request, work: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
-    """Value of `work(*args, **kwargs)`, run in one of the application's `state.threads` threads.
+    """Value of `work(*args, **kwargs)`, which is short, run in a thread that no search occupies.
 
     Raises:
         OverdueError: if the request's deadline passes before a thread is free.
     """
-    state = request.app.state
-    if not hasattr(state, "limiter"):
-        state.limiter = CapacityLimiter(state.threads)
+    return await _run(_limiters(request).short, lambda: work(*args, **kwargs))
 
-    def run() -> _T:
-        require_time()
-        return work(*args, **kwargs)
 
-    return await anyio.to_thread.run_sync(run, limiter=state.limiter)
+async def in_search_thread(request: Request, work: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
+    """Value of `work(*args, **kwargs)`, run in one of the application's `state.threads` threads of searches.
+
+    Raises:
+        OverdueError: if the request's deadline passes before a thread is free.
+    """
+    return await _run(_limiters(request).searches, lambda: work(*args, **kwargs))
+
+
+async def in_slow_thread(request: Request, work: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
+    """Value of `work(*args, **kwargs)`, run in the one thread of slow searches, so that others never wait for it.
+
+    Raises:
+        OverdueError: if the request's deadline passes before the thread is free.
+    """
+    return await _run(_limiters(request).slow, lambda: work(*args, **kwargs))
 
 
 async def in_transaction(

@@ -18,6 +18,7 @@ from domain.deadline import OverdueError
 from domain.errors import InputError
 from serving.cases.cases import UnknownCaseError
 from serving.perception.engine_calls import EnginesAwayError
+from serving.search.photo import DecodersAwayError
 from serving.search.service import NotReadyError, UnknownSightingError
 
 _log = logging.getLogger(__name__)
@@ -53,6 +54,7 @@ def add_error_answers(api: FastAPI) -> None:
     api.add_exception_handler(UnknownCaseError, _answer_with(404))
     api.add_exception_handler(NotReadyError, _answer_with(503))
     api.add_exception_handler(EnginesAwayError, _answer_later)
+    api.add_exception_handler(DecodersAwayError, _answer_later)
     api.add_exception_handler(OverdueError, _answer_later)
     api.add_exception_handler(sa.exc.OperationalError, _answer_unfinished)
     api.add_exception_handler(RequestValidationError, _answer_unfit)

@@ -24,6 +24,5 @@ class HttpSettings(SearchLimits):
     max_concurrent: PositiveInt
     requests_per_minute: PositiveInt
     searches_per_minute: PositiveInt
-    threads: PositiveInt
     max_upload_bytes: PositiveInt
     tls: TlsSettings | None

@@ -1,6 +1,7 @@
 """Uploads that nobody sends by mistake: bodies of POST /v1/search, made from a seed."""
 
 import json
+import re
 import struct
 import zipfile
 import zlib
@@ -79,6 +80,16 @@ def whole_and_tail(random: np.random.Generator) -> bytes:
     """A picture that is an archive, a page or a document as well."""
     tails = (_archive(), b"<script>alert(1)</script>", b"%PDF-1.7\n%%EOF", b"\0" * 1000)
     return picture_file(random, random.choice(_KINDS[:4])) + tails[random.integers(len(tails))]
+
+
+def jpeg_of_scans(width: int, height: int, num_scans: int) -> bytes:
+    """A grey progressive JPEG whose last scan is repeated until there are that many; each costs time and few bytes."""
+    file = BytesIO()
+    Image.new("L", (width, height), 128).save(file, "JPEG", progressive=True)
+    whole = file.getvalue()
+    scans = [found.start() for found in re.finditer(b"\xff\xda", whole)]
+    last = whole[scans[-1] : -2]
+    return whole[:-2] + last * (num_scans - len(scans)) + whole[-2:]
 
 
 def _flipped(random: np.random.Generator, whole: bytes) -> bytes:

@@ -1,0 +1,153 @@
+"""Program of a process that decodes photos for `serving.search.photo`, one after the other, and nothing else.
+
+It is started by its path and imports Pillow alone, so it starts quickly and stays small. Its standard input and output
+are one socket to the service. A request is `REQUEST` and the file; an answer is `ANSWER` and then either the pixels,
+three bytes each, or the reason why the file is refused, in UTF-8.
+"""
+
+import ctypes
+import os
+import re
+import resource
+import signal
+import struct
+import sys
+import time
+import zlib
+from io import BytesIO
+from typing import BinaryIO
+
+from PIL import (
+    BmpImagePlugin,
+    Image,
+    ImageOps,
+    JpegImagePlugin,
+    MpoImagePlugin,
+    PngImagePlugin,
+    TiffImagePlugin,
+    UnidentifiedImageError,
+    WebPImagePlugin,
+)
+
+REQUEST = struct.Struct("<QQd")  # bytes of the file, maximum number of pixels, maximum processor time in seconds
+ANSWER = struct.Struct("<IIId")  # width, height, bytes of the refusal (0: a picture follows), processor time in seconds
+MOST_REFUSAL_BYTES = 1000
+
+# Formats of cameras and telephones; each further decoder is one more to trust.
+_PLUGINS = (JpegImagePlugin, PngImagePlugin, WebPImagePlugin, BmpImagePlugin)
+_ON_DEMAND = (MpoImagePlugin, TiffImagePlugin)  # Pillow imports them for some JPEG files: at the start rather than then
+_FORMATS = ("JPEG", "PNG", "WEBP", "BMP")
+_MIN_SIDE_PX = 8
+_MAX_ASPECT = 20
+_MOST_SCANS = 50  # encoders write a dozen; each costs up to a nanosecond a pixel, and libjpeg cannot be interrupted
+_MARKER = re.compile(rb"\xff([^\x00\x01\xd0-\xd8\xff])")  # of a segment: followed by its length
+_START_OF_SCAN, _END_OF_IMAGE = 0xDA, 0xD9
+_BROKEN = (OSError, SyntaxError, ValueError, TypeError, KeyError, IndexError, EOFError, struct.error, zlib.error)
+_STRIP_BYTES = 2**20  # pixels are sent in strips, because a copy of the whole picture would double its memory
+_PR_SET_PDEATHSIG = 1  # of Linux's prctl
+
+
+class RefusedError(Exception):
+    """The file is no usable photo; the message says why."""
+
+
+def decode(content: bytes, most_pixels: int) -> Image.Image:
+    """The picture in `content` in RGB, upright as its EXIF orientation says.
+
+    The size is checked before any pixel is decoded, so a small file that declares a huge picture costs nothing. Of an
+    animation the first frame is taken; transparency is dropped.
+
+    Raises:
+        RefusedError: if the file is not a picture of a known format, damaged, too large, too small or too narrow.
+    """
+    try:
+        with Image.open(BytesIO(content), formats=_FORMATS) as picture:
+            _check_size(picture.width, picture.height, most_pixels)
+            if picture.format in ("JPEG", "MPO"):
+                _check_scans(content)
+            picture.load()
+            ImageOps.exif_transpose(picture, in_place=True)
+            return picture if picture.mode == "RGB" else picture.convert("RGB")
+    except UnidentifiedImageError as error:
+        kinds = ", ".join(_FORMATS)
+        raise RefusedError(f"the photo must be a picture ({kinds}), got a file that is none of these") from error
+    except Image.DecompressionBombError as error:
+        raise RefusedError(
+            f"the photo must have at most {most_pixels} pixels, got far more; send a smaller one"
+        ) from error
+    except _BROKEN as error:
+        raise RefusedError(
+            f"the photo must be undamaged, got one that cannot be decoded ({error}); send it again"
+        ) from error
+    except MemoryError as error:
+        raise RefusedError(
+            "the photo must be decoded in bounded memory, got one that needs more; send a JPEG"
+        ) from error
+
+
+def main() -> None:
+    """Answer requests until the service closes the socket. Arguments: the service's process, bytes of memory, nice."""
+    service, most_bytes, nice = map(int, sys.argv[1:])
+    _confine(service, most_bytes, nice)
+    requests, answers = sys.stdin.buffer, sys.stdout.buffer
+    while len(request := requests.read(REQUEST.size)) == REQUEST.size:
+        length, most_pixels, cpu_s = REQUEST.unpack(request)
+        content = requests.read(length)
+        began = time.process_time()
+        signal.setitimer(signal.ITIMER_PROF, cpu_s)  # counts processor time; its signal ends the process
+        try:
+            _send_picture(answers, decode(content, most_pixels), began)
+        except RefusedError as refusal:
+            text = str(refusal).encode(errors="backslashreplace")[:MOST_REFUSAL_BYTES]
+            answers.write(ANSWER.pack(0, 0, len(text), time.process_time() - began) + text)
+            answers.flush()
+        signal.setitimer(signal.ITIMER_PROF, 0)
+
+
+def _confine(service: int, most_bytes: int, nice: int) -> None:
+    """End with the service, and take no more memory than that; write no file, start no process."""
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != service:
+        sys.exit("the service has ended")
+    os.nice(nice)
+    resource.setrlimit(resource.RLIMIT_AS, (most_bytes, most_bytes))
+    for limit in (resource.RLIMIT_CORE, resource.RLIMIT_FSIZE, resource.RLIMIT_NPROC):
+        resource.setrlimit(limit, (0, 0))
+
+
+def _send_picture(answers: BinaryIO, picture: Image.Image, began: float) -> None:
+    width, height = picture.size
+    answers.write(ANSWER.pack(width, height, 0, time.process_time() - began))
+    rows = max(1, _STRIP_BYTES // (3 * width))
+    for top in range(0, height, rows):
+        answers.write(picture.crop((0, top, width, min(top + rows, height))).tobytes())
+    answers.flush()
+
+
+def _check_size(width: int, height: int, most_pixels: int) -> None:
+    size = f"{width} × {height}"
+    if width * height > most_pixels:
+        raise RefusedError(f"the photo must have at most {most_pixels} pixels, got {size}; send a smaller one")
+    if min(width, height) < _MIN_SIDE_PX:
+        raise RefusedError(f"the photo must be at least {_MIN_SIDE_PX} pixels wide and high, got {size}")
+    if max(width, height) > _MAX_ASPECT * min(width, height):
+        raise RefusedError(f"the photo must be at most {_MAX_ASPECT} times as long as wide, got {size}")
+
+
+def _check_scans(content: bytes) -> None:
+    """Refuse a JPEG of many scans; markers in segments, such as a thumbnail's, and after its end do not count."""
+    at, num_scans = 2, 0
+    while found := _MARKER.search(content, at):
+        kind = found[1][0]
+        num_scans += kind == _START_OF_SCAN
+        if num_scans > _MOST_SCANS:
+            raise RefusedError(
+                f"the photo must be a JPEG of at most {_MOST_SCANS} scans, got more; save it as a plain JPEG"
+            )
+        if kind == _END_OF_IMAGE:
+            return
+        at = found.end() + int.from_bytes(content[found.end() : found.end() + 2], "big")
+
+
+if __name__ == "__main__":
+    main()
