@@ -51,6 +51,7 @@ class CaseAnswer(BaseModel):
 class JudgedSighting(SightingId):
     """A sighting with a verdict."""
 
+    district: str  # verdicts of old may be on names that are none now
     verdict: Verdict
     account: str
     at: datetime

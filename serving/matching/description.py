@@ -5,13 +5,17 @@
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from domain.attribute_query import LEAST_PROBABILITY, SURE_PROBABILITY, AttributeQuery, GroupQuery
 from domain.attributes import AttributeSchema, Group
 from domain.errors import InputError
+from domain.texts import AtMost
+
+Label = Annotated[str, AtMost(100)]  # also a group's name
+_Labels = Annotated[tuple[Label, ...], Field(max_length=100), AfterValidator(lambda all_: tuple(dict.fromkeys(all_)))]
 
 
 class LabelQuestion(BaseModel):
@@ -24,8 +28,8 @@ class LabelQuestion(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    is_: tuple[str, ...] = Field(default=(), alias="is")  # labels that fit; empty: all except is_not
-    is_not: tuple[str, ...] = ()
+    is_: _Labels = Field(default=(), alias="is")  # labels that fit; empty: all except is_not
+    is_not: _Labels = ()
     or_unknown: bool = False  # a person for whom no label is sure ranks no lower than by chance
 
     @model_validator(mode="before")

@@ -6,7 +6,7 @@ from difflib import get_close_matches
 from pydantic import BaseModel, ConfigDict, Field
 
 from domain.cameras import CameraKey, metres_between
-from domain.errors import InputError
+from domain.errors import InputError, shown
 from serving.database.districts import stored_districts
 from serving.database.store import Store
 
@@ -21,7 +21,7 @@ class Area(BaseModel):
 
     latitude: float = Field(ge=-90, le=90)
     longitude: float = Field(ge=-180, le=180)
-    radius_m: float = Field(gt=0, allow_inf_nan=False)
+    radius_m: float = Field(gt=0, le=1e8, allow_inf_nan=False)
 
 
 def select_cameras(store: Store, names: Sequence[str] | None, area: Area | None) -> list[CameraKey] | None:
@@ -44,7 +44,7 @@ def select_cameras(store: Store, names: Sequence[str] | None, area: Area | None)
     if unknown or names == []:
         compared = (unknown or [""])[0][:_MAX_COMPARED_LENGTH]
         similar = get_close_matches(compared, known, n=_MAX_SUGGESTIONS, cutoff=0)
-        got = ", ".join(map(repr, unknown)) or "none"
+        got = ", ".join(map(shown, unknown[:_MAX_SUGGESTIONS])) or "none"
         raise InputError(f"cameras must be named by district and id, such as {', '.join(similar)}, got {got}")
     selected = {name: camera for name, camera in known.items() if names is None or name in names}
     if area is not None:

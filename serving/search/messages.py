@@ -5,6 +5,7 @@ from typing import Annotated
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from domain.cameras import Camera
+from domain.names import Name
 from serving.matching.description import LabelQuestion
 from serving.perception.engine_calls import EngineStatus
 from serving.search.camera_filter import Area
@@ -12,14 +13,14 @@ from serving.search.coverage import Coverage
 from serving.search.person_selection import Box
 from serving.search.search import Hit
 
-District = Annotated[str, Field(pattern=r"^[^\x00]+$")]  # PostgreSQL stores no NUL
+MOST_ITEMS = 5000  # of a list in a request; the settings' own limits are lower
 TrackletId = Annotated[int, Field(ge=0, le=2**63 - 1)]
 
 
 class StoredCamera(Camera):
     """A camera and its district; `<district>/<id>` names it in a search."""
 
-    district: District
+    district: str
 
 
 class SightingId(BaseModel):
@@ -27,7 +28,7 @@ class SightingId(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    district: District
+    district: Name
     tracklet_id: TrackletId
 
 

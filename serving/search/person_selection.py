@@ -16,7 +16,7 @@ from domain.images import LETTERBOX_GREY, crop_boxes, stretch
 from serving.perception.perception import Perception
 from serving.search.metrics import STAGE_SECONDS
 
-_Pixel = Annotated[float, Field(allow_inf_nan=False)]
+_Pixel = Annotated[float, Field(ge=-1e6, le=1e6, allow_inf_nan=False)]
 Box = tuple[_Pixel, _Pixel, _Pixel, _Pixel]  # left, top, right, bottom, pixels
 _SAME_PERSON_IOU = 0.3  # minimum IoU of a hand-drawn box with a detection of the same person
 _MIN_SIDE_PX = 8  # smaller boxes show no person

@@ -193,13 +193,15 @@ class SearchService:
         """The likeliest walk through the confirmed sightings and, if requested, through likely ones; with alternatives.
 
         Raises:
-            InputError: if a sighting is not stored, there are too many sightings, or the scope holds no camera.
+            InputError: if a sighting is not stored, there are too many sightings, or the scope holds no camera, whether
+                or not the route is filled.
             NotReadyError: if the service is not ready.
         """
         self._require_few(request.sightings, request.rejected)
         if not request.sightings:
             raise InputError("a route must have a confirmed sighting, got none")
         store = self._ready_store()
+        cameras = select_cameras(store, request.cameras, request.area)
         with store.begin() as connection:
             stored = stored_sightings(connection, _keys(request.sightings))
             attributes = queries.attributes(connection, stored)
@@ -210,7 +212,6 @@ class SearchService:
         hits: list[Hit] = []
         coverage = None
         if request.fill:
-            cameras = select_cameras(store, request.cameras, request.area)
             hits = self._searcher(store).search(
                 confirmed=_keys(request.sightings),
                 rejected=_keys(request.rejected),

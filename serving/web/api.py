@@ -12,20 +12,22 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, FastAPI, Form, Path, Query, Request, Response, UploadFile
-from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Json, RootModel
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, Json, RootModel
 from pydantic_core import PydanticCustomError
 
 from domain.errors import InputError
+from domain.names import Name
+from domain.texts import AtMost
 from serving.cases.cases import open_case_of, require_in_view
 from serving.cases.searches import RecordedRequest, record_route, record_search
 from serving.database import audit
 from serving.database.audit import Action
-from serving.matching.description import LabelQuestion
+from serving.matching.description import Label, LabelQuestion
 from serving.matching.route import routes_csv, routes_geojson
 from serving.search.camera_filter import Area
 from serving.search.coverage import Coverage
 from serving.search.messages import (
-    District,
+    MOST_ITEMS,
     RouteAnswer,
     RouteRequest,
     SearchAnswer,
@@ -68,14 +70,30 @@ def _within_calendar(moment: datetime) -> datetime:
     return moment
 
 
+def _each_once(names: str) -> str:
+    return ",".join(dict.fromkeys(name.strip() for name in names.split(",")))
+
+
 Moment = Annotated[AwareDatetime, BeforeValidator(_not_a_number), AfterValidator(_within_calendar)]
 
 
-class MarkedBoxes(RootModel[list[Box | None]]):
+_JSON_LETTERS = 1_000_000  # of a form field, which is Starlette's own limit of a field
+_CameraNames = Annotated[
+    list[Annotated[str, AtMost(129)]],  # <district>/<camera>
+    Field(max_length=MOST_ITEMS),
+    AfterValidator(lambda names: list(dict.fromkeys(names))),
+]
+_CommaSeparated = Annotated[str, AtMost(100_000), AfterValidator(_each_once)]
+_Boxes = Annotated[list[Box | None], Field(max_length=100)]
+_Sightings = Annotated[list[SightingId], Field(max_length=MOST_ITEMS)]
+_Attributes = Annotated[dict[Label, LabelQuestion], Field(max_length=100)]
+
+
+class MarkedBoxes(RootModel[_Boxes]):
     """One box [left, top, right, bottom] in pixels per photo; null where the person is not marked."""
 
 
-class JudgedSightings(RootModel[list[SightingId]]):
+class JudgedSightings(RootModel[_Sightings]):
     """Sightings with a verdict."""
 
 
@@ -84,14 +102,14 @@ class ScopeFields(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    cameras: str | None = None  # district/camera, separated by commas
-    area: Json[Area] | None = None  # cameras in this circle only
+    cameras: _CommaSeparated | None = None  # district/camera
+    area: Annotated[Json[Area], AtMost(1000)] | None = None  # cameras in this circle only
     since: Moment | None = None
     until: Moment | None = None
 
     def scope(self) -> SearchScope:
         """The same, with cameras as a list."""
-        cameras = [name.strip() for name in self.cameras.split(",")] if self.cameras is not None else None
+        cameras = self.cameras.split(",") if self.cameras is not None else None
         return SearchScope(cameras=cameras, area=self.area, since=self.since, until=self.until)
 
 
@@ -100,12 +118,13 @@ class SearchForm(ScopeFields):
 
     case: CaseId
     reason: Text
-    photo: list[UploadFile] = []  # of the same person
-    people_xyxy: Json[MarkedBoxes] | None = None  # the person in each photo
-    top_k: int | None = None
-    attributes: Json[dict[str, LabelQuestion]] | None = None  # group -> label or question
-    confirmed: Json[JudgedSightings] = JudgedSightings([])  # sightings of the person, searched for like the photos
-    rejected: Json[JudgedSightings] = JudgedSightings([])  # sightings of other people
+    photo: list[UploadFile] = Field(default=[], max_length=100)  # of the same person
+    people_xyxy: Annotated[Json[MarkedBoxes], AtMost(_JSON_LETTERS)] | None = None  # the person in each photo
+    top_k: Annotated[int, Field(ge=-1_000_000, le=1_000_000)] | None = None
+    attributes: Annotated[Json[_Attributes], AtMost(_JSON_LETTERS)] | None = None  # group -> label or question
+    # Sightings of the person, searched for like the photos, and of other people
+    confirmed: Annotated[Json[JudgedSightings], AtMost(_JSON_LETTERS)] = JudgedSightings([])
+    rejected: Annotated[Json[JudgedSightings], AtMost(_JSON_LETTERS)] = JudgedSightings([])
 
     def request(self, photos: list[bytes]) -> SearchRequest:
         """The search for the person in `photos`, the files of `photo`."""
@@ -125,6 +144,9 @@ class RouteForm(RouteRequest):
 
     case: CaseId
     reason: Text
+    cameras: _CameraNames | None = None
+    sightings: _Sightings  # confirmed
+    rejected: _Sightings = Field(default=[])  # sightings of other people
     since: Moment | None = None
     until: Moment | None = None
 
@@ -233,7 +255,7 @@ async def crop(
     request: Request,
     service: SearchService,
     account: CurrentAccount,
-    district: Annotated[District, Path()],
+    district: Annotated[Name, Path()],
     tracklet_id: Annotated[TrackletId, Path()],
     case: Annotated[CaseId, Query()],
 ) -> Response:

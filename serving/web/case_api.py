@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Query, Response
 from pydantic import BaseModel, ConfigDict, Field, StrictBool
 
+from domain.texts import AtMost
 from serving.cases import cases
 from serving.cases.cases import CaseAnswer, CaseDetails, CaseExport, Verdict
 from serving.database import audit
@@ -13,7 +14,9 @@ from serving.search.messages import SightingId
 from serving.web.dependencies import CurrentAccount, Transaction
 from serving.web.errors import declared
 
-Text = Annotated[str, Field(pattern=r"^[^\x00]*\S[^\x00]*$", max_length=500)]  # not blank; PostgreSQL stores no NUL
+Text = Annotated[str, Field(pattern=r"\S"), AtMost(500)]  # not blank
+AccountName = Annotated[str, AtMost(64)]
+AccountNames = Annotated[list[AccountName], Field(max_length=1000)]
 CaseId = Annotated[int, Field(ge=1, lt=2**63)]
 CaseInPath = Annotated[CaseId, Path()]
 router = APIRouter()
@@ -25,7 +28,7 @@ class NewCase(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     title: Text
-    operators: list[Text] = Field(default=[], max_length=1000)  # accounts that may work on it, besides the reviewers
+    operators: AccountNames = Field(default=[])  # accounts that may work on it, besides the reviewers
 
 
 class LegalHold(BaseModel):
@@ -41,7 +44,7 @@ class Operators(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    operators: list[Text] = Field(max_length=1000)
+    operators: AccountNames
 
 
 class GivenVerdict(SightingId):

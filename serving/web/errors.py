@@ -2,7 +2,6 @@
 
 import logging
 import re
-import reprlib
 from collections.abc import Callable
 from typing import Any
 
@@ -15,7 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from domain.deadline import OverdueError
-from domain.errors import InputError
+from domain.errors import InputError, shown
 from serving.cases.cases import UnknownCaseError
 from serving.perception.engine_calls import EnginesAwayError
 from serving.search.photo import DecodersAwayError
@@ -23,6 +22,9 @@ from serving.search.service import NotReadyError, UnknownSightingError
 
 _log = logging.getLogger(__name__)
 _TRY_AGAIN = {"Retry-After": "1"}
+_NOT_READY = {"Retry-After": "10"}  # seconds, from which the page sees that waiting a moment does not help
+_PROGRAM_LIMIT = "54"  # class of PostgreSQL's errors: a value is too long for an index, a statement too complex
+_MOST_LETTERS = 1000  # of an error, which quotes what came
 _MEANINGS = {
     400: "The request is invalid; the error says what to change.",
     401: "The request has no token, or its token belongs to no account.",
@@ -30,7 +32,7 @@ _MEANINGS = {
     404: "The sighting is not stored, or the account has no such case.",
     413: "The request is longer than the limit.",
     429: "The account sent too many requests, or the address too many wrong tokens; Retry-After says how long to wait.",
-    503: "The service is not ready. With Retry-After, it was busy or interrupted: try again.",
+    503: "The service is busy, was interrupted, or is not ready; Retry-After says when to try again.",
 }
 
 
@@ -52,11 +54,13 @@ def add_error_answers(api: FastAPI) -> None:
     api.add_exception_handler(InputError, _answer_with(400))
     api.add_exception_handler(UnknownSightingError, _answer_with(404))
     api.add_exception_handler(UnknownCaseError, _answer_with(404))
-    api.add_exception_handler(NotReadyError, _answer_with(503))
+    api.add_exception_handler(NotReadyError, _answer_with(503, _NOT_READY))
     api.add_exception_handler(EnginesAwayError, _answer_later)
     api.add_exception_handler(DecodersAwayError, _answer_later)
     api.add_exception_handler(OverdueError, _answer_later)
     api.add_exception_handler(sa.exc.OperationalError, _answer_unfinished)
+    api.add_exception_handler(sa.exc.DataError, _answer_unstorable)
+    api.add_exception_handler(MemoryError, _answer_full)
     api.add_exception_handler(RequestValidationError, _answer_unfit)
     api.add_exception_handler(HTTPException, _answer_refused)
     api.add_exception_handler(Exception, _answer_failed)
@@ -86,8 +90,8 @@ class UploadLimit:
         await self._app(scope, receive_limited, send)
 
 
-def _answer_with(status: int) -> Callable[[Request, Exception], JSONResponse]:
-    return lambda _, error: _answer(status, str(error))
+def _answer_with(status: int, headers: Any = None) -> Callable[[Request, Exception], JSONResponse]:
+    return lambda _, error: _answer(status, str(error), headers)
 
 
 def _answer_unfit(_: Request, error: Exception) -> JSONResponse:
@@ -109,10 +113,21 @@ def _documented_methods(request: Request) -> str:
     return ", ".join(sorted(method.upper() for method in operations))
 
 
-def _answer_unfinished(_: Request, error: Exception) -> JSONResponse:
+def _answer_unfinished(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, sa.exc.OperationalError), "registered for this kind only"
+    if (getattr(error.orig, "sqlstate", None) or "").startswith(_PROGRAM_LIMIT):
+        return _answer_unstorable(request, error)
     _log.warning("the database interrupted a request: %s", error.orig)
     return _answer(503, "the database did not finish this request; try again in a moment", _TRY_AGAIN)
+
+
+def _answer_unstorable(_: Request, __: Exception) -> JSONResponse:
+    return _answer(400, "the request must hold values that the database can store, got one too long or out of range")
+
+
+def _answer_full(_: Request, __: Exception) -> JSONResponse:
+    _log.warning("a request was not finished: the service has no memory left")
+    return _answer(503, "the service has no memory left for this request; try again in a moment", _TRY_AGAIN)
 
 
 def _answer_later(_: Request, error: Exception) -> JSONResponse:
@@ -125,6 +140,8 @@ def _answer_failed(_: Request, __: Exception) -> JSONResponse:
 
 
 def _answer(status: int, message: str, headers: Any = None) -> JSONResponse:
+    if len(message) > _MOST_LETTERS:
+        message = f"{message[:_MOST_LETTERS]}…"
     sendable = message.encode(errors="backslashreplace").decode()  # it may quote half of a surrogate pair
     return JSONResponse({"error": sendable}, status_code=status, headers=headers)
 
@@ -143,4 +160,4 @@ def _explain(error: dict[str, Any]) -> str:
         return f"the request must have documented fields only, got {name}"
     must = re.sub(r"^[A-Z]\w+ should ", "must ", error["msg"])
     such_as = ", such as 2026-05-01T09:00:00+09:00" if kind.startswith(("datetime", "timezone")) else ""
-    return f"{name} {must}{such_as}, got {reprlib.repr(error['input'])}"
+    return f"{name} {must}{such_as}, got {shown(error['input'])}"

@@ -519,7 +519,9 @@ def test_what_goes_wrong_is_said_in_plain_words(service: str, browser: Browser, 
 @pytest.mark.parametrize(
     ("answer", "words"),
     [
-        pytest.param("{status: 503}", "서비스가 아직 준비되지 않았습니다", id="not ready"),
+        pytest.param(
+            "{status: 503, headers: {'Retry-After': 10}}", "서비스가 아직 준비되지 않았습니다", id="not ready"
+        ),
         pytest.param("{status: 503, headers: {'Retry-After': 1}}", "지금은 이용자가 많습니다", id="busy"),
         pytest.param("{status: 500}", "서비스에 오류가 났습니다", id="a bug"),
         pytest.param(None, "서버에 연결할 수 없습니다", id="away"),

@@ -1,4 +1,4 @@
-"""A real server process: what it logs and measures; a fuzzer and 1,000 hostile uploads, of which it keeps nothing."""
+"""A real server process: what it logs and measures; a fuzzer and hostile requests, of which it keeps nothing."""
 
 import json
 import re
@@ -6,11 +6,13 @@ import socket
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from time import monotonic
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import httpx
 import numpy as np
@@ -21,14 +23,17 @@ import yaml
 from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 from schemathesis.specs.openapi.checks import positive_data_acceptance
+from starlette.routing import compile_path
 
 from domain.settings import PARAMS
 from serving import package
 from serving.access.roles import Role
+from serving.database.store import open_store
 from serving.deployment import Deployment
 from tests.end_to_end.conftest import free_port, server
 from tests.helpers.deployments import FOR_CASE, fill_store, token_of, write_deployment
-from tests.helpers.hostile_uploads import BOUNDARY, MULTIPART, form, hostile_uploads, picture_file
+from tests.helpers.hostile_requests import hostile_requests
+from tests.helpers.hostile_uploads import BOUNDARY, MULTIPART, form, hostile_uploads, picture_file, slow_uploads
 from tests.helpers.stored import num_searches, stored
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
@@ -36,6 +41,8 @@ LONGEST_S = 20
 SECRET = "s3cret"
 PHOTO = picture_file(np.random.default_rng(0))
 MOST_GROWTH_MB = 300
+# Of all processes: front 600, supervisor 350, engines 500, and three decoders, each of 256 MB and 16 bytes a pixel
+MOST_MB = 600 + 350 + 500 + 3 * 656
 
 
 @dataclass(frozen=True)
@@ -85,17 +92,19 @@ def kept(served: Served) -> tuple[dict[str, int], set[Path]]:
     return rows, {file for file in files if file.suffix not in {".log", ".pyc", ".db"}}
 
 
-def memory_mb(served: Served, field: str) -> float:
-    """Of the process that answers: `VmRSS` is now, `VmHWM` the most it ever had."""
-    port = str(urlsplit(served.address).port)
+def processes(served: Served) -> list[psutil.Process]:
+    """All of the service: supervisor, front, engines and decoders, but not the database."""
     children = psutil.Process().children(recursive=True)
-    listening = [
-        each
-        for each in children
-        if any(str(at.laddr.port) == port for at in each.net_connections("tcp") if at.status == "LISTEN")
-    ]
-    texts = [Path(f"/proc/{each.pid}/status").read_text() for each in listening]
-    return max(int(each) for text in texts for each in re.findall(rf"{field}:\s+(\d+) kB", text)) / 1000
+    return [each for each in children if "postgres" not in each.name()]
+
+
+def memory_mb(served: Served, field: str) -> float:
+    """Of all processes of the service: `VmRSS` is now, `VmHWM` the most that each ever had."""
+    total = 0
+    for each in processes(served):
+        with suppress(FileNotFoundError, ProcessLookupError):  # a decoder may just have been replaced
+            total += sum(map(int, re.findall(rf"{field}:\s+(\d+) kB", Path(f"/proc/{each.pid}/status").read_text())))
+    return total / 1000
 
 
 def figures(served: Served) -> dict[str, float]:
@@ -131,28 +140,109 @@ def test_a_search_is_measured_and_its_lines_carry_its_id(served: Served) -> None
     assert "/v1/search" not in "".join(line for line in log.splitlines() if not line.startswith("{"))
 
 
-def test_a_thousand_hostile_uploads_leave_nothing(served: Served) -> None:
-    before, answers = kept(served), Counter[tuple[int, bool]]()
-    searches = num_searches(served.deployment)
+@pytest.mark.parametrize(
+    ("each", "num_requests"),
+    [
+        pytest.param(4, 200, id="some hundred"),
+        pytest.param(250, 5000, id="ten thousand", marks=[pytest.mark.soak, pytest.mark.timeout(7200)]),
+    ],
+)
+def test_hostile_uploads_and_requests_leave_nothing(served: Served, each: int, num_requests: int) -> None:
+    answers = Counter[tuple[str, int]]()
+    declared = {
+        (method.upper(), path): {int(status) for status in operation["responses"]}
+        for path, operations in httpx.get(f"{served.address}/v1/openapi.json", timeout=LONGEST_S)
+        .json()["paths"]
+        .items()
+        for method, operation in operations.items()
+    }
     with httpx.Client(base_url=served.address, headers=served.headers, timeout=LONGEST_S) as client:
-        for _ in range(20):  # what the engines and the decoder allocate once
+        for _ in range(20):  # what the engines and the decoders allocate once
             client.post("/v1/search", data=FOR_CASE, files={"photo": PHOTO})
-        start, started = memory_mb(served, "VmRSS"), memory_mb(served, "VmHWM")
-        for upload in hostile_uploads(seed=1, each=40):
-            answer = client.post(
-                "/v1/search", content=upload.body, headers={"Content-Type": upload.content_type.encode("latin-1")}
-            )
+        before, start = kept(served), memory_mb(served, "VmRSS")
+        searches = num_searches(served.deployment)
+        for upload in (*hostile_uploads(seed=1, each=each), *slow_uploads()):
+            headers = {"Content-Type": upload.content_type.encode("latin-1")}
+            answer = client.post("/v1/search", content=upload.body, headers=headers)
             allowed = {200, 400, 404, 413} if upload.may_be_readable else {400, 413}
             assert answer.status_code in allowed, f"{upload.kind}: {answer.status_code} {answer.text[:200]}"
-            answers[answer.status_code, upload.may_be_readable] += 1
+            answers["readable" if upload.may_be_readable else "upload", answer.status_code] += 1
+        for asked in hostile_requests(seed=1, number=num_requests):
+            answer = client.request(asked.method, asked.path, content=asked.body, headers=asked.headers)
+            assert answer.status_code in statuses(declared, asked.method, asked.path), (asked, answer.text[:200])
+            answers[asked.kind, answer.status_code] += 1
+        took_s = []
+        for _ in range(3):
+            began = monotonic()
+            assert client.post("/v1/search", data=FOR_CASE, files={"photo": PHOTO}).status_code == 200
+            took_s.append(monotonic() - began)
         assert client.get("/readyz").status_code == 200
-    most = memory_mb(served, "VmHWM")
-    print(f"answers by status and whether a decoder may read them: {dict(answers)}")
-    print(f"memory {start:.0f} (at most {started:.0f} before) to {most:.0f} MB")
-    assert answers.total() > 1000
-    assert num_searches(served.deployment) == searches + 20 + answers[200, True]  # of pictures, none of the refused
-    assert most - start < MOST_GROWTH_MB
+    grown = memory_mb(served, "VmRSS") - start
+    routes = sum(number for (kind, status), number in answers.items() if kind.startswith("JSON") and status == 200)
+    print(f"answers: {answers.total()} {Counter({status: 0 for _, status in answers})}, routes {routes}")
+    print(
+        f"memory {start:.0f} MB, then {grown:+.0f} MB; at most {memory_mb(served, 'VmHWM'):.0f} MB; search {took_s} s"
+    )
+    assert answers.total() > each * 20 + num_requests
+    assert num_searches(served.deployment) >= searches + 3 + answers["readable", 200]  # of pictures and routes
+    assert min(took_s) < 1
+    assert grown < MOST_GROWTH_MB
+    assert memory_mb(served, "VmHWM") < MOST_MB
     assert kept(served) == before
+
+
+def statuses(declared: dict[tuple[str, str], set[int]], method: str, path: str) -> set[int]:
+    """What a request may be answered: what the document declares, or that there is no such endpoint."""
+    plain = unquote(path.partition("?")[0])
+    if (method, plain) == ("GET", "/v1/openapi.json"):
+        return {200}
+    templates = [each for one, each in declared if one == method and compile_path(f"/v1{each}")[0].match(plain)]
+    return set().union(*(declared[method, each] for each in templates)) or {403, 404, 405}
+
+
+@pytest.mark.parametrize("path", ["/v1/cases", "/v1/cameras", "/v1/coverage"])
+def test_photos_that_take_long_hold_up_nobody_else(served: Served, path: str) -> None:
+    greedy = {"Authorization": f"Bearer {token_of(served.deployment, f'greedy{path[4:]}', Role.REVIEWER)}"}
+    [slow] = [upload for upload in slow_uploads() if upload.kind == "eight photos of 50 scans"]
+    headers = {"Content-Type": slow.content_type, **greedy}
+
+    def send_slow() -> int:
+        return httpx.post(f"{served.address}/v1/search", content=slow.body, headers=headers, timeout=120).status_code
+
+    with ThreadPoolExecutor(6) as pool, httpx.Client(base_url=served.address, headers=served.headers) as client:
+        sent = [pool.submit(send_slow) for _ in range(6)]
+        took_s: list[float] = []
+        while not any(each.done() for each in sent):
+            began = monotonic()
+            assert client.get(path, timeout=LONGEST_S).status_code == 200
+            searched = client.post("/v1/search", data=FOR_CASE, files={"photo": PHOTO}, timeout=LONGEST_S)
+            assert searched.status_code == 200
+            took_s.append(monotonic() - began)
+        answered = {each.result() for each in sent}
+    print(f"{path}: {len(took_s)} pairs of requests beside slow photos, median {np.median(took_s):.2f} s, {answered}")
+    assert len(took_s) > 3
+    assert np.median(took_s) < 1.5  # it was 30 s and a 503
+    assert answered <= {200, 400, 503}
+
+
+def test_the_form_of_a_request_that_failed_is_in_no_log(served: Served) -> None:
+    fails = "RAISE EXCEPTION 'no' USING ERRCODE = 'XX000', DETAIL = concat('Failing row: ', NEW.title)"
+    with open_store(served.deployment.store) as store:
+        with store.begin() as connection:
+            connection.exec_driver_sql(
+                f"CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {fails}; END $$;"
+                "CREATE TRIGGER fails AFTER INSERT ON cases FOR EACH ROW EXECUTE FUNCTION fail()"
+            )
+        try:
+            case = {"title": f"{SECRET}-of-the-form"}
+            answer = httpx.post(f"{served.address}/v1/cases", json=case, headers=served.headers, timeout=LONGEST_S)
+        finally:
+            with store.begin() as connection:
+                connection.exec_driver_sql("DROP TRIGGER fails ON cases; DROP FUNCTION fail")
+    assert answer.status_code == 500
+    log = (served.deployment.root / "server.log").read_text()
+    assert "InternalError" in log
+    assert f"{SECRET}-of-the-form" not in log
 
 
 @pytest.mark.parametrize("chunked", [True, False], ids=["in chunks", "with its length"])

@@ -54,6 +54,17 @@ def hostile_uploads(seed: int, each: int) -> Iterator[Upload]:
         yield Upload("picture before a tail", form(whole_and_tail(random)), may_be_readable=True)
 
 
+def slow_uploads() -> Iterator[Upload]:
+    """Small files that keep a decoder busy for seconds or minutes."""
+    side = 4990  # the settings allow 25 million pixels
+    yield Upload("20,000 scans", form(jpeg_of_scans(side, side, 20_000)))
+    many = jpeg_of_scans(side, side, 50)
+    eight = part(b'name="photo"; filename="x.jpg"', many) * 7
+    yield Upload("eight photos of 50 scans", form(many, more=eight), may_be_readable=True)
+    yield Upload("packed BMP", form(_packed_bmp(side)), may_be_readable=True)
+    yield Upload("16-bit PNG", form(_deep_png(side)), may_be_readable=True)
+
+
 def form(photo: bytes, filename: bytes = b"photo.jpg", more: bytes = b"") -> bytes:
     """A form with a photo, what every search must say, and parts that are already encoded."""
     return _said() + more + part(b'name="photo"; filename="' + filename + b'"', photo) + f"--{BOUNDARY}--\r\n".encode()
@@ -90,6 +101,21 @@ def jpeg_of_scans(width: int, height: int, num_scans: int) -> bytes:
     scans = [found.start() for found in re.finditer(b"\xff\xda", whole)]
     last = whole[scans[-1] : -2]
     return whole[:-2] + last * (num_scans - len(scans)) + whole[-2:]
+
+
+def _packed_bmp(side: int) -> bytes:
+    """A BMP in runs of one pixel, which Pillow unpacks in Python."""
+    row = b"\x01\x07" * side + b"\0\0"
+    pixels, palette = row * side, bytes(1024)
+    header = struct.pack("<IiiHHIIiiII", 40, side, side, 1, 8, 1, len(pixels), 2835, 2835, 256, 0)
+    pixels = pixels[:15_000_000]
+    return struct.pack("<2sIHHI", b"BM", 54 + 1024 + len(pixels), 0, 0, 54 + 1024) + header + palette + pixels
+
+
+def _deep_png(side: int) -> bytes:
+    file = BytesIO()
+    Image.new("I;16", (side, side), 40_000).save(file, "PNG")
+    return file.getvalue()
 
 
 def _flipped(random: np.random.Generator, whole: bytes) -> bytes:

@@ -2,6 +2,8 @@
 
 import { $, element, words } from "./dom.js";
 
+const NOT_READY_S = 10; // of Retry-After: from here on waiting a moment does not help
+
 /** A request with `content` as JSON. */
 export const json = (content, method = "POST") =>
   ({ method, headers: { "Content-Type": "application/json" }, body: JSON.stringify(content) });
@@ -14,7 +16,9 @@ export async function fetchResponse(address, request) {
   });
   if (response.ok) return response;
   const { error } = await response.json().catch(() => ({}));
-  const problem = response.headers.has("Retry-After") ? "busy" : `status_${response.status}`;
+  const wait = response.headers.get("Retry-After");
+  const isBusy = wait !== null && !(response.status === 503 && Number(wait) >= NOT_READY_S);
+  const problem = isBusy ? "busy" : `status_${response.status}`;
   throw new Error(words[problem] ?? words.failed, { cause: error });
 }
 
