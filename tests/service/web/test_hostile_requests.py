@@ -160,3 +160,10 @@ def test_a_time_that_no_camera_has_seen_gets_400(client: TestClient, moment: str
     for field in ("since", "until"):
         answer = client.post("/search", data=FOR_CASE | {"attributes": '{"bag": "backpack"}', field: moment})
         assert (answer.status_code, f"{field} must be" in answer.json()["error"]) == (400, True)
+
+
+def test_only_a_form_with_files_may_be_long(client: TestClient) -> None:
+    empty_objects = b"[" + b"{}," * 1_500_000 + b"0]"
+    for path, kind in (("/route", "application/json"), ("/cases", "application/json"), ("/search", "text/plain")):
+        answer = client.post(path, content=empty_objects, headers={"Content-Type": kind})
+        assert (answer.status_code, "at most 4000000 bytes" in answer.json()["error"]) == (413, True), path
