@@ -25,12 +25,13 @@ from domain.errors import DongseonError, InputError
 from domain.images import Picture
 from serving.search import photo_decoder
 from serving.search.metrics import STAGE_SECONDS
-from serving.search.photo_decoder import ANSWER, MOST_REFUSAL_BYTES, REQUEST
+from serving.search.photo_decoder import ANSWER, MOST_REFUSAL_BYTES, READY, REQUEST
 
 _log = logging.getLogger(__name__)
 _PROGRAM = Path(photo_decoder.__file__).resolve()
 _KEPT_ENVIRONMENT = ("LD_LIBRARY_PATH",)  # what an interpreter may need to start; nothing that holds a secret
 _BASE_BYTES = 256_000_000  # of a decoder's memory: interpreter, libraries, the file
+_START_S = 60  # a decoder starts in a tenth of a second where nothing else runs
 _LEAST_S = 0.001  # of a limit of time: none at all would mean no limit
 _BYTES_A_PIXEL = 16  # a WebP with transparency takes the most, 14
 _ENDED_FROM_OUTSIDE = (-signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT, -signal.SIGHUP)  # not by the file
@@ -157,6 +158,9 @@ class _Decoder:
                 cwd="/",
                 env=environment,
             )
+        self._service.settimeout(_START_S)
+        if self._service.recv(len(READY)) != READY:
+            raise ChildProcessError(f"it ended with the exit status {self.end()}")
 
     def decode(self, content: bytes, most_pixels: int, cpu_s: float) -> tuple[Picture, float]:
         """As `PhotoDecoders.decode`; unless it answers, the process is ended.

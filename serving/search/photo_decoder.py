@@ -1,8 +1,8 @@
 """Program of a process that decodes photos for `serving.search.photo`, one after the other, and nothing else.
 
 It is started by its path and imports Pillow alone, so it starts quickly and stays small. Its standard input and output
-are one socket to the service. A request is `REQUEST` and the file; an answer is `ANSWER` and then either the pixels,
-three bytes each, or the reason why the file is refused, in UTF-8.
+are one socket to the service. It begins with `READY`. A request is `REQUEST` and the file; an answer is `ANSWER`, then
+either the pixels, three bytes each, or the reason why the file is refused, in UTF-8.
 """
 
 import ctypes
@@ -29,6 +29,7 @@ from PIL import (
     WebPImagePlugin,
 )
 
+READY = b"+"
 REQUEST = struct.Struct("<QQd")  # bytes of the file, maximum number of pixels, maximum processor time in seconds
 ANSWER = struct.Struct("<IIId")  # width, height, bytes of the refusal (0: a picture follows), processor time in seconds
 MOST_REFUSAL_BYTES = 1000
@@ -90,6 +91,8 @@ def main() -> None:
     service, most_bytes, nice = map(int, sys.argv[1:])
     _confine(service, most_bytes, nice)
     requests, answers = sys.stdin.buffer, sys.stdout.buffer
+    answers.write(READY)
+    answers.flush()
     while len(request := requests.read(REQUEST.size)) == REQUEST.size:
         length, most_pixels, cpu_s = REQUEST.unpack(request)
         content = requests.read(length)
@@ -106,11 +109,12 @@ def main() -> None:
 
 def _confine(service: int, most_bytes: int, nice: int) -> None:
     """End with the service, and take no more memory than that; write no file, start no process."""
-    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if sys.platform == "linux":  # other systems have neither
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        resource.setrlimit(resource.RLIMIT_AS, (most_bytes, most_bytes))
     if os.getppid() != service:
         sys.exit("the service has ended")
     os.nice(nice)
-    resource.setrlimit(resource.RLIMIT_AS, (most_bytes, most_bytes))
     for limit in (resource.RLIMIT_CORE, resource.RLIMIT_FSIZE, resource.RLIMIT_NPROC):
         resource.setrlimit(limit, (0, 0))
 

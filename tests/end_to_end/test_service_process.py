@@ -200,29 +200,29 @@ def statuses(declared: dict[tuple[str, str], set[int]], method: str, path: str) 
     return set().union(*(declared[method, each] for each in templates)) or {403, 404, 405}
 
 
-@pytest.mark.parametrize("path", ["/v1/cases", "/v1/cameras", "/v1/coverage"])
-def test_photos_that_take_long_hold_up_nobody_else(served: Served, path: str) -> None:
-    greedy = {"Authorization": f"Bearer {token_of(served.deployment, f'greedy{path[4:]}', Role.REVIEWER)}"}
-    [slow] = [upload for upload in slow_uploads() if upload.kind == "eight photos of 50 scans"]
+def test_photos_that_take_long_hold_up_nobody_else(served: Served) -> None:
+    greedy = {"Authorization": f"Bearer {token_of(served.deployment, 'greedy', Role.REVIEWER)}"}
+    [slow] = [upload for upload in slow_uploads() if upload.kind == "four photos of 50 scans"]
     headers = {"Content-Type": slow.content_type, **greedy}
 
     def send_slow() -> int:
         return httpx.post(f"{served.address}/v1/search", content=slow.body, headers=headers, timeout=120).status_code
 
-    with ThreadPoolExecutor(6) as pool, httpx.Client(base_url=served.address, headers=served.headers) as client:
-        sent = [pool.submit(send_slow) for _ in range(6)]
-        took_s: list[float] = []
+    took_s: list[float] = []
+    with ThreadPoolExecutor(3) as pool, httpx.Client(base_url=served.address, headers=served.headers) as client:
+        sent = [pool.submit(send_slow) for _ in range(3)]
         while not any(each.done() for each in sent):
             began = monotonic()
-            assert client.get(path, timeout=LONGEST_S).status_code == 200
+            for path in ("/v1/cases", "/v1/cameras", "/v1/coverage"):
+                assert client.get(path, timeout=LONGEST_S).status_code == 200
             searched = client.post("/v1/search", data=FOR_CASE, files={"photo": PHOTO}, timeout=LONGEST_S)
             assert searched.status_code == 200
             took_s.append(monotonic() - began)
         answered = {each.result() for each in sent}
-    print(f"{path}: {len(took_s)} pairs of requests beside slow photos, median {np.median(took_s):.2f} s, {answered}")
-    assert len(took_s) > 3
-    assert np.median(took_s) < 1.5  # it was 30 s and a 503
-    assert answered <= {200, 400, 503}
+    print(f"{len(took_s)} times four requests beside slow photos, median {np.median(took_s):.2f} s; these: {answered}")
+    assert len(took_s) > 2
+    assert np.median(took_s) < 2  # it was 30 s each, and a 503
+    assert answered <= {200, 503}
 
 
 def test_the_form_of_a_request_that_failed_is_in_no_log(served: Served) -> None:
