@@ -176,7 +176,7 @@ def through(district: str, tracklet_id: int, **more: Any) -> str:
         pytest.param('{"sightings": []}', "the request must have case", id="no case"),
         pytest.param('{"sightings": [], "case": 1}', "the request must have reason", id="no reason"),
         pytest.param(through("demo", 9223372036854775808), "less than or equal", id="big"),
-        pytest.param(through("", 1), "match pattern", id="no district"),
+        pytest.param(through("", 1), "must have 1 to 64 letters", id="no district"),
         pytest.param(through("demo", 1, reason=" "), "reason must match pattern", id="an empty reason"),
         pytest.param(
             json.dumps(FOR_CASE | {"sightings": []}), "a route must have a confirmed sighting, got none", id="none"
