@@ -152,8 +152,8 @@ class _Decoder:
         with theirs:
             self._process = subprocess.Popen(
                 [sys.executable, "-I", "-W", "ignore", str(_PROGRAM), *arguments],
-                stdin=theirs,
-                stdout=theirs,
+                stdin=theirs.fileno(),
+                stdout=theirs.fileno(),
                 stderr=subprocess.DEVNULL,  # libraries quote there what they read
                 cwd="/",
                 env=environment,
