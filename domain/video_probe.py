@@ -146,7 +146,7 @@ def _examine(content: FileBytes, name: str, limits: VideoLimits, whole: bool) ->
             stream = container.streams.video[0]
             rate = float(stream.average_rate or limits.max_fps)
             most, packets, seen = limits.max_hours * 3600 * rate, 0, False
-            with suppress(OSError):  # damage: `VideoReader` says what it costs
+            with suppress(OSError, av.FFmpegError):  # damage: `VideoReader` says what it costs
                 for packet in container.demux(stream):
                     packets += 1
                     if packets > most:
@@ -155,7 +155,7 @@ def _examine(content: FileBytes, name: str, limits: VideoLimits, whole: bool) ->
                             f"than {most:.0f} frames at {rate:g} a second"
                         )
                     if not seen:
-                        with suppress(OSError):
+                        with suppress(av.FFmpegError):
                             seen = bool(decode(packet, name, limits))
                     elif not whole:
                         break

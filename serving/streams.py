@@ -160,7 +160,8 @@ def _run(
     """Follow one camera until its stream is stopped."""
     camera_id = follower.camera_id
     address = file.cameras[camera_id]
-    with LiveStream(camera_id, address, settings.connection, follower.record_gap, tracking.frame_stride) as stream:
+    connection, stride = settings.connection, tracking.frame_stride
+    with LiveStream(camera_id, address, connection, follower.record_gap, stride, tracking.video) as stream:
         streams[camera_id] = stream
         if stopping.is_set():
             return

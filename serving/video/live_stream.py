@@ -22,8 +22,10 @@ from pydantic import PositiveFloat
 
 from domain.errors import InputError
 from domain.settings import Settings
+from domain.videos import NO_SETTINGS, STREAM_OPTIONS, VideoLimits, decode
+from serving.video.rtsp_relay import Relay
 
-_TRANSPORT = {
+_TRANSPORT = STREAM_OPTIONS | {
     "rtsp_transport": "tcp",  # lost UDP packets would damage pictures
     "allowed_media_types": "video",
     "probesize": "32",  # bytes probed before decoding starts; the decoder determines the rest
@@ -72,6 +74,7 @@ class LiveStream:
         on_gap: called by the iterating thread, in order with the frames: when a gap begins, and again with `until`
             when it has ended.
         stride: yield every n-th frame; all frames are counted.
+        limits: of the size of its pictures.
 
     Raises:
         InputError: if `address` is not an RTSP address.
@@ -84,6 +87,7 @@ class LiveStream:
         settings: ConnectionSettings,
         on_gap: Callable[[Gap], object],
         stride: int = 1,
+        limits: VideoLimits = NO_SETTINGS,
     ) -> None:
         require_rtsp(name, address)
         self.name = name
@@ -91,6 +95,7 @@ class LiveStream:
         self.num_dropped = 0  # decoded and due by the stride, but replaced by a newer frame before the consumer read it
         self.num_reconnects = 0
         self._address, self._settings, self._on_gap, self._stride = address, settings, on_gap, stride
+        self._limits = limits
         self._clock = _Clock(settings.silence_s)
         self._last_seen = self._clock.now()
         self._last_decoded_s = time.monotonic()
@@ -169,16 +174,21 @@ class LiveStream:
         while not self._stopping.is_set():
             frames, began_s = self.num_frames, time.monotonic()
             shortest_s = self._settings.first_pause_s
+            relay = Relay()
             try:
-                reason = self._decode_connection(began_s)
-            except av.FFmpegError as error:  # the text of the error itself contains the password
-                reason = str(error.strerror).lower()
+                reason = self._decode_connection(relay, began_s)
+            except (OSError, av.FFmpegError) as error:  # FFmpeg's text itself contains the password
+                reason = str(error.strerror or "the camera did not answer in time").lower()
                 if isinstance(error, _REFUSALS):  # cameras lock accounts after repeated failures
                     shortest_s = self._settings.max_pause_s
+            except InputError as error:
+                reason = str(error)
             if self._stopping.is_set():
                 return
             if self._is_silent_since(began_s):  # FFmpeg reports silence as invalid data, the end of the stream, …
                 reason = _SILENCE_REASON
+            if relay.refusal is not None:
+                reason, shortest_s = relay.refusal, self._settings.max_pause_s
             failures = 0 if self.num_frames > frames else failures
             pause_s = min(self._settings.max_pause_s, shortest_s * 2 ** min(failures, 30)) * random.uniform(0.5, 1)
             with self._changed:
@@ -188,22 +198,29 @@ class LiveStream:
             _log.warning("camera %s: %s; reconnecting in %.1f s", self.name, reason, pause_s)
             self._stopping.wait(pause_s)
 
-    def _decode_connection(self, began_s: float) -> str:
+    def _decode_connection(self, relay: Relay, began_s: float) -> str:
         """Connect and decode until the connection ends, the camera is silent or `stop` is called; returns the reason.
 
         Raises:
-            FFmpegError: if the connection fails.
+            OSError: if the connection fails, also FFmpeg's errors.
+            InputError: if the pictures are larger than the limit.
         """
         limits_s = (self._settings.silence_s, self._settings.silence_s)  # to connect, to read
-        with av.open(self._address, options=_TRANSPORT, timeout=limits_s, metadata_errors="replace") as container:
+        options = _TRANSPORT | {"max_pixels": str(self._limits.max_pixels)}
+        with (
+            relay.connect(self._address, self._settings.silence_s) as address,
+            av.open(address, options=options, timeout=limits_s, metadata_errors="replace") as container,
+        ):
             stream = next(iter(container.streams.video), None)
             if stream is None or stream.codec_context is None:
                 return "the camera sends no video in a known codec"
+            stream.codec_context.options = {"max_pixels": str(self._limits.max_pixels)}
+            self._limits.require_size(f"camera {self.name}", stream.codec_context.width, stream.codec_context.height)
             stream.codec_context.thread_count = 1  # cameras share the cores; parallel decoding would add delay
             self._clock.restart()
             for packet in container.demux(stream):
                 try:
-                    for picture in packet.decode():
+                    for picture in decode(packet, f"camera {self.name}", self._limits):
                         self._receive(picture)
                 except av.FFmpegError:  # damaged packet; decoding may recover at the next key frame
                     pass

@@ -339,11 +339,13 @@ def test_a_gap_that_ends_before_the_consumer_reads_is_reported_whole(
 
 def test_a_decoder_that_hangs_in_c_is_noticed_and_the_process_ends() -> None:
     program = """
-import ctypes, threading, av
+import ctypes, socket, threading, av
 from serving.video.live_stream import ConnectionSettings, LiveStream
 av.open = lambda *_, **__: ctypes.CDLL(None).pause()  # for ever, outside of Python
 settings = ConnectionSettings(silence_s=0.1, first_pause_s=0.1, max_pause_s=0.1)
-stream = LiveStream("gate", "rtsp://127.0.0.1/street", settings, lambda gap: (print(gap.reason), stream.stop()))
+camera = socket.create_server(("127.0.0.1", 0))
+address = f"rtsp://127.0.0.1:{camera.getsockname()[1]}/street"
+stream = LiveStream("gate", address, settings, lambda gap: (print(gap.reason), stream.stop()))
 for frame in stream:
     pass
 """
@@ -355,9 +357,10 @@ for frame in stream:
 def test_a_bug_in_the_decoding_thread_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(av, "open", lambda *_, **__: 1 / 0)
     settings = QUICK.model_copy(update={"silence_s": 0.1})
-    stream = LiveStream("gate", "rtsp://127.0.0.1/street", settings, print)
-    with pytest.raises(RuntimeError, match="the decoding thread of camera gate must not end before stop"):
-        next(iter(stream))
+    with socket.create_server(("127.0.0.1", 0)) as camera:
+        stream = LiveStream("gate", f"rtsp://127.0.0.1:{camera.getsockname()[1]}/street", settings, print)
+        with pytest.raises(RuntimeError, match="the decoding thread of camera gate must not end before stop"):
+            next(iter(stream))
 
 
 @pytest.mark.parametrize(
