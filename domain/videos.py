@@ -6,6 +6,7 @@ live camera with `STREAM_OPTIONS`; `domain.video_probe` opens a file first in a 
 """
 
 import errno
+import hashlib
 import os
 import stat
 from pathlib import Path
@@ -29,6 +30,7 @@ _READABLE = "mp4/mov, mkv/webm, avi, MPEG-TS, MPEG-PS, flv, H.264, HEVC, MJPEG o
 _MOST_THREADS = 4  # of a decoder; each holds pictures of its own
 _MOST_SCANS = 100  # of a JPEG: progressive ones with thousands take minutes each
 _SCAN = b"\xff\xda"
+_BLOCK_BYTES = 1 << 20
 
 
 class UnreachableVideoError(InputError, OSError):
@@ -87,6 +89,7 @@ class FileBytes:
     def _begin(self) -> None:
         self._position = 0
         self.error: OSError | None = None
+        self.has_changed = False
 
     def read(self, size: int) -> bytes:
         """The next bytes; none at the end and after an error."""
@@ -113,6 +116,56 @@ class FileBytes:
     def close(self) -> None:
         """Close the file."""
         os.close(self.descriptor)
+
+
+class UnchangedBytes(FileBytes):
+    """A file that must have the checksum `sha256`, and nothing else in any part that is read later.
+
+    It is read once for the checksum, and for one of each block; a block is compared again when FFmpeg reads it. So the
+    video that is looked at is the one with this checksum, even if the file is replaced or overwritten meanwhile.
+
+    Raises:
+        InputError: if the checksum differs.
+        UnreachableVideoError: if it is missing or cannot be read.
+    """
+
+    def __init__(self, file: Path, sha256: str) -> None:
+        super().__init__(file)
+        self._blocks: list[bytes] = []
+        self._block = (-1, b"")  # number and content of the last one read
+        whole = hashlib.sha256()
+        try:
+            while content := os.pread(self.descriptor, _BLOCK_BYTES, len(self._blocks) * _BLOCK_BYTES):
+                whole.update(content)
+                self._blocks.append(hashlib.sha256(content).digest())
+        except OSError as error:
+            self.close()
+            raise UnreachableVideoError(f"{file} must stay readable: {error.strerror}") from error
+        if whole.hexdigest() != sha256:
+            self.close()
+            raise InputError(
+                f"{file} must be the file that was registered: its sha256 must begin with {sha256[:12]}, got "
+                f"{whole.hexdigest()[:12]}; register it again"
+            )
+
+    def read(self, size: int) -> bytes:
+        """The next bytes, at most to the end of a block; none at the end, after an error and after a change."""
+        number, offset = divmod(self._position, _BLOCK_BYTES)
+        if number >= len(self._blocks) or self.error is not None or self.has_changed:
+            return b""
+        if self._block[0] != number:
+            try:
+                content = os.pread(self.descriptor, _BLOCK_BYTES, number * _BLOCK_BYTES)
+            except OSError as error:
+                self.error = error
+                return b""
+            if hashlib.sha256(content).digest() != self._blocks[number]:
+                self.has_changed = True
+                return b""
+            self._block = number, content
+        part = self._block[1][offset : offset + size]
+        self._position += len(part)
+        return part
 
 
 def open_container(content: FileBytes, name: object, limits: VideoLimits) -> InputContainer:

@@ -42,6 +42,7 @@ class CameraVideo:
     camera_id: str
     file: Path
     start: datetime  # time of the first frame, with a time zone
+    sha256: str | None = None  # of the file that is meant; None: whichever is there
 
 
 @dataclass
@@ -152,7 +153,7 @@ def follow(
 
 
 def _open(stack: ExitStack, video: CameraVideo, perception: Perception, settings: TrackingSettings) -> _Stream:
-    reader = stack.enter_context(VideoReader(video.file, settings.frame_stride, settings.video))
+    reader = stack.enter_context(VideoReader(video.file, settings.frame_stride, settings.video, sha256=video.sha256))
     tracker = new_tracker(video.camera_id, video.start, perception, settings)
     gate = MotionGate(settings.motion_gate) if settings.motion_gate.enabled else None
     return _Stream(reader, iter(reader), tracker, [], gate)

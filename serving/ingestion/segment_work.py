@@ -101,7 +101,7 @@ class SegmentWork:
             segment = connection.execute(sa.select(table).where(table.c.id == segment_id)).one_or_none()
         if segment is None or segment.state == "done":  # its district was replaced, or a worker died after storing it
             return
-        video = CameraVideo(segment.camera_id, Path(segment.source), segment.start)
+        video = CameraVideo(segment.camera_id, Path(segment.source), segment.start, segment.checksum)
 
         def abort_if_requested(num_frames: int) -> None:
             if context.should_abort():

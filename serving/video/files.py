@@ -19,7 +19,15 @@ import numpy as np
 from domain.atomic import atomic_file
 from domain.errors import InputError
 from domain.video_probe import probe
-from domain.videos import NO_SETTINGS, FileBytes, UnreachableVideoError, VideoLimits, decode, open_container
+from domain.videos import (
+    NO_SETTINGS,
+    FileBytes,
+    UnchangedBytes,
+    UnreachableVideoError,
+    VideoLimits,
+    decode,
+    open_container,
+)
 
 _FALLBACK_FPS = 25.0
 _CONSTANT_RATE_FACTOR = "23"  # H.264's default quality
@@ -45,17 +53,27 @@ class VideoReader:
         file: a video in one of the containers of `domain.videos`.
         stride: yield every n-th frame, beginning with the first; all frames are counted.
         limits: largest frames, highest frame rate and longest duration.
+        sha256: checksum of the file that is meant; without it, any content is.
         whole: look through the whole file for what is beyond the limits before the first frame, not at its beginning
             only.
 
     Raises:
-        InputError: if the file is not a video, beyond the limits, or (while iterating) has no decodable frame.
+        InputError: if the file is not a video, beyond the limits, of another checksum, or (while iterating) has no
+            decodable frame or changes.
         UnreachableVideoError: if it is missing, or cannot be read when opened or while iterating.
     """
 
-    def __init__(self, file: Path, stride: int = 1, limits: VideoLimits = NO_SETTINGS, *, whole: bool = True) -> None:
+    def __init__(
+        self,
+        file: Path,
+        stride: int = 1,
+        limits: VideoLimits = NO_SETTINGS,
+        *,
+        sha256: str | None = None,
+        whole: bool = True,
+    ) -> None:
         self.file, self._stride, self._limits = file, stride, limits
-        self._bytes = FileBytes(file)
+        self._bytes = FileBytes(file) if sha256 is None else UnchangedBytes(file, sha256)
         try:
             probe(self._bytes, file, limits, whole=whole)
             self._container = open_container(self._bytes, file, limits)
@@ -111,6 +129,8 @@ class VideoReader:
         )
 
     def _require_reachable(self) -> None:
+        if self._bytes.has_changed:
+            raise InputError(f"{self.file} must not change while it is processed; register it again")
         if self._bytes.error is not None:
             raise UnreachableVideoError(
                 f"{self.file} must stay readable while it is processed: {self._bytes.error.strerror}"

@@ -1,5 +1,6 @@
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -268,3 +269,24 @@ def test_a_file_name_must_be_a_pattern(deployment: Path, pattern: str) -> None:
 def statuses(store: Store) -> Sequence[str]:
     with store.begin() as connection:
         return connection.execute(sa.text("SELECT status::text FROM jobs.procrastinate_jobs")).scalars().all()
+
+
+def test_a_file_that_was_replaced_after_it_was_registered_fails_and_can_be_registered_again(
+    deployment: Path, tmp_path: Path
+) -> None:
+    district = write_district(tmp_path / "demo", num_cameras=2)
+    first, second = district / "videos" / "c1.mp4", district / "videos" / "c2.mp4"
+    ingest.main([str(district), "--district", "demo"])
+    shutil.copy(second, first)
+    worker.main(["--until-empty"])
+    with open_store(Path("store")) as store:
+        assert segment_states(store) == {"c1.mp4": "failed", "c2.mp4": "done"}
+        assert "c1.mp4 must be the file that was registered: its sha256" in str(column(store, "error")["c1.mp4"])
+        with store.begin() as connection:
+            cameras = connection.execute(sa.select(tables.tracklets.c.camera_id)).scalars()
+            assert set(cameras) == {"c2"}
+    ingest.main([str(district), "--district", "demo"])
+    worker.main(["--until-empty"])
+    with open_store(Path("store")) as store, store.begin() as connection:
+        states = connection.execute(sa.select(tables.segments.c.state).order_by(tables.segments.c.id)).scalars().all()
+    assert states == ["failed", "done", "done"]

@@ -5,10 +5,13 @@ import socket
 from contextlib import suppress
 from pathlib import Path
 
+import av
+import numpy as np
 import pytest
 
 from domain import video_probe
 from domain.errors import InputError
+from domain.files import sha256_of
 from domain.videos import NO_SETTINGS, VideoLimits
 from serving.video.files import VideoReader
 from tests.helpers.hostile_videos import declaring, encoded, opened_names, playlists, referring, with_scans
@@ -114,3 +117,51 @@ def test_the_process_that_looks_first_can_be_killed_and_comes_back(tmp_path: Pat
 
 def resident_bytes() -> int:
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def noise(file: Path, seed: int) -> str:
+    """A video of several blocks; returns its checksum."""
+    with av.open(str(file), "w") as container:
+        stream = container.add_stream("mjpeg", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 320, 240, "yuvj420p"
+        stream.options = {"q": "1", "qmin": "1", "qmax": "1"}
+        pictures = np.random.default_rng(seed).integers(0, 256, (40, 240, 320, 3), np.uint8)
+        for picture in pictures:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode(None))
+    assert file.stat().st_size > 3 << 20
+    return sha256_of(file)
+
+
+def test_the_video_that_is_looked_at_is_the_one_with_the_checksum(tmp_path: Path) -> None:
+    file = tmp_path / "c1.avi"
+    first, second = noise(file, 1), noise(tmp_path / "c2.avi", 2)
+    with VideoReader(file, sha256=first) as reader:
+        assert len(list(reader)) == 40
+    (tmp_path / "c2.avi").replace(file)
+    with pytest.raises(InputError, match=rf"must be the file that was registered: .* {first[:12]}, got {second[:12]}"):
+        VideoReader(file, sha256=first)
+
+
+def test_a_video_that_is_overwritten_while_it_is_looked_at_is_refused(tmp_path: Path) -> None:
+    file, other = tmp_path / "c1.avi", tmp_path / "c2.avi"
+    checksum = noise(file, 1)
+    noise(other, 2)
+    with VideoReader(file, sha256=checksum) as reader:
+        frames = iter(reader)
+        next(frames)
+        with file.open("r+b") as content:
+            content.write(other.read_bytes())
+        with pytest.raises(InputError, match=r"c1\.avi must not change while it is processed; register it again"):
+            list(frames)
+
+
+def test_a_video_that_is_replaced_while_it_is_looked_at_stays_the_one_that_was_opened(tmp_path: Path) -> None:
+    file, other = tmp_path / "c1.avi", tmp_path / "c2.avi"
+    checksum = noise(file, 1)
+    with VideoReader(file) as reader:
+        expected = [frame.image.sum() for frame in reader]
+    noise(other, 2)
+    with VideoReader(file, sha256=checksum) as reader:
+        other.replace(file)
+        assert [frame.image.sum() for frame in reader] == expected
