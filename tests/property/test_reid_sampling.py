@@ -3,10 +3,12 @@
 from collections import Counter
 
 import numpy as np
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch.utils.data import TensorDataset
 
-from training.crops.data import ShuffledBatches
+from training.crops.data import shuffled_batches
 from training.reid.sampling import IdentityBatches
 
 
@@ -64,6 +66,26 @@ def test_processes_share_each_global_batch(people: int, seed: int) -> None:
 
 @given(st.integers(1, 60), st.integers(1, 70), st.integers(0, 9))
 def test_shuffled_batches_show_each_picture_at_most_once(num_images: int, batch: int, seed: int) -> None:
-    shown = [index for indices in ShuffledBatches(num_images, batch, seed) for index in indices]
+    shown = [index for indices in shuffled_batches(pictures(num_images), batch, seed) for index in indices]
     assert len(shown) == len(set(shown)) == num_images // min(batch, num_images) * min(batch, num_images)
     assert set(shown) <= set(range(num_images))
+
+
+@given(st.integers(4, 60), st.integers(1, 20), st.integers(0, 9))
+def test_processes_share_each_shuffled_batch(num_images: int, half: int, seed: int) -> None:
+    whole = list(shuffled_batches(pictures(num_images // 2 * 2), 2 * half, seed))
+    halves = [list(shuffled_batches(pictures(num_images // 2 * 2), 2 * half, seed, rank, 2)) for rank in (0, 1)]
+    assert [sorted(first + second) for first, second in zip(*halves, strict=True)] == [sorted(each) for each in whole]
+
+
+@given(st.integers(20, 60), st.integers(0, 9))
+def test_the_order_depends_on_seed_and_epoch(num_images: int, seed: int) -> None:
+    one, other = (shuffled_batches(pictures(num_images), 4, seed) for _ in range(2))
+    first = list(one)
+    assert list(other) == first
+    other.set_epoch(1)
+    assert list(other) != first
+
+
+def pictures(num_images: int) -> TensorDataset:
+    return TensorDataset(torch.zeros(num_images))

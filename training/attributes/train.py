@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from pydantic import Field, PositiveInt
 from torch import Tensor
+from torch.utils.data import BatchSampler
 
 from districts.layout import Split, read_attribute_split, read_district
 from domain.attributes import AttributeSchema
@@ -24,7 +25,7 @@ from training.attributes.operating_point import fit_temperatures
 from training.attributes.task import AttributeTask
 from training.crops.augmentation import CHANNEL_MEAN, CHANNEL_STD, Preparation
 from training.crops.backbone import load_pretrained
-from training.crops.data import CropData, CropDataset, InOrder, ShuffledBatches
+from training.crops.data import CropData, CropDataset, shuffled_batches
 from training.crops.lightning_run import CropTrainingSettings, Curves, checkpoint_folder, fit, seed_run
 from training.crops.optimization import configure_optimizer
 from training.single_output import SingleOutput
@@ -125,7 +126,7 @@ def train_attributes(
         build_loss(settings.rare_labels, schema, labels),
         schema,
     )
-    batches = partial(ShuffledBatches, len(train), settings.batch, seed)
+    batches = partial(shuffled_batches, train, settings.batch, seed)
     data = CropData(train, batches, val, settings.validation_batch, settings.hardware.num_workers)
     fit(task, data, settings, monitor="val/instance_f1", folder=checkpoints, seed=seed, log_curves=log_curves)
     network.cpu().to(memory_format=torch.contiguous_format).eval()
@@ -138,7 +139,7 @@ def train_attributes(
 def _predict(task: AttributeTask, crops: CropDataset, batch_size: int) -> tuple[dict[str, Tensor], Tensor]:
     """Logits of each group `[image, label]`, and labels `[image, group]`."""
     task.eval()
-    batches = [crops[indices] for indices in InOrder(len(crops), batch_size)]
+    batches = [crops[indices] for indices in BatchSampler(range(len(crops)), batch_size, drop_last=False)]
     logits = [task.network(task.prepare(batch.images)) for batch in batches]
     by_group = {name: torch.cat([part[name] for part in logits]) for name in logits[0]}
     return by_group, torch.cat([batch.labels for batch in batches])

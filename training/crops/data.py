@@ -4,22 +4,22 @@ Crops stay `uint8` until they are on the device, where the whole batch is augmen
 feed a network, and no worker process repeats its random numbers in the next epoch.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from pytorch_lightning import LightningDataModule
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import BatchSampler, DataLoader, Dataset, DistributedSampler, Sampler
 from tqdm import tqdm
 
 from domain.images import read_image, stretch
 
 _MIB = 2**20
-BatchSampler = Sampler[list[int]]
+Batches = Sampler[list[int]]
 
 
 class CropBatch(NamedTuple):
@@ -72,42 +72,22 @@ class CropDataset(Dataset[CropBatch]):
 
 
 class ShuffledBatches(BatchSampler):
-    """Batches of each epoch in an order drawn from the seed; crops that do not fill a batch are left out.
+    """Batches in an order drawn from the seed and the epoch."""
 
-    Each process gets an equal part of every global batch of `batch` crops. With fewer crops than `batch` they are one
-    batch.
-    """
-
-    def __init__(self, num_images: int, batch: int, seed: int, rank: int = 0, world_size: int = 1) -> None:
-        self._num_images, self._batch, self._seed = num_images, min(batch, num_images), seed
-        self._rank, self._world_size = rank, world_size
-        self._epoch = 0
+    sampler: DistributedSampler[Any]
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the order of `epoch`; Lightning calls it, so a resumed run has the order of an undisturbed one."""
-        self._epoch = epoch
-
-    def __len__(self) -> int:
-        return self._num_images // self._batch
-
-    def __iter__(self) -> Iterator[list[int]]:
-        order = np.random.default_rng((self._seed, self._epoch)).permutation(self._num_images)
-        for start in range(0, len(self) * self._batch, self._batch):
-            yield order[start : start + self._batch][self._rank :: self._world_size].tolist()
+        self.sampler.set_epoch(epoch)
 
 
-class InOrder(BatchSampler):
-    """Batches of all crops in order; the last batch may be smaller."""
+def shuffled_batches(crops: Dataset[Any], batch: int, seed: int, rank: int = 0, world_size: int = 1) -> ShuffledBatches:
+    """The batches of process `rank`, its equal part of each global batch; crops that do not fill a batch are left out.
 
-    def __init__(self, num_images: int, batch: int) -> None:
-        self._num_images, self._batch = num_images, batch
-
-    def __len__(self) -> int:
-        return -(-self._num_images // self._batch)
-
-    def __iter__(self) -> Iterator[list[int]]:
-        for start in range(0, self._num_images, self._batch):
-            yield list(range(start, min(start + self._batch, self._num_images)))
+    With fewer crops than `batch` they are one batch.
+    """
+    order = DistributedSampler(crops, world_size, rank, seed=seed, drop_last=True)
+    return ShuffledBatches(order, min(batch // world_size, len(order)), drop_last=True)
 
 
 class CropData(LightningDataModule):
@@ -124,7 +104,7 @@ class CropData(LightningDataModule):
     def __init__(
         self,
         train: CropDataset,
-        train_batches: Callable[[int, int], BatchSampler],
+        train_batches: Callable[[int, int], Batches],
         val: CropDataset | None,
         val_batch: int,
         num_workers: int,
@@ -140,9 +120,13 @@ class CropData(LightningDataModule):
 
     def val_dataloader(self) -> list[DataLoader[CropBatch]]:
         """One loader or none; each process validates on all crops."""
-        return [] if self._val is None else [self._load(self._val, InOrder(len(self._val), self._val_batch))]
+        return (
+            []
+            if self._val is None
+            else [self._load(self._val, BatchSampler(range(len(self._val)), self._val_batch, drop_last=False))]
+        )
 
-    def _load(self, crops: CropDataset, batches: BatchSampler) -> DataLoader[CropBatch]:
+    def _load(self, crops: CropDataset, batches: Batches) -> DataLoader[CropBatch]:
         workers = 0 if crops.is_in_memory else self._num_workers
         return DataLoader(
             crops,

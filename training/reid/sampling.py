@@ -5,10 +5,10 @@ from collections.abc import Iterator
 import numpy as np
 
 from domain.errors import InputError
-from training.crops.data import BatchSampler
+from training.crops.data import Batches
 
 
-class IdentityBatches(BatchSampler):
+class IdentityBatches(Batches):
     """Batches of `identities_per_batch` different people with `images_per_identity` crops each.
 
     The probability of a person is proportional to the number of groups of K that their crops fill, at least one, so

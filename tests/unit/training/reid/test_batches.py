@@ -19,7 +19,7 @@ from training.crops.augmentation import (
     random_rectangles,
     shift_and_flip,
 )
-from training.crops.data import CropDataset, InOrder
+from training.crops.data import CropDataset
 from training.crops.optimization import configure_optimizer
 from training.reid.losses import BatchHardTripletLoss
 from training.reid.operating_point import best_match_distance
@@ -48,11 +48,6 @@ def test_a_crop_that_does_not_open_is_named(tmp_path: Path) -> None:
     (tmp_path / "torn.jpg").write_bytes(b"no picture")
     with pytest.raises(InputError, match=r"torn\.jpg must be a readable picture"):
         CropDataset([tmp_path / "torn.jpg"], np.zeros(1), 12, 8, 1)
-
-
-def test_in_order_shows_everything_once() -> None:
-    assert list(InOrder(5, batch=2)) == [[0, 1], [2, 3], [4]]
-    assert len(InOrder(5, batch=2)) == 3
 
 
 def test_without_augmentation_the_pictures_are_only_scaled() -> None:
