@@ -14,6 +14,8 @@ export MLFLOW_DISABLE_TELEMETRY := true
 export YOLO_OFFLINE := true
 # Our processes create files for their user alone; DVC and BentoML do so from here.
 PRIVATE := umask 077;
+# Python keeps what it compiled, also where the environment says otherwise: hundreds of processes import the same.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help setup demo fast test soak check lock params bench bench-engines serve mlflow clean
 
