@@ -11,6 +11,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 import sqlalchemy as sa
+import yaml
 
 from domain.atomic import atomic_folder
 from domain.stage import close_dvc_folders
@@ -21,6 +22,18 @@ from tests.helpers.deployments import fill_store, write_deployment
 from tests.helpers.imports import imported_modules
 from tests.helpers.other_user import readable_by_others
 from tests.helpers.project import ROOT
+
+STAGE = """
+from pathlib import Path
+from domain.atomic import atomic_folder
+from domain.stage import run_stage
+
+def write(arguments):
+    with atomic_folder(Path("tracks")) as aside:
+        (aside / "1.jpg").write_text("a person")
+
+run_stage(write)
+"""
 
 
 @pytest.fixture
@@ -89,7 +102,19 @@ def test_what_a_process_of_ours_writes_is_its_users_alone(project: Path) -> None
     assert not written(project)
 
 
-def test_what_dvc_copies_is_its_users_alone(project: Path) -> None:
+@pytest.mark.slow
+def test_what_dvc_keeps_of_a_stage_is_its_users_alone(project: Path) -> None:
+    (project / "write.py").write_text(STAGE)
+    stage = {"cmd": f"{sys.executable} write.py", "outs": ["tracks"]}
+    (project / "dvc.yaml").write_text(yaml.safe_dump({"stages": {"write": stage}}))
+    run(project, "dvc", "init", "--no-scm", "--quiet")
+    run(project, "dvc", "repro", "--quiet")
+    assert list((project / ".dvc" / "cache").rglob("*.dir"))
+    assert (project / "tracks" / "1.jpg").is_file()
+    assert not {name for name in written(project) if name.startswith(("tracks", ".dvc/cache", ".dvc/tmp"))}
+
+
+def test_what_dvc_copies_for_an_experiment_is_its_users_alone(project: Path) -> None:
     experiment = project / ".dvc" / "tmp" / "exps" / "tmp1"
     (experiment / ".dvc").mkdir(parents=True)
     for folder in (experiment, *experiment.parents[:3]):

@@ -21,7 +21,8 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
             target = folder / name
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, target)
-    folder.chmod(0o755)  # as git clones
+    for each in (folder, folder / ".dvc"):
+        each.chmod(0o755)  # as git clones
     for arguments in (["init", "-q"], ["add", "-A"], ["commit", "-q", "-m", "as it is"]):
         succeed(folder, *_GIT, *arguments)
     succeed(folder, "git", "config", "user.name", "Tester")
