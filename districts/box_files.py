@@ -9,8 +9,11 @@ import numpy as np
 from jaxtyping import Float32, Int64
 
 from districts.layout import Split, list_pictures
-from domain.errors import InputError
+from domain.errors import InputError, shown
+from domain.foreign_files import SMALL_BYTES, TABLE_BYTES, read_text
 from domain.tracklets import Tracklet
+
+_LARGEST = 2**31
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,7 @@ def read_detection_split(folder: Path, split: Split) -> list[LabelledFrame]:
 def read_labelled_frame(image: Path, labels: Path) -> LabelledFrame:
     """Read a picture's boxes from its YOLO file in the folder `labels`; raises as `read_detection_split` does."""
     file = labels / f"{image.stem}.txt"
-    lines = file.read_text().splitlines() if file.is_file() else []
+    lines = read_text(file, SMALL_BYTES).splitlines() if file.exists() else []
     picture = cv2.imread(str(image))
     if picture is None:
         raise InputError(f"{image} must be a readable picture")
@@ -57,9 +60,9 @@ def read_labelled_frame(image: Path, labels: Path) -> LabelledFrame:
         try:
             person, centre_x, centre_y, box_width, box_height = (float(field) for field in fields)
         except ValueError as error:
-            raise InputError(f"{file}, line {number}: must be `class x y width height`, got {line!r}") from error
+            raise InputError(f"{file}, line {number}: must be `class x y width height`, got {shown(line)}") from error
         if person != 0 or not all(0 <= value <= 1 for value in (centre_x, centre_y, box_width, box_height)):
-            raise InputError(f"{file}, line {number}: class must be 0 and the box within 0..1, got {line!r}")
+            raise InputError(f"{file}, line {number}: class must be 0 and the box within 0..1, got {shown(line)}")
         half = box_width / 2, box_height / 2
         boxes.append([centre_x - half[0], centre_y - half[1], centre_x + half[0], centre_y + half[1]])
     scaled = np.array(boxes, np.float32).reshape(-1, 4) * np.array([width, height, width, height], np.float32)
@@ -75,15 +78,17 @@ def read_tracks(file: Path) -> TrackTable:
     if not file.is_file():
         raise InputError(f"{file} must exist (MOTChallenge text)")
     rows = []
-    for number, line in enumerate(file.read_text().splitlines(), start=1):
+    for number, line in enumerate(read_text(file, TABLE_BYTES).splitlines(), start=1):
         if not line.strip():
             continue
         try:
             values = [float(value) for value in line.replace(",", " ").split()]
         except ValueError as error:
-            raise InputError(f"{file}, line {number}: must be numbers, got {line!r}") from error
+            raise InputError(f"{file}, line {number}: must be numbers, got {shown(line)}") from error
         if len(values) < 6:
             raise InputError(f"{file}, line {number}: must have at least 6 numbers, got {len(values)}")
+        if not all(abs(value) < _LARGEST for value in values[:7]):  # nor is "not a number" below it
+            raise InputError(f"{file}, line {number}: must have numbers below {_LARGEST}, got {shown(line)}")
         rows.append([*values[:6], values[6] if len(values) > 6 else 1.0])
     table = np.array(rows, np.float64).reshape(-1, 7)
     corners = np.concatenate([table[:, 2:4], table[:, 2:4] + table[:, 4:6]], axis=1)

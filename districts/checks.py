@@ -3,7 +3,6 @@
 Fatal: training or evaluation would break, or its figures would mean nothing. Warning: worth a look.
 """
 
-import csv
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -27,7 +26,8 @@ from districts.layout import (
     read_reid_folder,
 )
 from domain.attributes import AttributeSchema
-from domain.errors import InputError
+from domain.errors import InputError, shown
+from domain.foreign_files import read_rows
 from domain.schemas import read_schema
 from domain.video_probe import opened_video
 
@@ -67,14 +67,11 @@ def _check_attributes(folder: Path, schema: AttributeSchema, cameras: set[str]) 
         if not file.is_file():
             yield Finding(True, str(file), "must exist")
             continue
-        with file.open(newline="", encoding="utf-8") as lines:
-            reader = csv.DictReader(lines)
-            required = ("image", "identity", "camera", *schema.group_names)
-            missing = [name for name in required if name not in (reader.fieldnames or ())]
-            if missing:
-                yield Finding(True, f"{file}, line 1", f"must also have the columns {', '.join(missing)}")
-                continue
-            rows = list(reader)
+        try:
+            rows = read_rows(file, ("image", "identity", "camera", *schema.group_names))
+        except InputError as error:
+            yield Finding(True, str(file), str(error))
+            continue
         if not rows:
             yield Finding(True, str(file), "must list pictures, got none")
         yield from _check_attribute_rows(file, rows, schema, cameras)
@@ -93,7 +90,9 @@ def _check_attribute_rows(
         for count, label in zip(counts, labels, strict=True):
             count[label] += label >= 0
         if cameras and row["camera"] not in cameras:
-            yield Finding(False, f"{file}, line {line}", f"camera must be one of district.yaml, got {row['camera']!r}")
+            yield Finding(
+                False, f"{file}, line {line}", f"camera must be one of district.yaml, got {shown(row['camera'])}"
+            )
         picture = file.parent / "images" / row["image"]
         if cv2.imread(str(picture)) is None:
             yield Finding(True, f"{file}, line {line}", f"{picture} must be a readable picture")
@@ -241,9 +240,12 @@ def _attribute_identities(file: Path) -> dict[int, str]:
     """File and line of the first row of each identity."""
     if not file.is_file():
         return {}
-    with file.open(newline="", encoding="utf-8") as lines:
-        rows = [(line, row.get("identity") or "") for line, row in enumerate(csv.DictReader(lines), start=2)]
-    return {int(value): f"{file}, line {line}" for line, value in reversed(rows) if value.isdecimal()}
+    try:
+        rows = list(enumerate(read_rows(file, ()), start=2))
+    except InputError:  # `_check_attributes` says why
+        return {}
+    values = [(line, row.get("identity", "")) for line, row in reversed(rows)]
+    return {int(value): f"{file}, line {line}" for line, value in values if value.isdecimal() and len(value) < 10}
 
 
 def _reid_identities(folder: Path) -> dict[int, str]:
@@ -251,4 +253,5 @@ def _reid_identities(folder: Path) -> dict[int, str]:
     if not folder.is_dir():
         return {}
     names = [(path.name.partition("_")[0], str(path)) for path in reversed(find_pictures(folder))]
-    return {int(value): place for value, place in names if value.isdecimal() and int(value) > DISTRACTOR_IDENTITY}
+    numbers = [(int(value), place) for value, place in names if value.isdecimal() and len(value) < 10]
+    return {value: place for value, place in numbers if value > DISTRACTOR_IDENTITY}

@@ -4,7 +4,6 @@ LABELS/bounding_box_train/*.jpg    one crop per judged sighting
 LABELS/labels.csv                  one line per crop, see `LabelledCrop`
 """
 
-import csv
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -25,6 +24,7 @@ from districts.layout import (
     read_reid_folder,
 )
 from domain.errors import InputError, shown
+from domain.foreign_files import read_rows
 from domain.names import Name
 
 _TRAIN: ReidPart = "bounding_box_train"
@@ -143,8 +143,7 @@ def _digest(file: Path) -> bytes:
 def _read_table(file: Path) -> list[LabelledCrop]:
     if not file.is_file():
         raise InputError(f"district.labels must be a folder that `python -m serving.labels` wrote; {file} is missing")
-    with file.open(newline="", encoding="utf-8") as lines:
-        rows = list(csv.DictReader(lines))
+    rows = read_rows(file, LabelledCrop.model_fields)
     return [_read_row(file, line, row) for line, row in enumerate(rows, start=2)]
 
 

@@ -8,20 +8,21 @@ reid/             Market-1501: bounding_box_train, query, bounding_box_test; 000
 videos/           <camera>.mp4, <camera>.txt (MOTChallenge ground truth), problems.yaml: people to find
 """
 
-import csv
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
+from zoneinfo import available_timezones
 
 import numpy as np
-import yaml
 from jaxtyping import Int64
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import PydanticCustomError
 
 from domain.attributes import UNKNOWN, AttributeSchema, Group
 from domain.cameras import Camera
 from domain.errors import InputError, shown
+from domain.foreign_files import read_rows, read_yaml
 from domain.names import InnerPath, Name, is_inner_path
 
 Split = Literal["train", "val", "test"]
@@ -29,7 +30,14 @@ ReidPart = Literal["bounding_box_train", "bounding_box_val", "query", "bounding_
 _Model = TypeVar("_Model", bound=BaseModel)
 JUNK_IDENTITY, DISTRACTOR_IDENTITY = -1, 0
 _PICTURE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp"}
-_MARKET_NAME = re.compile(r"^(-1|\d+)_c(\d+)s(\d+)_(\d+)_(\d+)\.(?:jpg|jpeg|png)$")
+_NUMBER = re.compile(r"[+-]?\d{1,9}")
+_MARKET_NAME = re.compile(r"^(-1|\d{1,9})_c(\d{1,9})s(\d+)_(\d+)_(\d+)\.(?:jpg|jpeg|png)$")
+
+
+def _known_time_zone(name: str) -> str:
+    if name not in available_timezones():
+        raise PydanticCustomError("time_zone", "a time zone must be an IANA name, such as Asia/Seoul")
+    return name
 
 
 class District(BaseModel):
@@ -38,7 +46,7 @@ class District(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: Name
-    time_zone: str  # IANA, such as Asia/Seoul
+    time_zone: Annotated[str, AfterValidator(_known_time_zone)]  # IANA, such as Asia/Seoul
     attribute_schema: InnerPath  # a schema's name, or a .yaml file relative to the district's folder
     source: str
     licence: str
@@ -105,16 +113,7 @@ def read_attribute_split(folder: Path, split: Split, schema: AttributeSchema) ->
     file = folder / "attributes" / f"{split}.csv"
     if not file.is_file():
         raise InputError(f"{file} must exist")
-    with file.open(newline="", encoding="utf-8") as lines:
-        reader = csv.DictReader(lines)
-        missing = [
-            name
-            for name in ("image", "identity", "camera", *schema.group_names)
-            if name not in (reader.fieldnames or ())
-        ]
-        if missing:
-            raise InputError(f"{file}, line 1: must also have the columns {', '.join(missing)}")
-        rows = list(reader)
+    rows = read_rows(file, ("image", "identity", "camera", *schema.group_names))
     labelled = [read_attribute_row(file, line, row, schema) for line, row in enumerate(rows, start=2)]
     return AttributeTable(
         images=[row["image"] for row in rows],
@@ -172,29 +171,25 @@ def find_pictures(folder: Path) -> list[Path]:
 
 def _label_index(file: Path, line: int, row: dict[str, str], group: Group) -> int:
     value = row[group.name]
-    if value in (UNKNOWN, None):
+    if value == UNKNOWN:
         return -1
     if value not in group.label_names:
         raise InputError(
-            f"{file}, line {line}: {group.name} must be one of {', '.join(group.label_names)}, got {value!r}"
+            f"{file}, line {line}: {group.name} must be one of {', '.join(group.label_names)}, got {shown(value)}"
         )
     return group.label_names.index(value)
 
 
 def _integer(file: Path, line: int, value: str) -> int:
-    try:
-        return int(value)
-    except ValueError as error:
-        raise InputError(f"{file}, line {line}: identity must be a whole number, got {value!r}") from error
+    if not _NUMBER.fullmatch(value.strip()):
+        raise InputError(f"{file}, line {line}: identity must be a whole number, got {shown(value)}")
+    return int(value)
 
 
 def _read_yaml(file: Path) -> dict[str, Any]:
-    if not file.is_file():
+    if not file.exists():
         raise InputError(f"{file} must exist")
-    try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise InputError(f"{file} must be YAML: {error}") from error
+    content = read_yaml(file)
     if not isinstance(content, dict):
         raise InputError(f"{file} must hold a mapping, got {type(content).__name__}")
     return content

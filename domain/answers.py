@@ -9,7 +9,8 @@ from typing import Annotated
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, PlainSerializer, ValidationError
 
-from domain.errors import ArtifactError
+from domain.errors import ArtifactError, InputError
+from domain.foreign_files import read_rows
 
 ANSWERS = "answers.json"
 IDENTITIES = "identities.csv"
@@ -99,9 +100,8 @@ def read_people(tracks: Path) -> dict[int, int]:
     """
     file = tracks / IDENTITIES
     try:
-        with file.open(newline="", encoding="utf-8") as lines:
-            rows = [PersonOfTracklet.model_validate(row) for row in csv.DictReader(lines)]
-    except (OSError, ValidationError) as error:
+        rows = [PersonOfTracklet.model_validate(row) for row in read_rows(file, PersonOfTracklet.model_fields)]
+    except (InputError, ValidationError) as error:
         raise ArtifactError(
             f"{file} must hold the person of each tracklet, whole numbers; rerun track ({error})"
         ) from error

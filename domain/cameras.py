@@ -4,7 +4,7 @@ import math
 from datetime import datetime
 from typing import Protocol
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt
+from pydantic import BaseModel, ConfigDict, Field
 
 from domain.names import Name
 
@@ -21,9 +21,9 @@ class Camera(BaseModel):
     name: str
     latitude: float = Field(ge=-90, le=90)
     longitude: float = Field(ge=-180, le=180)
-    fps: PositiveFloat
-    width_px: PositiveInt
-    height_px: PositiveInt
+    fps: float = Field(ge=0.01, le=1000)
+    width_px: int = Field(ge=1, le=65535)
+    height_px: int = Field(ge=1, le=65535)
     start: datetime | None = None  # start of the camera's video in videos/, with a time zone
 
 

@@ -10,7 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFlo
 
 from domain.atomic import atomic_file
 from domain.attributes import AttributeSchema
-from domain.errors import ArtifactError
+from domain.errors import ArtifactError, InputError, shown
+from domain.foreign_files import DESCRIPTION_BYTES, read_text
 from domain.names import Name
 
 CARD = "card.json"
@@ -80,8 +81,12 @@ def read_card(path: Path) -> ModelCard:
     """
     file = path / CARD if path.is_dir() else path
     try:
-        return ModelCard.model_validate_json(file.read_text(encoding="utf-8"))
-    except (OSError, ValidationError) as error:
+        return ModelCard.model_validate_json(read_text(file, DESCRIPTION_BYTES))
+    except ValidationError as error:
+        first = error.errors()[0]
+        reason = f"{'.'.join(map(str, first['loc']))}: {first['msg']}, got {shown(first['input'])}"
+        raise ArtifactError(f"{file} must be a model card; rerun the stage that wrote it ({reason})") from error
+    except InputError as error:
         raise ArtifactError(f"{file} must be a model card; rerun the stage that wrote it ({error})") from error
 
 

@@ -27,10 +27,10 @@ from functools import partial
 from pathlib import Path
 from urllib.parse import quote
 
-import yaml
 from pydantic import ValidationError
 
 from domain.errors import InputError
+from domain.foreign_files import read_yaml
 from domain.names import Name
 from domain.settings import Settings
 from domain.stage import run_stage
@@ -98,11 +98,11 @@ def read_streams(file: Path) -> StreamsFile:
     Raises:
         InputError: if the file cannot be read or parsed, or a variable is not set; no message contains an address.
     """
+    if not file.exists():
+        raise InputError(f"the file of live cameras {file} must be readable: No such file or directory")
     try:
-        content = StreamsFile.model_validate(yaml.safe_load(file.read_text(encoding="utf-8")))
-    except OSError as error:
-        raise InputError(f"the file of live cameras {file} must be readable: {error.strerror}") from error
-    except (yaml.YAMLError, ValidationError, UnicodeDecodeError) as error:  # the chained error would contain addresses
+        content = StreamsFile.model_validate(read_yaml(file))
+    except (InputError, ValidationError) as error:  # the chained error would contain addresses
         reason = (
             f"{error.error_count()} entries are invalid" if isinstance(error, ValidationError) else "it is not YAML"
         )

@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-import yaml
 from pydantic import ValidationError
 
 from domain.attributes import AttributeSchema
-from domain.errors import InputError
+from domain.errors import InputError, shown
+from domain.foreign_files import read_yaml
 
 _FOLDER = Path(__file__).parent
 
@@ -28,12 +28,10 @@ def read_schema(name_or_file: str | Path) -> AttributeSchema:
         known = ", ".join(sorted(path.stem for path in _FOLDER.glob("*.yaml")))
         raise InputError(f"an attribute schema must be one of {known}, or an existing .yaml file, got {name_or_file}")
     try:
-        return AttributeSchema.model_validate(yaml.safe_load(file.read_text(encoding="utf-8")))
-    except yaml.YAMLError as error:
-        raise InputError(f"{file} must be YAML: {error}") from error
+        return AttributeSchema.model_validate(read_yaml(file))
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"]))
         raise InputError(
-            f"{file} must be an attribute schema; {place}: {first['msg']}, got {first['input']!r}"
+            f"{file} must be an attribute schema; {place}: {first['msg']}, got {shown(first['input'])}"
         ) from error

@@ -5,7 +5,8 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError
 
 from domain.atomic import atomic_file
-from domain.errors import ArtifactError
+from domain.errors import ArtifactError, InputError
+from domain.foreign_files import SMALL_BYTES, read_text
 
 CALIBRATION = "calibration.json"
 
@@ -34,10 +35,8 @@ def read_calibration(folder: Path) -> Calibration | None:
     """
     file = folder / CALIBRATION
     try:
-        return Calibration.model_validate_json(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return None
-    except (OSError, ValidationError) as error:
+        return Calibration.model_validate_json(read_text(file, SMALL_BYTES)) if file.exists() else None
+    except (InputError, ValidationError) as error:
         raise ArtifactError(f"{file} must hold a calibration; export the model again ({error})") from error
 
 

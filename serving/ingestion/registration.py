@@ -69,6 +69,8 @@ def find_recordings(
             recordings.append(naming.recording(file))
         except InputError as error:
             recordings.append(error)
+        except (MemoryError, RecursionError) as error:
+            recordings.append(_too_much(file, error))
     return recordings
 
 
@@ -97,7 +99,13 @@ def register_recordings(
             result.previous_states[_register(store, district, recording, limits, again=again)] += 1
         except InputError as error:
             result.refused.append(error)
+        except (MemoryError, RecursionError) as error:  # one file is not the end of all others
+            result.refused.append(_too_much(recording.file, error))
     return result
+
+
+def _too_much(file: Path, error: Exception) -> InputError:
+    return InputError(f"{file} must be a video that this machine can read; it ended with {type(error).__name__}")
 
 
 def _register(store: Store, district: str, recording: Recording, limits: VideoLimits, *, again: bool) -> str:

@@ -20,6 +20,7 @@ from serving.ingestion.following import CameraVideo, StageClock, TrackingSetting
 from serving.ingestion.settings import IngestSettings
 from serving.perception.batching import SharedPerception
 from serving.perception.perception import Engines
+from serving.video.recordings import require_plausible
 
 _log = logging.getLogger(__name__)
 # The database or a network share is unreachable, or a disk is full.
@@ -111,6 +112,8 @@ class SegmentWork:
             [followed] = follow(
                 [video], self.perception, self.tracking, on_frames=abort_if_requested, clock=StageClock()
             )
+        last_seen = max((tracklet.last_seen for tracklet in followed.tracklets), default=segment.start)
+        require_plausible(last_seen, f"the time of each frame of {segment.source}")
         self.store.add_segment(
             segment_id,
             followed.tracklets,

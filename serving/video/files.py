@@ -108,7 +108,8 @@ class VideoReader:
             time_s = last_s + 1 / self.fps if picture.time is None else picture.time - first_s
             if not self.num_frames:
                 first_s, time_s = time_s, 0.0
-            last_s = time_s if time_s > last_s else last_s + 1 / self.fps  # timestamps of damaged files may fall
+            # Timestamps of damaged files may fall, and jump by years.
+            last_s = time_s if last_s < time_s <= self._limits.max_hours * 3600 else last_s + 1 / self.fps
             self.num_frames += 1
             if (self.num_frames - 1) % self._stride == 0:
                 yield Frame(self.num_frames, last_s, picture.to_ndarray(format="rgb24"))

@@ -10,18 +10,19 @@ import re
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-import yaml
-
 from districts.layout import District
-from domain.errors import InputError
+from domain.errors import InputError, shown
+from domain.foreign_files import SMALL_BYTES, read_yaml
 from domain.names import require_name
 
 _TIME_GROUPS = ("year", "month", "day", "hour", "minute", "second")
 _SIDECAR = ".yaml"
+_EARLIEST = datetime(1990, 1, 1, tzinfo=UTC)
+_LEAD = timedelta(days=1)  # clocks of cameras and time zones are wrong by hours
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,10 @@ class Naming:
         Raises:
             InputError: if its camera or start time is missing or invalid.
         """
+        try:
+            str(file).encode()
+        except UnicodeEncodeError as error:
+            raise InputError(f"{str(file)!a} must have a name in UTF-8, to be stored with its sightings") from error
         from_name = self._from_name(file)
         sidecar = _sidecar(file)
         camera_id = self.camera_id or sidecar.get("camera") or from_name.get("camera")
@@ -88,9 +93,23 @@ class Naming:
             moment = datetime.fromisoformat(text)
         except ValueError as error:
             raise InputError(
-                f"{file} must have a start time in ISO 8601, such as 2026-05-12T18:40:00+09:00, got {text!r}"
+                f"{file} must have a start time in ISO 8601, such as 2026-05-12T18:40:00+09:00, got {shown(text)}"
             ) from error
-        return moment if moment.tzinfo else moment.replace(tzinfo=ZoneInfo(self.time_zone))
+        moment = moment if moment.tzinfo else moment.replace(tzinfo=ZoneInfo(self.time_zone))
+        require_plausible(moment, f"the start of {file}")
+        return moment
+
+
+def require_plausible(moment: datetime, what: str) -> None:
+    """Raise `InputError` if `moment`, which is `what`, is before 1990 or more than a day from now.
+
+    What is dated in the future outlives its retention.
+    """
+    if not _EARLIEST <= moment <= datetime.now(UTC) + _LEAD:
+        raise InputError(
+            f"{what} must lie between {_EARLIEST.year} and a day from now by this machine's clock, got "
+            f"{moment.isoformat()}"
+        )
 
 
 def files_of(path: Path) -> list[Path]:
@@ -109,6 +128,8 @@ def recordings_of_district(district: District, folder: Path) -> Iterator[Recordi
             yield InputError(
                 f"{folder / 'district.yaml'} must say when the video of camera {camera.id} starts (start:)"
             )
+        elif (error := _error_of_start(camera.start, folder)) is not None:
+            yield error
         else:
             file = folder / "videos" / f"{camera.id}.mp4"
             as_on_macos = file.with_name(unicodedata.normalize("NFD", file.name))
@@ -116,15 +137,22 @@ def recordings_of_district(district: District, folder: Path) -> Iterator[Recordi
             yield Recording(found.resolve(), camera.id, camera.start)
 
 
+def _error_of_start(start: datetime, folder: Path) -> InputError | None:
+    if start.tzinfo is None:
+        return InputError(f"{folder / 'district.yaml'} must give each start: with an offset, got {start.isoformat()}")
+    try:
+        require_plausible(start, f"a start: in {folder / 'district.yaml'}")
+    except InputError as error:
+        return error
+    return None
+
+
 def _sidecar(file: Path) -> dict[str, str]:
     sidecar = file.with_name(file.name + _SIDECAR)
-    if not sidecar.is_file():
+    if not sidecar.exists():
         return {}
-    try:
-        content = yaml.load(sidecar.read_text(encoding="utf-8"), yaml.BaseLoader)  # keeps times as text
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{sidecar} must be YAML with camera: and start:, it cannot be parsed") from error
+    content = read_yaml(sidecar, SMALL_BYTES, texts=True)
     is_text = isinstance(content, dict) and all(isinstance(value, str) for value in content.values())
     if not is_text or not set(content) <= {"camera", "start"}:
-        raise InputError(f"{sidecar} must have only camera: and start:, got {content!r}")
+        raise InputError(f"{sidecar} must have only camera: and start:, got {shown(content)}")
     return content

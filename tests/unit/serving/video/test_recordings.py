@@ -1,3 +1,4 @@
+import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -50,7 +51,7 @@ def test_a_sidecar_goes_before_the_name_and_arguments_before_both(tmp_path: Path
         ("holiday.mp4", "camera: c1\nstart: noon", "must have a start time in ISO 8601.* got 'noon'"),
         ("holiday.mp4", "camera: c1\nbegin: 1", "must have only camera: and start:, got"),
         ("holiday.mp4", "- c1", "must have only camera: and start:, got"),
-        ("holiday.mp4", "camera: [", "must be YAML with camera: and start:"),
+        ("holiday.mp4", "camera: [", "must be YAML: "),
         ("holiday.mp4", "camera: [c1]\nstart: 2026-05-12", "must have only camera: and start:, got"),
     ],
 )
@@ -78,3 +79,58 @@ def test_a_districts_videos_start_as_it_says(tmp_path: Path) -> None:
     assert not isinstance(first, InputError)
     assert (first.camera_id, first.start, first.file.name) == ("c1", START + timedelta(minutes=1), "c1.mp4")
     assert "must say when the video of camera c2 starts" in str(second)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param("a0: &a0 [x]\na1: [*a0, *a0]\n", id="aliases"),
+        pytest.param("camera: c1\nstart: &x 2026-05-12T18:40:00\n", id="an anchor"),
+        pytest.param("[" * 50_000, id="brackets"),
+        pytest.param("camera: " + "x" * 65_000, id="much"),
+        pytest.param("camera: c1\nstart: " + "9" * 60_000, id="digits"),
+        pytest.param("camera: c1\nother: " + "x" * 60_000, id="a long value"),
+    ],
+)
+def test_a_hostile_sidecar_is_one_refused_file_with_a_short_reason(tmp_path: Path, content: str) -> None:
+    file = tmp_path / "gate.mp4"
+    file.with_name("gate.mp4.yaml").write_text(content)
+    with pytest.raises(InputError, match=r"gate\.mp4") as caught:
+        naming().recording(file)
+    assert len(str(caught.value)) < 500
+
+
+def test_a_name_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / os.fsdecode(b"c1_20260512T184000\xff.mp4")
+    with pytest.raises(InputError, match=r"\\udcff\.mp4' must have a name in UTF-8"):
+        naming().recording(file)
+
+
+@pytest.mark.parametrize(
+    "start", ["2150-01-01", "1989-12-31T23:59:59+00:00", "9999-12-31T23:59:59-23:59", "0001-01-01"]
+)
+@pytest.mark.parametrize("place", ["argument", "sidecar", "name", "district"])
+def test_a_recording_that_starts_in_the_future_is_refused_wherever_it_says_so(
+    tmp_path: Path, start: str, place: str
+) -> None:
+    file = tmp_path / "gate.mp4"
+    if place == "district":
+        folder = write_district(tmp_path / "demo", num_cameras=1)
+        described = yaml.safe_load((folder / "district.yaml").read_text())
+        described["cameras"][0]["start"] = f"{start[:10]}T00:00:00+00:00"
+        (folder / "district.yaml").write_text(yaml.safe_dump(described))
+        [error] = recordings_of_district(read_district(folder), folder)
+        assert "must lie between 1990 and a day from now by this machine's clock" in str(error)
+        return
+    if place == "name":
+        file = tmp_path / f"c1_{start[:10].replace('-', '')}T000000.mp4"
+    if place == "sidecar":
+        file.with_name("gate.mp4.yaml").write_text(f"camera: c1\nstart: {start}\n")
+    given = naming("c1", start) if place == "argument" else naming()
+    with pytest.raises(InputError, match=r"the start of .* must lie between 1990 and a day from now"):
+        given.recording(file)
+
+
+def test_a_recording_of_this_moment_is_taken(tmp_path: Path) -> None:
+    now = datetime.now(UTC)
+    assert naming("c1", now.isoformat()).recording(tmp_path / "gate.mp4").start == now

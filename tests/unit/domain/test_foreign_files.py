@@ -1,0 +1,121 @@
+"""Text that others wrote takes no more memory or time than its length explains, and no file ends a command."""
+
+import os
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from domain.errors import ArtifactError, InputError
+from domain.foreign_files import read_rows, read_text, read_yaml
+from domain.model_card import read_card
+from domain.schemas import read_schema
+from tests.helpers.project import ROOT
+
+BOMB = "a0: &a0 [x,x,x,x,x,x,x,x,x]\n" + "".join(
+    f"a{level}: &a{level} [{','.join([f'*a{level - 1}'] * 9)}]\n" for level in range(1, 12)
+)
+YAML = {
+    "a list of lists of lists": (BOMB, "aliases that stand for more than 1000000 entries"),
+    "an alias of itself": ("&a [*a]", "an alias must be of something that is complete"),
+    "keys that are merged": (
+        "a: &x {" + ",".join(f"k{i}: 1" for i in range(3000)) + "}\n"
+        + "".join(f"b{i}:\n  <<: *x\n" for i in range(400)),
+        "aliases that stand for more than",
+    ),
+    "brackets": ("[" * 60_000, "more than 20 levels"),
+    "lines": ("- " * 30_000, "more than 20 levels"),
+    "a tag": ("!!python/object/apply:os.system [id]", "tags are not taken"),
+    "a timestamp that is none": ("!!timestamp x", "tags are not taken"),
+    "a day that is none": ("2026-99-99", "a date or a number that is none"),
+    "a number of 5000 digits": ("9" * 5000, "a date or a number that is none"),
+    "a byte that is none": (b"\xff\xfe", "must be text in UTF-8, byte 0 is not"),
+    "a zero": ("a: \0", "a character, a date or a number that is none"),
+    "much": ("# " + "x" * 2_000_000, "must have at most 2000000 bytes, got more"),
+}  # fmt: skip
+
+
+def write(file: Path, content: str | bytes) -> Path:
+    file.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return file
+
+
+@pytest.mark.parametrize("kind", YAML)
+def test_yaml_that_is_more_than_it_looks_is_refused(tmp_path: Path, kind: str) -> None:
+    content, complaint = YAML[kind]
+    with pytest.raises(InputError, match=complaint) as caught:
+        read_yaml(write(tmp_path / "a.yaml", content))
+    assert len(str(caught.value)) < 500
+
+
+def test_yaml_of_another_program_is_read(tmp_path: Path) -> None:
+    file = write(tmp_path / "a.yaml", "a: &x {y: 1.5}\nb: *x\nc:\n  <<: *x\nd: 2026-05-12\n")
+    assert read_yaml(file)["c"] == {"y": 1.5}
+    assert read_yaml(write(file, "a: 2026-05-12\n"), texts=True) == {"a": "2026-05-12"}
+    with pytest.raises(InputError, match="anchors and aliases are not taken at line 1"):
+        read_yaml(write(file, "a: &x b"), texts=True)
+
+
+def test_a_few_hundred_bytes_take_no_memory(tmp_path: Path) -> None:
+    file = write(tmp_path / "a.yaml", BOMB)
+    program = "from pathlib import Path; from domain.foreign_files import read_yaml; read_yaml(Path('a.yaml'))"
+
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_AS, (2 << 30, 2 << 30))
+
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=tmp_path, env=environment, preexec_fn=limit, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert file.stat().st_size < 700
+    assert "InputError: a.yaml must be YAML: aliases that stand for more than" in done.stderr
+
+
+@pytest.mark.parametrize("kind", ["pipe", "folder", "device"])
+def test_a_file_that_is_none_is_not_waited_for(tmp_path: Path, kind: str) -> None:
+    file = tmp_path / "a.yaml"
+    if kind == "pipe":
+        os.mkfifo(file)
+    elif kind == "folder":
+        file.mkdir()
+    else:
+        file = Path("/dev/zero")
+    with pytest.raises(InputError, match=r"must be a re(gular|adable) file"):
+        read_text(file, 1000)
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        ("image,camera\n1.jpg,c1\n", "line 1: must also have the columns identity"),
+        ("image,identity\n" + "x" * 200_000 + ",1\n", "must be CSV: field larger than field limit"),
+        (b"image,identity\n\xff,1\n", "must be text in UTF-8"),
+        ("", "must also have the columns image, identity"),
+    ],
+)
+def test_a_table_that_is_none_is_refused(tmp_path: Path, content: str | bytes, complaint: str) -> None:
+    with pytest.raises(InputError, match=complaint):
+        read_rows(write(tmp_path / "a.csv", content), ("image", "identity"))
+
+
+def test_a_row_has_every_cell_and_no_other(tmp_path: Path) -> None:
+    file = write(tmp_path / "a.csv", "image,identity\n1.jpg\n2.jpg,2,3\n")
+    assert read_rows(file, ("image",)) == [{"image": "1.jpg", "identity": ""}, {"image": "2.jpg", "identity": "2"}]
+
+
+@pytest.mark.parametrize(
+    "content", [b"\xff", b"[" * 100_000, b"{" + b'"a":1,' * 400_000, b'{"task": "' + b"x" * 99_999]
+)
+def test_a_card_of_others_is_a_card_or_an_artifact_error(tmp_path: Path, content: bytes) -> None:
+    write(tmp_path / "card.json", content)
+    with pytest.raises(ArtifactError, match="must be a model card") as caught:
+        read_card(tmp_path)
+    assert len(str(caught.value)) < 600
+
+
+def test_a_schema_of_others_is_bounded(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="aliases that stand for more"):
+        read_schema(write(tmp_path / "a.yaml", BOMB))
