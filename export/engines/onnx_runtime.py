@@ -12,6 +12,7 @@ from domain.cores import available_cores
 from domain.errors import ArtifactError
 from domain.model_card import ModelCard
 from export.engines.engine import INPUT_NAME
+from export.engines.onnx_file import read_onnx
 
 Provider = Literal["CPUExecutionProvider", "CUDAExecutionProvider"]
 CPU: Provider = "CPUExecutionProvider"
@@ -63,10 +64,9 @@ def _open(file: Path, threads: int | None, provider: Provider) -> onnxruntime.In
     options.intra_op_num_threads = threads or available_cores()
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
+    content = read_onnx(file)
     try:
-        session = onnxruntime.InferenceSession(
-            file.read_bytes(), options, providers=list(dict.fromkeys((provider, CPU)))
-        )
+        session = onnxruntime.InferenceSession(content, options, providers=list(dict.fromkeys((provider, CPU))))
     except _CANNOT_OPEN as error:
         reason = str(error).strip().splitlines()[0]
         raise ArtifactError(f"{file} must be a usable ONNX file; export the model again ({reason})") from error

@@ -15,6 +15,7 @@ from domain.model_card import EngineFile, ModelCard, read_card, write_card
 from export.engines.cuda_driver import compute_capability
 from export.engines.engine import INPUT_NAME
 from export.engines.files import onnx_name, require_checksum
+from export.engines.onnx_file import read_onnx
 
 PLAN = "model.plan"
 Builder = Literal["tensorrt_rtx", "tensorrt"]
@@ -86,7 +87,7 @@ def build_plan(
     sizes = [(batch, card.input_height_px, card.input_width_px, 3) for batch in batches]
     if builder == "tensorrt":
         capabilities = _present_gpu()
-    plan = _Compiler(trt, file).compile(file.read_bytes(), sizes, capabilities)
+    plan = _Compiler(trt, file).compile(read_onnx(file), sizes, capabilities)
     with atomic_file(folder / PLAN) as aside:
         aside.write_bytes(plan)
     return source.model_copy(
