@@ -30,14 +30,14 @@ from serving import package
 from serving.access.roles import Role
 from serving.database.store import open_store
 from serving.deployment import Deployment
-from tests.end_to_end.conftest import free_port, server
+from tests.end_to_end.conftest import free_port, server, wait_until
 from tests.helpers.deployments import FOR_CASE, fill_store, token_of, write_deployment
 from tests.helpers.hostile_requests import hostile_requests
 from tests.helpers.hostile_uploads import BOUNDARY, MULTIPART, form, hostile_uploads, picture_file, slow_uploads
 from tests.helpers.stored import num_searches, stored
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
-LONGEST_S = 20
+LONGEST_S, DEADLINE_S = 20, 30
 SECRET = "s3cret"
 PHOTO = picture_file(np.random.default_rng(0))
 MOST_GROWTH_MB = 300
@@ -156,15 +156,17 @@ def test_hostile_uploads_and_requests_leave_nothing(served: Served, each: int, n
         .items()
         for method, operation in operations.items()
     }
-    with httpx.Client(base_url=served.address, headers=served.headers, timeout=LONGEST_S) as client:
+    with httpx.Client(base_url=served.address, headers=served.headers, timeout=2 * DEADLINE_S) as client:
         for _ in range(20):  # what the engines and the decoders allocate once
             client.post("/v1/search", data=FOR_CASE, files={"photo": PHOTO})
         before, start = kept(served), memory_mb(served, "VmRSS")
         searches = num_searches(served.deployment)
-        for upload in (*hostile_uploads(seed=1, each=each), *slow_uploads()):
+        slow = list(slow_uploads())
+        for upload in (*hostile_uploads(seed=1, each=each), *slow):
             headers = {"Content-Type": upload.content_type.encode("latin-1")}
             answer = client.post("/v1/search", content=upload.body, headers=headers)
             allowed = {200, 400, 404, 413} if upload.may_be_readable else {400, 413}
+            allowed |= {503} if upload in slow else set()  # on a busy machine its deadline passes
             assert answer.status_code in allowed, f"{upload.kind}: {answer.status_code} {answer.text[:200]}"
             answers["readable" if upload.may_be_readable else "upload", answer.status_code] += 1
         for asked in hostile_requests(seed=1, number=num_requests):
@@ -240,9 +242,10 @@ def test_the_form_of_a_request_that_failed_is_in_no_log(served: Served) -> None:
             with store.begin() as connection:
                 connection.exec_driver_sql("DROP TRIGGER fails ON cases; DROP FUNCTION fail")
     assert answer.status_code == 500
-    log = (served.deployment.root / "server.log").read_text()
-    assert "InternalError" in log
-    assert f"{SECRET}-of-the-form" not in log
+    log = served.deployment.root / "server.log"
+    wait_until(lambda: "Exception in ASGI application" in log.read_text(), LONGEST_S, lambda: "the error is not logged")
+    assert "InternalError" in log.read_text()
+    assert f"{SECRET}-of-the-form" not in log.read_text()
 
 
 @pytest.mark.parametrize("chunked", [True, False], ids=["in chunks", "with its length"])
