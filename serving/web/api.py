@@ -208,7 +208,7 @@ async def search(
     form: Annotated[SearchForm, Form(media_type="multipart/form-data")],
 ) -> SearchAnswer:
     """Sightings of the person that photos, confirmed sightings or attributes show; recorded with the case."""
-    photos = [await file.read() for file in form.photo]
+    photos = [await _content(file) for file in form.photo]
     await in_transaction(request, open_case_of, account, form.case)
     wanted = form.request(photos)
     try:
@@ -277,13 +277,19 @@ async def cameras(request: Request, service: SearchService) -> CamerasAnswer:
 @_router.get("/coverage", responses=declared(400, 503))
 async def coverage(request: Request, service: SearchService, fields: Annotated[ScopeFields, Query()]) -> Coverage:
     """Times of the cameras that can be searched, and missing times with the reason."""
-    return await in_thread(request, service.coverage, fields.scope())
+    return await in_search_thread(request, service.coverage, fields.scope())  # of many segments it takes long
 
 
 @_router.get("/status", responses=declared(503))
 async def status(request: Request, service: SearchService) -> Status:
     """Readiness, model version and engines of the service."""
     return await in_thread(request, service.status)
+
+
+async def _content(file: UploadFile) -> bytes:
+    content = await file.read()
+    await file.close()  # else the request holds its photos twice until it is answered
+    return content
 
 
 def _recorded(form: SearchForm | RouteForm) -> RecordedRequest:

@@ -110,13 +110,15 @@ def _answer_unfit(_: Request, error: Exception) -> JSONResponse:
 def _answer_refused(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException), "registered for this kind only"
     headers = dict(error.headers or {})
-    if error.status_code == 405 and "route" in request.scope:
-        headers["Allow"] = _documented_methods(request)  # Starlette lists the methods of the first route only
+    if error.status_code == 405 and (methods := _documented_methods(request)):
+        headers["Allow"] = methods  # Starlette lists the methods of the first route only
     return _answer(error.status_code, error.detail, headers)
 
 
 def _documented_methods(request: Request) -> str:
-    operations = request.app.openapi()["paths"][request.scope["route"].path]
+    """Methods of the path of the request; none for the document itself, which documents no path of its own."""
+    route = request.scope.get("route")
+    operations = request.app.openapi()["paths"].get(getattr(route, "path", ""), ())
     return ", ".join(sorted(method.upper() for method in operations))
 
 

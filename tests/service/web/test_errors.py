@@ -108,6 +108,12 @@ def test_an_error_of_the_database_quotes_no_row_and_no_value(
     assert SECRET not in caplog.text
 
 
+@pytest.mark.parametrize("method", ["OPTIONS", "POST", "DELETE", "TRACE"])
+def test_a_method_that_is_not_there_gets_405_or_404(client: TestClient, method: str) -> None:
+    for path in ("/openapi.json", "/status", "/nowhere", "/crops/demo/1"):
+        assert client.request(method, path).status_code in (404, 405), path
+
+
 @pytest.mark.parametrize("text", ["a\0b", "\ud800", "x" * 5000], ids=["NUL", "half a pair", "long"])
 def test_each_text_of_each_model_is_checked(client: TestClient, text: str) -> None:
     sighting = {"district": text, "tracklet_id": 1}
