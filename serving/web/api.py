@@ -77,7 +77,7 @@ def _each_once(names: str) -> str:
 Moment = Annotated[AwareDatetime, BeforeValidator(_not_a_number), AfterValidator(_within_calendar)]
 
 
-_JSON_LETTERS = 1_000_000  # of a form field, which is Starlette's own limit of a field
+_JSON_LETTERS = 100_000  # of a form field
 _CameraNames = Annotated[
     list[Annotated[str, AtMost(129)]],  # <district>/<camera>
     Field(max_length=MOST_ITEMS),

@@ -18,7 +18,7 @@ from tests.helpers.deployments import FOR_CASE, RED, SignedIn, picture, search_s
 
 API = build_api()
 API.add_middleware(SignedIn)
-API.state.max_upload_bytes, API.state.threads = 300_000, 2
+API.state.max_upload_bytes, API.state.threads = 20_000_000, 2
 interface = schemathesis.openapi.from_asgi("/openapi.json", API)
 
 
