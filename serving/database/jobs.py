@@ -16,6 +16,8 @@ import sqlalchemy as sa
 from procrastinate.exceptions import ConnectorException
 from procrastinate.jobs import Job
 from procrastinate.schema import SchemaManager
+from psycopg.conninfo import make_conninfo
+from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 
 from domain.errors import InputError
 
@@ -58,7 +60,8 @@ def upgrade(connection: sa.Connection) -> None:
 
 def open_jobs(database: sa.URL) -> procrastinate.App:
     """The jobs in the database at this address; procrastinate's app must be opened before use."""
-    conninfo = database.set(drivername="postgresql").render_as_string(hide_password=False)
+    _, parameters = PGDialect_psycopg().create_connect_args(database)  # an address of SQLAlchemy may write blanks as +
+    conninfo = make_conninfo(**parameters)
     options = {"options": f"-c search_path={SCHEMA} -c timezone=UTC"}
     connector = procrastinate.PsycopgConnector(conninfo=conninfo, kwargs=options, timeout=_PATIENCE_S)
     return procrastinate.App(connector=connector)

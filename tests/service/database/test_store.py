@@ -278,7 +278,7 @@ def test_a_database_that_does_not_exist(store: Store, tmp_path: Path) -> None:
 def test_an_embedded_server_that_cannot_start(tmp_path: Path) -> None:
     (tmp_path / "postgres").mkdir()
     (tmp_path / "postgres" / "PG_VERSION").write_text("9\n")
-    with pytest.raises(ArtifactError, match="remove the folder and rerun"):
+    with pytest.raises(ArtifactError, match="must be of PostgreSQL 18, it is of 9"):
         open_store(tmp_path)
 
 
