@@ -5,31 +5,35 @@
 It processes `serving.ingest.cameras_at_once` segments at the same time, one thread each, in shared batches of the
 engines. A segment is stored as a whole or not at all, so a worker may be killed at any moment; the next worker starts
 its segments from the beginning. On SIGTERM or SIGINT it gives its segments back and ends within seconds. Any number of
-workers may run. When the database goes away, the worker ends with an error; start it again. Once a day one worker
-removes sightings older than the retention. Settings: sections `serving` and `tracking` of params.yaml in the current
-folder.
+workers may run. When the database goes away, the worker waits for it; with `--until-empty` it ends with an error if the
+database stays away for `serving.ingest.patience_s`. Once a day one worker removes sightings older than the retention.
+Settings: sections `serving` and `tracking` of params.yaml in the current folder.
 """
 
 import argparse
 import asyncio
 import logging
+import math
 import signal
+import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import procrastinate
+import sqlalchemy as sa
 from procrastinate.exceptions import ConnectorException
 
 from domain.errors import InputError
 from domain.stage import run_stage
 from serving.database import jobs
-from serving.database.store import open_store
+from serving.database.store import Store, open_store
 from serving.deployment import Deployment
 from serving.ingestion.following import TrackingSettings
 from serving.ingestion.segment_work import RetryTransient, SegmentWork
 from serving.ingestion.settings import IngestSettings
 
+_FIRST_PAUSE_S, _MAX_PAUSE_S = 0.5, 10.0  # between two attempts to reach a database that went away
 _HOURLY = "17 * * * *"  # cron syntax
 _log = logging.getLogger(__name__)
 
@@ -50,14 +54,41 @@ def main(argv: Sequence[str] = ()) -> None:
     with open_store(deployment.store) as store:
         settings = deployment.settings
         work = SegmentWork.load(store, deployment.open_engines, tracking, settings.ingest, settings.retention)
-        asyncio.run(work_on_jobs(work, until_empty=arguments.until_empty))
+        patience_s = settings.ingest.patience_s if arguments.until_empty else math.inf
+        while True:
+            try:
+                asyncio.run(work_on_jobs(work, until_empty=arguments.until_empty))
+                return
+            except DatabaseAwayError as error:
+                _log.warning("%s", error)
+                _wait_for_database(store, patience_s)
+
+
+class DatabaseAwayError(InputError):
+    """The database went away while the worker ran."""
+
+
+def _wait_for_database(store: Store, patience_s: float) -> None:
+    """Return once a transaction succeeds, for which the embedded database is started again."""
+    began, pause_s = time.monotonic(), _FIRST_PAUSE_S
+    while True:
+        try:
+            with store.begin():
+                return
+        except sa.exc.OperationalError as error:
+            if time.monotonic() - began > patience_s:
+                raise InputError(
+                    f"the database must come back within {patience_s:.0f} s, it is away: {error.orig}"
+                ) from error
+        time.sleep(pause_s)
+        pause_s = min(2 * pause_s, _MAX_PAUSE_S)
 
 
 async def work_on_jobs(work: SegmentWork, *, until_empty: bool) -> None:
     """Run jobs until SIGTERM or SIGINT; with `until_empty`, until neither this worker nor another has one left.
 
     Raises:
-        InputError: if the database goes away.
+        DatabaseAwayError: if the database goes away.
     """
     loop = asyncio.get_running_loop()
     threads = work.ingest.cameras_at_once
@@ -71,6 +102,7 @@ async def work_on_jobs(work: SegmentWork, *, until_empty: bool) -> None:
     app.periodic(cron=_HOURLY)(removing(work.remove_old))
     try:
         async with app.open_async():
+            await jobs.give_back(app, work.worker_ids)  # of this process, before the database went away
             worker = asyncio.create_task(
                 app.run_worker_async(
                     concurrency=threads,
@@ -107,8 +139,8 @@ async def _watch(app: procrastinate.App, ingest: IngestSettings, until_empty: bo
         await asyncio.sleep(ingest.heartbeat_s)
 
 
-def _gone(reason: object) -> InputError:
-    return InputError(f"the database must stay reachable while a worker runs; start it again ({reason})")
+def _gone(reason: object) -> DatabaseAwayError:
+    return DatabaseAwayError(f"the database went away, the worker waits for it ({reason})")
 
 
 def _arguments(argv: Sequence[str]) -> argparse.Namespace:

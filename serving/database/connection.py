@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from serving.database import jobs, schema
 from serving.database.embedded import EmbeddedServer
 
 _SCHEMA_LOCK = 2022  # any number: processes that create or change the tables at the same moment wait for each other
+_PGVECTOR = (0, 8, 4)  # the first one in which VACUUM and inserts leave HNSW whole
 _log = logging.getLogger(__name__)
 
 
@@ -45,6 +47,20 @@ def connect(folder: Path, url: str | None = None) -> tuple[sa.Engine, EmbeddedSe
     return engine, server
 
 
+def old_pgvector(engine: sa.Engine) -> str | None:
+    """A warning if the server's pgvector has known faults; None if it has none."""
+    query = "SELECT default_version FROM pg_available_extensions WHERE name = 'vector'"
+    with engine.begin() as connection:
+        found = str(connection.exec_driver_sql(query).scalar_one())
+    if tuple(int(number) for number in re.findall(r"\d+", found)) >= _PGVECTOR:
+        return None
+    least = ".".join(str(number) for number in _PGVECTOR)
+    return (
+        f"the database's pgvector must be {least} or newer, it is {found}, whose VACUUM can corrupt HNSW indexes; "
+        "update it"
+    )
+
+
 def _engine(where: sa.URL) -> sa.Engine:
     connect_args = {"options": "-c timezone=UTC"}
     engine = sa.create_engine(where, pool_pre_ping=True, connect_args=connect_args, hide_parameters=True)
@@ -59,6 +75,8 @@ def _upgraded(engine: sa.Engine) -> sa.Engine:
             connection.execute(sa.text("CREATE EXTENSION IF NOT EXISTS vector"))
             schema.upgrade(connection)
             jobs.upgrade(connection)
+        if warning := old_pgvector(engine):
+            _log.warning("%s", warning)
     except sa.exc.DBAPIError as error:  # no answer, no such database, or no right to create tables
         shown = engine.url.render_as_string(hide_password=True)
         raise InputError(

@@ -103,6 +103,14 @@ async def take_over(app: procrastinate.App, dead_after_s: float) -> int:
     return taken
 
 
+async def give_back(app: procrastinate.App, worker_ids: set[int]) -> None:
+    """Requeues the jobs that these workers still seem to run; it is no death of a worker."""
+    for worker_id in worker_ids:
+        for job in await app.job_manager.list_jobs_async(status="doing", worker_id=worker_id):
+            await app.job_manager.retry_job(job)
+    worker_ids.clear()
+
+
 def _in_schema(connection: sa.Connection) -> None:
     """Sets the search path, for procrastinate names its tables without a schema."""
     connection.execute(sa.text(f"SET LOCAL search_path TO {SCHEMA}, public"))

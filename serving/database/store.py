@@ -23,6 +23,7 @@ from serving.database import audit, removals, segments, tables, tracklet_rows
 from serving.database.attribute_rows import attribute_rows
 from serving.database.connection import connect
 from serving.database.crops import open_crops
+from serving.database.damage import Damage
 from serving.database.embedded import EmbeddedServer
 from serving.database.holds import require_no_hold
 from serving.database.locks import hold_removers, lock_cases, lock_crops, lock_writers
@@ -77,6 +78,7 @@ class Store(AbstractContextManager["Store"]):
         self.folder = folder
         self.crops = open_crops(folder)
         self.engine = engine
+        self.damage = Damage(engine)
         self._embedded = embedded
 
     def __exit__(

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 
@@ -38,6 +38,7 @@ class SegmentWork:
     tracking: TrackingSettings
     ingest: IngestSettings
     retention: RetentionSettings
+    worker_ids: set[int] = field(default_factory=set)  # numbers of this process among procrastinate's workers
 
     @classmethod
     def load(
@@ -66,6 +67,8 @@ class SegmentWork:
             JobAborted: if the worker must end; the next worker starts the segment again.
             OSError, sqlalchemy.exc.OperationalError: after a transient error, so that the job is retried.
         """
+        if context.job.worker_id is not None:
+            self.worker_ids.add(context.job.worker_id)
         try:
             if jobs.num_deaths(context.job) >= self.ingest.max_attempts:
                 raise ArtifactError(

@@ -101,3 +101,4 @@ class Status(BaseModel):
     reason: str | None  # why it is not ready
     model_version: str | None
     engines: dict[str, EngineStatus]
+    warnings: list[str] = []  # what works but should be changed

@@ -17,6 +17,7 @@ from domain.errors import ArtifactError, DongseonError, InputError
 from domain.images import Picture
 from serving.database import audit, queries
 from serving.database.audit import Action
+from serving.database.connection import old_pgvector
 from serving.database.districts import StoredDistrict, stored_districts
 from serving.database.store import Store
 from serving.database.tracklet_filter import TrackletFilter
@@ -136,6 +137,7 @@ class SearchService:
             reason=reason,
             model_version=self._model_version(),
             engines=self._engines.status if self._engines is not None else {},
+            warnings=self._warnings(),
         )
 
     @property
@@ -352,7 +354,8 @@ class SearchService:
     def _reason_not_ready(self, engines: Callable[[], SearchEngines]) -> str | None:
         try:
             version = engines().model_version
-            reason = queries.reason_not_ready(self.store().engine, version)
+            store = self.store()
+            reason = store.damage.reason or queries.reason_not_ready(store.engine, version)
         except DongseonError as error:
             reason = str(error)
         if reason != self._last_reason:
@@ -368,6 +371,13 @@ class SearchService:
         if reason:
             raise NotReadyError(reason)
         return self.store()
+
+    def _warnings(self) -> list[str]:
+        try:
+            warning = old_pgvector(self.store().engine)
+        except (NotReadyError, sa.exc.DBAPIError):  # which `reason` tells
+            warning = None
+        return [] if warning is None else [warning]
 
     def _describe(self, attributes: Question, top_k: int | None) -> dict[str, GroupQuery]:
         if top_k is not None and not 1 <= top_k <= self._limits.max_top_k:

@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from domain.deadline import OverdueError
 from domain.errors import InputError, shown
 from serving.cases.cases import UnknownCaseError
+from serving.database.damage import DamagedError
 from serving.perception.engine_calls import EnginesAwayError
 from serving.search.photo import DecodersAwayError
 from serving.search.service import NotReadyError, UnknownSightingError
@@ -127,6 +128,8 @@ def _answer_unfinished(request: Request, error: Exception) -> JSONResponse:
     if (getattr(error.orig, "sqlstate", None) or "").startswith(_PROGRAM_LIMIT):
         return _answer_unstorable(request, error)
     _log.warning("the database interrupted a request: %s", error.orig)
+    if isinstance(error.orig, DamagedError):
+        return _answer(503, str(error.orig), _TRY_AGAIN)
     return _answer(503, "the database did not finish this request; try again in a moment", _TRY_AGAIN)
 
 
