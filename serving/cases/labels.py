@@ -6,6 +6,7 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from domain.atomic import atomic_folder
+from domain.csv_cells import inert
 from serving.cases.cases import Verdict
 from serving.database import queries, tables
 from serving.database.districts import stored_districts
@@ -32,8 +33,8 @@ def export_labels(store: Store, folder: Path) -> int:
     number = 0
     with atomic_folder(folder) as aside, (aside / "labels.csv").open("w", encoding="utf-8", newline="") as file:
         (aside / _CROPS).mkdir()
-        table = csv.writer(file)
-        table.writerow(_COLUMNS)
+        table = csv.DictWriter(file, _COLUMNS)
+        table.writeheader()
         for case, district, tracklet_id, verdict in judged:
             tracklet = tracklets.get((district, tracklet_id))
             if tracklet is None:
@@ -43,7 +44,8 @@ def export_labels(store: Store, folder: Path) -> int:
             name = f"{identity:04d}_c{camera}s1_{number:06d}_00.jpg"
             (aside / _CROPS / name).write_bytes(store.crops.read(tracklet.crop))
             times = tracklet.first_seen.isoformat(), tracklet.last_seen.isoformat()
-            table.writerow([name, identity, case, verdict, district, tracklet.camera.id, tracklet_id, *times])
+            cells = (name, identity, case, verdict, district, tracklet.camera.id, tracklet_id, *times)
+            table.writerow(inert(dict(zip(_COLUMNS, cells, strict=True))))
             number += 1
     return number
 

@@ -12,6 +12,7 @@ from jaxtyping import Float
 from pydantic import Field, PositiveInt
 
 from domain.cameras import Sighting
+from domain.csv_cells import inert
 from serving.matching.walking import WalkingSettings, walking_log_ratios
 
 _CERTAIN = 1e-6  # probabilities are clipped to this distance from 0 and 1, so that no single stop dominates
@@ -146,7 +147,7 @@ def routes_csv(routes: Sequence[Sequence[Sighting]]) -> str:
     table.writeheader()
     for number, route in enumerate(routes, start=1):
         for stop, sighting in enumerate(route, start=1):
-            table.writerow({"route": number, "stop": stop, **sighting.model_dump(mode="json")})
+            table.writerow(inert({"route": number, "stop": stop, **sighting.model_dump(mode="json")}))
     return text.getvalue()
 
 

@@ -163,3 +163,11 @@ def test_the_table_has_a_line_a_stop() -> None:
         ("2", "1", "1"),
     ]
     assert (lines[1]["camera_id"], lines[1]["first_seen"]) == ("north100", "2026-05-01T12:01:40Z")
+
+
+@pytest.mark.parametrize("name", ['=HYPERLINK("http://x"&A1)', "+1", "-1+1", "@SUM(A1)", "\t=1", "\r=1"])
+def test_no_cell_of_a_table_is_a_formula(name: str) -> None:
+    west = sighting(1, 0, 1, 0, 0.9).model_copy(update={"district": name, "camera_id": name, "longitude": -1.5})
+    [row] = csv.DictReader(io.StringIO(routes_csv([[west]]), newline=""))
+    assert (row["district"], row["camera_id"]) == (f"'{name}", f"'{name}")
+    assert row["longitude"] == "-1.5"
