@@ -23,7 +23,7 @@ from districts.layout import (
     read_district,
     read_reid_folder,
 )
-from domain.errors import InputError, shown
+from domain.errors import InputError, place_of, shown
 from domain.foreign_files import read_rows
 from domain.names import Name
 
@@ -152,7 +152,7 @@ def _read_row(file: Path, line: int, row: dict[str, str]) -> LabelledCrop:
         return LabelledCrop.model_validate(row)
     except ValidationError as error:
         first = error.errors()[0]
-        column = ".".join(map(str, first["loc"]))
+        column = place_of(first["loc"])
         raise InputError(
             f"{file}, line {line}: {column}: {first['msg']}, got {shown(first['input'])}; export the labels again with "
             "`python -m serving.labels`"

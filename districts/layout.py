@@ -21,7 +21,7 @@ from pydantic_core import PydanticCustomError
 
 from domain.attributes import UNKNOWN, AttributeSchema, Group
 from domain.cameras import Camera
-from domain.errors import InputError, shown
+from domain.errors import InputError, place_of, shown
 from domain.foreign_files import read_rows, read_yaml
 from domain.names import InnerPath, Name, is_inner_path
 
@@ -200,5 +200,5 @@ def _validate(kind: type[_Model], content: Any, place: str) -> _Model:
         return kind.model_validate(content)
     except ValidationError as error:
         first = error.errors()[0]
-        key = ".".join(map(str, first["loc"]))
+        key = place_of(first["loc"])
         raise InputError(f"{place}: {key}: {first['msg']}, got {shown(first['input'])}") from error

@@ -4,6 +4,7 @@ Error classes take only a message: extra constructor arguments do not survive pi
 """
 
 import reprlib
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -34,6 +35,16 @@ def shown(value: object) -> str:
         return _SHORT.repr(value)
     except ValueError:  # Python writes out no whole number of more than 4300 digits
         return f"a value of the type {type(value).__name__} that is too long to repeat"
+
+
+def place_of(location: Iterable[object]) -> str:
+    """The keys that lead to a wrong value, as pydantic lists them; they too come from outside.
+
+    Example:
+        >>> place_of(("cameras", 0, "id"))
+        'cameras.0.id'
+    """
+    return ".".join(map(str, location))[:200]
 
 
 def require_shape(name: str, array: np.ndarray, sizes: tuple[int | None, ...]) -> None:

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFlo
 
 from domain.atomic import atomic_file
 from domain.attributes import AttributeSchema
-from domain.errors import ArtifactError, InputError, shown
+from domain.errors import ArtifactError, InputError, place_of, shown
 from domain.foreign_files import DESCRIPTION_BYTES, read_text
 from domain.names import Name
 
@@ -84,7 +84,7 @@ def read_card(path: Path) -> ModelCard:
         return ModelCard.model_validate_json(read_text(file, DESCRIPTION_BYTES))
     except ValidationError as error:
         first = error.errors()[0]
-        reason = f"{'.'.join(map(str, first['loc']))}: {first['msg']}, got {shown(first['input'])}"
+        reason = f"{place_of(first['loc'])}: {first['msg']}, got {shown(first['input'])}"
         raise ArtifactError(f"{file} must be a model card; rerun the stage that wrote it ({reason})") from error
     except InputError as error:
         raise ArtifactError(f"{file} must be a model card; rerun the stage that wrote it ({error})") from error

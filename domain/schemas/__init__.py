@@ -5,7 +5,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from domain.attributes import AttributeSchema
-from domain.errors import InputError, shown
+from domain.errors import InputError, place_of, shown
 from domain.foreign_files import read_yaml
 
 _FOLDER = Path(__file__).parent
@@ -31,7 +31,7 @@ def read_schema(name_or_file: str | Path) -> AttributeSchema:
         return AttributeSchema.model_validate(read_yaml(file))
     except ValidationError as error:
         first = error.errors()[0]
-        place = ".".join(map(str, first["loc"]))
+        place = place_of(first["loc"])
         raise InputError(
             f"{file} must be an attribute schema; {place}: {first['msg']}, got {shown(first['input'])}"
         ) from error

@@ -28,6 +28,7 @@ _CANNOT_OPEN = (
     failures.NoSuchFile,
     failures.NotImplemented,
     failures.RuntimeException,
+    UnicodeDecodeError,  # a name in the file, also within a message of ONNX Runtime, is not UTF-8
 )
 
 
@@ -38,8 +39,11 @@ class OnnxRunner:
         """Open `file` and hold it against `card`; raises `ArtifactError` when one of them is wrong."""
         self._session = _open(file, threads, provider)
         self._output_names = list(card.output_names)
-        _require_input(file, self._session, card)
-        shapes = {output.name: tuple(output.shape[1:]) for output in self._session.get_outputs()}
+        try:
+            _require_input(file, self._session, card)
+            shapes = {output.name: tuple(output.shape[1:]) for output in self._session.get_outputs()}
+        except UnicodeDecodeError as error:
+            raise ArtifactError(f"{file} must have names in UTF-8; export the model again ({error.reason})") from error
         if set(shapes) != set(card.output_names):
             raise ArtifactError(
                 f"{file} does not fit its card: outputs must be {', '.join(card.output_names)}, "
