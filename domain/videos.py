@@ -24,7 +24,9 @@ from domain.settings import Settings
 CONTAINERS = ("mov", "matroska", "avi", "mpegts", "mpeg", "flv", "h264", "hevc", "mjpeg", "dhav")
 STREAM_OPTIONS = {
     "format_whitelist": "rtsp",
-    "protocol_whitelist": "tcp",  # of the control connection, which also carries the pictures
+    # Of the one connection, which also carries the pictures. "rtsp" is not among them: FFmpeg asks this list when a
+    # camera redirects, and would give the other host the password.
+    "protocol_whitelist": "tcp,tls",
 }
 _READABLE = "mp4/mov, mkv/webm, avi, MPEG-TS, MPEG-PS, flv, H.264, HEVC, MJPEG or dav"
 _MOST_THREADS = 4  # of a decoder; each holds pictures of its own

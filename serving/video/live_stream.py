@@ -23,7 +23,6 @@ from pydantic import PositiveFloat
 from domain.errors import InputError
 from domain.settings import Settings
 from domain.videos import NO_SETTINGS, STREAM_OPTIONS, VideoLimits, decode
-from serving.video.rtsp_relay import Relay
 
 _TRANSPORT = STREAM_OPTIONS | {
     "rtsp_transport": "tcp",  # lost UDP packets would damage pictures
@@ -32,6 +31,10 @@ _TRANSPORT = STREAM_OPTIONS | {
 }
 _TICK = timedelta(milliseconds=1)  # minimum difference between the times of two frames
 _HANGS_AFTER_SILENCES = 4  # the decoding thread itself times out after three at most: connect, probe, read
+_REDIRECT_REASON = (
+    "the camera redirects to another address, which is never followed, or answers what FFmpeg cannot use; give the "
+    "address where its pictures are"
+)
 _SILENCE_REASON = "the camera sent no decodable picture"
 _REFUSALS = (av.HTTPUnauthorizedError, av.HTTPForbiddenError)
 _log = logging.getLogger(__name__)
@@ -174,11 +177,12 @@ class LiveStream:
         while not self._stopping.is_set():
             frames, began_s = self.num_frames, time.monotonic()
             shortest_s = self._settings.first_pause_s
-            relay = Relay()
             try:
-                reason = self._decode_connection(relay, began_s)
-            except (OSError, av.FFmpegError) as error:  # FFmpeg's text itself contains the password
-                reason = str(error.strerror or "the camera did not answer in time").lower()
+                reason = self._decode_connection(began_s)
+            except av.FFmpegError as error:  # the text of the error itself contains the password
+                reason = str(error.strerror).lower()
+                if isinstance(error, av.ArgumentError):  # what FFmpeg says of a protocol that is not on its list
+                    reason = _REDIRECT_REASON
                 if isinstance(error, _REFUSALS):  # cameras lock accounts after repeated failures
                     shortest_s = self._settings.max_pause_s
             except InputError as error:
@@ -187,8 +191,6 @@ class LiveStream:
                 return
             if self._is_silent_since(began_s):  # FFmpeg reports silence as invalid data, the end of the stream, …
                 reason = _SILENCE_REASON
-            if relay.refusal is not None:
-                reason, shortest_s = relay.refusal, self._settings.max_pause_s
             failures = 0 if self.num_frames > frames else failures
             pause_s = min(self._settings.max_pause_s, shortest_s * 2 ** min(failures, 30)) * random.uniform(0.5, 1)
             with self._changed:
@@ -198,19 +200,16 @@ class LiveStream:
             _log.warning("camera %s: %s; reconnecting in %.1f s", self.name, reason, pause_s)
             self._stopping.wait(pause_s)
 
-    def _decode_connection(self, relay: Relay, began_s: float) -> str:
+    def _decode_connection(self, began_s: float) -> str:
         """Connect and decode until the connection ends, the camera is silent or `stop` is called; returns the reason.
 
         Raises:
-            OSError: if the connection fails, also FFmpeg's errors.
+            FFmpegError: if the connection fails.
             InputError: if the pictures are larger than the limit.
         """
         limits_s = (self._settings.silence_s, self._settings.silence_s)  # to connect, to read
         options = _TRANSPORT | {"max_pixels": str(self._limits.max_pixels)}
-        with (
-            relay.connect(self._address, self._settings.silence_s) as address,
-            av.open(address, options=options, timeout=limits_s, metadata_errors="replace") as container,
-        ):
+        with av.open(self._address, options=options, timeout=limits_s, metadata_errors="replace") as container:
             stream = next(iter(container.streams.video), None)
             if stream is None or stream.codec_context is None:
                 return "the camera sends no video in a known codec"
