@@ -32,7 +32,8 @@ _NONCE_BYTES = 12
 _KEY_BYTES = 32
 _JPEG_QUALITY = 92
 _TOP = "crops"
-_CROP = re.compile(r"crops/.+/\d+/\d+\.jpg")  # what `crop_path` returns; other files are left alone
+_SEGMENT = re.compile(r"[0-9]{1,18}")
+_CROP = re.compile(rf"crops/.+/{_SEGMENT.pattern}/[0-9]+\.jpg")  # what `crop_path` returns; other files are left alone
 
 
 def crop_path(district: str, segment_id: int, tracklet_id: int) -> str:
@@ -122,6 +123,17 @@ class Crops:
         """Paths of all crops of a segment."""
         return self._below(f"{_folder_of(district)}/{segment_id}")
 
+    def strange(self, districts: Collection[str]) -> list[str]:
+        """Paths of what lies among the crops though no segment of `districts` put it there; nothing removes it."""
+        found = self._inside(_TOP)
+        known = {f"{_TOP}/{district.split('/')[0]}" for district in districts}
+        strange = [path for path in found if path not in known]
+        for district in districts:
+            if is_inner_path(district):
+                inside = self._inside(_folder_of(district))
+                strange += [path for path in inside if not _SEGMENT.fullmatch(path.rpartition("/")[2])]
+        return sorted(strange)
+
     def is_empty(self) -> bool:
         """Whether there is no crop of any district."""
         return not self._below(_TOP)
@@ -152,6 +164,16 @@ class Crops:
         found = self._files.find(address) if self._files.isdir(address) else []
         paths = [file.removeprefix(f"{self._root}/") for file in found]
         return [path for path in paths if _CROP.fullmatch(path)]
+
+    def _inside(self, folder: str) -> list[str]:
+        """Paths of files and folders that lie directly in `folder`; the folder itself if it cannot be read."""
+        try:
+            found = self._files.ls(self._address(folder), detail=False)
+        except FileNotFoundError:
+            return []
+        except OSError:
+            return [folder]
+        return [str(each).rstrip("/").removeprefix(f"{self._root}/") for each in found]
 
     def _address(self, path: str) -> str:
         """Address of `path`; raises `ArtifactError` if it leads out of the crops' folder."""

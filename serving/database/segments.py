@@ -227,10 +227,10 @@ def resume_stream(connection: sa.Connection, district: str, camera_id: str, sour
 
 
 def remove_before(connection: sa.Connection, cutoff: datetime, kept_districts: Collection[str] = ()) -> None:
-    """Removes segments that ended before `cutoff` and have no tracklets left, and gaps that ended before it."""
+    """Removes segments that ended or were registered before `cutoff` and have no tracklets left, and old gaps."""
     table, gaps = tables.segments, tables.gaps
     is_used = sa.exists().where(tables.tracklets.c.segment_id == table.c.id)
-    ended = sa.func.coalesce(table.c.end, table.c.start) < cutoff
+    ended = sa.func.least(sa.func.coalesce(table.c.end, table.c.start), table.c.created) < cutoff
     is_over = sa.and_(table.c.state != "waiting", ended, ~is_used)
     connection.execute(sa.delete(table).where(is_over, table.c.district.not_in(kept_districts)))
     connection.execute(sa.delete(gaps).where(gaps.c.until < cutoff, gaps.c.district.not_in(kept_districts)))

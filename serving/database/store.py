@@ -153,12 +153,12 @@ class Store(AbstractContextManager["Store"]):
                     )  # fmt: skip
                 if replaced is not None:
                     audit.append_replacement(connection, replaced.details)
-            num_crops, failures = delete_orphans(self.engine, self.crops, [district])
+            orphans = delete_orphans(self.engine, self.crops, [district])
             if replaced is not None:
                 with self.begin() as connection:
-                    removals.count_crops(connection, replaced.number, num_crops)
-        if failures:
-            raise failures[0]
+                    removals.count_crops(connection, replaced.number, orphans.deleted)
+        if orphans.failures:
+            raise orphans.failures[0]
 
     def add_segment(
         self,

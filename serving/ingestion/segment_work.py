@@ -12,7 +12,7 @@ from procrastinate.exceptions import JobAborted
 from procrastinate.jobs import Job
 
 from domain.cores import available_cores
-from domain.errors import ArtifactError, DongseonError
+from domain.errors import ArtifactError, DongseonError, InputError
 from serving.database import jobs, retention, segments, tables
 from serving.database.retention import RetentionSettings
 from serving.database.store import Store, version_of_model
@@ -92,12 +92,16 @@ class SegmentWork:
             raise
 
     def remove_old(self, timestamp: int) -> None:
-        """Hourly job: remove sightings older than the retention, if the last removal was a day ago."""
+        """Hourly job: remove sightings and cases older than the retention, if the last removal was a day ago."""
         if retention.is_due(self.store):
             try:
-                _log.info("%s", retention.remove_old(self.store, self.retention))
-            except ArtifactError as error:
+                removal = retention.remove_old(self.store, self.retention)
+            except (ArtifactError, InputError) as error:  # InputError: the clock or the number is doubtful
                 _log.error("%s", error)
+                return
+            _log.info("%s and %s cases", removal, removal.cases)
+            if removal.strange:
+                _log.warning("left alone among the crops, which no district put there: %s", ", ".join(removal.strange))
 
     def _follow(self, context: procrastinate.JobContext, segment_id: int) -> None:
         table = tables.segments

@@ -13,7 +13,7 @@ from domain.errors import InputError
 from domain.tracklets import Tracklet
 from serving.database import queries, segments, tables
 from serving.database.locks import hold_removers
-from serving.database.orphans import delete_orphans
+from serving.database.orphans import Orphans, delete_orphans
 from serving.database.partitions import existing_partitions
 from serving.database.segments import ProcessedVideo, RegisteredSegment
 from serving.database.store import Store, open_store
@@ -147,7 +147,7 @@ def test_a_district_that_is_replaced_meanwhile_gets_nothing_of_the_one_before(
         store.add_segment(segment.id, [tracklet(1, EMBEDDINGS[0])], "net-1", frames=10, end=LATER)
     assert ids(store) == []
     with hold_removers(store.engine):
-        assert delete_orphans(store.engine, store.crops, ["demo"]) == (1, [])
+        assert delete_orphans(store.engine, store.crops, ["demo"]) == Orphans(deleted=1)
 
 
 def test_replacing_sightings_leaves_a_done_segment_a_video_so_that_the_same_file_is_known(store: Store) -> None:

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from domain.errors import ArtifactError, InputError
-from domain.images import write_image
 from serving.database.crops import Crops, crop_path, open_crops, segment_of
 from tests.helpers.sightings import tracklet
 
@@ -159,11 +158,47 @@ def test_crops_know_their_segment_and_go_with_their_folders(folder: Path) -> Non
     assert [entry.name for entry in (folder / "crops" / "demo").iterdir()] == ["1"]
 
 
-def test_a_plain_jpeg_in_place_of_a_crop_is_refused(folder: Path) -> None:
+@pytest.mark.parametrize("ending", [".jpg", ".png", ".webp", ".bmp", ".tiff"])
+@pytest.mark.parametrize("head", [b"", b"\x00", b"\x00" * 13], ids=["plain", "with a key's number", "with a nonce"])
+def test_a_plain_picture_in_place_of_a_crop_is_refused(folder: Path, ending: str, head: bytes) -> None:
     crops = open_crops(folder)
-    write_image(folder / PATH, CROP)
+    write(crops)
+    _, picture = cv2.imencode(ending, CROP)
+    (folder / PATH).write_bytes(head + picture.tobytes())
     with pytest.raises(ArtifactError, match=r"000007\.jpg must be as it was written.*does not decrypt"):
         crops.read(PATH)
+
+
+@pytest.mark.parametrize(
+    "other", [crop_path("demo", 2, 7), crop_path("other", 1, 7), crop_path("demo", 1, 70), "crops/demo/1/7.jpg"]
+)
+def test_a_crop_that_was_moved_or_renamed_does_not_decrypt(folder: Path, other: str) -> None:
+    """To another segment, district or number, or to another name of its own number."""
+    crops = open_crops(folder)
+    write(crops)
+    (folder / other).parent.mkdir(parents=True, exist_ok=True)
+    (folder / PATH).rename(folder / other)
+    with pytest.raises(ArtifactError, match="does not decrypt"):
+        crops.read(other)
+
+
+def test_a_crop_of_another_store_does_not_decrypt(folder: Path, tmp_path: Path) -> None:
+    write(open_crops(tmp_path / "other"))
+    crops = open_crops(folder)
+    write(crops)
+    shutil.copy(tmp_path / "other" / PATH, folder / PATH)
+    with pytest.raises(ArtifactError, match="does not decrypt"):
+        crops.read(PATH)
+
+
+def test_what_no_district_put_among_the_crops_is_named(folder: Path) -> None:
+    crops = open_crops(folder)
+    write(crops)
+    for name in ("crops/demo/000007.jpg", "crops/demo/x/1.jpg", "crops/old/1/000001.jpg", "crops/a/b/1/000001.jpg"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(b"")
+    assert crops.strange(["demo", "a/b", "..", "nowhere"]) == ["crops/demo/000007.jpg", "crops/demo/x", "crops/old"]
+    assert crops.of_district("demo") == {PATH}
 
 
 def test_files_that_are_no_crops_are_left_alone(folder: Path) -> None:
