@@ -8,7 +8,8 @@
 
 A token is `dongseon_<id>_<secret>`: the id identifies the account, the secret has 256 random bits. `renew` replaces the
 token and enables a disabled account; `renew` and `disable` take effect with the next request. `first` creates an admin
-and a reviewer if there is no account yet. Settings: section `serving` of params.yaml in the current folder.
+and a reviewer, for a year, if there is no account yet. Settings: section `serving` of params.yaml in the current
+folder.
 """
 
 import argparse
@@ -16,6 +17,7 @@ from collections.abc import Sequence
 
 from domain.stage import run_stage
 from serving.access.accounts import (
+    FIRST_EXPIRE_DAYS,
     Account,
     account_named,
     accounts,
@@ -54,6 +56,7 @@ def main(argv: Sequence[str] = ()) -> None:
                     _show(name, role, token)
                 if created:
                     print("sign in on the page with the reviewer's token to search; keep both in a password manager")
+                    print(f"both expire in {FIRST_EXPIRE_DAYS} days; python -m serving.accounts renew prolongs them")
             case _:
                 for account in accounts(connection):
                     print(_line(account))

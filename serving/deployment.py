@@ -12,6 +12,7 @@ from domain.paths import ENGINES, STORE
 from domain.settings import PARAMS, Settings, name_in, read_params
 from serving.database.retention import RetentionSettings
 from serving.database.store import open_store, version_of_model
+from serving.database.viewing import ViewingSettings
 from serving.ingestion.settings import IngestSettings, StreamsSettings
 from serving.matching.route import RouteSettings
 from serving.perception.engine_calls import EngineCalls, EnginesSettings, LoadedEngines
@@ -32,6 +33,7 @@ class ServingSettings(Settings):
     service: HttpSettings
     engines: EnginesSettings
     access: AccessSettings
+    viewing: ViewingSettings
     retention: RetentionSettings
     ingest: IngestSettings
     streams: StreamsSettings

@@ -19,6 +19,7 @@ from serving.web.gate import Gate
 from serving.web.middleware.metrics import DatabaseFigures, own_metrics_folder
 from serving.web.middleware.overload import AtMost, Deadline
 from serving.web.middleware.rate_limit import RateLimit
+from serving.web.middleware.refusals import RefusalsInAudit
 from serving.web.middleware.request_log import RequestLog, write_json_logs
 from serving.web.operator_page import build_page
 from serving.web.sign_in import refuse
@@ -62,6 +63,7 @@ class PersonSearch:
         _gate.store = self._search_service.store
         _api.state.max_upload_bytes = _http.max_upload_bytes
         _api.state.threads = _http.threads
+        _api.state.viewing = _deployment.settings.viewing
 
     def __is_ready__(self) -> bool:
         """Whether a search can be answered; BentoML calls it for /readyz."""
@@ -77,8 +79,12 @@ assert isinstance(PersonSearch, bentoml.Service), "what bentoml.service makes of
 PersonSearch.add_asgi_middleware(RequestLog)  # the outermost, around all of BentoML's own answers too
 PersonSearch.add_asgi_middleware(AtMost, most=_http.max_concurrent, below="/v1/")  # before the database is used
 PersonSearch.add_asgi_middleware(Deadline, seconds=_http.timeout_s)
+PersonSearch.add_asgi_middleware(RefusalsInAudit, store=lambda: _api.state.search_service.store())
 PersonSearch.add_asgi_middleware(AuthenticationMiddleware, backend=_gate, on_error=refuse)  # and this too
 PersonSearch.add_asgi_middleware(
-    RateLimit, requests_per_minute=_http.requests_per_minute, searches_per_minute=_http.searches_per_minute
+    RateLimit,
+    requests_per_minute=_http.requests_per_minute,
+    searches_per_minute=_http.searches_per_minute,
+    crops_per_minute=_http.crops_per_minute,
 )
 PersonSearch.add_asgi_middleware(DatabaseFigures, store=lambda: _api.state.search_service.store())

@@ -23,6 +23,7 @@ from serving.database.audit import Action
 _ID_BYTES, _SECRET_BYTES = 8, 32
 _TOKEN = re.compile(r"dongseon_(?P<id>[0-9a-f]{16})_(?P<secret>[A-Za-z0-9_-]{43})")
 _NAME = re.compile(r"\w[\w.-]{0,63}")
+FIRST_EXPIRE_DAYS = 365  # of the first accounts
 _HASHER = PasswordHasher()  # Argon2id with the cost recommended by RFC 9106
 
 
@@ -66,12 +67,16 @@ def create_account(connection: sa.Connection, name: str, role: Role, by: str, ex
 
 
 def create_first_accounts(connection: sa.Connection, by: str) -> list[tuple[str, Role, str]]:
-    """Creates an admin and a reviewer if there is no account yet; returns name, role and token of each."""
+    """Creates an admin and a reviewer if there is no account yet; returns name, role and token of each.
+
+    They expire after a year, as nobody has decided how long they are needed; `renew_account` prolongs them.
+    """
     connection.execute(sa.text("LOCK TABLE accounts IN EXCLUSIVE MODE"))
     if accounts(connection):
         return []
     return [
-        (role.value, role, create_account(connection, role.value, role, by)) for role in (Role.ADMIN, Role.REVIEWER)
+        (role.value, role, create_account(connection, role.value, role, by, FIRST_EXPIRE_DAYS))
+        for role in (Role.ADMIN, Role.REVIEWER)
     ]
 
 

@@ -1,4 +1,8 @@
-"""Sessions of browsers: a random id in a cookie, stored as its hash, with an account and an expiry."""
+"""Sessions of browsers: a random id in a cookie, stored as its hash, with an account and an expiry.
+
+A session that has ended stays ended when the clock is set back: it is deleted when its end is noticed, and a record of
+the audit that was written after its beginning and not before its end shows the end too.
+"""
 
 import hashlib
 import secrets
@@ -11,6 +15,7 @@ from serving.database import audit, tables
 from serving.database.audit import Action
 
 _ID_BYTES = 32
+_SKEW = timedelta(minutes=1)  # between the clocks of the service's machines
 
 
 def begin_session(connection: sa.Connection, account: Account, hours: float) -> str:
@@ -18,23 +23,29 @@ def begin_session(connection: sa.Connection, account: Account, hours: float) -> 
     session_id = secrets.token_urlsafe(_ID_BYTES)
     now, table = datetime.now(UTC), tables.sessions
     connection.execute(sa.delete(table).where(table.c.expires < now))
-    connection.execute(
-        sa.insert(table).values(
-            id_hash=_hash(session_id), account=account.name, created=now, expires=now + timedelta(hours=hours)
-        )
-    )
-    audit.append(connection, account.name, Action.SIGN_IN, {"role": account.role})
+    number = audit.append(connection, account.name, Action.SIGN_IN, {"role": account.role})
+    lasts = {"created": now, "expires": now + timedelta(hours=hours), "sign_in": number}
+    connection.execute(sa.insert(table).values(id_hash=_hash(session_id), account=account.name, **lasts))
     return session_id
 
 
 def account_of_session(connection: sa.Connection, session_id: str) -> Account | None:
     """Account of the session; None if the session is unknown or expired, or its account expired or disabled."""
-    table = tables.sessions
-    is_current = (table.c.id_hash == _hash(session_id)) & (table.c.expires > datetime.now(UTC))
-    query = sa.select(tables.accounts).join(table).where(is_current)
-    row = connection.execute(query).mappings().one_or_none()
-    account = account_of_row(row) if row is not None else None
-    return account if account is not None and account.is_open() else None
+    table, records, now = tables.sessions, tables.audit, datetime.now(UTC)
+    later = (records.c.at >= table.c.expires) & (
+        records.c.number > table.c.sign_in
+    )  # by a clock that was set back since
+    ended_by = sa.select(records.c.number).where(later).order_by(records.c.at.desc()).limit(1).scalar_subquery()
+    is_current = (table.c.expires > now) & (table.c.created < now + _SKEW) & ended_by.is_(None)
+    query = sa.select(tables.accounts, is_current.label("is_current")).join(table)
+    row = connection.execute(query.where(table.c.id_hash == _hash(session_id))).mappings().one_or_none()
+    if row is None:
+        return None
+    if not row["is_current"]:
+        connection.execute(sa.delete(table).where(table.c.id_hash == _hash(session_id)))
+        return None
+    account = account_of_row(row)
+    return account if account.is_open() else None
 
 
 def end_session(connection: sa.Connection, account: Account, session_id: str) -> None:

@@ -6,46 +6,21 @@ the audit in the same transaction, so before the answer is sent.
 
 from collections.abc import Sequence
 from datetime import datetime
-from enum import StrEnum, auto
 from typing import Any
 
 import sqlalchemy as sa
-from pydantic import BaseModel, ConfigDict
 from sqlalchemy.dialects.postgresql import distinct_on, insert
 
-from domain.errors import DongseonError, InputError
+from domain.errors import InputError
 from serving.access.accounts import Account, account_named
-from serving.access.roles import Permission, Role
+from serving.access.roles import Role
 from serving.cases.searches import RecordedSearch, searches_of
+from serving.cases.verdict import Verdict
+from serving.cases.visible import CaseAnswer, case_of, open_case_of
 from serving.database import audit, tables
 from serving.database.audit import Action
 from serving.search.messages import SightingId
 from serving.search.service import UnknownSightingError
-
-
-class UnknownCaseError(DongseonError):
-    """The case does not exist, or the account may not work on it."""
-
-
-class Verdict(StrEnum):
-    """A person's verdict on a sighting."""
-
-    CONFIRMED = auto()
-    REJECTED = auto()
-    NONE = auto()  # taken back
-
-
-class CaseAnswer(BaseModel):
-    """A case."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    id: int
-    title: str
-    opened: datetime
-    closed: datetime | None
-    legal_hold: bool
-    operators: list[str]  # accounts, besides the reviewers
 
 
 class JudgedSighting(SightingId):
@@ -89,53 +64,6 @@ def open_case(connection: sa.Connection, account: Account, title: str, operators
     _name_operators(connection, case_id, operators)
     _record(connection, account, case_id, {"opened": title, "operators": sorted(set(operators))})
     return case_of(connection, account, case_id)
-
-
-def cases_of(connection: sa.Connection, account: Account) -> list[CaseAnswer]:
-    """Cases on which the account may work, newest first."""
-    return [_case(row) for row in connection.execute(_visible(account)).mappings()]
-
-
-def case_of(connection: sa.Connection, account: Account, case_id: int) -> CaseAnswer:
-    """A case on which the account may work.
-
-    Raises:
-        UnknownCaseError: if there is no such case.
-    """
-    row = connection.execute(_visible(account).where(tables.cases.c.id == case_id)).mappings().one_or_none()
-    if row is None:
-        raise UnknownCaseError(f"the case must be one that {account.name} may work on, got {case_id}; see /v1/cases")
-    return _case(row)
-
-
-def open_case_of(connection: sa.Connection, account: Account, case_id: int) -> CaseAnswer:
-    """An open case on which the account may work.
-
-    Raises:
-        UnknownCaseError: if there is no such case.
-        InputError: if the case is closed.
-    """
-    case = case_of(connection, account, case_id)
-    if case.closed is not None:
-        raise InputError(f"the case must be open, {case_id} was closed on {case.closed:%Y-%m-%d}; choose an open case")
-    return case
-
-
-def require_in_view(connection: sa.Connection, account: Account, case_id: int, sighting: SightingId) -> None:
-    """Check that the crop of a sighting may be shown for a case.
-
-    Raises:
-        UnknownCaseError: if the account may not work on the case.
-        InputError: if the case is closed and the sighting was not judged in it.
-    """
-    case, table = case_of(connection, account, case_id), tables.verdicts
-    if case.closed is not None:
-        is_of_sighting = (table.c.district == sighting.district) & (table.c.tracklet_id == sighting.tracklet_id)
-        judged = sa.select(sa.exists().where(table.c.case_id == case_id, is_of_sighting))
-        if not connection.execute(judged).scalar():
-            raise InputError(
-                f"a closed case shows only sightings that were judged in it, {case_id} is closed; open another case"
-            )
 
 
 def case_details(connection: sa.Connection, account: Account, case_id: int) -> CaseDetails:
@@ -212,10 +140,10 @@ def give_verdict(
 
     Raises:
         UnknownCaseError, InputError: as `open_case_of`.
-        UnknownSightingError: if a sighting to confirm or reject is not stored.
+        UnknownSightingError: if the case does not show the sighting, or a sighting to confirm or reject is not stored.
     """
     _lock_for_verdict(connection, case_id)
-    case = open_case_of(connection, account, case_id)
+    case = open_case_of(connection, account, case_id, [sighting])
     table, in_case = tables.tracklets, tables.case_sightings
     is_of_sighting = (table.c.district == sighting.district) & (table.c.id == sighting.tracklet_id)
     stored = sa.select(table.c.day).where(is_of_sighting)
@@ -245,19 +173,6 @@ def export_case(connection: sa.Connection, account: Account, case_id: int) -> Ca
     case, searches = case_of(connection, account, case_id), searches_of(connection, case_id)
     audit.append(connection, account.name, Action.EXPORT, {"what": "case", "case_id": case_id})
     return CaseExport(**case.model_dump(), verdicts=_verdicts(connection, case_id), searches=searches)
-
-
-def _visible(account: Account) -> sa.Select[Any]:
-    cases, table = tables.cases, tables.case_operators
-    named = sa.select(table.c.account).where(table.c.case_id == cases.c.id)
-    operators = sa.func.array(named.order_by(table.c.account).scalar_subquery()).label("operators")
-    query = sa.select(cases, operators).order_by(cases.c.id.desc())
-    is_named = sa.literal(account.name).in_(named)
-    return query if account.may(Permission.REVIEW) else query.where(is_named)
-
-
-def _case(row: sa.RowMapping) -> CaseAnswer:
-    return CaseAnswer(**{name: row[name] for name in CaseAnswer.model_fields})
 
 
 def _name_operators(connection: sa.Connection, case_id: int, operators: Sequence[str]) -> None:

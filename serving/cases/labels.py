@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from domain.atomic import atomic_folder
 from domain.csv_cells import inert
-from serving.cases.cases import Verdict
+from serving.cases.verdict import Verdict
 from serving.database import queries, tables
 from serving.database.districts import stored_districts
 from serving.database.store import Store

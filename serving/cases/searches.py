@@ -1,6 +1,9 @@
-"""Searches and routes of a case, recorded with the case and in the audit before they are answered."""
+"""Searches and routes of a case, recorded with the case and in the audit before they are answered.
 
-from collections.abc import Iterable
+The case must still be open, and the account's, when the answer is recorded: otherwise nothing is answered.
+"""
+
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -8,11 +11,13 @@ import sqlalchemy as sa
 from pydantic import BaseModel, ConfigDict
 
 from serving.access.accounts import Account
+from serving.cases.visible import open_case_of, require_in_view, show_in_case
 from serving.database import audit, tables
 from serving.database.audit import Action
+from serving.database.crops import segment_of
 from serving.search.coverage import Coverage
-from serving.search.messages import RouteAnswer, SearchAnswer
-from serving.search.search import Hit
+from serving.search.messages import RouteAnswer, SearchAnswer, SightingId
+from serving.search.search import Hit, SightingKey
 
 
 class RecordedRequest(BaseModel):
@@ -48,7 +53,12 @@ def record_search(
     photo_sha256: str | None,
     answer: SearchAnswer,
 ) -> None:
-    """Record a search with its sightings and coverage."""
+    """Record a search with its sightings and coverage; the case shows these sightings from now on.
+
+    Raises:
+        UnknownCaseError, InputError: if the case was closed or taken from the account while the search ran.
+    """
+    open_case_of(connection, account, request.case_id, locked=True)
     row = request.model_dump() | {"photo_sha256": photo_sha256, "model_version": answer.model_version}
     _record(connection, account, row, answer.sightings, answer.coverage)
 
@@ -56,7 +66,12 @@ def record_search(
 def record_route(
     connection: sa.Connection, account: Account, request: RecordedRequest, format: str, answer: RouteAnswer
 ) -> None:
-    """Record the view (JSON) or export (another format) of a route, and its search for likely sightings, if any."""
+    """Record the view (JSON) or export (another format) of a route, and its search for likely sightings, if any.
+
+    Raises:
+        UnknownCaseError, InputError: as `record_search`.
+    """
+    open_case_of(connection, account, request.case_id, locked=True)
     if answer.coverage is not None:
         hits = [hit for each in (answer, *answer.alternatives) for hit in each.route]
         row = request.model_dump() | {"photo_sha256": None, "model_version": answer.model_version}
@@ -68,6 +83,16 @@ def record_route(
         audit.append(connection, account.name, Action.EXPORT, exported)
 
 
+def record_view(connection: sa.Connection, account: Account, case_id: int, sighting: SightingId) -> None:
+    """Record that the crop of a sighting is shown.
+
+    Raises:
+        UnknownCaseError, InputError, UnknownSightingError: as `require_in_view`.
+    """
+    require_in_view(connection, account, case_id, sighting)
+    audit.append(connection, account.name, Action.VIEW, {"case_id": case_id, **sighting.model_dump()})
+
+
 def searches_of(connection: sa.Connection, case_id: int) -> list[RecordedSearch]:
     """All searches of a case, by time."""
     table = tables.searches
@@ -76,9 +101,21 @@ def searches_of(connection: sa.Connection, case_id: int) -> list[RecordedSearch]
 
 
 def _record(
-    connection: sa.Connection, account: Account, row: dict[str, Any], hits: Iterable[Hit], coverage: Coverage
+    connection: sa.Connection, account: Account, row: dict[str, Any], hits: Sequence[Hit], coverage: Coverage
 ) -> None:
     found = list(dict.fromkeys((hit.district, hit.tracklet_id) for hit in hits))
     searched = {"account": account.name, **row, "found": found, "coverage": coverage.model_dump(mode="json")}
     connection.execute(sa.insert(tables.searches).values(searched))
+    show_in_case(connection, row["case_id"], _still_stored(connection, hits))
     audit.append(connection, account.name, Action.SEARCH, row | {"found": found})
+
+
+def _still_stored(connection: sa.Connection, hits: Sequence[Hit]) -> set[SightingKey]:
+    """Keys of the hits but of those whose district was replaced meanwhile: their numbers may mean other people now.
+
+    Who replaces a district or a segment waits until the transaction ends.
+    """
+    table = tables.segments
+    segments = sa.select(table.c.id).where(table.c.id.in_({segment_of(hit.crop) for hit in hits}))
+    stored = set(connection.execute(segments.with_for_update(read=True, key_share=True)).scalars())
+    return {(hit.district, hit.tracklet_id) for hit in hits if segment_of(hit.crop) in stored}

@@ -10,8 +10,8 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any, Self
 
@@ -22,6 +22,8 @@ from domain.errors import DongseonError, InputError
 from serving.database.locks import lock_audit
 from serving.database.tables import audit
 
+_PAGE_BYTES = 2**20  # of the details of a page
+_BATCH_BYTES = 4 * 2**20  # of the details read at a time
 _BATCH = 1000  # records read at a time
 MOST_DETAILS_BYTES = 16_000  # of a record; nobody may remove one
 
@@ -32,9 +34,11 @@ class Action(StrEnum):
     SIGN_IN = "sign-in"
     SIGN_OUT = "sign-out"
     REFUSED = "refused token"
+    REFUSED_ACCESS = "refused access"
     SEARCH = "search"
     VIEW = "view crop"
     VIEW_CASE = "view case"
+    LIST_CASES = "list cases"
     READ_AUDIT = "read audit"
     ROUTE = "route"
     VERDICT = "verdict"
@@ -93,8 +97,8 @@ class Head:
 _BEFORE_ALL = Head(0, "0" * 64)
 
 
-def append(connection: sa.Connection, account: str, action: Action, details: Mapping[str, Any]) -> None:
-    """Adds a record in the transaction of `connection`.
+def append(connection: sa.Connection, account: str, action: Action, details: Mapping[str, Any]) -> int:
+    """Adds a record in the transaction of `connection`; returns its number.
 
     Other writers of the audit wait until the transaction ends, so call this as its last statement.
 
@@ -114,6 +118,16 @@ def append(connection: sa.Connection, account: str, action: Action, details: Map
     before = _BEFORE_ALL if row.number is None else Head(row.number, row.hash)
     record = Record(before.number + 1, row.at, account, action.value, row.details, hash="")
     connection.execute(sa.insert(audit), {**vars(record), "hash": record.hash_after(before.hash)})
+    return record.number
+
+
+def append_once_a_minute(connection: sa.Connection, account: str, action: Action, details: Mapping[str, Any]) -> None:
+    """Adds a record, unless the account has the same of the last minute: so repeating it does not fill the audit."""
+    details, now = _bounded(details), sa.func.clock_timestamp()
+    is_recent = audit.c.at.between(now - timedelta(minutes=1), now)
+    same = (audit.c.account == account) & (audit.c.action == action) & (audit.c.details == sa.literal(details, JSONB))
+    if not connection.execute(sa.select(sa.exists().where(is_recent, same))).scalar():
+        append(connection, account, action, details)
 
 
 def append_change(connection: sa.Connection, action: Action, details: Mapping[str, Any]) -> None:
@@ -126,12 +140,20 @@ def append_change(connection: sa.Connection, action: Action, details: Mapping[st
 
 
 def read_by(connection: sa.Connection, account: str, after: int, limit: int) -> list[Record]:
-    """Returns records as `records` does, and records that `account` read them.
+    """Returns records as `records` does, as many as a page holds, and records that `account` read them.
 
-    A page that holds nothing but the reader's own readings is not recorded: otherwise reading the audit to its end
-    would never finish, as each reading adds a record.
+    Long values of a record from before there was a limit are replaced by their checksums. A page that holds nothing but
+    the reader's own readings is not recorded: otherwise reading the audit to its end would never finish, as each
+    reading adds a record.
     """
-    page = list(records(connection, after, limit))
+    page: list[Record] = []
+    num_bytes = 0
+    for record in records(connection, after, limit):
+        shown = replace(record, details=_bounded(record.details))
+        num_bytes += len(as_line(shown).encode())
+        if page and num_bytes > _PAGE_BYTES:
+            break
+        page.append(shown)
     if any((record.account, record.action) != (account, Action.READ_AUDIT) for record in page):
         append(connection, account, Action.READ_AUDIT, {"after": after, "limit": limit})
     return page
@@ -143,10 +165,34 @@ def append_replacement(connection: sa.Connection, details: Mapping[str, Any]) ->
 
 
 def records(connection: sa.Connection, after: int = 0, limit: int | None = None) -> Iterator[Record]:
-    """Yields records with a number above `after`, at most `limit`, in order; the database is read in batches."""
-    query = sa.select(audit).where(audit.c.number > after).order_by(audit.c.number).limit(limit)
-    for row in connection.execute(query.execution_options(yield_per=_BATCH)):
-        yield Record(row.number, row.at.astimezone(UTC), row.account, row.action, row.details, row.hash)
+    """Yields records with a number above `after`, at most `limit`, in order; some megabytes are in memory at a time."""
+    while limit is None or limit > 0:
+        most = _BATCH if limit is None else min(limit, _BATCH)
+        last = _end_of_batch(connection, after, most)
+        if last is None:
+            return
+        query = sa.select(audit).where(audit.c.number > after, audit.c.number <= last).order_by(audit.c.number)
+        rows = connection.execute(query).all()
+        for row in rows:
+            yield Record(row.number, row.at.astimezone(UTC), row.account, row.action, row.details, row.hash)
+        after, limit = last, None if limit is None else limit - len(rows)
+
+
+def _end_of_batch(connection: sa.Connection, after: int, most: int) -> int | None:
+    """Number of the last of at most `most` records above `after` to read together; None if there is none."""
+    details = audit.c.details
+    size = sa.case(
+        (sa.func.pg_column_compression(details).is_(None), sa.func.pg_column_size(details)),
+        else_=sa.func.octet_length(sa.cast(details, sa.Text)),
+    )
+    query = sa.select(audit.c.number, size).where(audit.c.number > after).order_by(audit.c.number).limit(most)
+    last, num_bytes = None, 0
+    for number, size_bytes in connection.execute(query):
+        num_bytes += size_bytes
+        if last is not None and num_bytes > _BATCH_BYTES:
+            break
+        last = number
+    return last
 
 
 def verify(connection: sa.Connection, noted: Head | None = None) -> Head:

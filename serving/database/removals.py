@@ -37,6 +37,8 @@ def count_crops(connection: sa.Connection, number: int, crops: int) -> None:
 def remove_district(connection: sa.Connection, district: str) -> Replaced | None:
     """Removes everything stored for `district`, also verdicts; None if only its cameras were stored.
 
+    Cases show none of its sightings any more, for the numbers may come to mean other people.
+
     Raises:
         InputError: if a case under legal hold has sightings of the district.
     """
@@ -46,6 +48,8 @@ def remove_district(connection: sa.Connection, district: str) -> Replaced | None
         table.name: connection.execute(sa.delete(table).where(table.c.district == district)).rowcount
         for table in (tables.tracklets, tables.verdicts, tables.segments, tables.gaps)
     }
+    found = tables.found_sightings  # after the segments, whose locks a search holds while it records what it found
+    connection.execute(sa.delete(found).where(found.c.district == district))
     connection.execute(sa.delete(tables.districts).where(tables.districts.c.name == district))
     if not any(removed.values()):
         return None

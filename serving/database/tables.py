@@ -188,6 +188,14 @@ case_sightings = Table(
     Index("case_sightings_by_tracklet", "district", "tracklet_id", "day"),
 )
 
+found_sightings = Table(  # sightings that a search or route of the case found; see serving.cases.visible
+    "found_sightings",
+    metadata,
+    Column("case_id", BigInteger, ForeignKey("cases.id", ondelete="CASCADE"), primary_key=True),
+    Column("district", Text, primary_key=True),
+    Column("tracklet_id", BigInteger, primary_key=True),
+)
+
 removals = Table(  # a row per run of serving.retention, replaced district or replaced segment
     "removals",
     metadata,
@@ -220,6 +228,7 @@ sessions = Table(  # of browsers
     Column("account", Text, ForeignKey("accounts.name", ondelete="CASCADE"), nullable=False),
     Column("created", DateTime(timezone=True), nullable=False, server_default=func.now()),
     Column("expires", DateTime(timezone=True), nullable=False),
+    Column("sign_in", BigInteger, nullable=False, server_default="0"),  # number of the audit's record of it
 )
 
 case_operators = Table(  # operators who may work on a case; reviewers may work on all cases
@@ -267,6 +276,7 @@ audit = Table(  # append-only, by triggers; see serving.database.audit
     Column("action", Text, nullable=False),
     Column("details", JSONB, nullable=False),
     Column("hash", Text, nullable=False),  # SHA-256 over the hash before it and this record
+    Index("audit_by_time", "at"),
 )
 
 

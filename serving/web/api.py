@@ -18,10 +18,8 @@ from pydantic_core import PydanticCustomError
 from domain.errors import InputError
 from domain.names import Name
 from domain.texts import AtMost
-from serving.cases.cases import open_case_of, require_in_view
-from serving.cases.searches import RecordedRequest, record_route, record_search
-from serving.database import audit
-from serving.database.audit import Action
+from serving.cases.searches import RecordedRequest, record_route, record_search, record_view
+from serving.cases.visible import open_case_of, require_in_view
 from serving.matching.description import Label, LabelQuestion
 from serving.matching.route import routes_csv, routes_geojson
 from serving.search.camera_filter import Area
@@ -209,7 +207,7 @@ async def search(
 ) -> SearchAnswer:
     """Sightings of the person that photos, confirmed sightings or attributes show; recorded with the case."""
     photos = [await _content(file) for file in form.photo]
-    await in_transaction(request, open_case_of, account, form.case)
+    await in_transaction(request, open_case_of, account, form.case, [*form.confirmed.root, *form.rejected.root])
     wanted = form.request(photos)
     try:
         answer = await in_search_thread(request, service.search, wanted)
@@ -234,7 +232,7 @@ async def route(
     format: Literal["json", "geojson", "csv"] = "json",
 ) -> RouteAnswer | Response:
     """The likeliest walk through confirmed sightings, and alternatives. Filling in likely sightings is a search."""
-    await in_transaction(request, open_case_of, account, form.case)
+    await in_transaction(request, open_case_of, account, form.case, [*form.sightings, *form.rejected])
     answer = await in_search_thread(request, service.route, form)
     recorded = _recorded(form)
     await in_transaction(request, record_route, account, recorded, format, answer)
@@ -259,12 +257,11 @@ async def crop(
     tracklet_id: Annotated[TrackletId, Path()],
     case: Annotated[CaseId, Query()],
 ) -> Response:
-    """The crop of a sighting, which no cache may keep. For a closed case only its judged sightings are shown."""
+    """The crop of a sighting that the case found or judged; no cache may keep it. A closed case shows judged ones."""
     sighting = SightingId(district=district, tracklet_id=tracklet_id)
     await in_transaction(request, require_in_view, account, case, sighting)
     picture = await in_thread(request, service.crop, sighting)
-    viewed = {"case_id": case, **sighting.model_dump()}
-    await in_transaction(request, audit.append, account.name, Action.VIEW, viewed)
+    await in_transaction(request, record_view, account, case, sighting)
     return Response(picture, media_type="image/jpeg", headers={"Cache-Control": "private, no-store"})
 
 

@@ -1,15 +1,19 @@
 """Endpoints of /v1 for cases and the audit."""
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Query, Response
+from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, StrictBool
 
 from domain.texts import AtMost
 from serving.cases import cases
-from serving.cases.cases import CaseAnswer, CaseDetails, CaseExport, Verdict
+from serving.cases.cases import CaseDetails, CaseExport
+from serving.cases.verdict import Verdict
+from serving.cases.visible import CaseAnswer, cases_of
 from serving.database import audit
+from serving.database.audit import Action
+from serving.database.viewing import unusual_days
 from serving.search.messages import SightingId
 from serving.web.dependencies import CurrentAccount, Transaction
 from serving.web.errors import declared
@@ -82,6 +86,28 @@ class AuditAnswer(BaseModel):
     records: list[RecordAnswer]
 
 
+class UnusualDayAnswer(BaseModel):
+    """An account's unusual day, see `serving.database.viewing`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    day: date  # UTC
+    account: str
+    crops: int  # viewed
+    cases: int  # for which crops were viewed
+    verdicts: int
+    refusals: int  # recorded
+    reasons: list[str]
+
+
+class UnusualDaysAnswer(BaseModel):
+    """Unusual days, the latest first."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    days: list[UnusualDayAnswer]
+
+
 @router.post("/cases", status_code=201, responses=declared(400, 413, 503))
 def open_case(connection: Transaction, account: CurrentAccount, new: NewCase) -> CaseAnswer:
     """Open a case."""
@@ -91,7 +117,7 @@ def open_case(connection: Transaction, account: CurrentAccount, new: NewCase) ->
 @router.get("/cases", responses=declared(503))
 def list_cases(connection: Transaction, account: CurrentAccount) -> CasesAnswer:
     """Cases on which the account may work, newest first."""
-    return CasesAnswer(cases=cases.cases_of(connection, account))
+    return CasesAnswer(cases=cases_of(connection, account))
 
 
 @router.get("/cases/{case_id}", responses=declared(404, 503))
@@ -146,3 +172,16 @@ def read_audit(
     """Records with a number above `after`, in order; this reading is recorded too."""
     records = audit.read_by(connection, account.name, after, limit)
     return AuditAnswer(records=[RecordAnswer(**vars(record)) for record in records])
+
+
+@router.get("/audit/unusual", responses=declared(400, 503))
+def find_unusual_viewing(
+    request: Request,
+    connection: Transaction,
+    account: CurrentAccount,
+    days: Annotated[int, Query(ge=1, le=365)] = 7,
+) -> UnusualDaysAnswer:
+    """Accounts that viewed unusually many crops, or were refused often, in the last days; this reading is recorded."""
+    found = unusual_days(connection, request.app.state.viewing, days)
+    audit.append(connection, account.name, Action.READ_AUDIT, {"what": "unusual viewing", "days": days})
+    return UnusualDaysAnswer(days=[UnusualDayAnswer(**vars(each)) for each in found])

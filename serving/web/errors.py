@@ -16,11 +16,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from domain.deadline import OverdueError
 from domain.errors import InputError, shown
-from serving.cases.cases import UnknownCaseError
+from serving.cases.visible import UnknownCaseError
 from serving.database.damage import DamagedError
 from serving.perception.engine_calls import EnginesAwayError
 from serving.search.photo import DecodersAwayError
 from serving.search.service import NotReadyError, UnknownSightingError
+from serving.web.middleware.refusals import mark_refused
 
 _log = logging.getLogger(__name__)
 _TRY_AGAIN = {"Retry-After": "1"}
@@ -55,8 +56,8 @@ def declared(*statuses: int) -> dict[int | str, dict[str, Any]]:
 def add_error_answers(api: FastAPI) -> None:
     """Let `api` answer our errors and FastAPI's as `ErrorAnswer`."""
     api.add_exception_handler(InputError, _answer_with(400))
-    api.add_exception_handler(UnknownSightingError, _answer_with(404))
-    api.add_exception_handler(UnknownCaseError, _answer_with(404))
+    api.add_exception_handler(UnknownSightingError, _answer_hidden)
+    api.add_exception_handler(UnknownCaseError, _answer_hidden)
     api.add_exception_handler(NotReadyError, _answer_with(503, _NOT_READY))
     api.add_exception_handler(EnginesAwayError, _answer_later)
     api.add_exception_handler(DecodersAwayError, _answer_later)
@@ -100,6 +101,11 @@ class UploadLimit:
 
 def _answer_with(status: int, headers: Any = None) -> Callable[[Request, Exception], JSONResponse]:
     return lambda _, error: _answer(status, str(error), headers)
+
+
+def _answer_hidden(request: Request, error: Exception) -> JSONResponse:
+    mark_refused(request.scope, request.user.display_name, str(error))
+    return _answer(404, str(error))
 
 
 def _answer_unfit(_: Request, error: Exception) -> JSONResponse:

@@ -29,6 +29,7 @@ from serving.access.sessions import account_of_session, begin_session, end_sessi
 from serving.database import audit
 from serving.database.audit import Action
 from serving.database.store import Store
+from serving.web.middleware.refusals import mark_refused
 from serving.web.permissions import permission_for
 
 COOKIE = "dongseon_session"
@@ -99,9 +100,9 @@ class Gate(AuthenticationBackend):
         account = await self._account(conn)
         permission = permission_for(conn.scope.get("method", ""), conn.scope["path"])
         if not account.may(permission):
-            raise RefusedError(
-                403, f"the request needs the permission {permission}, which the role {account.role} does not have"
-            )
+            reason = f"the request needs the permission {permission}, which the role {account.role} does not have"
+            mark_refused(conn.scope, account.name, reason)
+            raise RefusedError(403, reason)
         return AuthCredentials(sorted(PERMISSIONS[account.role])), AuthenticatedAccount(account)
 
     async def sign_in(self, conn: HTTPConnection, token: str) -> str:

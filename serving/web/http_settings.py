@@ -24,5 +24,6 @@ class HttpSettings(SearchLimits):
     max_concurrent: PositiveInt
     requests_per_minute: PositiveInt
     searches_per_minute: PositiveInt
+    crops_per_minute: PositiveInt
     max_upload_bytes: PositiveInt
     tls: TlsSettings | None

@@ -10,7 +10,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from serving.access.roles import Permission
-from serving.cases.cases import CaseAnswer, cases_of
+from serving.cases.visible import CaseAnswer, cases_of
 from serving.search.service import NotReadyError
 from serving.web.errors import UploadLimit
 from serving.web.page_files import render, send_file

@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from serving.access.accounts import Account, create_account
 from serving.access.roles import Role
 from serving.cases.cases import open_case
+from serving.cases.visible import show_in_case
 from serving.database.store import open_store, version_of_model
 from serving.deployment import Deployment
 from serving.perception.perception import Perception
@@ -62,6 +63,7 @@ def api_client_of(
     """Asks the API of `deployment` as `account`."""
     api = build_api()
     api.state.max_upload_bytes, api.state.threads = max_upload_bytes, 2
+    api.state.viewing = deployment.settings.viewing
     with client_of(api, deployment, account) as client:
         yield client
 
@@ -97,7 +99,10 @@ def picture(colour: tuple[int, int, int], seed: int = 0) -> np.ndarray:
 
 
 def fill_store(deployment: Deployment) -> None:
-    """Each of `PEOPLE` seen four times in turn: tracklets 1, 4, 7, 10 are red, 2, 5, … green, 3, 6, … blue; a case."""
+    """Each of `PEOPLE` seen four times in turn: tracklets 1, 4, 7, 10 are red, 2, 5, … green, 3, 6, … blue.
+
+    The case 1 shows all of them.
+    """
     engines = deployment.open_engines()
     perception = Perception(*engines, deployment.perception)
     crops = [picture(PEOPLE[i % 3], seed=i) for i in range(12)]
@@ -107,4 +112,5 @@ def fill_store(deployment: Deployment) -> None:
         version = version_of_model(engines.reid.card)
         store.replace_sightings("demo", CAMERAS, version, perception.described(found), time_zone="Asia/Seoul")
         with store.begin() as connection:
-            open_case(connection, REVIEWER, "A missing child", operators=[])
+            case = open_case(connection, REVIEWER, "A missing child", operators=[])
+            show_in_case(connection, case.id, [("demo", one.id) for one in found])

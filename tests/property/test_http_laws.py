@@ -24,7 +24,7 @@ interface = schemathesis.openapi.from_asgi("/openapi.json", API)
 
 @pytest.fixture(scope="module", autouse=True)
 def _served(deployment: Deployment) -> Iterator[None]:
-    API.state.search_service = search_service(deployment)
+    API.state.search_service, API.state.viewing = search_service(deployment), deployment.settings.viewing
     yield
     API.state.search_service.close()
 
@@ -56,6 +56,7 @@ def test_answers_to_what_is_stored_are_as_declared() -> None:
             ("/cases/{case_id}", "GET"): client.get(case),
             ("/cases/{case_id}/export", "GET"): client.get(f"{case}/export"),
             ("/audit", "GET"): client.get("/audit"),
+            ("/audit/unusual", "GET"): client.get("/audit/unusual"),
             ("/route", "POST"): client.post("/route", json=route),
             ("/crops/{district}/{tracklet_id}", "GET"): client.get("/crops/demo/1", params={"case": asked["case"]}),
             ("/cameras", "GET"): client.get("/cameras"),

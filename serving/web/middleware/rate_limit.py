@@ -13,19 +13,21 @@ from serving.web.middleware.account import account_name
 from serving.web.middleware.metrics import REFUSED
 
 _SEARCHES = frozenset({"/v1/search", "/v1/route"})
+_CROPS = "/v1/crops/"
 
 
 class RateLimit:
     """Middleware that answers 429 to an account that has used up its requests of the last minute.
 
-    Searches and routes share a second, lower limit. Requests without an account, such as probes, are not limited.
-    Requests are counted in this process, which suffices for a service of one worker.
+    Searches and routes share a second, lower limit, and crops have one. Requests without an account, such as probes,
+    are not limited. Requests are counted in this process, which suffices for a service of one worker.
     """
 
-    def __init__(self, app: ASGIApp, requests_per_minute: int, searches_per_minute: int) -> None:
+    def __init__(self, app: ASGIApp, requests_per_minute: int, searches_per_minute: int, crops_per_minute: int) -> None:
         self._app = app
         self._requests = RateLimitItemPerMinute(requests_per_minute)
         self._searches = RateLimitItemPerMinute(searches_per_minute)
+        self._crops = RateLimitItemPerMinute(crops_per_minute)
         self._limiter = MovingWindowRateLimiter(MemoryStorage())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -36,7 +38,11 @@ class RateLimit:
 
     def _refusal(self, name: str, path: str) -> JSONResponse | None:
         """The answer to an account above a limit; None, and the request counted, below the limits."""
-        limits = {"requests": self._requests} | ({"searches and routes": self._searches} if path in _SEARCHES else {})
+        limits = {"requests": self._requests}
+        if path in _SEARCHES:
+            limits["searches and routes"] = self._searches
+        elif path.startswith(_CROPS):
+            limits["crops"] = self._crops
         for kind, limit in limits.items():
             if not self._limiter.hit(limit, kind, name):
                 REFUSED.labels("rate").inc()

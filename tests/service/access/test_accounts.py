@@ -156,9 +156,12 @@ def test_the_commands(
         return capsys.readouterr().out
 
     first = run("first").splitlines()
+    assert first.pop() == "both expire in 365 days; python -m serving.accounts renew prolongs them"
     assert first.pop().startswith("sign in on the page with the reviewer's")
     assert [line.split(", ")[0] for line in first] == ["token of admin (admin)", "token of reviewer (reviewer)"]
-    assert [whose(store, line.split(": ")[1]).name for line in first] == ["admin", "reviewer"]
+    whose_first = [whose(store, line.split(": ")[1]) for line in first]
+    assert [account.name for account in whose_first] == ["admin", "reviewer"]
+    assert [(account.expires - account.created).days in (364, 365) for account in whose_first] == [True, True]
     assert run("first") == ""
     token = run("create", "lee", "--role", "operator", "--expires", "30").split(": ")[1].strip()
     assert whose(store, token).role is Role.OPERATOR

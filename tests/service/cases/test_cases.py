@@ -7,9 +7,10 @@ import sqlalchemy as sa
 from domain.errors import InputError
 from serving.access.accounts import Account, account_named, create_account
 from serving.access.roles import Role
-from serving.cases import cases
-from serving.cases.cases import UnknownCaseError, Verdict
+from serving.cases import cases, visible
 from serving.cases.searches import RecordedRequest, record_search
+from serving.cases.verdict import Verdict
+from serving.cases.visible import UnknownCaseError
 from serving.database import audit, queries, tables
 from serving.database.locks import lock_cases
 from serving.database.retention import remove_before
@@ -35,9 +36,11 @@ def people(store: Store) -> dict[str, Account]:
 
 @pytest.fixture
 def case(store: Store, people: dict[str, Account]) -> int:
-    """One that names the operator kim."""
+    """One that names the operator kim, and whose searches found all four."""
     with store.begin() as connection:
-        return cases.open_case(connection, people["lee"], "Red coat", ["kim"]).id
+        opened = cases.open_case(connection, people["lee"], "Red coat", ["kim"])
+        visible.show_in_case(connection, opened.id, [("demo", number) for number in range(1, 5)])
+        return opened.id
 
 
 def judge(store: Store, account: Account, case: int, number: int, verdict: Verdict) -> None:
@@ -61,15 +64,15 @@ def test_operators_see_cases_that_name_them_and_reviewers_all(
 ) -> None:
     with store.begin() as connection:
         other = cases.open_case(connection, people["lee"], "Blue coat", []).id
-        seen = {name: [one.id for one in cases.cases_of(connection, people[name])] for name in people}
+        seen = {name: [one.id for one in visible.cases_of(connection, people[name])] for name in people}
         assert seen == {"lee": [other, case], "kim": [case], "park": [], "choi": []}
-        assert cases.case_of(connection, people["kim"], case).operators == ["kim"]
+        assert visible.case_of(connection, people["kim"], case).operators == ["kim"]
         for name, number in (("park", case), ("kim", other), ("lee", 99)):
             with pytest.raises(UnknownCaseError, match=f"must be one that {name} may work on, got {number}"):
                 cases.case_details(connection, people[name], number)
         cases.name_operators(connection, people["lee"], case, ["park", "park"])
-        assert cases.case_of(connection, people["park"], case).operators == ["park"]
-        assert cases.cases_of(connection, people["kim"]) == []
+        assert visible.case_of(connection, people["park"], case).operators == ["park"]
+        assert visible.cases_of(connection, people["kim"]) == []
 
 
 @pytest.mark.parametrize(("operator", "message"), [("choi", "with the role operator, got choi"), ("x", "must exist")])
@@ -134,7 +137,7 @@ def test_verdicts_need_a_case_one_may_work_on_and_a_stored_sighting(
     with pytest.raises(UnknownCaseError):
         judge(store, people["park"], case, 1, Verdict.CONFIRMED)
     for verdict in (Verdict.CONFIRMED, Verdict.REJECTED):
-        with pytest.raises(UnknownSightingError, match="stored sighting, got demo/99"):
+        with pytest.raises(UnknownSightingError, match="does not show demo/99"):
             judge(store, people["kim"], case, 99, verdict)
 
 
@@ -173,7 +176,7 @@ def test_a_closed_case_takes_no_more_work_and_keeps_its_hold(
         with pytest.raises(InputError, match="the case must be open, 1 was closed on"):
             cases.close_case(connection, people["lee"], case)
         with pytest.raises(InputError, match="the case must be open"):
-            cases.open_case_of(connection, people["kim"], case)
+            visible.open_case_of(connection, people["kim"], case)
     with pytest.raises(InputError, match="the case must be open"):
         judge(store, people["kim"], case, 1, Verdict.CONFIRMED)
 
@@ -189,7 +192,7 @@ def test_a_search_is_kept_with_its_reason_and_its_coverage(store: Store, people:
         last_seen=NOON,
         distance=0.1,
         match_probability=0.9,
-        crop="crops/demo/000003.jpg",
+        crop="crops/demo/1/000003.jpg",
         model_version="net-1",
     )
     gap = Span(since=NOON, until=None, reason="cut")
@@ -222,13 +225,13 @@ def test_a_closed_case_shows_what_was_judged_in_it_alone(store: Store, people: d
     judge(store, people["kim"], case, 1, Verdict.REJECTED)
     with store.begin() as connection:
         for sighting in sightings:
-            cases.require_in_view(connection, people["kim"], case, sighting)
+            visible.require_in_view(connection, people["kim"], case, sighting)
         with pytest.raises(UnknownCaseError):
-            cases.require_in_view(connection, people["park"], case, sightings[0])
+            visible.require_in_view(connection, people["park"], case, sightings[0])
         cases.close_case(connection, people["lee"], case)
-        cases.require_in_view(connection, people["kim"], case, sightings[0])
+        visible.require_in_view(connection, people["kim"], case, sightings[0])
         with pytest.raises(InputError, match="shows only sightings that were judged in it, 1 is closed"):
-            cases.require_in_view(connection, people["kim"], case, sightings[1])
+            visible.require_in_view(connection, people["kim"], case, sightings[1])
 
 
 def test_who_looks_at_a_case_is_in_the_audit(store: Store, people: dict[str, Account], case: int) -> None:

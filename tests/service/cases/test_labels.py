@@ -11,7 +11,7 @@ from districts import prepare
 from districts.layout import read_reid_folder
 from domain.errors import InputError
 from serving import labels
-from serving.cases.cases import Verdict
+from serving.cases.verdict import Verdict
 from serving.database import audit, tables
 from serving.database.store import Store, open_store
 from tests.helpers.crops import small_settings, write_reid_set

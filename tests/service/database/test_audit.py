@@ -1,6 +1,9 @@
+import hashlib
 import json
+import os
 import subprocess
 import sys
+import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -209,3 +212,52 @@ def test_the_commands(filled: Store, database: str, tmp_path: Path) -> None:
     tamper(filled, "DELETE FROM audit WHERE number >= 10")
     broken = run("verify", "--head", head)
     assert (broken.returncode, "error: record 10 is missing" in broken.stderr) == (1, True)
+
+
+def test_a_long_record_is_cut_where_it_is_written_and_says_so(store: Store) -> None:
+    found = [["demo", number] for number in range(100_000)]
+    with store.begin() as connection:
+        audit.append(connection, "kim", Action.SEARCH, {"case_id": 7, "reason": "실종", "found": found})
+        audit.append_change(connection, Action.CONFIGURATION, {"serving": "x" * 100_000})
+        audit.append_change(connection, Action.CONFIGURATION, {"serving": "x" * 100_000})  # the same: no record
+        search, configuration = audit.records(connection)
+        audit.verify(connection)
+    assert (search.details["case_id"], search.details["reason"]) == (7, "실종")
+    content = json.dumps(found, separators=(",", ":")).encode()
+    assert search.details["found"] == {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+    assert configuration.details["serving"]["bytes"] == 100_002
+
+
+def add_long_records(store: Store, number: int, length: int) -> None:
+    """Records of a version without a limit, of `length` bytes each; the chain of their hashes is whole."""
+    for _ in range(number):
+        with store.begin() as connection, pytest.MonkeyPatch.context() as patch:
+            patch.setattr(audit, "MOST_DETAILS_BYTES", 10 * length)
+            audit.append(connection, "kim", Action.ROUTE, {"cameras": "0" * length})
+
+
+def test_a_page_of_the_audit_is_bounded_and_all_pages_have_every_record(store: Store) -> None:
+    with store.begin() as connection:
+        for _ in range(150):
+            audit.append(connection, "kim", Action.ROUTE, {"cameras": os.urandom(6000).hex()})
+    add_long_records(store, 2, length=3_000_000)
+    read: list[int] = []
+    while True:
+        with store.begin() as connection:
+            page = audit.read_by(connection, "choi", read[-1] if read else 0, limit=1000)
+        if not page:
+            break
+        assert sum(len(audit.as_line(record).encode()) for record in page) < 1_100_000
+        read += [record.number for record in page]
+    assert read[:152] == list(range(1, 153))
+
+
+def test_long_records_are_verified_and_exported_some_megabytes_at_a_time(store: Store) -> None:
+    add_long_records(store, 30, length=3_000_000)  # 90 MB
+    tracemalloc.start()
+    assert head_of(store).number == 30
+    with store.begin() as connection:
+        assert [record.number for record in audit.records(connection)] == list(range(1, 31))
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 60_000_000

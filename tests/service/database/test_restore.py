@@ -11,7 +11,9 @@ import sqlalchemy as sa
 from domain.attribute_query import GroupQuery
 from domain.errors import InputError
 from serving import audit as command
-from serving.cases.cases import CaseExport, Verdict, export_case, give_verdict, hold_case, open_case
+from serving.cases.cases import CaseExport, export_case, give_verdict, hold_case, open_case
+from serving.cases.verdict import Verdict
+from serving.cases.visible import show_in_case
 from serving.database import audit
 from serving.database.holds import require_no_hold
 from serving.database.store import open_store
@@ -73,6 +75,7 @@ def test_a_restored_backup_answers_as_before_and_keeps_cases_and_audit(
         store.replace_sightings("demo", CAMERAS, "net-1", people)
         with store.begin() as connection:
             case = open_case(connection, REVIEWER, "A missing child", operators=[])
+            show_in_case(connection, case.id, [("demo", 3), ("demo", 4)])
             for number, verdict in ((3, Verdict.CONFIRMED), (4, Verdict.REJECTED)):
                 sighting = SightingId(district="demo", tracklet_id=number)
                 give_verdict(connection, REVIEWER, case.id, sighting, verdict)

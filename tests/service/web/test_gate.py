@@ -20,11 +20,11 @@ from starlette.websockets import WebSocketDisconnect
 from serving.access import accounts
 from serving.access.roles import Role
 from serving.database import audit, tables
-from serving.database.retention import RetentionSettings
 from serving.deployment import Deployment
 from serving.search.service import NotReadyError
 from serving.web.api import build_api
 from serving.web.gate import COOKIE, Gate
+from serving.web.middleware.refusals import RefusalsInAudit
 from serving.web.operator_page import build_page
 from serving.web.permissions import ENDPOINTS
 from serving.web.sign_in import refuse
@@ -52,6 +52,7 @@ MATRIX = {  # who may ask what; the case is one that nobody has opened
     "PUT /v1/cases/99/operators": {REVIEWER},
     "GET /v1/cases/99/export": {REVIEWER},
     "GET /v1/audit": {AUDITOR},
+    "GET /v1/audit/unusual": {AUDITOR},
     "POST /sign-out": EVERYBODY,
     # What is not listed: of BentoML, of FastAPI, of nobody; other methods; paths that only look like open ones.
     "GET /metrics": {ADMIN},
@@ -80,8 +81,10 @@ def application(deployment: Deployment) -> Starlette:
     api.state.search_service = page.state.search_service = search_service(deployment)
     gate.store = api.state.search_service.store
     api.state.max_upload_bytes, api.state.threads = 300_000, 2
+    api.state.viewing = deployment.settings.viewing
     through_gate = Middleware(AuthenticationMiddleware, backend=gate, on_error=refuse)
-    app = Starlette(routes=[Mount("/v1", api), Mount("/", page)], middleware=[through_gate])
+    in_audit = Middleware(RefusalsInAudit, store=api.state.search_service.store)
+    app = Starlette(routes=[Mount("/v1", api), Mount("/", page)], middleware=[in_audit, through_gate])
     app.state.search_service = api.state.search_service
     return app
 
@@ -379,7 +382,8 @@ def test_a_changed_configuration_is_recorded_and_the_same_is_not(app: Starlette,
 def test_a_configuration_that_could_not_be_recorded_is_recorded_at_the_next_question(
     deployment: Deployment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    serving = deployment.settings.model_copy(update={"retention": RetentionSettings(days=11, kept_districts=())})
+    retention = deployment.settings.retention.model_copy(update={"days": 11})
+    serving = deployment.settings.model_copy(update={"retention": retention})
     searching = search_service(replace(deployment, settings=serving))
 
     def fail(*_: object) -> None:
@@ -393,3 +397,41 @@ def test_a_configuration_that_could_not_be_recorded_is_recorded_at_the_next_ques
         last = [each for each in audit.records(connection) if each.action == "configuration"][-1]
     searching.close()
     assert last.details["serving"]["retention"]["days"] == 11
+
+
+def test_refused_accesses_are_in_the_audit_and_cannot_fill_it(app: Starlette, deployment: Deployment) -> None:
+    client, as_hong = TestClient(app), bearer(token_of(deployment, "hong", OPERATOR))
+    asked = [
+        ("GET", "/v1/cases/1"),  # another's case
+        ("GET", "/v1/crops/demo/1?case=1"),
+        ("GET", "/v1/audit"),  # another role's
+        *[("GET", f"/v1/crops/demo/{number}?case=1") for number in range(30)],
+    ]
+    statuses = {client.request(method, path, headers=as_hong).status_code for method, path in asked}
+    assert statuses == {403, 404}
+    of_hong = [record.details for record in recorded(app, "refused access") if record.account == "hong"]
+    assert [details["within_a_minute"] for details in of_hong] == [1, 2, 4, 8, 16, 32]
+    reason = "the case must be one that hong may work on, got 1; see /v1/cases"
+    assert of_hong[0] == {"status": 404, "method": "GET", "reason": reason, "within_a_minute": 1}
+    assert client.get("/v1/nothing", headers=as_hong).status_code == 403
+
+
+def test_a_role_that_tries_what_it_may_not_is_in_the_audit(app: Starlette, deployment: Deployment) -> None:
+    as_cho = bearer(token_of(deployment, "cho", AUDITOR))
+    assert TestClient(app).post("/v1/search", headers=as_cho).status_code == 403
+    (details,) = [record.details for record in recorded(app, "refused access") if record.account == "cho"]
+    assert (details["status"], details["method"]) == (403, "POST")
+    assert "needs the permission search, which the role auditor does not have" in details["reason"]
+
+
+@pytest.mark.parametrize("path", ["/v1/cases", "/"])
+def test_lists_of_cases_are_in_the_audit_once_a_minute(app: Starlette, deployment: Deployment, path: str) -> None:
+    name = f"seo{len(path)}"
+    client, as_seo = TestClient(app), bearer(token_of(deployment, name, REVIEWER))
+    for _ in range(5):
+        assert client.get(path, headers=as_seo).status_code == 200
+    (details,) = [record.details for record in recorded(app, "list cases") if record.account == name]
+    assert 1 in details["cases"]
+    assert client.post("/v1/cases", json={"title": "x"}, headers=as_seo).status_code == 201
+    client.get(path, headers=as_seo)  # shows another title
+    assert len([record for record in recorded(app, "list cases") if record.account == name]) == 2

@@ -88,7 +88,7 @@ def test_injections_are_data_wherever_they_stand(client: TestClient, text: str) 
         answer = client.post("/search", data=FOR_CASE, files={"attributes": (None, json.dumps(attributes))})
         assert answer.status_code == 400, answer.text
     for sighting in ({"district": text, "tracklet_id": 1}, {"district": "demo", "tracklet_id": text}):
-        assert client.post("/route", json=FOR_CASE | {"sightings": [sighting]}).status_code == 400
+        assert client.post("/route", json=FOR_CASE | {"sightings": [sighting]}).status_code in (400, 404)
     for field in ("case", "since", "until", "fill", text[:100]):
         asked = FOR_CASE | {"sightings": [{"district": "demo", "tracklet_id": 1}], field: text}
         assert client.post("/route", json=asked).status_code == 400

@@ -9,7 +9,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from serving.web.middleware.rate_limit import RateLimit
 
-MOST, MOST_SEARCHES = 7, 3
+MOST, MOST_SEARCHES, MOST_CROPS = 7, 3, 5
 KIM, LEE = {"X-Account": "kim"}, {"X-Account": "lee"}
 
 
@@ -32,7 +32,8 @@ def client() -> TestClient:
         return PlainTextResponse("done")
 
     app = Starlette(routes=[Route("/{path:path}", answer)])
-    return TestClient(NamedByHeader(RateLimit(app, requests_per_minute=MOST, searches_per_minute=MOST_SEARCHES)))
+    limits = {"requests_per_minute": MOST, "searches_per_minute": MOST_SEARCHES, "crops_per_minute": MOST_CROPS}
+    return TestClient(NamedByHeader(RateLimit(app, **limits)))
 
 
 def test_who_searched_too_often_is_told_when_to_come_back_and_may_still_look(client: TestClient) -> None:
@@ -46,7 +47,15 @@ def test_who_searched_too_often_is_told_when_to_come_back_and_may_still_look(cli
     assert client.get("/v1/search", headers=LEE).status_code == 200
 
 
-@pytest.mark.parametrize("path", ["/v1/crops/demo/1", "/v1/cases", "/metrics", "/"])
+def test_who_looked_at_too_many_crops_has_to_wait_and_may_still_search(client: TestClient) -> None:
+    asked = [client.get(f"/v1/crops/demo/{number}", headers=KIM) for number in range(MOST_CROPS + 1)]
+    assert [answer.status_code for answer in asked] == [200] * MOST_CROPS + [429]
+    assert "an account may send 5 crops a minute" in asked[-1].json()["error"]
+    assert client.get("/v1/search", headers=KIM).status_code == 200
+    assert client.get("/v1/crops/demo/1", headers=LEE).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/v1/coverage", "/v1/cases", "/metrics", "/"])
 def test_all_that_an_account_asks_for_is_counted(client: TestClient, path: str) -> None:
     assert [client.get(path, headers=KIM).status_code for _ in range(MOST + 1)] == [200] * MOST + [429]
     refused = client.get("/v1/search", headers=KIM)

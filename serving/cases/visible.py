@@ -1,0 +1,156 @@
+"""What an account may see: cases that it may work on, and sightings that one of these cases may show.
+
+A case shows a sighting if a search or route of the case found it, or if it was judged in the case; a closed case shows
+what was judged in it. So nobody can look at sightings by trying their numbers.
+"""
+
+from collections.abc import Collection
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from pydantic import BaseModel, ConfigDict
+from sqlalchemy.dialects.postgresql import ARRAY, insert
+
+from domain.errors import DongseonError, InputError
+from serving.access.accounts import Account
+from serving.access.roles import Permission
+from serving.cases.verdict import Verdict
+from serving.database import audit, tables
+from serving.database.audit import Action
+from serving.search.messages import SightingId
+from serving.search.search import SightingKey
+from serving.search.service import UnknownSightingError
+
+
+class UnknownCaseError(DongseonError):
+    """The case does not exist, or the account may not work on it."""
+
+
+class CaseAnswer(BaseModel):
+    """A case."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    id: int
+    title: str
+    opened: datetime
+    closed: datetime | None
+    legal_hold: bool
+    operators: list[str]  # accounts, besides the reviewers
+
+
+def cases_of(connection: sa.Connection, account: Account) -> list[CaseAnswer]:
+    """Cases on which the account may work, newest first. The list, which shows titles, is recorded."""
+    cases = [_case(row) for row in connection.execute(_visible(account)).mappings()]
+    listed = {"cases": [case.id for case in cases]}
+    audit.append_once_a_minute(connection, account.name, Action.LIST_CASES, listed)
+    return cases
+
+
+def case_of(connection: sa.Connection, account: Account, case_id: int, *, locked: bool = False) -> CaseAnswer:
+    """A case on which the account may work; `locked` lets no other transaction change it before this one ends.
+
+    Raises:
+        UnknownCaseError: if there is no such case.
+    """
+    query = _visible(account).where(tables.cases.c.id == case_id)
+    query = query.with_for_update(read=True, of=tables.cases) if locked else query
+    row = connection.execute(query).mappings().one_or_none()
+    if row is None:
+        raise UnknownCaseError(f"the case must be one that {account.name} may work on, got {case_id}; see /v1/cases")
+    return _case(row)
+
+
+def open_case_of(
+    connection: sa.Connection,
+    account: Account,
+    case_id: int,
+    sightings: Collection[SightingId] = (),
+    *,
+    locked: bool = False,
+) -> CaseAnswer:
+    """An open case on which the account may work, and which shows all of `sightings`.
+
+    Raises:
+        UnknownCaseError: if there is no such case.
+        InputError: if the case is closed.
+        UnknownSightingError: if the case does not show one of the sightings.
+    """
+    case = case_of(connection, account, case_id, locked=locked)
+    if case.closed is not None:
+        raise InputError(f"the case must be open, {case_id} was closed on {case.closed:%Y-%m-%d}; choose an open case")
+    _require_shown(connection, case, sightings)
+    return case
+
+
+def require_in_view(connection: sa.Connection, account: Account, case_id: int, sighting: SightingId) -> None:
+    """Check that a case, open or closed, shows the sighting to the account.
+
+    Raises:
+        UnknownCaseError: if the account may not work on the case.
+        InputError: if the case is closed and the sighting was not judged in it.
+        UnknownSightingError: if the case is open and does not show the sighting.
+    """
+    _require_shown(connection, case_of(connection, account, case_id), [sighting])
+
+
+def show_in_case(connection: sa.Connection, case_id: int, found: Collection[SightingKey]) -> None:
+    """Let the case show sightings that a search or route of it found."""
+    table, rows = tables.found_sightings, _rows(sorted(found))  # sorted: two searches never wait for each other
+    new = sa.select(sa.literal(case_id), rows.c.district, rows.c.tracklet_id)
+    connection.execute(insert(table).from_select(list(table.c.keys()), new).on_conflict_do_nothing())
+
+
+def _require_shown(connection: sa.Connection, case: CaseAnswer, sightings: Collection[SightingId]) -> None:
+    """The one rule: which sightings a case shows."""
+    if not sightings:
+        return
+    asked = _rows(sorted({(sighting.district, sighting.tracklet_id) for sighting in sightings}))
+    judged, found = tables.verdicts, tables.found_sightings
+    is_judged = sa.exists().where(
+        judged.c.case_id == case.id,
+        judged.c.district == asked.c.district,
+        judged.c.tracklet_id == asked.c.tracklet_id,
+        judged.c.verdict != Verdict.NONE,
+    )
+    is_found = sa.exists().where(
+        found.c.case_id == case.id,
+        found.c.district == asked.c.district,
+        found.c.tracklet_id == asked.c.tracklet_id,
+    )
+    is_shown = is_judged if case.closed is not None else is_judged | is_found
+    hidden = connection.execute(sa.select(asked).where(~is_shown).limit(3)).all()
+    if hidden and case.closed is not None:
+        raise InputError(
+            f"a closed case shows only sightings that were judged in it, {case.id} is closed; open another case"
+        )
+    if hidden:
+        named = ", ".join(f"{district}/{number}" for district, number in hidden)
+        raise UnknownSightingError(
+            f"a case shows only sightings that its searches and routes found or that were judged in it; case {case.id} "
+            f"does not show {named}; search first"
+        )
+
+
+def _rows(keys: Collection[SightingKey]) -> sa.TableValuedAlias:
+    """A table with the columns `district` and `tracklet_id`."""
+    districts = sa.cast([district for district, _ in keys], ARRAY(sa.Text))
+    numbers = sa.cast([number for _, number in keys], ARRAY(sa.BigInteger))
+    return sa.func.unnest(districts, numbers).table_valued("district", "tracklet_id", name="asked").render_derived()
+
+
+def _visible(account: Account) -> sa.Select[Any]:
+    """Cases on which the account may work; none once it is disabled or expired, also for requests in work then."""
+    cases, table, accounts = tables.cases, tables.case_operators, tables.accounts
+    named = sa.select(table.c.account).where(table.c.case_id == cases.c.id)
+    operators = sa.func.array(named.order_by(table.c.account).scalar_subquery()).label("operators")
+    is_over = accounts.c.disabled.is_not(None) | (accounts.c.expires <= sa.func.now())
+    is_closed = sa.exists().where(accounts.c.name == account.name, is_over)
+    query = sa.select(cases, operators).where(~is_closed).order_by(cases.c.id.desc())
+    is_named = sa.literal(account.name).in_(named)
+    return query if account.may(Permission.REVIEW) else query.where(is_named)
+
+
+def _case(row: sa.RowMapping) -> CaseAnswer:
+    return CaseAnswer(**{name: row[name] for name in CaseAnswer.model_fields})
