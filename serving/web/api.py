@@ -160,7 +160,7 @@ class CamerasAnswer(BaseModel):
 def build_api() -> FastAPI:
     """The application.
 
-    Set its `state.search_service` (a `SearchService`), `state.max_upload_bytes` and `state.threads`.
+    Set its `state.search_service` (a `SearchService`), `state.max_upload_bytes`, `state.threads` and `state.viewing`.
     """
     api = _Api(
         title="Dongseon",
