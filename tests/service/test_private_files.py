@@ -15,7 +15,7 @@ import yaml
 
 from domain.atomic import atomic_folder
 from domain.stage import close_dvc_folders
-from serving.cases.cases import Verdict
+from serving.cases.verdict import Verdict
 from serving.database import tables
 from serving.database.store import open_store
 from tests.helpers.deployments import fill_store, write_deployment
