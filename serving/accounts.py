@@ -15,7 +15,6 @@ folder.
 import argparse
 from collections.abc import Sequence
 
-from domain.stage import run_stage
 from serving.access.accounts import (
     FIRST_EXPIRE_DAYS,
     Account,
@@ -28,6 +27,7 @@ from serving.access.accounts import (
 )
 from serving.access.roles import Role
 from serving.database import audit
+from serving.database.commands import run_command
 from serving.database.store import open_store
 from serving.deployment import ServingSettings
 
@@ -91,4 +91,4 @@ def _line(account: Account) -> str:
 
 
 if __name__ == "__main__":
-    run_stage(main)
+    run_command(main)

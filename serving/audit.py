@@ -16,8 +16,8 @@ from collections.abc import Sequence
 from typing import TextIO
 
 from domain.errors import InputError
-from domain.stage import run_stage
 from serving.database import audit
+from serving.database.commands import run_command
 from serving.database.store import Store, open_store
 from serving.database.viewing import ViewingSettings, unusual_days
 from serving.deployment import ServingSettings
@@ -82,4 +82,4 @@ def _name_unusual(store: Store, settings: ViewingSettings, days: int, out: TextI
 
 
 if __name__ == "__main__":
-    run_stage(main)
+    run_command(main)

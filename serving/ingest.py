@@ -24,8 +24,8 @@ from pathlib import Path
 from domain.errors import InputError
 from domain.names import require_name
 from domain.paths import district_folder
-from domain.stage import run_stage
 from domain.videos import VideoLimits
+from serving.database.commands import run_command
 from serving.database.store import open_store
 from serving.deployment import ServingSettings
 from serving.ingestion.registration import find_recordings, register_recordings
@@ -82,4 +82,4 @@ def _arguments(argv: Sequence[str]) -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    run_stage(main)
+    run_command(main)

@@ -13,10 +13,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from domain.errors import InputError
-from domain.stage import run_stage
 from serving.cases.labels import export_labels
 from serving.database import audit
 from serving.database.audit import Action
+from serving.database.commands import run_command
 from serving.database.store import open_store
 from serving.deployment import ServingSettings
 
@@ -45,4 +45,4 @@ def main(argv: Sequence[str] = ()) -> None:
 
 
 if __name__ == "__main__":
-    run_stage(main)
+    run_command(main)

@@ -13,8 +13,8 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from domain.stage import run_stage
 from serving.database.clocks import INSIST
+from serving.database.commands import run_command
 from serving.database.retention import remove_old
 from serving.database.store import open_store
 from serving.deployment import ServingSettings
@@ -49,4 +49,4 @@ def main(argv: Sequence[str] = ()) -> None:
 
 
 if __name__ == "__main__":
-    run_stage(main)
+    run_command(main)

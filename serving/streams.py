@@ -33,9 +33,9 @@ from domain.errors import InputError
 from domain.foreign_files import read_yaml
 from domain.names import Name
 from domain.settings import Settings
-from domain.stage import run_stage
 from serving.database import segments
 from serving.database.camera_leases import CameraLeases
+from serving.database.commands import run_command
 from serving.database.districts import camera_ids
 from serving.database.store import Store, open_store, version_of_model
 from serving.deployment import Deployment
@@ -212,4 +212,4 @@ def _with_variables(camera_id: str, address: str) -> str:
 
 
 if __name__ == "__main__":
-    run_stage(main)
+    run_command(main)

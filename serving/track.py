@@ -24,9 +24,9 @@ from domain.files import sha256_of
 from domain.images import read_image, write_image
 from domain.paths import ENGINES, STORE, TRACKS, district_folder
 from domain.settings import name_in, read_params
-from domain.stage import run_stage
 from domain.tracklets import Tracklet, renumber
 from export.engines.match_calibration import read_calibration
+from serving.database.commands import run_command
 from serving.database.holds import require_no_hold
 from serving.database.segments import ProcessedVideo
 from serving.database.store import open_store, version_of_model
@@ -214,4 +214,4 @@ def _processed_video(video: CameraVideo, followed: FollowedVideo) -> ProcessedVi
 
 
 if __name__ == "__main__":
-    run_stage(main)
+    run_command(main)

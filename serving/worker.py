@@ -25,8 +25,8 @@ import sqlalchemy as sa
 from procrastinate.exceptions import ConnectorException
 
 from domain.errors import InputError
-from domain.stage import run_stage
 from serving.database import jobs
+from serving.database.commands import run_command
 from serving.database.store import Store, open_store
 from serving.deployment import Deployment
 from serving.ingestion.following import TrackingSettings
@@ -151,4 +151,4 @@ def _arguments(argv: Sequence[str]) -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    run_stage(main)
+    run_command(main)

@@ -192,6 +192,12 @@ class EmbeddedServer:
         return os.fdopen(opened, "r+b", buffering=0)
 
     def _ensure_running(self) -> None:
+        try:
+            self._start_if_dead()
+        except OSError as error:  # such as a disk that is full
+            raise ArtifactError(f"the embedded PostgreSQL in {self.folder} must be able to start: {error}") from error
+
+    def _start_if_dead(self) -> None:
         if not (self.folder / "PG_VERSION").exists():
             self._create()
         found = (self.folder / "PG_VERSION").read_text().strip()

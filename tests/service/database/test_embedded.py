@@ -218,6 +218,41 @@ def test_a_process_number_that_another_process_got_is_not_the_server(folder: Pat
         other.wait()
 
 
+def test_a_power_cut_after_which_processes_have_other_numbers(folder: Path) -> None:
+    """Two process namespaces one after the other, as a container that is killed and starts again."""
+    alone = ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child=SIGKILL"]
+    if subprocess.run([*alone, "true"], capture_output=True, check=False).returncode != 0:
+        pytest.skip("this user may not make namespaces of processes")
+    before = (
+        "store = open_store(pathlib.Path(sys.argv[1]))\n"
+        "with store.begin() as c: c.exec_driver_sql('CREATE TABLE IF NOT EXISTS kept AS SELECT 7 AS number')\n"
+        "print((store.folder / 'postgres' / 'postmaster.pid').read_text().split()[0], flush=True); time.sleep(1000)\n"
+    )
+    first = subprocess.Popen(
+        [*alone, sys.executable, "-c", OPEN_AND + before, str(folder)], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    )
+    assert first.stdout is not None
+    number = int(first.stdout.readline())
+    first.kill()
+    first.wait()
+    after = (
+        "import subprocess, pwd\n"
+        "owner = (pathlib.Path(sys.argv[1]) / 'postgres').stat().st_uid\n"
+        "others = [subprocess.Popen(['sleep', '1000'], user=owner) for _ in range(int(sys.argv[2]) + 20)]\n"
+        "assert int(sys.argv[2]) in [one.pid for one in others], 'the number is in use again'\n"
+        "with open_store(pathlib.Path(sys.argv[1])) as store, store.begin() as c:\n"
+        "    print(c.exec_driver_sql('SELECT number FROM kept').scalar_one())\n"
+        "for one in others: one.kill()\n"
+    )
+    second = subprocess.run(
+        [*alone, sys.executable, "-c", OPEN_AND + after, str(folder), str(number)],
+        cwd=ROOT, capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert second.stdout == "7\n", second.stderr
+    with open_store(folder) as store, store.begin() as connection:
+        connection.exec_driver_sql("DROP TABLE kept")
+
+
 def test_a_process_of_a_killed_server_that_hangs_is_ended(folder: Path) -> None:
     with open_store(folder) as store, closing(store.engine.raw_connection()) as other:
         backend = other.execute("SELECT pg_backend_pid()").fetchone()[0]

@@ -1,0 +1,206 @@
+"""Each process of a deployment is killed while searches and segments are in work, and nobody helps but systemd.
+
+What systemd does with `Restart=always` and `KillMode=control-group` (see docs/deploy.md), a thread does here: it starts
+the service, the worker and the live cameras again when they end, and ends what is left of them first.
+"""
+
+import os
+import random
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+from serving.database import audit
+from serving.database.embedded import EmbeddedServer
+from serving.database.store import open_store
+from tests.end_to_end.conftest import free_port, wait_until
+from tests.helpers.deployments import FOR_CASE
+from tests.helpers.killed import PHOTO, QUICK, reviewer_with_case, take_in
+from tests.helpers.project import ROOT
+from tests.helpers.recordings import contents, segment_states, write_district
+
+READY_S = 60
+RESTART_S = 1
+ASK_EVERY_S = 1.2  # more searches of one account are answered 429
+SOME = ("the postmaster", "a backend", "everything")  # the others have tests of their own
+ALL = ("the service", "the engines", "the supervisor", "a worker", "the live cameras", *SOME)
+CAMERAS = "district: demo\ncameras:\n  c1: rtsp://127.0.0.1:9/nothing\n"  # nobody answers, but it is tried for ever
+
+
+class Unit:
+    """A command that is started again whenever it ends, until `close`."""
+
+    def __init__(self, folder: Path, *command: str) -> None:
+        self.log = folder / f"{command[1].rpartition('.')[2]}.log"
+        self._folder, self._command = folder, command
+        self._is_over = threading.Event()
+        self.process = self._start()
+        self._thread = threading.Thread(target=self._keep)
+        self._thread.start()
+
+    def tree(self) -> list[psutil.Process]:
+        """The command and all its children; the embedded database is no child."""
+        with suppress(psutil.NoSuchProcess):
+            return [self.process, *self.process.children(recursive=True)]
+        return []
+
+    def close(self) -> None:
+        self._is_over.set()
+        _kill(self.tree())
+        self._thread.join()
+
+    def _start(self) -> psutil.Popen:
+        environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+        with self.log.open("ab") as log:
+            return psutil.Popen(
+                [sys.executable, "-m", *self._command], cwd=self._folder, env=environment, stdout=log, stderr=log
+            )
+
+    def _keep(self) -> None:
+        while True:
+            children: list[psutil.Process] = []
+            while self.process.poll() is None:
+                children = self.tree()[1:] or children
+                self._is_over.wait(0.1)
+            _kill(children)
+            if self._is_over.wait(RESTART_S):
+                return
+            self.process = self._start()
+
+
+@dataclass(frozen=True)
+class Running:
+    """A deployment in work."""
+
+    folder: Path
+    address: str
+    token: str
+    service: Unit
+    worker: Unit
+    streams: Unit
+
+    def victims(self, name: str) -> Sequence[psutil.Process]:
+        """Processes to kill; none if they are just not there."""
+        server = EmbeddedServer(self.folder / "store" / "postgres")
+        units = {"the supervisor": self.service, "a worker": self.worker, "the live cameras": self.streams}
+        parts = {"the service": "PersonSearch", "the engines": "BatchedEngines"}
+        if name in units:
+            return [units[name].process]
+        if name in parts:
+            return [one for one in self.service.tree()[1:] if parts[name] in _arguments(one)]
+        database = [psutil.Process(number) for number in sorted(server._processes())]
+        if name == "the postmaster":
+            return database[:1]
+        if name == "a backend":
+            return [one for one in database if "postgres postgres" in _arguments(one)][-1:]
+        return [*self.service.tree(), *self.worker.tree(), *self.streams.tree(), *database]
+
+    def answers(self) -> bool:
+        """Whether it is ready, and a search is answered."""
+        headers = {"Authorization": f"Bearer {self.token}"}
+        with suppress(httpx.TransportError):
+            if httpx.get(f"{self.address}/readyz", timeout=READY_S).status_code == 200:
+                form = {"data": FOR_CASE, "files": {"photo": PHOTO}}
+                search = httpx.post(f"{self.address}/v1/search", headers=headers, timeout=READY_S, **form)
+                return search.status_code == 200
+        return False
+
+    def log(self) -> str:
+        return "".join(one.log.read_text()[-2000:] for one in (self.service, self.worker, self.streams))
+
+
+def _arguments(process: psutil.Process) -> str:
+    with suppress(psutil.NoSuchProcess):
+        return " ".join(process.cmdline())
+    return ""
+
+
+def _kill(processes: Sequence[psutil.Process]) -> None:
+    """All, the parents first, so that none of them starts another."""
+    for one in processes:
+        with suppress(psutil.NoSuchProcess):
+            one.suspend()
+    for one in processes:
+        with suppress(psutil.NoSuchProcess):
+            one.kill()
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[object]]:
+    """A district's folder, and what a store holds when all of it was looked at in peace."""
+    base = tmp_path_factory.mktemp("each")
+    district = write_district(base / "demo", num_cameras=12)
+    with pytest.MonkeyPatch.context() as patch:
+        folder = take_in(base / "undisturbed", district, patch)
+    finish(folder)
+    with open_store(folder / "store") as store:
+        return district, contents(store)
+
+
+def finish(folder: Path) -> None:
+    command = [sys.executable, "-m", "serving.worker", "--until-empty", *QUICK]
+    subprocess.run(command, cwd=folder, env=os.environ | {"PYTHONPATH": str(ROOT)}, check=True, timeout=300)
+
+
+@pytest.fixture
+def running(
+    undisturbed: tuple[Path, list[object]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Running]:
+    folder = take_in(tmp_path / "killed", undisturbed[0], monkeypatch)
+    token, port = reviewer_with_case(folder), free_port()
+    (folder / "cameras.yaml").write_text(CAMERAS)
+    with ExitStack() as units:
+        started = [
+            units.enter_context(closing(Unit(folder, *command)))
+            for command in (
+                ("bentoml", "serve", "serving.service:PersonSearch", "--port", str(port)),
+                ("serving.worker", *QUICK),
+                ("serving.streams", "serving.streams.file=cameras.yaml"),
+            )
+        ]
+        deployment = Running(folder, f"http://127.0.0.1:{port}", token, *started)
+        wait_until(deployment.answers, 300, deployment.log)
+        yield deployment
+
+
+ROUNDS = [pytest.param(0, SOME, id="some")]
+ROUNDS += [pytest.param(seed, ALL, id=f"all-{seed}", marks=pytest.mark.soak) for seed in range(1, 21)]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize(("seed", "names"), ROUNDS)
+def test_each_process_is_killed_and_nobody_helps(
+    running: Running, undisturbed: tuple[Path, list[object]], seed: int, names: tuple[str, ...]
+) -> None:
+    rng, is_over = random.Random(seed), threading.Event()
+
+    def keep_searching() -> None:
+        while not is_over.wait(ASK_EVERY_S):
+            running.answers()
+
+    searcher = threading.Thread(target=keep_searching)
+    searcher.start()
+    try:
+        for name in rng.sample(names, len(names)):
+            is_over.wait(rng.uniform(0, 2))
+            wait_until(lambda name=name: len(running.victims(name)) > 0, READY_S, running.log)
+            _kill(running.victims(name))
+            wait_until(running.answers, READY_S, lambda name=name: f"after {name}\n{running.log()}")
+        with open_store(running.folder / "store") as store:
+            wait_until(lambda: set(segment_states(store).values()) == {"done"}, 300, running.log)
+    finally:
+        is_over.set()
+        searcher.join()
+    with open_store(running.folder / "store") as store:
+        assert contents(store) == undisturbed[1]
+        with store.begin() as connection:
+            audit.verify(connection)
