@@ -76,6 +76,9 @@ class Damage:
     def _try_repair(self) -> None:
         try:
             with self._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+                for name in self._damaged(connection):
+                    if connection.execute(_IS_INDEX, {"name": name}).scalar():
+                        self._reason = f"the index {name} must be whole, it is damaged and is being built anew"
                 connection.execute(sa.select(sa.func.pg_advisory_lock(_REBUILDS)))  # other processes see it too
                 try:
                     self._rebuild(connection)
@@ -102,7 +105,6 @@ class Damage:
                 )
                 _log.error("%s", self._reason)
                 return
-            self._reason = f"the index {name} must be whole, it is damaged and is being built anew"
             _log.error("%s: %s", self._reason, self._message)
             connection.exec_driver_sql(f"REINDEX INDEX {name}")  # as regclass writes it, quoted where it must be
             self._rebuilt.add(name)

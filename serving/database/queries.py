@@ -16,6 +16,7 @@ from serving.database.partitions import days_between
 from serving.database.tracklet_filter import ALL_TRACKLETS, TrackletFilter
 from serving.database.tracklet_rows import StoredTracklet, pick, tracklets_of, whole
 
+_PATIENCE_S = 2  # for a table that another transaction has locked
 _LOOK_UP_EACH = (  # the planner does not know that one partition holds each row, and would rather read all of them
     "SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; SET LOCAL jit = off; "
     "SET LOCAL plan_cache_mode = force_custom_plan"
@@ -110,6 +111,17 @@ def reason_not_ready(engine: sa.Engine, model_version: str) -> str | None:
         return f"the database does not answer: {error.orig}"
     holds = f"only of {', '.join(sorted(others))}" if others else "none at all"
     return f"the store must hold sightings of the model {model_version}, it holds {holds}; rerun serving.track"
+
+
+def reason_nobody_is_let_in(engine: sa.Engine) -> str | None:
+    """Why no token can be looked up; None if it can."""
+    try:
+        with engine.begin() as connection:
+            connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{_PATIENCE_S}s'")
+            connection.execute(sa.select(tables.accounts.c.name).limit(1)).first()
+    except sa.exc.DBAPIError as error:
+        return f"nobody can be let in, for the accounts cannot be read: {error.orig}"
+    return None
 
 
 def _without_index(feature: int) -> str:

@@ -126,8 +126,8 @@ class SearchService:
             return self._store
 
     def reason_not_ready(self) -> str | None:
-        """Why searches are impossible; None if engines and store answer and fit together. A change is logged."""
-        return self._reason_not_ready(self._reach_engines)
+        """Why searches are impossible; None if engines and store fit together and let people in. A change is logged."""
+        return self._reason_not_ready(self._reach_engines, is_asked=True)
 
     def status(self) -> Status:
         """Readiness, model version and engines."""
@@ -351,11 +351,14 @@ class SearchService:
             opened.close()
             raise NotReadyError(f"the audit must take what the service runs with: {error.orig}") from error
 
-    def _reason_not_ready(self, engines: Callable[[], SearchEngines]) -> str | None:
+    def _reason_not_ready(self, engines: Callable[[], SearchEngines], *, is_asked: bool = False) -> str | None:
+        """The reason; only who asks for it (`is_asked`) is told of accounts, which a search has passed already."""
         try:
             version = engines().model_version
             store = self.store()
             reason = store.damage.reason or queries.reason_not_ready(store.engine, version)
+            if reason is None and is_asked:
+                reason = queries.reason_nobody_is_let_in(store.engine)
         except DongseonError as error:
             reason = str(error)
         if reason != self._last_reason:
