@@ -15,6 +15,13 @@ from serving.database.embedded import EmbeddedServer
 
 _SCHEMA_LOCK = 2022  # any number: processes that create or change the tables at the same moment wait for each other
 _PGVECTOR = (0, 8, 4)  # the first one in which VACUUM and inserts leave HNSW whole
+_WATCH = {  # libpq's: a machine that lost its power closes no connection, which is found out after 20 s
+    "connect_timeout": "10",
+    "keepalives_idle": "5",
+    "keepalives_interval": "5",
+    "keepalives_count": "3",
+    "tcp_user_timeout": "20000",
+}
 _log = logging.getLogger(__name__)
 
 
@@ -116,7 +123,8 @@ def _leave_out_values(context: sa.engine.ExceptionContext) -> None:
 
 def _with_driver(address: str) -> sa.URL:
     try:
-        return sa.make_url(address).set(drivername="postgresql+psycopg")
+        where = sa.make_url(address).set(drivername="postgresql+psycopg")
+        return where.update_query_dict({name: value for name, value in _WATCH.items() if name not in where.query})
     except sa.exc.ArgumentError as error:
         raise InputError("DATABASE_URL must look like postgresql://user:password@host/database") from error
 

@@ -26,6 +26,7 @@ from tests.helpers.deployments import FOR_CASE
 from tests.helpers.killed import PHOTO, QUICK, reviewer_with_case, take_in
 from tests.helpers.project import ROOT
 from tests.helpers.recordings import contents, segment_states, write_district
+from tests.helpers.users import listening_sockets, reached_by_nobody, require_root
 
 READY_S = 60
 RESTART_S = 1
@@ -169,6 +170,24 @@ def running(
         deployment = Running(folder, f"http://127.0.0.1:{port}", token, *started)
         wait_until(deployment.answers, 300, deployment.log)
         yield deployment
+
+
+def test_workers_live_cameras_and_the_database_listen_to_their_owner_alone(
+    undisturbed: tuple[Path, list[object]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    require_root()
+    folder = take_in(tmp_path / "listening", undisturbed[0], monkeypatch)
+    (folder / "cameras.yaml").write_text(CAMERAS)
+    commands = (("serving.worker", *QUICK), ("serving.streams", "serving.streams.file=cameras.yaml"))
+    with ExitStack() as stack:
+        units = [stack.enter_context(closing(Unit(folder, *command))) for command in commands]
+        for unit, line in zip(units, ("waiting for segments", "c1"), strict=True):
+            wait_until(lambda unit=unit, line=line: line in unit.log.read_text(), 120, unit.log.read_text)
+        database = EmbeddedServer(folder / "store" / "postgres")._processes()
+        ours = {one.pid for unit in units for one in unit.tree()}
+        assert listening_sockets(ours) == set()
+        assert listening_sockets(database) == {"./.s.PGSQL.5432"}
+        assert reached_by_nobody(folder / "store" / "postgres" / ".s.PGSQL.5432") == []
 
 
 ROUNDS = [pytest.param(0, SOME, id="some")]

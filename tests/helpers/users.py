@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,25 @@ def opened_by_nobody(*files: Path) -> list[str]:
 def reached_by_nobody(*sockets: Path) -> list[str]:
     """Those of `sockets`, with paths of any length, to which another user can connect."""
     return _done_by_nobody([f"connect {file}" for file in sockets])
+
+
+def listening_sockets(numbers: Iterable[int]) -> set[str]:
+    """Names of all sockets, of any kind, that these processes listen on."""
+    held = set()
+    for number in numbers:
+        for file in Path(f"/proc/{number}/fd").iterdir():
+            if file.exists() or file.is_symlink():
+                held.add(str(file.readlink()))
+    found = set()
+    for line in Path("/proc/net/unix").read_text().splitlines()[1:]:
+        _, _, _, flags, _, _, inode, *name = line.split()
+        if f"socket:[{inode}]" in held and int(flags, 16) & 0x10000:
+            found |= set(name)
+    for kind in ("tcp", "tcp6", "udp", "udp6"):
+        for line in Path(f"/proc/net/{kind}").read_text().splitlines()[1:]:
+            if f"socket:[{line.split()[9]}]" in held:
+                found.add(f"{kind} {line.split()[1]}")
+    return found
 
 
 def _done_by_nobody(tries: list[str]) -> list[str]:

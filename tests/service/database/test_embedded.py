@@ -22,7 +22,7 @@ from serving.database import embedded, jobs
 from serving.database.embedded import TOOLS, EmbeddedServer
 from serving.database.store import Store, open_store
 from tests.helpers.project import ROOT
-from tests.helpers.users import NOBODY, opened_by_nobody, reached_by_nobody, require_root
+from tests.helpers.users import NOBODY, listening_sockets, opened_by_nobody, reached_by_nobody, require_root
 
 OPEN_AND = "import os, signal, sys, time, pathlib; from serving.database.store import open_store\n"
 KINDS_OF_PATH = ["with blank and 'quote' and $HOME/store", f"{'x' * 100}/{'y' * 100}/store"]
@@ -86,25 +86,6 @@ def test_no_other_user_reaches_the_database(public: Path, path: str, monkeypatch
         assert reached_by_nobody(data / ".s.PGSQL.5432") == []
         data.chmod(0o700)
         assert "trust" not in (data / "pg_hba.conf").read_text()
-
-
-def listening_sockets(numbers: set[int]) -> set[str]:
-    """Names of all sockets, of any kind, that these processes listen on."""
-    held = set()
-    for number in numbers:
-        for file in Path(f"/proc/{number}/fd").iterdir():
-            if file.exists() or file.is_symlink():
-                held.add(str(file.readlink()))
-    found = set()
-    for line in Path("/proc/net/unix").read_text().splitlines()[1:]:
-        _, _, _, flags, _, _, inode, *name = line.split()
-        if f"socket:[{inode}]" in held and int(flags, 16) & 0x10000:
-            found |= set(name)
-    for kind in ("tcp", "tcp6", "udp", "udp6"):
-        for line in Path(f"/proc/net/{kind}").read_text().splitlines()[1:]:
-            if f"socket:[{line.split()[9]}]" in held:
-                found.add(f"{kind} {line.split()[1]}")
-    return found
 
 
 def test_an_ordinary_user_is_let_in_by_name_and_no_other(public: Path) -> None:
