@@ -4,8 +4,8 @@
     DONGSEON_TOKEN=dongseon_… python -m benchmarks.load --photos data/demo/reid/query --seconds 300
 
 Searches need a case; with the reviewer's token the benchmark opens one and closes it at the end. All searches are of
-one account, so raise `serving.service.requests_per_minute` and `searches_per_minute` far above their number before
-`package`.
+one account, so raise `serving.service.requests_per_minute`, `searches_per_minute` and `max_concurrent_per_account` far
+above their number before `package`.
 
 First `--searchers` clients search one photo after the other for `--seconds`; then `--crowd` clients for a tenth of that
 time, which should exceed the service's limit; then one client again. A client starts its next search after the answer,

@@ -3,6 +3,7 @@
 Its engines and `params.yaml` lie beside its code, so the same module runs from the repository and from a Bento.
 """
 
+import os
 from pathlib import Path
 
 import bentoml
@@ -14,10 +15,14 @@ from threadpoolctl import threadpool_limits
 from domain.privacy import TELEMETRY_OFF, switch_telemetry_off
 from serving.batched_engines import BatchedEngines
 from serving.deployment import Deployment
+from serving.supervisor import keep_supervisor_private
 from serving.web.api import build_api
+from serving.web.connections import limit_connections
 from serving.web.gate import Gate
+from serving.web.http_settings import CIPHERS
 from serving.web.middleware.metrics import DatabaseFigures, own_metrics_folder
-from serving.web.middleware.overload import AtMost, Deadline
+from serving.web.middleware.overload import AtMost, AtMostOfAccount, Deadline, SteadyBody
+from serving.web.middleware.private_answers import PrivateAnswers
 from serving.web.middleware.rate_limit import RateLimit
 from serving.web.middleware.refusals import RefusalsInAudit
 from serving.web.middleware.request_log import RequestLog, write_json_logs
@@ -27,15 +32,19 @@ from serving.web.sign_in import refuse
 switch_telemetry_off()
 usage_stats.do_not_track.cache_clear()  # `bentoml serve` has cached the setting before it imports this
 write_json_logs()
+keep_supervisor_private()  # it imports this before it begins to listen
 threadpool_limits(1, "blas")  # its threads keep a core busy for tens of ms after a product, which the database needs
 _metrics_folder = own_metrics_folder()
 _deployment = Deployment.read(Path(__file__).resolve().parent.parent)
 _http = _deployment.settings.service
 _api, _page = build_api(), build_page()
 _gate = _page.state.gate = Gate(_deployment.settings.access)
+limit_connections(_http)
+os.environ["FORWARDED_ALLOW_IPS"] = ",".join(map(str, _http.trusted_proxies))  # uvicorn reads it when it starts
 _ssl: SSLSchema = {"enabled": _http.tls is not None}
 if _http.tls is not None:
-    _ssl |= {"certfile": str(_http.tls.certificate), "keyfile": str(_http.tls.key)}
+    _http.tls.require_private_key()
+    _ssl |= {"certfile": str(_http.tls.certificate), "keyfile": str(_http.tls.key), "ciphers": CIPHERS}
 
 
 @bentoml.service(
@@ -43,7 +52,7 @@ if _http.tls is not None:
     workers=1,
     http={"host": _http.host, "port": _http.port},
     ssl=_ssl,
-    traffic={"timeout": 2 * _http.timeout_s},  # never reached: middleware.overload answers before, in our form
+    traffic={"timeout": _http.longest_request_s},  # never reached: middleware.overload answers before, in our form
     runner_probe={"enabled": False},  # __is_ready__ checks the engines itself
     tracing={"excluded_urls": ".*"},  # no collector of spans runs, and refused requests would pay for them too
     logging={"access": {"enabled": False}},  # serving.web.middleware.request_log writes it
@@ -77,10 +86,13 @@ class PersonSearch:
 
 assert isinstance(PersonSearch, bentoml.Service), "what bentoml.service makes of the class"
 PersonSearch.add_asgi_middleware(RequestLog)  # the outermost, around all of BentoML's own answers too
+PersonSearch.add_asgi_middleware(PrivateAnswers)
 PersonSearch.add_asgi_middleware(AtMost, most=_http.max_concurrent, below="/v1/")  # before the database is used
 PersonSearch.add_asgi_middleware(Deadline, seconds=_http.timeout_s)
 PersonSearch.add_asgi_middleware(RefusalsInAudit, store=lambda: _api.state.search_service.store())
 PersonSearch.add_asgi_middleware(AuthenticationMiddleware, backend=_gate, on_error=refuse)  # and this too
+PersonSearch.add_asgi_middleware(AtMostOfAccount, most=_http.max_concurrent_per_account)
+PersonSearch.add_asgi_middleware(SteadyBody, min_bytes_s=_http.min_bytes_s, grace_s=_http.grace_s)
 PersonSearch.add_asgi_middleware(
     RateLimit,
     requests_per_minute=_http.requests_per_minute,

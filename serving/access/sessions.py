@@ -18,11 +18,14 @@ _ID_BYTES = 32
 _SKEW = timedelta(minutes=1)  # between the clocks of the service's machines
 
 
-def begin_session(connection: sa.Connection, account: Account, hours: float) -> str:
-    """Starts a session of `account` and returns its id, for the cookie only. Deletes expired sessions."""
+def begin_session(connection: sa.Connection, account: Account, hours: float, earlier: str = "") -> str:
+    """Starts a session of `account` and returns its id, for the cookie only.
+
+    Deletes expired sessions, and the browser's session before, whose id is `earlier`.
+    """
     session_id = secrets.token_urlsafe(_ID_BYTES)
     now, table = datetime.now(UTC), tables.sessions
-    connection.execute(sa.delete(table).where(table.c.expires < now))
+    connection.execute(sa.delete(table).where((table.c.expires < now) | (table.c.id_hash == _hash(earlier))))
     number = audit.append(connection, account.name, Action.SIGN_IN, {"role": account.role})
     lasts = {"created": now, "expires": now + timedelta(hours=hours), "sign_in": number}
     connection.execute(sa.insert(table).values(id_hash=_hash(session_id), account=account.name, **lasts))
@@ -48,10 +51,12 @@ def account_of_session(connection: sa.Connection, session_id: str) -> Account | 
     return account if account.is_open() else None
 
 
-def end_session(connection: sa.Connection, account: Account, session_id: str) -> None:
-    """Ends the session."""
-    connection.execute(sa.delete(tables.sessions).where(tables.sessions.c.id_hash == _hash(session_id)))
-    audit.append(connection, account.name, Action.SIGN_OUT, {})
+def end_sessions(connection: sa.Connection, account: Account, session_id: str | None) -> None:
+    """Ends the session with this id; with None, all sessions of the account."""
+    table = tables.sessions
+    is_meant = table.c.account == account.name if session_id is None else table.c.id_hash == _hash(session_id)
+    connection.execute(sa.delete(table).where(is_meant))
+    audit.append(connection, account.name, Action.SIGN_OUT, {"everywhere": True} if session_id is None else {})
 
 
 def _hash(session_id: str) -> str:

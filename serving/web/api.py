@@ -198,7 +198,7 @@ async def _each_field_once(request: Request) -> None:
         raise InputError(f"a form must have each field except photo only once, got several of {', '.join(repeated)}")
 
 
-@_router.post("/search", dependencies=[Depends(_each_field_once)], responses=declared(400, 404, 413, 503))
+@_router.post("/search", dependencies=[Depends(_each_field_once)], responses=declared(400, 404, 408, 413, 503))
 async def search(
     request: Request,
     service: SearchService,
@@ -222,7 +222,7 @@ async def search(
 @_router.post(
     "/route",
     response_model=RouteAnswer,
-    responses=declared(400, 404, 413, 503) | {200: {"content": {kind: {} for kind in _ROUTE_TYPES.values()}}},
+    responses=declared(400, 404, 408, 413, 503) | {200: {"content": {kind: {} for kind in _ROUTE_TYPES.values()}}},
 )
 async def route(
     request: Request,

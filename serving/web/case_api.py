@@ -108,7 +108,7 @@ class UnusualDaysAnswer(BaseModel):
     days: list[UnusualDayAnswer]
 
 
-@router.post("/cases", status_code=201, responses=declared(400, 413, 503))
+@router.post("/cases", status_code=201, responses=declared(400, 408, 413, 503))
 def open_case(connection: Transaction, account: CurrentAccount, new: NewCase) -> CaseAnswer:
     """Open a case."""
     return cases.open_case(connection, account, new.title, new.operators)
@@ -132,13 +132,13 @@ def close_case(connection: Transaction, account: CurrentAccount, case_id: CaseIn
     return cases.close_case(connection, account, case_id)
 
 
-@router.put("/cases/{case_id}/legal-hold", responses=declared(400, 404, 413, 503))
+@router.put("/cases/{case_id}/legal-hold", responses=declared(400, 404, 408, 413, 503))
 def hold_case(connection: Transaction, account: CurrentAccount, case_id: CaseInPath, hold: LegalHold) -> CaseAnswer:
     """Set or lift the legal hold, which keeps the confirmed sightings of the case from removal."""
     return cases.hold_case(connection, account, case_id, held=hold.held)
 
 
-@router.put("/cases/{case_id}/operators", responses=declared(400, 404, 413, 503))
+@router.put("/cases/{case_id}/operators", responses=declared(400, 404, 408, 413, 503))
 def name_operators(
     connection: Transaction, account: CurrentAccount, case_id: CaseInPath, named: Operators
 ) -> CaseAnswer:
@@ -146,7 +146,7 @@ def name_operators(
     return cases.name_operators(connection, account, case_id, named.operators)
 
 
-@router.post("/cases/{case_id}/verdicts", status_code=204, responses=declared(400, 404, 413, 503))
+@router.post("/cases/{case_id}/verdicts", status_code=204, responses=declared(400, 404, 408, 413, 503))
 def give_verdict(connection: Transaction, account: CurrentAccount, case_id: CaseInPath, given: GivenVerdict) -> None:
     """Judge a sighting; the last verdict counts."""
     sighting = SightingId(district=given.district, tracklet_id=given.tracklet_id)

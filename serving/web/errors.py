@@ -12,6 +12,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
+from starlette.formparsers import MultiPartParser
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from domain.deadline import OverdueError
@@ -34,6 +35,7 @@ _MEANINGS = {
     401: "The request has no token, or its token belongs to no account.",
     403: "The account's role does not have the permission.",
     404: "The sighting is not stored, or the account has no such case.",
+    408: "The request's body arrived too slowly; try again.",
     413: "The request is longer than the limit.",
     429: "The account sent too many requests, or the address too many wrong tokens; Retry-After says how long to wait.",
     503: "The service is busy, was interrupted, or is not ready; Retry-After says when to try again.",
@@ -68,6 +70,9 @@ def add_error_answers(api: FastAPI) -> None:
     api.add_exception_handler(RequestValidationError, _answer_unfit)
     api.add_exception_handler(HTTPException, _answer_refused)
     api.add_exception_handler(Exception, _answer_failed)
+
+
+MultiPartParser.spool_max_size = 0  # files of forms stay in memory: the temporary folder would hold photos in clear
 
 
 class UploadLimit:

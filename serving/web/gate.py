@@ -25,10 +25,11 @@ from domain.errors import DongseonError
 from domain.settings import Settings
 from serving.access.accounts import Account, TokenCheck
 from serving.access.roles import PERMISSIONS
-from serving.access.sessions import account_of_session, begin_session, end_session
+from serving.access.sessions import account_of_session, begin_session, end_sessions
 from serving.database import audit
 from serving.database.audit import Action
 from serving.database.store import Store
+from serving.web.addresses import counted_address
 from serving.web.middleware.refusals import mark_refused
 from serving.web.permissions import permission_for
 
@@ -88,6 +89,7 @@ class Gate(AuthenticationBackend):
         self._failures = MovingWindowRateLimiter(MemoryStorage())
         self._most_failures = RateLimitItemPerMinute(settings.failures_per_minute)
         self._limiter: CapacityLimiter | None = None
+        self._limiter_of_new: CapacityLimiter | None = None
 
     async def authenticate(self, conn: HTTPConnection) -> tuple[AuthCredentials, BaseUser] | None:
         """The account of the request, and its permissions; None on an open path.
@@ -106,18 +108,19 @@ class Gate(AuthenticationBackend):
         return AuthCredentials(sorted(PERMISSIONS[account.role])), AuthenticatedAccount(account)
 
     async def sign_in(self, conn: HTTPConnection, token: str) -> str:
-        """Begin a session for the account of `token`, and return its id.
+        """Begin a session for the account of `token` in place of the browser's earlier one, and return its id.
 
         Raises:
             RefusedError: if the token belongs to no account, or the form came from another site.
         """
         require_own_origin(conn)
         account = await self._account_of_token(conn, token)
-        return await self._in_thread(lambda store: _begin(store, account, self.session_hours))
+        earlier = conn.cookies.get(COOKIE, "")
+        return await self._in_thread(lambda store: _begin(store, account, self.session_hours, earlier))
 
-    async def sign_out(self, conn: HTTPConnection, account: Account) -> None:
-        """End the session of the request, if it has one."""
-        session_id = conn.cookies.get(COOKIE, "")
+    async def sign_out(self, conn: HTTPConnection, account: Account, *, everywhere: bool) -> None:
+        """End the session of the request, if it has one; or all sessions of the account."""
+        session_id = None if everywhere else conn.cookies.get(COOKIE, "")
         await self._in_thread(lambda store: _end(store, account, session_id))
 
     async def _account(self, conn: HTTPConnection) -> Account:
@@ -133,8 +136,9 @@ class Gate(AuthenticationBackend):
         return account
 
     async def _account_of_token(self, conn: HTTPConnection, token: str) -> Account:
-        address = conn.client.host if conn.client is not None else ""
-        return await self._in_thread(lambda store: self._look_up(store, token, address))
+        address = counted_address(conn.client.host if conn.client is not None else "")
+        is_new = not self._tokens.is_known(token)
+        return await self._in_thread(lambda store: self._look_up(store, token, address), is_new=is_new)
 
     def _look_up(self, store: Store, token: str, address: str) -> Account:
         if not self._tokens.is_known(token) and not self._failures.test(self._most_failures, address):
@@ -150,10 +154,13 @@ class Gate(AuthenticationBackend):
             raise RefusedError(401, "the token must belong to an account that is neither disabled nor expired")
         return account
 
-    async def _in_thread(self, work: Callable[[Store], _T]) -> _T:
+    async def _in_thread(self, work: Callable[[Store], _T], *, is_new: bool = False) -> _T:
+        """Value of `work`; a token that `is_new` takes long to check, one after the other, and delays no other work."""
         self._limiter = self._limiter or CapacityLimiter(_THREADS)
+        self._limiter_of_new = self._limiter_of_new or CapacityLimiter(1)
+        limiter = self._limiter_of_new if is_new else self._limiter
         try:
-            return await anyio.to_thread.run_sync(lambda: work(self.store()), limiter=self._limiter)
+            return await anyio.to_thread.run_sync(lambda: work(self.store()), limiter=limiter)
         except (DongseonError, sa.exc.OperationalError) as error:
             reason = error.orig if isinstance(error, sa.exc.OperationalError) else error
             raise RefusedError(503, f"signing in needs the database, which does not answer: {reason}") from error
@@ -173,11 +180,11 @@ def _of_session(store: Store, session_id: str) -> Account | None:
         return account_of_session(connection, session_id)
 
 
-def _begin(store: Store, account: Account, hours: float) -> str:
+def _begin(store: Store, account: Account, hours: float, earlier: str) -> str:
     with store.begin() as connection:
-        return begin_session(connection, account, hours)
+        return begin_session(connection, account, hours, earlier)
 
 
-def _end(store: Store, account: Account, session_id: str) -> None:
+def _end(store: Store, account: Account, session_id: str | None) -> None:
     with store.begin() as connection:
-        end_session(connection, account, session_id)
+        end_sessions(connection, account, session_id)

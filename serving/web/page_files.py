@@ -18,8 +18,7 @@ _DEFAULT_LANGUAGE = "ko"
 _HEADERS = {
     "Content-Security-Policy": "default-src 'self'; img-src 'self' blob: data:; base-uri 'none'; form-action 'self'; "
     "frame-ancestors 'none'",
-    "Cache-Control": "no-cache",
-    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",  # by no-referrer, browsers hide the origin of a form, which the gate asks for
 }
 
 

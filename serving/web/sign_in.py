@@ -37,9 +37,11 @@ async def _sign_in(request: Request) -> Response:
 
 
 async def _sign_out(request: Request) -> Response:
-    """POST /sign-out."""
-    await request.app.state.gate.sign_out(request, request.user.account)
+    """POST /sign-out, a form that may have the field `everywhere`."""
+    everywhere = "everywhere" in await request.form(max_files=0, max_fields=1)
+    await request.app.state.gate.sign_out(request, request.user.account, everywhere=everywhere)
     answer = RedirectResponse(f"sign-in{language_query(request)}", status_code=303)
+    answer.headers["Clear-Site-Data"] = '"cache", "storage"'
     answer.delete_cookie(COOKIE, httponly=True, samesite="strict", secure=_came_by_https(request))
     return answer
 

@@ -10,7 +10,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -60,7 +60,7 @@ def server(
     folder: Path,
     command: list[str],
     ready: str,
-    timeout_s: float = 90,
+    timeout_s: float = 180,
     trusted: ssl.SSLContext | None = None,
     status: int | None = 200,
 ) -> Iterator[None]:
@@ -87,7 +87,8 @@ def server(
         )
         yield
     finally:
-        os.killpg(process.pid, 15)
+        with suppress(ProcessLookupError):  # the test has killed it
+            os.killpg(process.pid, 15)
         try:
             process.wait(20)
         except subprocess.TimeoutExpired:

@@ -1,18 +1,14 @@
 """The gate around a real server: BentoML's own endpoints too, and https."""
 
+import socket
 import ssl
 import sys
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
-from ipaddress import ip_address
 from pathlib import Path
 
 import httpx
 import pytest
 import yaml
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from domain.settings import PARAMS
 from serving import package
@@ -20,6 +16,7 @@ from serving.access.roles import Role
 from serving.deployment import Deployment
 from serving.web.permissions import ENDPOINTS
 from tests.end_to_end.conftest import free_port, server
+from tests.helpers.certificates import write_certificate
 from tests.helpers.deployments import FOR_CASE, fill_store, token_of, write_deployment
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
@@ -30,21 +27,7 @@ OF_BENTOML = ["/metrics", "/docs.json", "/schema.json", "/static_content/", "/as
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """`tls.pem` and, beside it, `tls.key`."""
-    folder, key = tmp_path_factory.mktemp("tls"), ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "dongseon test")])
-    made = (
-        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-        .not_valid_before(datetime.now(UTC) - timedelta(days=1))
-        .not_valid_after(datetime.now(UTC) + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    (folder / "tls.pem").write_bytes(made.public_bytes(serialization.Encoding.PEM))
-    secret = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    (folder / "tls.key").write_bytes(secret)
-    return folder / "tls.pem"
+    return write_certificate(tmp_path_factory.mktemp("tls"))
 
 
 @pytest.fixture(scope="module")
@@ -103,16 +86,57 @@ def test_who_searches_too_often_has_to_wait_and_may_still_look(served: tuple[htt
     assert client.get("/v1/cases", headers=operator).status_code == 200
 
 
-def test_a_wrong_token_counts_for_whom_a_proxy_of_this_machine_names(
+def test_nobody_chooses_the_address_for_which_a_wrong_token_counts(
     served: tuple[httpx.Client, dict[Role, str]],
 ) -> None:
     client, tokens = served
-    forwarded = {"X-Forwarded-For": "192.0.2.9", "Authorization": "Bearer wrong"}
-    assert client.get("/v1/status", headers=forwarded).status_code == 401
+    for forged in ("192.0.2.9", "<script>", "x" * 5000):
+        forwarded = {"X-Forwarded-For": forged, "Authorization": "Bearer wrong"}
+        assert client.get("/v1/status", headers=forwarded).status_code == 401
     auditor = {"Authorization": f"Bearer {tokens[Role.AUDITOR]}"}
     records = client.get("/v1/audit", params={"limit": 1000}, headers=auditor).json()["records"]
     refused = [one["details"] for one in records if one["action"] == "refused token"]
-    assert refused[-1] == {"address": "192.0.2.9"}
+    assert refused[-3:] == [{"address": "127.0.0.1"}] * 3
+
+
+@pytest.mark.parametrize(
+    "path", ["/readyz", "/sign-in", "/sign-in.css", "/", "/v1/status", "/metrics", "/v1/nothing", "/x"]
+)
+def test_no_answer_may_be_kept_by_a_browser(served: tuple[httpx.Client, dict[Role, str]], path: str) -> None:
+    client, tokens = served
+    for headers in ({}, {"Authorization": f"Bearer {tokens[Role.ADMIN]}"}):
+        answer = client.get(path, headers=headers)
+        assert answer.headers["Cache-Control"] == "no-store"
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        assert answer.headers["Strict-Transport-Security"].startswith("max-age=")
+        assert answer.headers["Content-Security-Policy"].startswith("default-src")
+        assert answer.headers["Referrer-Policy"] in {"no-referrer", "same-origin"}
+        assert path != "/v1/status" or "default-src 'none'" in answer.headers["Content-Security-Policy"]
+
+
+def test_connections_are_encrypted_with_keys_of_their_own_and_authenticated(
+    served: tuple[httpx.Client, dict[Role, str]], certificate: Path
+) -> None:
+    client, _ = served
+
+    def cipher(only: str | None, version: ssl.TLSVersion) -> str:
+        context = ssl.create_default_context(cafile=str(certificate))
+        context.minimum_version = context.maximum_version = version
+        if only is not None:
+            context.set_ciphers(only)
+        with (
+            socket.create_connection(("127.0.0.1", client.base_url.port), timeout=10) as peer,
+            context.wrap_socket(peer, server_hostname="127.0.0.1") as secured,
+        ):
+            return str(secured.cipher()[0])
+
+    assert cipher(None, ssl.TLSVersion.TLSv1_3).startswith("TLS_")
+    assert cipher(None, ssl.TLSVersion.TLSv1_2).startswith("ECDHE-")
+    for refused in ("ECDHE-ECDSA-AES128-SHA", "ECDHE-ECDSA-AES256-SHA384"):  # not authenticated as a whole (CBC)
+        with pytest.raises(ssl.SSLError):
+            cipher(f"{refused}:@SECLEVEL=0", ssl.TLSVersion.TLSv1_2)
+    with pytest.raises((ssl.SSLError, ValueError)):
+        cipher("ALL:@SECLEVEL=0", ssl.TLSVersion.TLSv1_1)
 
 
 def test_signing_in_over_https_gives_a_cookie_that_stays_there(served: tuple[httpx.Client, dict[Role, str]]) -> None:

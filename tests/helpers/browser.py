@@ -64,6 +64,18 @@ class Browser:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.close()
+        self._profile.cleanup()
+
+    @property
+    def profile(self) -> Path:
+        """Folder in which it keeps what it keeps."""
+        return Path(self._profile.name)
+
+    def close(self) -> None:
+        """End it as a person does; its profile stays until the block ends."""
+        if self._process.poll() is not None:
+            return
         os.close(self._commands)  # chromium ends with its pipe
         os.close(self._answers)
         try:
@@ -71,7 +83,6 @@ class Browser:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
-        self._profile.cleanup()
 
     def tell(self, method: str, **params: Any) -> dict[str, Any]:
         """The result of a DevTools command."""

@@ -2,7 +2,7 @@
 
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,8 +68,11 @@ class Served:
 
 
 @contextmanager
-def serving(folder: Path, **settings: Any) -> Iterator[Served]:
-    """A server below `folder`, with these `settings` in the section `serving.service`; enters when it is ready."""
+def serving(folder: Path, prefix: Sequence[str] = (), **settings: Any) -> Iterator[Served]:
+    """A server below `folder`, with these `settings` in the section `serving.service`; enters when it is ready.
+
+    `prefix` stands before its command, such as `prlimit`.
+    """
     service, temporary = folder / "service", folder / "temporary"
     temporary.mkdir(parents=True)
     deployment = write_deployment(service)
@@ -80,7 +83,7 @@ def serving(folder: Path, **settings: Any) -> Iterator[Served]:
     fill_store(deployment)
     port = free_port()
     address = f"http://127.0.0.1:{port}"
-    command = [sys.executable, "-m", "bentoml", "serve", "serving.service:PersonSearch", "--port", str(port)]
+    command = [*prefix, sys.executable, "-m", "bentoml", "serve", "serving.service:PersonSearch", "--port", str(port)]
     with server(service, ["env", f"TMPDIR={temporary}", *command], f"{address}/readyz"):
         reviewer = {"Authorization": f"Bearer {token_of(deployment, 'reviewer', Role.REVIEWER)}"}
         admin = {"Authorization": f"Bearer {token_of(deployment, 'admin', Role.ADMIN)}"}

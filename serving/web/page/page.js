@@ -35,6 +35,8 @@ document.addEventListener("verdict", () => {
   $("[data-view=case]").disabled = !chosenCase().id;
 });
 
+$("#sign-out").addEventListener("submit", () => sessionStorage.clear());
+
 // --- views ---
 
 const view = () => $("[data-view][aria-current]").dataset.view;

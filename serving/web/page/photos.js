@@ -7,6 +7,8 @@ const STEP = 1 / 40; // of the photo's size, per press of an arrow key
 const DIRECTIONS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 const field = $("[name=photo]");
 const list = $("#photos");
+const MOST_PX = 2000; // of a side; larger photos show no more of a person, and take long to send over a weak line
+const JPEG_QUALITY = 0.92;
 const most = Number($(".photo").dataset.most);
 const photos = []; // { file, item, drawing, box: [left, top, right, bottom] or null }
 
@@ -14,7 +16,7 @@ field.addEventListener("change", async () => {
   const chosen = [...field.files];
   field.value = ""; // the next choice adds to these
   field.setCustomValidity(photos.length + chosen.length > most ? say(words.too_many_photos, { most }) : "");
-  for (const file of chosen.slice(0, most - photos.length)) await add(file);
+  for (const file of chosen.slice(0, most - photos.length)) await add(await scaled(file));
   field.reportValidity();
   field.setCustomValidity("");
 });
@@ -36,6 +38,19 @@ export function showSearched(files, boxes) {
 
 export function clearPhotos() {
   for (const photo of [...photos]) remove(photo);
+}
+
+/** `file` upright as a JPEG of at most `MOST_PX` a side; `file` itself if it is small enough or no picture. */
+async function scaled(file) {
+  const picture = await createImageBitmap(file).catch(() => null); // upright, by the photo's own note
+  const factor = MOST_PX / Math.max(picture?.width ?? 0, picture?.height ?? 0);
+  if (factor >= 1) return file;
+  const canvas = new OffscreenCanvas(Math.round(picture.width * factor), Math.round(picture.height * factor));
+  const context = canvas.getContext("2d");
+  context.imageSmoothingQuality = "high";
+  context.drawImage(picture, 0, 0, canvas.width, canvas.height);
+  const smaller = await canvas.convertToBlob({ type: "image/jpeg", quality: JPEG_QUALITY });
+  return new File([smaller], file.name, { type: smaller.type });
 }
 
 async function add(file) {

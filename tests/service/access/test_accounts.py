@@ -1,5 +1,6 @@
 import logging
 import subprocess
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -83,6 +84,20 @@ def test_a_disabled_account_is_out_at_once_and_its_sessions_end(store: Store, to
         accounts.disable_account(connection, "kim", "admin")
         assert connection.execute(sa.select(tables.sessions)).all() == []
     assert whose(store, token, check) is None
+
+
+def test_a_token_that_does_not_exist_takes_as_long_as_a_wrong_one(store: Store, token: str) -> None:
+    def shortest_s(wrong: str) -> float:
+        check, taken_s = TokenCheck(), []
+        for _ in range(3):
+            began = time.perf_counter()
+            assert whose(store, wrong, check) is None
+            taken_s.append(time.perf_counter() - began)
+        return min(taken_s)
+
+    _, token_id, secret = token.split("_", 2)
+    wrong, unknown = f"dongseon_{token_id}_{secret[::-1]}", f"dongseon_{token_id[::-1]}_{secret}"
+    assert 1 / 3 < shortest_s(unknown) / shortest_s(wrong) < 3  # without Argon2 it is a thirtieth
 
 
 def test_a_renewed_account_has_another_token_only(store: Store, token: str) -> None:

@@ -219,6 +219,48 @@ def test_signing_in_gives_a_session_and_signing_out_ends_it(
     assert [record.account for record in recorded(app, "sign-out")][-1] == "operator"
 
 
+def browser_of(app: Starlette, token: str) -> TestClient:
+    browser = TestClient(app, follow_redirects=False)
+    assert browser.post("/sign-in", data={"token": token}, headers=ORIGIN).status_code == 303
+    return browser
+
+
+def with_cookie(client: TestClient, cookie: str | None) -> int:
+    return client.get("/v1/status", headers={"Cookie": f"{COOKIE}={cookie}"}).status_code
+
+
+def test_signing_in_again_ends_the_session_before(app: Starlette, client: TestClient, tokens: dict[Role, str]) -> None:
+    browser, other = browser_of(app, tokens[OPERATOR]), browser_of(app, tokens[OPERATOR])
+    before = browser.cookies[COOKIE]
+    browser.post("/sign-in", data={"token": tokens[OPERATOR]}, headers=ORIGIN)
+    assert browser.cookies[COOKIE] != before
+    assert with_cookie(client, before) == 401
+    assert with_cookie(client, browser.cookies[COOKIE]) == with_cookie(client, other.cookies[COOKIE]) == 200
+
+
+def test_signing_out_everywhere_ends_all_sessions_of_the_account_and_no_others(
+    app: Starlette, client: TestClient, tokens: dict[Role, str]
+) -> None:
+    browsers = [browser_of(app, tokens[OPERATOR]) for _ in range(3)]
+    other = browser_of(app, tokens[REVIEWER])
+    kept = [browser.cookies[COOKIE] for browser in browsers]
+    assert browsers[0].post("/sign-out", data={"everywhere": "1"}, headers=ORIGIN).status_code == 303
+    assert [with_cookie(client, each) for each in kept] == [401] * 3
+    assert with_cookie(client, other.cookies[COOKIE]) == 200
+    assert recorded(app, "sign-out")[-1].details == {"everywhere": True}
+
+
+def test_signing_out_tells_the_browser_to_forget_all(app: Starlette, tokens: dict[Role, str]) -> None:
+    answer = browser_of(app, tokens[OPERATOR]).post("/sign-out", headers=ORIGIN)
+    assert answer.headers["Clear-Site-Data"] == '"cache", "storage"'
+
+
+@pytest.mark.parametrize("sent", ["<script>", "x" * 5000, "fe80::1%<script>"])
+def test_text_in_place_of_an_address_is_not_recorded(app: Starlette, sent: str) -> None:
+    assert TestClient(app, client=(sent, 1)).get("/v1/status", headers=bearer("wrong")).status_code == 401
+    assert recorded(app, "refused token")[-1].details["address"] in {"unknown", "fe80::/64"}
+
+
 @pytest.mark.parametrize("scheme", ["https", pytest.param("http", id="http, from a proxy that ends https")])
 def test_the_cookie_keeps_to_https_where_the_browser_speaks_so(
     app: Starlette, tokens: dict[Role, str], scheme: str

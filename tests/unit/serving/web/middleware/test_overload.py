@@ -2,18 +2,20 @@ import asyncio
 import subprocess
 import sys
 import time
+from collections.abc import MutableMapping
 from typing import Any
 
 import httpx
 import pytest
 from anyio import to_thread
 from starlette.applications import Starlette
+from starlette.authentication import SimpleUser
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from domain.deadline import OverdueError, require_time
-from serving.web.middleware.overload import AtMost, Deadline
+from serving.web.middleware.overload import AtMost, AtMostOfAccount, Deadline, SteadyBody
 from tests.helpers.project import ROOT
 
 MOST = 3
@@ -132,6 +134,110 @@ def test_an_answer_in_time_is_left_alone() -> None:
 
     asyncio.run(main())
     assert len(stages) == 50
+
+
+def reading(read: asyncio.Event | None = None) -> Starlette:
+    """/v1/… reads the request, sets `read`, and answers its length."""
+
+    async def answer(request: Request) -> Response:
+        length = len(await request.body())
+        if read is not None:
+            read.set()
+            await asyncio.sleep(0.1)
+        return PlainTextResponse(str(length))
+
+    return Starlette(routes=[Route("/v1/{anything}", answer, methods=["GET", "POST"])])
+
+
+class Arriving:
+    """An ASGI request whose parts arrive when they are put in."""
+
+    def __init__(self, app: Any, account: str | None = None) -> None:
+        self._app, self._parts = app, asyncio.Queue[dict[str, Any]]()
+        self._scope = {"type": "http", "method": "POST", "path": "/v1/search", "headers": [], "query_string": b""}
+        if account is not None:
+            self._scope["user"] = SimpleUser(account)
+        self.status = 0
+
+    def arrive(self, part: bytes, more: bool) -> None:
+        self._parts.put_nowait({"type": "http.request", "body": part, "more_body": more})
+
+    async def answered(self) -> int:
+        await self._app(self._scope, self._parts.get, self._send)
+        return self.status
+
+    async def _send(self, message: MutableMapping[str, Any]) -> None:
+        self.status = message.get("status", self.status)
+
+
+def test_the_clock_of_an_answer_begins_when_the_body_is_whole() -> None:
+    async def main() -> None:
+        app = reading()
+        app.add_middleware(Deadline, seconds=0.2)
+        request = Arriving(app)
+        answered = asyncio.create_task(request.answered())
+        for _ in range(4):
+            await asyncio.sleep(0.15)
+            request.arrive(b"photo", more=True)
+        request.arrive(b"", more=False)
+        assert await asyncio.wait_for(answered, 5) == 200
+
+    asyncio.run(main())
+
+
+def test_a_body_that_is_slower_than_the_least_rate_is_given_up_and_a_weak_line_is_not() -> None:
+    async def sent(part: bytes, pause_s: float) -> int:
+        app = reading()
+        app.add_middleware(SteadyBody, min_bytes_s=100, grace_s=0.2)
+        request = Arriving(app)
+        answered = asyncio.create_task(request.answered())
+        for _ in range(5):
+            request.arrive(part, more=True)
+            await asyncio.sleep(pause_s)
+        request.arrive(b"", more=False)
+        return await asyncio.wait_for(answered, 5)
+
+    assert asyncio.run(sent(b"x" * 20, 0.1)) == 200  # 200 bytes a second
+    assert asyncio.run(sent(b"x", 0.1)) == 408
+
+
+def test_requests_whose_bodies_are_arriving_take_no_place_of_others() -> None:
+    async def main() -> None:
+        app = reading(asyncio.Event())
+        app.add_middleware(AtMost, most=MOST, below="/v1/")
+        slow = [Arriving(app) for _ in range(5 * MOST)]
+        waiting = [asyncio.create_task(each.answered()) for each in slow]
+        for each in slow:
+            each.arrive(b"photo", more=True)
+        await asyncio.sleep(0.05)
+        async with client(app) as asking:
+            assert (await asking.get("/v1/search")).status_code == 200
+        for each in slow:
+            each.arrive(b"", more=False)
+        assert sorted(await asyncio.gather(*waiting)) == [200] * MOST + [503] * 4 * MOST
+
+    asyncio.run(main())
+
+
+def test_an_account_takes_no_more_places_than_its_own() -> None:
+    async def main() -> None:
+        read = asyncio.Event()
+        app = reading(read)
+        app.add_middleware(AtMostOfAccount, most=MOST)
+        slow = [asyncio.create_task(Arriving(app, "kim").answered()) for _ in range(MOST)]
+        await asyncio.sleep(0)
+        assert await Arriving(app, "kim").answered() == 429
+        other = Arriving(app, "lee")
+        other.arrive(b"", more=False)
+        assert await other.answered() == 200
+        for each in slow:
+            each.cancel()
+        await asyncio.gather(*slow, return_exceptions=True)
+        again = Arriving(app, "kim")
+        again.arrive(b"", more=False)
+        assert await again.answered() == 200
+
+    asyncio.run(main())
 
 
 @pytest.mark.slow
