@@ -4,13 +4,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 from jaxtyping import Float32, Int64
 
 from districts.layout import Split, list_pictures
 from domain.errors import InputError, shown
 from domain.foreign_files import SMALL_BYTES, TABLE_BYTES, read_text
+from domain.images import read_image, require_picture
 from domain.tracklets import Tracklet
 
 _LARGEST = 2**31
@@ -48,10 +48,8 @@ def read_labelled_frame(image: Path, labels: Path) -> LabelledFrame:
     """Read a picture's boxes from its YOLO file in the folder `labels`; raises as `read_detection_split` does."""
     file = labels / f"{image.stem}.txt"
     lines = read_text(file, SMALL_BYTES).splitlines() if file.exists() else []
-    picture = cv2.imread(str(image))
-    if picture is None:
-        raise InputError(f"{image} must be a readable picture")
-    height, width = picture.shape[:2]
+    require_picture(image)
+    height, width = read_image(image).shape[:2]
     boxes = []
     for number, line in enumerate(lines, start=1):
         fields = line.split()

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import av
-import cv2
 import numpy as np
 
 from districts.box_files import read_tracks
@@ -28,6 +27,7 @@ from districts.layout import (
 from domain.attributes import AttributeSchema
 from domain.errors import InputError, shown
 from domain.foreign_files import read_rows
+from domain.images import read_image, require_picture
 from domain.schemas import read_schema
 from domain.video_probe import opened_video
 
@@ -94,7 +94,7 @@ def _check_attribute_rows(
                 False, f"{file}, line {line}", f"camera must be one of district.yaml, got {shown(row['camera'])}"
             )
         picture = file.parent / "images" / row["image"]
-        if cv2.imread(str(picture)) is None:
+        if not _is_picture(picture):
             yield Finding(True, f"{file}, line {line}", f"{picture} must be a readable picture")
     if file.stem != "train":
         return
@@ -116,7 +116,7 @@ def _check_reid(folder: Path, num_cameras: int) -> Iterator[Finding]:
             continue
         table, place, unknown = tables[part], folder / "reid" / part, set[int]()
         for name, camera in zip(table.images, table.cameras, strict=True):
-            if cv2.imread(str(place / name)) is None:
+            if not _is_picture(place / name):
                 yield Finding(True, str(place / name), "must be a readable picture")
             if num_cameras and not 1 <= camera <= num_cameras and camera not in unknown:
                 unknown.add(camera)  # reported once per camera
@@ -189,11 +189,20 @@ def _check_problems(folder: Path, schema: AttributeSchema, identities: dict[int,
                 f"identity {problem.identity} must also be in the ground truth of another camera than {problem.camera}",
             )
         for crop in problem.crops:
-            if cv2.imread(str(folder / "videos" / crop)) is None:
+            if not _is_picture(folder / "videos" / crop):
                 yield Finding(True, place, f"{crop} must be a readable picture")
         for group, label in problem.attributes.items():
             if group not in schema.group_names or label not in schema.group(group).label_names:
                 yield Finding(True, place, f"{group}={label} must be in the attribute schema {schema.name}")
+
+
+def _is_picture(file: Path) -> bool:
+    try:
+        require_picture(file)
+        read_image(file)
+    except InputError:
+        return False
+    return True
 
 
 def _video_problem(file: Path) -> str | None:

@@ -9,12 +9,15 @@ from pathlib import Path
 import cv2
 import numpy as np
 from jaxtyping import Float, Real, UInt8
+from PIL import Image
 
 from domain.errors import InputError
 from domain.model_card import ModelCard
 
 Picture = UInt8[np.ndarray, "height width 3"]  # RGB
 
+_FORMATS = ("JPEG", "PNG", "BMP", "WEBP")  # of districts.layout
+_MAX_PIXELS = 80_000_000  # Pillow warns beyond
 LETTERBOX_GREY = 114  # padding colour of ultralytics, also in training
 
 
@@ -47,6 +50,22 @@ def read_image(file: Path) -> Picture:
             f"{file} must be a readable picture (JPEG, PNG, …)" + ("" if file.exists() else "; it is missing")
         )
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+
+
+def require_picture(file: Path) -> None:
+    """Raise `InputError` unless the header of `file` is that of a picture that may be decoded.
+
+    OpenCV takes 3 GB for a PNG of some kilobytes, so pictures of others are looked at so before they are read.
+    """
+    if not file.is_file():
+        raise InputError(f"{file} must be a readable picture (JPEG, PNG, …); it is missing or no file")
+    try:
+        with Image.open(file, formats=_FORMATS) as picture:
+            width, height = picture.size
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise InputError(f"{file} must be a readable picture ({', '.join(_FORMATS)}): {error}") from error
+    if width * height > _MAX_PIXELS:
+        raise InputError(f"{file} must have at most {_MAX_PIXELS} pixels, got {width} × {height}")
 
 
 def write_image(file: Path, image: Picture, jpeg_quality: int = 92) -> None:

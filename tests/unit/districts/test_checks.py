@@ -2,6 +2,7 @@
 
 import csv
 import re
+import resource
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import cv2
 import numpy as np
 import pytest
 import yaml
+from PIL import Image
 
 from districts.checks import check_district
 from districts.demo.video import VideoWriter
@@ -331,3 +333,15 @@ def test_the_report_lists_places_relative_to_the_district(district: Path) -> Non
     assert "| videos/c2.mp4 | must exist |" in report
     assert "1 fatal defects" in report
     assert str(district) not in report.replace(district.name, "")
+
+
+def test_a_picture_of_some_kilobytes_that_decodes_to_gigabytes_is_named_and_not_decoded(
+    district: Path,
+) -> None:
+    picture = next((district / "attributes" / "images").iterdir())
+    Image.new("1", (30_000, 30_000)).save(picture, "PNG")
+    assert picture.stat().st_size < 200_000
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    found = [str(finding) for finding in check_district(district) if picture.name in str(finding)]
+    assert any("must be a readable picture" in line for line in found)
+    assert (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024 < 500_000_000
