@@ -95,7 +95,7 @@ def test_a_file_is_taken_once_whatever_it_is_called(
 ) -> None:
     district = write_district(tmp_path / "demo", num_cameras=1)
     take_in(district)
-    copy = shutil.copy(district / "videos" / "c1.mp4", tmp_path / "c1_20300101T000000.mp4")
+    copy = shutil.copy(district / "videos" / "c1.mp4", tmp_path / "c1_20200101T000000.mp4")
     take_in(district, copy)
     assert "0 new videos, 0 already done, 2 already waiting" in capsys.readouterr().out
     assert len(jobs(store)) == 1
