@@ -15,9 +15,11 @@ import asyncio
 import logging
 import math
 import signal
+import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import procrastinate
@@ -55,6 +57,7 @@ def main(argv: Sequence[str] = ()) -> None:
         settings = deployment.settings
         work = SegmentWork.load(store, deployment.open_engines, tracking, settings.ingest, settings.retention)
         patience_s = settings.ingest.patience_s if arguments.until_empty else math.inf
+        threading.Thread(target=_look_at_database, args=(store, settings.ingest.heartbeat_s), daemon=True).start()
         while True:
             try:
                 asyncio.run(work_on_jobs(work, until_empty=arguments.until_empty))
@@ -66,6 +69,17 @@ def main(argv: Sequence[str] = ()) -> None:
 
 class DatabaseAwayError(InputError):
     """The database went away while the worker ran."""
+
+
+def _look_at_database(store: Store, every_s: float) -> None:
+    """Begin transactions until the process ends, for which the embedded database is started again if it was killed.
+
+    Procrastinate has connections of its own, which only wait for it.
+    """
+    while True:
+        with suppress(sa.exc.SQLAlchemyError), store.begin():
+            pass
+        time.sleep(every_s)
 
 
 def _wait_for_database(store: Store, patience_s: float) -> None:

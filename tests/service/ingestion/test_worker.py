@@ -138,6 +138,33 @@ def test_a_worker_that_is_told_to_end_gives_its_segments_back(deployment: Path, 
 
 
 @pytest.mark.slow
+def test_a_worker_waits_for_a_database_that_was_killed_and_no_segment_is_blamed(
+    deployment: Path, tmp_path: Path
+) -> None:
+    district = write_district(tmp_path / "demo", num_cameras=1)
+    with open_store(Path("store")) as store:
+        ingest.main([str(district), "--district", "demo"])
+        once = ("serving.ingest.max_attempts=1", "serving.ingest.dead_after_s=60")  # one that was blamed would fail
+        process = start(deployment, "--until-empty", *once)
+        wait_until_looking(process)
+        deadline = time.monotonic() + 30
+        while statuses_now(store) != ["doing"] and time.monotonic() < deadline:
+            time.sleep(0.05)
+        os.kill(int((store.folder / "postgres" / "postmaster.pid").read_text().splitlines()[0]), signal.SIGKILL)
+        _, said = process.communicate(timeout=150)  # nobody else starts it again
+        assert process.returncode == 0, said
+        assert segment_states(store) == {"c1.mp4": "done"}
+
+
+def statuses_now(store: Store) -> list[str] | None:
+    """Of the jobs; None while the database is away."""
+    try:
+        return statuses(store)
+    except sa.exc.OperationalError:
+        return None
+
+
+@pytest.mark.slow
 def test_two_workers_share_the_segments(deployment: Path, tmp_path: Path) -> None:
     district = write_district(tmp_path / "demo", num_cameras=8)
     with open_store(Path("store")) as store:
