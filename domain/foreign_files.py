@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from yaml.composer import Composer, ComposerError
+from yaml.parser import Parser
 
 from domain.errors import InputError
 
@@ -53,8 +55,9 @@ def read_yaml(file: Path, max_bytes: int = DESCRIPTION_BYTES, *, texts: bool = F
         InputError: as `read_text` does, or if it is not YAML, has tags, aliases for very much, or too many levels.
     """
     text = read_text(file, max_bytes)
+    loader: type[_Texts] | type[_Values] = _Texts if texts else _Values
     try:
-        return yaml.load(text, _Texts if texts else _Values)
+        return yaml.load(text, loader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         place = f" at line {mark.line + 1}" if mark is not None else ""
@@ -79,7 +82,7 @@ def read_rows(file: Path, columns: Collection[str]) -> list[dict[str, str]]:
         raise InputError(f"{file}, line {reader.line_num}: must be CSV: {error}") from error
 
 
-class _Bounded(yaml.composer.Composer):
+class _Bounded(Parser, Composer):
     """Refuses tags, deep nesting, and more content than the file is long, before anything is built."""
 
     takes_aliases = True
@@ -101,7 +104,7 @@ class _Bounded(yaml.composer.Composer):
         elif self._num_nodes > _MOST_NODES:
             refused = f"aliases that stand for more than {_MOST_NODES} entries are not taken"
         if refused is not None:
-            raise yaml.composer.ComposerError(None, None, refused, event.start_mark)
+            raise ComposerError(None, None, refused, event.start_mark)
         before = self._num_nodes
         self._num_nodes += 1
         self._depth += 1

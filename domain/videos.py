@@ -13,6 +13,7 @@ from pathlib import Path
 
 import av
 from av.container import InputContainer
+from av.video.stream import VideoStream
 from pydantic import PositiveFloat, PositiveInt
 
 from domain.cores import available_cores
@@ -209,7 +210,7 @@ def open_container(content: FileBytes, name: object, limits: VideoLimits) -> Inp
     return container
 
 
-def decode(packet: av.Packet, name: object, limits: VideoLimits) -> list[av.VideoFrame]:
+def decode(packet: "av.Packet[VideoStream]", name: object, limits: VideoLimits) -> list[av.VideoFrame]:
     """The pictures that `packet` completes.
 
     Raises:
