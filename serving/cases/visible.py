@@ -108,17 +108,16 @@ def _require_shown(connection: sa.Connection, case: CaseAnswer, sightings: Colle
         return
     asked = _rows(sorted({(sighting.district, sighting.tracklet_id) for sighting in sightings}))
     judged, found = tables.verdicts, tables.found_sightings
-    is_judged = sa.exists().where(
-        judged.c.case_id == case.id,
-        judged.c.district == asked.c.district,
-        judged.c.tracklet_id == asked.c.tracklet_id,
-        judged.c.verdict != Verdict.NONE,
-    )
-    is_found = sa.exists().where(
-        found.c.case_id == case.id,
-        found.c.district == asked.c.district,
-        found.c.tracklet_id == asked.c.tracklet_id,
-    )
+    in_case = [
+        (table.c.case_id == case.id)
+        & (table.c.district == asked.c.district)
+        & (table.c.tracklet_id == asked.c.tracklet_id)
+        for table in (judged, found)
+    ]
+    # Each is a look-up in an index. Of EXISTS the planner may make a table of all that the case has.
+    verdict = sa.select(judged.c.id).where(in_case[0], judged.c.verdict != Verdict.NONE).limit(1).scalar_subquery()
+    find = sa.select(found.c.case_id).where(in_case[1]).limit(1).scalar_subquery()
+    is_judged, is_found = verdict.is_not(None), find.is_not(None)
     is_shown = is_judged if case.closed is not None else is_judged | is_found
     hidden = connection.execute(sa.select(asked).where(~is_shown).limit(3)).all()
     if hidden and case.closed is not None:
