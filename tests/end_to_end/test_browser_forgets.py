@@ -8,7 +8,6 @@ import pytest
 from PIL import Image
 
 from tests.helpers.browser import Browser
-from tests.helpers.deployments import FOR_CASE
 from tests.helpers.served import Served, serving
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
@@ -34,6 +33,13 @@ def browser(served: Served, chromium: str) -> Iterator[Browser]:
         yield opened
 
 
+def choose_case(browser: Browser, case: int) -> None:
+    for name, value in (("case", str(case)), ("reason", REASON)):
+        changed = f"(field.value = '{value}', field.dispatchEvent(new Event('change')))"
+        browser.evaluate(f"(field => {changed})(document.querySelector('[name={name}]'))")
+    browser.wait_for("!document.querySelector('[data-view=case]').disabled")
+
+
 def files_with(folder: Path, text: str) -> list[str]:
     encodings = (text.encode(), text.encode("utf-16-le"))
     kept = [file for file in folder.rglob("*") if file.is_file()]
@@ -44,10 +50,7 @@ def files_with(folder: Path, text: str) -> list[str]:
 def test_after_signing_out_the_browser_keeps_nothing_of_a_case(served: Served, browser: Browser) -> None:
     case = served.client.post("/v1/cases", json={"title": TITLE}).json()["id"]
     browser.open(f"{served.client.base_url}/")
-    for name, value in (("case", str(case)), ("reason", REASON)):
-        changed = f"(field.value = '{value}', field.dispatchEvent(new Event('change')))"
-        browser.evaluate(f"(field => {changed})(document.querySelector('[name={name}]'))")
-    browser.wait_for("!document.querySelector('[data-view=case]').disabled")
+    choose_case(browser, case)
     browser.evaluate("document.querySelector('[data-view=case]').click()")
     browser.wait_for("!document.querySelector('#case').hidden")
     for path in (f"v1/cases/{case}", "v1/cases"):
@@ -72,9 +75,11 @@ def test_a_large_photo_is_scaled_upright_before_it_is_sent_and_a_small_one_is_no
     Image.fromarray(pixels[:300, :300]).save(small)
     browser.choose_files("[name=photo]", large, small)
     browser.wait_for("document.querySelectorAll('#photos li').length === 2")
-    browser.evaluate("window.fetch = (_, { body }) => ((window.sent = body.getAll('photo')), new Promise(() => {}))")
-    browser.evaluate("document.querySelector('[name=case]').selectedIndex = 1")
-    browser.evaluate(f"document.querySelector('[name=reason]').value = '{FOR_CASE['reason']}'")
+    choose_case(browser, 1)
+    browser.evaluate(
+        "(send => { window.fetch = (address, request) => request?.body instanceof FormData"
+        " ? ((window.sent = request.body.getAll('photo')), new Promise(() => {})) : send(address, request); })(fetch)"
+    )
     browser.evaluate("document.querySelector('#search .primary').click()")
     browser.wait_for("window.sent?.length === 2")
     width, height, red = browser.evaluate(
