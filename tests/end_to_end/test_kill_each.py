@@ -40,7 +40,7 @@ class Unit:
     """A command that is started again whenever it ends, until `close`."""
 
     def __init__(self, folder: Path, *command: str) -> None:
-        self.log = folder / f"{command[1].rpartition('.')[2]}.log"
+        self.log = folder / f"{command[0].rpartition('.')[2]}.log"
         self._folder, self._command = folder, command
         self._is_over = threading.Event()
         self.process = self._start()
@@ -158,16 +158,23 @@ def running(
     folder = take_in(tmp_path / "killed", undisturbed[0], monkeypatch)
     token, port = reviewer_with_case(folder), free_port()
     (folder / "cameras.yaml").write_text(CAMERAS)
+    address = f"http://127.0.0.1:{port}"
+
+    def is_up() -> bool:
+        with suppress(httpx.TransportError):
+            return httpx.get(f"{address}/livez", timeout=5).status_code == 200
+        return False
+
     with ExitStack() as units:
-        started = [
-            units.enter_context(closing(Unit(folder, *command)))
-            for command in (
-                ("bentoml", "serve", "serving.service:PersonSearch", "--port", str(port)),
-                ("serving.worker", *QUICK),
-                ("serving.streams", "serving.streams.file=cameras.yaml"),
-            )
-        ]
-        deployment = Running(folder, f"http://127.0.0.1:{port}", token, *started)
+
+        def start(*command: str) -> Unit:
+            return units.enter_context(closing(Unit(folder, *command)))
+
+        service = start("bentoml", "serve", "serving.service:PersonSearch", "--port", str(port))
+        wait_until(is_up, 300, service.log.read_text)  # so that segments are in work when the first process is killed
+        worker = start("serving.worker", *QUICK, "serving.ingest.max_attempts=100")
+        streams = start("serving.streams", "serving.streams.file=cameras.yaml")
+        deployment = Running(folder, address, token, service, worker, streams)
         wait_until(deployment.answers, 300, deployment.log)
         yield deployment
 
