@@ -177,6 +177,7 @@ def running(
         deployment = Running(folder, address, token, service, worker, streams)
         wait_until(deployment.answers, 300, deployment.log)
         yield deployment
+    open_store(folder / "store").close()  # the last one to leave stops the database
 
 
 def test_workers_live_cameras_and_the_database_listen_to_their_owner_alone(
@@ -195,6 +196,7 @@ def test_workers_live_cameras_and_the_database_listen_to_their_owner_alone(
         assert listening_sockets(ours) == set()
         assert listening_sockets(database) == {"./.s.PGSQL.5432"}
         assert reached_by_nobody(folder / "store" / "postgres" / ".s.PGSQL.5432") == []
+    open_store(folder / "store").close()  # the last one to leave stops the database
 
 
 ROUNDS = [pytest.param(0, SOME, id="some")]
