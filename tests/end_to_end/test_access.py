@@ -128,7 +128,8 @@ def test_connections_are_encrypted_with_keys_of_their_own_and_authenticated(
             socket.create_connection(("127.0.0.1", client.base_url.port), timeout=10) as peer,
             context.wrap_socket(peer, server_hostname="127.0.0.1") as secured,
         ):
-            return str(secured.cipher()[0])
+            name, _, _ = secured.cipher() or ("none", "", 0)
+            return name
 
     assert cipher(None, ssl.TLSVersion.TLSv1_3).startswith("TLS_")
     assert cipher(None, ssl.TLSVersion.TLSv1_2).startswith("ECDHE-")

@@ -12,6 +12,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -118,6 +119,18 @@ class Running:
         return "".join(one.log.read_text()[-2000:] for one in (self.service, self.worker, self.streams))
 
 
+def _says(unit: Unit, line: str) -> bool:
+    return line in unit.log.read_text()
+
+
+def _has(running: Running, name: str) -> bool:
+    return len(running.victims(name)) > 0
+
+
+def _log_after(name: str, running: Running) -> str:
+    return f"after {name}\n{running.log()}"
+
+
 def _arguments(process: psutil.Process) -> str:
     with suppress(psutil.NoSuchProcess):
         return " ".join(process.cmdline())
@@ -190,7 +203,7 @@ def test_workers_live_cameras_and_the_database_listen_to_their_owner_alone(
     with ExitStack() as stack:
         units = [stack.enter_context(closing(Unit(folder, *command))) for command in commands]
         for unit, line in zip(units, ("waiting for segments", "c1"), strict=True):
-            wait_until(lambda unit=unit, line=line: line in unit.log.read_text(), 120, unit.log.read_text)
+            wait_until(partial(_says, unit, line), 120, unit.log.read_text)
         database = EmbeddedServer(folder / "store" / "postgres")._processes()
         ours = {one.pid for unit in units for one in unit.tree()}
         assert listening_sockets(ours) == set()
@@ -220,9 +233,9 @@ def test_each_process_is_killed_and_nobody_helps(
     try:
         for name in rng.sample(names, len(names)):
             is_over.wait(rng.uniform(0, 2))
-            wait_until(lambda name=name: len(running.victims(name)) > 0, READY_S, running.log)
+            wait_until(partial(_has, running, name), READY_S, running.log)
             _kill(running.victims(name))
-            wait_until(running.answers, READY_S, lambda name=name: f"after {name}\n{running.log()}")
+            wait_until(running.answers, READY_S, partial(_log_after, name, running))
         with open_store(running.folder / "store") as store:
             wait_until(lambda: set(segment_states(store).values()) == {"done"}, 300, running.log)
     finally:

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 import numpy as np
@@ -26,7 +26,7 @@ _JSON_TEXTS = (  # JSON that `json.dumps` does not write
     '"\\x"',
     "1.0000000000000000000000000000000000001e-400",
 )
-_VALUES = (
+_VALUES: tuple[Any, ...] = (
     None,
     True,
     -1,
@@ -165,4 +165,4 @@ def _text(random: np.random.Generator) -> str:
 
 
 def _any(random: np.random.Generator, choices: Sequence[T]) -> T:
-    return choices[random.integers(len(choices))]
+    return choices[int(random.integers(len(choices)))]

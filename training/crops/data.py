@@ -86,7 +86,7 @@ def shuffled_batches(crops: Dataset[Any], batch: int, seed: int, rank: int = 0, 
 
     With fewer crops than `batch` they are one batch.
     """
-    order = DistributedSampler(crops, world_size, rank, seed=seed, drop_last=True)
+    order: DistributedSampler[Any] = DistributedSampler(crops, world_size, rank, seed=seed, drop_last=True)
     return ShuffledBatches(order, min(batch // world_size, len(order)), drop_last=True)
 
 

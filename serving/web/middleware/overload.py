@@ -152,10 +152,15 @@ class Deadline:
         loop = asyncio.get_running_loop()
         overdue: asyncio.Future[None] = loop.create_future()
         has_begun = is_late = is_whole = False
+        clock: asyncio.TimerHandle
+
+        def time_is_over() -> None:
+            if not overdue.done():
+                overdue.set_result(None)
 
         def start_clock() -> asyncio.TimerHandle:
             start_deadline()
-            return loop.call_later(self._seconds, lambda: overdue.done() or overdue.set_result(None))
+            return loop.call_later(self._seconds, time_is_over)
 
         async def receive_on_clock() -> Message:
             nonlocal clock, is_whole

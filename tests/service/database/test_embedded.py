@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -62,7 +63,7 @@ def kill(*numbers: int) -> None:
             os.kill(number, signal.SIGKILL)
 
 
-def run(code: str, folder: Path, **options: object) -> "subprocess.Popen[str]":
+def run(code: str, folder: Path, **options: Any) -> "subprocess.Popen[str]":
     """A process that opens the store in `folder` and does `code` with it."""
     command = [sys.executable, "-c", OPEN_AND + code, str(folder)]
     return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, **options)
@@ -187,8 +188,9 @@ def test_a_process_number_that_another_process_got_is_not_the_server(folder: Pat
         data = store.folder / "postgres"
         kill(*processes(store))
         owner = data.stat()
-        options = {"user": owner.st_uid, "group": owner.st_gid, "extra_groups": []} if os.geteuid() == 0 else {}
-        other = subprocess.Popen(["sleep", "1000"], **options)
+        is_root = os.geteuid() == 0
+        user, group = (owner.st_uid, owner.st_gid) if is_root else (None, None)
+        other = subprocess.Popen(["sleep", "1000"], user=user, group=group, extra_groups=[] if is_root else None)
         for name in ("postmaster.pid", ".s.PGSQL.5432.lock"):
             lines = (data / name).read_text().splitlines()
             (data / name).write_text("\n".join([str(other.pid), *lines[1:]]) + "\n")

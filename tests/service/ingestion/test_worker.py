@@ -156,7 +156,7 @@ def test_a_worker_waits_for_a_database_that_was_killed_and_no_segment_is_blamed(
         assert segment_states(store) == {"c1.mp4": "done"}
 
 
-def statuses_now(store: Store) -> list[str] | None:
+def statuses_now(store: Store) -> Sequence[str] | None:
     """Of the jobs; None while the database is away."""
     try:
         return statuses(store)

@@ -3,6 +3,7 @@
 import json
 import logging
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -23,7 +24,7 @@ from tests.helpers.deployments import FOR_CASE, REVIEWER, api_client_of
 
 JSON = {"Content-Type": "application/json"}
 SECRET = "s3cret-of-the-form"
-BODY = {"sightings": [{"district": "demo", "tracklet_id": 1}], **FOR_CASE}
+BODY: dict[str, Any] = {"sightings": [{"district": "demo", "tracklet_id": 1}], **FOR_CASE}
 
 
 @pytest.fixture(scope="module")
@@ -118,7 +119,7 @@ def test_a_method_that_is_not_there_gets_405_or_404(client: TestClient, method: 
 def test_each_text_of_each_model_is_checked(client: TestClient, text: str) -> None:
     sighting = {"district": text, "tracklet_id": 1}
     verdict = {**BODY["sightings"][0], "verdict": "none"}
-    bodies = {
+    bodies: dict[str, list[dict[str, Any]]] = {
         "/route": [{**BODY, name: value} for name, value in _spoiled(text, sighting)],
         "/cases": [{"title": text}, {"title": "x", "operators": [text]}],
         "/cases/1/verdicts": [verdict | {"district": text}, verdict | {"verdict": text}],

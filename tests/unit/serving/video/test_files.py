@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from domain.errors import InputError
-from serving.video.files import UnreachableVideoError, VideoReader, video_writer
+from domain.videos import UnreachableVideoError
+from serving.video.files import VideoReader, video_writer
 from tests.helpers.walkers import Walker, picture, write_video
 
 

@@ -154,7 +154,8 @@ class Arriving:
 
     def __init__(self, app: Any, account: str | None = None) -> None:
         self._app, self._parts = app, asyncio.Queue[dict[str, Any]]()
-        self._scope = {"type": "http", "method": "POST", "path": "/v1/search", "headers": [], "query_string": b""}
+        request: dict[str, Any] = {"type": "http", "method": "POST", "path": "/v1/search"}
+        self._scope = {**request, "headers": [], "query_string": b""}
         if account is not None:
             self._scope["user"] = SimpleUser(account)
         self.status = 0
