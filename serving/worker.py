@@ -17,9 +17,9 @@ import math
 import signal
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import procrastinate
@@ -57,29 +57,40 @@ def main(argv: Sequence[str] = ()) -> None:
         settings = deployment.settings
         work = SegmentWork.load(store, deployment.open_engines, tracking, settings.ingest, settings.retention)
         patience_s = settings.ingest.patience_s if arguments.until_empty else math.inf
-        threading.Thread(target=_look_at_database, args=(store, settings.ingest.heartbeat_s), daemon=True).start()
-        while True:
-            try:
-                asyncio.run(work_on_jobs(work, until_empty=arguments.until_empty))
-                return
-            except DatabaseAwayError as error:
-                _log.warning("%s", error)
-                _wait_for_database(store, patience_s)
+        with _watching_database(store, settings.ingest.heartbeat_s):
+            while True:
+                try:
+                    asyncio.run(work_on_jobs(work, until_empty=arguments.until_empty))
+                    return
+                except DatabaseAwayError as error:
+                    _log.warning("%s", error)
+                    _wait_for_database(store, patience_s)
 
 
 class DatabaseAwayError(InputError):
     """The database went away while the worker ran."""
 
 
-def _look_at_database(store: Store, every_s: float) -> None:
-    """Begin transactions until the process ends, for which the embedded database is started again if it was killed.
+@contextmanager
+def _watching_database(store: Store, every_s: float) -> Iterator[None]:
+    """Begins a transaction every `every_s` seconds, for which the embedded database is started again if it was killed.
 
     Procrastinate has connections of its own, which only wait for it.
     """
-    while True:
-        with suppress(sa.exc.SQLAlchemyError), store.begin():
-            pass
-        time.sleep(every_s)
+    is_over = threading.Event()
+
+    def watch() -> None:
+        while not is_over.wait(every_s):
+            with suppress(sa.exc.SQLAlchemyError), store.begin():
+                pass
+
+    watching = threading.Thread(target=watch, daemon=True)  # daemon: a database that hangs keeps no process
+    watching.start()
+    try:
+        yield
+    finally:
+        is_over.set()
+        watching.join(every_s)
 
 
 def _wait_for_database(store: Store, patience_s: float) -> None:

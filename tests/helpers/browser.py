@@ -45,7 +45,7 @@ class Browser:
         os.close(answers)
         self._unread, self._number, self._session = b"", 0, ""
         self.requests: list[str] = []  # addresses
-        self.complaints: list[str] = []  # errors of scripts and of the content security policy
+        self.complaints: list[str] = []  # warnings and errors of scripts and of the content security policy
         target = self.tell("Target.createTarget", url="about:blank")["targetId"]
         self._session = self.tell("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         for domain in ("Page", "Network", "Log", "Runtime", "DOM"):
@@ -162,7 +162,8 @@ class Browser:
         if message.get("method") == "Network.requestWillBeSent":
             self.requests.append(params["request"]["url"])
         elif message.get("method") == "Log.entryAdded":
-            self.complaints.append(params["entry"]["text"])
+            if params["entry"]["level"] != "info":  # such as: the header Clear-Site-Data was obeyed
+                self.complaints.append(params["entry"]["text"])
         elif message.get("method") == "Runtime.exceptionThrown":
             self.complaints.append(str(params["exceptionDetails"]))
         return message

@@ -446,7 +446,7 @@ def test_refused_accesses_are_in_the_audit_and_cannot_fill_it(
     app: Starlette, deployment: Deployment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(refusals, "_WINDOW_S", 3600)  # a slow machine takes longer than a minute
-    client, as_hong = TestClient(app), bearer(token_of(deployment, "hong", OPERATOR))
+    client, as_hong = TestClient(app, client=("10.0.0.3", 1)), bearer(token_of(deployment, "hong", OPERATOR))
     asked = [
         ("GET", "/v1/cases/1"),  # another's case
         ("GET", "/v1/crops/demo/1?case=1"),
@@ -464,7 +464,8 @@ def test_refused_accesses_are_in_the_audit_and_cannot_fill_it(
 
 def test_a_role_that_tries_what_it_may_not_is_in_the_audit(app: Starlette, deployment: Deployment) -> None:
     as_cho = bearer(token_of(deployment, "cho", AUDITOR))
-    assert TestClient(app).post("/v1/search", headers=as_cho).status_code == 403
+    client = TestClient(app, client=("10.0.0.4", 1))
+    assert client.post("/v1/search", headers=as_cho).status_code == 403
     (details,) = [record.details for record in recorded(app, "refused access") if record.account == "cho"]
     assert (details["status"], details["method"]) == (403, "POST")
     assert "needs the permission search, which the role auditor does not have" in details["reason"]
@@ -473,7 +474,7 @@ def test_a_role_that_tries_what_it_may_not_is_in_the_audit(app: Starlette, deplo
 @pytest.mark.parametrize("path", ["/v1/cases", "/"])
 def test_lists_of_cases_are_in_the_audit_once_a_minute(app: Starlette, deployment: Deployment, path: str) -> None:
     name = f"seo{len(path)}"
-    client, as_seo = TestClient(app), bearer(token_of(deployment, name, REVIEWER))
+    client, as_seo = TestClient(app, client=("10.0.0.5", 1)), bearer(token_of(deployment, name, REVIEWER))
     for _ in range(5):
         assert client.get(path, headers=as_seo).status_code == 200
     (details,) = [record.details for record in recorded(app, "list cases") if record.account == name]
