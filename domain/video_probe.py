@@ -81,7 +81,7 @@ class _Probe:
             with suppress(TimeoutError):
                 answer = self._socket.recv(_ANSWER_BYTES)
                 if not answer:
-                    raise InputError(f"{name} must be a video; the process that looked at it first ended")
+                    raise InputError(f"{name} must be a video; the process that probed it ended")
                 return str(json.loads(answer))
             used_bytes, cpu_s = self._use()
             if used_bytes - self._usual_bytes > _MAX_BYTES:
@@ -126,7 +126,7 @@ def probe(content: FileBytes, name: object, limits: VideoLimits, *, whole: bool)
 
 @contextmanager
 def opened_video(file: Path, limits: VideoLimits = NO_SETTINGS) -> Iterator[InputContainer]:
-    """The video in `file`, after `probe` has looked at its beginning.
+    """The video in `file`, after `probe` has examined its beginning.
 
     Raises:
         InputError: as `probe` and `open_container` do.
@@ -185,7 +185,7 @@ def _serve(descriptor: int) -> None:
         try:
             limits = VideoLimits.model_validate(request["limits"])
             answer = _examine(content, request["name"], limits, request["whole"])
-            if content.error is not None:  # the one who asked meets it too, and knows how to say it
+            if content.error is not None:  # the caller meets it too, and reports it
                 answer = ""
         finally:
             content.close()

@@ -125,7 +125,7 @@ class UnchangedBytes(FileBytes):
     """A file that must have the checksum `sha256`, and nothing else in any part that is read later.
 
     It is read once for the checksum, and for one of each block; a block is compared again when FFmpeg reads it. So the
-    video that is looked at is the one with this checksum, even if the file is replaced or overwritten meanwhile.
+    processed video is the one with this checksum, even if the file is replaced or overwritten meanwhile.
 
     Raises:
         InputError: if the checksum differs.

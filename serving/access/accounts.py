@@ -70,7 +70,7 @@ def create_account(connection: sa.Connection, name: str, role: Role, by: str, ex
 def create_first_accounts(connection: sa.Connection, by: str) -> list[tuple[str, Role, str]]:
     """Creates an admin and a reviewer if there is no account yet; returns name, role and token of each.
 
-    They expire after a year, as nobody has decided how long they are needed; `renew_account` prolongs them.
+    They expire after `FIRST_EXPIRE_DAYS`; `renew_account` prolongs them.
     """
     connection.execute(sa.text("LOCK TABLE accounts IN EXCLUSIVE MODE"))
     if accounts(connection):
@@ -151,9 +151,8 @@ class TokenCheck:
         if parts is None:
             return None
         row = _find(connection, tables.accounts.c.token_id == parts["id"])
-        token_hash = (
-            row["token_hash"] if row is not None else _hash_of_nobody()
-        )  # nobody learns by time which ids exist
+        # An unknown id takes as long as a known one, so the time does not tell which ids exist.
+        token_hash = row["token_hash"] if row is not None else _hash_of_no_account()
         if not self._fits(parts["id"], token_hash, parts["secret"]) or row is None:
             return None
         account = account_of_row(row)
@@ -183,7 +182,7 @@ class TokenCheck:
 
 
 @cache
-def _hash_of_nobody() -> str:
+def _hash_of_no_account() -> str:
     return _HASHER.hash(secrets.token_urlsafe(_SECRET_BYTES))
 
 

@@ -35,9 +35,8 @@ def begin_session(connection: sa.Connection, account: Account, hours: float, ear
 def account_of_session(connection: sa.Connection, session_id: str) -> Account | None:
     """Account of the session; None if the session is unknown or expired, or its account expired or disabled."""
     table, records, now = tables.sessions, tables.audit, datetime.now(UTC)
-    later = (records.c.at >= table.c.expires) & (
-        records.c.number > table.c.sign_in
-    )  # by a clock that was set back since
+    # A clock that was set back since wrote such a record.
+    later = (records.c.at >= table.c.expires) & (records.c.number > table.c.sign_in)
     ended_by = sa.select(records.c.number).where(later).order_by(records.c.at.desc()).limit(1).scalar_subquery()
     is_current = (table.c.expires > now) & (table.c.created < now + _SKEW) & ended_by.is_(None)
     query = sa.select(tables.accounts, is_current.label("is_current")).join(table)

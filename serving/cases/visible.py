@@ -1,7 +1,7 @@
 """What an account may see: cases that it may work on, and sightings that one of these cases may show.
 
 A case shows a sighting if a search or route of the case found it, or if it was judged in the case; a closed case shows
-what was judged in it. So nobody can look at sightings by trying their numbers.
+what was judged in it. So trying numbers shows no sighting.
 """
 
 from collections.abc import Collection
@@ -106,12 +106,12 @@ def _require_shown(connection: sa.Connection, case: CaseAnswer, sightings: Colle
     """The one rule: which sightings a case shows."""
     if not sightings:
         return
-    asked = _rows(sorted({(sighting.district, sighting.tracklet_id) for sighting in sightings}))
+    requested = _rows(sorted({(sighting.district, sighting.tracklet_id) for sighting in sightings}))
     judged, found = tables.verdicts, tables.found_sightings
     in_case = [
         (table.c.case_id == case.id)
-        & (table.c.district == asked.c.district)
-        & (table.c.tracklet_id == asked.c.tracklet_id)
+        & (table.c.district == requested.c.district)
+        & (table.c.tracklet_id == requested.c.tracklet_id)
         for table in (judged, found)
     ]
     # Each is a look-up in an index. Of EXISTS the planner may make a table of all that the case has.
@@ -119,7 +119,7 @@ def _require_shown(connection: sa.Connection, case: CaseAnswer, sightings: Colle
     find = sa.select(found.c.case_id).where(in_case[1]).limit(1).scalar_subquery()
     is_judged, is_found = verdict.is_not(None), find.is_not(None)
     is_shown = is_judged if case.closed is not None else is_judged | is_found
-    hidden = connection.execute(sa.select(asked).where(~is_shown).limit(3)).all()
+    hidden = connection.execute(sa.select(requested).where(~is_shown).limit(3)).all()
     if hidden and case.closed is not None:
         raise InputError(
             f"a closed case shows only sightings that were judged in it, {case.id} is closed; open another case"
@@ -136,7 +136,7 @@ def _rows(keys: Collection[SightingKey]) -> sa.TableValuedAlias:
     """A table with the columns `district` and `tracklet_id`."""
     districts = sa.cast([district for district, _ in keys], ARRAY(sa.Text))
     numbers = sa.cast([number for _, number in keys], ARRAY(sa.BigInteger))
-    return sa.func.unnest(districts, numbers).table_valued("district", "tracklet_id", name="asked").render_derived()
+    return sa.func.unnest(districts, numbers).table_valued("district", "tracklet_id", name="requested").render_derived()
 
 
 def _visible(account: Account) -> sa.Select[Any]:

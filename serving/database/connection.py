@@ -28,7 +28,7 @@ _log = logging.getLogger(__name__)
 def connect(folder: Path, url: str | None = None) -> tuple[sa.Engine, EmbeddedServer | None]:
     """Connects to the database and upgrades its tables; returns the engine, and the embedded server if there is one.
 
-    The engine starts the embedded server anew if it is dead when somebody needs a connection.
+    The engine restarts a dead embedded server when a connection is needed.
 
     Args:
         folder: for the embedded server's files; its parent must exist. All processes with the same folder share one
@@ -103,7 +103,7 @@ def _starting_again(server: EmbeddedServer) -> Any:
                 raise  # it is starting, stopping or full
         try:
             server.start_again()
-        except ArtifactError as error:  # to whoever uses the database it is away, as another one would be
+        except ArtifactError as error:  # callers treat it as a database that is away
             _log.error("%s", error)
             raise psycopg.OperationalError(str(error)) from error
         return dialect.connect(*arguments, **options)

@@ -1,6 +1,6 @@
-"""Damaged files of the database: an index is built anew once, for anything else the operator must restore a backup.
+"""Damaged files of the database: a damaged index is rebuilt once; other damage needs a backup from the operator.
 
-PostgreSQL checks the sum of each page that it reads, so damage shows when somebody reads it. From then on the store is
+PostgreSQL checks the sum of each page that it reads, so damage shows when a page is read. From then on the store is
 not ready, and says what is damaged.
 """
 
@@ -36,8 +36,8 @@ class DamagedError(psycopg.OperationalError):
 class Damage:
     """Watches the errors of `engine` for damage, and rebuilds what can be rebuilt. Safe to share between threads.
 
-    An error of damage becomes an `sqlalchemy.exc.OperationalError` of a `DamagedError`, so that whoever uses the
-    database tries again later.
+    An error of damage becomes an `sqlalchemy.exc.OperationalError` of a `DamagedError`, so that callers try
+    again later.
     """
 
     def __init__(self, engine: sa.Engine) -> None:

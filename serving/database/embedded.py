@@ -1,4 +1,4 @@
-"""The embedded PostgreSQL of a store: whoever needs it starts it, the last process that leaves it stops it.
+"""The embedded PostgreSQL of a store: the first process that needs it starts it, the last one that leaves stops it.
 
 Only the owner of the folder reaches the server: it listens on a socket in its data folder, which is 0700, and lets in
 (`peer`) the users who may read that folder anyway. No rule reads a process number alone, which a killed server leaves
@@ -104,7 +104,7 @@ class EmbeddedServer:
         atexit.register(self.close)
 
     def close(self) -> None:
-        """Stops the server if nobody else uses it. Idempotent."""
+        """Stops the server if no other process uses it. Idempotent."""
         atexit.unregister(self.close)
         with self._thread_lock:
             users, self._users = self._users, None
@@ -140,7 +140,7 @@ class EmbeddedServer:
         return True
 
     def start_again(self) -> None:
-        """Starts the server anew if it does not listen: it was killed, or the machine lost its power.
+        """Restarts the server if it does not listen: it was killed, or the machine lost its power.
 
         Raises:
             ArtifactError: if it does not start; for a moment every caller gets the same error.

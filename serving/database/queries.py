@@ -113,14 +113,14 @@ def reason_not_ready(engine: sa.Engine, model_version: str) -> str | None:
     return f"the store must hold sightings of the model {model_version}, it holds {holds}; rerun serving.track"
 
 
-def reason_nobody_is_let_in(engine: sa.Engine) -> str | None:
+def reason_no_account_is_let_in(engine: sa.Engine) -> str | None:
     """Why no token can be looked up; None if it can."""
     try:
         with engine.begin() as connection:
             connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{_PATIENCE_S}s'")
             connection.execute(sa.select(tables.accounts.c.name).limit(1)).first()
     except sa.exc.DBAPIError as error:
-        return f"nobody can be let in, for the accounts cannot be read: {error.orig}"
+        return f"no account can be let in, because the accounts cannot be read: {error.orig}"
     return None
 
 

@@ -1,6 +1,6 @@
 """Unusual viewing of crops, from the audit: what auditors should ask about.
 
-An account that looks at very many crops in a day, at many without giving a verdict, or that is refused often, may be
+An account that views very many crops in a day, at many without giving a verdict, or that is refused often, may be
 working; but one that browses people looks like this.
 """
 

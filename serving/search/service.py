@@ -358,7 +358,7 @@ class SearchService:
             store = self.store()
             reason = store.damage.reason or queries.reason_not_ready(store.engine, version)
             if reason is None and is_asked:
-                reason = queries.reason_nobody_is_let_in(store.engine)
+                reason = queries.reason_no_account_is_let_in(store.engine)
         except DongseonError as error:
             reason = str(error)
         if reason != self._last_reason:

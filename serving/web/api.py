@@ -48,7 +48,8 @@ from serving.web.dependencies import (
     in_thread,
     in_transaction,
 )
-from serving.web.errors import UploadLimit, add_error_answers, declared
+from serving.web.errors import add_error_answers, declared
+from serving.web.middleware.upload_limit import UploadLimit
 
 _ROUTE_TYPES = {"json": "application/json", "geojson": "application/geo+json", "csv": "text/csv"}
 _router = APIRouter()

@@ -4,7 +4,7 @@ uvicorn limits neither, and asyncio accepts until no descriptor is left. So serv
 of theirs. A connection is cut
 
 - if the head of its request is not whole `head_timeout_s` after it was accepted or its last answer was sent; the TLS
-  handshake, a body that nobody reads and a pause between two requests count as part of this time;
+  handshake, a body that the application does not read and a pause between two requests count as part of this time;
 - if it reads an answer more slowly than `min_bytes_s`, see `shortest_s`;
 - if too many are open, in total or of its address, and its client has kept the service waiting longest: for a head, for
   a body, or for reading an answer. A connection whose whole request is in work is never cut for others; if all are, a
@@ -19,6 +19,7 @@ import socket
 import time
 from collections import Counter
 from collections.abc import Callable
+from operator import itemgetter
 from typing import Any, cast
 
 import uvicorn
@@ -110,7 +111,7 @@ class Connection(socket.socket):
         """End it at once; it is closed in the next turn of the event loop."""
         REFUSED.labels(reason).inc()
         self._head_ends = self._sending_ends = float("inf")
-        self.owes_since = None  # nobody has to cut it again
+        self.owes_since = None  # it is cut once
         if self._abort is not None:
             self._abort()
         else:  # in the TLS handshake
@@ -172,14 +173,16 @@ class Connections:
 
     def _cut_longest_waiting(self, newest: Connection | None) -> bool:
         """Whether a client owed something and is cut: one of the address of `newest`, or any for None."""
-        waiting = {
-            each.owes_since: each
+        waiting = [
+            (each.owes_since, each)
             for each in self._open
             if each.owes_since is not None and each is not newest and (newest is None or each.address == newest.address)
-        }
-        if waiting:
-            waiting[min(waiting)].cut("connections")
-        return bool(waiting)
+        ]
+        if not waiting:
+            return False
+        _, longest = min(waiting, key=itemgetter(0))
+        longest.cut("connections")
+        return True
 
 
 def shortest_s(num_bytes: int, settings: HttpSettings) -> float:

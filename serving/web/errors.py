@@ -10,10 +10,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict
-from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
-from starlette.formparsers import MultiPartParser
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from domain.deadline import OverdueError
 from domain.errors import InputError, shown
@@ -28,7 +25,6 @@ _log = logging.getLogger(__name__)
 _TRY_AGAIN = {"Retry-After": "1"}
 _NOT_READY = {"Retry-After": "10"}  # seconds, from which the page sees that waiting a moment does not help
 _PROGRAM_LIMIT = "54"  # class of PostgreSQL's errors: a value is too long for an index, a statement too complex
-_MOST_BYTES_WITHOUT_FILES = 4_000_000
 _MOST_LETTERS = 1000  # of an error, which quotes what came
 _MEANINGS = {
     400: "The request is invalid; the error says what to change.",
@@ -70,38 +66,6 @@ def add_error_answers(api: FastAPI) -> None:
     api.add_exception_handler(RequestValidationError, _answer_unfit)
     api.add_exception_handler(HTTPException, _answer_refused)
     api.add_exception_handler(Exception, _answer_failed)
-
-
-MultiPartParser.spool_max_size = 0  # files of forms stay in memory: the temporary folder would hold photos in clear
-
-
-class UploadLimit:
-    """Middleware that answers 413 to a request whose body is longer than `app.state.max_upload_bytes`.
-
-    A body that is no form with files may have 4 MB: a list of empty objects takes thirty times its length in memory.
-    """
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on, or answer 413."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        most, got = scope["app"].state.max_upload_bytes, 0
-        if not Headers(scope=scope).get("content-type", "").lower().startswith("multipart/"):
-            most = min(most, _MOST_BYTES_WITHOUT_FILES)
-
-        async def receive_limited() -> Message:
-            nonlocal got
-            message = await receive()
-            got += len(message.get("body", b""))
-            if got > most:
-                raise HTTPException(413, f"the request must have at most {most} bytes, photos included, got more")
-            return message
-
-        await self._app(scope, receive_limited, send)
 
 
 def _answer_with(status: int, headers: Any = None) -> Callable[[Request, Exception], JSONResponse]:

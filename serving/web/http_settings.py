@@ -8,9 +8,8 @@ from domain.errors import InputError
 from domain.settings import Settings
 from serving.search.limits import SearchLimits
 
-CIPHERS = (
-    "ECDHE+AESGCM:ECDHE+CHACHA20"  # of TLS 1.2: new keys for each connection, and authenticated; 1.3 has no others
-)
+# Ciphers of TLS 1.2: new keys for each connection, authenticated encryption; TLS 1.3 has no others.
+CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
 
 
 class TlsSettings(Settings):

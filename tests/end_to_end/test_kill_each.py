@@ -25,9 +25,10 @@ from serving.database.store import open_store
 from tests.end_to_end.conftest import free_port, wait_until
 from tests.helpers.deployments import FOR_CASE
 from tests.helpers.killed import PHOTO, QUICK, reviewer_with_case, take_in
+from tests.helpers.other_user import reached_by_nobody, require_root
 from tests.helpers.project import ROOT
 from tests.helpers.recordings import contents, segment_states, write_district
-from tests.helpers.users import listening_sockets, reached_by_nobody, require_root
+from tests.helpers.sockets import listening_sockets
 
 READY_S = 60
 RESTART_S = 1
@@ -205,9 +206,8 @@ def test_workers_live_cameras_and_the_database_listen_to_their_owner_alone(
         for unit, line in zip(units, ("waiting for segments", "c1"), strict=True):
             wait_until(partial(_says, unit, line), 120, unit.log.read_text)
         database = EmbeddedServer(folder / "store" / "postgres")._processes()
-        ours = {one.pid for unit in units for one in unit.tree()}
-        assert listening_sockets(ours) == set()
-        assert listening_sockets(database) == {"./.s.PGSQL.5432"}
+        assert listening_sockets(one for unit in units for one in unit.tree()) == []
+        assert {each.address for each in listening_sockets(map(psutil.Process, database))} == {"./.s.PGSQL.5432"}
         assert reached_by_nobody(folder / "store" / "postgres" / ".s.PGSQL.5432") == []
     open_store(folder / "store").close()  # the last one to leave stops the database
 

@@ -14,14 +14,9 @@ import psutil
 import pytest
 
 from tests.end_to_end.conftest import environment, wait_until
+from tests.helpers.other_user import NOBODY, require_root
 from tests.helpers.served import Served, serving, worker
-from tests.helpers.sockets import (
-    NOBODY,
-    ListeningSocket,
-    listening_sockets,
-    process_and_children,
-    require_other_user,
-)
+from tests.helpers.sockets import ListeningSocket, listening_sockets, process_and_children
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 BACK_WITHIN_S = 60
@@ -58,7 +53,7 @@ def test_no_process_of_the_service_listens_but_on_the_configured_port(served: Se
 
 
 def test_every_socket_of_the_service_but_its_port_refuses_another_user(served: Served) -> None:
-    require_other_user()
+    require_root()
     assert served.search().status_code == 200
     sockets = of_the_service()
     for each in sockets:
@@ -76,7 +71,7 @@ def test_the_folders_of_the_sockets_are_of_their_user_alone(served: Served) -> N
 
 
 def test_what_anybody_reaches_is_told_from_what_is_private(tmp_path: Path) -> None:
-    require_other_user()
+    require_root()
     stream, datagram = socket.SOCK_STREAM, socket.SOCK_DGRAM
     of_network = [(socket.AF_INET, stream), (socket.AF_INET6, stream), (socket.AF_INET, datagram)]
     opened = [socket.socket(*kind) for kind in (*of_network, *3 * [(socket.AF_UNIX, stream)])]

@@ -18,6 +18,7 @@ from evaluation.experiments.review import PASSWORD, USER, password_in
 from tests.end_to_end.conftest import free_port, server, succeed
 from tests.helpers.other_user import NOBODY, readable_by_others
 from tests.helpers.project import ROOT
+from tests.helpers.sockets import listening_sockets, process_and_children
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 LOG = """
@@ -107,13 +108,8 @@ def test_it_listens_on_its_port_alone(pages: httpx.Client) -> None:
     (process,) = (
         each for each in psutil.Process().children(recursive=True) if "evaluation.experiments.review" in each.cmdline()
     )
-    listening = [
-        (each.laddr.ip, each.laddr.port)
-        for one in (process, *process.children(recursive=True))
-        for each in one.net_connections("all")
-        if each.status == psutil.CONN_LISTEN or (each.laddr and not each.raddr and each.status == psutil.CONN_NONE)
-    ]
-    assert listening == [("127.0.0.1", pages.base_url.port)]
+    listening = [each.address for each in listening_sockets(process_and_children(process.pid))]
+    assert listening == [f"127.0.0.1:{pages.base_url.port}"]
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can be another user")

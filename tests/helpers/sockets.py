@@ -16,9 +16,7 @@ from pathlib import Path
 from struct import pack, unpack
 
 import psutil
-import pytest
 
-NOBODY = 65534
 _SOCKET = re.compile(r"socket:\[(\d+)\]")
 _TCP_LISTENS, _UDP_UNCONNECTED = "0A", "07"
 _UNIX_ACCEPTS, _UNIX_DATAGRAM = 0x10000, 2
@@ -75,12 +73,6 @@ def listening_sockets(processes: Iterable[psutil.Process]) -> list[ListeningSock
             if inode in inodes:
                 found.add(ListeningSocket(process.pid, command, kind, address))
     return sorted(found, key=lambda each: (each.kind, each.address, each.pid))
-
-
-def require_other_user() -> None:
-    """Skip unless this process may become another user."""
-    if os.geteuid() != 0:
-        pytest.skip("only root can try as another user")
 
 
 def _of_namespace(pid: int) -> Iterable[tuple[str, str, str]]:

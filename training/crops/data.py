@@ -120,11 +120,10 @@ class CropData(LightningDataModule):
 
     def val_dataloader(self) -> list[DataLoader[CropBatch]]:
         """One loader or none; each process validates on all crops."""
-        return (
-            []
-            if self._val is None
-            else [self._load(self._val, BatchSampler(range(len(self._val)), self._val_batch, drop_last=False))]
-        )
+        if self._val is None:
+            return []
+        in_order = BatchSampler(range(len(self._val)), self._val_batch, drop_last=False)
+        return [self._load(self._val, in_order)]
 
     def _load(self, crops: CropDataset, batches: Batches) -> DataLoader[CropBatch]:
         workers = 0 if crops.is_in_memory else self._num_workers

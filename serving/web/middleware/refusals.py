@@ -1,6 +1,6 @@
 """Refused requests in the audit: another's case, a sighting that the case does not show, a role without the permission.
 
-Whoever tries numbers or paths leaves records, but cannot fill the audit: of an account's refusals within a minute the
+Tries of numbers or paths leave records, but cannot fill the audit: of an account's refusals within a minute the
 1st, 2nd, 4th, 8th, … are recorded, each with its count.
 """
 

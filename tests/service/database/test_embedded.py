@@ -14,6 +14,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import sqlalchemy as sa
 from procrastinate.exceptions import ConnectorException
@@ -22,8 +23,9 @@ from domain.errors import ArtifactError
 from serving.database import embedded, jobs
 from serving.database.embedded import TOOLS, EmbeddedServer
 from serving.database.store import Store, open_store
+from tests.helpers.other_user import NOBODY, opened_by_nobody, reached_by_nobody, require_root
 from tests.helpers.project import ROOT
-from tests.helpers.users import NOBODY, listening_sockets, opened_by_nobody, reached_by_nobody, require_root
+from tests.helpers.sockets import listening_sockets
 
 OPEN_AND = "import os, signal, sys, time, pathlib; from serving.database.store import open_store\n"
 KINDS_OF_PATH = ["with blank and 'quote' and $HOME/store", f"{'x' * 100}/{'y' * 100}/store"]
@@ -76,7 +78,7 @@ def test_no_other_user_reaches_the_database(public: Path, path: str, monkeypatch
     folder = public / path
     with open_store(folder) as store:
         assert answer(store) == 0
-        listening = listening_sockets(processes(store))
+        listening = {each.address for each in listening_sockets(map(psutil.Process, processes(store)))}
         assert listening == {"./.s.PGSQL.5432"}, "one socket, in the folder in which the server works"
         data = folder / "postgres"
         assert data.stat().st_mode & 0o777 == 0o700

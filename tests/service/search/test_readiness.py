@@ -41,7 +41,7 @@ def test_a_service_that_can_let_nobody_in_is_not_ready(tmp_path: Path) -> None:
         assert service.reason_not_ready() is None
         with open_store(deployment.store) as store, store.begin() as connection:
             connection.exec_driver_sql("LOCK TABLE accounts IN ACCESS EXCLUSIVE MODE")
-            assert "nobody can be let in" in str(service.reason_not_ready())
+            assert "no account can be let in" in str(service.reason_not_ready())
         assert service.reason_not_ready() is None
     finally:
         service.close()
