@@ -24,6 +24,7 @@ from typing import Any, cast
 
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.server import Server as UvicornServer  # uvicorn.Server may already be a limited one
 
 from domain.errors import InputError
 from serving.web.addresses import counted_address
@@ -195,7 +196,7 @@ def limit_connections(settings: HttpSettings) -> None:
     uvicorn.Server = limited_server(settings)  # type: ignore[misc]
 
 
-def limited_server(settings: HttpSettings) -> type[uvicorn.Server]:
+def limited_server(settings: HttpSettings) -> type[UvicornServer]:
     """uvicorn's server with these limits on ports; a Unix socket, which has one client, the front, stays as it is.
 
     Raises:
@@ -209,7 +210,7 @@ def limited_server(settings: HttpSettings) -> type[uvicorn.Server]:
         def accept(self) -> tuple[Connection, Any]:
             return connections.accept(self)
 
-    class Server(uvicorn.Server):
+    class Server(UvicornServer):
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
             if sockets and all(each.family in (socket.AF_INET, socket.AF_INET6) for each in sockets):
                 sockets[:] = [ListeningSocket(fileno=each.detach()) for each in sockets]

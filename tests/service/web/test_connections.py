@@ -22,7 +22,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from domain.errors import InputError
-from serving.web.connections import limited_server, most_connections
+from serving.web.connections import limit_connections, limited_server, most_connections
 from serving.web.http_settings import HttpSettings
 from tests.helpers.certificates import write_certificate
 from tests.helpers.project import ROOT
@@ -172,6 +172,13 @@ def test_a_crowd_of_many_addresses_does_not_keep_a_new_client_out() -> None:
         for each in range(20):
             crowd.enter_context(peers(5, number, HALF_HEAD, source=f"127.0.1.{each + 1}"))
         assert answered_s(number, source="127.0.0.3") < OTHERS_S
+
+
+def test_limits_of_a_server_are_its_own_also_where_others_were_set_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(uvicorn, "Server", uvicorn.Server)
+    limit_connections(settings(head_timeout_s=60, max_connections=100))
+    with port() as number, peers(1, number, HALF_HEAD) as (slow,):
+        assert is_gone(slow, 5 * HEAD_S)
 
 
 def test_few_open_files_mean_fewer_connections_and_too_few_are_refused() -> None:
