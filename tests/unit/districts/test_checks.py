@@ -335,6 +335,7 @@ def test_the_report_lists_places_relative_to_the_district(district: Path) -> Non
     assert str(district) not in report.replace(district.name, "")
 
 
+@pytest.mark.slow
 def test_a_picture_of_some_kilobytes_that_decodes_to_gigabytes_is_named_and_not_decoded(
     district: Path,
 ) -> None:

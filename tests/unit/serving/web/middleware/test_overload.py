@@ -125,6 +125,7 @@ def test_an_answer_that_is_not_ready_in_time_is_given_up(path: str) -> None:
     assert len(stages) < 25  # of 50
 
 
+@pytest.mark.slow
 def test_an_answer_in_time_is_left_alone() -> None:
     stages: list[str] = []
 
@@ -186,6 +187,7 @@ def test_the_clock_of_an_answer_begins_when_the_body_is_whole() -> None:
     asyncio.run(main())
 
 
+@pytest.mark.slow
 def test_a_body_that_is_slower_than_the_least_rate_is_given_up_and_a_weak_line_is_not() -> None:
     async def sent(part: bytes, pause_s: float) -> int:
         app = reading()
