@@ -12,6 +12,7 @@ from fastapi import Depends, Request
 from domain.deadline import require_time
 from serving.access.accounts import Account
 from serving.search import service
+from serving.web.fair_places import FairPlaces
 
 # Transactions of endpoints at the same time: the pool has 15 connections, and searches and the gate need some.
 _MOST_TRANSACTIONS = 4
@@ -33,17 +34,23 @@ def _account(request: Request) -> Account:
 
 @dataclass(frozen=True)
 class _Limiters:
-    """Threads at the same time, by kind of work."""
+    """Threads at the same time, by kind of work; searches of all accounts share theirs fairly."""
 
-    searches: CapacityLimiter
-    slow: CapacityLimiter
+    searches: FairPlaces
+    slow: FairPlaces
     short: CapacityLimiter
+    computing: CapacityLimiter
 
 
 def _limiters(request: Request) -> _Limiters:
     state = request.app.state
     if not hasattr(state, "limiters"):
-        state.limiters = _Limiters(*map(CapacityLimiter, (state.threads, 1, _MOST_TRANSACTIONS)))
+        state.limiters = _Limiters(
+            FairPlaces(state.threads),
+            FairPlaces(1),
+            CapacityLimiter(_MOST_TRANSACTIONS),
+            CapacityLimiter(state.threads + 1),  # one for each place, so nobody waits here
+        )
     limiters = state.limiters
     assert isinstance(limiters, _Limiters)
     return limiters
@@ -55,6 +62,11 @@ async def _run(limiter: CapacityLimiter, work: Callable[[], _T]) -> _T:
         return work()
 
     return await anyio.to_thread.run_sync(run, limiter=limiter)
+
+
+async def _compute(request: Request, places: FairPlaces, work: Callable[[], _T]) -> _T:
+    async with places.place(_account(request).name):
+        return await _run(_limiters(request).computing, work)
 
 
 SearchService = Annotated[service.SearchService, Depends(_search_service)]
@@ -87,10 +99,12 @@ async def in_thread(request: Request, work: Callable[_P, _T], *args: _P.args, **
 async def in_search_thread(request: Request, work: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
     """Value of `work(*args, **kwargs)`, run in one of the application's `state.threads` threads of searches.
 
+    Accounts share the threads fairly.
+
     Raises:
         OverdueError: if the request's deadline passes before a thread is free.
     """
-    return await _run(_limiters(request).searches, lambda: work(*args, **kwargs))
+    return await _compute(request, _limiters(request).searches, lambda: work(*args, **kwargs))
 
 
 async def in_slow_thread(request: Request, work: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
@@ -99,7 +113,7 @@ async def in_slow_thread(request: Request, work: Callable[_P, _T], *args: _P.arg
     Raises:
         OverdueError: if the request's deadline passes before the thread is free.
     """
-    return await _run(_limiters(request).slow, lambda: work(*args, **kwargs))
+    return await _compute(request, _limiters(request).slow, lambda: work(*args, **kwargs))
 
 
 async def in_transaction(
