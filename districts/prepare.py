@@ -14,11 +14,12 @@ from districts.importers.links import link_or_copy
 from districts.importers.market1501 import import_market1501
 from districts.importers.pa100k import import_pa100k
 from districts.importers.peta import import_peta
+from districts.inputs import require_unchanged, require_watched, state_of
 from districts.labels import add_labels
 from domain.atomic import atomic_folder
 from domain.errors import InputError
 from domain.names import Name
-from domain.paths import DATA
+from domain.paths import DATA, users_file
 from domain.settings import Settings
 from domain.stage import run_stage
 
@@ -69,24 +70,35 @@ class PrepareSettings(Settings):
             raise ValueError(f"the section `demo` must be null with the importer {self.importer}")
         return self
 
+    @property
+    def inputs(self) -> list[Path]:
+        """The user's folders that the district is made of."""
+        return [users_file(path) for path in (self.source, self.labels) if path is not None]
+
 
 def main(argv: Sequence[str] = ()) -> None:
     """Write data/<name> and its data_report.md; data with a fatal defect is not written.
 
     Raises:
-        InputError: if the source is missing, the labels are unusable or a check finds a fatal defect.
+        InputError: if the source is missing or changes meanwhile, the labels are unusable, or a check finds a fatal
+            defect.
     """
     settings = PrepareSettings.from_params("district", argv)
+    if not argv:
+        require_watched("source", settings.source)
+        require_watched("labels", settings.labels)
     target = DATA / settings.name
+    before = state_of(settings.inputs)
     with atomic_folder(target) as folder:
         if settings.demo is not None:
             render_demo(settings.name, settings.demo, folder)
         elif settings.source is not None:
-            _IMPORTERS[settings.importer](settings.name, settings.source, folder)
-        labelled = add_labels(settings.labels, folder) if settings.labels is not None else []
+            _IMPORTERS[settings.importer](settings.name, users_file(settings.source), folder)
+        labelled = add_labels(users_file(settings.labels), folder) if settings.labels is not None else []
         findings = [*check_district(folder), *labelled]
         report = write_report(folder, findings)
         require_sound(findings)
+        require_unchanged(before, settings.inputs)
     print(f"{target / report.name}: {len(findings)} warnings")
 
 

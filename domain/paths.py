@@ -15,6 +15,7 @@ TRACKS = Path("tracks")  # <camera>.txt (MOTChallenge), crops/, identities.csv, 
 REPORTS = Path("reports")  # report.md, report.html, by evaluation.report
 BENTO = Path("bento")  # the built Bento, by serving.package
 STORE = Path("store")  # embedded PostgreSQL and crops, filled by serving.track; not a DVC output
+DVC = ".dvc"
 
 
 def district_folder(argv: Sequence[str] = ()) -> Path:
@@ -24,3 +25,14 @@ def district_folder(argv: Sequence[str] = ()) -> Path:
         InputError: if it names none, or the name cannot be a folder's.
     """
     return DATA / name_in(read_params(argv), "district", "name")
+
+
+def project_folder(folder: Path) -> Path:
+    """`folder`, or the project of a queued DVC experiment, which runs in a copy below `.dvc/tmp`."""
+    parts = folder.resolve().parts
+    return Path(*parts[: parts.index(DVC)]) if DVC in parts else folder.resolve()
+
+
+def users_file(path: Path) -> Path:
+    """A file or folder that a setting names, absolute: relative to the project, also in a queued experiment."""
+    return project_folder(Path.cwd()) / path

@@ -5,8 +5,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from domain.errors import DongseonError
-
-_DVC = ".dvc"
+from domain.paths import DVC
 
 
 def run_stage(main: Callable[[Sequence[str]], None]) -> None:
@@ -24,7 +23,7 @@ def close_dvc_folders(project: Path) -> None:
 
     DVC creates them, with the mode of the shell that it was called from. A queued experiment runs inside of them.
     """
-    for dvc in (project / _DVC, *(parent for parent in project.parents if parent.name == _DVC)):
+    for dvc in (project / DVC, *(parent for parent in project.parents if parent.name == DVC)):
         for folder in (dvc / "cache", dvc / "tmp") if dvc.is_dir() else ():
             try:
                 folder.mkdir(exist_ok=True)

@@ -1,8 +1,13 @@
 """Values that the YAML files compute. Hydra, also DVC's, imports what lies in a folder named `hydra_plugins`."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
 
-from omegaconf import ListConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
+
+_DVC = ".dvc"
+_FILES = {".cfg", ".yaml", ".yml"}
 
 
 def models(backbones: Iterable[str]) -> ListConfig:
@@ -15,5 +20,28 @@ def ratio(part: float, whole: float) -> float:
     return part / whole
 
 
+def input_path(path: str | None, instead: str) -> str:
+    """The absolute `path` of a user's file or folder, or `instead` if there is none.
+
+    It is absolute, as a queued experiment runs in a copy of the project, below `.dvc/tmp`, without files that git does
+    not know.
+    """
+    parts = Path(__file__).resolve().parents[2].parts
+    return instead if path is None else str(Path(*parts[: parts.index(_DVC) if _DVC in parts else None], path))
+
+
+def input_file(path: str | None, instead: str) -> str:
+    """As `input_path` for a setting that is either a file or the name of something that comes with the project."""
+    return input_path(path if Path(path or "").suffix in _FILES else None, instead)
+
+
+def weights_of(backbones: Mapping[str, Any], instead: str) -> DictConfig:
+    """`input_path` of the `weights` of each of `backbones`."""
+    return DictConfig({name: input_path(backbone["weights"], instead) for name, backbone in backbones.items()})
+
+
 OmegaConf.register_new_resolver("models", models, replace=True)
 OmegaConf.register_new_resolver("ratio", ratio, replace=True)
+OmegaConf.register_new_resolver("input", input_path, replace=True)
+OmegaConf.register_new_resolver("input_file", input_file, replace=True)
+OmegaConf.register_new_resolver("weights_of", weights_of, replace=True)

@@ -22,6 +22,7 @@ from mlflow.models import infer_signature
 
 from domain.model_card import ModelCard
 from domain.names import Name
+from domain.paths import project_folder
 from domain.settings import PARAMS, Settings
 
 _MAX_DIGEST = 36  # MLflow's limit
@@ -176,17 +177,11 @@ def log_results(
 def _connect(settings: MlflowSettings | None) -> None:
     settings = settings or MlflowSettings.from_params("mlflow")
     address = settings.tracking_uri or os.environ.get("MLFLOW_TRACKING_URI")
-    root = _repository(Path.cwd())
+    root = project_folder(Path.cwd())
     mlflow.set_tracking_uri(address or f"sqlite:///{root / 'mlflow.db'}")
     if not address and mlflow.get_experiment_by_name(settings.experiment) is None:
         mlflow.create_experiment(settings.experiment, artifact_location=(root / "mlruns").as_uri())
     mlflow.set_experiment(settings.experiment)
-
-
-def _repository(folder: Path) -> Path:
-    """`folder`, or the repository of a queued DVC experiment, which runs in a copy below `.dvc/tmp`."""
-    parts = folder.resolve().parts
-    return Path(*parts[: parts.index(".dvc")]) if ".dvc" in parts else folder.resolve()
 
 
 def _has_run(run_id: str) -> bool:

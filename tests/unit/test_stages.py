@@ -21,6 +21,13 @@ FOLDERS = {name: str(path) for name, path in vars(paths).items() if isinstance(p
     "district_folder": str(paths.DATA)
 }
 
+INPUTS = {  # what conf/config.yaml computes of the user's own files
+    "districts.prepare": {"${inputs.source}", "${inputs.labels}"},
+    "training.detector.train": {"${inputs.detector_cfg}", "${inputs.detector_weights}"},
+    "training.attributes.train": {"${inputs.attributes_schema}", "${inputs.attributes_weights}"},
+    "training.reid.train": {"${item}"},
+}
+
 
 @dataclass(frozen=True)
 class Stage:
@@ -93,6 +100,8 @@ def complaints(stage: Stage) -> Iterator[str]:
     for place in sorted(needed_data(stage.entry)):
         if not any(_holds(place, path) for path in data | set(stage.outs)):
             yield f"{place} is named by {stage.entry} and must be in its deps or outs"
+    for place in sorted(INPUTS.get(stage.entry, set()) ^ {path for path in data if path.startswith("${")}):
+        yield f"{place} must be in the deps of {stage.entry} if it reads the user's files there, and nowhere else"
     if stage.entry.startswith("serving."):
         for engine in ("engines/detector", "engines/attributes", "engines/reid-${reid.backbone}"):
             if engine not in data:

@@ -3,6 +3,7 @@ from pathlib import Path
 import yaml
 
 from conf.compose import compose
+from domain.settings import read_params
 from tests.helpers.project import ROOT
 
 
@@ -17,3 +18,38 @@ def test_a_fact_of_two_sections_stands_once(tmp_path: Path) -> None:
     params = yaml.safe_load((tmp_path / "params.yaml").read_text())
     assert params["export"]["match_prior"] == 0.06
     assert params["evaluation"]["k1"] == 7
+
+
+def test_dvc_looks_at_the_users_files(tmp_path: Path) -> None:
+    given = [
+        "district=pa100k",
+        "district.labels=/judged #1/2026, (가)",
+        "detector.cfg=mine.cfg",
+        "detector.weights=a b.weights",
+    ]
+    given += ["attributes.schema=groups.yaml", "attributes.weights=/w.pth", "reid.backbones.resnet50.weights=r.pth"]
+    compose([_quoted(each) for each in given], tmp_path / "params.yaml")
+    assert yaml.safe_load((tmp_path / "params.yaml").read_text())["inputs"] == {
+        "source": str(ROOT / "districts-in/pa100k"),
+        "labels": "/judged #1/2026, (가)",
+        "detector_cfg": str(ROOT / "mine.cfg"),
+        "detector_weights": str(ROOT / "a b.weights"),
+        "attributes_schema": str(ROOT / "groups.yaml"),
+        "attributes_weights": "/w.pth",
+        "reid_weights": {"osnet": "training/reid", "resnet50": str(ROOT / "r.pth")},
+    }
+
+
+def test_every_setting_that_names_a_users_file_is_among_the_inputs() -> None:
+    params = read_params(file=ROOT / "params.yaml")
+    named = {f"{section}.{key}" for section in ("district", "detector", "attributes") for key in params[section]}
+    files = {name for name in named if name.rpartition(".")[2] in {"source", "labels", "cfg", "weights", "schema"}}
+    assert {name.removeprefix("district.").replace(".", "_") for name in files} == params["inputs"].keys() - {
+        "reid_weights"
+    }
+    assert params["inputs"]["reid_weights"].keys() == params["reid"]["backbones"].keys()
+
+
+def _quoted(override: str) -> str:
+    key, _, value = override.partition("=")
+    return f'{key}="{value}"'
