@@ -6,7 +6,7 @@ They find the run by its id in the model card.
 import os
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from typing import Any
 import mlflow
 import numpy as np
 import yaml
+from filelock import FileLock
 from jaxtyping import Float32
 from mlflow.data import sources
 from mlflow.data.meta_dataset import MetaDataset
@@ -179,9 +180,11 @@ def _connect(settings: MlflowSettings | None) -> None:
     address = settings.tracking_uri or os.environ.get("MLFLOW_TRACKING_URI")
     root = project_folder(Path.cwd())
     mlflow.set_tracking_uri(address or f"sqlite:///{root / 'mlflow.db'}")
-    if not address and mlflow.get_experiment_by_name(settings.experiment) is None:
-        mlflow.create_experiment(settings.experiment, artifact_location=(root / "mlruns").as_uri())
-    mlflow.set_experiment(settings.experiment)
+    # The first connection makes the tables, which MLflow does not guard against another process that does the same.
+    with nullcontext() if address else FileLock(root / "mlflow.db.lock", mode=0o600):
+        if not address and mlflow.get_experiment_by_name(settings.experiment) is None:
+            mlflow.create_experiment(settings.experiment, artifact_location=(root / "mlruns").as_uri())
+        mlflow.set_experiment(settings.experiment)
 
 
 def _has_run(run_id: str) -> bool:
