@@ -3,43 +3,85 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from districts.box_files import read_labelled_frame
-from districts.findings import MAX_NAMED, Finding
+from districts.box_files import YoloBox, parse_labels
+from districts.findings import Finding, fatal, listed
 from districts.layout import Split, find_pictures
+from districts.pictures import PictureChecks, equal_but_for_case, unread
 from domain.errors import InputError
+from domain.names import is_hidden
+
+_OUTSIDE = 0.01  # of the picture's side; less is rounding
+_SMALLEST_PX = 2
 
 
 def check_detection(folder: Path, splits: Sequence[Split]) -> Iterator[Finding]:
     """Defects in `splits` of the detection set of the district in `folder`."""
     for split in splits:
         images, labels = folder / "detection" / "images" / split, folder / "detection" / "labels" / split
-        if not images.is_dir() or not find_pictures(images):
+        pictures = find_pictures(images) if images.is_dir() else []
+        yield from unread(images) if images.is_dir() else ()
+        if not pictures:
             yield Finding(True, str(images), "must hold pictures, got none")
             continue
-        num_boxes, empty = 0, []
-        for picture in find_pictures(images):
-            try:
-                frame = read_labelled_frame(picture, labels)
-            except InputError as error:
-                yield Finding(True, str(picture), str(error))
-                continue
-            num_boxes += len(frame.boxes_xyxy)
-            if len(frame.boxes_xyxy) == 0:
-                empty.append(picture.stem)
-        if empty:
-            names = ", ".join(f"{name}.txt" for name in empty[:MAX_NAMED]) + (", …" if len(empty) > MAX_NAMED else "")
-            yield Finding(
-                False,
-                str(labels),
-                f"{len(empty)} pictures have no labels and count as pictures without people: {names}",
-            )
-        if num_boxes == 0:
-            yield Finding(True, str(labels), "must label at least one person, got none")
-        stems = {picture.stem for picture in find_pictures(images)}
-        for file in sorted(labels.glob("*.txt")) if labels.is_dir() else ():
-            if file.stem not in stems:
-                yield Finding(
-                    False,
-                    str(file),
-                    f"must belong to a picture of the same name in detection/images/{split}; there is none",
-                )
+        yield from _check_names(pictures, labels)
+        yield from _check_pictures(pictures, images, labels, split)
+
+
+def _check_names(pictures: Sequence[Path], labels: Path) -> Iterator[Finding]:
+    """Pictures and label files that do not belong together one to one."""
+    by_stem: dict[str, Path] = {}
+    for picture in pictures:
+        other = by_stem.setdefault(picture.stem, picture)
+        if other != picture:
+            message = f"must have a label file of its own; {other.name} has the same, {picture.stem}.txt"
+            yield Finding(True, str(picture), message)
+    for other_name, name in equal_but_for_case(by_stem):
+        message = f"differs from {by_stem[other_name].name} in case alone: other systems take them for one file"
+        yield Finding(False, str(by_stem[name]), message)
+    for file in sorted(labels.iterdir()) if labels.is_dir() else ():
+        if is_hidden(file.name) or file.suffix.lower() != ".txt":
+            continue
+        if file.suffix != ".txt":
+            yield Finding(True, str(file), f"must end with .txt, in lower case, got {file.suffix}")
+        elif file.stem not in by_stem:
+            message = f"must belong to a picture of the same name in detection/images/{labels.name}; there is none"
+            yield Finding(False, str(file), message)
+
+
+def _check_pictures(pictures: Sequence[Path], images: Path, labels: Path, split: Split) -> Iterator[Finding]:
+    """The pictures of a split and their boxes."""
+    checks, num_boxes, empty = PictureChecks(images, is_evaluated=split != "train"), 0, []
+    for picture in pictures:
+        size, file = checks.look_at(picture), labels / f"{picture.stem}.txt"
+        try:
+            boxes, wrong = parse_labels(file) if file.exists() else ({}, {})
+        except InputError as error:
+            yield fatal(file, error)
+            continue
+        for line, message in wrong.items():
+            yield Finding(True, f"{file}, line {line}", message)
+        yield from _check_boxes(file, boxes, size)
+        num_boxes += len(boxes)
+        if not boxes and not wrong:
+            empty.append(picture.stem)
+    yield from checks.summary()
+    if empty:
+        names = listed([f"{name}.txt" for name in empty])
+        message = f"{len(empty)} pictures have no labels and count as pictures without people: {names}"
+        yield Finding(False, str(labels), message)
+    if num_boxes == 0:
+        yield Finding(True, str(labels), "must label at least one person, got none")
+
+
+def _check_boxes(file: Path, boxes: dict[int, YoloBox], size: tuple[int, int] | None) -> Iterator[Finding]:
+    first_lines: dict[YoloBox, int] = {}
+    for line, box in boxes.items():
+        place = f"{file}, line {line}"
+        x, y, width, height = box
+        over = max(width / 2 - x, height / 2 - y, x + width / 2 - 1, y + height / 2 - 1)
+        if over > _OUTSIDE:
+            yield Finding(False, place, f"the box reaches {over:.0%} of the picture's side out of the picture")
+        if size is not None and min(width * size[1], height * size[0]) < _SMALLEST_PX:
+            yield Finding(False, place, f"the box is {width * size[1]:.1f} × {height * size[0]:.1f} pixels")
+        if first_lines.setdefault(box, line) != line:
+            yield Finding(False, place, f"the box is also in line {first_lines[box]}; one person counts twice")

@@ -1,12 +1,12 @@
 """Defects found in a district's data, their report, and the refusal of data with a fatal defect."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from domain.errors import InputError
 
-_REPORT = "data_report.md"
+REPORT = "data_report.md"
 MAX_NAMED = 20  # files named in one message
 
 
@@ -22,33 +22,64 @@ class Finding:
         return f"{'fatal' if self.is_fatal else 'warning'}: {self.place}: {self.message}"
 
 
-def write_report(folder: Path, findings: list[Finding]) -> Path:
-    """Write `findings` to data_report.md in `folder` and return the file's path."""
+def fatal(file: Path, error: InputError) -> Finding:
+    """The fatal finding that `error`, which names `file` and perhaps a line, tells."""
+    text = str(error)
+    if text.startswith(f"{file}, line "):
+        place, _, message = text.partition(": ")
+        return Finding(True, place, message)
+    return Finding(True, str(file), text.removeprefix(f"{file}").removeprefix(":").removeprefix(" "))
+
+
+def report_of(findings: Sequence[Finding], name: str, about: str, root: Path) -> str:
+    """The Markdown report of all `findings` in the district `name`; places below `root` are relative to it.
+
+    Args:
+        findings: defects.
+        name: the district's.
+        about: a sentence on the data that were checked.
+        root: folder that `about` names.
+    """
     fatal = [finding for finding in findings if finding.is_fatal]
-    lines = [f"# Data report of {folder.name if not folder.name.startswith('.') else 'the district'}", ""]
+    lines = [f"# Data report of {name}", "", about, ""]
     lines += [f"{len(fatal)} fatal defects, {len(findings) - len(fatal)} warnings.", ""]
     for title, chosen in (("Fatal", fatal), ("Warnings", [f for f in findings if not f.is_fatal])):
         if chosen:
             lines += [f"## {title}", "", "| place | defect |", "|---|---|"]
-            lines += [f"| {_relative(f.place, folder)} | {f.message.replace('|', '/')} |" for f in chosen]
+            lines += [f"| {_cell(f.place.removeprefix(f'{root}/'))} | {_cell(f.message)} |" for f in chosen]
             lines.append("")
-    file = folder / _REPORT
-    file.write_text("\n".join(lines), encoding="utf-8")
-    return file
+    return "\n".join(lines)
 
 
-def require_sound(findings: Iterable[Finding]) -> None:
+def require_sound(findings: Iterable[Finding], report: Path | None = None) -> None:
     """Accept `findings` without a fatal defect.
+
+    Args:
+        findings: defects.
+        report: file that lists all of them, which the error names.
 
     Raises:
         InputError: if a finding is fatal; names the first 20.
     """
     fatal = [str(finding) for finding in findings if finding.is_fatal]
     if fatal:
+        where = f", all listed in {report}" if report is not None else ""
+        more = f"; the first {MAX_NAMED}" if len(fatal) > MAX_NAMED else ""
         raise InputError(
-            f"the data must pass its checks, got {len(fatal)} fatal defects:\n" + "\n".join(fatal[:MAX_NAMED])
+            f"the data must pass its checks, got {len(fatal)} fatal defects{where}{more}:\n"
+            + "\n".join(fatal[:MAX_NAMED])
         )
 
 
-def _relative(place: str, folder: Path) -> str:
-    return place.removeprefix(f"{folder}/")
+def listed(names: Sequence[str]) -> str:
+    """The first of `names`, for a message.
+
+    Example:
+        >>> listed(["a.jpg", "b.jpg"])
+        'a.jpg, b.jpg'
+    """
+    return ", ".join(names[:MAX_NAMED]) + (", …" if len(names) > MAX_NAMED else "")
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "/").replace("\n", " ")

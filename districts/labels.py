@@ -15,7 +15,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 
 from districts.box_files import read_tracks
 from districts.findings import Finding
-from districts.importers.links import link_or_copy
+from districts.importers.intake import Intake
 from districts.layout import (
     District,
     ReidPart,
@@ -23,6 +23,7 @@ from districts.layout import (
     read_district,
     read_reid_folder,
 )
+from districts.pictures import PictureChecks
 from domain.errors import InputError, place_of, shown
 from domain.foreign_files import read_rows
 from domain.names import Name
@@ -55,8 +56,8 @@ class LabelledCrop(BaseModel):
 _Person = list[LabelledCrop]  # confirmed crops of one case, or of several joined cases
 
 
-def add_labels(labels: Path, folder: Path) -> list[Finding]:
-    """Hard-link or copy the confirmed crops in `labels` into `reid/bounding_box_train` of the district in `folder`.
+def add_labels(labels: Path, intake: Intake) -> list[Finding]:
+    """Take the confirmed crops in `labels` into `reid/bounding_box_train` of the district that `intake` fills.
 
     Each case is one person; cases that confirm the same sighting are joined. New identities follow the largest one in
     `reid/`. Cameras keep their numbers of `district.yaml`; cameras of other districts get the numbers after those.
@@ -73,7 +74,7 @@ def add_labels(labels: Path, folder: Path) -> list[Finding]:
         InputError: if `labels` is not an export of labels, a line of its table is invalid, the district has no re-ID
             training set, or no person in `labels` can be trained on.
     """
-    table, crops = labels / "labels.csv", labels / _TRAIN
+    table, crops, folder = labels / "labels.csv", labels / _TRAIN, intake.folder
     district, rows = read_district(folder), _read_table(table)
     confirmed = [row for row in rows if row.verdict == "confirmed"]
     removed = {row.file for row in confirmed if not (crops / row.file).is_file()}
@@ -97,8 +98,12 @@ def add_labels(labels: Path, folder: Path) -> list[Finding]:
             f"{labels} must hold a person with two confirmed crops who is in no evaluation set; export more with "
             "`python -m serving.labels` or set district.labels=null; got:\n" + "\n".join(warnings or ["no crops"])
         )
-    _link_crops(chosen, crops, folder, district)
-    return [Finding(False, str(table), message) for message in warnings]
+    checks = PictureChecks(crops, is_evaluated=False)
+    for person in chosen:
+        for row in person:
+            checks.look_at(crops / row.file)
+    _take_crops(chosen, crops, intake, district)
+    return [Finding(False, str(table), message) for message in warnings] + list(checks.summary())
 
 
 @dataclass(frozen=True)
@@ -144,7 +149,7 @@ def _read_table(file: Path) -> list[LabelledCrop]:
     if not file.is_file():
         raise InputError(f"district.labels must be a folder that `python -m serving.labels` wrote; {file} is missing")
     rows = read_rows(file, LabelledCrop.model_fields)
-    return [_read_row(file, line, row) for line, row in enumerate(rows, start=2)]
+    return [_read_row(file, line, row) for line, row in rows.items()]
 
 
 def _read_row(file: Path, line: int, row: dict[str, str]) -> LabelledCrop:
@@ -188,7 +193,8 @@ def _name(person: _Person) -> str:
     return f"case{'s' if len(cases) > 1 else ''} {', '.join(map(str, cases))}"
 
 
-def _link_crops(people: Sequence[_Person], crops: Path, folder: Path, district: District) -> None:
+def _take_crops(people: Sequence[_Person], crops: Path, intake: Intake, district: District) -> None:
+    folder = intake.folder
     training = read_reid_folder(folder, _TRAIN)
     others = [read_reid_folder(folder, part) for part in _EVALUATION if (folder / "reid" / part).is_dir()]
     last = max(0, *(int(table.identities.max()) for table in (training, *others)))
@@ -200,4 +206,4 @@ def _link_crops(people: Sequence[_Person], crops: Path, folder: Path, district: 
             if key not in cameras:
                 cameras[key], next_camera = next_camera, next_camera + 1
             name = f"{identity:04d}_c{cameras[key]}s1_{number:06d}_00.jpg"
-            link_or_copy(crops / row.file, folder / "reid" / _TRAIN / name)
+            intake.take(crops / row.file, f"reid/{_TRAIN}/{name}")

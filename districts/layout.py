@@ -23,15 +23,19 @@ from domain.attributes import UNKNOWN, AttributeSchema, Group
 from domain.cameras import Camera
 from domain.errors import InputError, place_of, shown
 from domain.foreign_files import read_rows, read_yaml
-from domain.names import InnerPath, Name, is_inner_path
+from domain.names import InnerPath, Name, is_hidden, is_inner_path
 
 Split = Literal["train", "val", "test"]
 ReidPart = Literal["bounding_box_train", "bounding_box_val", "query", "bounding_box_test"]
+SPLITS: tuple[Split, ...] = ("train", "val", "test")
+REID_PARTS: tuple[ReidPart, ...] = ("bounding_box_train", "bounding_box_val", "query", "bounding_box_test")
 _Model = TypeVar("_Model", bound=BaseModel)
 JUNK_IDENTITY, DISTRACTOR_IDENTITY = -1, 0
 _PICTURE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp"}
-_NUMBER = re.compile(r"[+-]?\d{1,9}")
-_MARKET_NAME = re.compile(r"^(-1|\d{1,9})_c(\d{1,9})s(\d+)_(\d+)_(\d+)\.(?:jpg|jpeg|png)$")
+_MOST_NAMED = 20  # wrong values in one message
+_NUMBER = re.compile(r"([+-]?\d{1,9})(?:\.0+)?")  # a spreadsheet or pandas may write 12.0
+# Market-1501 itself has files that end with .jpg.jpg.
+_MARKET_NAME = re.compile(r"(-1|\d{1,9})_c(\d{1,9})s\d+_\d+_\d+(?:\.(?:jpg|jpeg|png|bmp|webp))+", re.IGNORECASE)
 
 
 def _known_time_zone(name: str) -> str:
@@ -77,6 +81,16 @@ class AttributeTable:
 
 
 @dataclass(frozen=True)
+class AttributeRow:
+    """One picture of the attribute set."""
+
+    image: str
+    identity: int
+    camera: str
+    labels: list[int]  # per group, as in `AttributeTable`
+
+
+@dataclass(frozen=True)
 class ReidTable:
     """One folder of the re-ID set."""
 
@@ -113,24 +127,39 @@ def read_attribute_split(folder: Path, split: Split, schema: AttributeSchema) ->
     file = folder / "attributes" / f"{split}.csv"
     if not file.is_file():
         raise InputError(f"{file} must exist")
-    rows = read_rows(file, ("image", "identity", "camera", *schema.group_names))
-    labelled = [read_attribute_row(file, line, row, schema) for line, row in enumerate(rows, start=2)]
+    rows = [read_attribute_row(file, line, row, schema) for line, row in read_attribute_rows(file, schema).items()]
     return AttributeTable(
-        images=[row["image"] for row in rows],
-        identities=np.array([identity for identity, _ in labelled], np.int64),
-        cameras=[row["camera"] for row in rows],
-        labels=np.array([labels for _, labels in labelled], np.int64).reshape(len(rows), len(schema.groups)),
+        images=[row.image for row in rows],
+        identities=np.array([row.identity for row in rows], np.int64),
+        cameras=[row.camera for row in rows],
+        labels=np.array([row.labels for row in rows], np.int64).reshape(len(rows), len(schema.groups)),
     )
 
 
-def read_attribute_row(file: Path, line: int, row: dict[str, str], schema: AttributeSchema) -> tuple[int, list[int]]:
-    """Identity and label index per group (-1 unknown) of a row; an `InputError` names `file` and `line`."""
-    if not is_inner_path(row["image"]):
-        raise InputError(
-            f"{file}, line {line}: image must be the path of a picture in images/, got {shown(row['image'])}"
-        )
-    labels = [_label_index(file, line, row, group) for group in schema.groups]
-    return _integer(file, line, row["identity"]), labels
+def read_attribute_rows(file: Path, schema: AttributeSchema) -> dict[int, dict[str, str]]:
+    """The rows of a split by line, with the columns that `schema` asks for; raises as `read_rows` does."""
+    return read_rows(file, ("image", "identity", "camera", *schema.group_names))
+
+
+def read_attribute_row(file: Path, line: int, row: dict[str, str], schema: AttributeSchema) -> AttributeRow:
+    """The picture that `row` describes.
+
+    Raises:
+        InputError: names `file`, `line` and all that is wrong in the row.
+    """
+    image, wrong = row["image"].replace("\\", "/"), []  # of a table from Windows
+    if not is_inner_path(image):
+        wrong.append(f"image must be the path of a picture in images/, got {shown(row['image'])}")
+    if (identity := whole_number(row["identity"])) is None:
+        wrong.append(f"identity must be a whole number, got {shown(row['identity'])}")
+    wrong += [
+        f"{group.name} must be one of {', '.join(group.label_names)}, got {shown(row[group.name])}"
+        for group in schema.groups
+        if row[group.name] not in (UNKNOWN, *group.label_names)
+    ]
+    if wrong or identity is None:
+        raise InputError(f"{file}, line {line}: {'; '.join(wrong)}")
+    return AttributeRow(image, identity, row["camera"], [_label_index(row, group) for group in schema.groups])
 
 
 def read_reid_folder(folder: Path, part: ReidPart) -> ReidTable:
@@ -141,13 +170,23 @@ def read_reid_folder(folder: Path, part: ReidPart) -> ReidTable:
     """
     names, identities, cameras = [], [], []
     for picture in list_pictures(folder / "reid" / part):
-        fields = _MARKET_NAME.match(picture.name)
-        if not fields:
-            raise InputError(f"{picture} must be named like 0001_c1s1_000151_00.jpg")
+        identity, camera = identity_and_camera(picture)
         names.append(picture.name)
-        identities.append(int(fields[1]))
-        cameras.append(int(fields[2]))
+        identities.append(identity)
+        cameras.append(camera)
     return ReidTable(names, np.array(identities, np.int64), np.array(cameras, np.int64))
+
+
+def identity_and_camera(picture: Path) -> tuple[int, int]:
+    """Identity and camera of a re-ID picture, from its name.
+
+    Raises:
+        InputError: if the name does not follow the format of Market-1501.
+    """
+    fields = _MARKET_NAME.fullmatch(picture.name)
+    if not fields:
+        raise InputError(f"{picture} must be named like 0001_c1s1_000151_00.jpg")
+    return int(fields[1]), int(fields[2])
 
 
 def list_pictures(folder: Path) -> list[Path]:
@@ -165,25 +204,29 @@ def list_pictures(folder: Path) -> list[Path]:
 
 
 def find_pictures(folder: Path) -> list[Path]:
-    """Pictures in the existing `folder` in name order; it may hold none."""
-    return sorted(path for path in folder.iterdir() if path.suffix.lower() in _PICTURE_SUFFIXES)
+    """Pictures in the existing `folder` in name order, without hidden files; it may hold none."""
+    return sorted(path for path in folder.iterdir() if is_picture_name(path.name))
 
 
-def _label_index(file: Path, line: int, row: dict[str, str], group: Group) -> int:
+def is_picture_name(name: str) -> bool:
+    """Whether a file called `name` is taken for a picture."""
+    return Path(name).suffix.lower() in _PICTURE_SUFFIXES and not is_hidden(name)
+
+
+def whole_number(text: str) -> int | None:
+    """The whole number of at most nine digits in a cell; None if it is none.
+
+    Example:
+        >>> [whole_number(text) for text in ("0012", "12.0", "12.5", "")]
+        [12, 12, None, None]
+    """
+    digits = _NUMBER.fullmatch(text)
+    return int(digits[1]) if digits else None
+
+
+def _label_index(row: dict[str, str], group: Group) -> int:
     value = row[group.name]
-    if value == UNKNOWN:
-        return -1
-    if value not in group.label_names:
-        raise InputError(
-            f"{file}, line {line}: {group.name} must be one of {', '.join(group.label_names)}, got {shown(value)}"
-        )
-    return group.label_names.index(value)
-
-
-def _integer(file: Path, line: int, value: str) -> int:
-    if not _NUMBER.fullmatch(value.strip()):
-        raise InputError(f"{file}, line {line}: identity must be a whole number, got {shown(value)}")
-    return int(value)
+    return -1 if value == UNKNOWN else group.label_names.index(value)
 
 
 def _read_yaml(file: Path) -> dict[str, Any]:
@@ -199,6 +242,5 @@ def _validate(kind: type[_Model], content: Any, place: str) -> _Model:
     try:
         return kind.model_validate(content)
     except ValidationError as error:
-        first = error.errors()[0]
-        key = place_of(first["loc"])
-        raise InputError(f"{place}: {key}: {first['msg']}, got {shown(first['input'])}") from error
+        wrong = [f"{place_of(item['loc'])}: {item['msg']}, got {shown(item['input'])}" for item in error.errors()]
+        raise InputError(f"{place}: {'; '.join(wrong[:_MOST_NAMED])}") from error

@@ -1,6 +1,5 @@
 """DVC stage `prepare`: renders or imports a district, adds labels from cases and checks the result: data/<district>."""
 
-import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -9,39 +8,27 @@ from pydantic import field_validator, model_validator
 from districts.checks import check_district
 from districts.demo.render import render_demo
 from districts.demo.settings import DemoSettings
-from districts.findings import require_sound, write_report
-from districts.importers.links import link_or_copy
+from districts.findings import MAX_NAMED, REPORT, Finding, report_of, require_sound
+from districts.importers.folder import import_folder
+from districts.importers.intake import Intake
 from districts.importers.market1501 import import_market1501
 from districts.importers.pa100k import import_pa100k
 from districts.importers.peta import import_peta
 from districts.inputs import require_unchanged, require_watched, state_of
 from districts.labels import add_labels
-from domain.atomic import atomic_folder
-from domain.errors import InputError
+from domain.atomic import atomic_file, atomic_folder
 from domain.names import Name
 from domain.paths import DATA, users_file
 from domain.settings import Settings
 from domain.stage import run_stage
 
-
-def take_over(_: str, source: Path, folder: Path) -> None:
-    """Hard-link every file of `source` into `folder`; copy where the file system has no hard links.
-
-    Raises:
-        InputError: if `source` is not a folder.
-    """
-    if not source.is_dir():
-        raise InputError(f"district.source must be a folder in the layout of districts/layout.py, got {source}")
-    shutil.copytree(source, folder, copy_function=link_or_copy, dirs_exist_ok=True)
-
-
-# Each function takes the district's name, the source folder and the folder to fill.
-_IMPORTERS: dict[str, Callable[[str, Path, Path], None]] = {
-    "folder": take_over,
+# Each function takes the district's name, and what takes the files of its source.
+_PUBLISHED: dict[str, Callable[[str, Intake], None]] = {
     "market1501": import_market1501,
     "pa100k": import_pa100k,
     "peta": import_peta,
 }
+_IMPORTERS = {"folder": import_folder, **_PUBLISHED}
 
 
 class PrepareSettings(Settings):
@@ -77,7 +64,7 @@ class PrepareSettings(Settings):
 
 
 def main(argv: Sequence[str] = ()) -> None:
-    """Write data/<name> and its data_report.md; data with a fatal defect is not written.
+    """Write data/<name> and its data_report.md; of data with a fatal defect, write only the report.
 
     Raises:
         InputError: if the source is missing or changes meanwhile, the labels are unusable, or a check finds a fatal
@@ -88,18 +75,47 @@ def main(argv: Sequence[str] = ()) -> None:
         require_watched("source", settings.source)
         require_watched("labels", settings.labels)
     target = DATA / settings.name
-    before = state_of(settings.inputs)
+    report, before = target / REPORT, state_of(settings.inputs)
     with atomic_folder(target) as folder:
-        if settings.demo is not None:
-            render_demo(settings.name, settings.demo, folder)
-        elif settings.source is not None:
-            _IMPORTERS[settings.importer](settings.name, users_file(settings.source), folder)
-        labelled = add_labels(users_file(settings.labels), folder) if settings.labels is not None else []
-        findings = [*check_district(folder), *labelled]
-        report = write_report(folder, findings)
-        require_sound(findings)
+        findings = _fill(settings, folder, target)
+        text = _report(settings, findings, target)
+        if any(finding.is_fatal for finding in findings):
+            with atomic_file(report) as aside:
+                aside.write_text(text, encoding="utf-8")
+        require_sound(findings, report)
         require_unchanged(before, settings.inputs)
-    print(f"{target / report.name}: {len(findings)} warnings")
+        (folder / REPORT).write_text(text, encoding="utf-8")
+    for finding in findings[:MAX_NAMED]:
+        print(finding)
+    print(f"{report}: {len(findings)} warnings")
+
+
+def _fill(settings: PrepareSettings, folder: Path, target: Path) -> list[Finding]:
+    """Write the district into `folder`, from where it moves to `target`, and check it."""
+    intake = Intake(_source(settings, target), folder, target)
+    if settings.demo is not None:
+        render_demo(settings.name, settings.demo, folder)
+    else:
+        _IMPORTERS[settings.importer](settings.name, intake)
+    findings = check_district(folder, is_published=settings.importer in _PUBLISHED)
+    is_sound = not any(finding.is_fatal for finding in (*intake.findings, *findings))
+    if settings.labels is not None and is_sound:
+        findings += add_labels(users_file(settings.labels), intake)
+    return intake.of_user(findings)
+
+
+def _source(settings: PrepareSettings, target: Path) -> Path:
+    return users_file(settings.source) if settings.source is not None else target
+
+
+def _report(settings: PrepareSettings, findings: Sequence[Finding], target: Path) -> str:
+    """The text of the report."""
+    source = _source(settings, target)
+    about = f"Checked: {source}. Places are relative to it."
+    if any(finding.is_fatal for finding in findings):
+        is_earlier = (target / "district.yaml").exists()
+        about += f" Refused: {'the data here are those of an earlier run' if is_earlier else 'there are no data here'}."
+    return report_of(findings, settings.name, about, source)
 
 
 if __name__ == "__main__":

@@ -55,7 +55,7 @@ def _frames(folder: Path, district: District) -> np.ndarray:
     pictures = []
     for number, camera in enumerate(district.cameras):
         truth = read_tracks(folder / "videos" / f"{camera.id}.txt")
-        frames, counts = np.unique(truth.frames[truth.confidences > 0], return_counts=True)
+        frames, counts = np.unique(truth.frames[truth.is_counted], return_counts=True)
         busy = frames[counts == counts.max()] if len(frames) else np.array([1])
         shown_frame = int(busy[(number * len(busy)) // len(district.cameras)])
         picture = next(
@@ -64,7 +64,7 @@ def _frames(folder: Path, district: District) -> np.ndarray:
         )
         if picture is None:
             raise InputError(f"{camera.id}.mp4 must have the frame {shown_frame} of its ground truth; it ends earlier")
-        for box in truth.boxes_xyxy[(truth.frames == shown_frame) & (truth.confidences > 0)]:
+        for box in truth.boxes_xyxy[(truth.frames == shown_frame) & truth.is_counted]:
             left, top, right, bottom = (int(value) for value in box)
             cv2.rectangle(picture, (left, top), (right, bottom), (255, 220, 0), 1)
         picture = cv2.resize(picture, _FRAME_SIZE, interpolation=cv2.INTER_AREA)

@@ -100,7 +100,7 @@ def read_people(tracks: Path) -> dict[int, int]:
     """
     file = tracks / IDENTITIES
     try:
-        rows = [PersonOfTracklet.model_validate(row) for row in read_rows(file, PersonOfTracklet.model_fields)]
+        rows = [PersonOfTracklet.model_validate(row) for row in read_rows(file, PersonOfTracklet.model_fields).values()]
     except (InputError, ValidationError) as error:
         raise ArtifactError(
             f"{file} must hold the person of each tracklet, whole numbers; rerun track ({error})"

@@ -1,14 +1,19 @@
-"""Text that others wrote: bounded, in UTF-8, of regular files only; YAML that is no longer than it looks, whole tables.
+"""Text that others wrote: bounded, in Unicode, of regular files only; YAML no longer than it looks, whole tables.
 
 A YAML file of 479 bytes can hold, by aliases, a list of more things than memory has room for. So what came is never
 repeated whole in a message: see `domain.errors.shown`.
 """
 
+import codecs
 import csv
 import io
+import logging
 import os
+import re
 import stat
-from collections.abc import Collection
+import unicodedata
+from collections.abc import Collection, Iterator, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -16,36 +21,105 @@ import yaml
 from yaml.composer import Composer, ComposerError
 from yaml.parser import Parser
 
-from domain.errors import InputError
+from domain.errors import InputError, shown
 
+_log = logging.getLogger(__name__)
 SMALL_BYTES = 64_000  # a sidecar, the labels of a picture
 DESCRIPTION_BYTES = 2_000_000  # of a district, a model or a schema; a camera takes about 200 bytes
 TABLE_BYTES = 256_000_000  # a million rows
+_MARKS = {  # byte order marks, longer ones first
+    codecs.BOM_UTF8: "utf-8-sig",
+    codecs.BOM_UTF32_LE: "utf-32",
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
+HOW_TO_SAVE = "save it as UTF-8 (in Excel as “CSV UTF-8”, in Notepad with the encoding UTF-8)"
+_KOREAN = re.compile("[\\x00-\\x7f가-힣ㄱ-ㆎ\u3000-\u303f\uff00-\uffef·…‘’“”]*")
+_DELIMITERS = ",;\t"  # a spreadsheet writes the second where the decimal mark is a comma
 _DEEPEST = 20
 _MOST_NODES = 1_000_000
 
 
 def read_text(file: Path, max_bytes: int) -> str:
-    """The text in `file`, UTF-8.
+    """The text in `file`: UTF-8, with or without a byte order mark, UTF-16 or UTF-32 with one, or Korean in cp949.
+
+    That it is cp949 is guessed, since such text has no mark, and logged.
 
     Raises:
-        InputError: if it is missing, unreadable, no regular file, longer than `max_bytes`, or not UTF-8.
+        InputError: if it is missing, unreadable, no regular file, longer than `max_bytes`, or in another encoding.
     """
+    text, guessed = decoded(file, max_bytes)
+    if guessed:
+        _tell_guess(file, guessed)
+    return text
+
+
+def is_plain(file: Path, max_bytes: int) -> bool:
+    """Whether `file` is UTF-8 without a byte order mark, as programs read it that do not ask.
+
+    Raises:
+        InputError: as `read_text` does, but for the encoding.
+    """
+    content = _content(file, max_bytes)
+    try:
+        content.decode()
+    except UnicodeDecodeError:
+        return False
+    return not content.startswith(tuple(_MARKS)) and b"\0" not in content
+
+
+def decoded(file: Path, max_bytes: int) -> tuple[str, str]:
+    """The text as `read_text` gives it, and its encoding if that is guessed, else an empty text."""
+    content = _content(file, max_bytes)
+    encoding = next((name for mark, name in _MARKS.items() if content.startswith(mark)), "utf-8")
+    try:
+        text = content.decode(encoding)
+    except UnicodeDecodeError as error:
+        if encoding == "utf-8" and (korean := _korean(content)):
+            return korean, "cp949"
+        raise InputError(f"{file} must be text in UTF-8, byte {error.start} is not{_likely(content)}") from error
+    if "\0" in text and (likely := _likely(content)):
+        raise InputError(f"{file} must be text in UTF-8{likely}")
+    return text, ""
+
+
+def _content(file: Path, max_bytes: int) -> bytes:
     try:
         descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
-        with os.fdopen(descriptor, "rb") as content:
+        with os.fdopen(descriptor, "rb") as stream:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                 raise InputError(f"{file} must be a regular file")
-            text = content.read(max_bytes + 1)
+            content = stream.read(max_bytes + 1)
     except OSError as error:
         why = "it is missing" if isinstance(error, FileNotFoundError) else error.strerror
         raise InputError(f"{file} must be a readable file: {why}") from error
-    if len(text) > max_bytes:
+    if len(content) > max_bytes:
         raise InputError(f"{file} must have at most {max_bytes} bytes, got more")
+    return content
+
+
+def _korean(content: bytes) -> str:
+    """The text if it is Korean in cp949, as Korean Windows writes it: beside ASCII, only Hangul and punctuation."""
     try:
-        return text.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise InputError(f"{file} must be text in UTF-8, byte {error.start} is not") from error
+        text = content.decode("cp949")
+    except UnicodeDecodeError:
+        return ""
+    return text if _KOREAN.fullmatch(text) and "\0" not in text else ""
+
+
+@lru_cache
+def _tell_guess(file: Path, encoding: str) -> None:
+    _log.warning("%s is not in UTF-8 and is read as %s; to be sure, %s", file, encoding, HOW_TO_SAVE)
+
+
+def _likely(content: bytes) -> str:
+    """What `content`, which is not UTF-8, looks like, and what to do; empty if it looks like nothing known."""
+    if content.startswith(b"PK\x03\x04"):
+        return "; it looks like an Excel workbook: save it as “CSV UTF-8”"
+    if max(content[::2].count(0), content[1::2].count(0)) > len(content) // 8:  # of Latin letters each second byte
+        return f"; it looks like UTF-16 without a byte order mark: {HOW_TO_SAVE}"
+    return f"; it may be in an encoding of Windows: {HOW_TO_SAVE}"
 
 
 def read_yaml(file: Path, max_bytes: int = DESCRIPTION_BYTES, *, texts: bool = False) -> Any:
@@ -66,20 +140,60 @@ def read_yaml(file: Path, max_bytes: int = DESCRIPTION_BYTES, *, texts: bool = F
         raise InputError(f"{file} must be YAML; it has a character, a date or a number that is none") from error
 
 
-def read_rows(file: Path, columns: Collection[str]) -> list[dict[str, str]]:
-    """The rows of the CSV table in `file`, whose first line names the columns; a cell that is missing is empty.
+def read_rows(file: Path, columns: Collection[str]) -> dict[int, dict[str, str]]:
+    """The rows of the table in `file` by line number; its first row names the columns; a cell that is missing is empty.
+
+    Cells are separated by commas, semicolons or tabs, whichever gives `columns`. Names of columns may differ in case.
+    Cells come without blanks around them and in Unicode's composed form (NFC); rows without content are left out.
 
     Raises:
-        InputError: as `read_text` does, or if a column of `columns` is missing or it is not CSV.
+        InputError: as `read_text` does, or if a column of `columns` is missing or there twice, a row has more cells
+            than there are columns, or it is no CSV.
     """
-    reader = csv.DictReader(io.StringIO(read_text(file, TABLE_BYTES), newline=""), restval="")
+    text = read_text(file, TABLE_BYTES)
+    wrong = ""
+    for delimiter in _DELIMITERS:
+        rows = _cells(file, text, delimiter)
+        line, header = next(rows, (1, []))
+        names = [next((name for name in columns if name.casefold() == cell.casefold()), cell) for cell in header]
+        missing = [name for name in columns if name not in names]
+        repeated = [name for name in columns if names.count(name) > 1]
+        if not missing and not repeated:
+            return dict(_named(file, names, rows))
+        if repeated:
+            raise InputError(f"{file}, line {line}: must have each column once, got {', '.join(repeated)} repeatedly")
+        wrong = wrong or (
+            f"{file}, line {line}: must also have the columns {', '.join(missing)}, got {shown(', '.join(header))}"
+        )
+    raise InputError(wrong)
+
+
+def _cells(file: Path, text: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
+    """The cells of each row with content, and the row's first line."""
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    line = 1
     try:
-        missing = [name for name in columns if name not in (reader.fieldnames or ())]
-        if missing:
-            raise InputError(f"{file}, line 1: must also have the columns {', '.join(missing)}")
-        return [{name: value for name, value in row.items() if name is not None} for row in reader]
+        for row in reader:
+            cells = [unicodedata.normalize("NFC", cell.strip()) for cell in row]
+            if any(cells):
+                yield line, cells
+            line = reader.line_num + 1
     except csv.Error as error:
         raise InputError(f"{file}, line {reader.line_num}: must be CSV: {error}") from error
+
+
+def _named(
+    file: Path, names: Sequence[str], rows: Iterator[tuple[int, list[str]]]
+) -> Iterator[tuple[int, dict[str, str]]]:
+    """Each row with its cells by the `names` of the columns, and its line."""
+    for line, cells in rows:
+        if any(cells[len(names) :]):
+            raise InputError(
+                f"{file}, line {line}: must have at most {len(names)} cells, as the first line has, got {len(cells)}; "
+                'a cell with a separator in it must stand in "…"'
+            )
+        padded = cells + [""] * (len(names) - len(cells))
+        yield line, {name: cell for name, cell in zip(names, padded, strict=False) if name}
 
 
 class _Bounded(Parser, Composer):

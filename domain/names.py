@@ -19,6 +19,7 @@ _RULE = (
     f"a name must have 1 to {_LONGEST} letters (Latin or Hangul), digits, _, - and single points, and begin with a "
     "letter, a digit or _"
 )
+_OF_FILE_BROWSERS = {"thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx", "@eadir", "$recycle.bin"}
 _INNER_RULE = "a path must lead into its folder: relative, with / and without .."
 
 
@@ -41,6 +42,16 @@ and begin with a letter, a digit or _, got '../c1'
     if name is None:
         raise InputError(f"{_RULE}, got {shown(text)}")
     return name
+
+
+def is_hidden(name: str) -> bool:
+    """Whether no file browser shows a file or folder called `name`: macOS, Windows and network drives leave such files.
+
+    Example:
+        >>> [is_hidden(name) for name in ("._0001.jpg", "Thumbs.db", "__MACOSX", "0001.jpg")]
+        [True, True, True, False]
+    """
+    return name.startswith(".") or name.casefold() in _OF_FILE_BROWSERS
 
 
 def is_inner_path(text: str) -> bool:
@@ -70,7 +81,7 @@ def _validated_name(text: str) -> str:
 def _validated_path(text: str) -> str:
     if not is_inner_path(text):
         raise PydanticCustomError("inner_path", _INNER_RULE)
-    return text
+    return unicodedata.normalize("NFC", text)
 
 
 Name = Annotated[

@@ -128,7 +128,7 @@ def tracking_metrics(
 ) -> dict[str, Any]:
     """IDF1, MOTA and HOTA over all cameras, and of each camera with people."""
     overall = combine([count_tracking(truth[camera], result[camera], iou_threshold) for camera in truth])
-    visited = [camera for camera in truth if (truth[camera].confidences > 0).any()]
+    visited = [camera for camera in truth if truth[camera].is_counted.any()]
     each = {camera: score_tracking(truth[camera], result[camera], iou_threshold) for camera in visited}
     return {
         "idf1": overall.idf1,
@@ -154,7 +154,7 @@ def people_metrics(
         ArtifactError: if a tracklet has no person, or a person has two boxes in a frame.
     """
     tracklets = np.unique(np.concatenate([table.tracks for table in result.values()])).tolist()
-    walkers = np.unique(np.concatenate([table.tracks[table.confidences > 0] for table in truth.values()]))
+    walkers = np.unique(np.concatenate([table.tracks[table.is_counted] for table in truth.values()]))
     metrics: dict[str, Any] = {"num_people": len(walkers), "global_num_people": len(set(people.values()))}
     for name, person_of in (("global", people), ("alone", {tracklet: tracklet for tracklet in tracklets})):
         scores = score_people(truth, result, person_of, iou_threshold)

@@ -95,7 +95,7 @@ def count_tracking(truth: TrackTable, result: TrackTable, iou_threshold: float =
         result: tracklets in the same video.
         iou_threshold: minimum IoU of a correct box, for IDF1 and MOTA.
     """
-    scored = truth.confidences > 0
+    scored = truth.is_counted
     identities, people = np.unique(truth.tracks[scored], return_inverse=True)
     tracklets, tracks = np.unique(result.tracks, return_inverse=True)
     shape = len(identities), len(tracklets)

@@ -5,20 +5,21 @@ Sources: Zheng et al. 2015, "Scalable person re-identification"; Lin et al. 2019
 by attribute and identity learning", whose `market_attribute.mat` lies beside the picture folders.
 """
 
-import re
 from pathlib import Path
 from typing import Any
 
-from districts.importers.links import link_or_copy
-from districts.importers.published_sets import Row, read_matlab, write_attribute_district
-from districts.layout import Split, list_pictures
+from districts.findings import Finding, fatal
+from districts.importers.intake import Intake
+from districts.importers.published_sets import Row, read_matlab, write_attribute_tables, write_district
+from districts.layout import Split, identity_and_camera
 from domain.attributes import UNKNOWN, AttributeSchema
 from domain.errors import InputError
 from domain.schemas import read_schema
 
 _ANNOTATION = "market_attribute.mat"
 _VAL_EVERY = 8  # every eighth training identity is held out for validation
-_NAME = re.compile(r"(-1|\d{4})_c(\d)s\d_")
+_PARTS = ("bounding_box_train", "query", "bounding_box_test")
+_CITATION = "Market-1501, Zheng et al. 2015; attributes, Lin et al. 2019"
 # Group -> annotation field with label numbers from 1, in the order of our schema.
 _NUMBERED = {
     "gender": "gender", "hair": "hair", "sleeve": "up", "lower_length": "down", "lower_type": "clothes", "hat": "hat",
@@ -28,37 +29,60 @@ _COLOURED = {"upper_colour": "up", "lower_colour": "down"}  # group -> prefix of
 _THEIR_COLOURS = {"grey": "gray"}
 
 
-def import_market1501(name: str, source: Path, folder: Path) -> None:
-    """Write the sets in `source` as the district `name` into `folder`.
+def import_market1501(name: str, intake: Intake) -> None:
+    """Write the sets in the source as the district `name`.
 
     Every eighth training identity is held out as `bounding_box_val` and as the attributes' split `val`; attributes are
-    tested on the pictures of `bounding_box_test`.
+    tested on the pictures of `bounding_box_test`. Without `market_attribute.mat` there is the re-ID set alone.
 
     Raises:
-        InputError: if `source` lacks a folder or the attributes, or a picture's name does not follow the format.
+        InputError: if the source lacks a folder, or its attributes cannot be read.
     """
     schema = read_schema("market1501")
-    people = _read_people(source / _ANNOTATION, schema)
-    splits: dict[Split, list[Row]] = {"train": [], "val": [], "test": []}
-    (folder / "attributes" / "images").mkdir(parents=True)
-    train = sorted({_identity_and_camera(file)[0] for file in _pictures(source, "bounding_box_train")})
+    people = _read_people(intake, schema)
+    pictures = {part: _named_pictures(intake, part) for part in _PARTS}
+    train = sorted({identity for _, identity, _ in pictures["bounding_box_train"]})
     held_out = set(train[_VAL_EVERY - 1 :: _VAL_EVERY])
-    for part in ("bounding_box_train", "query", "bounding_box_test"):
-        for file in _pictures(source, part):
-            identity, camera = _identity_and_camera(file)
+    splits: dict[Split, list[Row]] = {"train": [], "val": [], "test": []}
+    for part, named in pictures.items():
+        for file, identity, camera in named:
             is_val = part == "bounding_box_train" and identity in held_out
-            target = folder / "reid" / ("bounding_box_val" if is_val else part)
-            target.mkdir(parents=True, exist_ok=True)
-            link_or_copy(file, target / file.name)
+            intake.take(file, f"reid/{'bounding_box_val' if is_val else part}/{file.name}")
             if identity in people and part != "query":
                 split: Split = "val" if is_val else "train" if part == "bounding_box_train" else "test"
-                link_or_copy(file, folder / "attributes" / "images" / file.name)
+                intake.take(file, f"attributes/images/{file.name}")
                 splits[split].append((file.name, identity, str(camera), people[identity]))
-    citation = "Market-1501, Zheng et al. 2015; attributes, Lin et al. 2019"
-    write_attribute_district(folder, name, schema, citation, "research", splits)
+    write_district(intake, name, schema, _CITATION, "research")
+    if people:
+        write_attribute_tables(intake, schema, splits, intake.source / _ANNOTATION)
 
 
-def _read_people(file: Path, schema: AttributeSchema) -> dict[int, dict[str, str]]:
+def _named_pictures(intake: Intake, part: str) -> list[tuple[Path, int, int]]:
+    """Pictures of a part with identity and camera; a name of another format is a fatal finding."""
+    folder = intake.source / part
+    if not folder.is_dir():
+        raise InputError(f"{intake.source} must hold the folders of Market-1501; {part} is missing")
+    intake.stands_for(f"reid/{part}", folder)
+    named = []
+    for file in intake.list_pictures(folder):
+        try:
+            named.append((file, *identity_and_camera(file)))
+        except InputError as error:
+            intake.findings.append(fatal(file, error))
+    return named
+
+
+def _read_people(intake: Intake, schema: AttributeSchema) -> dict[int, dict[str, str]]:
+    """Labels by identity and group; none if the attributes, which are published apart, are not there."""
+    file = intake.source / _ANNOTATION
+    if not file.exists():
+        message = "is missing, so the attribute set is left out and only re-ID is prepared"
+        intake.findings.append(Finding(False, str(file), message))
+        return {}
+    return _people_of(file, schema)
+
+
+def _people_of(file: Path, schema: AttributeSchema) -> dict[int, dict[str, str]]:
     """Labels by identity and group."""
     content: Any = read_matlab(file, "the attributes of Market-1501").get("market_attribute")
     people = {}
@@ -83,16 +107,3 @@ def _label(fields: Any, row: int, group: str, labels: tuple[str, ...]) -> str:
         label for label in labels if int(fields[_COLOURED[group] + _THEIR_COLOURS.get(label, label)].ravel()[row]) == 2
     ]
     return worn[0] if len(worn) == 1 else UNKNOWN
-
-
-def _pictures(source: Path, part: str) -> list[Path]:
-    if not (source / part).is_dir():
-        raise InputError(f"{source} must hold the folders of Market-1501; {part} is missing")
-    return list_pictures(source / part)
-
-
-def _identity_and_camera(file: Path) -> tuple[int, int]:
-    fields = _NAME.match(file.name)
-    if not fields:
-        raise InputError(f"{file} must be named like 0002_c1s1_000451_03.jpg")
-    return int(fields[1]), int(fields[2])

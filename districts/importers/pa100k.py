@@ -6,8 +6,14 @@ Source: Liu et al. 2017, "HydraPlus-Net"; CC BY 4.0.
 from pathlib import Path
 from typing import Any
 
-from districts.importers.links import link_or_copy
-from districts.importers.published_sets import Row, labels_of_columns, read_matlab, write_attribute_district
+from districts.importers.intake import Intake
+from districts.importers.published_sets import (
+    Row,
+    labels_of_columns,
+    read_matlab,
+    write_attribute_tables,
+    write_district,
+)
 from districts.layout import Split
 from domain.errors import InputError
 from domain.schemas import read_schema
@@ -22,33 +28,31 @@ _COLUMNS = (
 )  # fmt: skip
 
 
-def import_pa100k(name: str, source: Path, folder: Path) -> None:
-    """Write the attribute set in `source` as the district `name` into `folder`.
+def import_pa100k(name: str, intake: Intake) -> None:
+    """Write the attribute set in the source as the district `name`.
 
     PA-100K gives no identities and no cameras: each picture counts as a separate person.
 
     Raises:
-        InputError: if `source` does not hold the set or its columns are not the published ones.
+        InputError: if the source does not hold the set or its columns are not the published ones.
     """
-    annotation = _read_annotation(source / "annotation.mat")
+    file = intake.source / "annotation.mat"
+    annotation = _read_annotation(file)
     schema = read_schema("pa100k")
-    images = folder / "attributes" / "images"
-    images.mkdir(parents=True)
     splits: dict[Split, list[Row]] = {}
     for split in _SPLITS:
         names = [str(cell[0]) for cell in annotation[f"{split}_images_name"].ravel()]
         marks = annotation[f"{split}_label"]
         if marks.shape != (len(names), len(_COLUMNS)):
-            raise InputError(
-                f"{split}_label of {source}/annotation.mat must be [{len(names)}, {len(_COLUMNS)}], got {marks.shape}"
-            )
+            raise InputError(f"{split}_label of {file} must be [{len(names)}, {len(_COLUMNS)}], got {marks.shape}")
         splits[split] = [
             (image, int(Path(image).stem), "", labels_of_columns(row.tolist(), schema))
             for image, row in zip(names, marks, strict=True)
         ]
         for image in names:
-            link_or_copy(source / "data" / image, images / image)
-    write_attribute_district(folder, name, schema, "PA-100K, Liu et al. 2017", "CC BY 4.0", splits)
+            intake.take(intake.source / "data" / image, f"attributes/images/{image}")
+    write_district(intake, name, schema, "PA-100K, Liu et al. 2017", "CC BY 4.0")
+    write_attribute_tables(intake, schema, splits, file)
 
 
 def _read_annotation(file: Path) -> dict[str, Any]:

@@ -10,8 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from districts.importers.links import link_or_copy
-from districts.importers.published_sets import Row, labels_of_columns, read_matlab, write_attribute_district
+from districts.importers.intake import Intake
+from districts.importers.published_sets import (
+    Row,
+    labels_of_columns,
+    read_matlab,
+    write_attribute_tables,
+    write_district,
+)
 from districts.layout import Split
 from domain.errors import InputError
 from domain.schemas import read_schema
@@ -31,18 +37,16 @@ _COLUMNS = (
 )  # fmt: skip
 
 
-def import_peta(name: str, source: Path, folder: Path) -> None:
-    """Write the attribute set in `source` as the district `name` into `folder`.
+def import_peta(name: str, intake: Intake) -> None:
+    """Write the attribute set in the source as the district `name`.
 
     PETA.mat has no identities that hold across its parts: each picture counts as a separate person.
 
     Raises:
-        InputError: if `source` does not hold the set or its first columns are not the published ones.
+        InputError: if the source does not hold the set or its first columns are not the published ones.
     """
-    file, schema = source / "PETA.mat", read_schema("peta")
+    file, schema = intake.source / "PETA.mat", read_schema("peta")
     marks, numbers = _read_annotation(file)
-    images = folder / "attributes" / "images"
-    images.mkdir(parents=True)
     splits: dict[Split, list[Row]] = {}
     for split, split_numbers in zip(_SPLITS, numbers, strict=True):
         if len(split_numbers) and not 1 <= split_numbers.min() <= split_numbers.max() <= len(marks):
@@ -55,8 +59,9 @@ def import_peta(name: str, source: Path, folder: Path) -> None:
             for number in split_numbers.tolist()
         ]
         for image, *_ in splits[split]:
-            link_or_copy(source / "images" / image, images / image)
-    write_attribute_district(folder, name, schema, "PETA, Deng et al. 2014", "research", splits)
+            intake.take(intake.source / "images" / image, f"attributes/images/{image}")
+    write_district(intake, name, schema, "PETA, Deng et al. 2014", "research")
+    write_attribute_tables(intake, schema, splits, file)
 
 
 def _read_annotation(file: Path) -> tuple[np.ndarray, list[np.ndarray]]:

@@ -9,6 +9,7 @@ import yaml
 from scipy.io import loadmat
 from scipy.io.matlab import MatReadError
 
+from districts.importers.intake import Intake
 from districts.layout import Split
 from domain.attributes import UNKNOWN, AttributeSchema, Group
 from domain.errors import InputError
@@ -38,10 +39,8 @@ def labels_of_columns(marks: Iterable[int], schema: AttributeSchema) -> dict[str
     return {group.name: _label_of(group, values) for group in schema.groups}
 
 
-def write_attribute_district(
-    folder: Path, name: str, schema: AttributeSchema, source: str, licence: str, splits: dict[Split, list[Row]]
-) -> None:
-    """Write `district.yaml` without cameras and `attributes/<split>.csv`; importers place the pictures themselves."""
+def write_district(intake: Intake, name: str, schema: AttributeSchema, source: str, licence: str) -> None:
+    """Write `district.yaml` of a district without cameras."""
     district = {
         "name": name,
         "time_zone": "UTC",
@@ -50,10 +49,17 @@ def write_attribute_district(
         "licence": licence,
         "cameras": [],
     }
-    (folder / "attributes").mkdir(parents=True, exist_ok=True)
-    (folder / "district.yaml").write_text(yaml.safe_dump(district, sort_keys=False), encoding="utf-8")
+    (intake.folder / "district.yaml").write_text(yaml.safe_dump(district, sort_keys=False), encoding="utf-8")
+
+
+def write_attribute_tables(
+    intake: Intake, schema: AttributeSchema, splits: dict[Split, list[Row]], annotation: Path
+) -> None:
+    """Write `attributes/<split>.csv`, made from the file `annotation`; importers place the pictures themselves."""
+    (intake.folder / "attributes").mkdir(parents=True, exist_ok=True)
     for split, rows in splits.items():
-        with (folder / "attributes" / f"{split}.csv").open("w", newline="", encoding="utf-8") as lines:
+        intake.stands_for(f"attributes/{split}.csv", annotation)
+        with (intake.folder / "attributes" / f"{split}.csv").open("w", newline="", encoding="utf-8") as lines:
             writer = csv.DictWriter(lines, ["image", "identity", "camera", *schema.group_names])
             writer.writeheader()
             for image, identity, camera, labels in rows:

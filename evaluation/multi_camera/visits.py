@@ -55,7 +55,7 @@ def visits_of(
     """
     visits: list[Visit] = []
     for camera, table in tables.items():
-        frames = np.unique(table.frames[(table.tracks == identity) & (table.confidences > 0)])
+        frames = np.unique(table.frames[(table.tracks == identity) & table.is_counted])
         parts = np.split(frames, np.flatnonzero(np.diff(frames) > gap_s * fps[camera]) + 1)
         visits += [
             Visit(camera, int(part[0]), int(part[-1]))
@@ -67,7 +67,7 @@ def visits_of(
 
 def right_tracklets(identity: int, truth: TrackTable, result: TrackTable, iou_threshold: float) -> set[int]:
     """Tracklets of one camera with more than half of their boxes on the person, at `iou_threshold` or more."""
-    own = (truth.tracks == identity) & (truth.confidences > 0)
+    own = (truth.tracks == identity) & truth.is_counted
     box_of_frame = dict(zip(truth.frames[own].tolist(), truth.boxes_xyxy[own], strict=True))
     on_person = np.zeros(len(result.frames), bool)
     for i in np.flatnonzero(np.isin(result.frames, truth.frames[own])):

@@ -1,0 +1,117 @@
+"""What is wrong, or worth a word, with the pictures of a folder: each is decoded once, and its decoder listened to."""
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+from PIL import Image
+
+from districts.findings import Finding, listed
+from districts.layout import is_picture_name
+from domain.errors import InputError
+from domain.images import read_image, require_picture
+from domain.names import is_hidden
+
+_ORIENTATION = 0x0112  # EXIF
+_MOST_SAID = 300  # bytes of a decoder's complaint
+_DAMAGED = "must be a whole picture, got one that is cut off or damaged"
+_TURNED = "are turned as their EXIF says; boxes must be of the turned picture"
+_TRANSPARENT = "have a transparent background, which is read as the colour that lies behind"
+_CMYK = "are CMYK and are read as RGB; look at their colours"
+_Value = TypeVar("_Value")
+
+
+@dataclass
+class PictureChecks:
+    """Checks the pictures of a folder one by one, and gathers what is found.
+
+    A damaged picture is fatal where it `is_evaluated`; in training it is a warning.
+    """
+
+    folder: Path
+    is_evaluated: bool
+    findings: list[Finding] = field(default_factory=list)
+    _traits: dict[str, list[str]] = field(default_factory=dict)  # what is worth a word -> names of pictures
+
+    def look_at(self, file: Path, place: str | None = None) -> tuple[int, int] | None:
+        """Height and width of the picture in `file`, named by `place`; None if it cannot be read."""
+        named = "" if place is None else f"{file} "
+        place = place or str(file)
+        try:
+            traits = _traits(file)
+            image, complaint = _with_stderr(lambda: read_image(file))
+        except InputError as error:
+            said = str(error).removeprefix(f"{file} ")
+            self.findings.append(Finding(True, place, f"{named}{said}"))
+            return None
+        if complaint:
+            self.findings.append(Finding(self.is_evaluated, place, f"{named}{_DAMAGED} ({complaint})"))
+        for trait in traits:
+            self._traits.setdefault(trait, []).append(file.name)
+        return image.shape[0], image.shape[1]
+
+    def summary(self) -> Iterator[Finding]:
+        """Findings of single pictures, then of all pictures that have something in common."""
+        yield from self.findings
+        for trait, names in self._traits.items():
+            yield Finding(False, str(self.folder), f"{len(names)} pictures {trait}: {listed(names)}")
+
+
+def unread(folder: Path, *, also: Iterable[str] = ()) -> Iterator[Finding]:
+    """Files and folders in a folder of pictures that are not taken for pictures; files that end with `also` are."""
+    names = [
+        path.name + ("/" if path.is_dir() else "")
+        for path in sorted(folder.iterdir())
+        if not is_hidden(path.name) and (path.is_dir() or not is_picture_name(path.name))
+    ]
+    if others := [name for name in names if not name.lower().endswith(tuple(also) or ("\0",))]:
+        message = f"{len(others)} entries are no pictures that are read (JPEG, PNG, BMP, WebP): {listed(others)}"
+        yield Finding(False, str(folder), message)
+
+
+def equal_but_for_case(names: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Pairs of names that are one on Windows and macOS."""
+    seen: dict[str, str] = {}
+    for name in names:
+        other = seen.setdefault(name.casefold(), name)
+        if other != name:
+            yield other, name
+
+
+def _traits(file: Path) -> list[str]:
+    """What is worth a word about the picture in `file`, by its header; raises as `require_picture` does."""
+    require_picture(file)
+    with Image.open(file) as picture:
+        traits = [_TRANSPARENT] if "A" in picture.mode or "transparency" in picture.info else []
+        traits += [_CMYK] if picture.mode == "CMYK" else []
+        # Pillow would decode the whole of a PNG without EXIF to look for it behind the pixels.
+        has_exif = picture.format != "PNG" or "exif" in picture.info
+        traits += [_TURNED] if has_exif and picture.getexif().get(_ORIENTATION, 1) in range(2, 9) else []
+    return traits
+
+
+def _with_stderr(decode: Callable[[], _Value]) -> tuple[_Value, str]:
+    """The result of `decode`, and what C libraries said meanwhile: a picture that is cut off is otherwise no error.
+
+    Raises:
+        InputError: as `decode` does, with what was said.
+    """
+    heard, own = os.memfd_create("stderr"), os.dup(2)
+    os.dup2(heard, 2)
+    try:
+        value = decode()
+    except InputError as error:
+        raise InputError(f"{error}{_said(heard, ' (', ')')}") from error
+    finally:
+        os.dup2(own, 2)
+        os.close(own)
+        said = _said(heard)
+        os.close(heard)
+    return value, said
+
+
+def _said(heard: int, before: str = "", after: str = "") -> str:
+    text = os.pread(heard, _MOST_SAID, 0).decode(errors="replace").strip()
+    return f"{before}{text.splitlines()[0]}{after}" if text else ""

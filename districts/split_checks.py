@@ -1,0 +1,118 @@
+"""Checks of what splits must not share: figures for people and pictures of the training are worth nothing."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import combinations
+from pathlib import Path
+
+from districts.findings import Finding
+from districts.layout import (
+    DISTRACTOR_IDENTITY,
+    REID_PARTS,
+    SPLITS,
+    find_pictures,
+    identity_and_camera,
+    whole_number,
+)
+from domain.errors import InputError
+from domain.files import sha256_of
+from domain.foreign_files import read_rows
+
+_EVALUATED = "query and bounding_box_test"
+
+
+def check_identities(folder: Path) -> Iterator[Finding]:
+    """Identities in more than one split."""
+    yield from _shared({split: _attribute_identities(folder / "attributes" / f"{split}.csv") for split in SPLITS})
+    parts = {part: _reid_identities(folder / "reid" / part) for part in REID_PARTS}
+    reid = {
+        "bounding_box_train": parts["bounding_box_train"],
+        "bounding_box_val": parts["bounding_box_val"],
+        _EVALUATED: parts["query"] | parts["bounding_box_test"],
+    }
+    yield from _shared(reid)
+
+
+def check_same_pictures(folder: Path, *, is_published: bool) -> Iterator[Finding]:
+    """Pictures that are byte for byte the same in two splits.
+
+    Fatal for people: attributes and re-ID, as a shared identity is, but in a set that `is_published`. A warning for
+    scenes, and for a query that is also in the gallery.
+    """
+    detection = {split: _pictures(folder / "detection" / "images" / split) for split in SPLITS}
+    yield from _same(detection, is_fatal=False)
+    attributes = {split: _attribute_pictures(folder / "attributes", split) for split in SPLITS}
+    yield from _same(attributes, is_fatal=not is_published)
+    parts = {part: _pictures(folder / "reid" / part) for part in REID_PARTS}
+    query, gallery = parts.pop("query"), parts.pop("bounding_box_test")
+    yield from _same({**parts, _EVALUATED: [*query, *gallery]}, is_fatal=not is_published)
+    yield from _same({"bounding_box_test": gallery, "query": query}, is_fatal=False)
+
+
+def _same(splits: Mapping[str, Sequence[Path]], *, is_fatal: bool) -> Iterator[Finding]:
+    digests = _digests([file for files in splits.values() for file in files])
+    for first, other in combinations(splits, 2):
+        by_digest = {digests[file]: file for file in reversed(splits[first]) if file in digests}
+        for file in splits[other]:
+            if file in digests and (twin := by_digest.get(digests[file])) is not None:
+                message = f"splits must share no picture; this one is byte for byte {twin} in {first}"
+                yield Finding(is_fatal, str(file), message)
+
+
+def _digests(files: Sequence[Path]) -> dict[Path, str]:
+    """Checksum of each file whose size another file has, too; files that cannot be read are left to other checks."""
+    by_size: dict[int, set[Path]] = {}
+    for file in files:
+        if file.is_file():
+            by_size.setdefault(file.stat().st_size, set()).add(file)
+    digests = {}
+    for same_size in by_size.values():
+        for file in same_size if len(same_size) > 1 else ():
+            try:
+                digests[file] = sha256_of(file)
+            except OSError:
+                continue
+    return digests
+
+
+def _pictures(folder: Path) -> list[Path]:
+    return find_pictures(folder) if folder.is_dir() else []
+
+
+def _shared(splits: dict[str, dict[int, str]]) -> Iterator[Finding]:
+    for first, other in combinations(splits, 2):
+        for identity in sorted(splits[first].keys() & splits[other].keys()):
+            message = (
+                f"splits must share no identity; identity {identity} is also in {first} ({splits[first][identity]})"
+            )
+            yield Finding(True, splits[other][identity], message)
+
+
+def _attribute_pictures(folder: Path, split: str) -> list[Path]:
+    names = [row["image"].replace("\\", "/") for row in _rows(folder / f"{split}.csv", "image").values()]
+    return [folder / "images" / name for name in names if name]
+
+
+def _attribute_identities(file: Path) -> dict[int, str]:
+    """File and line of the first row of each identity."""
+    numbers = [(line, whole_number(row["identity"])) for line, row in _rows(file, "identity").items()]
+    return {number: f"{file}, line {line}" for line, number in reversed(numbers) if number is not None and number >= 0}
+
+
+def _rows(file: Path, column: str) -> dict[int, dict[str, str]]:
+    try:
+        return read_rows(file, (column,)) if file.is_file() else {}
+    except InputError:  # `check_attributes` says why
+        return {}
+
+
+def _reid_identities(folder: Path) -> dict[int, str]:
+    """First file of each identity, without junk and distractors."""
+    places: dict[int, str] = {}
+    for picture in _pictures(folder):
+        try:
+            identity, _ = identity_and_camera(picture)
+        except InputError:  # `check_reid` says why
+            continue
+        if identity > DISTRACTOR_IDENTITY:
+            places.setdefault(identity, str(picture))
+    return places
