@@ -79,8 +79,8 @@ def decoded(file: Path, max_bytes: int) -> tuple[str, str]:
         if encoding == "utf-8" and (korean := _korean(content)):
             return korean, "cp949"
         raise InputError(f"{file} must be text in UTF-8, byte {error.start} is not{_likely(content)}") from error
-    if "\0" in text and (likely := _likely(content)):
-        raise InputError(f"{file} must be text in UTF-8{likely}")
+    if _is_utf16(content) and "\0" in text:
+        raise InputError(f"{file} must be text in UTF-8{_likely(content)}")
     return text, ""
 
 
@@ -113,11 +113,16 @@ def _tell_guess(file: Path, encoding: str) -> None:
     _log.warning("%s is not in UTF-8 and is read as %s; to be sure, %s", file, encoding, HOW_TO_SAVE)
 
 
+def _is_utf16(content: bytes) -> bool:
+    """Whether `content` has the zeros of Latin letters in UTF-16."""
+    return max(content[::2].count(0), content[1::2].count(0)) > max(1, len(content) // 8)
+
+
 def _likely(content: bytes) -> str:
-    """What `content`, which is not UTF-8, looks like, and what to do; empty if it looks like nothing known."""
+    """What `content`, which is not UTF-8, looks like, and what to do."""
     if content.startswith(b"PK\x03\x04"):
         return "; it looks like an Excel workbook: save it as “CSV UTF-8”"
-    if max(content[::2].count(0), content[1::2].count(0)) > len(content) // 8:  # of Latin letters each second byte
+    if _is_utf16(content):
         return f"; it looks like UTF-16 without a byte order mark: {HOW_TO_SAVE}"
     return f"; it may be in an encoding of Windows: {HOW_TO_SAVE}"
 

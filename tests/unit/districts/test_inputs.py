@@ -20,7 +20,7 @@ def source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "in"
     (folder / "videos").mkdir(parents=True)
     (folder / "videos" / "c1.mp4").write_text("film")
-    monkeypatch.setattr(prepare, "check_district", lambda folder: [])
+    monkeypatch.setattr(prepare, "check_district", lambda folder, **_: [])
     return folder
 
 
@@ -86,7 +86,7 @@ def test_prepare_keeps_the_earlier_data_if_the_source_changes_meanwhile(
 ) -> None:
     write_params("in", watched=str(source))
     prepare.main()
-    monkeypatch.setattr(prepare, "check_district", lambda folder: [] * (source / "late.jpg").write_text(""))
+    monkeypatch.setattr(prepare, "check_district", lambda folder, **_: [] * (source / "late.jpg").write_text(""))
     with pytest.raises(InputError, match=r"got 1 that did, such as .*late\.jpg"):
         prepare.main()
     assert [path.name for path in Path("data").iterdir()] == ["mine"]

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import yaml
 
+from districts.importers.intake import Intake
 from districts.labels import add_labels
 from districts.layout import read_reid_folder
 from domain.errors import InputError
@@ -72,7 +73,7 @@ def added(district: Path) -> list[tuple[int, int, int]]:
 
 
 def messages(labels: Path, district: Path) -> list[str]:
-    findings = add_labels(labels, district)
+    findings = add_labels(labels, Intake(district, district))
     assert not any(finding.is_fatal for finding in findings)
     assert {finding.place for finding in findings} <= {str(labels / "labels.csv")}
     return [finding.message for finding in findings]
@@ -88,7 +89,7 @@ def test_confirmed_crops_of_a_case_are_a_new_person_of_the_training_set(tmp_path
 def test_other_parts_get_nothing(tmp_path: Path, district: Path) -> None:
     parts = ("query", "bounding_box_test")
     before = [read_reid_folder(district, part).images for part in parts]
-    add_labels(write_labels(tmp_path / "labels", [row(1, 10, "c1"), row(1, 20, "c2")]), district)
+    add_labels(write_labels(tmp_path / "labels", [row(1, 10, "c1"), row(1, 20, "c2")]), Intake(district, district))
     assert [read_reid_folder(district, part).images for part in parts] == before
 
 
@@ -181,14 +182,14 @@ def test_labels_without_a_usable_person_stop_the_run(tmp_path: Path, district: P
     labels = write_labels(tmp_path / "labels", [row(1, 10, "c1")])
     expected = r"must hold a person with two confirmed crops .* district\.labels=null; got:\ncase 10: a person needs"
     with pytest.raises(InputError, match=expected):
-        add_labels(labels, district)
+        add_labels(labels, Intake(district, district))
     with pytest.raises(InputError, match="got:\nno crops"):
-        add_labels(write_labels(tmp_path / "empty", []), district)
+        add_labels(write_labels(tmp_path / "empty", []), Intake(district, district))
 
 
 def test_a_folder_that_is_no_export_is_named(tmp_path: Path, district: Path) -> None:
     with pytest.raises(InputError, match=r"district\.labels must be a folder .*nowhere/labels\.csv is missing"):
-        add_labels(tmp_path / "nowhere", district)
+        add_labels(tmp_path / "nowhere", Intake(district, district))
 
 
 @pytest.mark.parametrize(
@@ -208,4 +209,4 @@ def test_a_wrong_line_is_named(tmp_path: Path, district: Path, changes: dict[str
         table.writeheader()
         table.writerow(row(1, 10, "c1") | changes)
     with pytest.raises(InputError, match=message):
-        add_labels(labels, district)
+        add_labels(labels, Intake(district, district))

@@ -30,7 +30,7 @@ def source(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = workplace / "source"
     (folder / "videos").mkdir(parents=True)
     (folder / "videos" / "c1.mp4").write_text("film")
-    monkeypatch.setattr(prepare, "check_district", lambda folder: [])
+    monkeypatch.setattr(prepare, "check_district", lambda folder, **_: [])
     write_params(name="mine", importer="folder", source=str(folder), demo=None)
     return folder
 
@@ -54,8 +54,11 @@ def test_a_file_system_without_hard_links_gets_copies(source: Path, monkeypatch:
 
 def test_a_fatal_defect_leaves_the_earlier_data_in_place(source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     prepare.main()
-    monkeypatch.setattr(prepare, "check_district", lambda folder: [Finding(True, "videos/c1.txt, line 3", "is wrong")])
-    expected = r"the data must pass its checks, got 1 fatal defects:\nfatal: videos/c1\.txt, line 3: is wrong"
+    monkeypatch.setattr(
+        prepare, "check_district", lambda folder, **_: [Finding(True, "videos/c1.txt, line 3", "is wrong")]
+    )
+    found = r"fatal: videos/c1\.txt, line 3: is wrong"
+    expected = rf"must pass its checks, got 1 fatal defects, all listed in data/mine/data_report\.md:\n{found}"
     with pytest.raises(InputError, match=expected):
         prepare.main()
     assert Path("data/mine/videos/c1.mp4").is_file()

@@ -31,7 +31,7 @@ YAML = {
     "a timestamp that is none": ("!!timestamp x", "tags are not taken"),
     "a day that is none": ("2026-99-99", "a date or a number that is none"),
     "a number of 5000 digits": ("9" * 5000, "a date or a number that is none"),
-    "a byte that is none": (b"\xff\xfe", "must be text in UTF-8, byte 0 is not"),
+    "a byte that is none": (b"\xff\xff", "must be text in UTF-8, byte 0 is not"),
     "a zero": ("a: \0", "a character, a date or a number that is none"),
     "much": ("# " + "x" * 2_000_000, "must have at most 2000000 bytes, got more"),
 }  # fmt: skip
@@ -102,8 +102,11 @@ def test_a_table_that_is_none_is_refused(tmp_path: Path, content: str | bytes, c
 
 
 def test_a_row_has_every_cell_and_no_other(tmp_path: Path) -> None:
-    file = write(tmp_path / "a.csv", "image,identity\n1.jpg\n2.jpg,2,3\n")
-    assert read_rows(file, ("image",)) == [{"image": "1.jpg", "identity": ""}, {"image": "2.jpg", "identity": "2"}]
+    file = write(tmp_path / "a.csv", "image,identity\n1.jpg\n2.jpg,2,\n")
+    rows = {2: {"image": "1.jpg", "identity": ""}, 3: {"image": "2.jpg", "identity": "2"}}
+    assert read_rows(file, ("image",)) == rows
+    with pytest.raises(InputError, match="line 3: must have at most 2 cells, as the first line has, got 3"):
+        read_rows(write(file, "image,identity\n1.jpg\n2.jpg,2,3\n"), ("image",))
 
 
 @pytest.mark.parametrize(

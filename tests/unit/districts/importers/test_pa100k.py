@@ -8,6 +8,7 @@ import yaml
 from scipy.io import savemat
 
 from districts import prepare
+from districts.importers.intake import Intake
 from districts.importers.pa100k import _COLUMNS, import_pa100k
 from districts.layout import read_attribute_split
 from domain.errors import InputError
@@ -38,7 +39,7 @@ def write_set(folder: Path, columns: tuple[str, ...] = _COLUMNS) -> Path:
 
 
 def test_columns_become_groups_and_what_is_unclear_is_unknown(tmp_path: Path) -> None:
-    import_pa100k("pa", write_set(tmp_path / "source"), tmp_path / "pa")
+    import_pa100k("pa", Intake(write_set(tmp_path / "source"), tmp_path / "pa"))
     schema = read_schema("pa100k")
     table = read_attribute_split(tmp_path / "pa", "val", schema)
     woman, child = (
@@ -64,14 +65,17 @@ def test_the_stage_imports_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 def test_another_order_of_columns_is_refused(tmp_path: Path) -> None:
     source = write_set(tmp_path / "source", columns=("Hat", *_COLUMNS[1:]))
     with pytest.raises(InputError, match=r"first difference: \['Female \(got Hat\)'\]"):
-        import_pa100k("pa", source, tmp_path / "pa")
+        import_pa100k("pa", Intake(source, tmp_path / "pa"))
 
 
 def test_a_missing_picture_is_named(tmp_path: Path) -> None:
     source = write_set(tmp_path / "source")
     (source / "data" / "000004.jpg").unlink()
-    with pytest.raises(InputError, match=r"000004\.jpg must be a file; it is missing"):
-        import_pa100k("pa", source, tmp_path / "pa")
+    intake = Intake(source, tmp_path / "pa")
+    import_pa100k("pa", intake)
+    assert [str(finding) for finding in intake.findings] == [
+        f"fatal: {source}/data/000004.jpg: must be a file; it is missing"
+    ]
 
 
 @pytest.mark.parametrize("content", [None, b"", b"no matrix"])
@@ -79,11 +83,11 @@ def test_what_is_no_annotation_file_is_refused(content: bytes | None, tmp_path: 
     if content is not None:
         (tmp_path / "annotation.mat").write_bytes(content)
     with pytest.raises(InputError, match="must be PA-100K's annotation file"):
-        import_pa100k("pa", tmp_path, tmp_path / "pa")
+        import_pa100k("pa", Intake(tmp_path, tmp_path / "pa"))
 
 
 def test_the_real_sample_has_its_split_sizes(tmp_path: Path, real_data: Path) -> None:
-    import_pa100k("pa", real_data / "pa100k", tmp_path / "pa")
+    import_pa100k("pa", Intake(real_data / "pa100k", tmp_path / "pa"))
     schema = read_schema("pa100k")
     sizes = {
         split: len(read_attribute_split(tmp_path / "pa", split, schema).images) for split in ("train", "val", "test")

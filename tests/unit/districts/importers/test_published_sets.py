@@ -11,6 +11,7 @@ from scipy.io import savemat
 
 from districts.checks import check_district
 from districts.importers import peta
+from districts.importers.intake import Intake
 from districts.importers.market1501 import import_market1501
 from districts.importers.peta import import_peta
 from districts.layout import read_attribute_split, read_reid_folder
@@ -75,7 +76,7 @@ def market(tmp_path: Path) -> Path:
 
 
 def test_market1501_becomes_reid_and_attribute_sets(market: Path, tmp_path: Path) -> None:
-    import_market1501("market", market, tmp_path / "district")
+    import_market1501("market", Intake(market, tmp_path / "district"))
     woman = labels_of(tmp_path / "district", "test", "market1501")
     assert woman == {
         "0050_c2s1_000101_00.jpg": {
@@ -104,13 +105,13 @@ def test_a_colour_that_is_not_one_is_unknown(market: Path, tmp_path: Path) -> No
     people = {50: WOMAN | {"upgreen": 2, "downpink": 1, "age": 7}}
     content = {"market_attribute": {"train": market_fields({1: {}}), "test": market_fields(people)}}
     savemat(market / "market_attribute.mat", content)
-    import_market1501("market", market, tmp_path / "district")
+    import_market1501("market", Intake(market, tmp_path / "district"))
     (labels,) = labels_of(tmp_path / "district", "test", "market1501").values()
     assert (labels["upper_colour"], labels["lower_colour"], labels["age"], labels["hair"]) == ("", "", "", "long")
 
 
 def test_imported_market1501_passes_the_checks(market: Path, tmp_path: Path) -> None:
-    import_market1501("market", market, tmp_path / "district")
+    import_market1501("market", Intake(market, tmp_path / "district"))
     findings = list(check_district(tmp_path / "district"))
     assert not [finding for finding in findings if finding.is_fatal]
     assert not [finding for finding in findings if "camera" in finding.message]  # the district lists none
@@ -118,13 +119,34 @@ def test_imported_market1501_passes_the_checks(market: Path, tmp_path: Path) -> 
 
 def test_what_is_not_market1501_is_refused(market: Path, tmp_path: Path) -> None:
     picture(market / "query" / "somebody.jpg", 1)
-    with pytest.raises(InputError, match=r"somebody\.jpg must be named like 0002_c1s1_000451_03\.jpg"):
-        import_market1501("market", market, tmp_path / "a")
+    intake = Intake(market, tmp_path / "a")
+    import_market1501("market", intake)
+    assert [*map(str, intake.findings)] == [
+        f"fatal: {market}/query/somebody.jpg: must be named like 0001_c1s1_000151_00.jpg"
+    ]
     savemat(market / "market_attribute.mat", {"market_attribute": {"train": {"age": np.ones((1, 2))}}})
     with pytest.raises(InputError, match="must hold `market_attribute` with the published fields"):
-        import_market1501("market", market, tmp_path / "b")
+        import_market1501("market", Intake(market, tmp_path / "b"))
+    (market / "market_attribute.mat").write_bytes(b"no matrix")
     with pytest.raises(InputError, match=r"market_attribute\.mat must be the attributes of Market-1501"):
-        import_market1501("market", tmp_path, tmp_path / "c")
+        import_market1501("market", Intake(market, tmp_path / "c"))
+    with pytest.raises(InputError, match="must hold the folders of Market-1501; bounding_box_train is missing"):
+        import_market1501("market", Intake(tmp_path, tmp_path / "d"))
+
+
+def test_market1501_without_attributes_is_a_reid_set(market: Path, tmp_path: Path) -> None:
+    (market / "market_attribute.mat").unlink()
+    for part in ("query", "bounding_box_test"):
+        (market / part / "Thumbs.db").write_bytes(b"\xd0\xcf")
+    picture(market / "bounding_box_test" / "0000_c4s6_022316_04.jpg.jpg", 9)  # as published
+    intake = Intake(market, tmp_path / "district")
+    import_market1501("market", intake)
+    findings = [*map(str, intake.of_user(check_district(tmp_path / "district", is_published=True)))]
+    assert not [finding for finding in findings if finding.startswith("fatal")]
+    assert f"warning: {market}/market_attribute.mat: is missing, so the attribute set is left out" in findings[0]
+    assert "2 hidden files or folders are passed over: query/Thumbs.db, bounding_box_test/Thumbs.db" in findings[1]
+    assert not (tmp_path / "district" / "attributes").exists()
+    assert len(read_reid_folder(tmp_path / "district", "bounding_box_test").images) == 4
 
 
 def write_peta(folder: Path, columns: tuple[str, ...] = peta._COLUMNS) -> Path:
@@ -145,7 +167,7 @@ def write_peta(folder: Path, columns: tuple[str, ...] = peta._COLUMNS) -> Path:
 
 
 def test_peta_becomes_an_attribute_set(tmp_path: Path) -> None:
-    import_peta("peta", write_peta(tmp_path / "source"), tmp_path / "district")
+    import_peta("peta", Intake(write_peta(tmp_path / "source"), tmp_path / "district"))
     assert list(labels_of(tmp_path / "district", "train", "peta")) == ["00002.png", "00003.png"]
     assert list(labels_of(tmp_path / "district", "val", "peta")) == ["00001.png"]
     (man,) = labels_of(tmp_path / "district", "test", "peta").values()
@@ -158,7 +180,7 @@ def test_peta_becomes_an_attribute_set(tmp_path: Path) -> None:
 def test_what_is_not_peta_is_refused(tmp_path: Path) -> None:
     source = write_peta(tmp_path / "source", columns=("carryingCat", *peta._COLUMNS[1:]))
     with pytest.raises(InputError, match=r"first difference: personalLess30 \(got carryingCat\)"):
-        import_peta("peta", source, tmp_path / "a")
+        import_peta("peta", Intake(source, tmp_path / "a"))
     savemat(source / "PETA.mat", {"peta": np.zeros(3)})
     with pytest.raises(InputError, match="must hold `peta` with pictures, attribute names and partitions"):
-        import_peta("peta", source, tmp_path / "b")
+        import_peta("peta", Intake(source, tmp_path / "b"))
