@@ -210,6 +210,7 @@ def _processed_video(video: CameraVideo, followed: FollowedVideo) -> ProcessedVi
         end=video.start + timedelta(seconds=followed.num_frames / followed.fps),
         frames=followed.num_frames,
         damage=followed.damage,
+        looks=followed.looks,
     )
 
 

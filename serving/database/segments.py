@@ -5,7 +5,7 @@ stored, so that work which a killed process left is found again.
 """
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -23,6 +23,15 @@ IDS_A_SEGMENT = 1_000_000  # a tracklet's id is its segment's id times this, plu
 
 
 @dataclass(frozen=True)
+class Looks:
+    """How densely a piece of video was looked at."""
+
+    looked_at: int  # frames
+    due: int  # frames that should have been: every n-th by the configured stride, and what could not be read
+    unreadable: int = 0  # packets that could not be decoded
+
+
+@dataclass(frozen=True)
 class ProcessedVideo:
     """A piece of video whose tracklets are known."""
 
@@ -32,6 +41,7 @@ class ProcessedVideo:
     end: datetime
     frames: int | None = None
     damage: str | None = None  # what could not be decoded
+    looks: Looks | None = None
 
 
 @dataclass(frozen=True)
@@ -162,6 +172,7 @@ def finish(
     frames: int | None,
     end: datetime,
     damage: str | None,
+    looks: Looks | None,
 ) -> None:
     """Sets a segment done. Its times are widened to those of its tracklets, for searches by time rely on that."""
     table = tables.segments
@@ -174,6 +185,7 @@ def finish(
         "error": None,
         "postponed_since": None,
         "model_version": model_version,
+        **(asdict(looks) if looks is not None else {}),
     }
     connection.execute(sa.update(table).where(table.c.id == segment_id).values(done))
 

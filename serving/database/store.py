@@ -29,7 +29,7 @@ from serving.database.holds import require_no_hold
 from serving.database.locks import hold_removers, lock_cases, lock_crops, lock_writers
 from serving.database.orphans import delete_orphans
 from serving.database.partitions import create_partitions, day_of
-from serving.database.segments import ProcessedVideo, RegisteredSegment, require_storable, videos_of
+from serving.database.segments import Looks, ProcessedVideo, RegisteredSegment, require_storable, videos_of
 
 
 def version_of_model(card: ModelCard) -> str:
@@ -149,7 +149,7 @@ class Store(AbstractContextManager["Store"]):
                     segment = segments.insert_processed(connection, ids[camera_id], district, camera_id, video)
                     _fill_segment(
                         connection, segment, by_camera[camera_id], model_version,
-                        frames=video.frames, end=video.end, damage=video.damage,
+                        frames=video.frames, end=video.end, damage=video.damage, looks=video.looks,
                     )  # fmt: skip
                 if replaced is not None:
                     audit.append_replacement(connection, replaced.details)
@@ -169,6 +169,7 @@ class Store(AbstractContextManager["Store"]):
         frames: int,
         end: datetime,
         damage: str | None = None,
+        looks: Looks | None = None,
     ) -> None:
         """Stores the tracklets of a registered segment and sets it done, in one transaction. Idempotent.
 
@@ -183,6 +184,7 @@ class Store(AbstractContextManager["Store"]):
             frames: number of decoded frames.
             end: end of the segment, with a time zone.
             damage: what could not be decoded.
+            looks: how densely it was looked at; None if nobody knows, which counts as densely.
 
         Raises:
             InputError: if the segment is not registered, embeddings differ in length, a tracklet is of another camera,
@@ -205,7 +207,7 @@ class Store(AbstractContextManager["Store"]):
             segment = segments.of(connection, segment_id, locked=True)
             if segment.replaces is not None:
                 replaced = removals.remove_segment(connection, segment.district, segment.replaces)
-            _fill_segment(connection, segment, new, model_version, frames=frames, end=end, damage=damage)
+            _fill_segment(connection, segment, new, model_version, frames=frames, end=end, damage=damage, looks=looks)
             if replaced is not None:
                 audit.append_replacement(connection, replaced.details)
         if replaced is not None and segment.replaces is not None:
@@ -224,6 +226,7 @@ def _fill_segment(
     frames: int | None,
     end: datetime,
     damage: str | None,
+    looks: Looks | None,
 ) -> None:
     """Inserts the rows of a segment and sets it done. Searches may wait from the rows to the commit."""
     if tracklets:
@@ -232,4 +235,6 @@ def _fill_segment(
         rows = [tracklet_rows.row_of(tracklet, segment, model_version) for tracklet in tracklets]
         connection.execute(sa.insert(tables.tracklets), rows)
         connection.execute(sa.insert(tables.tracklet_attributes), attribute_rows(connection, rows))
-    segments.finish(connection, segment.id, tracklets, model_version, frames=frames, end=end, damage=damage)
+    segments.finish(
+        connection, segment.id, tracklets, model_version, frames=frames, end=end, damage=damage, looks=looks
+    )

@@ -69,6 +69,9 @@ segments = Table(  # see serving.database.segments
     Column("frames", Integer),
     Column("error", Text),  # why it failed
     Column("damage", Text),  # what could not be decoded
+    Column("looked_at", Integer),  # frames; None if nobody knows
+    Column("due", Integer),  # frames that should have been looked at, see serving.database.segments.Looks
+    Column("unreadable", Integer),  # packets that could not be decoded
     Column("model_version", Text),
     Column("created", DateTime(timezone=True), nullable=False, server_default=func.now()),  # start of waiting
     Column("postponed_since", DateTime(timezone=True)),  # a resource is unreachable, such as a network share
@@ -90,12 +93,15 @@ segments = Table(  # see serving.database.segments
     Index("segments_unfinished", "district", "camera_id", postgresql_where=text("state <> 'done'")),
 )
 
-processed = Table(  # times of the segments that are done, merged by triggers, so that no query merges a month of them
+# Times of the segments that are done. Triggers merge them, so that no query merges a month of them, and say which are
+# thin: looked at less than about twice a second, or with a tenth of the frames skipped that were due.
+processed = Table(
     "processed",
     metadata,
     Column("district", Text, primary_key=True),
     Column("camera_id", Text, primary_key=True),
     Column("model_version", Text, primary_key=True),
+    Column("looks_per_s", Float, primary_key=True),  # of thin times, rounded down to one digit; else infinity
     Column("times", TSTZMULTIRANGE, nullable=False),
     ForeignKeyConstraint(["district", "camera_id"], ["cameras.district", "cameras.id"], ondelete="CASCADE"),
 )

@@ -16,6 +16,7 @@ from domain.names import Name
 from domain.settings import Settings
 from domain.tracklets import Tracklet
 from domain.videos import NO_SETTINGS, VideoLimits
+from serving.database.segments import Looks
 from serving.ingestion.motion_gate import MotionGate, MotionGateSettings
 from serving.perception.perception import Perception, PerceptionSettings
 from serving.tracking.crop_quality import CropFeatures, crop_qualities
@@ -52,6 +53,7 @@ class FollowedVideo:
     fps: float
     num_frames: int
     damage: str | None  # parts that could not be read, `None` if there are none
+    looks: Looks
     tracklets: list[Tracklet] = field(default_factory=list)  # in the order in which they ended
 
 
@@ -79,9 +81,15 @@ class _Stream:
     tracklets: list[Tracklet]
     gate: MotionGate | None
     detections: Detections | None = None  # of the last frame that the detector saw
+    looked_at: int = 0  # frames
 
     def passes(self, frame: Frame) -> bool:
         return self.gate is None or self.gate.passes(frame.image, frame.time_s)
+
+    def looks(self, stride: int) -> Looks:
+        """How densely the video was looked at, of which every `stride`-th frame should have been."""
+        unreadable = self.reader.damaged_packets
+        return Looks(self.looked_at, due=-(-(self.reader.num_frames + unreadable) // stride), unreadable=unreadable)
 
     def detections_of(self, passing: Sequence[bool], new: Iterator[Detections]) -> Iterator[Detections]:
         """Detections of each frame: the next of `new` if the frame passed the gate, else the previous ones again."""
@@ -121,6 +129,8 @@ def follow(
                 taken = [list(islice(stream.frames, frames_each)) for stream in running]
             running = [stream for stream, frames in zip(running, taken, strict=True) if frames]
             taken = [frames for frames in taken if frames]
+            for stream, frames in zip(running, taken, strict=True):
+                stream.looked_at += len(frames)
             with clock.timed("gate"):
                 passing = [
                     [stream.passes(frame) for frame in frames] for stream, frames in zip(running, taken, strict=True)
@@ -147,7 +157,13 @@ def follow(
             with clock.timed("describe"):
                 stream.tracklets += describe_tracklets(stream.tracker.close(), perception, num_crops)
         return [
-            FollowedVideo(stream.reader.fps, stream.reader.num_frames, stream.reader.damage, stream.tracklets)
+            FollowedVideo(
+                stream.reader.fps,
+                stream.reader.num_frames,
+                stream.reader.damage,
+                stream.looks(settings.frame_stride),
+                stream.tracklets,
+            )
             for stream in streams
         ]
 

@@ -9,6 +9,7 @@ from datetime import datetime
 
 from domain.boxes import Detections
 from domain.tracklets import Tracklet
+from serving.database.segments import Looks
 from serving.ingestion.following import StageClock, TrackingSettings, advance, describe_tracklets, new_tracker
 from serving.ingestion.motion_gate import MotionGate
 from serving.ingestion.outbox import LiveSegment, Outbox
@@ -41,7 +42,7 @@ class LiveFollower:
         if segment is not None and (
             (frame.time - segment.start).total_seconds() >= self._segment_s or segment.shape != frame.image.shape
         ):
-            self.close(frame.time)
+            self.close(frame.time, frame)
         if self._segment is None:
             self._outbox.end_gap(self.camera_id, frame.time)
             self._segment = _OpenSegment(self.camera_id, frame, self._perception, self._settings)
@@ -53,10 +54,10 @@ class LiveFollower:
             self.close(gap.since)
             self._outbox.begin_gap(self.camera_id, gap.since, gap.reason)
 
-    def close(self, end: datetime | None = None) -> None:
-        """End the open segment, if any, at `end` or its last frame."""
+    def close(self, end: datetime | None = None, following: LiveFrame | None = None) -> None:
+        """End the open segment, if any, at `end` or its last frame; `following` is the first frame after it."""
         if self._segment is not None:
-            self._outbox.put(self._segment.finished(end))
+            self._outbox.put(self._segment.finished(end, following))
             self._segment = None
 
     def discard_segment(self, reason: str) -> None:
@@ -73,8 +74,8 @@ class _OpenSegment:
         self.start, self.shape = first.time, first.image.shape
         self._camera_id, self._perception = camera_id, perception
         self._tracker = new_tracker(camera_id, first.time, perception, settings)
-        self._first_number, self._last_number, self._end = first.number, first.number - 1, first.time
-        self._stride, self._num_frames = settings.frame_stride, 0
+        self._first, self._last, self._num_frames = first, first, 0
+        self._stride = settings.frame_stride
         self._tracklets: list[Tracklet] = []
         self._gate = MotionGate(settings.motion_gate) if settings.motion_gate.enabled else None
         self._detections: Detections | None = None  # of the last frame that the detector saw
@@ -84,21 +85,29 @@ class _OpenSegment:
         if self._gate is None or self._gate.passes(frame.image, time_s):
             [self._detections] = self._perception.detect([frame.image])
         assert self._detections is not None, "the first frame passes"
-        segment_frame = Frame(frame.number - self._first_number + 1, time_s, frame.image)
+        segment_frame = Frame(frame.number - self._first.number + 1, time_s, frame.image)
         [ended] = advance([(self._tracker, segment_frame, self._detections)], self._perception, StageClock())
         self._tracklets += ended
         self._num_frames += 1
-        self._last_number, self._end = frame.number, frame.time
+        self._last = frame
 
-    def finished(self, end: datetime | None) -> LiveSegment:
+    def finished(self, end: datetime | None, following: LiveFrame | None) -> LiveSegment:
         self._tracklets += describe_tracklets(self._tracker.close(), self._perception)
-        num_decoded = self._last_number - self._first_number + 1
-        num_due = -(-num_decoded // self._stride)
-        num_skipped = num_due - self._num_frames
-        damage = (
-            f"{num_skipped} of {num_due} frames were skipped, because processing is slower than the camera"
-            if num_skipped > 0
-            else None
-        )
-        end = self._end if end is None else max(end, self._end)
-        return LiveSegment(self._camera_id, self.start, end, self._num_frames, self._tracklets, damage)
+        last = following or self._last
+        num_decoded = self._last.number + 1 if following is None else following.number
+        num_decoded -= self._first.number
+        unreadable = last.num_unreadable - self._first.num_unreadable
+        due = -(-(num_decoded + unreadable) // self._stride)
+        looks = Looks(self._num_frames, max(self._num_frames, due), unreadable)
+        end = self._last.time if end is None else max(end, self._last.time)
+        return LiveSegment(self._camera_id, self.start, end, num_decoded, self._tracklets, _damage(looks), looks)
+
+
+def _damage(looks: Looks) -> str | None:
+    num_skipped = looks.due - looks.looked_at - looks.unreadable
+    parts = []
+    if num_skipped > 0:
+        parts.append(f"{num_skipped} of {looks.due} frames were skipped, because processing is slower than the camera")
+    if looks.unreadable:
+        parts.append(f"{looks.unreadable} packets could not be decoded")
+    return "; ".join(parts) or None

@@ -17,6 +17,7 @@ import sqlalchemy as sa
 from domain.errors import InputError
 from domain.tracklets import Tracklet
 from serving.database import segments
+from serving.database.segments import Looks
 from serving.database.store import Store
 
 DROPPED = "the database was unreachable for too long; the sightings in memory were dropped"
@@ -35,9 +36,10 @@ class LiveSegment:
     camera_id: str
     start: datetime
     end: datetime
-    frames: int
+    frames: int  # decoded
     tracklets: Sequence[Tracklet]
-    damage: str | None  # skipped frames, `None` if there are none
+    damage: str | None  # skipped frames and what could not be read, `None` if there is neither
+    looks: Looks | None = None
 
     @property
     def num_bytes(self) -> int:
@@ -185,7 +187,13 @@ class Outbox:
         with store.begin() as connection:
             segment = segments.register(connection, district, camera_id, name, checksum, entry.start, entry.end)
         store.add_segment(
-            segment.id, entry.tracklets, self._model_version, frames=entry.frames, end=entry.end, damage=entry.damage
+            segment.id,
+            entry.tracklets,
+            self._model_version,
+            frames=entry.frames,
+            end=entry.end,
+            damage=entry.damage,
+            looks=entry.looks,
         )
 
     def _finish(self, entry: LiveSegment | _PendingGap, *, is_written: bool) -> None:

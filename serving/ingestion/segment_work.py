@@ -128,6 +128,7 @@ class SegmentWork:
             frames=followed.num_frames,
             end=segment.start + timedelta(seconds=followed.num_frames / followed.fps),
             damage=followed.damage,
+            looks=followed.looks,
         )
         _log.info(
             "%s: %s frames, %s tracklets%s",

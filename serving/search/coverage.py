@@ -1,7 +1,9 @@
-"""Coverage of a search: per camera, the searchable time spans and the missing ones with the reason.
+"""Coverage of a search: per camera, the searched time spans, the thin ones and the missing ones with the reason.
 
-Time without a segment or gap is missing too: no video of it was registered. An answer and the stored search contain a
-shortened coverage, whose size has a limit, see `shorten_coverage`.
+A time is thin if it was looked at so seldom that a person may have passed unseen, see
+`serving.database.tables.processed`; its sightings are searched, but it does not count as searched. Time without a
+segment or gap is missing too: no video of it was registered. An answer and the stored search contain a shortened
+coverage, whose size has a limit, see `shorten_coverage`.
 """
 
 from bisect import bisect_right
@@ -19,7 +21,8 @@ from serving.database.store import Store
 
 _MAX_SPANS = 1000  # of all cameras: about 80 kB
 _MAX_HOLE = timedelta(seconds=1)  # between spans that are merged: segments of a stream are one frame apart
-_KINDS = ("searched", "waiting", "failed", "gaps")
+_KINDS = ("searched", "thin", "waiting", "failed", "gaps")
+_ALL = 0.999  # from this share on, all of the time counts as searched
 _OPEN_END = datetime.max.replace(tzinfo=UTC)
 
 
@@ -33,6 +36,7 @@ class Span(_Answer):
     since: datetime
     until: datetime | None  # None: a gap that has not ended, or video of unknown length
     reason: str = ""
+    looks_per_s: float | None = None  # of a thin time: at least so many times a second it was looked at
 
 
 class CameraCoverage(_Answer):
@@ -40,12 +44,14 @@ class CameraCoverage(_Answer):
 
     district: str
     camera_id: str
-    share: float  # searched part of the window, 0..1
+    share: float  # searched part of the window, 0..1; without what was seen thinly
     searched: list[Span]
     waiting: list[Span]  # video that is not processed yet
     failed: list[Span]  # video that could not be processed, or was processed by another model only
     gaps: list[Span]  # the camera delivered no pictures
     num_left_out: int = 0  # spans that `shorten_coverage` has dropped
+    thin: list[Span] = []  # video that was looked at too seldom to say that nobody passed; searched as far as it goes
+    thin_share: float = 0.0  # thin part of the window, 0..1
 
 
 class Coverage(_Answer):
@@ -55,6 +61,8 @@ class Coverage(_Answer):
     until: datetime | None
     share: float  # mean of the cameras' shares
     cameras: list[CameraCoverage]
+    thin_share: float = 0.0  # mean of the cameras' thin shares
+    statement: str = ""  # the same in a sentence; "" in searches of earlier versions
 
 
 def coverage_of(
@@ -89,15 +97,20 @@ def coverage_of(
     spans: dict[tuple[str, str], dict[str, list[Span]]] = {}
     for row in rows:
         of_kind = spans.setdefault((row.district, row.camera_id), {}).setdefault(row.kind, [])
-        of_kind.append(Span(since=row.since.astimezone(UTC), until=_in_utc(row.until), reason=row.reason))
+        until_utc, rate = _in_utc(row.until), row.looks_per_s
+        of_kind.append(Span(since=row.since.astimezone(UTC), until=until_utc, reason=row.reason, looks_per_s=rate))
     coverages = [
         _camera_coverage(district.name, camera.id, (begin, end), spans.get((district.name, camera.id), {}))
         for district in districts
         for camera in district.cameras
         if cameras is None or (district.name, camera.id) in cameras
     ]
-    share = sum(camera.share for camera in coverages) / len(coverages) if coverages else 0.0
-    return Coverage(since=begin, until=end, share=share, cameras=coverages)
+    share, thin_share = (
+        sum(shares) / max(1, len(coverages))
+        for shares in ([camera.share for camera in coverages], [camera.thin_share for camera in coverages])
+    )
+    covered = Coverage(since=begin, until=end, share=share, cameras=coverages, thin_share=thin_share)
+    return covered.model_copy(update={"statement": _statement(covered)})
 
 
 def shorten_coverage(coverage: Coverage) -> Coverage:
@@ -119,14 +132,19 @@ def _shortened(camera: CameraCoverage, merged: dict[str, list[Span]], most: int)
 
 
 def _merged(spans: Sequence[Span]) -> list[Span]:
-    """Merges adjacent spans of the same reason. `spans` is in order of time; spans without an end stay as they are."""
+    """Merges adjacent spans of the same reason. `spans` is in order of time; spans without an end stay as they are.
+
+    Merged thin spans have the lowest rate among them.
+    """
     merged: list[Span] = []
     for span in spans:
         last = merged[-1] if merged else None
         if last is None or last.until is None or span.until is None or last.reason != span.reason:
             merged.append(span)
         elif span.since - last.until < _MAX_HOLE:
-            merged[-1] = last.model_copy(update={"until": max(last.until, span.until)})
+            rates = [rate for rate in (last.looks_per_s, span.looks_per_s) if rate is not None]
+            both = {"until": max(last.until, span.until), "looks_per_s": min(rates, default=None)}
+            merged[-1] = last.model_copy(update=both)
         else:
             merged.append(span)
     return merged
@@ -143,18 +161,48 @@ def _camera_coverage(
     window: tuple[datetime | None, datetime | None],
     spans: Mapping[str, list[Span]],
 ) -> CameraCoverage:
-    searched, (begin, end) = spans.get("searched", []), window
-    covered = sum((span.until - span.since for span in searched if span.until is not None), timedelta())
+    searched, thin, (begin, end) = spans.get("searched", []), spans.get("thin", []), window
     length = end - begin if begin is not None and end is not None else timedelta()
     return CameraCoverage(
         district=district,
         camera_id=camera_id,
-        share=covered / length if length else 0.0,
+        share=_duration(searched) / length if length else 0.0,
+        thin_share=_duration(thin) / length if length else 0.0,
         searched=searched,
+        thin=thin,
         waiting=_uncovered(spans.get("waiting", []), searched, window),
         failed=_uncovered(spans.get("failed", []), searched, window),
         gaps=spans.get("gaps", []),
     )
+
+
+def _duration(spans: Sequence[Span]) -> timedelta:
+    return sum((span.until - span.since for span in spans if span.until is not None), timedelta())
+
+
+def _statement(coverage: Coverage) -> str:
+    """The coverage in a sentence, which says that nothing is missing only if nothing is."""
+    if coverage.since is None or coverage.until is None:
+        return "There is no video of these cameras and times."
+    times = f"{coverage.since.isoformat()} to {coverage.until.isoformat()}"
+    said = [f"Of {len(coverage.cameras)} cameras from {times}, {_percent(coverage.share)} was searched"]
+    rates = [span.looks_per_s for camera in coverage.cameras for span in camera.thin if span.looks_per_s is not None]
+    if rates:
+        seldom = f"{min(rates):g}" if min(rates) == max(rates) else f"{min(rates):g} to {max(rates):g}"
+        said.append(
+            f"{_percent(coverage.thin_share)} was seen thinly (looked at {seldom} times a second): a person may have "
+            "passed unseen"
+        )
+    counts = {kind: sum(len(getattr(camera, kind)) for camera in coverage.cameras) for kind in _KINDS[2:]}
+    said += [f"{kind}: {count}" for kind, count in counts.items() if count]
+    if len(said) == 1:
+        said.append("nothing is missing" if coverage.share > _ALL else "of the rest there is no video")
+    return "; ".join(said) + "."
+
+
+def _percent(share: float) -> str:
+    """Rounded down, so that 100 % is all."""
+    return f"{int(1000 * share + 1e-6) / 10:g} %"
 
 
 def _uncovered(
@@ -206,25 +254,35 @@ _ENDS = sa.text(
 )
 _SEARCHED = sa.text(  # PostgreSQL merges and subtracts times far faster than we could
     f"""
-    SELECT district, camera_id, 'searched' AS kind, lower(part) AS since, upper(part) AS until, '' AS reason
-    FROM processed
+    SELECT district, camera_id, CASE WHEN looks_per_s = 'infinity' THEN 'searched' ELSE 'thin' END AS kind,
+        lower(part) AS since, upper(part) AS until, '' AS reason, nullif(looks_per_s, 'infinity') AS looks_per_s
+    FROM (
+        SELECT district, camera_id, looks_per_s, times, (
+            SELECT range_agg(other) FROM processed AS denser, unnest(denser.times) AS other
+            WHERE (denser.district, denser.camera_id, denser.model_version)
+                = (processed.district, processed.camera_id, processed.model_version)
+            AND denser.looks_per_s > processed.looks_per_s
+        ) AS seen_better
+        FROM processed WHERE model_version = :model AND {_AT_CAMERAS}
+    ) AS looked_at
     LEFT JOIN (
         SELECT district, camera_id, range_agg(tstzrange(since, until)) AS missing
         FROM gaps WHERE {_GAPS} GROUP BY district, camera_id
     ) AS silent USING (district, camera_id)
-    CROSS JOIN LATERAL unnest(times * {_WINDOW} - coalesce(missing, tstzmultirange())) AS part
-    WHERE model_version = :model AND {_AT_CAMERAS}
+    CROSS JOIN LATERAL unnest(
+        times * {_WINDOW} - coalesce(missing, tstzmultirange()) - coalesce(seen_better, tstzmultirange())
+    ) AS part
     ORDER BY district, camera_id, since
     """
 )
 _MISSING = sa.text(
     f"""
     SELECT district, camera_id, 'failed' AS kind, lower(part) AS since, upper(part) AS until,
-        'processed by the model ' || model_version || ' only' AS reason
+        'processed by the model ' || model_version || ' only' AS reason, NULL::float8 AS looks_per_s
     FROM processed CROSS JOIN LATERAL unnest(times * {_WINDOW}) AS part
     WHERE model_version <> :model AND {_AT_CAMERAS}
-    UNION ALL SELECT district, camera_id, state, start, "end", coalesce(error, '') FROM {_UNPROCESSED}
-    UNION ALL SELECT district, camera_id, 'gaps', since, until, reason FROM gaps WHERE {_GAPS}
+    UNION ALL SELECT district, camera_id, state, start, "end", coalesce(error, ''), NULL FROM {_UNPROCESSED}
+    UNION ALL SELECT district, camera_id, 'gaps', since, until, reason, NULL FROM gaps WHERE {_GAPS}
     ORDER BY district, camera_id, since
     """
 )

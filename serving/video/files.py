@@ -86,7 +86,7 @@ class VideoReader:
         self.width_px, self.height_px = self._stream.codec_context.width, self._stream.codec_context.height
         self.declared_frames = self._stream.frames  # as the container declares, 0 if it declares none
         self.num_frames = 0  # decoded so far
-        self._damaged_packets = 0
+        self.damaged_packets = 0  # that could not be decoded so far
         self._decoding_s = 0.0
 
     def __enter__(self) -> Self:
@@ -121,12 +121,12 @@ class VideoReader:
     def damage(self) -> str | None:
         """After iterating: description of missing or damaged parts, `None` if there are none."""
         missing = self.declared_frames - self.num_frames
-        if not self._damaged_packets and missing <= _MISSING_FRAMES_ALLOWED:
+        if not self.damaged_packets and missing <= _MISSING_FRAMES_ALLOWED:
             return None
         declared = f" of {self.declared_frames}" if self.declared_frames else ""
         return (
             f"{self.file} is damaged or ends early: {self.num_frames}{declared} frames read, "
-            f"{self._damaged_packets} packets could not be decoded"
+            f"{self.damaged_packets} packets could not be decoded"
         )
 
     def _require_reachable(self) -> None:
@@ -149,14 +149,14 @@ class VideoReader:
             except StopIteration:
                 return
             except _UNREADABLE:  # the container is truncated: only frames in the decoder remain
-                self._damaged_packets += 1
+                self.damaged_packets += 1
                 yield from self._stream.codec_context.decode(None)
                 return
             began_s = time.monotonic()
             try:
                 pictures = decode(packet, self.file, self._limits)
             except av.FFmpegError:  # decoding may recover at the next key frame
-                self._damaged_packets += 1
+                self.damaged_packets += 1
                 continue
             finally:
                 self._decoding_s += time.monotonic() - began_s

@@ -55,6 +55,7 @@ class LiveFrame:
     number: int  # from 1, counting every decoded frame: dropped frames leave a hole
     time: datetime  # UTC, strictly rising
     image: np.ndarray  # uint8 [height, width, 3] RGB
+    num_unreadable: int = 0  # packets that could not be decoded, since the stream began
 
 
 @dataclass(frozen=True)
@@ -96,6 +97,7 @@ class LiveStream:
         self.name = name
         self.num_frames = 0  # decoded
         self.num_dropped = 0  # decoded and due by the stride, but replaced by a newer frame before the consumer read it
+        self.num_unreadable = 0  # packets that could not be decoded
         self.num_reconnects = 0
         self._address, self._settings, self._on_gap, self._stride = address, settings, on_gap, stride
         self._limits = limits
@@ -130,7 +132,7 @@ class LiveStream:
                 self._on_gap(event)
             else:
                 number, seen, picture = event
-                yield LiveFrame(number, seen, picture.to_ndarray(format="rgb24"))
+                yield LiveFrame(number, seen, picture.to_ndarray(format="rgb24"), self.num_unreadable)
 
     @property
     def seconds_since_frame(self) -> float:
@@ -222,7 +224,7 @@ class LiveStream:
                     for picture in decode(packet, f"camera {self.name}", self._limits):
                         self._receive(picture)
                 except av.FFmpegError:  # damaged packet; decoding may recover at the next key frame
-                    pass
+                    self.num_unreadable += 1
                 if self._is_silent_since(began_s) or self._stopping.is_set():
                     break
         return "the stream ended"

@@ -8,11 +8,13 @@ const FULL = 0.999; // from this share on, all of the time counts as covered
 const box = $("#coverage");
 
 /** Shows the `coverage` of a search's answer. */
-export function showCoverage({ cameras, since, until, share }) {
+export function showCoverage({ cameras, since, until, share, thin_share }) {
   const kinds = [["gaps", words.gap], ["waiting", words.waiting], ["failed", words.unusable]];
+  const rates = cameras.flatMap((camera) => camera.thin.map((span) => span.looks_per_s));
   const count = (name) => cameras.reduce((sum, camera) => sum + camera[name].length, 0);
   const counted = kinds.filter(([name]) => count(name)).map(([name, kind]) => `${kind} ${count(name)}`);
-  const isFull = share >= FULL && !counted.length;
+  const isMissing = counted.length || share + thin_share < FULL;
+  const isFull = !isMissing && !rates.length;
   const whole = since ? cameras.length * (Date.parse(until) - Date.parse(since)) : 0;
   box.open = false;
   box.hidden = false;
@@ -20,7 +22,8 @@ export function showCoverage({ cameras, since, until, share }) {
   const durations = { whole: duration(whole), covered: duration(whole * share), share: percentDown(share) };
   const covered = { cameras: cameras.length, times: since && timesOf({}, since, until), ...durations };
   const sentence = since ? say(words.covered, covered) : words.no_video;
-  const missing = [words.not_covered, counted.join(", ")].filter(Boolean).join(" ");
+  const thin = rates.length && say(words.seen_thinly, { time: duration(whole * thin_share), rate: Math.min(...rates) });
+  const missing = [thin, isMissing && words.not_covered, counted.join(", ")].filter(Boolean).join(" ");
   $("summary", box).replaceChildren(
     element("span", { textContent: sentence }),
     element("strong", { textContent: isFull ? words.all_covered : `⚠ ${missing}` }),
@@ -39,7 +42,7 @@ const percentDown = (fraction) => percent(Math.floor(100 * fraction + 1e-9) / 10
 
 /** Times of the window without any recording of the camera: no video, no gap, no failure. */
 function unknownTimes(camera, since, until) {
-  const known = [...camera.searched, ...camera.gaps, ...camera.waiting, ...camera.failed];
+  const known = [...camera.searched, ...camera.thin, ...camera.gaps, ...camera.waiting, ...camera.failed];
   const unknown = [];
   let end = Date.parse(since);
   const skip = (begin) => begin - end >= 1000 && unknown.push({ since: end, until: begin });
@@ -52,10 +55,11 @@ function unknownTimes(camera, since, until) {
 }
 
 function row(camera, since, until) {
+  const thin = camera.thin.map((span) => piece(camera, span, say(words.thin, { rate: span.looks_per_s })));
   const missing = [[camera.gaps, words.gap], [camera.waiting, words.waiting], [camera.failed, words.unusable]];
   const leftOut = camera.num_left_out;
   if (since && !leftOut) missing.push([unknownTimes(camera, since, until), words.no_recording]);
-  const pieces = missing.flatMap(([spans, kind]) => spans.map((span) => piece(camera, span, kind)));
+  const pieces = thin.concat(missing.flatMap(([spans, kind]) => spans.map((span) => piece(camera, span, kind))));
   if (leftOut) pieces.push(element("li", { textContent: say(words.left_out, { number: leftOut }) }));
   return element(
     "tr", {},

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from domain.errors import InputError
 from serving.database import segments
 from serving.database.districts import add_cameras
+from serving.database.segments import Looks
 from serving.database.store import Store, open_store
-from serving.search.coverage import Coverage, coverage_of
+from serving.search.coverage import Coverage, coverage_of, shorten_coverage
 from tests.helpers.sightings import CAMERAS, NOON, in_transaction
 
 
@@ -23,7 +24,13 @@ def at(minutes: float) -> datetime:
 
 
 def add_video(
-    store: Store, camera: str, begin: float, end: float | None, model: str = "net-1", declared: float | None = None
+    store: Store,
+    camera: str,
+    begin: float,
+    end: float | None,
+    model: str = "net-1",
+    declared: float | None = None,
+    looks: Looks | None = None,
 ) -> int:
     """A segment from `begin` to `end` minutes after noon; waiting without an end, which the file may declare."""
     declared_end = at(declared) if declared is not None else None
@@ -31,7 +38,7 @@ def add_video(
         store, segments.register, "demo", camera, f"{camera}.mp4", f"{camera}-{begin}", at(begin), declared_end
     )
     if end is not None:
-        store.add_segment(segment.id, [], model, frames=10, end=at(end), damage=None)
+        store.add_segment(segment.id, [], model, frames=10, end=at(end), looks=looks)
     return segment.id
 
 
@@ -146,6 +153,70 @@ def test_time_that_another_video_covers_is_not_missing(empty: Store) -> None:
     assert [span.since for span in other.failed] == [at(0), at(10)]
 
 
+def thin_spans(store: Store, **window: datetime) -> list[tuple[datetime, datetime | None, float | None]]:
+    [camera] = coverage_of(store, "net-1", cameras=[("demo", "cam0")], **window).cameras
+    return [(span.since, span.until, span.looks_per_s) for span in camera.thin]
+
+
+@pytest.mark.parametrize(
+    ("looks", "rate"),
+    [
+        pytest.param(Looks(600, due=600), None, id="ten a second"),
+        pytest.param(Looks(120, due=120), None, id="two a second"),
+        pytest.param(Looks(110, due=110), 1, id="less than two a second, as it should"),
+        pytest.param(Looks(30, due=30), 0.5, id="every other second"),
+        pytest.param(Looks(545, due=600), None, id="one in eleven was skipped"),
+        pytest.param(Looks(300, due=600), 5, id="every other frame was skipped"),
+        pytest.param(Looks(1400, due=2000, unreadable=600), 20, id="a third cannot be read"),
+        pytest.param(Looks(0, due=600), 0, id="never"),
+        pytest.param(None, None, id="nobody knows"),
+    ],
+)
+def test_a_minute_that_was_looked_at_too_seldom_is_thin(empty: Store, looks: Looks | None, rate: float | None) -> None:
+    add_video(empty, "cam0", 0, 1, looks=looks)
+    found = coverage_of(empty, "net-1", cameras=[("demo", "cam0")])
+    [camera] = found.cameras
+    assert thin_spans(empty) == ([] if rate is None else [(at(0), at(1), rate)])
+    assert (camera.share, camera.thin_share) == ((1, 0) if rate is None else (0, 1))
+    assert (found.share, found.thin_share) == (camera.share, camera.thin_share)
+    assert ("nothing is missing" in found.statement) == (rate is None)
+    assert ("seen thinly" in found.statement) == (rate is not None)
+    stored = shorten_coverage(found)
+    assert (stored.statement, stored.cameras[0].thin) == (found.statement, camera.thin)
+
+
+def test_the_statement_has_the_rates_and_what_is_missing(empty: Store) -> None:
+    add_video(empty, "cam0", 0, 6)
+    add_video(empty, "cam1", 0, 3, looks=Looks(180, due=1800))
+    add_video(empty, "cam1", 3, 6, looks=Looks(90, due=1800))
+    in_transaction(empty, segments.fail, add_video(empty, "cam2", 0, None, declared=6), "no video stream")
+    found = coverage_of(empty, "net-1")
+    assert found.statement == (
+        "Of 3 cameras from 2026-05-01T12:00:00+00:00 to 2026-05-01T12:06:00+00:00, 33.3 % was searched; 33.3 % was "
+        "seen thinly (looked at 0.5 to 1 times a second): a person may have passed unseen; failed: 1."
+    )
+    nothing = coverage_of(empty, "net-1", cameras=[("demo", "cam2")], since=at(60), until=at(70))
+    assert nothing.statement.endswith("0 % was searched; of the rest there is no video.")
+
+
+def test_time_that_another_video_shows_better_is_thin_no_more(empty: Store) -> None:
+    add_video(empty, "cam0", 0, 10, looks=Looks(600, due=6000))
+    add_video(empty, "cam0", 5, 15, looks=Looks(3000, due=6000))
+    assert thin_spans(empty) == [(at(0), at(5), 1), (at(5), at(15), 5)]
+    add_video(empty, "cam0", 2, 6)
+    assert thin_spans(empty) == [(at(0), at(2), 1), (at(6), at(15), 5)]
+    in_transaction(empty, segments.open_gap, "demo", "cam0", at(1), "cut")
+    in_transaction(empty, segments.close_gap, "demo", "cam0", at(8))
+    assert thin_spans(empty, until=at(12)) == [(at(0), at(1), 1), (at(8), at(12), 5)]
+
+
+def test_thin_times_that_are_one_after_the_other_are_one_in_an_answer_with_the_lowest_rate(empty: Store) -> None:
+    add_video(empty, "cam0", 0, 1, looks=Looks(300, due=600))
+    add_video(empty, "cam0", 1, 2, looks=Looks(240, due=600))
+    [camera] = shorten_coverage(coverage_of(empty, "net-1", cameras=[("demo", "cam0")])).cameras
+    assert [(span.since, span.until, span.looks_per_s) for span in camera.thin] == [(at(0), at(2), 4)]
+
+
 minutes = st.lists(st.tuples(st.integers(0, 30), st.integers(0, 30)).map(sorted), max_size=6)
 
 
@@ -171,10 +242,11 @@ def test_searched_are_the_minutes_of_videos_that_are_in_no_gap(
     assert all(before.until is not None and before.until < after.since for before, after in pairwise(searched))
 
 
-PROCESSED = "SELECT district, camera_id, model_version, times FROM processed ORDER BY 1, 2, 3"
+PROCESSED = "SELECT district, camera_id, model_version, looks_per_s, times FROM processed ORDER BY 1, 2, 3, 4"
 ADDED_UP = """
-    SELECT district, camera_id, model_version, range_agg(tstzrange(start, "end")) FROM segments
-    WHERE state = 'done' GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
+    SELECT district, camera_id, model_version, CASE WHEN looked_at = 6 THEN 0.05 ELSE 'infinity' END::float8,
+        range_agg(tstzrange(start, "end"))
+    FROM segments WHERE state = 'done' GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4
 """
 changes = st.lists(
     st.tuples(st.sampled_from(["add", "add", "process", "fail", "remove"]), st.integers(0, 1), st.integers(0, 2)),
@@ -193,7 +265,8 @@ def test_processed_times_are_always_the_sum_of_the_segments_that_are_done(
     for change, camera, minute in changes:
         segment = in_transaction(store, segments.register, "demo", f"cam{camera}", "a.mp4", str(minute), at(minute))
         if change == "add" and segment.state != "done":
-            store.add_segment(segment.id, [], f"net-{minute % 2}", frames=10, end=at(minute + 2))
+            looks = Looks(6, due=6) if minute == 2 else None
+            store.add_segment(segment.id, [], f"net-{minute % 2}", frames=10, end=at(minute + 2), looks=looks)
         with store.begin() as connection:
             its = {"id": segment.id, "model": f"net-{minute % 2}"}
             if change == "process":  # another model does so too late
