@@ -10,6 +10,7 @@ from districts.attribute_checks import check_attributes
 from districts.detection_checks import check_detection
 from districts.findings import Finding, fatal
 from districts.layout import SPLITS, District, read_district
+from districts.placeholders import check_placeholders
 from districts.reid_checks import check_reid
 from districts.split_checks import check_identities, check_same_pictures
 from districts.video_checks import check_videos
@@ -44,6 +45,9 @@ def check_district(folder: Path, *, is_published: bool = False) -> list[Finding]
             findings.extend(checks[name]())
         else:
             findings.append(Finding(False, str(folder / name), "is not checked before district.yaml is right"))
+    if district is not None:
+        place, has_videos = str(folder / "district.yaml"), "videos" in present
+        findings.extend(check_placeholders(place, district, has_videos=has_videos))
     return findings
 
 

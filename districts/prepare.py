@@ -14,6 +14,7 @@ from districts.importers.intake import Intake
 from districts.importers.market1501 import import_market1501
 from districts.importers.pa100k import import_pa100k
 from districts.importers.peta import import_peta
+from districts.importing.times import carry_times
 from districts.inputs import require_unchanged, require_watched, state_of
 from districts.labels import add_labels
 from domain.atomic import atomic_file, atomic_folder
@@ -97,6 +98,7 @@ def _fill(settings: PrepareSettings, folder: Path, target: Path) -> list[Finding
         render_demo(settings.name, settings.demo, folder)
     else:
         _IMPORTERS[settings.importer](settings.name, intake)
+        carry_times(intake)
     findings = check_district(folder, is_published=settings.importer in _PUBLISHED)
     is_sound = not any(finding.is_fatal for finding in (*intake.findings, *findings))
     if settings.labels is not None and is_sound:

@@ -1,6 +1,7 @@
 """Writes and reads H.264 videos with PyAV."""
 
 from collections.abc import Iterator
+from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -15,14 +16,14 @@ from domain.video_probe import opened_video
 class VideoWriter:
     """Writes pictures of `size` (width, height) to an H.264 file; one thread, so equal pictures give equal bytes."""
 
-    def __init__(self, file: Path, fps: int, size: tuple[int, int]) -> None:
+    def __init__(self, file: Path, fps: int | Fraction, size: tuple[int, int]) -> None:
         file.parent.mkdir(parents=True, exist_ok=True)
         self._container = av.open(str(file), "w")
         self._stream = self._container.add_stream("libx264", rate=fps)
         self._stream.width, self._stream.height = size
         self._stream.pix_fmt = "yuv420p"
         self._stream.codec_context.thread_count = 1
-        self._stream.gop_size = 4 * fps
+        self._stream.gop_size = max(1, round(4 * fps))
         self._stream.options = {"preset": "veryfast", "crf": "25", "threads": "1"}
 
     def write(self, picture: np.ndarray) -> None:

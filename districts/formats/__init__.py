@@ -1,0 +1,1 @@
+"""Readers of foreign formats, one a module; each returns `Annotated` and writes nothing."""

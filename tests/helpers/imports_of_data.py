@@ -1,0 +1,44 @@
+"""Small sources in foreign formats, and what an import makes of them."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from districts import import_data
+from districts.box_files import read_labelled_frame
+from districts.layout import find_pictures
+
+WIDTH, HEIGHT = 40, 20
+
+
+def draw(file: Path, width: int = WIDTH, height: int = HEIGHT) -> Path:
+    """A grey picture of its own shade."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    shade = sum(file.name.encode()) % 200 + 20
+    cv2.imwrite(str(file), np.full((height, width, 3), shade, np.uint8))
+    return file
+
+
+def run_import(kind: str, source: Path, *options: str, name: str = "town") -> Path:
+    """Import into the working directory; returns the district's folder."""
+    import_data.main([kind, str(source), name, *options])
+    return Path("districts-in") / name
+
+
+def boxes_in(district: Path) -> dict[str, list[list[float]]]:
+    """Boxes in pixels of each picture of the detection set, by `split/name`."""
+    return {
+        f"{split}/{picture.name}": read_labelled_frame(picture, district / "detection/labels" / split)
+        .boxes_xyxy.round(2)
+        .tolist()
+        for split in ("train", "val", "test")
+        if (district / "detection/images" / split).is_dir()
+        for picture in find_pictures(district / "detection/images" / split)
+    }
+
+
+def splits_of(pictures: Sequence[str]) -> dict[str, str]:
+    """Split of each picture of `split/name`."""
+    return {name.partition("/")[2]: name.partition("/")[0] for name in pictures}
