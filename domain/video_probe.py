@@ -28,6 +28,7 @@ _MAX_BYTES = 1_000_000_000  # of memory, beyond what the process has at its star
 _MAX_CPU_S = 30.0
 _MAX_CPU_S_PER_GB = 30.0  # of the file
 _MAX_STILL_S = 120.0  # without any work: the file's disk or share does not answer
+_LONGEST_STEP_S = 10.0  # between two packets, to count as time of the video
 _POLL_S = 0.02
 _ANSWER_BYTES = 65536
 _CONNECTION = 3  # its descriptor in the process, after those of input, output and errors
@@ -144,16 +145,22 @@ def _examine(content: FileBytes, name: str, limits: VideoLimits, whole: bool) ->
     try:
         with open_container(content, name, limits) as container:
             stream = container.streams.video[0]
-            rate = float(stream.average_rate or limits.max_fps)
-            most, packets, seen = limits.max_hours * 3600 * rate, 0, False
+            most, packets, seen = limits.max_hours * 3600 * limits.max_fps, 0, False
+            length_s, last = 0.0, 0
             with suppress(OSError, av.FFmpegError):  # damage: `VideoReader` says what it costs
                 for packet in container.demux(stream):
                     packets += 1
                     if packets > most:
                         return (
-                            f"{name} must have at most {limits.max_hours:g} hours (tracking.video.max_hours), got more "
-                            f"than {most:.0f} frames at {rate:g} a second"
+                            f"{name} must have at most {limits.max_hours:g} hours (tracking.video.max_hours) and "
+                            f"{limits.max_fps:g} frames a second (tracking.video.max_fps), got more than {most:.0f} "
+                            "frames"
                         )
+                    ticks = last if packet.dts is None else packet.dts
+                    step_s = float((ticks - last) * (packet.time_base or 0))
+                    length_s += step_s if 0 < step_s <= _LONGEST_STEP_S else 0  # whatever clocks did in between
+                    last = ticks
+                    limits.require_time(name, 0, length_s)
                     if not seen:
                         with suppress(av.FFmpegError):
                             seen = bool(decode(packet, name, limits))

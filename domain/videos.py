@@ -55,6 +55,16 @@ class VideoLimits(Settings):
                 f"{width_px} × {height_px}"
             )
 
+    def require_time(self, name: object, num_frames: int, time_s: float) -> None:
+        """Raise `InputError` if the video `name` is too long, or has too many frames until `time_s`."""
+        if time_s > self.max_hours * 3600:
+            raise InputError(f"{name} must have at most {self.max_hours:g} hours (tracking.video.max_hours), got more")
+        if num_frames > self.max_fps * (time_s + 1):
+            raise InputError(
+                f"{name} must have at most {self.max_fps:g} frames a second (tracking.video.max_fps), got {num_frames} "
+                f"in {time_s:.3g} s"
+            )
+
 
 NO_SETTINGS = VideoLimits()  # for commands without settings
 
@@ -195,12 +205,6 @@ def open_container(content: FileBytes, name: object, limits: VideoLimits) -> Inp
         if codec is None:
             raise InputError(f"{name} must be a video in a known codec")
         limits.require_size(name, codec.width, codec.height)
-        rate = container.streams.video[0].average_rate
-        if rate is not None and rate > limits.max_fps:
-            raise InputError(
-                f"{name} must have at most {limits.max_fps:g} frames a second (tracking.video.max_fps), got "
-                f"{float(rate):g}"
-            )
         codec.thread_type = "AUTO"
         codec.thread_count = min(available_cores(), _MOST_THREADS)
         codec.options = {"max_pixels": str(limits.max_pixels)}

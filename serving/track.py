@@ -112,9 +112,11 @@ def follow_cameras(
             num_frames += reader.declared_frames
     with tqdm(total=num_frames or None, unit="frame", desc=f"track {len(videos)} cameras") as progress:
         followed = follow(videos, perception, settings, on_frames=progress.update, clock=clock)
-    for one in followed:
+    for video, one in zip(videos, followed, strict=True):
         if one.damage:
             _log.warning("%s", one.damage)
+        if one.geometry:
+            _log.warning("%s: frames are %s", video.file, one.geometry)
     spent = ", ".join(f"{stage} {seconds:.1f}" for stage, seconds in clock.seconds.items())
     print(f"tracklets: {sum(len(one.tracklets) for one in followed)}; seconds: {spent}")
     return {video.camera_id: one for video, one in zip(videos, followed, strict=True)}
@@ -207,7 +209,7 @@ def _processed_video(video: CameraVideo, followed: FollowedVideo) -> ProcessedVi
         source=str(video.file),
         checksum=checksum,
         start=video.start,
-        end=video.start + timedelta(seconds=followed.num_frames / followed.fps),
+        end=video.start + timedelta(seconds=followed.end_s),
         frames=followed.num_frames,
         damage=followed.damage,
         looks=followed.looks,

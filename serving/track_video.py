@@ -101,6 +101,8 @@ def _summary(video: Path, followed: FollowedVideo, seconds: float, clock: StageC
         "video": video.name,
         "video_fps": followed.fps,
         "frames": followed.num_frames,
+        "video_seconds": round(followed.end_s, 3),
+        "geometry": followed.geometry,
         "damage": followed.damage,
         "seconds": round(seconds, 3),
         "frames_per_second": round(followed.num_frames / seconds, 2),

@@ -1,8 +1,9 @@
 """Draws tracklets into their video, to check the tracker by eye."""
 
 import colorsys
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -10,10 +11,11 @@ import numpy as np
 
 from domain.tracklets import Tracklet
 from domain.videos import VideoLimits
-from serving.video.files import VideoReader, video_writer
+from serving.video.files import Frame, VideoReader, video_writer
 
 _GOLDEN_RATIO = 0.618033988749895
 _TRAIL_S = 2.0
+_NO_IMAGE = np.empty((0, 0, 3), np.uint8)
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 
@@ -28,12 +30,16 @@ def annotate_video(source: Path, tracklets: Iterable[Tracklet], target: Path, li
         for row, frame in enumerate(tracklet.frames.tolist()):
             rows[frame].append((tracklet, row))
     with VideoReader(source, limits=limits) as reader, video_writer(target, reader.fps) as write:
-        trail = max(1, round(_TRAIL_S * reader.fps))
+        recent: deque[Frame] = deque()
         for frame in reader:
+            recent.append(replace(frame, image=_NO_IMAGE))
+            while recent[0].time_s < frame.time_s - _TRAIL_S:
+                recent.popleft()
             image = frame.image.copy()
             for tracklet, row in rows[frame.number]:
-                draw_person(image, tracklet.id, tracklet.boxes_xyxy[max(0, row - trail) : row + 1])
-            write(image)
+                first = np.searchsorted(tracklet.frames, recent[0].number)
+                draw_person(image, tracklet.id, tracklet.boxes_xyxy[first : row + 1])
+            write(image, frame.time_s)
 
 
 def draw_person(image: np.ndarray, track: int, boxes_xyxy: np.ndarray) -> None:

@@ -50,10 +50,12 @@ class CameraVideo:
 class FollowedVideo:
     """Tracklets and frame counts of one video."""
 
-    fps: float
+    fps: float  # mean over the video
     num_frames: int
-    damage: str | None  # parts that could not be read, `None` if there are none
+    end_s: float  # end of the last frame, since the first
+    damage: str | None  # parts that could not be read and times that are not the file's, `None` if there are none
     looks: Looks
+    geometry: str | None = None  # how the frames were turned and scaled, `None` if they were not
     tracklets: list[Tracklet] = field(default_factory=list)  # in the order in which they ended
 
 
@@ -158,13 +160,16 @@ def follow(
                 stream.tracklets += describe_tracklets(stream.tracker.close(), perception, num_crops)
         return [
             FollowedVideo(
-                stream.reader.fps,
-                stream.reader.num_frames,
-                stream.reader.damage,
-                stream.looks(settings.frame_stride),
-                stream.tracklets,
+                fps=reader.fps,
+                num_frames=reader.num_frames,
+                end_s=reader.end_s,
+                damage=reader.damage,
+                looks=stream.looks(settings.frame_stride),
+                geometry=reader.geometry,
+                tracklets=stream.tracklets,
             )
             for stream in streams
+            for reader in [stream.reader]
         ]
 
 

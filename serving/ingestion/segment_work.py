@@ -126,15 +126,16 @@ class SegmentWork:
             followed.tracklets,
             self.model_version,
             frames=followed.num_frames,
-            end=segment.start + timedelta(seconds=followed.num_frames / followed.fps),
+            end=segment.start + timedelta(seconds=followed.end_s),
             damage=followed.damage,
             looks=followed.looks,
         )
         _log.info(
-            "%s: %s frames, %s tracklets%s",
+            "%s: %s frames, %s tracklets%s%s",
             segment.source,
             followed.num_frames,
             len(followed.tracklets),
+            f"; {followed.geometry}" if followed.geometry else "",
             f"; {followed.damage}" if followed.damage else "",
         )
 

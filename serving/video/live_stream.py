@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from fractions import Fraction
 from types import TracebackType
 from typing import Self
 from urllib.parse import urlsplit
@@ -23,6 +24,7 @@ from pydantic import PositiveFloat
 from domain.errors import InputError
 from domain.settings import Settings
 from domain.videos import NO_SETTINGS, STREAM_OPTIONS, VideoLimits, decode
+from serving.video.geometry import description, shown
 
 _TRANSPORT = STREAM_OPTIONS | {
     "rtsp_transport": "tcp",  # lost UDP packets would damage pictures
@@ -38,6 +40,7 @@ _REDIRECT_REASON = (
 _SILENCE_REASON = "the camera sent no decodable picture"
 _REFUSALS = (av.HTTPUnauthorizedError, av.HTTPForbiddenError)
 _log = logging.getLogger(__name__)
+_Pending = tuple[int, datetime, av.VideoFrame, Fraction | None]  # number, time, picture, width by height of its pixels
 
 
 class ConnectionSettings(Settings):
@@ -54,7 +57,7 @@ class LiveFrame:
 
     number: int  # from 1, counting every decoded frame: dropped frames leave a hole
     time: datetime  # UTC, strictly rising
-    image: np.ndarray  # uint8 [height, width, 3] RGB
+    image: np.ndarray  # uint8 [height, width, 3] RGB, as it is shown: upright, with square pixels
     num_unreadable: int = 0  # packets that could not be decoded, since the stream began
 
 
@@ -104,7 +107,7 @@ class LiveStream:
         self._clock = _Clock(settings.silence_s)
         self._last_seen = self._clock.now()
         self._last_decoded_s = time.monotonic()
-        self._pending: tuple[int, datetime, av.VideoFrame] | None = None  # newest frame, not yet read by the consumer
+        self._pending: _Pending | None = None  # newest frame, not yet read by the consumer
         self._gap: Gap | None = None
         self._reported_gap: Gap | None = None
         self._changed = threading.Condition()
@@ -131,8 +134,8 @@ class LiveStream:
             if isinstance(event, Gap):
                 self._on_gap(event)
             else:
-                number, seen, picture = event
-                yield LiveFrame(number, seen, picture.to_ndarray(format="rgb24"), self.num_unreadable)
+                number, seen, picture, aspect = event
+                yield LiveFrame(number, seen, shown(picture, aspect, self._limits.max_pixels), self.num_unreadable)
 
     @property
     def seconds_since_frame(self) -> float:
@@ -151,7 +154,7 @@ class LiveStream:
         with self._changed:
             self._changed.notify_all()
 
-    def _next_event(self) -> Gap | tuple[int, datetime, av.VideoFrame] | None:
+    def _next_event(self) -> Gap | _Pending | None:
         """The next frame or gap in order of time; a gap comes twice, open and then with its end. None after `stop`."""
         with self._changed:
             while not self._stopping.is_set():
@@ -222,7 +225,7 @@ class LiveStream:
             for packet in container.demux(stream):
                 try:
                     for picture in decode(packet, f"camera {self.name}", self._limits):
-                        self._receive(picture)
+                        self._receive(picture, stream.sample_aspect_ratio)
                 except av.FFmpegError:  # damaged packet; decoding may recover at the next key frame
                     self.num_unreadable += 1
                 if self._is_silent_since(began_s) or self._stopping.is_set():
@@ -232,7 +235,7 @@ class LiveStream:
     def _is_silent_since(self, began_s: float) -> bool:
         return time.monotonic() - max(began_s, self._last_decoded_s) >= self._settings.silence_s
 
-    def _receive(self, picture: av.VideoFrame) -> None:
+    def _receive(self, picture: av.VideoFrame, aspect: Fraction | None) -> None:
         with self._changed:
             seen = max(self._clock.time_of(picture), self._last_seen + _TICK)
             silence = seen - self._last_seen
@@ -241,11 +244,13 @@ class LiveStream:
             if self._gap is not None and self._gap.until is None:
                 self._gap = replace(self._gap, until=seen)
                 self._drop_pending()
+            if not self.num_frames and (changed := description(picture, aspect)):
+                _log.warning("camera %s: frames are %s", self.name, changed)
             self.num_frames += 1
             self._last_seen, self._last_decoded_s = seen, time.monotonic()
             if (self.num_frames - 1) % self._stride == 0:
                 self._drop_pending()
-                self._pending = self.num_frames, seen, picture
+                self._pending = self.num_frames, seen, picture, aspect
             self._changed.notify_all()
 
     def _drop_pending(self) -> None:

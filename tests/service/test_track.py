@@ -131,7 +131,7 @@ def test_tracklets_have_one_number_over_all_cameras(tracked: Path) -> None:
 
 def test_every_problem_ranks_every_tracklet_with_the_person_first(tracked: Path) -> None:
     content = answers(tracked)
-    assert content["fps"] == {"c0": 10.0, "c1": 10.0}
+    assert content["fps"] == pytest.approx({"c0": 10.0, "c1": 10.0})
     red, blue = content["problems"]
     assert (red["id"], blue["id"]) == ("p01", "p02")
     assert len(red["ranked"]) == len(blue["ranked"]) == 4

@@ -102,7 +102,8 @@ def test_everybody_in_every_camera_is_followed_and_described(tmp_path: Path) -> 
         write_video(tmp_path / "c2.mp4", [BLUE], fps=6, seconds=2),
     ]
     first, second = follow_files(files)
-    assert (first.fps, first.num_frames, second.fps, second.num_frames) == (10, 40, 6, 12)
+    rates = pytest.approx(10), 40, pytest.approx(6), 12
+    assert (first.fps, first.num_frames, second.fps, second.num_frames) == rates
     assert first.damage is None
     colours = [max(one.attributes["upper_colour"].items(), key=lambda item: item[1])[0] for one in first.tracklets]
     assert sorted(colours) == ["green", "red"]

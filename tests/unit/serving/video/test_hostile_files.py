@@ -15,6 +15,7 @@ from domain.files import sha256_of
 from domain.videos import NO_SETTINGS, VideoLimits
 from serving.video.files import VideoReader
 from tests.helpers.hostile_videos import declaring, encoded, opened_names, playlists, referring, with_scans
+from tests.helpers.stamped_videos import write_stamped
 
 KINDS = tuple(playlists(Path("other.mp4")))
 
@@ -93,8 +94,18 @@ def test_a_video_that_declares_millions_of_frames_takes_neither_memory_nor_time(
 
 def test_a_video_that_is_longer_than_the_limit_is_refused(tmp_path: Path) -> None:
     encoded(tmp_path / "a.mp4", frames=40)
-    with pytest.raises(InputError, match=r"a\.mp4 must have at most 0\.001 hours .*, got more than 36 frames"):
-        read(tmp_path / "a.mp4", VideoLimits(max_hours=0.001))
+    with pytest.raises(InputError, match=r"a\.mp4 must have at most 0\.001 hours .*, got more"):
+        VideoReader(tmp_path / "a.mp4", limits=VideoLimits(max_hours=0.001))
+    with pytest.raises(InputError, match=r"must have at most 0\.001 hours .* and 2 frames .*, got more than 7 frames"):
+        VideoReader(tmp_path / "a.mp4", limits=VideoLimits(max_hours=0.001, max_fps=2))
+
+
+def test_a_rate_is_measured_and_not_what_the_file_declares(tmp_path: Path) -> None:
+    write_stamped(tmp_path / "thousand.mkv", [number / 30 for number in range(60)], declared_fps=1000)
+    assert read(tmp_path / "thousand.mkv") == 60
+    write_stamped(tmp_path / "slow.mkv", [number / 100 for number in range(300)], declared_fps=5)
+    with pytest.raises(InputError, match=r"must have at most 50 frames a second .*, got 1\d\d in [12]\.\d+ s"):
+        read(tmp_path / "slow.mkv", VideoLimits(max_fps=50))
 
 
 def test_a_jpeg_of_thousands_of_scans_is_refused(tmp_path: Path) -> None:
