@@ -35,6 +35,7 @@ _MARKS = {  # byte order marks, longer ones first
     codecs.BOM_UTF16_BE: "utf-16",
 }
 HOW_TO_SAVE = "save it as UTF-8 (in Excel as “CSV UTF-8”, in Notepad with the encoding UTF-8)"
+_HANGUL = re.compile("[가-힣]")
 _KOREAN = re.compile("[\\x00-\\x7f가-힣ㄱ-ㆎ\u3000-\u303f\uff00-\uffef·…‘’“”]*")
 _DELIMITERS = ",;\t"  # a spreadsheet writes the second where the decimal mark is a comma
 _DEEPEST = 20
@@ -105,7 +106,9 @@ def _korean(content: bytes) -> str:
         text = content.decode("cp949")
     except UnicodeDecodeError:
         return ""
-    return text if _KOREAN.fullmatch(text) and "\0" not in text else ""
+    hangul = _HANGUL.findall(text)
+    usual = sum(min(syllable.encode("cp949")) > 0xA0 for syllable in hangul)  # Japanese would be the rare others
+    return text if _KOREAN.fullmatch(text) and "\0" not in text and 2 * usual >= len(hangul) else ""
 
 
 @lru_cache

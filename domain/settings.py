@@ -70,7 +70,7 @@ def read_params(argv: Sequence[str] = (), file: Path = PARAMS) -> dict[str, Any]
     """
     if not file.is_file():
         raise InputError(f"{file} must exist in the folder the stage runs in ({Path.cwd()}); compose it: make params")
-    params = yaml.safe_load(file.read_text())
+    params = yaml.safe_load(file.read_text(encoding="utf-8-sig"))
     if not isinstance(params, dict):
         raise InputError(
             f"{file} must hold a mapping of sections, got {type(params).__name__}; compose it: make params"

@@ -16,6 +16,7 @@ from districts.layout import list_pictures
 from domain.atomic import atomic_folder
 from domain.errors import InputError
 from domain.files import sha256_of
+from domain.foreign_files import SMALL_BYTES, read_text
 from domain.model_card import ModelCard, Nms, write_card
 from domain.settings import Settings
 from domain.stage import run_stage
@@ -137,7 +138,7 @@ def _detector(arguments: ImportArguments) -> tuple[nn.Module, ModelCard]:
 def _class_names(names: Path | None, network: DarknetNetwork) -> tuple[str, ...]:
     if names is None:
         return (_PERSON, *(f"class_{number}" for number in range(1, network.num_classes)))
-    lines = tuple(line.strip() for line in names.read_text(encoding="utf-8").splitlines() if line.strip())
+    lines = tuple(line.strip() for line in read_text(names, SMALL_BYTES).splitlines() if line.strip())
     if len(lines) != network.num_classes:
         raise InputError(f"{names} must name {network.num_classes} classes, one a line, got {len(lines)}")
     return lines

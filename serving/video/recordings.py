@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 from districts.layout import District
 from domain.errors import InputError, shown
 from domain.foreign_files import SMALL_BYTES, read_yaml
-from domain.names import require_name
+from domain.names import is_hidden, require_name
 
 _TIME_GROUPS = ("year", "month", "day", "hour", "minute", "second")
 _SIDECAR = ".yaml"
@@ -117,7 +117,7 @@ def files_of(path: Path) -> list[Path]:
     if not path.is_dir():
         return [path]
     return sorted(
-        file for file in path.iterdir() if file.is_file() and file.suffix != _SIDECAR and not file.name.startswith(".")
+        file for file in path.iterdir() if file.is_file() and file.suffix != _SIDECAR and not is_hidden(file.name)
     )
 
 

@@ -3,6 +3,7 @@
 import csv
 from pathlib import Path
 
+import numpy as np
 import pytest
 import sqlalchemy as sa
 import yaml
@@ -10,6 +11,7 @@ import yaml
 from districts import prepare
 from districts.layout import read_reid_folder
 from domain.errors import InputError
+from domain.images import write_image
 from serving import labels
 from serving.cases.verdict import Verdict
 from serving.database import audit, tables
@@ -100,10 +102,9 @@ def exported(verdict: str, case: str) -> list[str]:
 def write_source(folder: Path) -> None:
     """The district `demo` with two people to train on, two to validate on, one to test on, and the store's cameras."""
     write_reid_set(folder, num_train=2, num_val=2)
-    draw = next((folder / "reid" / "bounding_box_val").iterdir()).read_bytes()
     for part, camera in (("query", 1), ("bounding_box_test", 2)):
-        (folder / "reid" / part).mkdir()
-        (folder / "reid" / part / f"0009_c{camera}s1_000000_00.jpg").write_bytes(draw)
+        picture = np.full((32, 16, 3), 100 + camera, np.uint8)
+        write_image(folder / "reid" / part / f"0009_c{camera}s1_000000_00.jpg", picture)
     described = {
         "name": "demo",
         "time_zone": "UTC",

@@ -41,7 +41,7 @@ def darknet(tmp_path: Path) -> tuple[Path, Path]:
 def test_darknet_weights_become_an_engine(darknet: tuple[Path, Path], tmp_path: Path, plan: str) -> None:
     cfg, weights = darknet
     names = tmp_path / "three.names"
-    names.write_text("person\ncar\ndog\n")
+    names.write_text("person\ncar\ndog\n", encoding="utf-8-sig")  # as Notepad does
     out = tmp_path / "engine"
     inputs = [f"cfg={cfg}", f"weights={weights}", f"names={names}", "nms=diou"]
     main(["task=detector", *inputs, f"out={out}", f"plan={plan}"])

@@ -1,106 +1,26 @@
 """Each kind of defect is reported with its file and line; a fatal one keeps the data out."""
 
-import csv
 import re
 import resource
-import zlib
+import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-import cv2
-import numpy as np
 import pytest
-import yaml
 from PIL import Image
 
 from districts.checks import check_district
-from districts.demo.video import VideoWriter
 from districts.findings import Finding, report_of
-from domain.schemas import read_schema
+from tests.helpers.districts import draw_picture, write_district, write_table
 
-SCHEMA = read_schema("suseong")
 TRAIN, QUERY, GALLERY = "reid/bounding_box_train/", "reid/query/", "reid/bounding_box_test/"
-LABELS = {group.name: group.label_names[0] for group in SCHEMA.groups}
-
-
-def draw_picture(file: Path) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    rng = np.random.default_rng(zlib.crc32(str(file).encode()))
-    cv2.imwrite(str(file), rng.integers(0, 256, (32, 16, 3), np.uint8))
-
-
-def write_table(file: Path, rows: list[dict[str, str]], columns: list[str] | None = None) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with file.open("w", newline="") as lines:
-        writer = csv.DictWriter(
-            lines, columns or ["image", "identity", "camera", *SCHEMA.group_names], extrasaction="ignore"
-        )
-        writer.writeheader()
-        writer.writerows(rows)
 
 
 @pytest.fixture
 def district(tmp_path: Path) -> Path:
     """A district of two cameras and six people in which nothing is wrong."""
-    cameras = [
-        {
-            "id": name,
-            "name": name,
-            "latitude": 35.8,
-            "longitude": 128.6,
-            "fps": 2,
-            "width_px": 32,
-            "height_px": 32,
-            "start": "2026-05-12T18:40:00+09:00",
-        }
-        for name in ("c1", "c2")
-    ]
-    described = {
-        "name": "tiny",
-        "time_zone": "Asia/Seoul",
-        "attribute_schema": "suseong",
-        "source": "a test",
-        "licence": "CC0-1.0",
-        "cameras": cameras,
-    }
-    (tmp_path / "district.yaml").write_text(yaml.safe_dump(described))
-    identity = 0
-    for split in ("train", "val", "test"):
-        draw_picture(tmp_path / "detection" / "images" / split / "a.png")
-        labels = tmp_path / "detection" / "labels" / split
-        labels.mkdir(parents=True)
-        (labels / "a.txt").write_text("0 0.5 0.5 0.2 0.4\n")
-        rows = []
-        for _ in range(2):
-            identity += 1
-            rows += [
-                {"image": f"{identity}_{i}.png", "identity": str(identity), "camera": "c1", **LABELS} for i in range(6)
-            ]
-        for row in rows:
-            draw_picture(tmp_path / "attributes" / "images" / row["image"])
-        write_table(tmp_path / "attributes" / f"{split}.csv", rows)
-    for name in (
-        "bounding_box_train/0001_c1s1_000001_00",
-        "bounding_box_train/0001_c2s1_000002_00",
-        "query/0005_c1s1_000001_00",
-        "bounding_box_test/0005_c2s1_000002_00",
-    ):
-        draw_picture(tmp_path / "reid" / f"{name}.png")
-    for camera in ("c1", "c2"):
-        with VideoWriter(tmp_path / "videos" / f"{camera}.mp4", 2, (32, 32)) as video:
-            video.write(np.zeros((32, 32, 3), np.uint8))
-        (tmp_path / "videos" / f"{camera}.txt").write_text("1,5,2,2,8,20,1,1,1\n")
-    draw_picture(tmp_path / "videos" / "problems" / "p1.png")
-    problem = {
-        "id": "p1",
-        "identity": 5,
-        "crops": ["problems/p1.png"],
-        "attributes": {"gender": "male"},
-        "camera": "c1",
-        "frame": 1,
-    }
-    (tmp_path / "videos" / "problems.yaml").write_text(yaml.safe_dump({"problems": [problem]}))
-    return tmp_path
+    return write_district(tmp_path)
 
 
 def fatal(folder: Path) -> list[Finding]:
@@ -128,11 +48,144 @@ def remove(file: str) -> Callable[[Path], object]:
     return lambda folder: (folder / file).unlink()
 
 
+def draw(file: str) -> Callable[[Path], object]:
+    return lambda folder: draw_picture(folder / file)
+
+
 def rename(file: str, other: str) -> Callable[[Path], object]:
     return lambda folder: (folder / file).rename(folder / other)
 
 
+def add(file: str, **saved: Any) -> Callable[[Path], object]:
+    """Another picture, saved by Pillow with these options."""
+
+    def write(folder: Path) -> None:
+        draw_picture(folder / file)
+        picture = Image.open(folder / file).convert(saved.pop("mode", "RGB"))
+        picture.save(folder / file, **saved)
+
+    return write
+
+
+def cut(file: str, share: float = 0.6) -> Callable[[Path], object]:
+    """Another picture, of which the end is missing."""
+
+    def write(folder: Path) -> None:
+        draw_picture(folder / file)
+        content = (folder / file).read_bytes()
+        (folder / file).write_bytes(content[: int(share * len(content))])
+
+    return write
+
+
+def copy(file: str, other: str) -> Callable[[Path], object]:
+    return lambda folder: shutil.copy(folder / file, folder / other)
+
+
+def both(*damages: Callable[[Path], object]) -> Callable[[Path], object]:
+    return lambda folder: [damage(folder) for damage in damages]
+
+
+def turned() -> Image.Exif:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # by a quarter
+    return exif
+
+
 FATAL = [
+    pytest.param(
+        replace("district.yaml", "time_zone: Asia/Seoul", "time_zone: KST\nnotes: none"),
+        "district.yaml",
+        "time_zone: a time zone must be .*; notes: Extra inputs",
+        id="two faults of the district",
+    ),
+    pytest.param(
+        draw("detection/images/val/a.jpg"),
+        "detection/images/val/a.png",
+        r"label file of its own; a\.jpg has the same, a\.txt",
+        id="two pictures of one label",
+    ),
+    pytest.param(
+        rename("detection/labels/val/a.txt", "detection/labels/val/a.TXT"),
+        "detection/labels/val/a.TXT",
+        r"must end with \.txt, in lower case",
+        id="label in upper case",
+    ),
+    pytest.param(
+        overwrite("detection/labels/val/a.txt", "0 0.5 0.5 0.2 0.4\n0 0.5 0.5 0 0.4\n"),
+        "detection/labels/val/a.txt, line 2",
+        "width and height must be above 0",
+        id="box of no width",
+    ),
+    pytest.param(
+        overwrite("detection/labels/val/a.txt", "0 0,5 0,5 0,2 0,4\n"),
+        "detection/labels/val/a.txt, line 1",
+        "with decimal points",
+        id="decimal commas",
+    ),
+    pytest.param(cut("detection/images/test/b.jpg"), "detection/images/test/b.jpg", "whole picture", id="cut scene"),
+    pytest.param(cut("detection/images/train/b.png"), "detection/images/train/b.png", "readable picture", id="cut PNG"),
+    pytest.param(cut("detection/images/train/b.webp"), "detection/images/train/b.webp", "readable", id="cut WebP"),
+    pytest.param(cut("detection/images/train/b.bmp"), "detection/images/train/b.bmp", "can't read", id="cut bitmap"),
+    pytest.param(
+        cut("detection/images/train/b.jpg", 0), "detection/images/train/b.jpg", "readable picture", id="empty picture"
+    ),
+    pytest.param(
+        both(cut("attributes/images/9.jpg"), replace("attributes/test.csv", "5_0.png", "9.jpg")),
+        "attributes/test.csv, line 2",
+        r"images/9\.jpg must be a whole picture, .* \(Premature end of JPEG file\)",
+        id="cut crop",
+    ),
+    pytest.param(
+        cut(QUERY + "0005_c1s1_000009_00.jpg", 0.98), QUERY + "0005_c1s1_000009_00.jpg", "whole picture", id="cut query"
+    ),
+    pytest.param(
+        both(replace("attributes/val.csv", "male", "man"), replace("attributes/val.csv", ",3,", ",three,")),
+        "attributes/val.csv, line 2",
+        "identity must be a whole number, got 'three'; gender must be one of",
+        id="two faults of a row",
+    ),
+    pytest.param(
+        copy("attributes/images/1_0.png", "attributes/images/5_0.png"),
+        "attributes/images/5_0.png",
+        r"share no picture; this one is byte for byte .*/attributes/images/1_0\.png in train",
+        id="crop in two splits",
+    ),
+    pytest.param(
+        replace("attributes/val.csv", "3_0.png", r"1_0.png"),
+        "attributes/images/1_0.png",
+        "must share no picture",
+        id="crop of two tables",
+    ),
+    pytest.param(
+        copy(TRAIN + "0001_c1s1_000001_00.png", GALLERY + "0005_c2s1_000009_00.png"),
+        GALLERY + "0005_c2s1_000009_00.png",
+        r"this one is byte for byte .*0001_c1s1_000001_00\.png in bounding_box_train",
+        id="re-ID crop in two splits",
+    ),
+    pytest.param(
+        replace("attributes/test.csv", "5_0.png,5", "5_0.png,01.0"),
+        "attributes/test.csv, line 2",
+        "identity 1 is also in train",
+        id="person in two splits, written otherwise",
+    ),
+    pytest.param(overwrite("videos/c1.txt", "0,5,2,2,8,20\n"), "videos/c1.txt, line 1", "count from 1", id="frame 0"),
+    pytest.param(
+        overwrite("videos/c1.txt", "1,5,2,2,8,20\n1,6,2,2,8,20\n1,5,9,9,8,20\n"),
+        "videos/c1.txt, line 3",
+        "identity 5 must have one box in frame 1, got another in line 1",
+        id="two boxes of one person",
+    ),
+    pytest.param(
+        both(*(overwrite(f"videos/{name}.txt", "1,5,2,2,8,20,0,1,1\n") for name in ("c1", "c2"))),
+        "videos",
+        "must have a person who counts, got nobody",
+        id="nobody counts",
+    ),
+    pytest.param(
+        overwrite("videos/labels.txt", "car\nbicycle\n"), "videos/c1.txt", "must name a class person", id="no person"
+    ),
+    pytest.param(rename("videos/c2.mp4", "videos/c2.MP4"), "videos/c2.mp4", "must exist; rename c2.MP4", id="MP4"),
     pytest.param(
         overwrite("district.yaml", "name: tiny\n"), "district.yaml", "time_zone", id="district says too little"
     ),
@@ -284,6 +337,74 @@ def test_a_fatal_defect_is_named(district: Path, damage: Callable[[Path], object
 
 
 WARNINGS = [
+    pytest.param(cut("detection/images/train/b.jpg"), r"b.jpg: must be a whole picture", id="cut scene to learn from"),
+    pytest.param(
+        both(cut("attributes/images/9.jpg"), replace("attributes/train.csv", "1_0.png", "9.jpg")),
+        "train.csv, line 2: {}/attributes/images/9.jpg must be a whole picture",
+        id="cut crop to learn from",
+    ),
+    pytest.param(
+        cut(TRAIN + "0001_c1s1_000009_00.jpg"), "0001_c1s1_000009_00.jpg: must be a whole", id="cut re-ID crop"
+    ),
+    pytest.param(
+        add("detection/images/train/b.jpg", exif=turned()),
+        "detection/images/train: 1 pictures are turned as their EXIF says; boxes must be of the turned picture: b.jpg",
+        id="EXIF",
+    ),
+    pytest.param(
+        add("detection/images/train/b.png", exif=turned()), "1 pictures are turned as their EXIF", id="EXIF in a PNG"
+    ),
+    pytest.param(
+        add("detection/images/train/b.jpg", mode="CMYK"), "1 pictures are CMYK and are read as RGB", id="for a printer"
+    ),
+    pytest.param(
+        add("detection/images/train/b.png", mode="RGBA"), "1 pictures have a transparent background", id="transparent"
+    ),
+    pytest.param(
+        both(overwrite("detection/images/train/b.tif", "x"), overwrite(TRAIN + "a.heic", "x")),
+        "detection/images/train: 1 entries are no pictures that are read (JPEG, PNG, BMP, WebP): b.tif",
+        id="other formats",
+    ),
+    pytest.param(
+        draw("detection/images/train/day1/b.png"), "1 entries are no pictures that are read", id="folder in a folder"
+    ),
+    pytest.param(
+        overwrite("detection/labels/val/a.txt", "0 0.95 0.5 0.5 0.4\n"),
+        "a.txt, line 1: the box reaches 20% of the picture's side out of the picture",
+        id="box outside",
+    ),
+    pytest.param(
+        overwrite("detection/labels/val/a.txt", "0 0.5 0.5 0.03125 0.2\n"),
+        "a.txt, line 1: the box is 0.5 × 6.4 pixels",
+        id="box of a pixel",
+    ),
+    pytest.param(
+        overwrite("detection/labels/val/a.txt", "0 0.5 0.5 0.2 0.4\n\n0 0.50 0.5 0.2 0.4\n"),
+        "a.txt, line 3: the box is also in line 1",
+        id="box twice",
+    ),
+    pytest.param(
+        copy("detection/images/train/a.png", "detection/images/test/copy.png"),
+        "test/copy.png: splits must share no picture; this one is byte for byte {}/detection/images/train/a.png",
+        id="scene in two splits",
+    ),
+    pytest.param(
+        copy(QUERY + "0005_c1s1_000001_00.png", GALLERY + "0005_c2s1_000009_00.png"),
+        "query/0005_c1s1_000001_00.png: splits must share no picture",
+        id="query in the gallery",
+    ),
+    pytest.param(
+        draw("detection/images/train/A.png"), "differs from A.png in case alone", id="names of one file on Windows"
+    ),
+    pytest.param(draw("attributes/images/9.png"), "1 pictures are in no table: 9.png", id="picture without labels"),
+    pytest.param(
+        replace("attributes/val.csv", "3_1.png", "3_0.png"), "3_0.png is also in line 2", id="picture with two rows"
+    ),
+    pytest.param(
+        overwrite("videos/c1.txt", "1,5,2,2,8,20,1,1,1\n1,6,2,2,8,20,1,2,1\n1,7,2,2,8,20,1,2,1\n"),
+        "c1.txt: column 8 has other classes than person, which do not count: class 2 (2 boxes)",
+        id="cars in the ground truth",
+    ),
     pytest.param(
         rename(TRAIN + "0001_c2s1_000002_00.png", TRAIN + "0002_c2s1_000002_00.png"),
         "identity 2 has a single picture",
@@ -314,9 +435,53 @@ WARNINGS = [
 @pytest.mark.parametrize(("damage", "message"), WARNINGS)
 def test_a_lesser_defect_is_a_warning(district: Path, damage: Callable[[Path], object], message: str) -> None:
     damage(district)
-    matching = [finding for finding in check_district(district) if message in finding.message]
+    wanted = message.replace("{}", str(district))
+    matching = [finding for finding in check_district(district) if wanted in f"{finding.place}: {finding.message}"]
     assert matching
     assert not any(finding.is_fatal for finding in matching)
+
+
+def test_decoders_say_nothing_on_the_screen(district: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    for name in ("detection/images/train/b.jpg", "detection/images/train/b.png", TRAIN + "0001_c1s1_000009_00.jpg"):
+        cut(name)(district)
+    assert len([finding for finding in check_district(district) if "picture, got one" in finding.message]) == 2
+    assert capfd.readouterr().err == ""
+
+
+def test_a_picture_that_a_camera_padded_is_whole(district: Path) -> None:
+    file = district / "detection/images/test/b.jpg"
+    draw_picture(file)
+    file.write_bytes(file.read_bytes() + bytes(500))
+    assert fatal(district) == []
+
+
+def test_files_that_no_browser_shows_are_no_data(district: Path) -> None:
+    before = check_district(district)
+    for picture in [*district.rglob("*.png")]:
+        (picture.parent / f"._{picture.name}").write_bytes(b"\x00\x05\x16\x07")
+        (picture.parent / "Thumbs.db").write_bytes(b"\xd0\xcf")
+        (picture.parent / ".DS_Store").write_bytes(b"Bud1")
+    for label in [*district.rglob("*.txt")]:
+        (label.parent / f"._{label.name}").write_bytes(b"\x00\x05\x16\x07")
+    assert check_district(district) == before
+
+
+def test_a_wrong_description_does_not_hide_other_defects(district: Path) -> None:
+    overwrite("district.yaml", "name: tiny\n")(district)
+    overwrite("detection/labels/val/a.txt", "0 7\n")(district)
+    rename(TRAIN + "0001_c1s1_000001_00.png", TRAIN + "one.png")(district)
+    places = [finding.place.removeprefix(f"{district}/") for finding in fatal(district)]
+    assert places[:2] == ["district.yaml", "detection/labels/val/a.txt, line 1"]
+    assert TRAIN + "one.png" in places
+    unchecked = [finding for finding in check_district(district) if "not checked before" in finding.message]
+    assert [Path(finding.place).name for finding in unchecked] == ["attributes", "videos"]
+
+
+def test_pictures_that_a_published_set_has_twice_are_only_told(district: Path) -> None:
+    copy("attributes/images/1_0.png", "attributes/images/5_0.png")(district)
+    copy(TRAIN + "0001_c1s1_000001_00.png", GALLERY + "0005_c2s1_000009_00.png")(district)
+    found = [item for item in check_district(district, is_published=True) if "share no picture" in item.message]
+    assert [item.is_fatal for item in found] == [False, False]
 
 
 def test_an_empty_folder_is_no_district(tmp_path: Path) -> None:

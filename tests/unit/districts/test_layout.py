@@ -6,6 +6,7 @@ import pytest
 
 from districts.box_files import (
     TrackTable,
+    parse_tracks,
     read_detection_split,
     read_tracks,
     track_table,
@@ -185,6 +186,68 @@ def test_wrong_tracks_name_the_line(tmp_path: Path, content: str | None, message
         text(tmp_path / "c1.txt", content)
     with pytest.raises(InputError, match=message):
         read_tracks(tmp_path / "c1.txt")
+
+
+CLASSES = [
+    pytest.param("1,7,0,0,9,9,1,1,1.0", True, id="person"),
+    pytest.param("1,7,0,0,9,9,1,2,1.0", False, id="car"),
+    pytest.param("1,7,0,0,9,9,1,2", False, id="car without visibility"),
+    pytest.param("1,7,0,0,9,9,1,2,1.0,-1", False, id="car in ten columns"),
+    pytest.param("1,7,0,0,9,9,-1,-1,-1,-1", True, id="MOTChallenge's example"),
+    pytest.param("1,7,0,0,9,9,0,1,1.0", False, id="ignored"),
+    pytest.param("1,7,0,0,9,9", True, id="six columns"),
+    pytest.param("1,7,0,0,9,9,1,4.4852,5.5016,0", True, id="place in the world"),
+    pytest.param("1,7,0,0,9,9,1,4,5,0", True, id="place in whole metres"),
+    pytest.param("1 7 0 0 9 9 1 2 1", False, id="blanks"),
+    pytest.param("1, 7, 0, 0, 9, 9, 1, 1, 1,\r", True, id="blanks and a comma at the end"),
+]
+
+
+@pytest.mark.parametrize(("line", "is_counted"), CLASSES)
+def test_people_count_whatever_their_confidence_but_0(tmp_path: Path, line: str, is_counted: bool) -> None:
+    text(tmp_path / "c1.txt", line + "\n")
+    assert read_tracks(tmp_path / "c1.txt").is_counted.tolist() == [is_counted]
+
+
+def test_a_file_of_labels_says_which_class_is_a_person(tmp_path: Path) -> None:
+    text(tmp_path / "c1.txt", "1,7,0,0,9,9,1,1,1\n1,8,0,0,9,9,1,2,1\n1,9,0,0,9,9,1,3,1\n")
+    text(tmp_path / "labels.txt", "\ufeffcar\r\nPedestrian\r\n")
+    parsed = parse_tracks(tmp_path / "c1.txt")
+    assert parsed.table.tracks[parsed.table.is_counted].tolist() == [8]
+    assert parsed.left_out == {"car": 1, "class 3": 1}
+
+
+def test_decimal_commas_are_not_taken_for_columns(tmp_path: Path) -> None:
+    text(tmp_path / "c1.txt", "1 7 10,5 20,5 9 9\n")
+    with pytest.raises(InputError, match=r"c1\.txt, line 1: must be numbers with decimal points, separated by commas"):
+        read_tracks(tmp_path / "c1.txt")
+
+
+def test_rounding_of_a_converter_is_no_box_outside(tmp_path: Path) -> None:
+    picture(tmp_path / "detection/images/train/a.jpg")
+    labels = "\ufeff0 0.5 0.5 1.0000001 0.4 \r\n\r\n0.0\t-1e-7\t0.5\t0.2\t0.4\r\n"
+    text(tmp_path / "detection/labels/train/a.txt", labels)
+    (frame,) = read_detection_split(tmp_path, "train")
+    assert np.allclose(frame.boxes_xyxy, [[0, 15, 100, 35], [-10, 15, 10, 35]])
+
+
+def test_a_table_from_windows_is_read(tmp_path: Path) -> None:
+    table = "Image;Identity;CAMERA;bag\r\n;;;\r\nday\\a.jpg;0012;c1; none \r\nb.jpg;13.0;c1;\r\n"
+    (tmp_path / "attributes").mkdir()
+    (tmp_path / "attributes/train.csv").write_bytes(table.encode("utf-16"))
+    read = read_attribute_split(tmp_path, "train", SCHEMA)
+    assert (read.images, read.identities.tolist()) == (["day/a.jpg", "b.jpg"], [12, 13])
+    assert read.labels.tolist() == [[1], [-1]]
+
+
+@pytest.mark.parametrize(
+    "name", ["0012_c3s1_000151_00.JPG", "0012_c3s1_000151_00.jpg.jpg", "12_c3s1_000151_00.webp", "0012_c3s1_1_0.Bmp"]
+)
+def test_market_names_have_the_endings_that_people_have(tmp_path: Path, name: str) -> None:
+    picture(tmp_path / "reid/query/a.png")
+    (tmp_path / "reid/query/a.png").rename(tmp_path / "reid/query" / name)
+    table = read_reid_folder(tmp_path, "query")
+    assert (table.identities.tolist(), table.cameras.tolist()) == ([12], [3])
 
 
 def test_the_real_ground_truth_is_read(real_data: Path) -> None:

@@ -1,9 +1,11 @@
 """Text that others wrote takes no more memory or time than its length explains, and no file ends a command."""
 
+import codecs
 import os
 import resource
 import subprocess
 import sys
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -97,6 +99,69 @@ def test_a_file_that_is_none_is_not_waited_for(tmp_path: Path, kind: str) -> Non
     ],
 )
 def test_a_table_that_is_none_is_refused(tmp_path: Path, content: str | bytes, complaint: str) -> None:
+    with pytest.raises(InputError, match=complaint):
+        read_rows(write(tmp_path / "a.csv", content), ("image", "identity"))
+
+
+TEXT = "image,identity,비고\n1.jpg,2,확인함\n"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32", "cp949"])
+def test_text_of_a_known_encoding_is_read(tmp_path: Path, encoding: str, caplog: pytest.LogCaptureFixture) -> None:
+    file = write(tmp_path / f"{encoding}.csv", TEXT.encode(encoding))
+    assert read_text(file, 1000) == TEXT
+    assert read_rows(file, ("image",)) == {2: {"image": "1.jpg", "identity": "2", "비고": "확인함"}}
+    said = [record.getMessage() for record in caplog.records]
+    assert len(said) == (encoding == "cp949")
+    assert all("cp949.csv is not in UTF-8 and is read as cp949; to be sure, save it as UTF-8" in line for line in said)
+
+
+@pytest.mark.parametrize("mark", [codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE])
+def test_either_byte_order_is_read(tmp_path: Path, mark: bytes) -> None:
+    encoding = "utf-16-le" if mark == codecs.BOM_UTF16_LE else "utf-16-be"
+    assert read_yaml(write(tmp_path / "a.yaml", mark + "이름: 문".encode(encoding))) == {"이름": "문"}
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        ("image,identité\n".encode("cp1252"), r"byte 13 is not; it may be in an encoding of Windows: save it as UTF-8"),
+        (TEXT.encode("shift-jis", "replace") + "確認".encode("shift-jis"), "must be text in UTF-8, byte"),
+        (TEXT.encode("utf-16-le"), "it looks like UTF-16 without a byte order mark: save it as UTF-8"),
+        (b"image,identity\n1.jpg,2\n".decode().encode("utf-16-be"), "it looks like UTF-16 without"),
+        (b"PK\x03\x04\x14\x00\x06\x00\x08\xb1" * 9, "looks like an Excel workbook: save it as “CSV UTF-8”"),
+    ],
+)
+def test_text_of_another_encoding_is_refused_with_what_to_do(tmp_path: Path, content: bytes, complaint: str) -> None:
+    with pytest.raises(InputError, match=complaint) as caught:
+        read_text(write(tmp_path / "a.csv", content), 1000)
+    assert str(caught.value).startswith(f"{tmp_path}/a.csv must be text in UTF-8")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+def test_a_spreadsheet_may_separate_and_write_the_header_its_own_way(tmp_path: Path, delimiter: str) -> None:
+    lines = [
+        ["", "", ""],
+        [" Image", "IDENTITY ", ""],
+        ["a,b.jpg" if delimiter != "," else "c.jpg", "3", ""],
+        ["", "", ""],
+    ]
+    lines += [[unicodedata.normalize("NFD", "가.jpg"), " 4 ", ""]]
+    file = write(tmp_path / "a.csv", "\r\n".join(delimiter.join(line) for line in lines))
+    rows = read_rows(file, ("image", "identity"))
+    assert rows == {3: {"image": lines[2][0], "identity": "3"}, 5: {"image": "가.jpg", "identity": "4"}}
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        ("image,Image,identity\n", "line 1: must have each column once, got image repeatedly"),
+        ('image,identity\n"1.jpg,2\n2.jpg,3\n', "must be CSV: unexpected end of data"),
+        ("bild;nummer\n", "line 1: must also have the columns image, identity, got 'bild;nummer'"),
+    ],
+)
+def test_a_table_that_would_be_misread_is_refused(tmp_path: Path, content: str, complaint: str) -> None:
     with pytest.raises(InputError, match=complaint):
         read_rows(write(tmp_path / "a.csv", content), ("image", "identity"))
 

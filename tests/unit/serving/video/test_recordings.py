@@ -63,7 +63,7 @@ def test_what_cannot_be_understood_is_refused(tmp_path: Path, name: str, said: s
 
 
 def test_a_folder_gives_its_files_without_sidecars(tmp_path: Path) -> None:
-    for name in ("b.mp4", "a.mkv", "a.mkv.yaml", ".hidden.mp4"):
+    for name in ("b.mp4", "a.mkv", "a.mkv.yaml", ".hidden.mp4", "Thumbs.db", "desktop.ini"):
         (tmp_path / name).touch()
     (tmp_path / "old").mkdir()
     assert files_of(tmp_path) == [tmp_path / "a.mkv", tmp_path / "b.mp4"]
