@@ -10,7 +10,10 @@ from pathlib import Path
 from zoneinfo import available_timezones
 
 from districts.formats.coco import read_coco
+from districts.formats.cvat import read_cvat
+from districts.formats.label_studio import read_label_studio
 from districts.formats.mot import read_mot
+from districts.formats.voc import read_voc
 from districts.formats.yolo import read_yolo
 from districts.importing.annotated import Annotated
 from districts.importing.description import SOURCES, Configuration
@@ -26,7 +29,10 @@ from domain.stage import run_stage
 # Readers of formats; each takes the source's files.
 _READERS: Mapping[str, Callable[[SourceFiles], Annotated]] = {
     "coco": read_coco,
+    "cvat": read_cvat,
+    "label-studio": read_label_studio,
     "mot": read_mot,
+    "voc": read_voc,
     "yolo": read_yolo,
 }
 # Published sets with splits and labels of their own: `prepare` reads them as they are.

@@ -60,7 +60,8 @@ def import_annotated(annotated: Annotated, files: SourceFiles, options: Options,
     }
     if not any(parts.values()):
         raise InputError(
-            f"{files.root} must hold pictures, recordings or crops of people in several splits; {'; '.join(notes)}"
+            f"{files.root} must hold pictures, recordings or crops of people, enough to train and to test, got "
+            f"{len(pictures)} pictures, {len(filmed.plans)} recordings and {len(samples)} crops"
         )
     written = [part for part in options.parts if parts[part]]
     if placed and not parts["reid"]:

@@ -102,9 +102,11 @@ def plan_recording(recording: Recording, shares: Shares, every_s: float, fps: fl
     if rate is None:
         raise InputError(f"the frame rate of {place} must be given: --fps")
     annotated = _annotated_frames(recording)
-    if facts.num_frames is not None and len(annotated) and annotated[-1] > facts.num_frames:
+    last = max((box.frame for box in recording.boxes), default=0)
+    ends = [annotated.stop - 1, *([facts.num_frames] if facts.num_frames is not None else [])]
+    if (beyond := max(last, annotated.stop - 1)) > min(ends):
         raise InputError(
-            f"the boxes of {recording.camera} must be within its {facts.num_frames} frames, got frame {annotated[-1]}"
+            f"the boxes of {recording.camera} must be within its {min(ends)} annotated frames, got frame {beyond}"
         )
     first_val, first_test = shares.borders(len(annotated))
     shortest = min(

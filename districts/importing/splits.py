@@ -138,11 +138,12 @@ def _whole(sequences: Sequence[Sequence[Picture]], shares: Shares, done: Sequenc
     """Whole sequences, each in the split that lacks most; the order looks random but is the same in each run."""
     counts = {split: sum(picture.split == split for picture in done) for split in SPLITS}
     total = len(done) + sum(len(sequence) for sequence in sequences)
+    first_val, first_test = shares.borders(total)
+    wanted = {"train": first_val, "val": first_test - first_val, "test": total - first_test}
     ordered = sorted(sequences, key=lambda each: (-len(each), sha256(each[0].file.name.encode()).digest()))
     split_up = []
     for sequence in ordered:
-        lacks = {split: getattr(shares, split) * total - counts[split] for split in SPLITS}
-        split = max(SPLITS, key=lambda each: lacks[each])
+        split = max(SPLITS, key=lambda each: wanted[each] - counts[each])
         counts[split] += len(sequence)
         split_up += [replace(picture, split=split) for picture in sequence]
     return split_up

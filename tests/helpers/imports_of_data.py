@@ -1,6 +1,5 @@
 """Small sources in foreign formats, and what an import makes of them."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -8,6 +7,7 @@ import numpy as np
 
 from districts import import_data
 from districts.box_files import read_labelled_frame
+from districts.demo.video import VideoWriter
 from districts.layout import find_pictures
 
 WIDTH, HEIGHT = 40, 20
@@ -18,6 +18,14 @@ def draw(file: Path, width: int = WIDTH, height: int = HEIGHT) -> Path:
     file.parent.mkdir(parents=True, exist_ok=True)
     shade = sum(file.name.encode()) % 200 + 20
     cv2.imwrite(str(file), np.full((height, width, 3), shade, np.uint8))
+    return file
+
+
+def write_video(file: Path, num_frames: int = 20, fps: int = 2) -> Path:
+    """Each frame is a little lighter than the one before."""
+    with VideoWriter(file, fps, (WIDTH, HEIGHT)) as video:
+        for number in range(1, num_frames + 1):
+            video.write(np.full((HEIGHT, WIDTH, 3), 10 * number, np.uint8))
     return file
 
 
@@ -37,8 +45,3 @@ def boxes_in(district: Path) -> dict[str, list[list[float]]]:
         if (district / "detection/images" / split).is_dir()
         for picture in find_pictures(district / "detection/images" / split)
     }
-
-
-def splits_of(pictures: Sequence[str]) -> dict[str, str]:
-    """Split of each picture of `split/name`."""
-    return {name.partition("/")[2]: name.partition("/")[0] for name in pictures}

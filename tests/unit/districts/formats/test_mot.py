@@ -6,14 +6,13 @@ The forms are those of https://motchallenge.net/instructions/ and of MOT17's fol
 from pathlib import Path
 
 import motmetrics
-import numpy as np
 import pytest
 
 from districts.box_files import read_tracks
-from districts.demo.video import VideoWriter, read_frames
+from districts.demo.video import read_frames
 from districts.layout import read_district
 from domain.errors import InputError
-from tests.helpers.imports_of_data import HEIGHT, WIDTH, boxes_in, draw, run_import
+from tests.helpers.imports_of_data import HEIGHT, WIDTH, boxes_in, draw, run_import, write_video
 
 START = ("--start", "2026-05-12T18:40:00+09:00", "--time-zone", "Asia/Seoul")
 
@@ -30,14 +29,6 @@ def row(frame: int, track: int, rest: str = "1,1,1.0") -> str:
 def write(file: Path, text: str) -> Path:
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(text)
-    return file
-
-
-def write_video(file: Path, num_frames: int = 20, fps: int = 2) -> Path:
-    """Each frame is a little lighter than the one before."""
-    with VideoWriter(file, fps, (WIDTH, HEIGHT)) as video:
-        for number in range(1, num_frames + 1):
-            video.write(np.full((HEIGHT, WIDTH, 3), 10 * number, np.uint8))
     return file
 
 
@@ -133,8 +124,8 @@ def test_without_a_start_the_description_asks_for_it(sequence: Path) -> None:
         ("gt/gt.txt", "1.5,1,1,1,1,1\n", r"line 1: must be frame"),
         ("gt/gt.txt", "a,1,1,1,1,1\n", r"line 1: each field must be a number"),
         ("gt/gt.txt", "1,1,1,1,1e999,1\n", r"line 1: each field must be a number"),
-        ("gt/gt.txt", "1,1,1,1,1,1\n40,1,1,1,1,1\n", r"must be within its 20 frames, got frame 40"),
-        ("gt/gt.txt", "99999999,1,1,1,1,1\n", r"must be within its 20 frames, got frame 99999999"),
+        ("gt/gt.txt", "1,1,1,1,1,1\n40,1,1,1,1,1\n", r"must be within its 20 annotated frames, got frame 40"),
+        ("gt/gt.txt", "99999999,1,1,1,1,1\n", r"must be within its 20 annotated frames, got frame 99999999"),
         ("gt/gt.txt", "1,1,1,1,5,5,1,3,1\n", r"must be chosen: --classes NAME,…; the source has car \(1\)"),
         ("seqinfo.ini", "frameRate=25\n", r"must have a section \[Sequence\] of key=value"),
         ("seqinfo.ini", "[Sequence]\nframeRate=fast\n", r"frameRate must be a number"),
