@@ -107,6 +107,24 @@ def test_others_are_answered_beside_slow_clients_which_are_gone_after_their_time
         require_others_are_answered(served)
 
 
+def test_a_body_that_stops_is_answered_408(served: Served, crowds_token: str) -> None:
+    begun = head(crowds_token, "POST", "/v1/search", 1_000_000) + b"\r\n" + form(PHOTO)[:1000]
+    with crowd(served, begun, 1) as (peer,):
+        peer.settimeout(5 + GRACE_S + 1000 / MIN_BYTES_S)
+        assert peer.recv(100).startswith(b"HTTP/1.1 408")
+
+
+def test_an_account_whose_places_are_taken_waits_and_others_do_not(served: Served, crowds_token: str) -> None:
+    begun = head(crowds_token, "POST", "/v1/search", 1_000_000) + b"\r\n"
+    most = served.deployment.settings.service.max_concurrent_per_account
+    with crowd(served, begun, most):
+        with httpx.Client(base_url=served.client.base_url, timeout=30) as of_the_crowd:
+            refused = of_the_crowd.get("/v1/cases", headers={"Authorization": f"Bearer {crowds_token}"})
+        assert (refused.status_code, refused.headers["Retry-After"]) == (429, "1"), refused.text
+        assert f"an account may have {most} requests in work" in refused.json()["error"]
+        require_others_are_answered(served)
+
+
 def test_a_photo_over_a_weak_line_is_answered(served: Served, crowds_token: str) -> None:
     file = BytesIO()
     noise = np.random.default_rng(0).integers(0, 256, (440, 300, 3), np.uint8)
