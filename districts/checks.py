@@ -8,7 +8,7 @@ from pathlib import Path
 
 from districts.attribute_checks import check_attributes
 from districts.detection_checks import check_detection
-from districts.findings import Finding, fatal
+from districts.findings import Finding, contents, fatal
 from districts.layout import SPLITS, District, read_district
 from districts.placeholders import check_placeholders
 from districts.reid_checks import check_reid
@@ -30,7 +30,9 @@ def check_district(folder: Path, *, is_published: bool = False) -> list[Finding]
     district, schema = _described(folder, findings)
     present = [name for name in _PARTS if (folder / name).is_dir()]
     if not present:
-        findings.append(Finding(True, str(folder), f"must hold one of the folders {', '.join(_PARTS)}, got none"))
+        findings.append(
+            Finding(True, str(folder), f"must hold one of the folders {', '.join(_PARTS)}; {contents(folder)}")
+        )
     checks: dict[str, Callable[[], Iterable[Finding]]] = {
         "detection": lambda: check_detection(folder, SPLITS),
         "reid": lambda: check_reid(folder, len(district.cameras) if district else 0),
