@@ -198,6 +198,9 @@ FATAL = [
         id="split by another name",
     ),
     pytest.param(
+        lambda folder: (folder / "reid").rename(folder / "ReID"), "ReID", "must be called reid", id="folder in capitals"
+    ),
+    pytest.param(
         rename("attributes/images/3_0.png", "attributes/images/3_0.PNG"),
         "attributes/val.csv, line 2",
         r"3_0\.png must be a picture; it is missing, but there is 3_0\.PNG",
@@ -421,6 +424,7 @@ WARNINGS = [
         draw("detection/images/train/A.png"), "differs from A.png in case alone", id="names of one file on Windows"
     ),
     pytest.param(draw("attributes/images/9.png"), "1 pictures are in no table: 9.png", id="picture without labels"),
+    pytest.param(draw("crops/a.png"), "crops: is not read; a district has the folders detection", id="other folder"),
     pytest.param(
         overwrite("detection/labels/train/classes.txt", "car\nperson\n"),
         "labels/train/classes.txt, line 1: class 0 counts as a person, but is named 'car'",
@@ -490,6 +494,18 @@ def test_decoders_say_nothing_on_the_screen(district: Path, capfd: pytest.Captur
     assert capfd.readouterr().err == ""
 
 
+def test_damaged_exif_turns_nothing_and_is_not_on_the_screen(
+    district: Path, capfd: pytest.CaptureFixture[str], recwarn: pytest.WarningsRecorder
+) -> None:
+    file = district / "detection/images/train/b.jpg"
+    draw_picture(file)
+    exif = b"Exif\0\0II*\0\x08\0\0\0\xff\xff\x12\x01\x03\0\xff\xff\xff\xff"
+    start, rest = file.read_bytes()[:2], file.read_bytes()[2:]
+    file.write_bytes(start + b"\xff\xe1" + (len(exif) + 2).to_bytes(2, "big") + exif + rest)
+    assert not [finding for finding in check_district(district) if "EXIF" in finding.message]
+    assert (capfd.readouterr().err, len(recwarn)) == ("", 0)
+
+
 def test_a_picture_that_a_camera_padded_is_whole(district: Path) -> None:
     file = district / "detection/images/test/b.jpg"
     draw_picture(file)
@@ -523,7 +539,7 @@ def test_a_wrong_description_does_not_hide_other_defects(district: Path) -> None
     assert places[:2] == ["district.yaml", "detection/labels/val/a.txt, line 1"]
     assert TRAIN + "one.png" in places
     unchecked = [finding for finding in check_district(district) if "not checked before" in finding.message]
-    assert [Path(finding.place).name for finding in unchecked] == ["attributes", "videos"]
+    assert [Path(finding.place).name for finding in unchecked] == ["videos", "attributes"]
 
 
 def test_pictures_that_a_published_set_has_twice_are_only_told(district: Path) -> None:
