@@ -17,7 +17,7 @@ from domain.tracklets import Tracklet
 _LARGEST = 2**31
 _ROUNDING = 1e-3  # converters write 1.0000001 for the edge of a picture
 _PERSON_CLASS = 1  # of MOTChallenge, and of CVAT if the label comes first
-PEOPLE = {"person", "persons", "people", "pedestrian", "pedestrians", "human", "사람", "보행자"}  # case-folded
+_PEOPLE = {"person", "people", "pedestrian", "human", "사람", "보행자"}
 YoloBox = tuple[float, float, float, float]  # centre, width and height as fractions of the picture
 
 
@@ -27,6 +27,7 @@ class LabelledFrame:
 
     image: Path
     boxes_xyxy: Float32[np.ndarray, "box 4"]  # pixels
+    size: tuple[int, int]  # height and width of the picture in pixels
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ def read_labelled_frame(image: Path, labels: Path) -> LabelledFrame:
         raise InputError(f"{file}, line {line}: {message}")
     require_picture(image)
     height, width = read_image(image).shape[:2]
-    return LabelledFrame(image, in_pixels(boxes.values(), height, width))
+    return LabelledFrame(image, in_pixels(boxes.values(), height, width), (height, width))
 
 
 def parse_labels(file: Path) -> tuple[dict[int, YoloBox], dict[int, str]]:
@@ -147,7 +148,7 @@ def parse_tracks(file: Path) -> ParsedTracks:
             continue
         confidence = values[6] if len(values) > 6 else 1.0
         kind = _class_of(values)
-        if kind is not None and names.get(kind, f"class {kind}") not in PEOPLE and confidence:
+        if kind is not None and names.get(kind, f"class {kind}") not in _PEOPLE and confidence:
             left_out[names.get(kind, f"class {kind}")] += 1
             confidence = 0.0
         rows[number] = [*values[:6], confidence]
@@ -187,7 +188,7 @@ def _class_names(tracks: Path) -> dict[int, str]:
     if file == tracks or not file.is_file():
         return {_PERSON_CLASS: "person"}
     names = [line.strip().casefold() for line in read_text(file, SMALL_BYTES).splitlines() if line.strip()]
-    if not PEOPLE & set(names):
+    if not _PEOPLE & set(names):
         raise InputError(f"{file} must name a class person, one class a line, got {shown(', '.join(names))}")
     return dict(enumerate(names, start=1))
 

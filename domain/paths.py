@@ -35,4 +35,4 @@ def project_folder(folder: Path) -> Path:
 
 def users_file(path: Path) -> Path:
     """A file or folder that a setting names, absolute: relative to the project, also in a queued experiment."""
-    return project_folder(Path.cwd()) / path
+    return project_folder(Path.cwd()) / path.expanduser()

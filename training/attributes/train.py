@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,11 +15,11 @@ from torch.utils.data import BatchSampler
 from districts.layout import Split, read_attribute_split, read_district
 from domain.attributes import AttributeSchema
 from domain.model_card import ModelCard
-from domain.paths import DATA
+from domain.paths import DATA, users_file
 from domain.schemas import read_schema
 from domain.settings import name_in, read_params
 from domain.stage import run_stage
-from evaluation.experiments.log import Provenance, training_run
+from evaluation.experiments.log import training_run
 from training.attributes.losses import RareLabels, build_loss
 from training.attributes.network import AttributeNetwork, build_attribute_network, group_probabilities
 from training.attributes.operating_point import fit_temperatures
@@ -28,6 +29,7 @@ from training.crops.backbone import load_pretrained
 from training.crops.data import CropData, CropDataset, shuffled_batches
 from training.crops.lightning_run import CropTrainingSettings, Curves, checkpoint_folder, fit, seed_run
 from training.crops.optimization import configure_optimizer
+from training.resuming import digest
 from training.single_output import SingleOutput
 from training.trained_model import write_trained
 
@@ -53,7 +55,7 @@ def main(argv: Sequence[str] = ()) -> None:
     folder = DATA / district
     schema = choose_schema(settings, folder)
     plain = settings.model_dump(mode="json", by_alias=True) | {"seed": seed}
-    checkpoints = checkpoint_folder(MODEL, plain | {"data_hash": Provenance.of(folder / "attributes").data_hash})
+    checkpoints = checkpoint_folder(MODEL, plain | _identity(settings, folder, schema))
     with training_run(
         f"train_{MODEL}",
         params=plain,
@@ -80,6 +82,19 @@ def main(argv: Sequence[str] = ()) -> None:
     shutil.rmtree(checkpoints)
 
 
+def _identity(settings: AttributeSettings, folder: Path, schema: AttributeSchema) -> dict[str, Any]:
+    """What makes two trainings one beside the settings: schema, labels and pictures, and the weights to start from."""
+    splits: tuple[Split, ...] = ("train", "val")
+    files = {folder / "attributes" / f"{split}.csv" for split in splits}
+    files |= {
+        folder / "attributes" / "images" / name
+        for split in splits
+        for name in read_attribute_split(folder, split, schema).images
+    }
+    files |= {users_file(weights) for weights in [settings.weights] if weights}
+    return {"schema": schema.model_dump(mode="json"), "data": digest(files, folder)}
+
+
 def choose_schema(settings: AttributeSettings, folder: Path) -> AttributeSchema:
     """The schema of the settings, else the district's in `folder`.
 
@@ -87,7 +102,8 @@ def choose_schema(settings: AttributeSettings, folder: Path) -> AttributeSchema:
         InputError: if there is no such schema.
     """
     if settings.schema_name:
-        return read_schema(settings.schema_name)
+        name = settings.schema_name
+        return read_schema(users_file(Path(name)) if Path(name).suffix in {".yaml", ".yml"} else name)
     name = read_district(folder).attribute_schema
     return read_schema(folder / name if Path(name).suffix in {".yaml", ".yml"} else name)
 
@@ -118,7 +134,7 @@ def train_attributes(
     val, _ = _read_crops(settings, folder, "val", schema)
     network = build_attribute_network(settings.architecture, schema, settings.stripes)
     if settings.weights:
-        load_pretrained(network, settings.weights)
+        load_pretrained(network, users_file(settings.weights))
     task = AttributeTask(
         network,
         Preparation(settings.augmentation),

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d
 
 from domain.errors import InputError
-from training.weights import UNREADABLE
+from training.weights import read_plain
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # torchreid warns that its compiled ranking is missing, which is not used
@@ -20,6 +20,7 @@ with warnings.catch_warnings():
 _LOG = logging.getLogger(__name__)
 _BACKBONE = "backbone."  # how keys of the backbone begin in our networks
 _WRAPPERS = ("module.", "network.", "model.")  # DataParallel, our Lightning tasks, others' Lightning tasks
+_HOLDERS = ("state_dict", "model", "model_state_dict", "net", "weights")  # of the tensors in a trainer's checkpoint
 _HEADS = {"classifier.weight", "classifier.bias", "fc.weight", "fc.bias"}  # of torchreid and of torchvision
 _COUNTER = "num_batches_tracked"  # missing in old files, and without effect here
 
@@ -74,10 +75,10 @@ def backbone_features(backbone: Any, images: Tensor, stripes: int) -> Tensor:
 def load_pretrained(network: nn.Module, file: Path) -> None:
     """Load pretrained weights into `network`, which has a `backbone` and one or more heads.
 
-    Accepts state dicts and checkpoints of torchreid's zoo, of ImageNet training, of Lightning and of this project
-    (`weights.pt`), read with `weights_only=True`. Prefixes such as `module.` are removed. A head for other classes is
-    not loaded, and a warning is logged. A BN neck that is not in the file keeps its values: a new neck is the identity,
-    so embeddings then equal torchreid's own features.
+    Accepts state dicts and checkpoints of torchreid, of ImageNet training, of Lightning and of this project
+    (`weights.pt`); no code in them is run. Prefixes such as `module.` are removed. A head for other classes is not
+    loaded, and a warning is logged. A BN neck that is not in the file keeps its values: a new neck is the identity, so
+    embeddings then equal torchreid's own features.
 
     Raises:
         InputError: if the file cannot be read, or holds another architecture; names the first key that differs.
@@ -104,20 +105,13 @@ def load_pretrained(network: nn.Module, file: Path) -> None:
 
 
 def _read_tensors(file: Path) -> dict[str, Tensor]:
-    try:
-        content = torch.load(file, map_location="cpu", weights_only=True)
-    except FileNotFoundError as error:
-        raise InputError(f"weights must be a file, {file} is missing") from error
-    except UNREADABLE as error:
-        raise InputError(f"{file} must hold weights and nothing else (a torch state dict): {error}") from error
-    content = content.get("state_dict", content) if isinstance(content, Mapping) else content
-    tensors = (
-        {key: value for key, value in content.items() if isinstance(value, Tensor)}
-        if isinstance(content, Mapping)
-        else {}
-    )
+    content = read_plain(file)
+    for _ in _HOLDERS:  # a checkpoint may lie in another
+        content = next((content[key] for key in _HOLDERS if isinstance(content.get(key), Mapping)), content)
+    tensors = {key: value for key, value in content.items() if isinstance(key, str) and isinstance(value, Tensor)}
     if not tensors:
-        raise InputError(f"{file} must hold a state dict of tensors, got {type(content).__name__}")
+        keys = ", ".join(sorted(map(str, content))[:8]) or "nothing"
+        raise InputError(f"{file} must hold a state dict of tensors, by itself or as {', '.join(_HOLDERS)}; got {keys}")
     return tensors
 
 

@@ -1,8 +1,7 @@
 """A training by Lightning: resumes after a kill, keeps the best weights, and logs its curves to MLflow."""
 
-import json
 import logging
-import shutil
+import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,9 +16,12 @@ from training.allocator import keep_freed_memory
 from training.crops.augmentation import AugmentationSettings
 from training.crops.data import CropData
 from training.crops.task import CropTask
+from training.resuming import claim
 from training.settings import TrainingSettings
+from training.weights import UNREADABLE
 
 CHECKPOINTS = Path("checkpoints")  # a killed training resumes from checkpoints/<model>, which is removed at its end
+_LAST = "last.ckpt"
 Curves = Callable[[Mapping[str, float], int], None]
 # Messages below WARNING are advertisements.
 logging.getLogger("pytorch_lightning.utilities.rank_zero").setLevel(logging.WARNING)
@@ -35,20 +37,23 @@ class CropTrainingSettings(TrainingSettings):
 
 
 def checkpoint_folder(model: str, identity: Mapping[str, Any]) -> Path:
-    """`checkpoints/<model>`, emptied if it belongs to a run with other settings or data.
+    """`checkpoints/<model>`, with the checkpoints of this training or none; those of others are moved aside.
 
     Args:
         model: name, such as `reid-osnet`.
-        identity: settings, seed and data hash of the run; plain values.
+        identity: settings, seed and digest of the run's data; plain values.
     """
     folder = CHECKPOINTS / model
-    note, text = folder / "settings.json", json.dumps(identity, indent=2, sort_keys=True, default=str)
-    if folder.is_dir() and not (note.is_file() and note.read_text() == text):
-        print(f"{folder} belongs to other settings or data: training starts from the beginning")
-        shutil.rmtree(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    note.write_text(text)
+    claim(folder, identity, epochs_done)
     return folder
+
+
+def epochs_done(folder: Path) -> int:
+    """Epochs in the last checkpoint in `folder`; 0 if there is none that can be read."""
+    try:
+        return int(torch.load(folder / _LAST, map_location="cpu", weights_only=True, mmap=True)["epoch"]) + 1
+    except UNREADABLE:
+        return 0
 
 
 def fit(
@@ -87,8 +92,10 @@ def fit(
     averaging = [EMAWeightAveraging(decay=settings.ema_decay)] if settings.ema_decay else []
     devices = settings.hardware.devices
     keep_freed_memory()
-    trainer = _trainer(settings, folder, devices, [*averaging, best, last, StepSeeds(seed), CurveLog(log_curves)])
-    resumed = folder / "last.ckpt"
+    trainer = _trainer(
+        settings, folder, devices, [*averaging, best, last, StepSeeds(seed), Schedule(), CurveLog(log_curves)]
+    )
+    resumed = folder / _LAST
     trainer.fit(task, datamodule=data, ckpt_path=str(resumed) if resumed.is_file() else None)
     best_file = folder / "best.ckpt"
     checkpoint = torch.load(best_file if best_file.is_file() else resumed, map_location="cpu", weights_only=True)
@@ -124,6 +131,32 @@ class StepSeeds(Callback):
         """Reseed torch's generator; each process has random numbers of its own."""
         place = self._seed, trainer.current_epoch, batch_idx, trainer.global_rank
         torch.manual_seed(int(np.random.SeedSequence(place).generate_state(1)[0]))
+
+
+class Schedule(Callback):
+    """Lets the learning rate of a resumed run follow the schedule of its settings, which may have other epochs.
+
+    Lightning would restore the schedule of the checkpoint, whose cosine rises again after the epochs it was made for.
+    """
+
+    def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Keep Lightning from restoring the schedule."""
+        checkpoint["lr_schedulers"] = []
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Take the state of a new schedule after the steps that are done; for the same epochs it is the same."""
+        if not trainer.global_step:
+            return
+        assert isinstance(pl_module, CropTask)
+        configured: Any = pl_module.configure_optimizers()
+        optimizer, schedule = configured["optimizer"], configured["lr_scheduler"]["scheduler"]
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Detected call of `lr_scheduler.step")  # of the real optimiser
+            for _ in range(trainer.global_step):
+                schedule.step()
+        trainer.lr_scheduler_configs[0].scheduler.load_state_dict(schedule.state_dict())  # type: ignore[union-attr]
+        for group, other in zip(trainer.optimizers[0].param_groups, optimizer.param_groups, strict=True):
+            group["lr"] = other["lr"]
 
 
 class CurveLog(Callback):

@@ -4,6 +4,8 @@ An unknown section or option is an error with its line: ignoring it would build 
 worse, loads them wrongly.
 """
 
+import codecs
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -29,6 +31,9 @@ _OPTIONS = {
     "iou_normalizer obj_normalizer cls_normalizer nms_kind beta_nms objectness_smooth label_smooth_eps focal_loss | "
     "jitter random resize max_delta max counters_per_class map show_details track_history_size",
 }
+# As atoi and atof: a number ends before a remark. Unlike them, "1O24", "3*6" and "2.5" of something whole are refused.
+_NUMBER = re.compile(r"\s*(?P<value>[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?)(\s*\(.*|\s+[^\s\d+*/.,-].*|\s*)")
+_REMARK = re.compile(r"[#;]|//")
 _KNOWN = {section: {name for name in names.split() if name != "|"} for section, names in _OPTIONS.items()}
 
 
@@ -71,11 +76,14 @@ class Section:
 
     def integers(self, name: str) -> list[int]:
         """The option `name` as whole numbers with commas between; raises `InputError` if one is not."""
-        return [int(self._parsed(name, part, int)) for part in self.text(name).split(",") if part]
+        return [int(self._parsed(name, part, int)) for part in self._parts(name)]
 
     def numbers(self, name: str) -> list[float]:
         """The option `name` as numbers with commas between; raises `InputError` if one is not."""
-        return [float(self._parsed(name, part, float)) for part in self.text(name).split(",") if part]
+        return [float(self._parsed(name, part, float)) for part in self._parts(name)]
+
+    def _parts(self, name: str) -> list[str]:
+        return [part for part in self.text(name).split(",") if part.strip()]
 
     def place(self, option: str | None = None) -> str:
         """File and line of this section or of its option, for the start of a message."""
@@ -88,11 +96,11 @@ class Section:
         return replace(self, options={**self.options, **new})
 
     def _parsed(self, name: str, value: str, kind: type[int] | type[float]) -> float:
-        try:
-            return kind(value)
-        except ValueError as error:
+        number = _NUMBER.fullmatch(value)
+        if number is None or (kind is int and not float(number["value"]).is_integer()):
             what = "a whole number" if kind is int else "a number"
-            raise InputError(f"{self.place(name)}: {name} must be {what}, got {value!r}") from error
+            raise InputError(f"{self.place(name)}: {name} must be {what}, got {value!r}")
+        return float(number["value"])
 
 
 @dataclass(frozen=True)
@@ -157,7 +165,9 @@ def read_cfg(file: Path) -> Definition:
     """
     if not file.is_file():
         raise InputError(f"{file} must be a Darknet network definition (.cfg); it is missing")
-    return parse_cfg(file.read_text(encoding="utf-8", errors="replace"), file.stem, str(file))
+    content = file.read_bytes()
+    encoding = "utf-16" if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"
+    return parse_cfg(content.decode(encoding, errors="replace"), file.stem, str(file))
 
 
 def parse_cfg(text: str, name: str, file: str = "") -> Definition:
@@ -182,17 +192,23 @@ def parse_cfg(text: str, name: str, file: str = "") -> Definition:
 
 
 def _content_lines(text: str) -> Iterator[tuple[int, str]]:
-    """Lines with their number, without white space (Darknet drops it everywhere), comments and empty lines."""
-    for number, line in enumerate(text.splitlines(), start=1):
-        content = "".join(line.split())
-        if content and content[0] not in "#;":
+    """Lines with their number, without remarks; empty lines are left out."""
+    for number, line in enumerate(text.removeprefix("\ufeff").splitlines(), start=1):
+        content = _REMARK.split(line, maxsplit=1)[0].strip()
+        if content:
             yield number, content
+
+
+def _squeezed(text: str) -> str:
+    """Text without white space, which Darknet drops everywhere."""
+    return "".join(text.split())
 
 
 def _open_section(line: str, number: int, file: str) -> Section:
     if not line.endswith("]"):
         raise InputError(f"{file}, line {number}: a section must look like [convolutional], got {line!r}")
-    name = _ALIASES.get(line[1:-1], line[1:-1])
+    name = _squeezed(line[1:-1])
+    name = _ALIASES.get(name, name)
     if name not in _KNOWN:
         raise InputError(f"{file}, line {number}: unknown layer {line}; known are {', '.join(sorted(_KNOWN))}")
     return Section(name, number, file)
@@ -200,6 +216,7 @@ def _open_section(line: str, number: int, file: str) -> Section:
 
 def _add_option(section: Section, line: str, number: int) -> None:
     name, equals, value = line.partition("=")
+    name, value = _squeezed(name), value.strip()
     if not equals:
         raise InputError(f"{section.file}, line {number}, [{section.name}]: must be option=value, got {line!r}")
     if name not in _KNOWN[section.name]:

@@ -1,16 +1,19 @@
 """Input of a detector training: a data folder that ultralytics may write to, and the network to start from."""
 
+import json
 import math
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
 from districts.box_files import LabelledFrame
+from domain.atomic import atomic_file
 from domain.errors import InputError
-from domain.images import letterbox, read_image
+from domain.images import letterbox, read_image, write_image
 from training.detector.anchors import fit_anchors, with_anchors
 from training.detector.darknet import load_weights
 from training.detector.darknet_cfg import Definition
@@ -18,22 +21,69 @@ from training.detector.layers import Convolution
 from training.detector.network import DarknetNetwork, read_definition
 
 _PRIOR = 0.01  # probability that an anchor holds a person before training (Lin et al. 2017, focal loss)
+_JPEG, _END_OF_JPEG = b"\xff\xd8", b"\xff\xd9"
+_LONGEST_PADDING = 1 << 16  # that cameras add to fill a block
 
 
-def link_data(detection: Path, target: Path) -> None:
-    """Make a data set in `target` of links to the pictures of `detection` and a copy of its labels.
+def link_data(splits: Mapping[str, Sequence[LabelledFrame]], target: Path) -> None:
+    """Make a data set in `target`: a link to each picture, and the boxes in one file of each split.
 
-    Ultralytics writes caches beside the labels; so the district's own folder is not changed.
+    Ultralytics rewrites pictures that it finds damaged, leaves others out, and reads and removes arrays (`.npy`) beside
+    them. Here it is given the pictures and boxes that the checks took, and finds nothing of the district beside them.
+    Of a JPEG that was cut short it is given a copy of what all other stages read of it, for it cannot read it itself.
+
+    Args:
+        splits: the frames of `train` and `val`.
+        target: folder of the data set; what it held is replaced.
     """
-    for split in ("train", "val"):
+    shutil.rmtree(target, ignore_errors=True)
+    for split, frames in splits.items():
         images = target / "images" / split
-        images.parent.mkdir(parents=True, exist_ok=True)
-        images.symlink_to((detection / "images" / split).resolve(), target_is_directory=True)
-        labels = detection / "labels" / split
-        if labels.is_dir():
-            shutil.copytree(labels, target / "labels" / split, ignore=shutil.ignore_patterns("*.cache"))
-        else:
-            (target / "labels" / split).mkdir(parents=True)
+        images.mkdir(parents=True)
+        rows = [_row(frame) | {"image": _give(frame.image, images)} for frame in frames]
+        with atomic_file(target / f"{split}.json") as aside:
+            aside.write_text(json.dumps(rows))
+
+
+def read_rows(target: Path, split: str) -> list[dict[str, Any]]:
+    """The pictures of a data set of `link_data` as ultralytics takes them, in name order."""
+    rows = json.loads((target / f"{split}.json").read_text())
+    return [
+        {
+            "im_file": str(target / "images" / split / row["image"]),
+            "shape": tuple(row["size"]),
+            "cls": np.zeros((len(row["boxes"]), 1), np.float32),
+            "bboxes": np.array(row["boxes"], np.float32).reshape(-1, 4),
+            "segments": [],
+            "keypoints": None,
+            "normalized": True,
+            "bbox_format": "xywh",
+        }
+        for row in rows
+    ]
+
+
+def _give(image: Path, folder: Path) -> str:
+    """Name in `folder` of a link to `image`, or of a copy without loss if it is a JPEG that was cut short."""
+    if _is_short(image):
+        write_image(folder / f"{image.name}.png", read_image(image))
+        return f"{image.name}.png"
+    (folder / image.name).symlink_to(image.resolve())
+    return image.name
+
+
+def _is_short(image: Path) -> bool:
+    content = image.read_bytes()
+    return content.startswith(_JPEG) and _END_OF_JPEG not in content[-_LONGEST_PADDING:]
+
+
+def _row(frame: LabelledFrame) -> dict[str, Any]:
+    """Size, and each different box as centre, width and height, in fractions of the picture."""
+    height, width = frame.size
+    low, high = frame.boxes_xyxy[:, :2], frame.boxes_xyxy[:, 2:]
+    boxes = np.concatenate([(low + high) / 2, high - low], axis=1) / np.array([width, height] * 2, np.float32)
+    different = dict.fromkeys(tuple(map(float, box)) for box in boxes)
+    return {"size": frame.size, "boxes": [*different]}
 
 
 def start_network(

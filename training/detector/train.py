@@ -15,10 +15,9 @@ from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 from districts.box_files import LabelledFrame, read_detection_split
 from districts.detection_checks import check_detection
 from districts.findings import require_sound
-from domain.atomic import atomic_file
 from domain.errors import InputError
 from domain.model_card import ModelCard, Nms
-from domain.paths import DATA
+from domain.paths import DATA, users_file
 from domain.settings import name_in, read_params
 from domain.stage import run_stage
 from evaluation.experiments.log import TrainingRun, training_run
@@ -26,6 +25,7 @@ from training.detector.darknet import save_weights
 from training.detector.network import CFG, DarknetNetwork
 from training.detector.operating_point import best_f1_threshold, detect
 from training.detector.preparation import define_network, link_data, start_network
+from training.resuming import claim, digest, digest_of_text
 from training.settings import HardwareSettings, TrainingSettings
 from training.single_output import SingleOutput
 from training.trained_model import write_trained
@@ -76,7 +76,7 @@ def main(argv: Sequence[str] = ()) -> None:
     train, val = (read_detection_split(detection.parent, split) for split in ("train", "val"))
     print(f"{district}: {len(train)} training and {len(val)} validation pictures, {_num_people(train)} people to learn")
 
-    can_resume = _prepare(settings, seed, detection, train)
+    can_resume = _prepare(settings, seed, train, val)
     logged = {"detector": settings.model_dump(mode="json"), "seed": seed}
     with training_run(
         "train_detector", params=logged, dataset_folder=detection, district=district, checkpoint_folder=CHECKPOINTS
@@ -107,26 +107,38 @@ def main(argv: Sequence[str] = ()) -> None:
     shutil.rmtree(CHECKPOINTS)
 
 
-def _prepare(settings: DetectorSettings, seed: int, detection: Path, train: list[LabelledFrame]) -> bool:
-    """Prepare `CHECKPOINTS` for a new run; True if it holds a run of these settings and data to resume instead."""
-    pictures = {
-        split: [f"{file.name} {file.stat().st_size}" for file in sorted((detection / "labels" / split).glob("*.txt"))]
-        for split in ("train", "val")
-    }
-    identity = json.dumps({"settings": settings.model_dump(mode="json"), "seed": seed, "labels": pictures})
-    note = CHECKPOINTS / "settings.json"
-    if note.is_file() and note.read_text() == identity:
-        return (CHECKPOINTS / "run" / "weights" / "last.pt").is_file()
-    shutil.rmtree(CHECKPOINTS, ignore_errors=True)
+def _prepare(settings: DetectorSettings, seed: int, train: list[LabelledFrame], val: list[LabelledFrame]) -> bool:
+    """Prepare `CHECKPOINTS` for a new run; True if it holds this run, which can go on there."""
+    can_resume = claim(CHECKPOINTS, _identity(settings, seed, [*train, *val]), _epochs_done)
+    link_data({"train": train, "val": val}, CHECKPOINTS / "data")
+    if can_resume:
+        return True
     loss_options = {"iou_normalizer": settings.iou_normalizer, "iou_thresh": settings.iou_thresh}
-    definition = define_network(settings.cfg, settings.input_size, settings.anchors, loss_options, train, seed)
-    network = start_network(definition, settings.weights, seed, settings.weights_class)
+    cfg = str(users_file(Path(settings.cfg))) if Path(settings.cfg).suffix == ".cfg" else settings.cfg
+    definition = define_network(cfg, settings.input_size, settings.anchors, loss_options, train, seed)
+    weights = users_file(settings.weights) if settings.weights else None
+    network = start_network(definition, weights, seed, settings.weights_class)
     definition.write(CHECKPOINTS / "network.cfg")
     save_weights(network, CHECKPOINTS / "network.weights")
-    link_data(detection, CHECKPOINTS / "data")
-    with atomic_file(note) as aside:
-        aside.write_text(identity)
     return False
+
+
+def _identity(settings: DetectorSettings, seed: int, frames: list[LabelledFrame]) -> dict[str, Any]:
+    """What makes two trainings one: settings, seed, pictures with their boxes, definition and weights to start from."""
+    given = [path for path in (settings.weights, Path(settings.cfg)) if path is not None]
+    files = [users_file(path) for path in given if users_file(path).is_file()]
+    files += [frame.image for frame in frames]
+    boxes = [[frame.image.name, frame.boxes_xyxy.tolist()] for frame in frames]
+    data = {"pictures": digest(files, DATA), "boxes": digest_of_text(json.dumps(boxes))}
+    return settings.model_dump(mode="json") | {"seed": seed, "data": data}
+
+
+def _epochs_done(folder: Path) -> int:
+    """Epochs that `folder` has a checkpoint of, by the rows of ultralytics' table: one at most may be too much."""
+    table = folder / "run" / "results.csv"
+    if not (folder / "run" / "weights" / "last.pt").is_file() or not table.is_file():
+        return 0
+    return len(table.read_text().splitlines()) - 1
 
 
 def _train(

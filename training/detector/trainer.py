@@ -30,6 +30,7 @@ from training.detector.darknet import load_weights
 from training.detector.darknet_cfg import parse_cfg
 from training.detector.losses import YoloLoss
 from training.detector.network import DarknetNetwork, decode_heads
+from training.detector.preparation import read_rows
 
 _INTEGRATIONS = ("sync", "clearml", "comet", "dvc", "mlflow", "neptune", "raytune", "tensorboard", "wandb")
 _BURN_IN_POWER = 4
@@ -102,7 +103,22 @@ class TrainableDetector(nn.Module):
         self.load_state_dict(weights.state_dict())
 
 
-class RectangularDataset(YOLODataset):
+class CheckedDataset(YOLODataset):
+    """Ultralytics' data set of the pictures and boxes that `link_data` wrote: none is checked, mended or left out."""
+
+    def get_img_files(self, img_path: Any) -> list[str]:
+        """The pictures in the folder `images/<split>`."""
+        return [str(row["im_file"]) for row in self._rows(img_path)]
+
+    def get_labels(self) -> list[dict[str, Any]]:
+        """The boxes of each picture."""
+        return self._rows(self.img_path)
+
+    def _rows(self, img_path: Any) -> list[dict[str, Any]]:
+        return read_rows(Path(img_path).parents[1], Path(img_path).name)
+
+
+class RectangularDataset(CheckedDataset):
     """Ultralytics' training set with pictures, also of mosaics, in the network's height and width.
 
     Args:
@@ -127,8 +143,8 @@ class DetectorTrainer(DetectionTrainer):
     """Ultralytics' trainer over our network.
 
     The setting `model` is a `network.cfg`, which also defines the input size and the loss, and has `network.weights` to
-    start from beside it; or the `last.pt` of a run to resume. `data` is a folder with YOLO's `images/` and `labels/`;
-    ultralytics writes its cache to `labels/`. Ultralytics' worker processes call the constructor with these names.
+    start from beside it; or the `last.pt` of a run to resume. `data` is a folder that `link_data` wrote. Ultralytics'
+    worker processes call the constructor with these names.
 
     Args:
         cfg: ultralytics' settings.
@@ -160,21 +176,21 @@ class DetectorTrainer(DetectionTrainer):
 
     def build_dataset(self, img_path: str, mode: str = "train", batch: int | None = None) -> YOLODataset:
         """Ultralytics' data set; training pictures have the size of the network's input, which may not be square."""
+        options = {
+            "img_path": img_path,
+            "imgsz": self.args.imgsz,
+            "batch_size": batch,
+            "augment": mode == "train",
+            "hyp": self.args,
+            "cache": self.args.cache or None,
+            "prefix": f"{mode}: ",
+            "data": self.data,
+        }
+        stride = int(_bare(self.model).stride.max())
         if mode != "train":
-            return super().build_dataset(img_path, mode, batch)
+            return CheckedDataset(**options, rect=True, pad=0.5, stride=max(stride, 32))
         height, width = _bare(self.model).network.definition.input_size
-        return RectangularDataset(
-            (width, height),
-            img_path=img_path,
-            imgsz=self.args.imgsz,
-            batch_size=batch,
-            augment=True,
-            hyp=self.args,
-            cache=self.args.cache or None,
-            stride=int(_bare(self.model).stride.max()),
-            prefix="train: ",
-            data=self.data,
-        )
+        return RectangularDataset((width, height), **options, stride=stride)
 
     def get_model(self, cfg: Any = None, weights: nn.Module | None = None, verbose: bool = True) -> TrainableDetector:
         """The network that a `network.cfg` or the definition in a checkpoint defines, with its weights."""
@@ -216,6 +232,12 @@ class DetectorTrainer(DetectionTrainer):
             full = group["initial_lr"] * self.lf(self.epoch)
             group["lr"] *= min(1.0, group["lr"] / full) ** (_BURN_IN_POWER - 1)
         super().optimizer_step()
+
+    def check_resume(self, overrides: Any) -> None:
+        """Go on with the settings of now; ultralytics would take most of them, and all paths, from the checkpoint."""
+        self.resume = bool(self.args.resume)
+        if self.resume:
+            self.args.model = self.args.resume
 
     def resume_training(self, ckpt: Any) -> None:
         """Resume after the checkpoint's epoch, and remove rows of later epochs that a killed run wrote."""

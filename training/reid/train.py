@@ -4,19 +4,20 @@ import shutil
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from pydantic import Field, PositiveInt
 
-from districts.layout import read_reid_folder
+from districts.layout import find_pictures, read_reid_folder
 from domain.errors import InputError
 from domain.model_card import ModelCard
 from domain.names import Name
-from domain.paths import DATA
+from domain.paths import DATA, users_file
 from domain.settings import Settings, name_in, read_params
 from domain.stage import run_stage
-from evaluation.experiments.log import Provenance, training_run
+from evaluation.experiments.log import training_run
 from training.crops.augmentation import CHANNEL_MEAN, CHANNEL_STD, Preparation
 from training.crops.data import CropData, CropDataset
 from training.crops.lightning_run import CropTrainingSettings, Curves, checkpoint_folder, fit, seed_run
@@ -25,6 +26,7 @@ from training.reid.losses import ReidLoss, ReidLossSettings
 from training.reid.network import ReidNetwork, build_reid_network, load_pretrained
 from training.reid.sampling import IdentityBatches
 from training.reid.task import ReidTask
+from training.resuming import digest
 from training.trained_model import write_trained
 
 
@@ -68,7 +70,7 @@ def main(argv: Sequence[str] = ()) -> None:
     district, seed = name_in(params, "district", "name"), params["seed"]
     model, data_folder = f"reid-{settings.backbone}", DATA / district / "reid"
     plain = settings.model_dump(mode="json") | {"seed": seed}
-    checkpoints = checkpoint_folder(model, plain | {"data_hash": Provenance.of(data_folder).data_hash})
+    checkpoints = checkpoint_folder(model, _identity(settings, data_folder, seed))
     with training_run(
         f"train_{model}", params=plain, dataset_folder=data_folder, district=district, checkpoint_folder=checkpoints
     ) as run:
@@ -91,6 +93,16 @@ def main(argv: Sequence[str] = ()) -> None:
     shutil.rmtree(checkpoints)
 
 
+def _identity(settings: ReidSettings, data_folder: Path, seed: int) -> dict[str, Any]:
+    """What makes two trainings one: the other backbones do not matter, nor do query and gallery."""
+    parts = [data_folder / part for part in ("bounding_box_train", "bounding_box_val")]
+    files = [file for part in parts if part.is_dir() for file in find_pictures(part)]
+    files += [users_file(weights) for weights in [settings.chosen.weights] if weights]
+    backbone = settings.chosen.model_dump(mode="json", exclude={"share_of_epochs"})
+    others = settings.model_dump(mode="json", exclude={"backbone", "backbones"})
+    return others | {"backbone": backbone, "seed": seed, "data": digest(files, data_folder)}
+
+
 def train_reid(
     settings: ReidSettings, data_folder: Path, seed: int, checkpoints: Path, log_curves: Curves
 ) -> tuple[ReidNetwork, dict[str, float]]:
@@ -110,7 +122,7 @@ def train_reid(
     train, classes = read_training_crops(settings, data_folder)
     network = build_reid_network(settings.chosen.architecture, int(classes.max()) + 1, settings.chosen.stripes)
     if settings.chosen.weights:
-        load_pretrained(network, settings.chosen.weights)
+        load_pretrained(network, users_file(settings.chosen.weights))
     task = ReidTask(
         network,
         Preparation(settings.augmentation),

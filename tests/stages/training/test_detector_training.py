@@ -2,6 +2,7 @@
 
 import csv
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -17,6 +18,7 @@ import yaml
 from ultralytics.models.yolo.detect import DetectionTrainer
 from ultralytics.utils import DEFAULT_CFG_DICT
 
+from districts.box_files import read_detection_split
 from domain.errors import InputError
 from domain.images import write_image
 from domain.model_card import read_card
@@ -96,7 +98,7 @@ def test_a_killed_training_goes_on_and_writes_the_model(district: Path, capsys: 
     kill_in_the_middle_of_an_epoch(district)
     assert not (district / "models").exists()
     train.main()
-    assert "resuming from" in capsys.readouterr().out
+    assert re.search(r"checkpoints/detector: going on after \d of 6 epochs\n", capsys.readouterr().out)
 
     model = district / "models" / "detector"
     assert epochs_in(model / "training" / "results.csv") == list(range(1, EPOCHS + 1))
@@ -116,19 +118,66 @@ def test_a_killed_training_goes_on_and_writes_the_model(district: Path, capsys: 
     assert torch.equal(network(images)[0], again(images)[0])
 
 
-def test_changed_settings_begin_anew(district: Path) -> None:
+def pictures(district: Path) -> dict[str, tuple[bytes, int]]:
+    folder = district / "data/tiny"
+    return {
+        str(file.relative_to(folder)): (file.read_bytes(), file.stat().st_mtime_ns)
+        for file in folder.rglob("*")
+        if file.is_file()
+    }
+
+
+def test_training_changes_and_leaves_out_no_picture(district: Path) -> None:
+    images = district / "data/tiny/detection/images"
+    for name, change in (("1", lambda content: content + bytes(512)), ("2", lambda content: content[:-200])):
+        file = images / "train" / f"{name}.jpg"
+        file.write_bytes(change(file.read_bytes()))
+    write_image(images / "val" / "low.jpg", np.zeros((8, 40, 3), np.uint8))  # ultralytics leaves out below 10 px
+    np.save(images / "train" / "3.npy", np.zeros((9, 9, 3), np.uint8))  # … and takes this for 3.jpg
+    before = pictures(district)
+    seen: list[list[str]] = []
+    build = DetectorTrainer.build_dataset
+
+    def watched(self: DetectorTrainer, *arguments: Any, **named: Any) -> Any:
+        built = build(self, *arguments, **named)
+        seen.append([Path(name).name for name in built.im_files])
+        assert {built.load_image(place)[1] for place in range(len(built))} <= {(72, 128), (8, 40)}
+        return built
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(DetectorTrainer, "build_dataset", watched)
+        train.main(["detector.max_epochs=1"])
+    assert pictures(district) == before
+    assert seen == [["0.jpg", "1.jpg", "2.jpg.png", "3.jpg", "4.jpg", "5.jpg"], ["low.jpg", "0.jpg", "1.jpg"]]
+
+
+def test_a_training_goes_on_with_other_workers_and_more_epochs_and_else_moves_checkpoints_aside(
+    district: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     settings = train.DetectorSettings.from_params("detector")
     assert not prepare(settings)
     last = train.CHECKPOINTS / "run" / "weights" / "last.pt"
     last.parent.mkdir(parents=True)
-    last.write_bytes(b"")
+    last.write_bytes(b"the work of a night")
+    (train.CHECKPOINTS / "run" / "results.csv").write_text("epoch\n1\n2\n")
     assert prepare(settings)
-    assert not prepare(settings.model_copy(update={"lr": 0.5}))
+    hardware = settings.hardware.model_copy(update={"num_workers": 0, "cache_in_memory_mib": 1, "accelerator": "auto"})
+    assert prepare(settings.model_copy(update={"hardware": hardware, "max_epochs": 9}))
+    said = capsys.readouterr().out
+    assert "going on after 2 of 9 epochs, with hardware.accelerator: cpu → auto" in said
+    assert "the learning rate follows the new number of epochs" in said
+    label = district / "data/tiny/detection/labels/train/1.txt"
+    label.write_text(label.read_text().replace("0.3125", "0.3126"))  # of the same size
+    assert not prepare(settings)
+    said = capsys.readouterr().out
+    assert "are of another training (other data): moved to checkpoints/detector-before-1" in said
+    assert Path("checkpoints/detector-before-1/run/weights/last.pt").read_bytes() == b"the work of a night"
     assert not last.exists()
 
 
 def prepare(settings: train.DetectorSettings) -> bool:
-    return train._prepare(settings, 1, Path("data/tiny/detection"), [])
+    folder = Path("data/tiny")
+    return train._prepare(settings, 1, read_detection_split(folder, "train"), read_detection_split(folder, "val"))
 
 
 @pytest.mark.parametrize(

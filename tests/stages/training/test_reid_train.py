@@ -18,8 +18,6 @@ from domain.errors import InputError
 from domain.model_card import read_card
 from tests.helpers.crops import small_settings, write_reid_set
 from tests.helpers.project import ROOT
-from training.crops import lightning_run
-from training.crops.lightning_run import checkpoint_folder
 from training.reid.network import load_reid
 from training.reid.train import ReidSettings, main, train_reid
 
@@ -93,6 +91,27 @@ def test_a_training_killed_in_the_middle_ends_like_an_undisturbed_one(
     assert {name: resumed[name] for name in expected} == pytest.approx(expected, rel=1e-3)
 
 
+@pytest.mark.parametrize("schedule", ["cosine", "steps"])
+def test_a_resumed_training_follows_the_schedule_of_its_new_epochs(tmp_path: Path, schedule: str) -> None:
+    folder = write_reid_set(tmp_path, num_train=4, num_val=4)
+    rates: dict[str, dict[int, float]] = {}
+
+    def train(name: str, checkpoints: str, max_epochs: int) -> None:
+        settings = ReidSettings.model_validate(values(max_epochs=max_epochs, schedule=schedule))
+        mine = rates.setdefault(name, {})
+        train_reid(
+            settings, folder, 1, tmp_path / checkpoints, lambda points, step: mine.update({step: points["train/lr"]})
+            if "train/lr" in points else None
+        )  # fmt: skip
+
+    train("whole", "whole", 4)
+    train("first half", "resumed", 2)
+    train("second half", "resumed", 4)
+    assert sorted(rates["second half"]) == [3, 4]
+    assert rates["second half"] == pytest.approx({epoch: rates["whole"][epoch] for epoch in (3, 4)})
+    assert rates["first half"][2] != pytest.approx(rates["whole"][2])
+
+
 def test_the_same_seed_gives_the_same_weights_and_another_seed_others(tmp_path: Path) -> None:
     folder = write_reid_set(tmp_path, num_train=4, num_val=4)
     settings = ReidSettings.model_validate(values(max_epochs=1))
@@ -103,17 +122,6 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others(tmp_path: 
     for name, weight in first.items():
         torch.testing.assert_close(same[name], weight, rtol=1e-4, atol=1e-6)
     assert any((weight - other[name]).abs().max() > 1e-3 for name, weight in first.items() if "conv" in name)
-
-
-def test_a_checkpoint_of_other_settings_is_not_gone_on_from(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(lightning_run, "CHECKPOINTS", tmp_path)
-    folder = checkpoint_folder("reid-osnet", {"lr": 0.1})
-    (folder / "last.ckpt").touch()
-    assert (checkpoint_folder("reid-osnet", {"lr": 0.1}) / "last.ckpt").exists()
-    assert not (checkpoint_folder("reid-osnet", {"lr": 0.2}) / "last.ckpt").exists()
-    assert "training starts from the beginning" in capsys.readouterr().out
 
 
 def test_a_backbone_that_is_not_configured_is_refused() -> None:

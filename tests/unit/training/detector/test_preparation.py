@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from districts.box_files import LabelledFrame
+from districts.box_files import LabelledFrame, read_detection_split
 from domain.boxes import Detections
 from domain.errors import ArtifactError, InputError
 from domain.images import write_image
@@ -14,27 +14,44 @@ from training.detector.anchors import fit_anchors
 from training.detector.darknet import save_weights
 from training.detector.network import DarknetNetwork, build_yolov4, load_detector
 from training.detector.operating_point import best_f1_threshold
-from training.detector.preparation import define_network, link_data, start_network
+from training.detector.preparation import define_network, link_data, read_rows, start_network
 
 
 def frames_with(sizes: list[tuple[int, int]], folder: Path) -> list[LabelledFrame]:
     write_image(folder / "frame.png", np.zeros((360, 640, 3), np.uint8))
     boxes = np.array([[10, 20, 10 + width, 20 + height] for width, height in sizes], np.float32)
-    return [LabelledFrame(folder / "frame.png", boxes)]
+    return [LabelledFrame(folder / "frame.png", boxes, (360, 640))]
 
 
-def test_the_districts_folder_stays_as_it_is(tmp_path: Path) -> None:
-    detection = tmp_path / "detection"
-    for split in ("train", "val"):
-        write_image(detection / "images" / split / "a.png", np.zeros((8, 8, 3), np.uint8))
-    (detection / "labels" / "train").mkdir(parents=True)
-    (detection / "labels" / "train" / "a.txt").write_text("0 .5 .5 .1 .1\n")
-    link_data(detection, tmp_path / "data")
-    assert (tmp_path / "data" / "images" / "train" / "a.png").is_file()
-    (tmp_path / "data" / "labels" / "train" / "a.txt").write_text("changed")
-    (tmp_path / "data" / "labels" / "val" / "b.cache").write_text("")
-    assert (detection / "labels" / "train" / "a.txt").read_text() == "0 .5 .5 .1 .1\n"
-    assert not (detection / "labels" / "val").exists()
+def write_split(detection: Path, split: str, labels: dict[str, str]) -> list[LabelledFrame]:
+    for name, text in labels.items():
+        write_image(detection / "images" / split / name, np.zeros((20, 40, 3), np.uint8))
+        file = (detection / "labels" / split / name).with_suffix(".txt")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+    return read_detection_split(detection.parent, "train" if split == "train" else "val")
+
+
+def test_ultralytics_sees_the_pictures_and_boxes_that_the_checks_took(tmp_path: Path) -> None:
+    detection, data = tmp_path / "구 1 #" / "detection", tmp_path / "data"
+    train = write_split(detection, "train", {"a.png": "0 .5 .5 .1 .2\n0 .25 .5 .1 .2\n0 .5 .5 .1 .2\n", "b.png": ""})
+    (detection / "images" / "train" / "a.npy").write_bytes(b"another picture")
+    link_data({"train": train, "val": []}, data)
+    first, second = read_rows(data, "train")
+    assert Path(first["im_file"]) == data / "images" / "train" / "a.png"
+    assert Path(first["im_file"]).read_bytes() == train[0].image.read_bytes()
+    assert sorted(path.name for path in (data / "images" / "train").iterdir()) == ["a.png", "b.png"]
+    assert first["shape"] == (20, 40)
+    assert first["bboxes"] == pytest.approx(np.array([[0.5, 0.5, 0.1, 0.2], [0.25, 0.5, 0.1, 0.2]]))
+    assert (first["cls"].shape, second["cls"].shape, second["bboxes"].shape) == ((2, 1), (0, 1), (0, 4))
+
+
+def test_a_second_start_sees_the_pictures_of_then(tmp_path: Path) -> None:
+    train = write_split(tmp_path / "detection", "train", {"a.png": "", "b.png": ""})
+    link_data({"train": train, "val": []}, tmp_path / "data")
+    link_data({"train": train[1:], "val": []}, tmp_path / "data")
+    assert [path.name for path in (tmp_path / "data" / "images" / "train").iterdir()] == ["b.png"]
+    assert all(frame.image.is_file() for frame in train)
 
 
 def test_anchors_are_fitted_at_the_input_size_small_ones_to_the_fine_head(tmp_path: Path) -> None:
@@ -93,7 +110,7 @@ def test_the_threshold_is_that_of_best_f1(tmp_path: Path) -> None:
 
 def test_where_nothing_is_found_or_nobody_is_there_the_threshold_is_one_half(tmp_path: Path) -> None:
     (frame,) = frames_with([(40, 100)], tmp_path)
-    empty = LabelledFrame(frame.image, np.zeros((0, 4), np.float32))
+    empty = LabelledFrame(frame.image, np.zeros((0, 4), np.float32), frame.size)
     assert best_f1_threshold([frame], [found()]) == (0.5, 0.0)
     assert best_f1_threshold([empty], [found((10, 0.9, 0))]) == (0.5, 0.0)
 
