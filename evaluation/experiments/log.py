@@ -6,7 +6,7 @@ They find the run by its id in the model card.
 import os
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,34 +14,28 @@ from typing import Any
 import mlflow
 import numpy as np
 import yaml
-from filelock import FileLock
 from jaxtyping import Float32
 from mlflow.data import sources
 from mlflow.data.meta_dataset import MetaDataset
 from mlflow.exceptions import MlflowException
 from mlflow.models import infer_signature
 
+from domain.errors import InputError
 from domain.model_card import ModelCard
-from domain.names import Name
-from domain.paths import project_folder
-from domain.settings import PARAMS, Settings
+from domain.settings import PARAMS
+from evaluation.experiments.connection import AWAY, MlflowSettings, away, connect, place, reason
+from evaluation.experiments.kept import end, send, send_kept
 
+UNKNOWN_REVISION = "unknown"
 _MAX_DIGEST = 36  # MLflow's limit
 _MAX_PARAM = 6000
-
-
-class MlflowSettings(Settings):
-    """Section `mlflow`."""
-
-    tracking_uri: str | None = None  # null: MLFLOW_TRACKING_URI, else mlflow.db beside dvc.yaml
-    experiment: Name = "dongseon"
 
 
 @dataclass(frozen=True)
 class Provenance:
     """Origin of a model, for its card and the tags of its run."""
 
-    git_revision: str  # ends with "-dirty" if tracked files were changed
+    git_revision: str  # ends with "-dirty" if tracked files were changed; "unknown" without git
     data_hash: str  # DVC's hash of the district's folder; empty outside a pipeline
 
     @classmethod
@@ -52,19 +46,20 @@ class Provenance:
 
 @dataclass(frozen=True)
 class TrainingRun:
-    """The open run of a training."""
+    """The open run of a training, which a log that is away does not stop: its checkpoints and results are files."""
 
     run_id: str
     provenance: Provenance
 
     def log_curves(self, values: Mapping[str, float], step: int) -> None:
         """Add one point to each curve, such as `train/loss`."""
-        mlflow.log_metrics({name: float(value) for name, value in values.items()}, step=step, run_id=self.run_id)
+        send(self.run_id, values, step)
 
     def log_figures(self, figures: Sequence[Path], folder: str = "training") -> None:
         """Store pictures or other files in the run."""
-        for figure in figures:
-            mlflow.log_artifact(str(figure), folder, run_id=self.run_id)
+        with _may_be_away(f"{len(figures)} figures"):
+            for figure in figures:
+                mlflow.log_artifact(str(figure), folder, run_id=self.run_id)
 
     def log_model(self, network: Any, input_example: Float32[np.ndarray, "batch 3 height width"], name: str) -> None:
         """Store the trained torch `network` in the run, with a signature.
@@ -78,15 +73,16 @@ class TrainingRun:
 
         with torch.inference_mode():
             output = network(torch.from_numpy(input_example)).numpy()
-        mlflow.pytorch.log_model(
-            network,
-            name=name,
-            input_example=input_example,  # MLflow traces the network with it
-            signature=infer_signature(input_example, output),
-            pip_requirements=[
-                f"torch=={torch.__version__.partition('+')[0]}"
-            ],  # otherwise MLflow imports the model to infer them
-        )
+        with _may_be_away(f"the model {name}"):
+            mlflow.pytorch.log_model(
+                network,
+                name=name,
+                input_example=input_example,  # MLflow traces the network with it
+                signature=infer_signature(input_example, output),
+                pip_requirements=[
+                    f"torch=={torch.__version__.partition('+')[0]}"
+                ],  # otherwise MLflow imports the model to infer them
+            )
 
 
 @contextmanager
@@ -109,7 +105,7 @@ def training_run(
         checkpoint_folder: folder of the checkpoints; a resumed training continues the run that is noted there.
         settings: address of the log; default: section `mlflow` of `params.yaml`.
     """
-    _connect(settings)
+    connect(settings)
     provenance = Provenance.of(dataset_folder)
     tags = {
         "git_revision": provenance.git_revision,
@@ -117,9 +113,12 @@ def training_run(
         "district": district,
         "dvc_experiment": os.environ.get("DVC_EXP_NAME", ""),
     }
-    with _start_or_continue(name, checkpoint_folder) as run_id:
+    status = "FAILED"
+    try:
+        run_id = _start_or_continue(name, checkpoint_folder)
+        send_kept()
         mlflow.set_tags({key: value for key, value in tags.items() if value})
-        mlflow.log_params({key: str(value)[:_MAX_PARAM] for key, value in _flatten(params, ".").items()})
+        _log_params(run_id, params)
         if PARAMS.is_file():
             mlflow.log_artifact(str(PARAMS), "config")
             mlflow.set_tag("config", yaml.safe_load(PARAMS.read_text()).get("experiment_name", ""))
@@ -127,20 +126,46 @@ def training_run(
         digest = provenance.data_hash[:_MAX_DIGEST] or None
         dataset = MetaDataset(source, name=district, digest=digest)  # type: ignore[abstract]  # mlflow's own use of it
         mlflow.log_input(dataset, context="training")
+    except AWAY as error:
+        with suppress(*AWAY):
+            mlflow.end_run(status)
+        raise InputError(away(error)) from error
+    try:
         yield TrainingRun(run_id, provenance)
+        status = "FINISHED"
+    finally:
+        end(run_id, status)
 
 
-@contextmanager
-def _start_or_continue(name: str, checkpoint_folder: Path | None) -> Iterator[str]:
+def _start_or_continue(name: str, checkpoint_folder: Path | None) -> str:
     note = checkpoint_folder / "mlflow_run_id" if checkpoint_folder else None
     previous = note.read_text() if note and note.is_file() else None
     if previous and not _has_run(previous):
         previous = None
-    with mlflow.start_run(run_id=previous, run_name=None if previous else name, log_system_metrics=True) as run:
-        if note:
-            note.parent.mkdir(parents=True, exist_ok=True)
-            note.write_text(run.info.run_id)
-        yield run.info.run_id
+    run = mlflow.start_run(run_id=previous, run_name=None if previous else name, log_system_metrics=True)
+    if note:
+        note.parent.mkdir(parents=True, exist_ok=True)
+        note.write_text(run.info.run_id)
+    return str(run.info.run_id)
+
+
+def _log_params(run_id: str, params: Mapping[str, Any]) -> None:
+    """Log `params`; those of a continued run stay as they were, and what differs now becomes a tag."""
+    values = {key: str(value)[:_MAX_PARAM] for key, value in _flatten(params, ".").items()}
+    before = mlflow.get_run(run_id).data.params
+    mlflow.log_params({key: value for key, value in values.items() if key not in before})
+    changed = {key: value for key, value in values.items() if before.get(key, value) != value}
+    if changed:
+        mlflow.set_tags({f"resumed.{key}": value for key, value in changed.items()})
+
+
+@contextmanager
+def _may_be_away(what: str) -> Iterator[None]:
+    """Go on if the log does not take `what`, and say so."""
+    try:
+        yield
+    except AWAY as error:
+        print(f"warning: {place()} does not have {what}: {reason(error)}")
 
 
 def log_results(
@@ -159,32 +184,26 @@ def log_results(
         figures: pictures or other files.
         settings: address of the log; default: section `mlflow` of `params.yaml`.
     """
-    _connect(settings)
+    try:
+        connect(settings)
+    except InputError as error:
+        print(f"warning: these results are in the files only: {error}")
+        return False
+    send_kept()
     if not _has_run(card.mlflow_run_id):
         run = card.mlflow_run_id or "(the card names none)"
-        print(f"note: no run {run} in {mlflow.get_tracking_uri()}, so these results are in the files only")
+        print(f"note: no run {run} in {place()}, so these results are in the files only")
         return False
     numbers = {
         f"{prefix}/{key}": float(value)
         for key, value in _flatten(metrics, "/").items()
         if isinstance(value, int | float) and not isinstance(value, bool)
     }
-    mlflow.log_metrics(numbers, run_id=card.mlflow_run_id)
-    for figure in figures:
-        mlflow.log_artifact(str(figure), prefix, run_id=card.mlflow_run_id)
+    with _may_be_away(f"these results, which are in the files ({prefix})"):
+        mlflow.log_metrics(numbers, run_id=card.mlflow_run_id)
+        for figure in figures:
+            mlflow.log_artifact(str(figure), prefix, run_id=card.mlflow_run_id)
     return True
-
-
-def _connect(settings: MlflowSettings | None) -> None:
-    settings = settings or MlflowSettings.from_params("mlflow")
-    address = settings.tracking_uri or os.environ.get("MLFLOW_TRACKING_URI")
-    root = project_folder(Path.cwd())
-    mlflow.set_tracking_uri(address or f"sqlite:///{root / 'mlflow.db'}")
-    # The first connection makes the tables, which MLflow does not guard against another process that does the same.
-    with nullcontext() if address else FileLock(root / "mlflow.db.lock", mode=0o600):
-        if not address and mlflow.get_experiment_by_name(settings.experiment) is None:
-            mlflow.create_experiment(settings.experiment, artifact_location=(root / "mlruns").as_uri())
-        mlflow.set_experiment(settings.experiment)
 
 
 def _has_run(run_id: str) -> bool:
@@ -208,10 +227,16 @@ def _flatten(tree: Mapping[str, Any], separator: str, prefix: str = "") -> dict[
 
 
 def _git_revision() -> str:
-    described = subprocess.run(
-        ["git", "describe", "--always", "--abbrev=40", "--dirty"], capture_output=True, text=True, check=False
-    )
-    return described.stdout.strip()
+    command = ["git", "describe", "--always", "--abbrev=40", "--dirty"]
+    try:
+        described = subprocess.run(command, capture_output=True, text=True, check=False)
+        if described.returncode == 0:
+            return described.stdout.strip()
+        why = next(iter(described.stderr.splitlines()), "git failed")
+    except OSError as error:
+        why = f"git cannot be run ({error.strerror})"
+    print(f"note: the model's card names no git revision: {why}")
+    return UNKNOWN_REVISION
 
 
 def _dvc_hash(folder: Path) -> str:
