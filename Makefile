@@ -89,7 +89,7 @@ serve: setup ## take in videos that are new, then serve the last run on http://1
 	-@python -m serving.ingest # names videos that cannot be taken in; that is no reason to serve nothing
 	@python -m serving.worker --until-empty serving.ingest.patience_s=10
 	-@python -m serving.retention
-	$(PRIVATE) bentoml serve $(CURDIR)/bento --host 127.0.0.1
+	$(PRIVATE) bentoml serve "$$PWD/bento" --host 127.0.0.1
 
 MLFLOW_PORT ?= 5000
 mlflow: setup ## open the experiment log on http://127.0.0.1:5000, with the password in mlflow.password

@@ -5,6 +5,7 @@ that the stage's settings class does not list.
 """
 
 import difflib
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
@@ -16,6 +17,8 @@ from domain.errors import InputError, shown
 from domain.names import require_name
 
 PARAMS = Path("params.yaml")
+_OPENING = ("'", '"', "[", "{")
+_COMMENT = re.compile(r"(^|\s)#")
 
 
 class Settings(BaseModel):
@@ -113,9 +116,18 @@ def _parse(argument: str, malformed: str) -> tuple[str, Any]:
     if not equals:
         raise InputError(malformed)
     try:
-        return key, yaml.safe_load(value)
-    except yaml.YAMLError as error:
+        return key, _value(value)
+    except (yaml.YAMLError, ValueError) as error:  # also a date that is none
         raise InputError(f"the value of {key} must be YAML, got {value!r}") from error
+
+
+def _value(text: str) -> Any:
+    """`text` as YAML, without what makes sense only in a file: comments, and lists and mappings without brackets."""
+    is_plain = not text.lstrip().startswith(_OPENING)
+    if is_plain and _COMMENT.search(text):
+        return text
+    value = yaml.safe_load(text)
+    return text if is_plain and isinstance(value, (list, dict)) else value
 
 
 def _did_you_mean(key: str, known: Iterable[str], prefix: str = "") -> str:

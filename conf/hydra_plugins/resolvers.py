@@ -27,7 +27,8 @@ def input_path(path: str | None, instead: str) -> str:
     not know.
     """
     parts = Path(__file__).resolve().parents[2].parts
-    return instead if path is None else str(Path(*parts[: parts.index(_DVC) if _DVC in parts else None], path))
+    project = Path(*parts[: parts.index(_DVC) if _DVC in parts else None])
+    return instead if path is None else str(project / Path(path).expanduser())
 
 
 def input_file(path: str | None, instead: str) -> str:

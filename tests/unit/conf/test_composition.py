@@ -1,8 +1,10 @@
+import importlib
 from pathlib import Path
 
 import yaml
 
 from conf.compose import compose
+from conf.hydra_plugins import resolvers
 from domain.settings import read_params
 from tests.helpers.project import ROOT
 
@@ -21,6 +23,7 @@ def test_a_fact_of_two_sections_stands_once(tmp_path: Path) -> None:
 
 
 def test_dvc_looks_at_the_users_files(tmp_path: Path) -> None:
+    importlib.reload(resolvers)  # for other tests compose other projects in this process
     given = [
         "district=pa100k",
         "district.labels=/judged #1/2026, (가)",

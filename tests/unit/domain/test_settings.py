@@ -41,10 +41,32 @@ def test_a_value_out_of_range_is_named_with_what_came(params: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("given", "taken"),
+    [
+        ("/x #1/y", "/x #1/y"),
+        ("#1", "#1"),
+        ("서울 # 2: 강남", "서울 # 2: 강남"),
+        ("C: data", "C: data"),
+        ("- a", "- a"),
+        ("'/x #1'", "/x #1"),
+        ('"a: b"', "a: b"),
+        ("a#b", "a#b"),
+        ("[1, 2]", [1, 2]),
+        ("{a: 1}", {"a": 1}),
+        ("null", None),
+        ("0.1", 0.1),
+    ],
+)
+def test_the_text_of_an_override_is_taken_whole(params: Path, given: str, taken: object) -> None:
+    assert read_params([f"seed={given}"], params)["seed"] == taken
+
+
+@pytest.mark.parametrize(
     ("argv", "message"),
     [
         pytest.param(["seed"], "an override must look like key=value, got 'seed'", id="no equals sign"),
         pytest.param(["seed=[1"], "the value of seed must be YAML", id="not YAML"),
+        pytest.param(["seed=2026-13-45"], "the value of seed must be YAML, got '2026-13-45'", id="a date that is none"),
     ],
 )
 def test_an_override_that_is_none_is_refused(params: Path, argv: list[str], message: str) -> None:

@@ -36,6 +36,40 @@ def test_a_definition_survives_writing(tmp_path: Path) -> None:
     assert again.to_text() == definition.to_text()
 
 
+REMARKS = """[net] ; the input
+width = 64 pixels
+height=32.0\t
+[ yolo ]  # one head
+mask = 0, 1, 2 # of 3
+anchors = 8,8,  16,16,  30.5,40, // fitted
+classes=18 (1 class + 5) * 3
+num=3; three
+ignore_thresh = .7 사람
+truth_thresh=1e-1
+"""
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp949"])
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_numbers_end_before_a_remark_in_every_encoding(encoding: str, end: str, tmp_path: Path) -> None:
+    file = tmp_path / "remarks.cfg"
+    file.write_bytes(REMARKS.replace("\n", end).encode(encoding))
+    definition = read_cfg(file)
+    definition.write(tmp_path / "again.cfg")
+    for each in (definition, read_cfg(tmp_path / "again.cfg")):
+        (head,) = each.layers
+        assert (each.input_size, head.integers("mask"), head.integer("classes")) == ((32, 64), [0, 1, 2], 18)
+        assert (head.numbers("anchors"), head.integer("num")) == ([8, 8, 16, 16, 30.5, 40], 3)
+        assert (head.number("ignore_thresh"), head.number("truth_thresh")) == (0.7, 0.1)
+
+
+@pytest.mark.parametrize("value", ["1O24", "3*(1+5)", "2.5", "1 8", "many", "", "8-9", "0x10", "nan", "1_0", "--1"])
+def test_what_atoi_would_misread_is_refused(value: str) -> None:
+    (layer,) = parse_cfg(f"[net]\n[conv]\nfilters={value}\n", "broken").layers
+    with pytest.raises(InputError, match=r"line 3, \[convolutional\]: filters must be a whole number, got"):
+        layer.integer("filters")
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

@@ -1,8 +1,13 @@
 """Networks, and weights made elsewhere."""
 
 import logging
+import os
+from argparse import Namespace
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -119,12 +124,69 @@ def test_another_architecture_is_refused_with_the_first_key_that_differs(
         load_pretrained(build_reid_network("osnet_x0_25", num_identities=5), tmp_path / "other.pth")
 
 
+@pytest.mark.parametrize(
+    "hold",
+    [
+        pytest.param(lambda state: {"state_dict": state, "rank1": np.float64(0.87), "epoch": 60}, id="torchreid"),
+        pytest.param(
+            lambda state: {"model": {f"backbone.{k}": v for k, v in state.items()}, "iteration": 3}, id="model"
+        ),
+        pytest.param(lambda state: {f"module.{k}": v for k, v in state.items()}, id="DataParallel"),
+        pytest.param(
+            lambda state: {
+                "model": {f"module.backbone.{k}": v for k, v in state.items()},
+                "cmc": np.array([0.5, 0.9], np.float32),
+                "args": Namespace(lr=0.1, out=Path("log")),
+            },
+            id="scores and arguments",
+        ),
+        pytest.param(lambda state: {"checkpoint": 1, "net": {"state_dict": state}}, id="one in another"),
+    ],
+)
+@pytest.mark.parametrize("legacy", [False, True])
+def test_checkpoints_of_trainers_are_taken(
+    hold: Callable[[dict[str, torch.Tensor]], Any], legacy: bool, tmp_path: Path
+) -> None:
+    trained, network = (build_reid_network("resnet18", num_identities=5) for _ in range(2))
+    state = trained.backbone.state_dict()
+    torch.save(hold(state), tmp_path / "model.pth.tar-60", _use_new_zipfile_serialization=not legacy)
+    load_pretrained(network, tmp_path / "model.pth.tar-60")
+    for key, value in state.items():
+        torch.testing.assert_close(network.state_dict()[f"backbone.{key}"], value)
+
+
+class Harmful:
+    """Writes a file when it is unpickled."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+
+    def __reduce__(self) -> Any:
+        return (os.mkdir, (str(self.file),))
+
+
+@pytest.mark.parametrize("around", [lambda bad: bad, lambda bad: np.array([bad], object), lambda bad: Namespace(x=bad)])
+def test_no_code_in_a_checkpoint_is_run(around: Callable[[Any], Any], tmp_path: Path) -> None:
+    content = {"state_dict": {"w": torch.zeros(1)}, "rank1": around(Harmful(tmp_path / "harm"))}
+    torch.save(content, tmp_path / "bad.pth")
+    with pytest.raises(InputError, match=r"no code in a file is run, got an object of posix\.mkdir") as refused:
+        load_pretrained(build_reid_network("resnet18", num_identities=5), tmp_path / "bad.pth")
+    assert "\n" not in str(refused.value)
+    assert not (tmp_path / "harm").exists()
+
+
+def test_a_checkpoint_without_weights_names_what_it_holds(tmp_path: Path) -> None:
+    torch.save({"optimizer": {}, "epoch": 3}, tmp_path / "half.pth")
+    with pytest.raises(InputError, match=r"by itself or as state_dict, model, .*; got epoch, optimizer"):
+        load_pretrained(build_reid_network("resnet18", num_identities=5), tmp_path / "half.pth")
+
+
 def test_what_is_no_weight_file_is_refused(tmp_path: Path) -> None:
     network = build_reid_network("osnet_x0_25", num_identities=5)
     with pytest.raises(InputError, match="is missing"):
         load_pretrained(network, tmp_path / "none.pth")
     (tmp_path / "text.pth").write_text("no weights")
-    with pytest.raises(InputError, match="weights and nothing else"):
+    with pytest.raises(InputError, match=r"weights and plain values, for no code in a file is run, got .*; where"):
         load_pretrained(network, tmp_path / "text.pth")
     torch.save([1, 2], tmp_path / "list.pth")
     with pytest.raises(InputError, match="must hold a state dict of tensors, got list"):
