@@ -44,6 +44,7 @@ def _check_rows(
     images = file.parent / "images"
     checks = PictureChecks(images, is_evaluated=file.stem != "train")
     first_lines: dict[str, int] = {}
+    others = {name.name.casefold(): name.name for name in find_pictures(images)} if images.is_dir() else {}
     for line, cells in rows.items():
         place = f"{file}, line {line}"
         try:
@@ -59,7 +60,13 @@ def _check_rows(
             yield Finding(False, place, f"{row.image} is also in line {first_lines[row.image]}; it counts twice")
             continue
         named.add(row.image)
-        checks.look_at(images / row.image, place)
+        if (images / row.image).exists() or row.image.casefold() not in others:
+            checks.look_at(images / row.image, place)
+        else:
+            message = (
+                f"{images / row.image} must be a picture; it is missing, but there is {others[row.image.casefold()]}"
+            )
+            yield Finding(True, place, message)
     yield from checks.summary()
     if file.stem == "train":
         yield from _check_counts(file, schema, counts)

@@ -17,7 +17,7 @@ from domain.tracklets import Tracklet
 _LARGEST = 2**31
 _ROUNDING = 1e-3  # converters write 1.0000001 for the edge of a picture
 _PERSON_CLASS = 1  # of MOTChallenge, and of CVAT if the label comes first
-_PEOPLE = {"person", "people", "pedestrian", "human", "사람", "보행자"}
+PEOPLE = {"person", "persons", "people", "pedestrian", "pedestrians", "human", "사람", "보행자"}  # case-folded
 YoloBox = tuple[float, float, float, float]  # centre, width and height as fractions of the picture
 
 
@@ -148,7 +148,7 @@ def parse_tracks(file: Path) -> ParsedTracks:
             continue
         confidence = values[6] if len(values) > 6 else 1.0
         kind = _class_of(values)
-        if kind is not None and names.get(kind, f"class {kind}") not in _PEOPLE and confidence:
+        if kind is not None and names.get(kind, f"class {kind}") not in PEOPLE and confidence:
             left_out[names.get(kind, f"class {kind}")] += 1
             confidence = 0.0
         rows[number] = [*values[:6], confidence]
@@ -188,7 +188,7 @@ def _class_names(tracks: Path) -> dict[int, str]:
     if file == tracks or not file.is_file():
         return {_PERSON_CLASS: "person"}
     names = [line.strip().casefold() for line in read_text(file, SMALL_BYTES).splitlines() if line.strip()]
-    if not _PEOPLE & set(names):
+    if not PEOPLE & set(names):
         raise InputError(f"{file} must name a class person, one class a line, got {shown(', '.join(names))}")
     return dict(enumerate(names, start=1))
 

@@ -3,12 +3,12 @@
 Fatal: training or evaluation would break, or its figures would mean nothing. Warning: worth a look.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from districts.attribute_checks import check_attributes
 from districts.detection_checks import check_detection
-from districts.findings import Finding, fatal
+from districts.findings import Finding, contents, fatal
 from districts.layout import SPLITS, District, read_district
 from districts.placeholders import check_placeholders
 from districts.reid_checks import check_reid
@@ -16,9 +16,10 @@ from districts.split_checks import check_identities, check_same_pictures
 from districts.video_checks import check_videos
 from domain.attributes import AttributeSchema
 from domain.errors import InputError
+from domain.names import is_hidden
 from domain.schemas import read_schema
 
-_PARTS = ("detection", "attributes", "reid", "videos")
+_PARTS = ("detection", "reid", "videos", "attributes")  # what has many warnings, last
 
 
 def check_district(folder: Path, *, is_published: bool = False) -> list[Finding]:
@@ -30,7 +31,10 @@ def check_district(folder: Path, *, is_published: bool = False) -> list[Finding]
     district, schema = _described(folder, findings)
     present = [name for name in _PARTS if (folder / name).is_dir()]
     if not present:
-        findings.append(Finding(True, str(folder), f"must hold one of the folders {', '.join(_PARTS)}, got none"))
+        findings.append(
+            Finding(True, str(folder), f"must hold one of the folders {', '.join(_PARTS)}; {contents(folder)}")
+        )
+    findings.extend(_check_folders(folder))
     checks: dict[str, Callable[[], Iterable[Finding]]] = {
         "detection": lambda: check_detection(folder, SPLITS),
         "reid": lambda: check_reid(folder, len(district.cameras) if district else 0),
@@ -49,6 +53,15 @@ def check_district(folder: Path, *, is_published: bool = False) -> list[Finding]
         place, has_videos = str(folder / "district.yaml"), "videos" in present
         findings.extend(check_placeholders(place, district, has_videos=has_videos))
     return findings
+
+
+def _check_folders(folder: Path) -> Iterator[Finding]:
+    """Folders that are no part of a district, and so are not read."""
+    for path in sorted(folder.iterdir()):
+        if path.is_dir() and path.name not in _PARTS and not is_hidden(path.name):
+            is_misspelt = path.name.casefold() in _PARTS
+            message = f"must be called {path.name.casefold()}" if is_misspelt else "is not read"
+            yield Finding(is_misspelt, str(path), f"{message}; a district has the folders {', '.join(_PARTS)}")
 
 
 def _described(folder: Path, findings: list[Finding]) -> tuple[District | None, AttributeSchema | None]:

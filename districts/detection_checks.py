@@ -3,13 +3,15 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from districts.box_files import YoloBox, parse_labels
-from districts.findings import Finding, fatal, listed
+from districts.box_files import PEOPLE, YoloBox, parse_labels
+from districts.findings import Finding, contents, fatal, listed
 from districts.layout import Split, find_pictures
 from districts.pictures import PictureChecks, equal_but_for_case, unread
-from domain.errors import InputError
+from domain.errors import InputError, shown
+from domain.foreign_files import SMALL_BYTES, read_text
 from domain.names import is_hidden
 
+_CLASSES = "classes.txt"
 _OUTSIDE = 0.01  # of the picture's side; less is rounding
 _SMALLEST_PX = 2
 
@@ -21,10 +23,24 @@ def check_detection(folder: Path, splits: Sequence[Split]) -> Iterator[Finding]:
         pictures = find_pictures(images) if images.is_dir() else []
         yield from unread(images) if images.is_dir() else ()
         if not pictures:
-            yield Finding(True, str(images), "must hold pictures, got none")
+            where = images if images.is_dir() else images.parent
+            yield Finding(True, str(images), f"must hold pictures, got none; in {where} {contents(where)}")
             continue
+        yield from _check_class_names(folder / "detection", labels)
         yield from _check_names(pictures, labels)
         yield from _check_pictures(pictures, images, labels, split)
+
+
+def _check_class_names(detection: Path, labels: Path) -> Iterator[Finding]:
+    """Class 0 by the list of names that annotation tools leave beside the labels."""
+    for file in (labels / _CLASSES, detection / _CLASSES):
+        try:
+            names = read_text(file, SMALL_BYTES).splitlines() if file.is_file() else []
+        except InputError as error:
+            yield fatal(file, error)
+            continue
+        if names and names[0].strip().casefold() not in PEOPLE:
+            yield Finding(False, f"{file}, line 1", f"class 0 counts as a person, but is named {shown(names[0])}")
 
 
 def _check_names(pictures: Sequence[Path], labels: Path) -> Iterator[Finding]:
@@ -39,7 +55,7 @@ def _check_names(pictures: Sequence[Path], labels: Path) -> Iterator[Finding]:
         message = f"differs from {by_stem[other_name].name} in case alone: other systems take them for one file"
         yield Finding(False, str(by_stem[name]), message)
     for file in sorted(labels.iterdir()) if labels.is_dir() else ():
-        if is_hidden(file.name) or file.suffix.lower() != ".txt":
+        if is_hidden(file.name) or file.suffix.lower() != ".txt" or file.name == _CLASSES:
             continue
         if file.suffix != ".txt":
             yield Finding(True, str(file), f"must end with .txt, in lower case, got {file.suffix}")

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from domain.errors import InputError
+from domain.names import is_hidden
 
 REPORT = "data_report.md"
 MAX_NAMED = 20  # files named in one message
@@ -79,6 +80,12 @@ def listed(names: Sequence[str]) -> str:
         'a.jpg, b.jpg'
     """
     return ", ".join(names[:MAX_NAMED]) + (", …" if len(names) > MAX_NAMED else "")
+
+
+def contents(folder: Path) -> str:
+    """What lies in `folder`, for a message that something else is missing."""
+    names = sorted(path.name for path in folder.iterdir() if not is_hidden(path.name)) if folder.is_dir() else []
+    return f"there is {listed(names)}" if names else "there is nothing"
 
 
 def _cell(text: str) -> str:

@@ -44,6 +44,17 @@ def _known_time_zone(name: str) -> str:
     return name
 
 
+def _with_different_ids(cameras: tuple[Camera, ...]) -> tuple[Camera, ...]:
+    ids = [camera.id for camera in cameras]
+    if repeated := sorted({name for name in ids if ids.count(name) > 1}):
+        raise PydanticCustomError(
+            "camera_ids",
+            "each camera must have an id of its own; {ids} is there repeatedly",
+            {"ids": ", ".join(repeated)},
+        )
+    return cameras
+
+
 class District(BaseModel):
     """Content of `district.yaml`."""
 
@@ -54,7 +65,8 @@ class District(BaseModel):
     attribute_schema: InnerPath  # a schema's name, or a .yaml file relative to the district's folder
     source: str
     licence: str
-    cameras: tuple[Camera, ...]  # numbered from 1 in this order in re-ID file names; empty without videos
+    # Numbered from 1 in this order in re-ID file names; empty without videos.
+    cameras: Annotated[tuple[Camera, ...], AfterValidator(_with_different_ids)]
 
 
 class Problem(BaseModel):

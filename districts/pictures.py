@@ -1,6 +1,7 @@
 """What is wrong, or worth a word, with the pictures of a folder: each is decoded once, and its decoder listened to."""
 
 import os
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -82,7 +83,12 @@ def equal_but_for_case(names: Iterable[str]) -> Iterator[tuple[str, str]]:
 
 def _traits(file: Path) -> list[str]:
     """What is worth a word about the picture in `file`, by its header; raises as `require_picture` does."""
-    require_picture(file)
+    with warnings.catch_warnings(action="ignore"):  # damaged EXIF, which turns nothing
+        require_picture(file)
+        return _traits_of_header(file)
+
+
+def _traits_of_header(file: Path) -> list[str]:
     with Image.open(file) as picture:
         traits = [_TRANSPARENT] if "A" in picture.mode or "transparency" in picture.info else []
         traits += [_CMYK] if picture.mode == "CMYK" else []

@@ -10,20 +10,24 @@ from districts.box_files import ParsedTracks, parse_tracks
 from districts.findings import Finding, fatal
 from districts.layout import District, read_problems
 from districts.pictures import PictureChecks
+from districts.placeholders import unknown_facts
 from domain.attributes import AttributeSchema
+from domain.cameras import Camera
 from domain.errors import InputError
 from domain.video_probe import opened_video
+
+_SAME_RATE = 0.05  # relative
+_Seen = dict[int, dict[str, tuple[int, int]]]  # identity -> camera -> first and last frame
 
 
 def check_videos(folder: Path, district: District, schema: AttributeSchema) -> Iterator[Finding]:
     """Defects of the videos in `folder`."""
-    identities: dict[int, set[str]] = {}
+    seen: _Seen = {}
     num_tables = 0
     for camera in district.cameras:
         video, truth = folder / "videos" / f"{camera.id}.mp4", folder / "videos" / f"{camera.id}.txt"
-        problem = _video_problem(video)
-        if problem:
-            yield Finding(True, str(video), problem)
+        size, findings = _check_video(video, camera)
+        yield from findings
         if camera.start is None or camera.start.tzinfo is None:
             message = f"camera {camera.id} must have a start with a time zone, got {camera.start}"
             yield Finding(True, str(folder / "district.yaml"), message)
@@ -33,15 +37,17 @@ def check_videos(folder: Path, district: District, schema: AttributeSchema) -> I
             yield fatal(truth, error)
             continue
         num_tables += not tracks.wrong
-        yield from _check_truth(truth, tracks)
-        for identity in np.unique(tracks.table.tracks[tracks.table.is_counted]):
-            identities.setdefault(int(identity), set()).add(camera.id)
-    if district.cameras and num_tables == len(district.cameras) and not identities:
+        yield from _check_truth(truth, tracks, size)
+        counted = tracks.table.is_counted
+        for identity in np.unique(tracks.table.tracks[counted]):
+            frames = tracks.table.frames[counted & (tracks.table.tracks == identity)]
+            seen.setdefault(int(identity), {})[camera.id] = int(frames.min()), int(frames.max())
+    if district.cameras and num_tables == len(district.cameras) and not seen:
         yield Finding(True, str(folder / "videos"), "the ground truth must have a person who counts, got nobody")
-    yield from _check_problems(folder, schema, identities)
+    yield from _check_problems(folder, schema, seen)
 
 
-def _check_truth(file: Path, tracks: ParsedTracks) -> Iterator[Finding]:
+def _check_truth(file: Path, tracks: ParsedTracks, size: tuple[int, int] | None) -> Iterator[Finding]:
     for line, message in tracks.wrong.items():
         yield Finding(True, f"{file}, line {line}", message)
     if tracks.left_out:
@@ -55,6 +61,11 @@ def _check_truth(file: Path, tracks: ParsedTracks) -> Iterator[Finding]:
     if len(counted) and not counted.any():
         message = f"none of {len(counted)} boxes counts: column 7 is 0, or column 8 another class than person"
         yield Finding(False, str(file), message)
+    centres = (tracks.table.boxes_xyxy[:, :2] + tracks.table.boxes_xyxy[:, 2:]) / 2
+    # Either side, since the video may be a turned one.
+    if size is not None and (outside := (counted & ((centres < 0) | (centres > max(size))).any(axis=1)).sum()):
+        message = f"{outside} of {counted.sum()} boxes are outside of the video, which has {size[0]} × {size[1]} pixels"
+        yield Finding(False, str(file), message)
     first_lines: dict[tuple[int, int], int] = {}
     for row in np.flatnonzero(counted):
         key, line = (int(tracks.table.frames[row]), int(tracks.table.tracks[row])), tracks.lines[row]
@@ -63,7 +74,7 @@ def _check_truth(file: Path, tracks: ParsedTracks) -> Iterator[Finding]:
             yield Finding(True, f"{file}, line {line}", message)
 
 
-def _check_problems(folder: Path, schema: AttributeSchema, identities: dict[int, set[str]]) -> Iterator[Finding]:
+def _check_problems(folder: Path, schema: AttributeSchema, seen: _Seen) -> Iterator[Finding]:
     file = folder / "videos" / "problems.yaml"
     try:
         problems = read_problems(folder)
@@ -72,7 +83,7 @@ def _check_problems(folder: Path, schema: AttributeSchema, identities: dict[int,
         return
     for number, problem in enumerate(problems, start=1):
         place = f"{file}, entry {number}"
-        cameras = identities.get(problem.identity, set())
+        cameras = seen.get(problem.identity, {})
         if problem.camera not in cameras:
             yield Finding(True, place, f"identity {problem.identity} must be in the ground truth of {problem.camera}")
         elif len(cameras) == 1:
@@ -81,6 +92,10 @@ def _check_problems(folder: Path, schema: AttributeSchema, identities: dict[int,
                 place,
                 f"identity {problem.identity} must also be in the ground truth of another camera than {problem.camera}",
             )
+        first, last = cameras.get(problem.camera, (problem.frame, problem.frame))
+        if not first <= problem.frame <= last:
+            message = f"frame must be one in which {problem.camera} sees identity {problem.identity}, {first} to {last}"
+            yield Finding(True, place, f"{message}, got {problem.frame}")
         checks = PictureChecks(folder / "videos", is_evaluated=True)
         for crop in problem.crops:
             checks.look_at(folder / "videos" / crop, place)
@@ -90,17 +105,27 @@ def _check_problems(folder: Path, schema: AttributeSchema, identities: dict[int,
                 yield Finding(True, place, f"{group}={label} must be in the attribute schema {schema.name}")
 
 
-def _video_problem(file: Path) -> str | None:
-    """Defect of a video, or None; only the first frame is decoded."""
+def _check_video(file: Path, camera: Camera) -> tuple[tuple[int, int] | None, list[Finding]]:
+    """Width and height of a camera's video, and its defects; only the first frame is decoded."""
     if not file.is_file():
         others = [path.name for path in sorted(file.parent.iterdir()) if path.stem.casefold() == file.stem.casefold()]
         videos = [name for name in others if not name.lower().endswith(".txt")]
-        return f"must exist; rename {', '.join(videos)}, or convert it to MP4" if videos else "must exist"
+        problem = f"must exist; rename {', '.join(videos)}, or convert it to MP4" if videos else "must exist"
+        return None, [Finding(True, str(file), problem)]
     try:
         with opened_video(file) as container:
-            next(container.decode(video=0))
+            frame, rate = next(container.decode(video=0)), container.streams.video[0].average_rate
     except InputError as error:
-        return str(error).removeprefix(f"{file} ")
+        return None, [fatal(file, error)]
     except (av.FFmpegError, StopIteration) as error:
-        return f"must be a video that FFmpeg can decode, got {error or 'no frame'}"
-    return None
+        problem = f"must be a video that FFmpeg can decode, got {error or 'no frame'}"
+        return None, [Finding(True, str(file), problem)]
+    size, unknown = (frame.width, frame.height), unknown_facts(camera)
+    findings = []
+    if "fps" not in unknown and rate is not None and abs(float(rate) / camera.fps - 1) > _SAME_RATE:
+        message = f"has {float(rate):.3g} frames a second; district.yaml says {camera.fps:g} for {camera.id}"
+        findings.append(Finding(False, str(file), message))
+    if "width_px and height_px" not in unknown and {*size} != {camera.width_px, camera.height_px}:
+        message = f"has {size[0]} × {size[1]} pixels; district.yaml says {camera.width_px} × {camera.height_px}"
+        findings.append(Finding(False, str(file), message))
+    return size, findings

@@ -7,9 +7,9 @@
     python -m serving.ingest recordings/ --district demo --again       # with another model, or a corrected start
 
 Camera and start of a file come from the arguments, else from a sidecar `<file>.yaml` (see `serving.video.recordings`),
-else from the file's name (`serving.ingest.file_name`). A file whose content is a segment of that camera already is not
-registered again; a failed one is retried. Files that cannot be registered are listed at the end; all others are
-registered.
+else from the file's name (`serving.ingest.file_name`), the camera also from its folder's. A file whose content is a
+segment of that camera already is not registered again; a failed one is retried, and one that has grown replaces its
+segment. Files that cannot be registered are listed at the end; all others are registered.
 
 With `--again`, files that are done are processed again, with another camera or start if the arguments say so: the new
 sightings replace the old ones in one transaction. Sightings get new numbers, so confirmed ones leave their cases and
@@ -48,7 +48,7 @@ def main(argv: Sequence[str] = ()) -> None:
         folder = district_folder()
         district, paths = folder.name, [folder]
     with open_store(settings.store_folder) as store:
-        recordings = find_recordings(
+        found = find_recordings(
             store,
             paths,
             district,
@@ -56,12 +56,15 @@ def main(argv: Sequence[str] = ()) -> None:
             camera_id=arguments.camera,
             start=arguments.start,
         )
-        result = register_recordings(store, district, recordings, again=arguments.again, limits=limits)
+        result = register_recordings(store, district, found.recordings, again=arguments.again, limits=limits)
     print(
         f"{district}: {result.previous_states['new']} new videos, {result.previous_states['done']} already done"
         f"{' and processed again' if arguments.again else ''}, "
-        f"{result.previous_states['waiting']} already waiting, {result.previous_states['failed']} failed and retried"
+        f"{result.previous_states['waiting']} already waiting, {result.previous_states['failed']} failed and retried, "
+        f"{result.previous_states['changed']} changed and processed again"
     )
+    for remark in (*found.remarks, *result.remarks):
+        print(f"  {remark}")
     if result.refused:
         reasons = "\n".join(f"  {reason}" for reason in result.refused)
         raise InputError(

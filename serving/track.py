@@ -213,6 +213,7 @@ def _processed_video(video: CameraVideo, followed: FollowedVideo) -> ProcessedVi
         frames=followed.num_frames,
         damage=followed.damage,
         looks=followed.looks,
+        left_out=followed.left_out,
     )
 
 

@@ -4,11 +4,11 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
+from districts.box_files import PEOPLE
 from districts.importing.annotated import NO_ATTRIBUTES, Annotated, Box, TrackBox
 from domain.attributes import AttributeSchema, Group
 from domain.errors import InputError, shown
 
-_PEOPLE = {"person", "persons", "people", "pedestrian", "pedestrians", "human", "사람", "보행자"}
 _YES, _NO = {"true", "yes", "1", "present"}, {"false", "no", "0", "absent"}
 _MOST_LISTED = 30
 
@@ -78,7 +78,7 @@ def _people_among(found: Counter[str], choice: Choice) -> Collection[str]:
         if missing := [name for name in choice.classes if name not in renamed]:
             raise InputError(f"--classes must name classes of the source, {_counted(renamed)}; got {missing[0]!r}")
         return choice.classes
-    people = [name for name in renamed if name.casefold() in _PEOPLE]
+    people = [name for name in renamed if name.casefold() in PEOPLE]
     if not people:
         raise InputError(
             f"the classes that are people must be chosen: --classes NAME,…; the source has {_counted(renamed)}"

@@ -5,18 +5,16 @@ stored, so that work which a killed process left is found again.
 """
 
 from collections.abc import Collection, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.dialects import postgresql
 
 from domain.errors import InputError
 from domain.tracklets import Tracklet
 from serving.database import tables
-from serving.database.holds import require_no_hold
-from serving.database.locks import lock_file
 
 _UNKNOWN_SOURCE = "unknown"
 IDS_A_SEGMENT = 1_000_000  # a tracklet's id is its segment's id times this, plus its number in the segment
@@ -42,6 +40,7 @@ class ProcessedVideo:
     frames: int | None = None
     damage: str | None = None  # what could not be decoded
     looks: Looks | None = None
+    left_out: Sequence[tuple[datetime, datetime]] = ()  # times within it that were not looked at, in order
 
 
 @dataclass(frozen=True)
@@ -98,10 +97,10 @@ def register(
         new = {"source": source, "checksum": checksum, "start": start, "end": end, "state": "waiting"}
         values = {"district": district, "camera_id": camera_id, **new}
         connection.execute(
-            insert(table).values(values).on_conflict_do_nothing()
+            postgresql.insert(table).values(values).on_conflict_do_nothing()
         )  # another process may have been faster
         row = connection.execute(known).one()
-    return _registered(row)
+    return registered(row)
 
 
 def next_id(connection: sa.Connection) -> int:
@@ -109,45 +108,19 @@ def next_id(connection: sa.Connection) -> int:
     return int(connection.execute(sa.text("SELECT nextval(pg_get_serial_sequence('segments', 'id'))")).scalar_one())
 
 
+def insert(connection: sa.Connection, district: str, video: VideoFile, **more: int | None) -> RegisteredSegment:
+    """Inserts a segment that waits; `more` are further columns."""
+    _require_camera(connection, district, video.camera_id)
+    new = {**vars(video), "district": district, "state": "waiting", **more}
+    return registered(connection.execute(sa.insert(tables.segments).values(new).returning(tables.segments)).one())
+
+
 def insert_processed(
     connection: sa.Connection, segment_id: int, district: str, camera_id: str, video: ProcessedVideo
 ) -> RegisteredSegment:
     """Inserts a segment with this id, to be finished in the same transaction."""
     new = VideoFile(camera_id, video.source, video.checksum, video.start, video.end)
-    return _insert(connection, district, new, id=segment_id)
-
-
-def register_file(
-    connection: sa.Connection, district: str, video: VideoFile, *, again: bool = False
-) -> tuple[RegisteredSegment, str]:
-    """Registers a file. Returns its segment, and the segment's previous state: new, waiting, failed or done.
-
-    The segment waits now, unless it is done already. With `again=True`, a file that is done gets a second segment that
-    replaces the first when it is done; the file may then have been registered for another camera.
-
-    Raises:
-        InputError: if the district has no such camera; with `again`, if the file is registered for several other
-            cameras, or a case under legal hold has sightings of it.
-    """
-    lock_file(connection, video.checksum)
-    known = _segment_of_file(connection, district, video, of_any_camera=again)
-    if known is None:
-        return _insert(connection, district, video), "new"
-    if known.state == "done":
-        if not again:
-            return _registered(known), "done"
-        require_no_hold(connection, district, known.id)
-        return _insert(connection, district, video, replaces=known.id), "done"
-    table = tables.segments
-    if (known.camera_id, known.start) != (video.camera_id, video.start):  # a worker's result for it is refused
-        connection.execute(sa.delete(table).where(table.c.id == known.id))
-        return _insert(connection, district, video, replaces=known.replaces), known.state
-    renewed: dict[str, Any] = {"state": "waiting", "error": None, "postponed_since": None}
-    renewed |= {"source": video.source, "end": video.end}
-    if known.state == "failed":
-        renewed["created"] = sa.func.now()
-    connection.execute(sa.update(table).where(table.c.id == known.id).values(renewed))
-    return replace(_registered(known), state="waiting"), known.state
+    return insert(connection, district, new, id=segment_id)
 
 
 def of(connection: sa.Connection, segment_id: int, *, locked: bool = False) -> RegisteredSegment:
@@ -160,7 +133,7 @@ def of(connection: sa.Connection, segment_id: int, *, locked: bool = False) -> R
     row = connection.execute(query.with_for_update() if locked else query).first()
     if row is None:
         raise InputError(f"segments must be registered before tracklets are added to them, got {segment_id}")
-    return _registered(row)
+    return registered(row)
 
 
 def finish(
@@ -173,6 +146,7 @@ def finish(
     end: datetime,
     damage: str | None,
     looks: Looks | None,
+    left_out: Sequence[tuple[datetime, datetime]] = (),
 ) -> None:
     """Sets a segment done. Its times are widened to those of its tracklets, for searches by time rely on that."""
     table = tables.segments
@@ -182,6 +156,7 @@ def finish(
         "end": max([end, *(tracklet.last_seen for tracklet in tracklets)]),
         "frames": frames,
         "damage": damage,
+        "left_out": [postgresql.Range(*span) for span in left_out],
         "error": None,
         "postponed_since": None,
         "model_version": model_version,
@@ -211,7 +186,7 @@ def postpone(connection: sa.Connection, segment_id: int, error: str) -> timedelt
 def open_gap(connection: sa.Connection, district: str, camera_id: str, since: datetime, reason: str) -> None:
     """Records the start of a camera's gap; does nothing if the camera has an open gap."""
     values = {"district": district, "camera_id": camera_id, "since": since, "reason": reason}
-    connection.execute(insert(tables.gaps).values(values).on_conflict_do_nothing())
+    connection.execute(postgresql.insert(tables.gaps).values(values).on_conflict_do_nothing())
 
 
 def close_gap(connection: sa.Connection, district: str, camera_id: str, until: datetime) -> None:
@@ -273,33 +248,6 @@ def videos_of(tracklets: Sequence[Tracklet]) -> dict[str, ProcessedVideo]:
     }
 
 
-def _segment_of_file(
-    connection: sa.Connection, district: str, video: VideoFile, *, of_any_camera: bool
-) -> sa.Row[Any] | None:
-    """The file's first segment of its camera; with `of_any_camera` the newest of the segments that replaced each other.
-
-    Of several cameras, the file's own comes first.
-    """
-    table, later = tables.segments, tables.segments.alias()
-    of_file = sa.select(table).where(table.c.district == district, table.c.checksum == video.checksum)
-    if not of_any_camera:
-        of_camera = of_file.where(table.c.camera_id == video.camera_id).order_by(table.c.replaces.nulls_first())
-        return connection.execute(of_camera.limit(1).with_for_update()).first()
-    last = of_file.where(~sa.exists().where(later.c.replaces == table.c.id)).order_by(table.c.id)
-    rows = connection.execute(last.with_for_update()).all()
-    candidates = [row for row in rows if row.camera_id == video.camera_id] or rows
-    if len(candidates) > 1:
-        cameras = ", ".join(row.camera_id for row in candidates)
-        raise InputError(f"{video.source} must be registered for one camera to be processed again, got {cameras}")
-    return candidates[0] if candidates else None
-
-
-def _insert(connection: sa.Connection, district: str, video: VideoFile, **more: int | None) -> RegisteredSegment:
-    _require_camera(connection, district, video.camera_id)
-    new = {**vars(video), "district": district, "state": "waiting", **more}
-    return _registered(connection.execute(insert(tables.segments).values(new).returning(tables.segments)).one())
-
-
 def _require_camera(connection: sa.Connection, district: str, camera_id: str) -> None:
     table = tables.cameras
     is_camera = (table.c.district == district) & (table.c.id == camera_id)
@@ -307,5 +255,6 @@ def _require_camera(connection: sa.Connection, district: str, camera_id: str) ->
         raise InputError(f"a segment must be of a stored camera, got {district}/{camera_id}; add the camera first")
 
 
-def _registered(row: sa.Row[Any]) -> RegisteredSegment:
+def registered(row: sa.Row[Any]) -> RegisteredSegment:
+    """The segment in a row of `segments`."""
     return RegisteredSegment(row.id, row.district, row.camera_id, row.state, row.replaces)

@@ -150,6 +150,7 @@ class Store(AbstractContextManager["Store"]):
                     _fill_segment(
                         connection, segment, by_camera[camera_id], model_version,
                         frames=video.frames, end=video.end, damage=video.damage, looks=video.looks,
+                        left_out=video.left_out,
                     )  # fmt: skip
                 if replaced is not None:
                     audit.append_replacement(connection, replaced.details)
@@ -170,6 +171,7 @@ class Store(AbstractContextManager["Store"]):
         end: datetime,
         damage: str | None = None,
         looks: Looks | None = None,
+        left_out: Sequence[tuple[datetime, datetime]] = (),
     ) -> None:
         """Stores the tracklets of a registered segment and sets it done, in one transaction. Idempotent.
 
@@ -185,6 +187,7 @@ class Store(AbstractContextManager["Store"]):
             end: end of the segment, with a time zone.
             damage: what could not be decoded.
             looks: how densely it was looked at; None if nobody knows, which counts as densely.
+            left_out: times within it that were not looked at, in order.
 
         Raises:
             InputError: if the segment is not registered, embeddings differ in length, a tracklet is of another camera,
@@ -207,7 +210,10 @@ class Store(AbstractContextManager["Store"]):
             segment = segments.of(connection, segment_id, locked=True)
             if segment.replaces is not None:
                 replaced = removals.remove_segment(connection, segment.district, segment.replaces)
-            _fill_segment(connection, segment, new, model_version, frames=frames, end=end, damage=damage, looks=looks)
+            _fill_segment(
+                connection, segment, new, model_version,
+                frames=frames, end=end, damage=damage, looks=looks, left_out=left_out,
+            )  # fmt: skip
             if replaced is not None:
                 audit.append_replacement(connection, replaced.details)
         if replaced is not None and segment.replaces is not None:
@@ -227,6 +233,7 @@ def _fill_segment(
     end: datetime,
     damage: str | None,
     looks: Looks | None,
+    left_out: Sequence[tuple[datetime, datetime]],
 ) -> None:
     """Inserts the rows of a segment and sets it done. Searches may wait from the rows to the commit."""
     if tracklets:
@@ -236,5 +243,6 @@ def _fill_segment(
         connection.execute(sa.insert(tables.tracklets), rows)
         connection.execute(sa.insert(tables.tracklet_attributes), attribute_rows(connection, rows))
     segments.finish(
-        connection, segment.id, tracklets, model_version, frames=frames, end=end, damage=damage, looks=looks
-    )
+        connection, segment.id, tracklets, model_version,
+        frames=frames, end=end, damage=damage, looks=looks, left_out=left_out,
+    )  # fmt: skip

@@ -72,6 +72,7 @@ segments = Table(  # see serving.database.segments
     Column("looked_at", Integer),  # frames; None if nobody knows
     Column("due", Integer),  # frames that should have been looked at, see serving.database.segments.Looks
     Column("unreadable", Integer),  # packets that could not be decoded
+    Column("left_out", TSTZMULTIRANGE),  # times in it that were not looked at: pauses, and what another segment has
     Column("model_version", Text),
     Column("created", DateTime(timezone=True), nullable=False, server_default=func.now()),  # start of waiting
     Column("postponed_since", DateTime(timezone=True)),  # a resource is unreachable, such as a network share

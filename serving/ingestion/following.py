@@ -4,8 +4,8 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import datetime
-from itertools import compress, islice
+from datetime import datetime, timedelta
+from itertools import compress
 from pathlib import Path
 
 from pydantic import PositiveInt
@@ -16,6 +16,7 @@ from domain.names import Name
 from domain.settings import Settings
 from domain.tracklets import Tracklet
 from domain.videos import NO_SETTINGS, VideoLimits
+from serving.database.overlaps import Span
 from serving.database.segments import Looks
 from serving.ingestion.motion_gate import MotionGate, MotionGateSettings
 from serving.perception.perception import Perception, PerceptionSettings
@@ -44,6 +45,7 @@ class CameraVideo:
     file: Path
     start: datetime  # time of the first frame, with a time zone
     sha256: str | None = None  # of the file that is meant; None: whichever is there
+    left_out: Sequence[Span] = ()  # times that are not looked at, because another recording has them, in order
 
 
 @dataclass
@@ -55,6 +57,7 @@ class FollowedVideo:
     end_s: float  # end of the last frame, since the first
     damage: str | None  # parts that could not be read and times that are not the file's, `None` if there are none
     looks: Looks
+    left_out: list[Span]  # times that were not looked at: pauses of the recording, and those of `CameraVideo`
     geometry: str | None = None  # how the frames were turned and scaled, `None` if they were not
     tracklets: list[Tracklet] = field(default_factory=list)  # in the order in which they ended
 
@@ -77,6 +80,7 @@ class StageClock:
 
 @dataclass
 class _Stream:
+    video: CameraVideo
     reader: VideoReader
     frames: Iterator[Frame]
     tracker: Tracker
@@ -84,6 +88,7 @@ class _Stream:
     gate: MotionGate | None
     detections: Detections | None = None  # of the last frame that the detector saw
     looked_at: int = 0  # frames
+    passed_over: int = 0  # frames at times that are left out
 
     def passes(self, frame: Frame) -> bool:
         return self.gate is None or self.gate.passes(frame.image, frame.time_s)
@@ -91,7 +96,41 @@ class _Stream:
     def looks(self, stride: int) -> Looks:
         """How densely the video was looked at, of which every `stride`-th frame should have been."""
         unreadable = self.reader.damaged_packets
-        return Looks(self.looked_at, due=-(-(self.reader.num_frames + unreadable) // stride), unreadable=unreadable)
+        due = -(-(self.reader.num_frames + unreadable) // stride) - self.passed_over
+        return Looks(self.looked_at, due=max(self.looked_at, due), unreadable=unreadable)
+
+    def taken(self, num_frames: int) -> list[Frame]:
+        """The next frames, without those at times that are left out; none at the end."""
+        frames: list[Frame] = []
+        for frame in self.frames:
+            moment = self.video.start + timedelta(seconds=frame.time_s)
+            if any(begin <= moment < end for begin, end in self.video.left_out):
+                self.passed_over += 1
+            else:
+                frames.append(frame)
+            if len(frames) == num_frames:
+                break
+        return frames
+
+    def left_out(self) -> list[Span]:
+        """Times of the recording that were not looked at."""
+        start, end = self.video.start, self.video.start + timedelta(seconds=self.reader.end_s)
+        pauses = [
+            (start + timedelta(seconds=begin_s), start + timedelta(seconds=end_s))
+            for begin_s, end_s in self.reader.pauses_s
+        ]
+        others = [(max(begin, start), min(until, end)) for begin, until in self.video.left_out]
+        return sorted(span for span in pauses + others if span[0] < span[1])
+
+    def damage(self) -> str | None:
+        """Defects of the file, and the frames that were passed over."""
+        said = [self.reader.damage] if self.reader.damage else []
+        if self.passed_over:
+            said.append(
+                f"{self.passed_over} frames were not looked at, because another recording of "
+                f"{self.video.camera_id} has their times"
+            )
+        return "; ".join(said) or None
 
     def detections_of(self, passing: Sequence[bool], new: Iterator[Detections]) -> Iterator[Detections]:
         """Detections of each frame: the next of `new` if the frame passed the gate, else the previous ones again."""
@@ -128,7 +167,7 @@ def follow(
         running = streams
         while running:
             with clock.timed("decode"):
-                taken = [list(islice(stream.frames, frames_each)) for stream in running]
+                taken = [stream.taken(frames_each) for stream in running]
             running = [stream for stream, frames in zip(running, taken, strict=True) if frames]
             taken = [frames for frames in taken if frames]
             for stream, frames in zip(running, taken, strict=True):
@@ -163,8 +202,9 @@ def follow(
                 fps=reader.fps,
                 num_frames=reader.num_frames,
                 end_s=reader.end_s,
-                damage=reader.damage,
+                damage=stream.damage(),
                 looks=stream.looks(settings.frame_stride),
+                left_out=stream.left_out(),
                 geometry=reader.geometry,
                 tracklets=stream.tracklets,
             )
@@ -177,7 +217,7 @@ def _open(stack: ExitStack, video: CameraVideo, perception: Perception, settings
     reader = stack.enter_context(VideoReader(video.file, settings.frame_stride, settings.video, sha256=video.sha256))
     tracker = new_tracker(video.camera_id, video.start, perception, settings)
     gate = MotionGate(settings.motion_gate) if settings.motion_gate.enabled else None
-    return _Stream(reader, iter(reader), tracker, [], gate)
+    return _Stream(video, reader, iter(reader), tracker, [], gate)
 
 
 def new_tracker(camera_id: str, start: datetime, perception: Perception, settings: TrackingSettings) -> Tracker:

@@ -10,20 +10,31 @@ from districts.layout import read_district
 from domain.errors import InputError
 from domain.files import sha256_of
 from domain.videos import NO_SETTINGS, VideoLimits
-from serving.database import audit, jobs, segments
+from serving.database import audit, jobs
 from serving.database.districts import add_cameras, camera_ids, stored_districts
+from serving.database.file_registration import register_file
 from serving.database.segments import VideoFile
 from serving.database.store import Store
 from serving.video.files import VideoReader
-from serving.video.recordings import Naming, Recording, files_of, recordings_of_district
+from serving.video.folders import files_of
+from serving.video.recordings import Naming, Recording, passed_over_in_district, recordings_of_district
+
+
+@dataclass(frozen=True)
+class FoundRecordings:
+    """What is at some paths."""
+
+    recordings: list[Recording | InputError]
+    remarks: list[str]  # on what was passed over
 
 
 @dataclass(frozen=True)
 class Registrations:
     """Result of registering files."""
 
-    previous_states: Counter[str]  # of the segments: new, waiting, failed or done
+    previous_states: Counter[str]  # of the segments, see `serving.database.file_registration`
     refused: list[InputError]  # one error per file that was not registered
+    remarks: list[str]  # on files that were registered
 
 
 def find_recordings(
@@ -34,7 +45,7 @@ def find_recordings(
     *,
     camera_id: str | None = None,
     start: str | None = None,
-) -> list[Recording | InputError]:
+) -> FoundRecordings:
     """The recordings at `paths`, with an error in place of a file without camera or start time.
 
     The cameras of a district's folder are added to `store`.
@@ -43,10 +54,14 @@ def find_recordings(
         InputError: if the district is neither stored nor among `paths`, or `start` comes with several files.
     """
     recordings: list[Recording | InputError] = []
-    files: list[Path] = []
+    files: list[tuple[Path, Path]] = []  # each with the path where it was found
+    remarks: list[str] = []
     for path in paths:
         if not (path / "district.yaml").is_file():
-            files += files_of(path)
+            listing = files_of(path)
+            files += [(file, path) for file in listing.files]
+            recordings += listing.refused
+            remarks += listing.passed_over
             continue
         described = read_district(path)
         if described.name != district:
@@ -54,24 +69,28 @@ def find_recordings(
         with store.begin() as connection:
             add_cameras(connection, district, described.cameras, time_zone=described.time_zone)
         recordings += recordings_of_district(described, path)
+        remarks += passed_over_in_district(described, path)
     if start is not None and len(files) != 1:
         raise InputError(f"--start must come with a single video file, got {len(files)}")
     with store.begin() as connection:
-        zones = {stored.name: stored.time_zone for stored in stored_districts(connection)}
-    if district not in zones:
+        stored = {one.name: one for one in stored_districts(connection)}
+    if district not in stored:
         raise InputError(
-            f"--district must be a stored district ({', '.join(sorted(zones)) or 'there is none yet'}), "
+            f"--district must be a stored district ({', '.join(sorted(stored)) or 'there is none yet'}), "
             f"got {district}; first ingest its folder with district.yaml"
         )
-    naming = Naming(file_name, zones[district], camera_id, start)
-    for file in files:
+    cameras = {camera.id for camera in stored[district].cameras}
+    naming = Naming(file_name, stored[district].time_zone, camera_id, start, cameras)
+    for file, path in files:
         try:
-            recordings.append(naming.recording(file))
+            recordings.append(naming.recording(file, path))
         except InputError as error:
             recordings.append(error)
-        except (MemoryError, RecursionError) as error:
+        except OSError as error:  # such as a link that leads to itself
+            recordings.append(InputError(f"{file} must be readable: {error.strerror}"))
+        except (MemoryError, RuntimeError) as error:
             recordings.append(_too_much(file, error))
-    return recordings
+    return FoundRecordings(recordings, remarks)
 
 
 def register_recordings(
@@ -85,7 +104,7 @@ def register_recordings(
     """Register each readable recording with a job; recordings that are done get a second segment with `again` only."""
     with store.begin() as connection:
         cameras = camera_ids(connection, district)
-    result = Registrations(Counter(), [])
+    result = Registrations(Counter(), [], [])
     for recording in recordings:
         if isinstance(recording, InputError):
             result.refused.append(recording)
@@ -96,7 +115,9 @@ def register_recordings(
                 raise InputError(
                     f"{recording.file} must be of a camera of {district} ({known}), got {recording.camera_id!r}"
                 )
-            result.previous_states[_register(store, district, recording, limits, again=again)] += 1
+            previous_state, remark = _register(store, district, recording, limits, again=again)
+            result.previous_states[previous_state] += 1
+            result.remarks.extend([remark] if remark else [])
         except InputError as error:
             result.refused.append(error)
         except (MemoryError, RecursionError) as error:  # one file is not the end of all others
@@ -108,24 +129,38 @@ def _too_much(file: Path, error: Exception) -> InputError:
     return InputError(f"{file} must be a video that this machine can read; it ended with {type(error).__name__}")
 
 
-def _register(store: Store, district: str, recording: Recording, limits: VideoLimits, *, again: bool) -> str:
-    """Register one recording; returns the previous state of its segment, or `new`."""
+def _register(
+    store: Store, district: str, recording: Recording, limits: VideoLimits, *, again: bool
+) -> tuple[str, str | None]:
+    """Register one recording; returns the previous state of its segment, or `new`, and a remark."""
+    size = _size_of(recording.file)
     with VideoReader(recording.file, limits=limits, whole=False) as reader:  # raises if the file is not a video
         end = _end(recording.start, reader.declared_s)
     try:
         checksum = sha256_of(recording.file)
     except OSError as error:
         raise InputError(f"{recording.file} must stay readable: {error.strerror}") from error
+    if _size_of(recording.file) != size:
+        raise InputError(f"{recording.file} must be whole, but it is still being written; take it in again later")
     video = VideoFile(recording.camera_id, str(recording.file), checksum, recording.start, end)
     with store.begin() as connection:
-        segment, previous_state = segments.register_file(connection, district, video, again=again)
+        registration = register_file(connection, district, video, again=again)
+        segment = registration.segment
         if segment.state == "waiting":
             jobs.defer_segment(connection, segment.id)
         if segment.replaces is not None:
             replacement = {"again": segment.replaces, "as": segment.id, "district": district}
             recorded = {"camera_id": video.camera_id, "source": video.source, "start": video.start.isoformat()}
             audit.append_replacement(connection, replacement | recorded)
-    return previous_state
+    return registration.previous_state, registration.remark
+
+
+def _size_of(file: Path) -> int | None:
+    """Size in bytes; None if the file is away, which its reader says better."""
+    try:
+        return file.stat().st_size
+    except OSError:
+        return None
 
 
 def _end(start: datetime, declared_s: float | None) -> datetime | None:

@@ -14,6 +14,7 @@ from procrastinate.jobs import Job
 from domain.cores import available_cores
 from domain.errors import ArtifactError, DongseonError, InputError
 from serving.database import jobs, retention, segments, tables
+from serving.database.overlaps import looked_at_by_others
 from serving.database.retention import RetentionSettings
 from serving.database.store import Store, version_of_model
 from serving.ingestion.following import CameraVideo, StageClock, TrackingSettings, follow
@@ -107,9 +108,10 @@ class SegmentWork:
         table = tables.segments
         with self.store.begin() as connection:
             segment = connection.execute(sa.select(table).where(table.c.id == segment_id)).one_or_none()
-        if segment is None or segment.state == "done":  # its district was replaced, or a worker died after storing it
-            return
-        video = CameraVideo(segment.camera_id, Path(segment.source), segment.start, segment.checksum)
+            if segment is None or segment.state == "done":  # it was replaced, or a worker died after storing it
+                return
+            elsewhere = looked_at_by_others(connection, segment)
+        video = CameraVideo(segment.camera_id, Path(segment.source), segment.start, segment.checksum, elsewhere)
 
         def abort_if_requested(num_frames: int) -> None:
             if context.should_abort():
@@ -129,6 +131,7 @@ class SegmentWork:
             end=segment.start + timedelta(seconds=followed.end_s),
             damage=followed.damage,
             looks=followed.looks,
+            left_out=followed.left_out,
         )
         _log.info(
             "%s: %s frames, %s tracklets%s%s",

@@ -40,6 +40,21 @@ def write_stamped(
     return file
 
 
+def remux(source: Path, target: Path, time_of: Callable[[float], float] = lambda time_s: time_s) -> Path:
+    """The same pictures in another container, at `time_of` their times in s, which rises."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with av.open(str(source)) as read, av.open(str(target), "w") as written:
+        stream = written.add_stream_from_template(read.streams.video[0])
+        for packet in read.demux(video=0):
+            if packet.dts is None or packet.pts is None or packet.time_base is None:
+                continue
+            tick = packet.time_base
+            packet.pts, packet.dts = (round(time_of(float(at * tick)) / tick) for at in (packet.pts, packet.dts))
+            packet.stream = stream
+            written.mux(packet)
+    return target
+
+
 def restamp(file: Path, time_of: Callable[[int, float], float]) -> None:
     """Gives the frames of an MPEG-TS other times: those of `time_of(number from 0, time in s)`, whatever they are."""
     content, number = bytearray(file.read_bytes()), 0

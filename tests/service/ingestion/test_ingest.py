@@ -10,6 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from domain.errors import InputError
+from domain.files import sha256_of
 from serving import ingest
 from serving.database import audit, segments, tables
 from serving.database.crops import segment_of
@@ -245,7 +246,11 @@ class TestAgain:
     def test_a_file_of_several_other_cameras_is_refused(self, store: Store, district: Path) -> None:
         other = district / "videos" / "c2.mp4"
         shutil.copy(district / "videos" / "c1.mp4", other)
-        take_in(other, "--camera", "c2", "--start", START.isoformat())
+        with pytest.raises(
+            InputError, match=r"c2\.mp4 must be a recording of one camera: .*c1\.mp4, of c1, has the same"
+        ):
+            take_in(other, "--camera", "c2", "--start", START.isoformat())
+        in_transaction(store, segments.register, "demo", "c2", str(other), sha256_of(other), START)
         extra = write_district(district.parent / "three" / "demo", num_cameras=3)
         take_in(extra)
         with pytest.raises(InputError, match=r"must be registered for one camera to be processed again, got c1, c2"):

@@ -185,6 +185,33 @@ FATAL = [
     pytest.param(
         overwrite("videos/labels.txt", "car\nbicycle\n"), "videos/c1.txt", "must name a class person", id="no person"
     ),
+    pytest.param(
+        replace("district.yaml", "id: c2", "id: c1"),
+        "district.yaml",
+        "each camera must have an id of its own; c1 is there repeatedly",
+        id="two cameras of one id",
+    ),
+    pytest.param(
+        lambda folder: (folder / "detection/images/val").rename(folder / "detection/images/valid"),
+        "detection/images/val",
+        "must hold pictures, got none; in .*/detection/images there is test, train, valid",
+        id="split by another name",
+    ),
+    pytest.param(
+        lambda folder: (folder / "reid").rename(folder / "ReID"), "ReID", "must be called reid", id="folder in capitals"
+    ),
+    pytest.param(
+        rename("attributes/images/3_0.png", "attributes/images/3_0.PNG"),
+        "attributes/val.csv, line 2",
+        r"3_0\.png must be a picture; it is missing, but there is 3_0\.PNG",
+        id="crop in another case",
+    ),
+    pytest.param(
+        replace("videos/problems.yaml", "frame: 1", "frame: 9"),
+        "videos/problems.yaml, entry 1",
+        "frame must be one in which c1 sees identity 5, 1 to 1, got 9",
+        id="frame of a problem",
+    ),
     pytest.param(rename("videos/c2.mp4", "videos/c2.MP4"), "videos/c2.mp4", "must exist; rename c2.MP4", id="MP4"),
     pytest.param(
         overwrite("district.yaml", "name: tiny\n"), "district.yaml", "time_zone", id="district says too little"
@@ -397,6 +424,25 @@ WARNINGS = [
         draw("detection/images/train/A.png"), "differs from A.png in case alone", id="names of one file on Windows"
     ),
     pytest.param(draw("attributes/images/9.png"), "1 pictures are in no table: 9.png", id="picture without labels"),
+    pytest.param(draw("crops/a.png"), "crops: is not read; a district has the folders detection", id="other folder"),
+    pytest.param(
+        overwrite("detection/labels/train/classes.txt", "car\nperson\n"),
+        "labels/train/classes.txt, line 1: class 0 counts as a person, but is named 'car'",
+        id="another class 0",
+    ),
+    pytest.param(
+        replace("district.yaml", "fps: 2", "fps: 25"), "c1.mp4: has 2 frames a second; district.yaml says 25", id="rate"
+    ),
+    pytest.param(
+        replace("district.yaml", "width_px: 32", "width_px: 64"),
+        "c1.mp4: has 32 × 32 pixels; district.yaml says 64 × 32",
+        id="size of the video",
+    ),
+    pytest.param(
+        overwrite("videos/c2.txt", "1,5,2,2,8,20\n1,6,900,400,80,200\n"),
+        "c2.txt: 1 of 2 boxes are outside of the video, which has 32 × 32 pixels",
+        id="ground truth of a larger video",
+    ),
     pytest.param(
         replace("attributes/val.csv", "3_1.png", "3_0.png"), "3_0.png is also in line 2", id="picture with two rows"
     ),
@@ -448,11 +494,30 @@ def test_decoders_say_nothing_on_the_screen(district: Path, capfd: pytest.Captur
     assert capfd.readouterr().err == ""
 
 
+def test_damaged_exif_turns_nothing_and_is_not_on_the_screen(
+    district: Path, capfd: pytest.CaptureFixture[str], recwarn: pytest.WarningsRecorder
+) -> None:
+    file = district / "detection/images/train/b.jpg"
+    draw_picture(file)
+    exif = b"Exif\0\0II*\0\x08\0\0\0\xff\xff\x12\x01\x03\0\xff\xff\xff\xff"
+    start, rest = file.read_bytes()[:2], file.read_bytes()[2:]
+    file.write_bytes(start + b"\xff\xe1" + (len(exif) + 2).to_bytes(2, "big") + exif + rest)
+    assert not [finding for finding in check_district(district) if "EXIF" in finding.message]
+    assert (capfd.readouterr().err, len(recwarn)) == ("", 0)
+
+
 def test_a_picture_that_a_camera_padded_is_whole(district: Path) -> None:
     file = district / "detection/images/test/b.jpg"
     draw_picture(file)
     file.write_bytes(file.read_bytes() + bytes(500))
     assert fatal(district) == []
+
+
+def test_names_of_classes_beside_the_labels_may_say_person(district: Path) -> None:
+    before = check_district(district)
+    for split, name in (("train", "person"), ("val", "Pedestrian\r\nbicycle"), ("test", "사람")):
+        overwrite(f"detection/labels/{split}/classes.txt", name)(district)
+    assert check_district(district) == before
 
 
 def test_files_that_no_browser_shows_are_no_data(district: Path) -> None:
@@ -474,7 +539,7 @@ def test_a_wrong_description_does_not_hide_other_defects(district: Path) -> None
     assert places[:2] == ["district.yaml", "detection/labels/val/a.txt, line 1"]
     assert TRAIN + "one.png" in places
     unchecked = [finding for finding in check_district(district) if "not checked before" in finding.message]
-    assert [Path(finding.place).name for finding in unchecked] == ["attributes", "videos"]
+    assert [Path(finding.place).name for finding in unchecked] == ["videos", "attributes"]
 
 
 def test_pictures_that_a_published_set_has_twice_are_only_told(district: Path) -> None:

@@ -7,7 +7,7 @@ import yaml
 
 from districts.layout import read_district
 from domain.errors import InputError
-from serving.video.recordings import Naming, files_of, recordings_of_district
+from serving.video.recordings import Naming, passed_over_in_district, recordings_of_district
 from tests.helpers.project import ROOT
 from tests.helpers.recordings import START, write_district
 
@@ -25,6 +25,74 @@ def naming(camera_id: str | None = None, start: str | None = None, file_name: st
 def test_a_file_name_says_camera_and_local_time(tmp_path: Path, name: str, camera: str) -> None:
     recording = naming().recording(tmp_path / name)
     assert (recording.camera_id, recording.start, recording.file) == (camera, EVENING, (tmp_path / name).resolve())
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "c1_20260512184000.mp4",
+        "c1_20260512_184000.MP4",
+        "c1-2026-05-12-18-40-00.ts",
+        "c1 2026-05-12 18.40.00.avi",
+        "c1.2026-05-12T18_40_00.flv",
+        "c1_20260512T094000Z.mp4",
+        "c1_20260512T114000+0200.mp4",
+        "c1_20260512184000_20260512190000.dav",
+        "c1-20260512-184000-190000.mkv",
+        "c1/2026-05-12/18-40-00.mp4",
+        "c1/20260512_184000.mp4",
+    ],
+)
+def test_names_that_recorders_give_say_camera_and_time(tmp_path: Path, name: str) -> None:
+    by_folder = Naming(FILE_NAME, "Asia/Seoul", cameras={"c1", "c2"})
+    if "-00.mp4" in name and "/2026" in name:  # the day is in the folder's name, the time alone in the file's
+        with pytest.raises(InputError, match="must have a known start"):
+            by_folder.recording(tmp_path / name, tmp_path)
+        return
+    recording = by_folder.recording(tmp_path / name, tmp_path)
+    assert (recording.camera_id, recording.start) == ("c1", EVENING)
+
+
+def test_a_folder_above_the_one_that_was_given_says_no_camera(tmp_path: Path) -> None:
+    folder = tmp_path / "c1" / "today"
+    with pytest.raises(InputError, match="must have a known camera"):
+        Naming(FILE_NAME, "Asia/Seoul", cameras={"c1"}).recording(folder / "20260512T184000.mp4", folder)
+
+
+@pytest.mark.parametrize(
+    ("zone", "local", "choices"),
+    [
+        ("Europe/Berlin", "20251026T023000", ["2025-10-26T02:30:00+02:00", "2025-10-26T02:30:00+01:00"]),
+        ("America/New_York", "20251102T013000", ["2025-11-02T01:30:00-04:00", "2025-11-02T01:30:00-05:00"]),
+        ("Australia/Lord_Howe", "20260405T014500", ["2026-04-05T01:45:00+11:00", "2026-04-05T01:45:00+10:30"]),
+    ],
+)
+def test_an_hour_that_clocks_show_twice_is_asked_about(
+    tmp_path: Path, zone: str, local: str, choices: list[str]
+) -> None:
+    named, file = Naming(FILE_NAME, zone), tmp_path / f"c1_{local}.mp4"
+    with pytest.raises(InputError, match=f"clocks in {zone} show .* twice on that day") as asked:
+        named.recording(file)
+    assert all(choice in str(asked.value) for choice in choices)
+    for choice in choices:
+        sidecar = file.with_name(f"{file.name}.yaml")
+        sidecar.write_text(f"start: {choice}\n")
+        assert named.recording(file).start.isoformat() == choice
+        sidecar.unlink()
+        assert Naming(FILE_NAME, zone, start=choice).recording(file).start == datetime.fromisoformat(choice)
+
+
+@pytest.mark.parametrize(
+    ("zone", "local"), [("Europe/Berlin", "20260329T023000"), ("America/New_York", "20260308T020000")]
+)
+def test_an_hour_that_clocks_never_show_is_refused_and_its_neighbours_are_not(
+    tmp_path: Path, zone: str, local: str
+) -> None:
+    with pytest.raises(InputError, match=r"never on that day: write .* as start: in"):
+        Naming(FILE_NAME, zone).recording(tmp_path / f"c1_{local}.mp4")
+    for hour in ("01", "03", "04"):
+        named = Naming(FILE_NAME, zone).recording(tmp_path / f"c1_{local[:9]}{hour}5900.mp4")
+        assert f"T{hour}:59:00" in named.start.isoformat()
 
 
 def test_any_pattern_may_be_set(tmp_path: Path) -> None:
@@ -62,12 +130,17 @@ def test_what_cannot_be_understood_is_refused(tmp_path: Path, name: str, said: s
         naming().recording(tmp_path / name)
 
 
-def test_a_folder_gives_its_files_without_sidecars(tmp_path: Path) -> None:
-    for name in ("b.mp4", "a.mkv", "a.mkv.yaml", ".hidden.mp4", "Thumbs.db", "desktop.ini"):
-        (tmp_path / name).touch()
-    (tmp_path / "old").mkdir()
-    assert files_of(tmp_path) == [tmp_path / "a.mkv", tmp_path / "b.mp4"]
-    assert files_of(tmp_path / "missing.mp4") == [tmp_path / "missing.mp4"]
+def test_a_districts_videos_may_have_endings_in_capitals_and_others_are_told(tmp_path: Path) -> None:
+    folder = write_district(tmp_path / "demo", num_cameras=2)
+    (folder / "videos" / "c2.mp4").rename(folder / "videos" / "c2.MP4")
+    for name in ("c1.mkv", "c3.mp4", "c1.txt", ".c4.mp4"):
+        (folder / "videos" / name).touch()
+    district = read_district(folder)
+    found = list(recordings_of_district(district, folder))
+    assert [one.file.name for one in found if not isinstance(one, InputError)] == ["c1.mp4", "c2.MP4"]
+    [remark] = passed_over_in_district(district, folder)
+    assert "2 videos in" in remark
+    assert "not called <camera>.mp4: c1.mkv, c3.mp4;" in remark
 
 
 def test_a_districts_videos_start_as_it_says(tmp_path: Path) -> None:
