@@ -10,9 +10,14 @@ from pathlib import Path
 from zoneinfo import available_timezones
 
 from districts.formats.coco import read_coco
+from districts.formats.crop_table import read_crop_table
+from districts.formats.cuhk03 import read_cuhk03
 from districts.formats.cvat import read_cvat
+from districts.formats.identity_folders import read_identity_folders
 from districts.formats.label_studio import read_label_studio
 from districts.formats.mot import read_mot
+from districts.formats.msmt17 import read_msmt17
+from districts.formats.named_crops import read_named_crops
 from districts.formats.voc import read_voc
 from districts.formats.yolo import read_yolo
 from districts.importing.annotated import Annotated
@@ -29,9 +34,14 @@ from domain.stage import run_stage
 # Readers of formats; each takes the source's files.
 _READERS: Mapping[str, Callable[[SourceFiles], Annotated]] = {
     "coco": read_coco,
+    "crop-table": read_crop_table,
+    "cuhk03": read_cuhk03,
     "cvat": read_cvat,
+    "identity-folders": read_identity_folders,
     "label-studio": read_label_studio,
     "mot": read_mot,
+    "msmt17": read_msmt17,
+    "named-crops": read_named_crops,
     "voc": read_voc,
     "yolo": read_yolo,
 }

@@ -62,6 +62,7 @@ class Crop:
     part: ReidPart | None = None  # where the source has parts
     sequence: int = 1
     frame: int | None = None
+    time_s: float | None = None  # on one clock
     attributes: Mapping[str, str] = field(default_factory=dict)
 
 

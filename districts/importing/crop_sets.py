@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from districts.importing.splits import Shares, split_people
-from districts.layout import DISTRACTOR_IDENTITY, SPLITS, ReidPart, Split
+from districts.layout import DISTRACTOR_IDENTITY, SPLITS, ReidPart, Split, identity_and_camera
 from domain.attributes import UNKNOWN, AttributeSchema
 from domain.errors import InputError
 
@@ -34,34 +34,54 @@ class Sample:
     frame: int | None = None
     time_s: float | None = None
     attributes: Mapping[str, str] = field(default_factory=dict)
-    name: str = ""  # of the file, where the source's name follows Market-1501
+    name: str = ""  # of the file in the source
 
 
 def place_people(samples: Sequence[Sample], shares: Shares) -> tuple[list[Sample], list[str]]:
     """Samples of known people with their parts, and notes on what was done.
 
-    Parts of the source are kept; without `bounding_box_val`, some of its training identities are held out for it.
+    Parts of the source are kept. Without queries, some are taken from `bounding_box_test`; without `bounding_box_val`,
+    some training identities are held out for it; without cameras, queries count as of another camera than the others.
 
     Raises:
         InputError: if some samples of the source have a part and others have none, or an identity is in two splits.
     """
     known = [sample for sample in samples if sample.identity is not None]
     with_part = [sample for sample in known if sample.part is not None]
+    notes = []
+    if not known:
+        return [], []
     if not with_part:
-        splits = split_people([each.identity for each in known], shares)
-        placed = place_by_split(known, splits)  # type: ignore[arg-type]
-        return placed, ["the source has no splits: people are split by identity"] if known else []
-    if len(with_part) < len(known):
-        raise InputError(
-            f"all crops must be in a part of the source or none, got {len(known) - len(with_part)} without"
-        )
-    _require_apart(with_part)
-    trained = {each.identity for each in with_part if each.part == "bounding_box_train"}
-    if not shares.val or not shares.train or any(each.part == "bounding_box_val" for each in with_part):
-        return with_part, []
-    held_out = _held_out(trained, shares)
-    placed = [replace(each, part="bounding_box_val") if each.identity in held_out else each for each in with_part]
-    return placed, [f"{len(held_out)} of {len(trained)} training identities are held out for validation"]
+        placed = place_by_split(known, split_people([_identity(each) for each in known], shares))
+        notes.append("the source has no splits: people are split by identity")
+    elif len(with_part) < len(known):
+        raise InputError(f"all crops must be in a part of the source, got {len(known) - len(with_part)} in none")
+    else:
+        placed, notes = _complete(with_part, shares)
+    if without := sum(not each.camera for each in placed):
+        if without < len(placed):
+            raise InputError(f"all crops must have a camera, or none, got {without} of {len(placed)} without")
+        placed = [replace(each, camera="c1" if each.part == "query" else "c2") for each in placed]
+        notes.append("no camera is known: queries count as of c1 and all others as of c2; re-ID figures are too high")
+    return placed, notes
+
+
+def _complete(samples: Sequence[Sample], shares: Shares) -> tuple[list[Sample], list[str]]:
+    """Samples of a source with parts, with the parts that it lacks."""
+    _require_apart(samples)
+    placed, notes = list(samples), []
+    parts = {each.part for each in placed}
+    if "query" not in parts:
+        people = [each for each in placed if each.part == "bounding_box_test" and _identity(each) > DISTRACTOR_IDENTITY]
+        queries = _queries(people)
+        placed = [replace(each, part="query") if id(each) in queries else each for each in placed]
+        notes.append(f"the source has no queries: {len(queries)} test crops become queries, one of a person and camera")
+    if "bounding_box_val" not in parts and shares.val and shares.train:
+        trained = {_identity(each) for each in placed if each.part == "bounding_box_train"}
+        held_out = _held_out(trained, shares)
+        placed = [replace(each, part="bounding_box_val") if each.identity in held_out else each for each in placed]
+        notes.append(f"{len(held_out)} of {len(trained)} training identities are held out for validation")
+    return placed, notes
 
 
 def place_by_split(samples: Sequence[Sample], splits: Mapping[int, Split]) -> list[Sample]:
@@ -138,9 +158,11 @@ def _identity(sample: Sample) -> int:
     return sample.identity
 
 
-def _held_out(trained: set[int | None], shares: Shares) -> set[int | None]:
+def _held_out(trained: set[int], shares: Shares) -> set[int]:
+    """Identities for validation; those of training and validation have the proportion of their shares."""
     total = shares.train + shares.val
-    splits = split_people(trained, Shares(shares.train / total, shares.val / total, 0))
+    people = {identity for identity in trained if identity > DISTRACTOR_IDENTITY}
+    splits = split_people(people, Shares(shares.train / total, shares.val / total, 0))
     return {identity for identity, split in splits.items() if split == "val"}
 
 
@@ -152,7 +174,7 @@ def _queries(samples: Sequence[Sample]) -> set[int]:
     chosen = set()
     for cameras in people.values():
         several = [crops for crops in cameras.values() if len(crops) > 1]
-        if len(cameras) > 1:
+        if len(cameras) > 1 or (several and "" in cameras):
             chosen |= {id(crops[0]) for crops in several or list(cameras.values())[:1]}
     return chosen
 
@@ -177,5 +199,13 @@ def _file_names(placed: Sequence[Sample], camera_numbers: Mapping[str, int]) -> 
         taken[key] += 1
         identity = "-1" if each.identity == -1 else f"{_identity(each):04d}"
         written = f"{identity}_c{camera}s{each.sequence}_{frame:06d}_{taken[key]:02d}{each.suffix}"
-        names.append(each.name or written)
+        names.append(each.name if _says(each.name, _identity(each), camera) else written)
     return names
+
+
+def _says(name: str, identity: int, camera: int) -> bool:
+    """Whether a name of the source says identity and camera as Market-1501 does, so that it can stay."""
+    try:
+        return identity_and_camera(Path(name)) == (identity, camera)
+    except InputError:
+        return False

@@ -69,7 +69,7 @@ def import_annotated(annotated: Annotated, files: SourceFiles, options: Options,
             "no re-ID set: it needs people to train on, and others whom two cameras saw"
             + ("; --shared-identities, if a track id is the same person in all recordings" if filmed.plans else "")
         )
-    cameras = _cameras(filmed, samples)
+    cameras = _cameras(filmed, with_people)
     counts = BoxCounts()
     if folder is not None:
         if "reid" in written:
@@ -105,8 +105,9 @@ def _samples_of_crops(crops: Sequence[Crop], files: SourceFiles) -> list[Sample]
             crop.part,
             crop.sequence,
             crop.frame,
-            time_of(files.relative(crop.file), times),
+            time_of(files.relative(crop.file), times) if crop.time_s is None else crop.time_s,
             crop.attributes,
+            crop.file.name,
         )
         for crop in crops
     ]

@@ -14,10 +14,10 @@ WIDTH, HEIGHT = 40, 20
 
 
 def draw(file: Path, width: int = WIDTH, height: int = HEIGHT) -> Path:
-    """A grey picture of its own shade."""
+    """A picture like no other."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    shade = sum(file.name.encode()) % 200 + 20
-    cv2.imwrite(str(file), np.full((height, width, 3), shade, np.uint8))
+    noise = np.random.default_rng(list(str(file).encode())).integers(0, 255, (height, width, 3), dtype=np.uint8)
+    cv2.imwrite(str(file), noise)
     return file
 
 
