@@ -4,8 +4,10 @@ district.yaml     name, time zone, cameras, attribute schema, source, licence
 detection/        YOLO: images/{train,val,test}, labels/{train,val,test}, one class: person
 attributes/       images/, {train,val,test}.csv: image, identity, camera, one column per group; empty cell: unknown
 reid/             Market-1501: bounding_box_train, query, bounding_box_test; 0001_c1s1_000151_00.jpg; -1 junk,
-                  0000 distractor; bounding_box_val (optional) holds identities for validation while training
-videos/           <camera>.mp4, <camera>.txt (MOTChallenge ground truth), problems.yaml: people to find
+                  0000 distractor; bounding_box_val (optional) holds identities for validation while training;
+                  times.csv (optional): image, time_s, the seconds of each crop on one clock
+videos/           <camera>.mp4, <camera>.txt (MOTChallenge ground truth), problems.yaml: people to find; a camera may
+                  have no video, or a video without ground truth
 """
 
 import re
@@ -121,9 +123,21 @@ def read_district(folder: Path) -> District:
     return _validate(District, _read_yaml(file), str(file))
 
 
+def filmed_cameras(folder: Path, district: District) -> tuple[Camera, ...]:
+    """The cameras of the district in `folder` that have a video."""
+    return tuple(camera for camera in district.cameras if (folder / "videos" / f"{camera.id}.mp4").is_file())
+
+
+def annotated_cameras(folder: Path, district: District) -> tuple[Camera, ...]:
+    """The cameras of the district in `folder` whose videos have ground truth."""
+    return tuple(camera for camera in district.cameras if (folder / "videos" / f"{camera.id}.txt").is_file())
+
+
 def read_problems(folder: Path) -> list[Problem]:
-    """Read `videos/problems.yaml` in `folder`; raises `InputError` as `read_district` does."""
+    """Read `videos/problems.yaml` in `folder`; none without that file. Raises `InputError` as `read_district` does."""
     file = folder / "videos" / "problems.yaml"
+    if not file.exists():
+        return []
     entries = _read_yaml(file).get("problems")
     if not isinstance(entries, list):
         raise InputError(f"{file} must have a list `problems`")

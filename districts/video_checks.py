@@ -1,13 +1,13 @@
 """Checks of a district's videos, their ground truth and the people to find in them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import av
 import numpy as np
 
 from districts.box_files import ParsedTracks, parse_tracks
-from districts.findings import Finding, fatal
+from districts.findings import Finding, fatal, listed
 from districts.layout import District, read_problems
 from districts.pictures import PictureChecks
 from districts.placeholders import unknown_facts
@@ -24,13 +24,20 @@ def check_videos(folder: Path, district: District, schema: AttributeSchema) -> I
     """Defects of the videos in `folder`."""
     seen: _Seen = {}
     num_tables = 0
+    unfilmed, unannotated = [], []
     for camera in district.cameras:
         video, truth = folder / "videos" / f"{camera.id}.mp4", folder / "videos" / f"{camera.id}.txt"
+        if not video.exists() and not truth.exists() and not _other_forms(video):
+            unfilmed.append(camera.id)
+            continue
         size, findings = _check_video(video, camera)
         yield from findings
         if camera.start is None or camera.start.tzinfo is None:
             message = f"camera {camera.id} must have a start with a time zone, got {camera.start}"
             yield Finding(True, str(folder / "district.yaml"), message)
+        if not truth.exists():
+            unannotated.append(camera.id)
+            continue
         try:
             tracks = parse_tracks(truth)
         except InputError as error:
@@ -42,9 +49,27 @@ def check_videos(folder: Path, district: District, schema: AttributeSchema) -> I
         for identity in np.unique(tracks.table.tracks[counted]):
             frames = tracks.table.frames[counted & (tracks.table.tracks == identity)]
             seen.setdefault(int(identity), {})[camera.id] = int(frames.min()), int(frames.max())
-    if district.cameras and num_tables == len(district.cameras) and not seen:
+    yield from _check_coverage(folder / "videos", district, unfilmed, unannotated)
+    num_annotated = len(district.cameras) - len(unfilmed) - len(unannotated)
+    if num_annotated and num_tables == num_annotated and not seen:
         yield Finding(True, str(folder / "videos"), "the ground truth must have a person who counts, got nobody")
     yield from _check_problems(folder, schema, seen)
+
+
+def _check_coverage(
+    videos: Path, district: District, unfilmed: Sequence[str], unannotated: Sequence[str]
+) -> Iterator[Finding]:
+    """Cameras without video, and videos without ground truth."""
+    if len(unfilmed) == len(district.cameras):
+        yield Finding(True, str(videos), "must hold <camera>.mp4 of a camera in district.yaml, got none")
+        return
+    if unfilmed:
+        yield Finding(False, str(videos), f"cameras without video, in which nobody is followed: {listed(unfilmed)}")
+    if unannotated:
+        message = f"videos without ground truth, on which tracking is not measured: {listed(unannotated)}"
+        yield Finding(False, str(videos), message)
+    if not (videos / "problems.yaml").exists():
+        yield Finding(False, str(videos / "problems.yaml"), "is missing: search and routes are not measured")
 
 
 def _check_truth(file: Path, tracks: ParsedTracks, size: tuple[int, int] | None) -> Iterator[Finding]:
@@ -108,8 +133,7 @@ def _check_problems(folder: Path, schema: AttributeSchema, seen: _Seen) -> Itera
 def _check_video(file: Path, camera: Camera) -> tuple[tuple[int, int] | None, list[Finding]]:
     """Width and height of a camera's video, and its defects; only the first frame is decoded."""
     if not file.is_file():
-        others = [path.name for path in sorted(file.parent.iterdir()) if path.stem.casefold() == file.stem.casefold()]
-        videos = [name for name in others if not name.lower().endswith(".txt")]
+        videos = _other_forms(file)
         problem = f"must exist; rename {', '.join(videos)}, or convert it to MP4" if videos else "must exist"
         return None, [Finding(True, str(file), problem)]
     try:
@@ -129,3 +153,9 @@ def _check_video(file: Path, camera: Camera) -> tuple[tuple[int, int] | None, li
         message = f"has {size[0]} × {size[1]} pixels; district.yaml says {camera.width_px} × {camera.height_px}"
         findings.append(Finding(False, str(file), message))
     return size, findings
+
+
+def _other_forms(video: Path) -> list[str]:
+    """Names of files that may be the missing `video` in another form."""
+    same = [path.name for path in sorted(video.parent.iterdir()) if path.stem.casefold() == video.stem.casefold()]
+    return [name for name in same if not name.lower().endswith(".txt")]

@@ -1,6 +1,6 @@
 """DVC stage `evaluate_tracking`: tracks/ and the videos' ground truth -> metrics/tracking.json, plots/tracking."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from districts.box_files import TrackTable, read_tracks
-from districts.layout import District, Problem, read_district, read_problems
+from districts.layout import District, Problem, annotated_cameras, read_district, read_problems
 from domain.answers import Answer, Answers, read_answers, read_people
 from domain.atomic import atomic_folder
 from domain.errors import ArtifactError, InputError
@@ -57,28 +57,50 @@ def main(argv: Sequence[str] = ()) -> None:
     settings = EvaluationSettings.from_params("evaluation", argv)
     folder = district_folder(argv)
     district, problems, answers = read_district(folder), read_problems(folder), read_answers(TRACKS)
-    truth = {camera.id: read_tracks(folder / "videos" / f"{camera.id}.txt") for camera in district.cameras}
-    result = {camera.id: read_result(TRACKS / f"{camera.id}.txt") for camera in district.cameras}
-    solved = solve(district, problems, answers, truth, result, settings)
+    cameras = [camera.id for camera in annotated_cameras(folder, district)]
+    if not cameras:
+        raise InputError(f"{folder / 'videos'} must hold the ground truth of a video, <camera>.txt, got none")
+    truth = {camera: read_tracks(folder / "videos" / f"{camera}.txt") for camera in cameras}
+    result = {camera: read_result(TRACKS / f"{camera}.txt") for camera in cameras}
+    solved = solve(district, problems, judged(answers, cameras), truth, result, settings)
     metrics = {
         **tracking_metrics(truth, result, settings.iou_threshold),
         **people_metrics(truth, result, read_people(TRACKS), settings.iou_threshold),
-        **problem_metrics(solved, len(problems)),
     }
-    metrics["ranked_attributes"] = ranked_attributes(solved)
-    reliability = match_reliability(solved)
-    metrics["match_probability"] = {
+    with atomic_folder(PLOTS / "tracking") as plots:
+        if solved:
+            reliability = match_reliability(solved)
+            metrics |= problem_metrics(solved, len(problems))
+            metrics |= {"ranked_attributes": ranked_attributes(solved), "match_probability": summary_of(reliability)}
+            draw(district, folder, solved, plots)
+            plot_reliability(reliability, plots / "reliability.png")
+    card = read_card(ENGINES / f"reid-{name_in(read_params(argv), 'reid', 'backbone')}")
+    logged = {name: value for name, value in metrics.items() if name not in ("cameras", "problems")}
+    keep_results("tracking", card, metrics, "tracking", logged)
+
+
+def judged(answers: Answers, cameras: Collection[str]) -> Answers:
+    """`answers` without tracklets of other cameras: without ground truth, nobody knows who they are."""
+    problems = tuple(
+        answer.model_copy(
+            update={
+                "ranked": tuple(one for one in answer.ranked if one.camera in cameras),
+                "route": tuple(stop for stop in answer.route if stop.camera in cameras),
+            }
+        )
+        for answer in answers.problems
+    )
+    return answers.model_copy(update={"problems": problems})
+
+
+def summary_of(reliability: Reliability) -> dict[str, float]:
+    """The reliability of match probabilities in numbers."""
+    return {
         "brier": reliability.brier,
         "calibration_error": reliability.calibration_error,
         "num_hits": int(reliability.counts.sum()),
         "share_right": float(reliability.right @ reliability.counts / reliability.counts.sum()),
     }
-    with atomic_folder(PLOTS / "tracking") as plots:
-        draw(district, folder, solved, plots)
-        plot_reliability(reliability, plots / "reliability.png")
-    card = read_card(ENGINES / f"reid-{name_in(read_params(argv), 'reid', 'backbone')}")
-    logged = {name: value for name, value in metrics.items() if name not in ("cameras", "problems")}
-    keep_results("tracking", card, metrics, "tracking", logged)
 
 
 def read_result(file: Path) -> TrackTable:
@@ -155,7 +177,8 @@ def people_metrics(
     """
     tracklets = np.unique(np.concatenate([table.tracks for table in result.values()])).tolist()
     walkers = np.unique(np.concatenate([table.tracks[table.is_counted] for table in truth.values()]))
-    metrics: dict[str, Any] = {"num_people": len(walkers), "global_num_people": len(set(people.values()))}
+    num_joined = len({people.get(tracklet) for tracklet in tracklets})
+    metrics: dict[str, Any] = {"num_people": len(walkers), "global_num_people": num_joined}
     for name, person_of in (("global", people), ("alone", {tracklet: tracklet for tracklet in tracklets})):
         scores = score_people(truth, result, person_of, iou_threshold)
         metrics |= {

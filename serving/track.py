@@ -14,7 +14,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from districts.box_files import track_table, write_tracks
-from districts.layout import District, Problem, read_district, read_problems
+from districts.layout import District, Problem, filmed_cameras, read_district, read_problems
 from domain.answers import Answer, Answers, RankedTracklet, RouteStop, write_answers, write_people
 from domain.atomic import atomic_folder
 from domain.attribute_query import GroupQuery
@@ -76,7 +76,7 @@ def main(argv: Sequence[str] = ()) -> None:
             time_zone=district.time_zone,
             videos={
                 camera.id: _processed_video(_video_of(camera, folder), followed[camera.id])
-                for camera in district.cameras
+                for camera in filmed_cameras(folder, district)
             },
         )
         curve = MatchCurve.of_calibration(
@@ -99,12 +99,14 @@ def main(argv: Sequence[str] = ()) -> None:
 def follow_cameras(
     district: District, folder: Path, perception: Perception, settings: TrackingSettings
 ) -> dict[str, FollowedVideo]:
-    """Track people in the video of each camera, in the district's order; logs damage.
+    """Track people in the video of each camera that has one, in the district's order; logs damage.
 
     Raises:
-        InputError: if a camera's start time or video is missing.
+        InputError: if no camera has a video, or one that has a video has no start time.
     """
-    videos = [_video_of(camera, folder) for camera in district.cameras]
+    videos = [_video_of(camera, folder) for camera in filmed_cameras(folder, district)]
+    if not videos:
+        raise InputError(f"{folder / 'videos'} must hold the video of a camera, <camera>.mp4, got none")
     clock = StageClock()
     num_frames = 0
     for video in videos:

@@ -25,7 +25,7 @@ from districts.importing.recordings import write_recording
 from districts.importing.source_files import SourceFiles
 from districts.importing.splits import split_pictures
 from districts.importing.times import read_times, time_of
-from districts.layout import REID_PARTS, SPLITS, Split
+from districts.layout import REID_PARTS, SPLITS, ReidPart, Split
 from domain.errors import InputError
 from domain.images import read_image, write_image
 from domain.schemas import read_schema
@@ -153,7 +153,7 @@ def _holds(
         each = (f"{counts[split]} pictures with {boxes[split]} people to {split}" for split in SPLITS)
         said.append(f"detection: {', '.join(each)}")
     if "reid" in written:
-        people = {part: {sample.identity for sample in placed if sample.part == part} for part in REID_PARTS}
+        people = {part: _people_in(placed, part) for part in REID_PARTS}
         crops = Counter(sample.part for sample in placed)
         each = (f"{crops[part]} crops of {len(people[part])} people in {part}" for part in REID_PARTS if crops[part])
         said.append(f"re-ID: {', '.join(each)}; {sum(sample.time_s is not None for sample in placed)} with times")
@@ -165,3 +165,7 @@ def _holds(
             for plan in filmed.plans
         ]
     return said
+
+
+def _people_in(placed: Sequence[Sample], part: ReidPart) -> set[int]:
+    return {each.identity for each in placed if each.part == part and each.identity and each.identity > 0}

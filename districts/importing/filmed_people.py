@@ -11,7 +11,7 @@ from districts.importing.box_fractions import clipped
 from districts.importing.crop_sets import Sample, place_by_split
 from districts.importing.description import CameraFacts, starts_of
 from districts.importing.options import Options
-from districts.importing.recordings import CropRequest, Plan, plan_recording
+from districts.importing.recordings import CropRequest, Plan, plan_recording, require_one_box
 from districts.importing.splits import split_people
 from districts.layout import SPLITS, Split
 from domain.errors import InputError
@@ -61,6 +61,8 @@ def film(recordings: Sequence[Recording], options: Options) -> Filmed:
     for camera, number in Counter(recording.camera for recording in recordings).items():
         if number > 1:
             raise InputError(f"each recording must have a camera of its own, got {number} called {camera}")
+    for recording in recordings:
+        require_one_box(recording)
     numbered = _with_identities(recordings, shared=options.shared_identities)
     plans = [plan_recording(each, options.shares, options.every_s, options.fps) for each in numbered]
     starts = {plan.recording.camera: plan.facts.start for plan in plans if plan.facts.start is not None}

@@ -126,6 +126,18 @@ def plan_recording(recording: Recording, shares: Shares, every_s: float, fps: fl
     )
 
 
+def require_one_box(recording: Recording) -> None:
+    """Raise `InputError` if a track has two boxes in a frame."""
+    taken = set[tuple[int, int]]()
+    for box in recording.boxes:
+        if (key := (box.frame, box.track)) in taken:
+            raise InputError(
+                f"each track of {recording.camera} must have one box in a frame, got two of track {box.track} in frame "
+                f"{box.frame}"
+            )
+        taken.add(key)
+
+
 def _annotated_frames(recording: Recording) -> range:
     if recording.annotated is not None:
         last = recording.annotated[-1] if recording.annotated else recording.annotated.start

@@ -69,6 +69,11 @@ def sections(metrics: Mapping[str, Metrics], plots: Path) -> Sequence[Section]:
     )
 
 
+_NO_PROBLEMS = (
+    "The district has no problems that could be scored (videos/problems.yaml), so search and routes are not measured."
+)
+
+
 def glance(metrics: Mapping[str, Metrics]) -> list[tuple[str, str, str]]:
     """Name, the study's figure and ours of the main metrics, for the terminal and the head of the report."""
 
@@ -165,6 +170,8 @@ def ranked_attributes_section(metrics: Metrics | None) -> Section:
     title, stage = "Attributes of ranked images (the study's Table 6)", "evaluate_tracking"
     if metrics is None:
         return Section(title, stage, is_run=False)
+    if "ranked_attributes" not in metrics:
+        return Section(title, stage, True, _NO_PROBLEMS)
     ranked = metrics["ranked_attributes"]
     columns = ("queried attribute", *(f"{place}. {each['camera']}" for place, each in enumerate(ranked["ranked"], 1)))
     table = [
@@ -183,23 +190,32 @@ def tracking_section(metrics: Metrics | None, plots: Path) -> Section:
     title, stage = "Tracking over cameras (the study's Table 7)", "evaluate_tracking"
     if metrics is None:
         return Section(title, stage, is_run=False)
+    people = [(row.title, row.of(metrics, "global_"), row.of(metrics, "alone_")) for row in rows.TRACKING]
+    people.append(("people", f"{metrics['global_num_people']:,}", f"{metrics['num_tracklets']:,}"))
+    tables = (
+        Table(("within cameras", "ours"), [(row.title, row.of(metrics)) for row in rows.TRACKING_WITHIN]),
+        Table(("over all cameras, global ids", "ours", "without joining"), people),
+    )
+    text = (
+        f"Global ids are scored on all {metrics['num_people']} people, with all cameras as one video: tracklets are "
+        "joined into people by appearance and walking time. Without joining, each tracklet is a person of its own."
+    )
+    if "problems" not in metrics:
+        return Section(
+            title, stage, True, f"{_NO_PROBLEMS} {text}", tables, pictures(plots / "tracking", rows.TRACKING_PLOTS)
+        )
     text = (
         f"{metrics['num_problems']} problems. Rank-k = n / h, averaged over problems: of the person's h visits to "
         "cameras, without the visit that the query was cut from, n have a correct tracklet among the first k of "
         "their camera and time. A visit without a tracklet counts as wrong. False candidates are tracklets of other "
         "people, ranked before the first correct one over all cameras. IDF1 and HOTA over all cameras compare the "
         "queried people with their routes, each under one id in all cameras; missed visits, wrong stops and boxes "
-        "count. The order of cameras needs two cameras that both the route and the person visit. Global ids are "
-        f"scored on all {metrics['num_people']} people, with all cameras as one video: tracklets are joined into "
-        "people by appearance and walking time. Without joining, each tracklet is a person of its own."
+        f"count. The order of cameras needs two cameras that both the route and the person visit. {text}"
     )
     problems = [(row.title, row.of(field_study.TRACKING), row.of(metrics)) for row in rows.TRACKING_PROBLEMS]
-    people = [(row.title, row.of(metrics, "global_"), row.of(metrics, "alone_")) for row in rows.TRACKING]
-    people.append(("people", f"{metrics['global_num_people']:,}", f"{metrics['num_tracklets']:,}"))
     tables = (
         Table(("", "study", "ours"), problems),
-        Table(("within cameras", "ours"), [(row.title, row.of(metrics)) for row in rows.TRACKING_WITHIN]),
-        Table(("over all cameras, global ids", "ours", "without joining"), people),
+        *tables,
         Table(("route", "ours"), [(row.title, row.of(metrics)) for row in rows.ROUTES]),
         Table(
             ("match probability", "ours"),

@@ -221,10 +221,17 @@ def test_a_camera_without_start_is_named(tmp_path: Path, monkeypatch: pytest.Mon
     assert not (tmp_path / "tracks").exists()
 
 
-def test_a_camera_without_video_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cameras_without_video_are_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     prepare(tmp_path, monkeypatch)
-    (tmp_path / "data" / "toy" / "videos" / "c1.mp4").unlink()
-    with pytest.raises(InputError, match=r"c1\.mp4 must be a video file; it is missing"):
+    videos = tmp_path / "data" / "toy" / "videos"
+    (videos / "c1.mp4").unlink()
+    (videos / "problems.yaml").unlink()
+    track.main()
+    assert (answers(tmp_path)["problems"], list(answers(tmp_path)["fps"])) == ([], ["c0"])
+    assert len(read_tracks(tmp_path / "tracks" / "c0.txt").tracks) > 0
+    assert (tmp_path / "tracks" / "c1.txt").read_text() == ""
+    (videos / "c0.mp4").unlink()
+    with pytest.raises(InputError, match=r"videos must hold the video of a camera, <camera>\.mp4, got none"):
         track.main()
 
 

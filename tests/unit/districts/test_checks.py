@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from PIL import Image
 
 from districts.checks import check_district
@@ -558,6 +559,29 @@ def test_a_district_without_any_data_is_refused(district: Path, tmp_path_factory
     bare = tmp_path_factory.mktemp("bare")
     (bare / "district.yaml").write_text((district / "district.yaml").read_text())
     assert ["must hold one of" in finding.message for finding in fatal(bare)] == [True]
+
+
+def test_cameras_without_video_or_ground_truth_are_told(district: Path) -> None:
+    described = yaml.safe_load((district / "district.yaml").read_text())
+    cameras = described["cameras"]
+    cameras += [cameras[0] | {"id": f"c{number}", "start": None} for number in range(3, 9)]
+    (district / "district.yaml").write_text(yaml.safe_dump(described))
+    (district / "videos/c2.txt").unlink()
+    (district / "videos/problems.yaml").unlink()
+    found = {finding.message for finding in check_district(district) if "videos" in finding.place}
+    assert found == {
+        "cameras without video, in which nobody is followed: c3, c4, c5, c6, c7, c8",
+        "videos without ground truth, on which tracking is not measured: c2",
+        "is missing: search and routes are not measured",
+    }
+    assert fatal(district) == []
+
+
+def test_videos_of_no_camera_are_refused(district: Path) -> None:
+    for file in (district / "videos").glob("c*"):
+        file.rename(district / "videos" / f"other-{file.name}")
+    (district / "videos/problems.yaml").unlink()
+    assert ["must hold <camera>.mp4 of a camera" in finding.message for finding in fatal(district)] == [True]
 
 
 def test_the_report_lists_places_relative_to_the_district(district: Path) -> None:

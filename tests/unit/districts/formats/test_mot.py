@@ -127,6 +127,7 @@ def test_without_a_start_the_description_asks_for_it(sequence: Path) -> None:
         ("gt/gt.txt", "1,1,1,1,1,1\n40,1,1,1,1,1\n", r"must be within its 20 annotated frames, got frame 40"),
         ("gt/gt.txt", "99999999,1,1,1,1,1\n", r"must be within its 20 annotated frames, got frame 99999999"),
         ("gt/gt.txt", "1,1,1,1,5,5,1,3,1\n", r"must be chosen: --classes NAME,…; the source has car \(1\)"),
+        ("gt/gt.txt", "2,7,1,1,5,5\n2,7,1,1,6,6\n", r"must have one box in a frame, got two of track 7 in frame 2"),
         ("seqinfo.ini", "frameRate=25\n", r"must have a section \[Sequence\] of key=value"),
         ("seqinfo.ini", "[Sequence]\nframeRate=fast\n", r"frameRate must be a number"),
         (

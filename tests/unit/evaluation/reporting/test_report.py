@@ -252,6 +252,46 @@ def test_an_attribute_card_without_schema_is_refused(workspace: Path) -> None:
         evaluate_attributes.main()
 
 
+def add_camera(folder: Path) -> None:
+    """A camera with tracklets, but without ground truth."""
+    described = yaml.safe_load((folder / "district.yaml").read_text())
+    described["cameras"].append(described["cameras"][0] | {"id": "c3"})
+    (folder / "district.yaml").write_text(yaml.safe_dump(described))
+    content = json.loads(Path("tracks/answers.json").read_text())
+    for answer in content["problems"]:
+        answer["ranked"].insert(0, answer["ranked"][0] | {"tracklet": 9, "camera": "c3"})
+        answer["route"].insert(0, {"tracklet": 9, "camera": "c3", "time": "2026-05-12T18:40:05+09:00"})
+    Path("tracks/answers.json").write_text(json.dumps(content))
+    write_tracks(Path("tracks/c3.txt"), walk(1, 9))
+    Path("tracks/identities.csv").write_text("tracklet,person\n1,1\n2,1\n9,2\n")
+
+
+@pytest.mark.slow
+def test_tracklets_of_a_camera_without_ground_truth_are_neither_right_nor_wrong(workspace: Path) -> None:
+    evaluate_tracking.main()
+    metrics = read_all_metrics(workspace / "metrics")["tracking"]
+    add_camera(workspace / "data/tiny")
+    evaluate_tracking.main()
+    assert read_all_metrics(workspace / "metrics")["tracking"] == metrics
+
+
+@pytest.mark.slow
+def test_without_problems_tracking_within_cameras_is_measured(workspace: Path) -> None:
+    (workspace / "data/tiny/videos/problems.yaml").unlink()
+    evaluate_tracking.main()
+    metrics = read_all_metrics(workspace / "metrics")["tracking"]
+    assert (metrics["idf1"], metrics["global_idf1"]) == (1, 1)
+    assert not metrics.keys() & {"rank1", "problems", "match_probability"}
+    report.main()
+    text = (workspace / "reports/report.md").read_text()
+    assert text.count("The district has no problems that could be scored (videos/problems.yaml)") == 2
+    assert "within cameras" in text
+    for camera in ("c1", "c2"):
+        (workspace / f"data/tiny/videos/{camera}.txt").unlink()
+    with pytest.raises(InputError, match=r"must hold the ground truth of a video, <camera>\.txt, got none"):
+        evaluate_tracking.main()
+
+
 def test_a_camera_without_tracklets_file_is_refused(workspace: Path) -> None:
     (workspace / "tracks" / "c2.txt").unlink()
     with pytest.raises(
