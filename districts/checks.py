@@ -21,6 +21,8 @@ from domain.schemas import read_schema
 
 _PARTS = ("detection", "reid", "videos", "attributes")  # what has many warnings, last
 
+_DEMO = "recordings"  # videos from which the demo's training pictures are cut
+
 
 def check_district(folder: Path, *, is_published: bool = False) -> list[Finding]:
     """All defects of the district in `folder`; only the parts that exist are checked.
@@ -58,7 +60,7 @@ def check_district(folder: Path, *, is_published: bool = False) -> list[Finding]
 def _check_folders(folder: Path) -> Iterator[Finding]:
     """Folders that are no part of a district, and so are not read."""
     for path in sorted(folder.iterdir()):
-        if path.is_dir() and path.name not in _PARTS and not is_hidden(path.name):
+        if path.is_dir() and path.name not in (*_PARTS, _DEMO) and not is_hidden(path.name):
             is_misspelt = path.name.casefold() in _PARTS
             message = f"must be called {path.name.casefold()}" if is_misspelt else "is not read"
             yield Finding(is_misspelt, str(path), f"{message}; a district has the folders {', '.join(_PARTS)}")

@@ -8,7 +8,7 @@ from domain.errors import InputError
 from domain.names import is_hidden
 
 REPORT = "data_report.md"
-MAX_NAMED = 20  # files named in one message
+_MOST_SHOWN, _LONGEST = 20, 500  # findings on the screen, and letters of one; the report has all
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,8 @@ class Finding:
     message: str
 
     def __str__(self) -> str:
-        return f"{'fatal' if self.is_fatal else 'warning'}: {self.place}: {self.message}"
+        short = self.message if len(self.message) <= _LONGEST else f"{self.message[:_LONGEST]} …"
+        return f"{'fatal' if self.is_fatal else 'warning'}: {self.place}: {short}"
 
 
 def fatal(file: Path, error: InputError) -> Finding:
@@ -62,24 +63,27 @@ def require_sound(findings: Iterable[Finding], report: Path | None = None) -> No
     Raises:
         InputError: if a finding is fatal; names the first 20.
     """
-    fatal = [str(finding) for finding in findings if finding.is_fatal]
+    fatal = [finding for finding in findings if finding.is_fatal]
     if fatal:
         where = f", all listed in {report}" if report is not None else ""
-        more = f"; the first {MAX_NAMED}" if len(fatal) > MAX_NAMED else ""
-        raise InputError(
-            f"the data must pass its checks, got {len(fatal)} fatal defects{where}{more}:\n"
-            + "\n".join(fatal[:MAX_NAMED])
-        )
+        lines = "\n".join(shown_first(fatal))
+        raise InputError(f"the data must pass its checks, got {len(fatal)} fatal defects{where}:\n{lines}")
+
+
+def shown_first(findings: Sequence[Finding]) -> list[str]:
+    """A line for each of the first findings, and one that says how many more there are."""
+    more = len(findings) - _MOST_SHOWN
+    return [str(finding) for finding in findings[:_MOST_SHOWN]] + ([f"and {more} more"] if more > 0 else [])
 
 
 def listed(names: Sequence[str]) -> str:
-    """The first of `names`, for a message.
+    """All `names`, for a message, which the screen shortens.
 
     Example:
         >>> listed(["a.jpg", "b.jpg"])
         'a.jpg, b.jpg'
     """
-    return ", ".join(names[:MAX_NAMED]) + (", …" if len(names) > MAX_NAMED else "")
+    return ", ".join(names)
 
 
 def contents(folder: Path) -> str:

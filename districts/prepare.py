@@ -8,7 +8,7 @@ from pydantic import field_validator, model_validator
 from districts.checks import check_district
 from districts.demo.render import render_demo
 from districts.demo.settings import DemoSettings
-from districts.findings import MAX_NAMED, REPORT, Finding, report_of, require_sound
+from districts.findings import REPORT, Finding, report_of, require_sound, shown_first
 from districts.importers.folder import import_folder
 from districts.importers.intake import Intake
 from districts.importers.market1501 import import_market1501
@@ -86,8 +86,8 @@ def main(argv: Sequence[str] = ()) -> None:
         require_sound(findings, report)
         require_unchanged(before, settings.inputs)
         (folder / REPORT).write_text(text, encoding="utf-8")
-    for finding in findings[:MAX_NAMED]:
-        print(finding)
+    for line in shown_first(findings):
+        print(line)
     print(f"{report}: {len(findings)} warnings")
 
 

@@ -14,7 +14,7 @@ from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 
 from districts.box_files import LabelledFrame, read_detection_split
 from districts.detection_checks import check_detection
-from districts.findings import require_sound
+from districts.findings import require_sound, shown_first
 from domain.errors import InputError
 from domain.model_card import ModelCard, Nms
 from domain.paths import DATA, users_file
@@ -70,8 +70,8 @@ def main(argv: Sequence[str] = ()) -> None:
     district, seed = name_in(params, "district", "name"), int(params["seed"])
     detection = DATA / district / "detection"
     findings = list(check_detection(detection.parent, ("train", "val")))
-    for finding in findings:
-        print(finding)
+    for line in shown_first(findings):
+        print(line)
     require_sound(findings)
     train, val = (read_detection_split(detection.parent, split) for split in ("train", "val"))
     print(f"{district}: {len(train)} training and {len(val)} validation pictures, {_num_people(train)} people to learn")

@@ -603,3 +603,13 @@ def test_a_picture_of_some_kilobytes_that_decodes_to_gigabytes_is_named_and_not_
     found = [str(finding) for finding in check_district(district) if picture.name in str(finding)]
     assert any("must be a readable picture" in line for line in found)
     assert (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024 < 500_000_000
+
+
+def test_the_report_lists_every_name_and_the_screen_some(district: Path) -> None:
+    for number in range(90):
+        draw_picture(district / f"detection/images/train/{number}.png")
+    (found,) = [finding for finding in check_district(district) if "have no labels" in finding.message]
+    assert found.message.startswith("90 pictures have no labels and count as pictures without people: 0.txt, 1.txt, ")
+    assert found.message.endswith(", 89.txt, 9.txt")
+    assert len(str(found)) < 700
+    assert found.message in report_of([found], "tiny", "Checked.", district)

@@ -7,8 +7,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 from scipy.io import savemat
 
+from districts import prepare
 from districts.checks import check_district
 from districts.importers import peta
 from districts.importers.intake import Intake
@@ -147,6 +149,29 @@ def test_market1501_without_attributes_is_a_reid_set(market: Path, tmp_path: Pat
     assert "2 hidden files or folders are passed over: query/Thumbs.db, bounding_box_test/Thumbs.db" in findings[1]
     assert not (tmp_path / "district" / "attributes").exists()
     assert len(read_reid_folder(tmp_path / "district", "bounding_box_test").images) == 4
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("share", [20, pytest.param(1, marks=pytest.mark.soak)])
+def test_the_real_market1501_comes_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, real_data: Path, share: int
+) -> None:
+    """Of each part each picture in `share` and all whose names are unusual, through links."""
+    monkeypatch.chdir(tmp_path)
+    for part in ("bounding_box_train", "query", "bounding_box_test"):
+        (tmp_path / "in" / part).mkdir(parents=True)
+        files = sorted((real_data / "market1501" / part).iterdir())
+        for file in {*files[::share], *(file for file in files if file.name.count(".") > 1)}:
+            (tmp_path / "in" / part / file.name).symlink_to(file)
+    (tmp_path / "in/market_attribute.mat").symlink_to(real_data / "market1501/market_attribute.mat")
+    district = {"name": "market", "importer": "market1501", "source": "in"}
+    Path("params.yaml").write_text(yaml.safe_dump({"district": district}))
+    prepare.main()
+    assert "0 fatal defects" in Path("data/market/data_report.md").read_text()
+    gallery = read_reid_folder(Path("data/market"), "bounding_box_test")
+    assert sum(name.endswith(".jpg.jpg") for name in gallery.images) == 5
+    assert {-1, 0} < set(gallery.identities.tolist())
+    assert not any(path.is_symlink() for path in Path("data").rglob("*"))
 
 
 def write_peta(folder: Path, columns: tuple[str, ...] = peta._COLUMNS) -> Path:
