@@ -21,7 +21,8 @@ from serving.database.segments import Looks
 from serving.ingestion.motion_gate import MotionGate, MotionGateSettings
 from serving.perception.perception import Perception, PerceptionSettings
 from serving.tracking.crop_quality import CropFeatures, crop_qualities
-from serving.tracking.tracker import Tracker, TrackerSettings
+from serving.tracking.settings import TrackerSettings
+from serving.tracking.tracker import Tracker
 from serving.video.files import Frame, VideoReader
 
 
@@ -239,7 +240,10 @@ def advance(
     The crops of all cameras are embedded in one batch.
     """
     with clock.timed("track"):
-        plans = [tracker.plan(frame.number, frame.time_s, people) for tracker, frame, people in seen]
+        plans = [
+            tracker.plan(frame.number, frame.time_s, people, (frame.image.shape[1], frame.image.shape[0]))
+            for tracker, frame, people in seen
+        ]
         crops = [
             crop_boxes(frame.image, plan.boxes_xyxy[plan.to_embed])
             for (_, frame, _), plan in zip(seen, plans, strict=True)

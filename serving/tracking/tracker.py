@@ -1,8 +1,13 @@
 """Tracks people within one camera by constant-velocity motion and appearance, strong boxes first, then weak ones.
 
+Motion alone continues a track only for `motion_s`, and only at a box on its prediction: in a longer time people change
+places. Every other pair needs likeness, so people are told apart even where they are looked at once a second. How long
+the tracker waits for a person depends on the measured interval between looks, see `serving.tracking.patience`.
+
 A frame takes two calls, because embedding is the most expensive step. `plan` predicts the motion and selects the boxes
-to embed: new people, people near each other, and at intervals each person. The caller embeds the selected boxes of all
-cameras in one batch and passes the result to `update`. Times are in seconds, so any frame rate works.
+to embed: new people, people who are not where they are predicted, and at intervals each person. The caller embeds the
+selected boxes of all cameras in one batch and passes the result to `update`. Times are in seconds, so any frame rate
+works.
 
 Sources: two association rounds by score as in ByteTrack (Zhang et al. 2022); motion combined with appearance as in
 BoT-SORT (Aharon et al. 2022); appearance averaged by confidence as in Deep OC-SORT (Maggiolino et al. 2023).
@@ -14,39 +19,20 @@ from datetime import datetime
 
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int64
-from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
 from domain.boxes import Detections, pairwise_iou
 from domain.embeddings import cosine_distances
 from domain.errors import InputError
-from domain.settings import Settings
 from domain.tracklets import Tracklet
 from serving.tracking import kalman
 from serving.tracking.association import Pairs, cheapest_pairs, clear_pairs
 from serving.tracking.crop_quality import CropFeatures
 from serving.tracking.history import TrackHistory, moments_since
+from serving.tracking.patience import Patience
+from serving.tracking.reach import has_left, within_reach
+from serving.tracking.settings import TrackerSettings
 
-_MAX_HEIGHT_RATIO = 1.6  # between two boxes of the same person
-_REACH_AT_ONCE_HEIGHTS = 0.5  # distance that a box may move in any time, however short
-
-
-class TrackerSettings(Settings):
-    """Subsection `tracker` of the section `tracking`."""
-
-    gate_deviations: PositiveFloat
-    max_cost: float = Field(gt=0, le=1)
-    appearance_weight: float = Field(ge=0, le=1)
-    weak_min_iou: float = Field(gt=0, le=1)
-    clear_margin: NonNegativeFloat
-    embed_every_s: NonNegativeFloat
-    active_s: NonNegativeFloat
-    max_lost_s: NonNegativeFloat
-    reach_heights_per_s: PositiveFloat
-    confirm_observations: PositiveInt
-    best_crops: PositiveInt
-    crop_spacing_s: NonNegativeFloat
-    interpolate_s: NonNegativeFloat
-    max_tracklet_s: PositiveFloat
+_ROUNDING_S = 1e-6  # of differences of times
 
 
 @dataclass(frozen=True)
@@ -60,7 +46,9 @@ class FramePlan:
     motion: kalman.Motion  # predicted state of the tracks
     costs: Float64[np.ndarray, "track box"]  # motion only, infinite outside the gate
     clear_pairs: Pairs  # assigned by motion alone
+    on_prediction: Bool[np.ndarray, "track box"]  # motion alone may assign them
     to_embed: Int64[np.ndarray, " crop"]  # indices of boxes, rising
+    size_px: tuple[int, int] | None  # width and height of the frame, if known
 
 
 class Tracker:
@@ -81,15 +69,19 @@ class Tracker:
         self._tracks: list[TrackHistory] = []
         self._motion = kalman.start(np.empty((0, 4)))  # row i belongs to track i
         self._time_s = -np.inf
+        self._patience = Patience(settings)
         self._last_id = 0
 
-    def plan(self, frame: int, time_s: float, detections: Detections) -> FramePlan:
+    def plan(
+        self, frame: int, time_s: float, detections: Detections, size_px: tuple[int, int] | None = None
+    ) -> FramePlan:
         """Predict the tracks, compare them with `detections` and select the boxes to embed; changes no state.
 
         Args:
             frame: number of the frame.
             time_s: since the first frame.
             detections: people only.
+            size_px: width and height of the frame; without it, nobody is known to have left it.
 
         Raises:
             InputError: if the frame is not later than the previous frame.
@@ -103,11 +95,16 @@ class Tracker:
         motion = kalman.predict(self._motion, time_s - self._time_s if self._tracks else 0.0)
         costs = self._motion_costs(motion, boxes)
         strong = scores >= self._strong_score
+        on_prediction = pairwise_iou(motion.boxes_xyxy, boxes) >= self._settings.motion_min_iou
+        on_prediction &= self._is_recent(time_s)[:, None]
         comparable = self._active(time_s)[:, None] & strong[None]
         tracks, pairs = clear_pairs(np.where(comparable, costs, np.inf), self._settings.clear_margin)
+        sure = on_prediction[tracks, pairs]
+        tracks, pairs = tracks[sure], pairs[sure]
         to_embed = strong.copy()
         to_embed[pairs] = [self._is_due(self._tracks[track], time_s) for track in tracks]
-        return FramePlan(frame, time_s, boxes, scores, motion, costs, (tracks, pairs), np.flatnonzero(to_embed))
+        selected = np.flatnonzero(to_embed)
+        return FramePlan(frame, time_s, boxes, scores, motion, costs, (tracks, pairs), on_prediction, selected, size_px)
 
     def update(self, plan: FramePlan, features: CropFeatures) -> list[Tracklet]:
         """Continue, revive, start and end tracks; returns the tracklets that ended.
@@ -117,6 +114,8 @@ class Tracker:
             features: of the boxes `plan.to_embed`, in that order.
         """
         box_of_track = self._associate(plan, features)
+        if self._time_s > -np.inf:
+            self._patience.add_interval(plan.time_s - self._time_s)
         self._motion, self._time_s = plan.motion, plan.time_s
         crop_of_box = {int(box): crop for crop, box in enumerate(plan.to_embed)}
         continued = np.flatnonzero(box_of_track >= 0)
@@ -148,13 +147,17 @@ class Tracker:
         distances = self._appearance_distances(plan, features)
         appearance_cost = np.minimum(distances / (2 * self._match_distance), 1)
         weight = settings.appearance_weight
+        costs = (1 - weight) * plan.costs + weight * appearance_cost
+        likely = plan.on_prediction | (distances <= self._match_distance)
+        recent = self._is_recent(plan.time_s)
         rounds = (
-            (active, strong, (1 - weight) * plan.costs + weight * appearance_cost, settings.max_cost),
-            (active, ~strong, 1 - pairwise_iou(plan.motion.boxes_xyxy, plan.boxes_xyxy), 1 - settings.weak_min_iou),
+            (active, strong, np.where(likely, costs, np.inf), settings.max_cost),
+            (recent, ~strong, 1 - pairwise_iou(plan.motion.boxes_xyxy, plan.boxes_xyxy), 1 - settings.weak_min_iou),
             (
-                np.array([self._is_confirmed(track) for track in self._tracks], bool),
+                np.array([self._is_confirmed(track) for track in self._tracks], bool)
+                & (self._unobserved_s(plan.time_s) <= settings.max_lost_s),
                 strong,
-                np.where(self._within_reach(plan), distances, np.inf),
+                np.where(self._may_return(plan), distances, np.inf),
                 self._match_distance,
             ),
         )
@@ -182,17 +185,13 @@ class Tracker:
             distances[:, plan.to_embed] = np.maximum(cosine_distances(appearances, features.embeddings), 0)
         return distances
 
-    def _within_reach(self, plan: FramePlan) -> Bool[np.ndarray, "track box"]:
-        """Whether the person of a track can have walked to a box since the last observation."""
+    def _may_return(self, plan: FramePlan) -> Bool[np.ndarray, "track box"]:
+        """Whether the person of a track can be at a box, by walking from the last observation, and not out of view."""
         if not self._tracks:
             return np.zeros((0, len(plan.scores)), bool)
         last = np.stack([track.boxes_xyxy[-1] for track in self._tracks])
-        heights, box_heights = _heights(last)[:, None], _heights(plan.boxes_xyxy)[None]
-        gaps_s = self._unobserved_s(plan.time_s)[:, None]
-        walked = np.linalg.norm(_centres(plan.boxes_xyxy)[None] - _centres(last)[:, None], axis=2)
-        reach = heights * (_REACH_AT_ONCE_HEIGHTS + self._settings.reach_heights_per_s * gaps_s)
-        similar_height = np.maximum(heights, box_heights) <= _MAX_HEIGHT_RATIO * np.minimum(heights, box_heights)
-        return similar_height & (walked <= reach)
+        reach = within_reach(last, plan.boxes_xyxy, self._unobserved_s(plan.time_s), self._settings)
+        return reach & ~has_left(plan.motion, plan.size_px)[:, None]
 
     def _correct(self, plan: FramePlan, tracks: Int64[np.ndarray, " pair"], boxes: Int64[np.ndarray, " pair"]) -> None:
         if len(tracks):
@@ -239,31 +238,27 @@ class Tracker:
 
     def _tracklets(self, tracks: list[TrackHistory]) -> list[Tracklet]:
         return [
-            track.tracklet(self._camera_id, self._moment, self._settings.interpolate_s)
+            track.tracklet(self._camera_id, self._moment, self._patience.interpolate_s)
             for track in tracks
             if self._is_confirmed(track)
         ]
 
     def _is_confirmed(self, track: TrackHistory) -> bool:
-        return track.num_strong >= self._settings.confirm_observations
+        return track.num_strong >= self._patience.confirm_observations
 
     def _is_over(self, track: TrackHistory) -> bool:
-        patience_s = self._settings.max_lost_s if self._is_confirmed(track) else self._settings.active_s
+        patience_s = self._settings.max_lost_s if self._is_confirmed(track) else self._patience.active_s
         return self._time_s - track.last_seen_s > patience_s
 
     def _is_due(self, track: TrackHistory, time_s: float) -> bool:
         return time_s - track.last_embedded_s >= self._settings.embed_every_s
 
     def _active(self, time_s: float) -> Bool[np.ndarray, " track"]:
-        return self._unobserved_s(time_s) <= self._settings.active_s
+        return self._unobserved_s(time_s) <= self._patience.active_s
+
+    def _is_recent(self, time_s: float) -> Bool[np.ndarray, " track"]:
+        """Tracks whose place is known by their motion alone."""
+        return self._unobserved_s(time_s) <= self._settings.motion_s + _ROUNDING_S
 
     def _unobserved_s(self, time_s: float) -> Float64[np.ndarray, " track"]:
         return time_s - np.array([track.last_seen_s for track in self._tracks], np.float64)
-
-
-def _heights(boxes_xyxy: Float32[np.ndarray, "box 4"]) -> Float32[np.ndarray, " box"]:
-    return boxes_xyxy[:, 3] - boxes_xyxy[:, 1]
-
-
-def _centres(boxes_xyxy: Float32[np.ndarray, "box 4"]) -> Float32[np.ndarray, "box 2"]:
-    return (boxes_xyxy[:, :2] + boxes_xyxy[:, 2:]) / 2

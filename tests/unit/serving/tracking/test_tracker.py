@@ -40,24 +40,87 @@ def show(followed: Tracker, frames: Sequence[tuple[int, Sequence[Person]]], fps:
     return ended + followed.close()
 
 
-@pytest.mark.parametrize("fps", [6, 10, 25], ids=str)
-def test_a_walking_person_is_one_tracklet_at_any_frame_rate(fps: int) -> None:
-    speed_px_s = 45.0  # most of a height a second
-    frames = [(frame, [(round(100 + speed_px_s * frame / fps, 3), 0.9, A)]) for frame in range(1, 3 * fps + 1)]
-    [one] = show(tracker(), [(f, [(float(np.float32(x)), s, a) for x, s, a in people]) for f, people in frames], fps)
-    assert (one.first_frame, one.last_frame, len(one.frames)) == (1, 3 * fps, 3 * fps)
+def walk(speed_px_s: float, fps: float, num_frames: int) -> list[tuple[int, list[Person]]]:
+    places = [float(np.float32(100 + speed_px_s * frame / fps)) for frame in range(1, num_frames + 1)]
+    return [(frame, [(x, 0.9, A)]) for frame, x in enumerate(places, start=1)]
+
+
+@pytest.mark.parametrize("fps", [0.1, 0.4, 0.5, 1, 1.6, 2, 6, 10, 25], ids=str)
+def test_a_walking_person_is_one_tracklet_at_any_frame_rate(fps: float) -> None:
+    num_frames = max(6, round(3 * fps))
+    speed_px_s = 45.0 if fps > 0.2 else 20.0  # most of a height a second
+    [one] = show(tracker(), walk(speed_px_s, fps, num_frames), fps)
+    assert (one.first_frame, one.last_frame, len(one.frames)) == (1, num_frames, num_frames)
     assert one.first_seen == START
-    assert one.last_seen == START + timedelta(seconds=(3 * fps - 1) / fps)
-    assert one.duration_s == pytest.approx(3 - 1 / fps)
+    assert one.last_seen == START + timedelta(seconds=(num_frames - 1) / fps)
+    assert one.duration_s == pytest.approx((num_frames - 1) / fps)
     np.testing.assert_allclose(one.embedding, A, atol=1e-6)
 
 
-def test_people_who_cross_keep_their_ids() -> None:
-    frames = [(frame, [(10.0 + 4 * frame, 0.9, A), (212.0 - 4 * frame, 0.8, B)]) for frame in range(1, 51)]
-    first, second = sorted(show(tracker(), frames), key=lambda one: one.boxes_xyxy[0, 0])
+@pytest.mark.parametrize(("fps", "needed"), [(10, 3), (1, 3), (0.6, 2), (0.3, 1)], ids=str)
+def test_where_looks_are_rare_fewer_of_them_confirm_a_person(fps: float, needed: int) -> None:
+    for seen in range(1, 5):
+        nobody = [(frame, []) for frame in range(-8, 1)]
+        frames = [*nobody, *walk(0, fps, seen), *[(frame, []) for frame in range(seen + 1, seen + 20)]]
+        assert len(show(tracker(), frames, fps)) == (seen >= needed)
+
+
+def test_a_look_may_fail_at_once_a_second() -> None:
+    frames = [each if each[0] != 4 else (4, []) for each in walk(40, 1, 8)]
+    [one] = show(tracker(), frames, fps=1)
+    assert one.frames.tolist() == [1, 2, 3, 4, 5, 6, 7, 8]
+
+
+def test_after_a_pause_of_the_camera_nobody_is_continued() -> None:
+    before, after = walk(0, 10, 5), [(frame + 200, people) for frame, people in walk(0, 10, 5)]
+    assert len(show(tracker(), [*before, *after])) == 2  # 19.6 s later
+
+
+@pytest.mark.parametrize("fps", [1, 2, 10], ids=str)
+def test_people_who_cross_keep_their_ids(fps: int) -> None:
+    step_px = 40 / fps
+    frames = [
+        (frame, [(10.0 + step_px * frame, 0.9, A), (212.0 - step_px * frame, 0.8, B)])
+        for frame in range(1, 5 * fps + 1)
+    ]
+    first, second = sorted(show(tracker(), frames, fps), key=lambda one: one.boxes_xyxy[0, 0])
     np.testing.assert_allclose(first.embedding, A, atol=1e-6)
     np.testing.assert_allclose(second.embedding, B, atol=1e-6)
-    assert len(first.frames) == len(second.frames) == 50
+    assert len(first.frames) == len(second.frames) == 5 * fps
+
+
+def test_at_once_a_second_nobody_is_continued_by_motion_alone() -> None:
+    frames = [(frame, [(100.0, 0.9, A if frame <= 4 else B)]) for frame in range(1, 9)]
+    assert [one.last_frame for one in show(tracker(), frames, fps=1)] == [4, 8]
+    [one] = show(tracker(), [(frame, people) for frame, people in frames], fps=25)  # a bad crop or two end nothing
+    assert one.last_frame == 8
+
+
+@pytest.mark.parametrize(("size_px", "number"), [((320, 240), 2), ((640, 240), 1), (None, 1)], ids=str)
+def test_who_walks_out_of_the_picture_is_not_continued_by_who_comes_in(
+    size_px: tuple[int, int] | None, number: int
+) -> None:
+    followed, ended = tracker(), []
+    out = [(frame, 240.0 + 6 * frame) for frame in range(1, 11)]  # 60 pixels a second, to 300
+    back = [(frame, 300.0 - 6 * (frame - 30)) for frame in range(31, 41)]
+    places = dict(out + back)
+    for frame in range(1, 41):
+        boxes = np.array([[places[frame], 100, places[frame] + 20, 150]] if frame in places else [], np.float32)
+        scores, classes = np.full(len(boxes), 0.9, np.float32), np.zeros(len(boxes), np.int64)
+        plan = followed.plan(frame, frame / FPS, Detections(boxes.reshape(-1, 4), scores, classes), size_px)
+        num = len(plan.to_embed)
+        crops = [np.zeros((50, 20, 3), np.uint8)] * num
+        ended += followed.update(plan, CropFeatures(np.tile(A, (num, 1)), np.full(num, 0.5), crops))
+    assert len(ended + followed.close()) == number
+
+
+def test_who_was_hidden_for_long_comes_back_near_by() -> None:
+    before = walk(0, 10, 10)
+    hidden: list[tuple[int, list[Person]]] = [(frame, []) for frame in range(11, 120)]
+    near = [(frame, [(250.0, 0.9, A)]) for frame in range(120, 130)]  # three heights
+    far = [(frame, [(400.0, 0.9, A)]) for frame in range(120, 130)]  # six, for which he had the time
+    assert len(show(tracker(), before + hidden + near)) == 1
+    assert len(show(tracker(), before + hidden + far)) == 2
 
 
 def test_a_lost_person_is_recognised_by_appearance() -> None:
