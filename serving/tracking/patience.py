@@ -35,13 +35,13 @@ class Patience:
 
     @property
     def confirm_observations(self) -> int:
-        """Strong boxes that confirm a track: never more than a person gets who is in view for `confirm_s`.
+        """Strong boxes that confirm a track; in proportion fewer where looks are more than `rare_s` apart.
 
-        Before a second look there is one.
+        One before a second look.
         """
-        interval_s = self._interval_s
-        possible = round(self._settings.confirm_s / interval_s) if interval_s else 1
-        return min(self._settings.confirm_observations, max(1, possible))
+        interval_s = self._interval_s or np.inf
+        share = min(1.0, self._settings.rare_s / interval_s)
+        return max(1, round(self._settings.confirm_observations * share))
 
     @property
     def _interval_s(self) -> float:

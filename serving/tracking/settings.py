@@ -22,7 +22,7 @@ class TrackerSettings(Settings):
     reach_heights_per_s: PositiveFloat
     reach_heights: PositiveFloat
     confirm_observations: PositiveInt
-    confirm_s: PositiveFloat
+    rare_s: PositiveFloat
     best_crops: PositiveInt
     crop_spacing_s: NonNegativeFloat
     interpolate_s: NonNegativeFloat
