@@ -65,7 +65,7 @@ def test_cuhk03_as_torchreid_unpacks_it(tmp_path: Path) -> None:
     ]
     district = run_import("cuhk03", draw_all(tmp_path / "cuhk03/images_labeled", names))
     found = people(district)
-    cameras = {identity // 10_000: set() for part in found.values() for identity, _ in part}
+    cameras: dict[int, set[int]] = {identity // 10_000: set() for part in found.values() for identity, _ in part}
     for part in found.values():
         for identity, camera in part:
             cameras[identity // 10_000].add(camera)
