@@ -75,6 +75,20 @@ def crop_of(image: np.ndarray, box: Box | None) -> np.ndarray:
     return image if box is None else crop_boxes(image, np.array([box]))[0]
 
 
+def scaled(box: Box, scale: tuple[float, float]) -> Box:
+    """`box` in pixels of the picture scaled by `scale`, across and down.
+
+    Example:
+        >>> scaled((10, 20, 30, 41.5), (0.5, 2))
+        (5.0, 40.0, 15.0, 83.0)
+    """
+    if scale == (1, 1):
+        return box
+    across, down = scale
+    left, top, right, bottom = box
+    return round(left * across, 1), round(top * down, 1), round(right * across, 1), round(bottom * down, 1)
+
+
 def _detect_with_margin(perception: Perception, image: np.ndarray) -> Detections:
     """Detections of people in `image` with a margin around it; boxes in pixels of `image`."""
     small = stretch(image, _FRAMED_HEIGHT_PX, max(1, round(image.shape[1] * _FRAMED_HEIGHT_PX / image.shape[0])))

@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -43,6 +44,14 @@ class SlowPhotoError(DongseonError):
 
 class DecodersAwayError(DongseonError):
     """No decoder runs; sending the request again may succeed."""
+
+
+class DecodedPhoto(NamedTuple):
+    """A photo as it is searched with."""
+
+    image: Picture
+    spent_s: float  # of a processor
+    scale: tuple[float, float]  # width and height of `image`, by those of the photo
 
 
 class PhotoDecoders:
@@ -75,10 +84,10 @@ class PhotoDecoders:
                     starting.result().end()
 
     @STAGE_SECONDS.labels("decode").time()
-    def decode(self, content: bytes, cpu_s: float) -> tuple[Picture, float]:
-        """The picture in the file `content`, upright as its EXIF orientation says, and the processor time it took.
+    def decode(self, content: bytes, cpu_s: float) -> DecodedPhoto:
+        """The picture in the file `content`, upright as its EXIF orientation says.
 
-        Of an animation the first frame is taken; transparency is dropped.
+        A JPEG of too many pixels is decoded smaller. Of an animation the first frame is taken; transparency is dropped.
 
         Args:
             content: the file.
@@ -162,7 +171,7 @@ class _Decoder:
         if self._service.recv(len(READY)) != READY:
             raise ChildProcessError(f"it ended with the exit status {self.end()}")
 
-    def decode(self, content: bytes, most_pixels: int, cpu_s: float) -> tuple[Picture, float]:
+    def decode(self, content: bytes, most_pixels: int, cpu_s: float) -> DecodedPhoto:
         """As `PhotoDecoders.decode`; unless it answers, the process is ended.
 
         Raises:
@@ -174,7 +183,7 @@ class _Decoder:
             self._wait_until_deadline()
             self._service.sendall(REQUEST.pack(len(content), most_pixels, cpu_s))
             self._service.sendall(content)
-            width, height, refusal_bytes, spent_s = ANSWER.unpack(self._receive(ANSWER.size))
+            width, height, *size, refusal_bytes, spent_s = ANSWER.unpack(self._receive(ANSWER.size))
             if refusal_bytes > MOST_REFUSAL_BYTES or width * height > most_pixels:
                 raise ConnectionError("a decoder must answer as agreed")  # a photo has misled it
             received = self._receive(refusal_bytes or width * height * 3)
@@ -188,7 +197,8 @@ class _Decoder:
             raise
         if refusal_bytes:
             raise InputError(received.decode(errors="replace"))
-        return np.frombuffer(received, np.uint8).reshape(height, width, 3), spent_s
+        image = np.frombuffer(received, np.uint8).reshape(height, width, 3)
+        return DecodedPhoto(image, spent_s, (width / max(1, size[0]), height / max(1, size[1])))
 
     def is_running(self) -> bool:
         """Whether it can decode another photo."""

@@ -31,13 +31,26 @@ from PIL import (
 
 READY = b"+"
 REQUEST = struct.Struct("<QQd")  # bytes of the file, maximum number of pixels, maximum processor time in seconds
-ANSWER = struct.Struct("<IIId")  # width, height, bytes of the refusal (0: a picture follows), processor time in seconds
+# Width and height of the picture that follows and of the photo, bytes of the refusal that follows instead (0: none),
+# processor time in seconds.
+ANSWER = struct.Struct("<IIIIId")
 MOST_REFUSAL_BYTES = 1000
 
-# Formats of cameras and telephones; each further decoder is one more to trust.
-_PLUGINS = (JpegImagePlugin, PngImagePlugin, WebPImagePlugin, BmpImagePlugin)
-_ON_DEMAND = (MpoImagePlugin, TiffImagePlugin)  # Pillow imports them for some JPEG files: at the start rather than then
-_FORMATS = ("JPEG", "PNG", "WEBP", "BMP")
+# Formats of cameras, telephones and scanners; each further decoder is one more to trust.
+_PLUGINS = (JpegImagePlugin, PngImagePlugin, WebPImagePlugin, BmpImagePlugin, TiffImagePlugin)
+_ON_DEMAND = (MpoImagePlugin,)  # Pillow imports it for some JPEG files: at the start rather than then
+_FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF")
+# Its decoder needs threads, which this process must not start.
+_HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
+_HEIF = (
+    "the photo must be a JPEG, got HEIC, as iPhones store it; on the iPhone choose Settings > Camera > Formats > Most "
+    "Compatible, or export the photo as JPEG. 사진은 JPEG이어야 합니다. iPhone의 HEIC 사진은 읽을 수 없으니 JPEG으로 "
+    "내보내거나, iPhone에서 설정 > 카메라 > 포맷 > 높은 호환성을 선택하십시오."
+)
+_REDUCTIONS = (2, 4, 8)  # by which a JPEG can be decoded smaller, without its whole size in memory
+_MOST_PROGRESSIVE = 2  # times the maximum number of pixels: a progressive JPEG is in memory as a whole all the same
+_ORIENTATION, _LYING = 0x0112, range(5, 9)  # EXIF's tag, and its values that swap width and height
+_MOST_OF_16_BITS = 2**16 - 1
 _MIN_SIDE_PX = 8
 _MAX_ASPECT = 20
 _MOST_SCANS = 50  # encoders write a dozen; each costs up to a nanosecond a pixel, and libjpeg cannot be interrupted
@@ -52,23 +65,29 @@ class RefusedError(Exception):
     """The file is no usable photo; the message says why."""
 
 
-def decode(content: bytes, most_pixels: int) -> Image.Image:
-    """The picture in `content` in RGB, upright as its EXIF orientation says.
+def decode(content: bytes, most_pixels: int) -> tuple[Image.Image, tuple[int, int]]:
+    """The picture in `content` in RGB, upright as its EXIF orientation says, and the size that it has in the file.
 
-    The size is checked before any pixel is decoded, so a small file that declares a huge picture costs nothing. Of an
-    animation the first frame is taken; transparency is dropped.
+    The size is checked before any pixel is decoded, so a small file that declares a huge picture costs nothing. A JPEG
+    of more than `most_pixels` is decoded at half, a quarter or an eighth of its size. Of an animation the first frame
+    is taken; transparency is dropped; 16 bits a channel become 8.
 
     Raises:
         RefusedError: if the file is not a picture of a known format, damaged, too large, too small or too narrow.
     """
+    if content[4:8] == b"ftyp" and content[8:12] in _HEIF_BRANDS:
+        raise RefusedError(_HEIF)
     try:
         with Image.open(BytesIO(content), formats=_FORMATS) as picture:
-            _check_size(picture.width, picture.height, most_pixels)
+            width, height = picture.size
             if picture.format in ("JPEG", "MPO"):
                 _check_scans(content)
+                _reduce(picture, most_pixels)
+            _check_size(picture.width, picture.height, most_pixels)
             picture.load()
+            is_lying = picture.getexif().get(_ORIENTATION) in _LYING
             ImageOps.exif_transpose(picture, in_place=True)
-            return picture if picture.mode == "RGB" else picture.convert("RGB")
+            return _in_rgb(picture), (height, width) if is_lying else (width, height)
     except UnidentifiedImageError as error:
         kinds = ", ".join(_FORMATS)
         raise RefusedError(f"the photo must be a picture ({kinds}), got a file that is none of these") from error
@@ -86,6 +105,39 @@ def decode(content: bytes, most_pixels: int) -> Image.Image:
         ) from error
 
 
+def _reduce(picture: Image.Image, most_pixels: int) -> None:
+    """Let a JPEG of more than `most_pixels` be decoded smaller, if that is enough."""
+    width, height = picture.size
+    fitting = [part for part in _REDUCTIONS if -(-width // part) * -(-height // part) <= most_pixels]
+    if width * height <= most_pixels or not fitting:
+        return
+    if picture.info.get("progressive") and width * height > _MOST_PROGRESSIVE * most_pixels:
+        raise RefusedError(
+            f"the photo must have at most {_MOST_PROGRESSIVE * most_pixels} pixels as a progressive JPEG, got "
+            f"{width} × {height}; send a smaller one, or a plain JPEG"
+        )
+    picture.draft(picture.mode, (width // fitting[0], height // fitting[0]))
+
+
+def _in_rgb(picture: Image.Image) -> Image.Image:
+    """`picture` with 8 bits a channel; of 16 bits the upper 8, as OpenCV does."""
+    if picture.mode == "F" or (picture.mode == "I" and _highest(picture) > _MOST_OF_16_BITS):
+        raise RefusedError(
+            "the photo must have 8 or 16 bits a channel, got "
+            f"{'floating point' if picture.mode == 'F' else '32 bits'}; save it as PNG or JPEG"
+        )
+    if picture.mode == "I" or picture.mode.startswith("I;16"):
+        picture = picture.convert("I").point(lambda value: value * (1 / 256) + 0).convert("L")
+    return picture if picture.mode == "RGB" else picture.convert("RGB")
+
+
+def _highest(picture: Image.Image) -> float:
+    """Highest value of a picture with one channel."""
+    highest = picture.getextrema()[1]
+    assert not isinstance(highest, tuple)
+    return highest
+
+
 def main() -> None:
     """Answer requests until the service closes the socket. Arguments: the service's process, bytes of memory, nice."""
     service, most_bytes, nice = map(int, sys.argv[1:])
@@ -99,10 +151,10 @@ def main() -> None:
         began = time.process_time()
         signal.setitimer(signal.ITIMER_PROF, cpu_s)  # counts processor time; its signal ends the process
         try:
-            _send_picture(answers, decode(content, most_pixels), began)
+            _send_picture(answers, *decode(content, most_pixels), began)
         except RefusedError as refusal:
             text = str(refusal).encode(errors="backslashreplace")[:MOST_REFUSAL_BYTES]
-            answers.write(ANSWER.pack(0, 0, len(text), time.process_time() - began) + text)
+            answers.write(ANSWER.pack(0, 0, 0, 0, len(text), time.process_time() - began) + text)
             answers.flush()
         signal.setitimer(signal.ITIMER_PROF, 0)
 
@@ -115,13 +167,14 @@ def _confine(service: int, most_bytes: int, nice: int) -> None:
     if os.getppid() != service:
         sys.exit("the service has ended")
     os.nice(nice)
+    Image.MAX_IMAGE_PIXELS = None  # `decode` checks the size
     for limit in (resource.RLIMIT_CORE, resource.RLIMIT_FSIZE, resource.RLIMIT_NPROC):
         resource.setrlimit(limit, (0, 0))
 
 
-def _send_picture(answers: BinaryIO, picture: Image.Image, began: float) -> None:
+def _send_picture(answers: BinaryIO, picture: Image.Image, size: tuple[int, int], began: float) -> None:
     width, height = picture.size
-    answers.write(ANSWER.pack(width, height, 0, time.process_time() - began))
+    answers.write(ANSWER.pack(width, height, *size, 0, time.process_time() - began))
     rows = max(1, _STRIP_BYTES // (3 * width))
     for top in range(0, height, rows):
         answers.write(picture.crop((0, top, width, min(top + rows, height))).tobytes())

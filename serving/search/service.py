@@ -40,7 +40,7 @@ from serving.search.messages import (
     StoredCamera,
 )
 from serving.search.metrics import SEARCH_SECONDS
-from serving.search.person_selection import Box, crop_of, select_person
+from serving.search.person_selection import Box, crop_of, scaled, select_person
 from serving.search.photo import PhotoDecoders, SlowPhotoError
 from serving.search.search import Hit, Searcher, SearchSettings, SightingKey, hit_of, stored_sightings
 
@@ -293,7 +293,7 @@ class SearchService:
         crops: list[Picture] = []
         for photo, drawn in zip(photos, marked, strict=True):
             try:
-                image, spent_s = decoders.decode(photo, left_s)
+                image, spent_s, scale = decoders.decode(photo, left_s)
             except SlowPhotoError as error:
                 if not slowly:
                     raise
@@ -302,8 +302,9 @@ class SearchService:
                     "longer; send smaller or plain JPEGs"
                 ) from error
             left_s -= spent_s
-            boxes.append(select_person(engines.perception, image, drawn))
-            crops.append(engines.perception.reid_input(crop_of(image, boxes[-1])))
+            box = select_person(engines.perception, image, drawn and scaled(drawn, scale))
+            crops.append(engines.perception.reid_input(crop_of(image, box)))
+            boxes.append(box and scaled(box, (1 / scale[0], 1 / scale[1])))
             del image  # before the next is decoded
         return boxes, crops
 

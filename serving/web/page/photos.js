@@ -16,7 +16,11 @@ field.addEventListener("change", async () => {
   const chosen = [...field.files];
   field.value = ""; // the next choice adds to these
   field.setCustomValidity(photos.length + chosen.length > most ? say(words.too_many_photos, { most }) : "");
-  for (const file of chosen.slice(0, most - photos.length)) await add(await scaled(file));
+  for (const file of chosen.slice(0, most - photos.length)) {
+    const sent = await scaled(file);
+    if (isHeif(sent)) field.setCustomValidity(words.photo_heic);
+    else await add(sent);
+  }
   field.reportValidity();
   field.setCustomValidity("");
 });
@@ -40,11 +44,17 @@ export function clearPhotos() {
   for (const photo of [...photos]) remove(photo);
 }
 
+/** Whether `file` is HEIC, as iPhones store photos, which the service cannot read; Windows does not know its type. */
+function isHeif({ type, name }) {
+  return type ? /^image\/hei[cf]/.test(type) : /\.hei[cf]$/i.test(name);
+}
+
 /** `file` upright as a JPEG of at most `MOST_PX` a side; `file` itself if it is small enough or no picture. */
 async function scaled(file) {
   const picture = await createImageBitmap(file).catch(() => null); // upright, by the photo's own note
-  const factor = MOST_PX / Math.max(picture?.width ?? 0, picture?.height ?? 0);
-  if (factor >= 1) return file;
+  if (!picture) return file;
+  const factor = Math.min(1, MOST_PX / Math.max(picture.width, picture.height));
+  if (factor === 1 && !isHeif(file)) return file;
   const canvas = new OffscreenCanvas(Math.round(picture.width * factor), Math.round(picture.height * factor));
   const context = canvas.getContext("2d");
   context.imageSmoothingQuality = "high";

@@ -10,6 +10,7 @@ from io import BytesIO
 from pathlib import Path
 from time import monotonic
 
+import cv2
 import numpy as np
 import psutil
 import pytest
@@ -88,6 +89,65 @@ def test_every_mode_comes_as_rgb(decode_photo: Callable[[bytes], np.ndarray], mo
     assert decode_photo(encoded(gradient().convert(mode), kind)).shape == (60, 40, 3)
 
 
+def deep_png(channels: int) -> bytes:
+    """16 bits a channel: the upper 8 rise down the picture, the lower 8 across it."""
+    high, low = np.meshgrid(np.arange(60) * 4, np.arange(40) * 6, indexing="ij")
+    deep = (high * 256 + low).astype(np.uint16)
+    done, content = cv2.imencode(".png", np.repeat(deep[..., None], channels, axis=2))
+    assert done
+    return content.tobytes()
+
+
+def deep_tiff(mode: str) -> bytes:
+    deep = np.arange(60, dtype=np.uint16)[:, None].repeat(40, axis=1) * 1000
+    return encoded(Image.fromarray(deep.astype("<u2" if mode == "I;16" else ">u2").view(np.uint16)), "TIFF")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param(deep_png(1), id="grey of 16 bits"),
+        pytest.param(deep_png(3), id="colours of 16 bits"),
+        pytest.param(deep_png(4), id="colours of 16 bits with transparency"),
+        pytest.param(deep_tiff("I;16"), id="TIFF of 16 bits"),
+        pytest.param(encoded(gradient().convert("LA"), "PNG"), id="grey with transparency"),
+        pytest.param(encoded(gradient().convert("P"), "PNG", transparency=3), id="palette with transparency"),
+        pytest.param(encoded(gradient().convert("L"), "TIFF", compression="tiff_lzw"), id="TIFF of 8 bits"),
+        pytest.param(encoded(gradient().convert("CMYK"), "JPEG", quality=95), id="CMYK"),
+    ],
+)
+def test_a_photo_is_seen_as_opencv_reads_the_same_file(
+    decode_photo: Callable[[bytes], np.ndarray], content: bytes
+) -> None:
+    read = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR_RGB)
+    np.testing.assert_allclose(decode_photo(content), read, atol=3)
+    assert len(np.unique(read)) >= 6
+
+
+@pytest.mark.parametrize(("size", "seen"), [((1600, 1300), (800, 650)), ((3000, 4001), (750, 1001))])
+def test_a_jpeg_of_too_many_pixels_is_seen_smaller(
+    decoders: PhotoDecoders, size: tuple[int, int], seen: tuple[int, int]
+) -> None:
+    plain = decoders.decode(encoded(gradient(*size), "JPEG"), MUCH_S)
+    assert plain.image.shape == (seen[1], seen[0], 3)
+    assert plain.scale == (seen[0] / size[0], seen[1] / size[1])
+    assert plain.image[0].mean() < 10 < 245 < plain.image[-1].mean()
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    turned = decoders.decode(encoded(gradient(*size), "JPEG", exif=exif), MUCH_S)
+    assert turned.image.shape == (*seen, 3)
+    assert turned.scale == (seen[1] / size[1], seen[0] / size[0])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("size", [(8160, 6120), (16320, 12240)], ids=["50 megapixels", "200 megapixels"])
+def test_the_largest_photos_of_telephones_are_taken(large: PhotoDecoders, size: tuple[int, int]) -> None:
+    content = encoded(Image.new("RGB", size, (200, 100, 50)), "JPEG")
+    decoded = large.decode(content, MUCH_S)
+    assert 6_000_000 < decoded.image.shape[0] * decoded.image.shape[1] <= 25_000_000
+    assert decoded.image.mean(axis=(0, 1)) == pytest.approx([200, 100, 50], abs=3)
+
+
 def test_a_photo_held_sideways_stands_upright(decode_photo: Callable[[bytes], np.ndarray]) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6  # turned by 90°: the telephone lay on its side
@@ -114,6 +174,15 @@ def test_of_an_animation_the_first_frame_is_the_photo(decode_photo: Callable[[by
         pytest.param(encoded(gradient(), "JPEG")[:300], "got one that cannot be decoded|none of these", id="cut JPEG"),
         pytest.param(encoded(gradient(), "PNG")[:-30], "got one that cannot be decoded", id="cut PNG"),
         pytest.param(encoded(gradient(1100, 1000), "PNG"), "at most 1000000 pixels, got 1100 × 1000", id="large"),
+        pytest.param(
+            encoded(gradient(1600, 1300), "JPEG", progressive=True),
+            "at most 2000000 pixels as a progr",
+            id="progressive",
+        ),
+        pytest.param(encoded(gradient(8200, 8000), "JPEG"), "at most 1000000 pixels, got 8200 × 8000", id="huge"),
+        pytest.param(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "a JPEG, got HEIC.*사진은 JPEG이어야 합니다", id="HEIC"),
+        pytest.param(encoded(Image.new("F", (40, 60), 0.5), "TIFF"), "16 bits a channel, got floating", id="float"),
+        pytest.param(encoded(Image.new("I", (40, 60), 2**30), "TIFF"), "16 bits a channel, got 32 bits", id="32 bits"),
         pytest.param(encoded(gradient(40, 7), "PNG"), "at least 8 pixels wide and high, got 40 × 7", id="small"),
         pytest.param(encoded(gradient(10, 201), "PNG"), "at most 20 times as long as wide", id="narrow"),
     ],
@@ -160,7 +229,7 @@ def test_a_photo_that_takes_long_is_given_up_and_the_next_is_decoded(large: Phot
     began = monotonic()
     with pytest.raises(SlowPhotoError, match=r"in 0\.2 s of processor time"):
         large.decode(jpeg_of_scans(*TELEPHONE_PX, 50), 0.2)
-    image, spent_s = large.decode(encoded(gradient(), "PNG"), MUCH_S)
+    image, spent_s, _ = large.decode(encoded(gradient(), "PNG"), MUCH_S)
     assert (image.shape, spent_s < 0.2) == ((60, 40, 3), True)
     assert monotonic() - began < 5
 
