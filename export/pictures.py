@@ -23,7 +23,10 @@ def resized_batches(files: Sequence[Path], card: ModelCard, batch: int, title: s
     def read(file: Path) -> Resized:
         return resize_for(card, read_image(file))
 
-    with ThreadPoolExecutor(max_workers=2) as pool, tqdm(total=len(files), desc=title, unit="picture") as progress:
+    with (
+        ThreadPoolExecutor(max_workers=2) as pool,
+        tqdm(total=len(files), desc=title, unit="picture", disable=None) as progress,
+    ):
         waiting = [pool.submit(read, file) for file in files[:batch]]
         for start in range(0, len(files), batch):
             resized = [picture.result() for picture in waiting]

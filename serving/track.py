@@ -90,7 +90,7 @@ def main(argv: Sequence[str] = ()) -> None:
             fps={camera: one.fps for camera, one in followed.items()},
             problems=tuple(
                 answer(problem, folder, perception, searcher, route, tracklets)
-                for problem in tqdm(problems, unit="problem", desc="search")
+                for problem in tqdm(problems, unit="problem", desc="search", disable=None)
             ),
         )
         write_answers(tracks, answers)
@@ -112,7 +112,7 @@ def follow_cameras(
     for video in videos:
         with VideoReader(video.file, limits=settings.video, whole=False) as reader:
             num_frames += reader.declared_frames
-    with tqdm(total=num_frames or None, unit="frame", desc=f"track {len(videos)} cameras") as progress:
+    with tqdm(total=num_frames or None, unit="frame", desc=f"track {len(videos)} cameras", disable=None) as progress:
         followed = follow(videos, perception, settings, on_frames=progress.update, clock=clock)
     for video, one in zip(videos, followed, strict=True):
         if one.damage:

@@ -65,7 +65,7 @@ def track_video(video: Path, perception: Perception, settings: TrackingSettings,
     with VideoReader(video, limits=settings.video, whole=False) as reader:
         num_frames = reader.declared_frames or None
     start = time.perf_counter()
-    with tqdm(total=num_frames, unit="frame", desc=video.name) as progress:
+    with tqdm(total=num_frames, unit="frame", desc=video.name, disable=None) as progress:
         camera = CameraVideo(video.stem, video, _NO_START)
         [followed] = follow(
             [camera],

@@ -63,9 +63,9 @@ def _in_processes(
     """Results of `work` on each of `tasks`, in order, with a progress bar."""
     tasks = list(tasks)
     if num_processes == 1:
-        return [work(task) for task in tqdm(tasks, desc=title, unit="video")]
+        return [work(task) for task in tqdm(tasks, desc=title, unit="video", disable=None)]
     with ProcessPoolExecutor(num_processes, mp_context=get_context("spawn")) as pool:
-        return list(tqdm(pool.map(work, tasks), total=len(tasks), desc=title, unit="video"))
+        return list(tqdm(pool.map(work, tasks), total=len(tasks), desc=title, unit="video", disable=None))
 
 
 def _film(job: _Job) -> GroundTruth:

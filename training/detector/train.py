@@ -25,6 +25,7 @@ from training.detector.darknet import save_weights
 from training.detector.network import CFG, DarknetNetwork
 from training.detector.operating_point import best_f1_threshold, detect
 from training.detector.preparation import define_network, link_data, start_network
+from training.progress import say
 from training.resuming import claim, digest, digest_of_text
 from training.settings import HardwareSettings, TrainingSettings
 from training.single_output import SingleOutput
@@ -34,6 +35,7 @@ MODEL = "detector"
 CHECKPOINTS = Path("checkpoints") / MODEL
 _DARKNET_WEIGHTS = "weights.weights"
 _PLOTS = ("*.png", "labels.jpg", "results.csv")
+_SAID = ("train/", "metrics/mAP50")
 _PICTURES = "*.jpg"  # mosaics of the data, which show people
 
 
@@ -153,7 +155,7 @@ def _train(
         overrides["resume"] = str(last)
         print(f"resuming from {last}")
     trainer = DetectorTrainer(overrides=overrides)
-    curves = _CurveLog(trainer.csv, run)
+    curves = _CurveLog(trainer.csv, run, settings.max_epochs)
     trainer.add_callback("on_fit_epoch_end", curves)
     if not (can_resume and trainer.is_finished()):
         trainer.train()
@@ -216,10 +218,11 @@ class _CurveLog:
     Args:
         file: `results.csv`, which may not exist yet.
         run: the run to log to.
+        max_epochs: of the training.
     """
 
-    def __init__(self, file: Path, run: TrainingRun) -> None:
-        self.file, self.run = file, run
+    def __init__(self, file: Path, run: TrainingRun, max_epochs: int) -> None:
+        self.file, self.run, self.max_epochs = file, run, max_epochs
         self.num_logged = 0
 
     def __call__(self, _: Any = None) -> None:
@@ -231,7 +234,9 @@ class _CurveLog:
             values = {name.strip(): float(value) for name, value in row.items() if name and value}
             epoch = int(values.pop("epoch"))
             curves = {_curve_name(name): value for name, value in values.items()}
-            self.run.log_curves({name: value for name, value in curves.items() if np.isfinite(value)}, epoch)
+            finite = {name: value for name, value in curves.items() if np.isfinite(value)}
+            self.run.log_curves(finite, epoch)
+            say(epoch, self.max_epochs, {name: value for name, value in finite.items() if name.startswith(_SAID)})
         self.num_logged = len(rows)
 
 

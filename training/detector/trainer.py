@@ -3,17 +3,23 @@
 Its side effects are off: it writes nothing to the user's home, downloads nothing and sends nothing.
 """
 
+import logging
 import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, redirect_stdout
 from copy import deepcopy
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
-os.environ["YOLO_CONFIG_DIR"] = str(Path(".ultralytics").resolve())  # ultralytics reads all three at its import
+from training.progress import shows_bars
+
+os.environ["YOLO_CONFIG_DIR"] = str(Path(".ultralytics").resolve())  # ultralytics reads these at its import
 os.environ["YOLO_OFFLINE"] = "true"
 os.environ["YOLO_AUTOINSTALL"] = "false"
+if not shows_bars():
+    os.environ["YOLO_VERBOSE"] = "false"
 
 import matplotlib
 import torch
@@ -22,7 +28,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from ultralytics.data.augment import Compose, RandomPerspective
 from ultralytics.data.dataset import YOLODataset
 from ultralytics.models.yolo.detect import DetectionTrainer
-from ultralytics.utils import DEFAULT_CFG, RANK, SETTINGS, USER_CONFIG_DIR, IterableSimpleNamespace
+from ultralytics.utils import DEFAULT_CFG, LOGGER, RANK, SETTINGS, USER_CONFIG_DIR, IterableSimpleNamespace
 
 from domain.atomic import atomic_file
 from training.allocator import keep_freed_memory
@@ -32,6 +38,8 @@ from training.detector.losses import YoloLoss
 from training.detector.network import DarknetNetwork, decode_heads
 from training.detector.preparation import read_rows
 
+if not shows_bars():
+    LOGGER.setLevel(logging.WARNING)  # it is above that now
 _INTEGRATIONS = ("sync", "clearml", "comet", "dvc", "mlflow", "neptune", "raytune", "tensorboard", "wandb")
 _BURN_IN_POWER = 4
 _VALIDATIONS = 20  # per run, so that validation does not take most of a short epoch
@@ -113,6 +121,11 @@ class CheckedDataset(YOLODataset):
     def get_labels(self) -> list[dict[str, Any]]:
         """The boxes of each picture."""
         return self._rows(self.img_path)
+
+    def cache_images(self) -> None:
+        """Decode the pictures into memory; ultralytics shows a bar whatever its settings are."""
+        with nullcontext() if shows_bars() else redirect_stdout(StringIO()):
+            super().cache_images()
 
     def _rows(self, img_path: Any) -> list[dict[str, Any]]:
         return read_rows(Path(img_path).parents[1], Path(img_path).name)

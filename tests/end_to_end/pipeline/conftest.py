@@ -13,8 +13,12 @@ _GIT = ["git", "-c", "user.name=Tester", "-c", "user.email=tester@localhost", "-
 
 @pytest.fixture(scope="session")
 def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """This working tree as a fresh repository: what git tracks or would track."""
-    folder = tmp_path_factory.mktemp("clone") / "dongseon"
+    """This working tree as a fresh repository."""
+    return make_clone(tmp_path_factory.mktemp("clone") / "dongseon")
+
+
+def make_clone(folder: Path) -> Path:
+    """What git tracks or would track of this working tree, as a repository of its own."""
     listed = succeed(ROOT, "git", "ls-files", "--cached", "--others", "--exclude-standard", "-z")
     for name in filter(None, listed.split("\0")):
         if (ROOT / name).is_file():
