@@ -38,11 +38,11 @@ def check_same_pictures(folder: Path, *, is_published: bool) -> Iterator[Finding
     Fatal for people: attributes and re-ID, as a shared identity is, but in a set that `is_published`. A warning for
     scenes, and for a query that is also in the gallery.
     """
-    detection = {split: _pictures(folder / "detection" / "images" / split) for split in SPLITS}
+    detection: dict[str, list[Path]] = {split: _pictures(folder / "detection" / "images" / split) for split in SPLITS}
     yield from _same(detection, is_fatal=False)
-    attributes = {split: _attribute_pictures(folder / "attributes", split) for split in SPLITS}
+    attributes: dict[str, list[Path]] = {split: _attribute_pictures(folder / "attributes", split) for split in SPLITS}
     yield from _same(attributes, is_fatal=not is_published)
-    parts = {part: _pictures(folder / "reid" / part) for part in REID_PARTS}
+    parts: dict[str, list[Path]] = {part: _pictures(folder / "reid" / part) for part in REID_PARTS}
     query, gallery = parts.pop("query"), parts.pop("bounding_box_test")
     yield from _same({**parts, _EVALUATED: [*query, *gallery]}, is_fatal=not is_published)
     yield from _same({"bounding_box_test": gallery, "query": query}, is_fatal=False)
