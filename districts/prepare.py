@@ -8,7 +8,7 @@ from pydantic import field_validator, model_validator
 from districts.checks import check_district
 from districts.demo.render import render_demo
 from districts.demo.settings import DemoSettings
-from districts.findings import REPORT, Finding, report_of, require_sound, shown_first
+from districts.findings import REPORT, Finding, fatal, report_of, require_sound, shown_first
 from districts.importers.folder import import_folder
 from districts.importers.intake import Intake
 from districts.importers.market1501 import import_market1501
@@ -18,6 +18,7 @@ from districts.importing.times import carry_times
 from districts.inputs import require_unchanged, require_watched, state_of
 from districts.labels import add_labels
 from domain.atomic import atomic_file, atomic_folder
+from domain.errors import InputError
 from domain.names import Name
 from domain.paths import DATA, users_file
 from domain.settings import Settings
@@ -102,7 +103,11 @@ def _fill(settings: PrepareSettings, folder: Path, target: Path) -> list[Finding
     findings = check_district(folder, is_published=settings.importer in _PUBLISHED)
     is_sound = not any(finding.is_fatal for finding in (*intake.findings, *findings))
     if settings.labels is not None and is_sound:
-        findings += add_labels(users_file(settings.labels), intake)
+        labels = users_file(settings.labels)
+        try:
+            findings += add_labels(labels, intake)
+        except InputError as error:
+            findings.append(fatal(labels, error))
     return intake.of_user(findings)
 
 

@@ -183,7 +183,7 @@ def _cells(file: Path, text: str, delimiter: str) -> Iterator[tuple[int, list[st
     try:
         for row in reader:
             cells = [unicodedata.normalize("NFC", cell.strip()) for cell in row]
-            if any(cells):
+            if any(cells) and not (line == 1 and cells[0].casefold().startswith("sep=")):  # a note to Excel
                 yield line, cells
             line = reader.line_num + 1
     except csv.Error as error:

@@ -153,6 +153,11 @@ def test_a_spreadsheet_may_separate_and_write_the_header_its_own_way(tmp_path: P
     assert rows == {3: {"image": lines[2][0], "identity": "3"}, 5: {"image": "가.jpg", "identity": "4"}}
 
 
+def test_a_note_to_excel_is_no_header(tmp_path: Path) -> None:
+    file = write(tmp_path / "a.csv", "sep=;\r\nimage;identity\r\n1.jpg;2\r\n")
+    assert read_rows(file, ("image", "identity")) == {3: {"image": "1.jpg", "identity": "2"}}
+
+
 @pytest.mark.parametrize(
     ("content", "complaint"),
     [

@@ -15,7 +15,7 @@ class ReidSettings(Settings):
 @pytest.fixture
 def params(tmp_path: Path) -> Path:
     file = tmp_path / "params.yaml"
-    file.write_text("seed: 1\nreid: {lr: 0.001, max_epochs: 5}\n")
+    file.write_text("seed: 1\nreid: {lr: 0.001, max_epochs: 5}\n", encoding="utf-8-sig")  # as Notepad saves it
     return file
 
 

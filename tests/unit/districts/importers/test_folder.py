@@ -167,6 +167,14 @@ def test_a_refused_run_says_that_the_data_beside_the_report_are_earlier_ones(sou
     assert "Refused" not in Path("data/mine/data_report.md").read_text()
 
 
+def test_labels_that_cannot_be_used_are_in_the_report(source: Path) -> None:
+    settings = {"name": "mine", "importer": "folder", "source": str(source), "labels": str(source / "nowhere")}
+    Path("params.yaml").write_text(yaml.safe_dump({"district": settings}))
+    with pytest.raises(InputError, match=r"fatal: .*/nowhere: district\.labels must be a folder that"):
+        prepare.main()
+    assert "labels.csv is missing |" in Path("data/mine/data_report.md").read_text()
+
+
 def test_a_folder_in_place_of_a_file_is_named(source: Path) -> None:
     (source / "attributes/val.csv").unlink()
     (source / "attributes/val.csv").mkdir()
