@@ -34,6 +34,8 @@ $(INSTALLED): requirements.lock
 	@touch $@
 
 demo: setup ## run the whole pipeline on the demo district, then print its results
+	@git rev-parse --git-dir > /dev/null 2>&1 || { dvc config --local core.no_scm true; \
+	  echo "no git repository here: DVC runs without one (.dvc/config.local), and models name no revision"; }
 	@$(PRIVATE) if dvc status --quiet; then echo "nothing to do: no stage changed"; else \
 	  $(MAKE) --no-print-directory demo-models && dvc repro; fi
 	@python -m evaluation.show_results

@@ -1,5 +1,6 @@
 """Runs a stage's `main` as a command: expected errors end it with one line, any other error is a bug."""
 
+import errno
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -7,14 +8,23 @@ from pathlib import Path
 from domain.errors import DongseonError
 from domain.paths import DVC
 
+_OTHERS = 0o077
+_NOT_WRITABLE = {errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOSPC, errno.EDQUOT}
+
 
 def run_stage(main: Callable[[Sequence[str]], None]) -> None:
-    """Call `main` with the command line; print a `DongseonError` without a traceback and exit with 1."""
+    """Call `main` with the command line; an error that is no bug is a line without a traceback, and exit status 1."""
     close_dvc_folders(Path.cwd())
     try:
         main(sys.argv[1:])
     except DongseonError as error:
         print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)
+    except OSError as error:
+        if error.errno not in _NOT_WRITABLE:
+            raise
+        where = error.filename or Path.cwd()
+        print(f"error: {where} must be writable and have room, got: {error.strerror}", file=sys.stderr)
         sys.exit(1)
 
 
@@ -28,5 +38,7 @@ def close_dvc_folders(project: Path) -> None:
             try:
                 folder.mkdir(exist_ok=True)
                 folder.chmod(0o700)
-            except PermissionError:
+            except OSError:  # another user's, or a file system that is only read
+                if not folder.is_dir() or not folder.stat().st_mode & _OTHERS:
+                    continue
                 print(f"warning: only its owner may enter {folder}, for it holds pictures: chmod 700", file=sys.stderr)

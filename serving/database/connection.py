@@ -13,6 +13,7 @@ from domain.errors import ArtifactError, InputError
 from serving.database import jobs, schema
 from serving.database.embedded import EmbeddedServer
 
+_FORM = "postgresql://user:password@host/database with %40, %2F, %3F and %25 for @, /, ? and % (it is not shown)"
 _SCHEMA_LOCK = 2022  # any number: processes that create or change the tables at the same moment wait for each other
 _PGVECTOR = (0, 8, 4)  # the first one in which VACUUM and inserts leave HNSW whole
 _WATCH = {  # libpq's: a machine that lost its power closes no connection, which is found out after 20 s
@@ -124,9 +125,11 @@ def _leave_out_values(context: sa.engine.ExceptionContext) -> None:
 def _with_driver(address: str) -> sa.URL:
     try:
         where = sa.make_url(address).set(drivername="postgresql+psycopg")
-        return where.update_query_dict({name: value for name, value in _WATCH.items() if name not in where.query})
     except sa.exc.ArgumentError as error:
-        raise InputError("DATABASE_URL must look like postgresql://user:password@host/database") from error
+        raise InputError(f"DATABASE_URL must look like {_FORM}") from error
+    if "@" in f"{where.host}{where.database}":
+        raise InputError(f"DATABASE_URL must look like {_FORM}, got an @ behind the one before the host")
+    return where.update_query_dict({name: value for name, value in _WATCH.items() if name not in where.query})
 
 
 def _use_memory(engine: sa.Engine) -> None:

@@ -303,10 +303,12 @@ def require_rtsp(name: str, address: str) -> None:
     try:
         parts = urlsplit(address)
         is_rtsp = parts.scheme in ("rtsp", "rtsps") and bool(parts.hostname) and parts.port != 0
+        # A "#" or "/" in a password ends the host's part, and what comes before it would be taken for the host.
+        is_rtsp &= "#" not in address and ("@" in parts.netloc or "@" not in parts.path + parts.query)
     except ValueError:  # raising here would show the address in the chained error
         is_rtsp = False
     if not is_rtsp:
         raise InputError(
             f"the address of camera {name} must look like rtsp://user:password@host:port/path (it is not shown here, "
-            "because it may hold a password); write characters such as @ / : in a password as %40 %2F %3A"
+            "because it may hold a password); write characters such as @ / : # in a password as %40 %2F %3A %23"
         )

@@ -44,6 +44,18 @@ def test_videos_that_cannot_be_taken_in_do_not_keep_the_service_down(tmp_path: P
     assert said[-1].startswith("bentoml serve")
 
 
+def test_a_project_may_lie_in_an_odd_folder(tmp_path: Path) -> None:
+    project = tmp_path / "실종자 찾기 #1 (a)'s $x"
+    project.mkdir()
+    ended, said = make(project, "serve")
+    assert (ended, said[-1]) == (0, f"bentoml serve {project}/bento --host 127.0.0.1")
+
+
+def test_a_project_without_git_runs_dvc_without_it(tmp_path: Path) -> None:
+    ended, said = make(tmp_path, "demo")
+    assert (ended, said[0]) == (0, "dvc config --local core.no_scm true")
+
+
 def test_without_a_worker_that_ends_well_nothing_is_served(tmp_path: Path) -> None:
     ended, said = make(tmp_path, "serve", broken=["serving.worker"])
     assert (ended, said[-1].split()[2]) == (2, "serving.worker")

@@ -8,6 +8,7 @@ import pytest
 from tests.end_to_end.conftest import succeed
 from tests.helpers.project import ROOT
 
+LOG = "smoke.log"  # beside the clone
 _GIT = ["git", "-c", "user.name=Tester", "-c", "user.email=tester@localhost", "-c", "init.defaultBranch=main"]
 
 
@@ -36,6 +37,7 @@ def make_clone(folder: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def smoke(clone: Path) -> Path:
-    """The clone after the whole pipeline ran in it."""
-    succeed(clone, "dvc", "exp", "run", "-S", "experiment=smoke")
+    """The clone after the whole pipeline ran in it; what it said is in `LOG`."""
+    said = succeed(clone, "dvc", "exp", "run", "-S", "experiment=smoke")
+    (clone.parent / LOG).write_text(said)
     return clone

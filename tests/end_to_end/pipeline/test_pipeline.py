@@ -9,6 +9,7 @@ from onnxruntime import InferenceSession
 from domain.model_card import read_card
 from export.engines import load
 from tests.end_to_end.conftest import run, succeed
+from tests.end_to_end.pipeline.conftest import LOG
 from tests.helpers.other_user import readable_by_others
 
 pytestmark = pytest.mark.slow
@@ -18,6 +19,13 @@ MODELS = ["detector", "attributes", "reid-osnet", "reid-resnet50"]
 def test_a_second_run_finds_nothing_to_do(smoke: Path) -> None:
     printed = succeed(smoke, "dvc", "status")
     assert "up to date" in printed
+
+
+def test_a_run_through_a_pipe_says_little(smoke: Path) -> None:
+    said = (smoke.parent / LOG).read_text().splitlines()
+    noise = ("Warning", "INFO mlflow", "WARNING mlflow", "it/s", "frame/s", "it/s]", "XDG_", "LeafSpec")
+    assert [line for line in said if any(word in line for word in noise)] == []
+    assert len(said) <= 250  # `make demo` has some more, for it calls DVC several times
 
 
 def test_no_other_user_reads_what_the_stages_wrote(smoke: Path) -> None:

@@ -269,6 +269,13 @@ def test_an_address_that_does_not_answer(tmp_path: Path, monkeypatch: pytest.Mon
         open_store(tmp_path, "not an address")
 
 
+@pytest.mark.parametrize("password", ["some@secret", "so@me/secret", "a/b@secret#", "@secret@"])
+def test_a_password_that_would_be_taken_for_the_host_is_refused_and_not_shown(tmp_path: Path, password: str) -> None:
+    with pytest.raises(InputError, match=r"DATABASE_URL must look like .*%40") as caught:
+        open_store(tmp_path, f"postgresql://someone:{password}@127.0.0.1:9/none")
+    assert "secret" not in str(caught.value)
+
+
 def test_a_database_that_does_not_exist(store: Store, tmp_path: Path) -> None:
     there = store.engine.url.set(database="nowhere").render_as_string(hide_password=False)
     with pytest.raises(InputError, match=r'must answer at(?s:.*)database "nowhere" does not exist'):

@@ -371,6 +371,9 @@ def test_a_bug_in_the_decoding_thread_is_raised(monkeypatch: pytest.MonkeyPatch)
         pytest.param(f"rtsp://viewer:{SECRET}@/street", id="no host"),
         pytest.param(f"rtsp://viewer:{SECRET}@[camera/street", id="half an IPv6 address"),
         pytest.param("street.mp4", id="a file"),
+        pytest.param(f"rtsp://viewer:{SECRET}#1@camera/street", id="a # in the password"),
+        pytest.param(f"rtsp://viewer:12/{SECRET}@camera/street", id="a / in the password"),
+        pytest.param(f"rtsp://viewer:12?{SECRET}@camera/street", id="a ? in the password"),
     ],
 )
 def test_what_is_no_address_is_refused_and_not_shown(address: str) -> None:
