@@ -60,7 +60,7 @@ class Answers(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    fps: dict[str, float]  # frame rate of each camera's video
+    frame_times_s: dict[str, tuple[float, ...]]  # of each camera's video: time of each frame since the first
     problems: tuple[Answer, ...]
 
 

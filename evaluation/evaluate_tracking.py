@@ -20,6 +20,7 @@ from domain.stage import run_stage
 from evaluation.experiments.results import keep_results
 from evaluation.multi_camera.identities import score_people
 from evaluation.multi_camera.routes import RouteScores, score_route
+from evaluation.multi_camera.timelines import Timeline
 from evaluation.multi_camera.visits import (
     ProblemScores,
     Visit,
@@ -47,6 +48,7 @@ class _Solved:
     problem: Problem
     answer: Answer
     visits: list[Visit]  # in order of time
+    begins: Mapping[Visit, datetime]  # start of each
     right: set[int]  # tracklets that show the person
     scores: ProblemScores
     route: RouteScores
@@ -121,27 +123,29 @@ def solve(
     """Scores of each problem whose person has a visit besides the query visit; the others have no score.
 
     Raises:
-        ArtifactError: if a problem has no answer, a camera has no frame rate, or a stop is not ranked.
+        ArtifactError: if a problem has no answer, a camera has no times of frames, or a stop is not ranked.
         InputError: if a camera with a visit has no start time.
     """
     by_id = {answer.id: answer for answer in answers.problems}
     missing = [problem.id for problem in problems if problem.id not in by_id]
-    missing += [camera for camera in truth if camera not in answers.fps]
+    missing += [camera for camera in truth if camera not in answers.frame_times_s]
     if missing:
         raise ArtifactError(f"tracks/answers.json must have every problem and camera, lacks {missing}; rerun track")
+    timelines = {camera: Timeline(times_s) for camera, times_s in answers.frame_times_s.items()}
     solved = []
     for problem in problems:
-        visits = visits_of(problem.identity, truth, answers.fps, settings.visit_gap_s, settings.visit_min_s)
-        visits.sort(key=lambda visit: beginning(visit, district))
+        visits = visits_of(problem.identity, truth, timelines, settings.visit_gap_s, settings.visit_min_s)
+        begins = {visit: beginning(visit, district, timelines) for visit in visits}
+        visits.sort(key=begins.__getitem__)
         if all(is_query_visit(visit, problem) for visit in visits):
             continue
         right: set[int] = set()
         for camera in truth:
             right |= right_tracklets(problem.identity, truth[camera], result[camera], settings.iou_threshold)
         answer = by_id[problem.id]
-        scores = score_problem(problem, answer, visits, right, answers.fps, settings.visit_window_s)
+        scores = score_problem(problem, answer, visits, right, timelines, settings.visit_window_s)
         route = score_route(problem, answer, visits, right, truth, result, settings.iou_threshold)
-        solved.append(_Solved(problem, answer, visits, right, scores, route))
+        solved.append(_Solved(problem, answer, visits, begins, right, scores, route))
     return solved
 
 
@@ -279,26 +283,26 @@ def draw(district: District, folder: Path, solved: Sequence[_Solved], plots: Pat
             (stop.camera, f"{stop.time:%H:%M:%S}", stop.tracklet in each.right)
             for stop in sorted(each.answer.route, key=lambda stop: stop.time)
         ]
-        visits = timed_visits(each, district)
+        visits = timed_visits(each)
         title = f"Problem {each.problem.id}: predicted route and true visits"
         plot_route(district.cameras, stops, visits, title, plots / f"route_{each.problem.id}.png")
 
 
-def timed_visits(solved: _Solved, district: District) -> list[tuple[str, str]]:
+def timed_visits(solved: _Solved) -> list[tuple[str, str]]:
     """Camera and time of day of each visit, in order of time; the query visit is marked."""
     timed = []
     for visit in solved.visits:
         mark = " (query)" if is_query_visit(visit, solved.problem) else ""
-        timed.append((visit.camera, f"{beginning(visit, district):%H:%M:%S}{mark}"))
+        timed.append((visit.camera, f"{solved.begins[visit]:%H:%M:%S}{mark}"))
     return timed
 
 
-def beginning(visit: Visit, district: District) -> datetime:
+def beginning(visit: Visit, district: District, timelines: Mapping[str, Timeline]) -> datetime:
     """Start time of a visit; `InputError` if the district lacks the start time of the camera's video."""
     camera = next(camera for camera in district.cameras if camera.id == visit.camera)
     if camera.start is None:
         raise InputError(f"district.yaml must have the start time of the video of camera {camera.id} (start:)")
-    return camera.start + timedelta(seconds=(visit.first_frame - 1) / camera.fps)
+    return camera.start + timedelta(seconds=timelines[visit.camera].of(visit.first_frame))
 
 
 def _is_predicted(group: str, answer: Answer) -> bool:

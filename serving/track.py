@@ -87,7 +87,9 @@ def main(argv: Sequence[str] = ()) -> None:
         people = identify(tracklets, district.cameras, curve, identities, route)
         write_people(tracks, people)
         answers = Answers(
-            fps={camera: one.fps for camera, one in followed.items()},
+            frame_times_s={
+                camera: tuple(round(time_s, 4) for time_s in one.times_s) for camera, one in followed.items()
+            },
             problems=tuple(
                 answer(problem, folder, perception, searcher, route, tracklets)
                 for problem in tqdm(problems, unit="problem", desc="search", disable=None)

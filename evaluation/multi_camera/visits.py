@@ -18,7 +18,9 @@ from districts.layout import Problem
 from domain.answers import Answer, RankedTracklet
 from domain.boxes import pairwise_iou
 from domain.errors import InputError
+from evaluation.multi_camera.timelines import Timeline
 
+_ROUNDING_S = 1e-3
 MAX_RANK = 5  # as in the study's Table 7
 
 
@@ -42,25 +44,27 @@ class ProblemScores:
 
 
 def visits_of(
-    identity: int, tables: Mapping[str, TrackTable], fps: Mapping[str, float], gap_s: float, min_s: float
+    identity: int, tables: Mapping[str, TrackTable], timelines: Mapping[str, Timeline], gap_s: float, min_s: float
 ) -> list[Visit]:
     """The visits of a person to all cameras.
 
     Args:
         identity: the person's id in the ground truth.
         tables: ground truth of each camera; boxes of confidence 0 do not count.
-        fps: frame rate of each camera.
+        timelines: of each camera's video.
         gap_s: a longer absence from a camera's view ends a visit.
         min_s: shorter visits do not count.
     """
     visits: list[Visit] = []
     for camera, table in tables.items():
         frames = np.unique(table.frames[(table.tracks == identity) & table.is_counted])
-        parts = np.split(frames, np.flatnonzero(np.diff(frames) > gap_s * fps[camera]) + 1)
+        timeline = timelines[camera]
+        parts = np.split(frames, np.flatnonzero(np.diff(timeline.at(frames)) > gap_s + _ROUNDING_S) + 1)
+        shortest_s = min_s - timeline.interval_s - _ROUNDING_S  # a frame lasts until the next
         visits += [
             Visit(camera, int(part[0]), int(part[-1]))
             for part in parts
-            if len(part) and part[-1] - part[0] + 1 >= min_s * fps[camera]
+            if len(part) and np.ptp(timeline.at(part[[0, -1]])) >= shortest_s
         ]
     return visits
 
@@ -85,7 +89,7 @@ def score_problem(
     answer: Answer,
     visits: Sequence[Visit],
     right: set[int],
-    fps: Mapping[str, float],
+    timelines: Mapping[str, Timeline],
     window_s: float,
 ) -> ProblemScores:
     """Rank-1 … Rank-5 and the false candidates of one problem.
@@ -95,7 +99,7 @@ def score_problem(
         answer: the answer to the problem.
         visits: visits of the person, the query visit included.
         right: tracklets that show the person, in any camera.
-        fps: frame rate of each camera.
+        timelines: of each camera's video.
         window_s: candidates for a visit are tracklets that overlap its time, extended by this on both sides.
 
     Raises:
@@ -107,8 +111,7 @@ def score_problem(
         raise InputError(f"the person of problem {problem.id} must have a visit besides the query visit, got none")
     ranks = np.zeros(MAX_RANK)
     for visit in scored_visits:
-        margin = window_s * fps[visit.camera]
-        candidates = [ranked.tracklet for ranked in answer.ranked if covers(ranked, visit, margin)]
+        candidates = [one.tracklet for one in answer.ranked if is_near(one, visit, timelines[visit.camera], window_s)]
         first_right = next((place for place, tracklet in enumerate(candidates) if tracklet in right), MAX_RANK)
         ranks[first_right:] += 1
     is_right = [
@@ -141,10 +144,23 @@ def is_query_visit(visit: Visit, problem: Problem) -> bool:
     return visit.camera == problem.camera and visit.first_frame <= problem.frame <= visit.last_frame
 
 
-def covers(tracklet: RankedTracklet, visit: Visit, margin: float = 0) -> bool:
-    """Whether the tracklet is in the visit's camera and overlaps its time, extended by `margin` frames each way."""
+def covers(tracklet: RankedTracklet, visit: Visit) -> bool:
+    """Whether the tracklet is in the visit's camera and overlaps its time."""
     return (
         tracklet.camera == visit.camera
-        and tracklet.first_frame <= visit.last_frame + margin
-        and tracklet.last_frame >= visit.first_frame - margin
+        and tracklet.first_frame <= visit.last_frame
+        and tracklet.last_frame >= visit.first_frame
+    )
+
+
+def is_near(tracklet: RankedTracklet, visit: Visit, timeline: Timeline, window_s: float) -> bool:
+    """Whether the tracklet is in the visit's camera and overlaps its time, extended by `window_s` each way.
+
+    `timeline` is that of the camera's video.
+    """
+    most_s = window_s + _ROUNDING_S
+    return (
+        tracklet.camera == visit.camera
+        and timeline.of(tracklet.first_frame) <= timeline.of(visit.last_frame) + most_s
+        and timeline.of(tracklet.last_frame) >= timeline.of(visit.first_frame) - most_s
     )

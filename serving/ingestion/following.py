@@ -56,6 +56,7 @@ class FollowedVideo:
     fps: float  # mean over the video
     num_frames: int
     end_s: float  # end of the last frame, since the first
+    times_s: Sequence[float]  # of each frame, since the first
     damage: str | None  # parts that could not be read and times that are not the file's, `None` if there are none
     looks: Looks
     left_out: list[Span]  # times that were not looked at: pauses of the recording, and those of `CameraVideo`
@@ -203,6 +204,7 @@ def follow(
                 fps=reader.fps,
                 num_frames=reader.num_frames,
                 end_s=reader.end_s,
+                times_s=reader.times_s,
                 damage=stream.damage(),
                 looks=stream.looks(settings.frame_stride),
                 left_out=stream.left_out(),

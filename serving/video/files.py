@@ -6,6 +6,7 @@ A file without a decodable frame raises. So does a file that cannot be read: an 
 """
 
 import time
+from array import array
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -95,6 +96,7 @@ class VideoReader:
         self.geometry: str | None = None  # what was changed to show the frames rightly; known from the first frame on
         self.declared_frames = self._stream.frames  # as the container declares, 0 if it declares none
         self.num_frames = 0  # decoded so far
+        self.times_s = array("d")  # of these frames, since the first
         self.damaged_packets = 0  # that could not be decoded so far
         self._decoding_s = 0.0
 
@@ -140,6 +142,7 @@ class VideoReader:
             if not self.num_frames:
                 self.geometry = description(picture, aspect)
             self.num_frames += 1
+            self.times_s.append(time_s)
             if (self.num_frames - 1) % self._stride == 0:
                 yield Frame(self.num_frames, time_s, shown(picture, aspect, self._limits.max_pixels))
         self._require_reachable()

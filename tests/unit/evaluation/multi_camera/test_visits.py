@@ -5,6 +5,7 @@ import pytest
 
 from districts.layout import Problem
 from domain.errors import InputError
+from evaluation.multi_camera.timelines import Timeline
 from evaluation.multi_camera.visits import (
     ProblemScores,
     Visit,
@@ -15,18 +16,30 @@ from evaluation.multi_camera.visits import (
 )
 from tests.helpers.answers import answer, joined, table
 
-FPS = {"c1": 10.0, "c2": 10.0}
+TIMES = {camera: Timeline([number / 10 for number in range(1000)]) for camera in ("c1", "c2")}
 PROBLEM = Problem(id="p01", identity=7, crops=("p.jpg",), attributes={}, camera="c1", frame=15)
 VISITS = [Visit("c1", 10, 30), Visit("c1", 500, 520), Visit("c2", 100, 150)]
 
 
 def score(ranked: list[tuple[int, str, int, int]], right: set[int]) -> ProblemScores:
-    return score_problem(PROBLEM, answer(ranked, route=[]), VISITS, right, FPS, window_s=1.0)
+    return score_problem(PROBLEM, answer(ranked, route=[]), VISITS, right, TIMES, window_s=1.0)
 
 
 def test_visits_are_parted_by_gaps_and_short_ones_left_out() -> None:
     truth = joined(table(range(1, 21), 7), table(range(100, 140), 7), table(range(300, 305), 7), table(range(1, 99), 8))
-    assert visits_of(7, {"c1": truth}, FPS, gap_s=5.0, min_s=1.0) == [Visit("c1", 1, 20), Visit("c1", 100, 139)]
+    assert visits_of(7, {"c1": truth}, TIMES, gap_s=5.0, min_s=1.0) == [Visit("c1", 1, 20), Visit("c1", 100, 139)]
+
+
+def test_visits_of_a_video_that_slows_down_are_measured_in_seconds() -> None:
+    """10 frames a second up to frame 21, then one every two seconds."""
+    slowing = {"c1": Timeline([number / 10 if number < 20 else 2 + (number - 20) * 2 for number in range(60)])}
+    truth = joined(table([19, 20, 21, 22, 24, 27], 7), table(range(40, 60), 8))
+    assert visits_of(7, {"c1": truth}, slowing, gap_s=5.0, min_s=3.0) == [Visit("c1", 19, 24)]
+    assert visits_of(7, {"c1": truth}, slowing, gap_s=3.0, min_s=3.0) == [Visit("c1", 19, 22)]
+    visits = [Visit("c1", 10, 16), Visit("c1", 40, 45)]
+    for last_frame, expected in ((38, 1.0), (37, 0.0)):  # 4 and 6 seconds before the visit
+        ranked = answer([(4, "c1", 30, last_frame)], route=[])
+        assert score_problem(PROBLEM, ranked, visits, {4}, slowing, window_s=5.0).ranks[0] == expected
 
 
 def test_a_tracklet_is_right_if_most_of_its_boxes_lie_on_the_person() -> None:
@@ -88,4 +101,4 @@ def test_a_person_without_another_visit_is_refused() -> None:
     with pytest.raises(
         InputError, match="the person of problem p01 must have a visit besides the query visit, got none"
     ):
-        score_problem(PROBLEM, answer([], []), VISITS[:1], set(), FPS, 1.0)
+        score_problem(PROBLEM, answer([], []), VISITS[:1], set(), TIMES, 1.0)

@@ -155,7 +155,9 @@ def write_answers() -> None:
     Path("tracks/identities.csv").write_text("tracklet,person\n1,1\n2,1\n")
     route = [{"tracklet": 2, "camera": "c2", "time": "2026-05-12T18:40:10+09:00"}]
     problems = [{"id": name, "ranked": ranked, "route": route} for name in ("p01", "p02")]
-    Path("tracks/answers.json").write_text(json.dumps({"fps": {"c1": 10.0, "c2": 10.0}, "problems": problems}))
+    Path("tracks/answers.json").write_text(
+        json.dumps({"frame_times_s": {"c1": [0.0, 0.1], "c2": [0.0, 0.1]}, "problems": problems})
+    )
 
 
 def run_all_stages() -> None:
