@@ -192,7 +192,7 @@ def tracking_section(metrics: Metrics | None, plots: Path) -> Section:
         return Section(title, stage, is_run=False)
     people = [(row.title, row.of(metrics, "global_"), row.of(metrics, "alone_")) for row in rows.TRACKING]
     people.append(("people", f"{metrics['global_num_people']:,}", f"{metrics['num_tracklets']:,}"))
-    tables = (
+    tables: tuple[Table, ...] = (
         Table(("within cameras", "ours"), [(row.title, row.of(metrics)) for row in rows.TRACKING_WITHIN]),
         Table(("over all cameras, global ids", "ours", "without joining"), people),
     )

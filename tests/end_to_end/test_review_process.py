@@ -23,7 +23,8 @@ from tests.helpers.sockets import listening_sockets, process_and_children
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 LOG = """
 from pathlib import Path
-from evaluation.experiments.log import MlflowSettings, training_run
+from evaluation.experiments.connection import MlflowSettings
+from evaluation.experiments.log import training_run
 
 Path("scene.jpg").write_bytes(b"a person")
 Path("data").mkdir()

@@ -160,7 +160,7 @@ class Schedule(Callback):
             warnings.filterwarnings("ignore", "Detected call of `lr_scheduler.step")  # of the real optimiser
             for _ in range(trainer.global_step):
                 schedule.step()
-        trainer.lr_scheduler_configs[0].scheduler.load_state_dict(schedule.state_dict())  # type: ignore[union-attr]
+        trainer.lr_scheduler_configs[0].scheduler.load_state_dict(schedule.state_dict())
         for group, other in zip(trainer.optimizers[0].param_groups, optimizer.param_groups, strict=True):
             group["lr"] = other["lr"]
 

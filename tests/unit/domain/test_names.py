@@ -20,7 +20,7 @@ from domain.errors import InputError
 from domain.model_card import EngineFile
 from domain.names import InnerPath, Name, require_name
 from domain.paths import district_folder
-from evaluation.experiments.log import MlflowSettings
+from evaluation.experiments.connection import MlflowSettings
 from export.settings import ExportSettings
 from serving.deployment import Deployment
 from serving.ingest import main as ingest

@@ -10,11 +10,12 @@ from tests.helpers.project import ROOT
 BEGIN = """
 import sys
 from pathlib import Path
-from evaluation.experiments import log
+import mlflow
+from evaluation.experiments.connection import MlflowSettings, connect
 print("here", flush=True)
 sys.stdin.readline()
-log._connect(log.MlflowSettings())
-log.mlflow.create_experiment(sys.argv[1])
+connect(MlflowSettings())
+mlflow.create_experiment(sys.argv[1])
 """
 
 

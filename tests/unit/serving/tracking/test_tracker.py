@@ -45,6 +45,10 @@ def walk(speed_px_s: float, fps: float, num_frames: int) -> list[tuple[int, list
     return [(frame, [(x, 0.9, A)]) for frame, x in enumerate(places, start=1)]
 
 
+def nobody(frames: range) -> list[tuple[int, list[Person]]]:
+    return [(frame, []) for frame in frames]
+
+
 @pytest.mark.parametrize("fps", [0.1, 0.4, 0.5, 1, 1.6, 2, 6, 10, 25], ids=str)
 def test_a_walking_person_is_one_tracklet_at_any_frame_rate(fps: float) -> None:
     num_frames = max(6, round(3 * fps))
@@ -60,8 +64,7 @@ def test_a_walking_person_is_one_tracklet_at_any_frame_rate(fps: float) -> None:
 @pytest.mark.parametrize(("fps", "needed"), [(10, 3), (1, 3), (0.6, 2), (0.3, 1)], ids=str)
 def test_where_looks_are_rare_fewer_of_them_confirm_a_person(fps: float, needed: int) -> None:
     for seen in range(1, 5):
-        nobody = [(frame, []) for frame in range(-8, 1)]
-        frames = [*nobody, *walk(0, fps, seen), *[(frame, []) for frame in range(seen + 1, seen + 20)]]
+        frames = nobody(range(-8, 1)) + walk(0, fps, seen) + nobody(range(seen + 1, seen + 20))
         assert len(show(tracker(), frames, fps)) == (seen >= needed)
 
 
