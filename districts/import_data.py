@@ -32,7 +32,7 @@ from domain.names import require_name
 from domain.stage import run_stage
 
 # Readers of formats; each takes the source's files.
-_READERS: Mapping[str, Callable[[SourceFiles], Annotated]] = {
+READERS: Mapping[str, Callable[[SourceFiles], Annotated]] = {
     "coco": read_coco,
     "crop-table": read_crop_table,
     "cuhk03": read_cuhk03,
@@ -85,7 +85,7 @@ def _import(arguments: argparse.Namespace, name: str, target: Path) -> list[str]
         raise InputError(f"{target} must not exist yet; --replace replaces it")
     files, options = SourceFiles(arguments.source), _options(arguments, name)
     with nullcontext() if arguments.dry_run else atomic_folder(target) as written:
-        return import_annotated(_READERS[arguments.format](files), files, options, written)
+        return import_annotated(READERS[arguments.format](files), files, options, written)
 
 
 def _options(arguments: argparse.Namespace, name: str) -> Options:
@@ -123,7 +123,7 @@ def _pair(text: str) -> tuple[str, str]:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m districts.import_data", description=__doc__)
-    parser.add_argument("format", choices=sorted([*_READERS, *_PUBLISHED]), metavar="FORMAT", help="%(choices)s")
+    parser.add_argument("format", choices=sorted([*READERS, *_PUBLISHED]), metavar="FORMAT", help="%(choices)s")
     parser.add_argument("source", type=Path, metavar="SOURCE", help="folder of the data, with pictures or videos in it")
     parser.add_argument("name", metavar="NAME", help="name of the district")
     parser.add_argument("--dry-run", action="store_true", help="say what would be written, and write nothing")

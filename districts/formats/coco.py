@@ -53,17 +53,17 @@ def _read_file(file: Path, content: dict[str, Any], files: SourceFiles) -> tuple
     boxes: dict[Any, list[Any]] = defaultdict(list)
     num_crowds = num_without = 0
     for place, each in _placed(lists["annotations"]):
-        where, image = f"{file}, annotations[{place}]", each.get("image_id")
-        if image not in images:
+        where, image, category = f"{file}, annotations[{place}]", each.get("image_id"), each.get("category_id")
+        if not isinstance(image, int | str) or image not in images:
             raise InputError(f"{where}: image_id must be the id of an image, got {shown(image)}")
-        if each.get("category_id") not in categories:
-            raise InputError(f"{where}: category_id must be the id of a category, got {shown(each.get('category_id'))}")
+        if not isinstance(category, int | str) or category not in categories:
+            raise InputError(f"{where}: category_id must be the id of a category, got {shown(category)}")
         if each.get("iscrowd") in (1, True):
             num_crowds += 1
         elif (xywh := _xywh(each, where)) is None:
             num_without += 1
         else:
-            boxes[image].append((categories[each["category_id"]], xywh, _attributes(each.get("attributes"))))
+            boxes[image].append((categories[category], xywh, _attributes(each.get("attributes"))))
     split = split_of(file.relative_to(files.root).parts)
     pictures = []
     for key, (place, image) in images.items():
@@ -81,7 +81,7 @@ def _read_file(file: Path, content: dict[str, Any], files: SourceFiles) -> tuple
 
 def _entries(file: Path, entries: Any, name: str) -> list[Any]:
     if not isinstance(entries, list) or not all(isinstance(each, dict) for each in entries):
-        raise InputError(f"{file}: {name} must be a list of objects, got {type(entries).__name__}")
+        raise InputError(f"{file}: {name} must be a list of objects, got {shown(entries)}")
     return entries
 
 

@@ -101,7 +101,7 @@ class _Task:
         """The picture with its boxes."""
         choices = self._choices()
         boxes = [
-            Box(self._label(region), xyxy, choices.get(region.get("id"), NO_ATTRIBUTES))
+            Box(self._label(region), xyxy, choices.get(str(region.get("id")), NO_ATTRIBUTES))
             for region in self._regions
             if (xyxy := self._box(region)) is not None
         ]
@@ -117,7 +117,7 @@ class _Task:
             value = self._value(region)
             num_frames = max(num_frames, whole(value.get("framesCount", 0), self._place, "framesCount"))
             label = self._label({"value": {"labels": value.get("labels")}})
-            attributes = choices.get(region.get("id"), NO_ATTRIBUTES)
+            attributes = choices.get(str(region.get("id")), NO_ATTRIBUTES)
             keyframes = []
             for each in _objects(value.get("sequence", []), self._place, "sequence"):
                 frame = whole(each.get("frame"), self._place, "frame", 1)
@@ -127,14 +127,14 @@ class _Task:
         annotated = range(1, num_frames + 1) if num_frames else None
         return Recording(camera_id(self._file.stem), self._file, boxes, annotated=annotated)
 
-    def _choices(self) -> dict[Any, dict[str, str]]:
+    def _choices(self) -> dict[str, dict[str, str]]:
         """Attributes of each region: the choices that were made for it, by the name of their control."""
-        chosen: dict[Any, dict[str, str]] = defaultdict(dict)
+        chosen: dict[str, dict[str, str]] = defaultdict(dict)
         for region in self._regions:
             if region.get("type") == "choices":
                 picked = self._value(region).get("choices")
                 if isinstance(picked, list) and len(picked) == 1:
-                    chosen[region.get("id")][str(region.get("from_name"))] = str(picked[0])
+                    chosen[str(region.get("id"))][str(region.get("from_name"))] = str(picked[0])
         return chosen
 
     def _box(self, region: Mapping[str, Any]) -> Fractions | None:

@@ -111,7 +111,7 @@ class _Project:
                 self._files.root.joinpath(*parts[start:]),
                 self._files.root.joinpath(*base[-1:], *parts[start:]),
             ):
-                if folder.is_dir():
+                if folder in self._files.folders:
                     return self._files.pictures(folder)
         raise InputError(f"{self._place}: the folder {shown(place)} must be below {self._files.root}; it is missing")
 

@@ -39,4 +39,6 @@ def name_camera(text: str) -> str:
 
 
 def _natural(name: str) -> list[tuple[bool, int, str]]:
-    return [(not part.isdecimal(), int(part) if part.isdecimal() else 0, part) for part in _DIGITS.split(name) if part]
+    """A key by which numbers in names are in the order of numbers, however long they are."""
+    parts = [(part.lstrip("0") or "0") if part.isdecimal() else part for part in _DIGITS.split(name)]
+    return [(not part.isdecimal(), len(part) if part.isdecimal() else 0, part) for part in parts]

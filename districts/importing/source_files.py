@@ -7,6 +7,7 @@ therefore looked up by its last parts among the files that the source holds, so 
 import os
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from functools import cached_property
 from itertools import takewhile
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote
@@ -47,6 +48,11 @@ class SourceFiles:
                     self._by_name[name].append(file)
             if len(self.files) > _MOST_FILES:
                 raise InputError(f"{root} must hold at most {_MOST_FILES} files, got more")
+
+    @cached_property
+    def folders(self) -> set[Path]:
+        """Folders with files somewhere below them."""
+        return {folder for parent in {file.parent for file in self.files} for folder in (parent, *parent.parents)}
 
     def with_suffix(self, *suffixes: str) -> list[Path]:
         """Files with one of these suffixes (lower case, with the point), in path order."""

@@ -30,6 +30,7 @@ from export.engines.onnx_runtime import OnnxRunner
 from serving.streams import read_streams
 from serving.video.files import VideoReader
 from serving.video.recordings import Naming
+from tests.helpers.hostile_annotations import annotations
 from tests.helpers.hostile_videos import declaring, encoded, playlists, with_scans
 from tests.helpers.tiny_engines import write_engines
 from training.weights import WEIGHTS, read_weights
@@ -126,6 +127,7 @@ def kinds(folder: Path) -> dict[str, Kind]:
     def onnx(file: Path) -> None:
         OnnxRunner(file, read_card(engine), 1)  # past the checksum, as if the card were theirs too
 
+    imports = {name: Kind(*parts) for name, parts in annotations().items()}
     here = Naming(r"(?P<camera>[\w.-]+)_(?P<year>\d{4})", "Asia/Seoul")
     return {
         "video": Kind("v.mp4", videos, video),
@@ -156,6 +158,7 @@ def kinds(folder: Path) -> dict[str, Kind]:
         "engine": Kind("engines/detector/model.onnx", [(engine / "model.onnx").read_bytes()], engine_at),
         "ONNX": Kind("o.onnx", [(engine / "model.onnx").read_bytes()], onnx),
         "weights": Kind(f"w/{WEIGHTS}", [(folder / WEIGHTS).read_bytes()], lambda file: read_weights(file.parent, "x")),
+        **imports,
     }
 
 

@@ -121,7 +121,7 @@ def test_what_supervision_writes_is_read(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 WRONG = [
-    pytest.param(lambda c: c.pop("categories"), r"categories must be a list of objects, got NoneType", id="no classes"),
+    pytest.param(lambda c: c.pop("categories"), r"categories must be a list of objects, got None", id="no classes"),
     pytest.param(lambda c: c["images"].append(3), r"images must be a list of objects", id="a number as image"),
     pytest.param(lambda c: c["images"].append(c["images"][0]), r"id of its own, got 1 repeated", id="same id"),
     pytest.param(lambda c: c["images"][0].update(id=[1]), r"images\[0\]: id must be a number", id="list as id"),
@@ -144,6 +144,12 @@ WRONG = [
     ),
     pytest.param(
         lambda c: c["annotations"][0].update(category_id=7), r"annotations\[0\]: category_id", id="no such class"
+    ),
+    pytest.param(
+        lambda c: c["annotations"][0].update(image_id=[1]), r"annotations\[0\]: image_id must be", id="list as image"
+    ),
+    pytest.param(
+        lambda c: c["annotations"][0].update(category_id={}), r"annotations\[0\]: category_id", id="object as class"
     ),
     pytest.param(
         lambda c: c["annotations"][0].update(bbox=[1, 2, 3]), r"bbox must be a list of 4 numbers", id="three numbers"

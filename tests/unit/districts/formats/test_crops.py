@@ -242,6 +242,18 @@ def test_a_table_of_crops_with_times_and_attributes(tmp_path: Path) -> None:
         assert set(table.identities.tolist()) == {identity for identity, _ in people(district)[reid]}
 
 
+def test_identities_of_any_length_are_numbered_in_their_order(tmp_path: Path) -> None:
+    names = [f"{'9' * length}_c{camera}.jpg" for length in (5000, 2, 30) for camera in (1, 2)]
+    short = [f"{place}.jpg" for place in range(len(names))]
+    rows = [["image", "pid", "cam", "split"]]
+    rows += [
+        [file, name.split("_")[0], name[-5], "train" if len(name) < 40 else "test"]
+        for file, name in zip(short, names, strict=True)
+    ]
+    district = run_import("crop-table", write_table(draw_all(tmp_path / "in", short), rows))
+    assert {identity for identity, _ in people(district)[GALLERY]} == {3}
+
+
 def test_times_of_a_table_of_its_own(tmp_path: Path) -> None:
     names = [f"{person}_c{camera}_{number}.jpg" for person in range(1, 11) for camera in (1, 2) for number in (1, 2)]
     rows = [["image", "identity", "camera"], *([name, *name.split("_")[:2]] for name in names)]

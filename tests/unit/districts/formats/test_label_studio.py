@@ -79,6 +79,12 @@ def test_choices_of_a_region_are_attributes(source: Path) -> None:
     assert [schema.groups[gender].label_names[label] for label in labels] == ["male"]
 
 
+def test_regions_without_a_usable_id_have_no_attributes(source: Path) -> None:
+    regions = [RECTANGLE | {"id": [1]}, region("choices", choices=["남성"]) | {"from_name": "gender", "id": {}}]
+    save(source, [task(name, *regions) for name in ("a b.jpg", "b.jpg", "c.jpg")])
+    assert not (run_import("label-studio", source) / "attributes").exists()
+
+
 def test_the_first_annotation_that_was_not_cancelled_counts(source: Path, capsys: pytest.CaptureFixture[str]) -> None:
     first = task("a b.jpg", region(x=0, y=0, width=100, height=100), was_cancelled=True)
     first["annotations"] += [{"result": [RECTANGLE]}, {"result": []}]

@@ -157,6 +157,7 @@ def test_what_supervision_writes_is_read(tmp_path: Path) -> None:
             "train: ../../../../etc\nnames: [car, person]\n",
             r"the folder '\.\./\.\./\.\./\.\./etc' must be below",
         ),
+        ("data.yaml", f"train: {'x' * 5000}/y\nnames: [car, person]\n", r"the folder 'xxx.* must be below"),
         ("data.yaml", "train: list.txt\nnames: [car, person]\n", r"the file 'list\.txt' must be below"),
         (
             "data.yaml",
