@@ -20,7 +20,7 @@ import psutil
 import pytest
 
 from serving.database import audit
-from serving.database.embedded import EmbeddedServer
+from serving.database.embedded import TOOLS, EmbeddedServer
 from serving.database.store import open_store
 from tests.end_to_end.conftest import free_port, wait_until
 from tests.helpers.deployments import FOR_CASE
@@ -50,9 +50,10 @@ class Unit:
         self._thread.start()
 
     def tree(self) -> list[psutil.Process]:
-        """The command and all its children; the embedded database is no child."""
+        """The command and all its children but the embedded database, which is one while it starts."""
         with suppress(psutil.NoSuchProcess):
-            return [self.process, *self.process.children(recursive=True)]
+            children = self.process.children(recursive=True)
+            return [self.process, *(one for one in children if not _is_of_database(one))]
         return []
 
     def close(self) -> None:
@@ -136,6 +137,11 @@ def _arguments(process: psutil.Process) -> str:
     with suppress(psutil.NoSuchProcess):
         return " ".join(process.cmdline())
     return ""
+
+
+def _is_of_database(process: psutil.Process) -> bool:
+    arguments = _arguments(process)
+    return str(TOOLS) in arguments or arguments.startswith("postgres:")
 
 
 def _kill(processes: Sequence[psutil.Process]) -> None:
