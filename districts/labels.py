@@ -27,6 +27,7 @@ from districts.pictures import PictureChecks
 from domain.errors import InputError, place_of, shown
 from domain.foreign_files import read_rows
 from domain.names import Name
+from domain.video_probe import seconds_until
 
 _TRAIN: ReidPart = "bounding_box_train"
 _EVALUATION: tuple[ReidPart, ...] = ("bounding_box_val", "query", "bounding_box_test")
@@ -123,7 +124,8 @@ class _Evaluated:
             truth, start = folder / "videos" / f"{camera.id}.txt", camera.start
             if truth.is_file() and start is not None and start.tzinfo is not None:  # otherwise the checks stop the run
                 num_frames = int(read_tracks(truth).frames.max(initial=0))
-                windows[camera.id] = start, start + timedelta(seconds=num_frames / camera.fps)
+                shown_s = _seconds_until(truth.with_suffix(".mp4"), num_frames)  # its rate may be another, and vary
+                windows[camera.id] = start, start + timedelta(seconds=max(shown_s, num_frames / camera.fps))
         return cls(district.name, pictures, windows)
 
     def reason_against(self, person: _Person, pictures: Sequence[Path]) -> str | None:
@@ -139,6 +141,14 @@ class _Evaluated:
             return False
         start, end = self.windows[row.camera_id]
         return row.first_seen <= end and row.last_seen >= start
+
+
+def _seconds_until(video: Path, frame: int) -> float:
+    """Time of a frame since the first; 0 if the video is missing or unreadable, which the checks say."""
+    try:
+        return (seconds_until(video, frame) or 0.0) if frame else 0.0
+    except InputError:
+        return 0.0
 
 
 def _digest(file: Path) -> bytes:

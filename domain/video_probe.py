@@ -141,6 +141,24 @@ def opened_video(file: Path, limits: VideoLimits = NO_SETTINGS) -> Iterator[Inpu
         content.close()
 
 
+def seconds_until(file: Path, frame: int) -> float | None:
+    """Time of the frame with this number, from 1, since the first, by the timestamps of the packets; None without any.
+
+    A timestamp that is wrong makes it later, never earlier. A frame after the last has the last one's time.
+
+    Raises:
+        InputError: as `opened_video` does.
+    """
+    times: list[float] = []
+    with opened_video(file) as container, suppress(OSError, av.FFmpegError):  # damage: the frames before it count
+        for packet in container.demux(video=0):
+            ticks = packet.pts if packet.pts is not None else packet.dts
+            if ticks is not None and packet.time_base is not None:
+                times.append(float(ticks * packet.time_base))
+    times.sort()
+    return times[min(frame, len(times)) - 1] - times[0] if times else None
+
+
 def _examine(content: FileBytes, name: str, limits: VideoLimits, whole: bool) -> str:
     try:
         with open_container(content, name, limits) as container:

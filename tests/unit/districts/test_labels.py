@@ -13,6 +13,7 @@ from districts.importers.intake import Intake
 from districts.labels import add_labels
 from districts.layout import read_reid_folder
 from domain.errors import InputError
+from tests.helpers.stamped_videos import write_stamped
 
 COLUMNS = ("file", "identity", "case", "verdict", "district", "camera_id", "tracklet_id", "first_seen", "last_seen")
 
@@ -166,6 +167,16 @@ def test_a_picture_that_was_removed_from_the_export_is_left_out(tmp_path: Path, 
     (labels / "bounding_box_train" / "1_20.jpg").unlink()
     assert messages(labels, district) == ["the picture 1_20.jpg is missing; left out"]
     assert added(district) == [(8, 1, 10), (8, 2, 30)]
+
+
+def test_a_video_that_is_longer_than_its_rate_says_is_evaluated_to_its_end(tmp_path: Path, district: Path) -> None:
+    """The ground truth ends with frame 20, which its camera's video has 40 minutes after the first."""
+    write_stamped(district / "videos" / "c2.mp4", [120.0 * number for number in range(25)])
+    late = row(1, 30, "c2", first_seen="2026-05-01T09:37:50+09:00", last_seen="2026-05-01T09:37:59+09:00")
+    labels = write_labels(tmp_path / "labels", [row(1, 10, "c1"), late, *GOOD])
+    assert messages(labels, district) == [
+        "case 10: the person was seen in a video on which tracking is tested; left out"
+    ]
 
 
 def test_a_removed_picture_still_tells_that_the_person_is_evaluated(tmp_path: Path, district: Path) -> None:
