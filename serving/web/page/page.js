@@ -82,7 +82,7 @@ function filters() {
   return {
     ...(cameras.length ? { cameras } : {}),
     ...(area ? { area } : {}),
-    ...Object.fromEntries(times.map((name) => [name, moment(form.elements[name].value)])),
+    ...Object.fromEntries(times.map((name) => [name, moment(form.elements[name].value, name === "until")])),
   };
 }
 

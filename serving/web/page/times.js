@@ -1,6 +1,7 @@
 // Cameras of the page's form, and times as clocks at a camera show them.
 
 import { $, all } from "./dom.js";
+import { momentIn } from "./zones.js";
 
 const language = document.documentElement.lang;
 const cameras = new Map(
@@ -30,9 +31,5 @@ export function timesOf(seen, from, until) {
   return `${timeOf(seen, from)} – ${timeOf(seen, until, begin === end ? { timeStyle: "medium" } : WHOLE)}`;
 }
 
-/** The moment, in UTC, at which clocks of the first district show `local`, such as 2026-05-01T09:00. */
-export function moment(local) {
-  const asUtc = new Date(`${local}Z`);
-  const shown = new Date(`${asUtc.toLocaleString("sv-SE", { timeZone: homeZone() }).replace(" ", "T")}Z`);
-  return new Date(2 * asUtc - shown).toISOString();
-}
+/** The moment, in UTC, at which clocks of the first district show `local`; `isEnd`: it ends a window, see `momentIn`. */
+export const moment = (local, isEnd) => momentIn(homeZone(), local, isEnd);
