@@ -8,9 +8,11 @@ tracks/answers.json     each problem's ranked tracklets and route
 
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
+import numpy as np
 from tqdm import tqdm
 
 from districts.box_files import track_table, write_tracks
@@ -83,7 +85,7 @@ def main(argv: Sequence[str] = ()) -> None:
             read_calibration(reid), perception.match_distance, search.probability_softness
         )
         searcher = Searcher(store, curve, search, version)
-        write_tracklets(tracks, district, tracklets)
+        write_tracklets(tracks, district, tracklets, {camera: one.pixel_scale for camera, one in followed.items()})
         people = identify(tracklets, district.cameras, curve, identities, route)
         write_people(tracks, people)
         answers = Answers(
@@ -126,10 +128,18 @@ def follow_cameras(
     return {video.camera_id: one for video, one in zip(videos, followed, strict=True)}
 
 
-def write_tracklets(tracks: Path, district: District, tracklets: Sequence[Tracklet]) -> None:
-    """Write <camera>.txt for each camera, even without tracklets, and crops/<id>.jpg into `tracks`."""
+def write_tracklets(
+    tracks: Path, district: District, tracklets: Sequence[Tracklet], pixel_scales: Mapping[str, tuple[float, float]]
+) -> None:
+    """Write <camera>.txt for each camera, even without tracklets, and crops/<id>.jpg into `tracks`.
+
+    The boxes are in stored pixels of the upright frame, as those of the ground truth: `pixel_scales` has how many
+    pixels each of them became, across and down, by camera.
+    """
     for camera in district.cameras:
-        table = track_table(tracklet for tracklet in tracklets if tracklet.camera_id == camera.id)
+        scale = np.array(pixel_scales.get(camera.id, (1.0, 1.0)) * 2, np.float32)
+        of_camera = [tracklet for tracklet in tracklets if tracklet.camera_id == camera.id]
+        table = track_table(replace(tracklet, boxes_xyxy=tracklet.boxes_xyxy / scale) for tracklet in of_camera)
         write_tracks(tracks / f"{camera.id}.txt", table)
     for tracklet in tracklets:
         write_image(tracks / _crop_of(tracklet), tracklet.crops[0])

@@ -61,6 +61,7 @@ class FollowedVideo:
     looks: Looks
     left_out: list[Span]  # times that were not looked at: pauses of the recording, and those of `CameraVideo`
     geometry: str | None = None  # how the frames were turned and scaled, `None` if they were not
+    pixel_scale: tuple[float, float] = (1.0, 1.0)  # of a stored pixel, across and down the upright frame
     tracklets: list[Tracklet] = field(default_factory=list)  # in the order in which they ended
 
 
@@ -209,6 +210,7 @@ def follow(
                 looks=stream.looks(settings.frame_stride),
                 left_out=stream.left_out(),
                 geometry=reader.geometry,
+                pixel_scale=reader.pixel_scale,
                 tracklets=stream.tracklets,
             )
             for stream in streams

@@ -31,7 +31,7 @@ from domain.videos import (
     open_container,
 )
 from serving.video.frame_times import PAUSE_S, FrameTimes, Stamped
-from serving.video.geometry import description, shown
+from serving.video.geometry import description, scale_of, shown
 
 _FALLBACK_FPS = 25.0
 _TICKS_A_SECOND = 90_000  # of written times
@@ -94,6 +94,7 @@ class VideoReader:
         look_ahead = _MOST_HELD_PIXELS // max(1, codec.width * codec.height)
         self._times = FrameTimes(1 / self._declared_fps, max(2, min(_LOOK_AHEAD, look_ahead)))
         self.geometry: str | None = None  # what was changed to show the frames rightly; known from the first frame on
+        self.pixel_scale = (1.0, 1.0)  # of a stored pixel, across and down the upright frame; known as the above
         self.declared_frames = self._stream.frames  # as the container declares, 0 if it declares none
         self.num_frames = 0  # decoded so far
         self.times_s = array("d")  # of these frames, since the first
@@ -141,6 +142,7 @@ class VideoReader:
             aspect = self._stream.sample_aspect_ratio
             if not self.num_frames:
                 self.geometry = description(picture, aspect)
+                self.pixel_scale = scale_of(picture, aspect, self._limits.max_pixels)
             self.num_frames += 1
             self.times_s.append(time_s)
             if (self.num_frames - 1) % self._stride == 0:

@@ -47,6 +47,14 @@ def square_size(width: int, height: int, aspect: Fraction | None, most_pixels: i
     return width, max(1, round(height / aspect))
 
 
+def scale_of(picture: av.VideoFrame, aspect: Fraction | None, most_pixels: int) -> tuple[float, float]:
+    """Pixels that `shown` makes of one stored pixel, across and down the upright picture."""
+    width, height = square_size(picture.width, picture.height, aspect, most_pixels)
+    across, down = width / picture.width, height / picture.height
+    matrix = _matrix_of(picture)
+    return (down, across) if matrix is not None and _is_lying(matrix) else (across, down)
+
+
 def description(picture: av.VideoFrame, aspect: Fraction | None) -> str | None:
     """What `shown` changes of a frame, in words; None if nothing."""
     said = []
@@ -69,12 +77,17 @@ def _matrix_of(picture: av.VideoFrame) -> tuple[int, int, int, int] | None:
     return None if is_upright or not (a * d - b * c) else (a, b, c, d)
 
 
+def _is_lying(matrix: tuple[int, int, int, int]) -> bool:
+    a, b, c, d = matrix
+    return abs(b) + abs(c) > abs(a) + abs(d)
+
+
 def _turned(image: np.ndarray, matrix: tuple[int, int, int, int] | None) -> np.ndarray:
     """`image` by the quarter turn and the mirror that are nearest to `matrix`."""
     if matrix is None:
         return image
     a, b, c, d = matrix
-    if abs(b) + abs(c) > abs(a) + abs(d):  # rows become columns
+    if _is_lying(matrix):  # rows become columns
         image = image.transpose(1, 0, 2)
         across, down = c, b
     else:

@@ -1,14 +1,17 @@
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import sqlalchemy as sa
 import yaml
 
 from districts.box_files import read_tracks
+from districts.layout import read_district
 from domain.attribute_query import GroupQuery
 from domain.errors import ArtifactError, InputError
 from domain.files import sha256_of
@@ -120,6 +123,16 @@ def prepare(place: Path, patch: pytest.MonkeyPatch) -> Path:
 def answers(place: Path) -> dict[str, Any]:
     content: dict[str, Any] = json.loads((place / "tracks" / "answers.json").read_text())
     return content
+
+
+def test_boxes_of_frames_that_were_made_square_are_written_in_stored_pixels(tracked: Path, tmp_path: Path) -> None:
+    district = read_district(tracked / "data" / "toy")
+    seen = tracklet(1, unit_vectors(seed=0, number=1, feature=16)[0])
+    boxes = np.array([[128, 20, 256, 90]], np.float32)
+    seen = replace(seen, camera_id="c1", frames=np.array([3]), boxes_xyxy=boxes, scores=np.ones(1, np.float32))
+    track.write_tracklets(tmp_path, district, [seen], {"c1": (64 / 45, 1.0)})
+    written = read_tracks(tmp_path / "c1.txt").boxes_xyxy
+    np.testing.assert_allclose(written, [[90, 20, 180, 90]], atol=0.01)
 
 
 def test_tracklets_have_one_number_over_all_cameras(tracked: Path) -> None:

@@ -71,6 +71,7 @@ def test_a_turned_video_of_wide_pixels_is_turned_after_it_was_widened(tmp_path: 
         [frame] = list(reader)
     assert frame.image.shape == (144, 64, 3)
     assert reader.geometry == "turned by 270°, pixels of 3:2 made square"
+    assert reader.pixel_scale == (1, 1.5)
 
 
 def test_squared_frames_stay_within_the_limit_of_pixels(tmp_path: Path) -> None:
