@@ -25,6 +25,8 @@ from serving.tracking.settings import TrackerSettings
 from serving.tracking.tracker import Tracker
 from serving.video.files import Frame, VideoReader
 
+_LEAST_LOOKS_PER_S = 1.0  # however many more frames come than can be looked at
+
 
 class TrackingSettings(Settings):
     """Section `tracking`."""
@@ -47,6 +49,7 @@ class CameraVideo:
     start: datetime  # time of the first frame, with a time zone
     sha256: str | None = None  # of the file that is meant; None: whichever is there
     left_out: Sequence[Span] = ()  # times that are not looked at, because another recording has them, in order
+    shed: int = 1  # of the frames that are due only every n-th is looked at, because more come than can be looked at
 
 
 @dataclass
@@ -92,6 +95,7 @@ class _Stream:
     detections: Detections | None = None  # of the last frame that the detector saw
     looked_at: int = 0  # frames
     passed_over: int = 0  # frames at times that are left out
+    shed: int = 1  # see `CameraVideo`; less where there would not be a look a second
 
     def passes(self, frame: Frame) -> bool:
         return self.gate is None or self.gate.passes(frame.image, frame.time_s)
@@ -99,7 +103,7 @@ class _Stream:
     def looks(self, stride: int) -> Looks:
         """How densely the video was looked at, of which every `stride`-th frame should have been."""
         unreadable = self.reader.damaged_packets
-        due = -(-(self.reader.num_frames + unreadable) // stride) - self.passed_over
+        due = -(-(self.reader.num_frames + unreadable) // stride) - self.passed_over * self.reader.stride // stride
         return Looks(self.looked_at, due=max(self.looked_at, due), unreadable=unreadable)
 
     def taken(self, num_frames: int) -> list[Frame]:
@@ -133,6 +137,8 @@ class _Stream:
                 f"{self.passed_over} frames were not looked at, because another recording of "
                 f"{self.video.camera_id} has their times"
             )
+        if self.shed > 1:
+            said.append(f"only one in {self.shed} frames was looked at, because more come than can be looked at")
         return "; ".join(said) or None
 
     def detections_of(self, passing: Sequence[bool], new: Iterator[Detections]) -> Iterator[Detections]:
@@ -220,9 +226,11 @@ def follow(
 
 def _open(stack: ExitStack, video: CameraVideo, perception: Perception, settings: TrackingSettings) -> _Stream:
     reader = stack.enter_context(VideoReader(video.file, settings.frame_stride, settings.video, sha256=video.sha256))
+    shed = min(video.shed, max(1, int(reader.fps / settings.frame_stride / _LEAST_LOOKS_PER_S)))
+    reader.stride *= shed
     tracker = new_tracker(video.camera_id, video.start, perception, settings)
     gate = MotionGate(settings.motion_gate) if settings.motion_gate.enabled else None
-    return _Stream(video, reader, iter(reader), tracker, [], gate)
+    return _Stream(video, reader, iter(reader), tracker, [], gate, shed=shed)
 
 
 def new_tracker(camera_id: str, start: datetime, perception: Perception, settings: TrackingSettings) -> Tracker:

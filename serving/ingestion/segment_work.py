@@ -14,6 +14,7 @@ from procrastinate.jobs import Job
 from domain.cores import available_cores
 from domain.errors import ArtifactError, DongseonError, InputError
 from serving.database import jobs, retention, segments, tables
+from serving.database.backlog import times_too_many
 from serving.database.overlaps import looked_at_by_others
 from serving.database.retention import RetentionSettings
 from serving.database.store import Store, version_of_model
@@ -111,7 +112,8 @@ class SegmentWork:
             if segment is None or segment.state == "done":  # it was replaced, or a worker died after storing it
                 return
             elsewhere = looked_at_by_others(connection, segment)
-        video = CameraVideo(segment.camera_id, Path(segment.source), segment.start, segment.checksum, elsewhere)
+            shed = times_too_many(connection, segment_id, self.ingest.keep_up_s) if self.ingest.keep_up_s else 1
+        video = CameraVideo(segment.camera_id, Path(segment.source), segment.start, segment.checksum, elsewhere, shed)
 
         def abort_if_requested(num_frames: int) -> None:
             if context.should_abort():

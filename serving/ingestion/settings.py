@@ -21,6 +21,7 @@ class IngestSettings(Settings):
     dead_after_s: PositiveFloat
     max_attempts: PositiveInt
     patience_s: NonNegativeFloat
+    keep_up_s: PositiveFloat | None
 
     @field_validator("file_name")
     @classmethod

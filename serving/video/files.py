@@ -80,7 +80,7 @@ class VideoReader:
         sha256: str | None = None,
         whole: bool = True,
     ) -> None:
-        self.file, self._stride, self._limits = file, stride, limits
+        self.file, self.stride, self._limits = file, stride, limits  # before iterating, the stride may be changed
         self._bytes = FileBytes(file) if sha256 is None else UnchangedBytes(file, sha256)
         try:
             probe(self._bytes, file, limits, whole=whole)
@@ -145,7 +145,7 @@ class VideoReader:
                 self.pixel_scale = scale_of(picture, aspect, self._limits.max_pixels)
             self.num_frames += 1
             self.times_s.append(time_s)
-            if (self.num_frames - 1) % self._stride == 0:
+            if (self.num_frames - 1) % self.stride == 0:
                 yield Frame(self.num_frames, time_s, shown(picture, aspect, self._limits.max_pixels))
         self._require_reachable()
         if not self.num_frames:

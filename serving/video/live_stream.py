@@ -1,8 +1,8 @@
-"""A live camera over RTSP: an endless iteration that always yields the newest frame.
+"""A live camera over RTSP: an endless iteration that yields frames as they come.
 
 A background thread connects, decodes and reconnects. Failures of camera or network never end the iteration: they are
-reported as a `Gap`, in order between the frames. A consumer slower than the camera gets the newest frame; older frames
-are counted and dropped, so memory stays constant.
+reported as a `Gap`, in order between the frames. A consumer slower than the camera gets an even share of the frames,
+see `serving.video.even_share`; the others are counted and dropped, so memory stays constant.
 """
 
 import logging
@@ -24,6 +24,7 @@ from pydantic import PositiveFloat
 from domain.errors import InputError
 from domain.settings import Settings
 from domain.videos import NO_SETTINGS, STREAM_OPTIONS, VideoLimits, decode
+from serving.video.even_share import EvenShare
 from serving.video.geometry import description, shown
 
 _TRANSPORT = STREAM_OPTIONS | {
@@ -99,7 +100,7 @@ class LiveStream:
         require_rtsp(name, address)
         self.name = name
         self.num_frames = 0  # decoded
-        self.num_dropped = 0  # decoded and due by the stride, but replaced by a newer frame before the consumer read it
+        self.num_dropped = 0  # decoded and due by the stride, but not read by the consumer, which is too slow
         self.num_unreadable = 0  # packets that could not be decoded
         self.num_reconnects = 0
         self._address, self._settings, self._on_gap, self._stride = address, settings, on_gap, stride
@@ -107,6 +108,7 @@ class LiveStream:
         self._clock = _Clock(settings.silence_s)
         self._last_seen = self._clock.now()
         self._last_decoded_s = time.monotonic()
+        self._share = EvenShare()
         self._pending: _Pending | None = None  # newest frame, not yet read by the consumer
         self._gap: Gap | None = None
         self._reported_gap: Gap | None = None
@@ -157,10 +159,12 @@ class LiveStream:
     def _next_event(self) -> Gap | _Pending | None:
         """The next frame or gap in order of time; a gap comes twice, open and then with its end. None after `stop`."""
         with self._changed:
+            self._share.end_work()
             while not self._stopping.is_set():
                 gap, picture = self._gap, self._pending
                 if picture is not None and (gap is None or gap.until is None):  # decoded before the gap began
                     self._pending = None
+                    self._share.begin_work()
                     return picture
                 if gap is not None and self._reported_gap is None:
                     self._reported_gap = replace(gap, until=None)
@@ -249,9 +253,18 @@ class LiveStream:
             self.num_frames += 1
             self._last_seen, self._last_decoded_s = seen, time.monotonic()
             if (self.num_frames - 1) % self._stride == 0:
-                self._drop_pending()
-                self._pending = self.num_frames, seen, picture, aspect
+                self._offer((self.num_frames, seen, picture, aspect))
             self._changed.notify_all()
+
+    def _offer(self, picture: _Pending) -> None:
+        """Let the consumer read a frame if it is in the share, instead of one that it has not read."""
+        if not self._share.chooses():
+            self.num_dropped += 1
+            return
+        if self._pending is not None:
+            self._share.replace()
+        self._drop_pending()
+        self._pending = picture
 
     def _drop_pending(self) -> None:
         """Discard the frame that the consumer has not read."""

@@ -8,6 +8,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Sequence
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ from serving.database.store import Store, open_store
 from serving.deployment import Deployment
 from serving.ingestion.following import TrackingSettings
 from serving.ingestion.segment_work import SegmentWork
+from serving.search.coverage import coverage_of
 from tests.helpers.deployments import BLUE, GREEN, RED, write_deployment
 from tests.helpers.project import ROOT
 from tests.helpers.recordings import contents, segment_states, write_district, write_recording
@@ -101,6 +103,39 @@ def test_videos_become_tracklets_and_bad_ones_say_why(deployment: Path, tmp_path
     worker.main(["--until-empty"])
     with open_store(Path("store")) as store:
         assert contents(store) == before
+
+
+@pytest.mark.parametrize(
+    ("waited_s", "newest_s", "keep_up_s", "shed"),
+    [
+        pytest.param(3000, 0, "3600", 1, id="the workers keep up"),
+        pytest.param(9000, 60, "3600", 3, id="they do not"),
+        pytest.param(900000, 60, "3600", 10, id="at all: one look a second"),
+        pytest.param(9000, 8000, "3600", 1, id="an archive"),
+        pytest.param(9000, 60, "null", 1, id="however long it takes"),
+    ],
+)
+def test_recordings_that_come_too_fast_are_looked_at_in_fewer_frames_evenly(
+    deployment: Path, tmp_path: Path, waited_s: float, newest_s: float, keep_up_s: str, shed: int
+) -> None:
+    ingest.main([str(write_district(tmp_path / "demo", num_cameras=2)), "--district", "demo"])
+    with open_store(Path("store")) as store:
+        for camera_id, seconds in (("c1", waited_s), ("c2", newest_s)):
+            waited = sa.update(tables.segments).where(tables.segments.c.camera_id == camera_id)
+            with store.begin() as connection:
+                connection.execute(waited.values(created=sa.func.now() - timedelta(seconds=seconds)))
+    worker.main(["--until-empty", f"serving.ingest.keep_up_s={keep_up_s}"])
+    with open_store(Path("store")) as store:
+        frames, due = column(store, "frames")["c1.mp4"], column(store, "due")["c1.mp4"]
+        assert (frames, due) == (90, 90)
+        assert column(store, "looked_at")["c1.mp4"] == 90 // shed
+        said = column(store, "damage")["c1.mp4"]
+        shed_is_said = f"only one in {shed} frames was looked at, because more come than can be looked at"
+        assert said == (None if shed == 1 else shed_is_said)
+        version = next(iter(set(column(store, "model_version").values())))
+        [camera] = coverage_of(store, str(version), cameras=[("demo", "c1")]).cameras
+        assert bool(camera.thin) == (shed > 1)
+        assert bool(camera.searched) == (shed == 1)
 
 
 @pytest.mark.slow
