@@ -11,7 +11,7 @@ from typing import cast
 
 import av
 import numpy as np
-from av.sidedata.sidedata import SideData, Type
+from av.sidedata.sidedata import SideData, SideDataContainer, Type
 
 _MATRIX = struct.Struct("=9i")  # rows a b u, c d v, x y w: a point (x, y) is shown at (a·x + c·y, b·x + d·y)
 _LARGEST_ASPECT = 4  # of a pixel; beyond, the file is wrong about it
@@ -69,7 +69,9 @@ def description(picture: av.VideoFrame, aspect: Fraction | None) -> str | None:
 
 def _matrix_of(picture: av.VideoFrame) -> tuple[int, int, int, int] | None:
     """a, b, c, d of the display matrix; None if it changes nothing."""
-    data = cast(Mapping[Type, SideData], picture.side_data).get(Type.DISPLAYMATRIX)
+    # With `picture.side_data` the picture would refer to itself, and stay in memory until Python looks for cycles.
+    side_data = SideDataContainer(picture)  # type: ignore[call-arg]  # its stub lacks the argument
+    data = cast(Mapping[Type, SideData], side_data).get(Type.DISPLAYMATRIX)
     if data is None or data.buffer_size < _MATRIX.size:
         return None
     a, b, _, c, d, *_ = _MATRIX.unpack(bytes(data)[: _MATRIX.size])
