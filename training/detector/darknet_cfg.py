@@ -166,7 +166,7 @@ def read_cfg(file: Path) -> Definition:
     if not file.is_file():
         raise InputError(f"{file} must be a Darknet network definition (.cfg); it is missing")
     content = file.read_bytes()
-    encoding = "utf-16" if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"
+    encoding = "utf-16" if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8"
     return parse_cfg(content.decode(encoding, errors="replace"), file.stem, str(file))
 
 
