@@ -19,22 +19,26 @@ def write_stamped(
     declared_fps: float = 10,
     size: tuple[int, int] = (96, 64),
     aspect: Fraction | None = None,
+    reorders: bool = False,
     picture: Callable[[int], np.ndarray] | None = None,
 ) -> Path:
-    """A video whose frames have these times; `declared_fps` is what its header says."""
+    """A video whose frames have these times; `declared_fps` is what its header says.
+
+    With `reorders`, frames are stored in another order than they are shown, as with B-frames.
+    """
     width, height = size
-    ticks = _TICKS.get(file.suffix, 10_000)
+    ticks = declared_fps if file.suffix == ".avi" else _TICKS.get(file.suffix, 10_000)
     with av.open(str(file), "w") as container:
         stream = container.add_stream("libx264", rate=Fraction(declared_fps).limit_denominator(1001))
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
-        stream.codec_context.time_base = Fraction(1, ticks)
-        stream.options = {"bf": "0", "g": "10", "preset": "ultrafast"}
+        stream.codec_context.time_base = 1 / Fraction(ticks)
+        stream.options = {"bf": "2" if reorders else "0", "g": "10", "preset": "veryfast" if reorders else "ultrafast"}
         if aspect is not None:
             stream.codec_context.sample_aspect_ratio = aspect
         for number, time_s in enumerate(times_s):
             image = np.full((height, width, 3), number * 4 % 256, np.uint8) if picture is None else picture(number)
             frame = av.VideoFrame.from_ndarray(image, format="rgb24")
-            frame.pts, frame.time_base = round(time_s * ticks), Fraction(1, ticks)
+            frame.pts, frame.time_base = round(time_s * ticks), 1 / Fraction(ticks)
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
     return file

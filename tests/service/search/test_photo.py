@@ -295,6 +295,8 @@ def test_a_decoder_has_no_descriptor_and_no_secret_of_the_service(monkeypatch: p
     [
         pytest.param("JPEG", "CMYK", {"progressive": True}, id="progressive CMYK"),
         pytest.param("WEBP", "RGBA", {"lossless": True, "method": 0, "quality": 0}, id="WebP with transparency"),
+        pytest.param("TIFF", "I;16", {}, id="TIFF of 16 bits"),
+        pytest.param("PNG", "I;16", {}, id="PNG of 16 bits"),
     ],
 )
 def test_every_photo_as_large_as_allowed_fits_into_the_decoders_memory(

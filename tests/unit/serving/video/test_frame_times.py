@@ -145,6 +145,13 @@ def test_a_transport_stream_keeps_its_times(tmp_path: Path, time_of: object) -> 
     assert reader.end_s == pytest.approx(6, abs=0.02)
 
 
+@pytest.mark.parametrize("suffix", [".avi", ".mkv", ".mp4", ".ts"])
+def test_frames_that_are_stored_in_another_order_keep_their_times(tmp_path: Path, suffix: str) -> None:
+    dated, reader = read(write_stamped(tmp_path / f"a{suffix}", BASE, reorders=True))
+    assert dated == pytest.approx(BASE, abs=0.002)
+    assert reader.damage is None
+
+
 def test_a_stream_without_a_container_is_dated_and_it_is_said(tmp_path: Path) -> None:
     dated, reader = read(write_stamped(tmp_path / "a.h264", BASE))
     assert np.ptp(np.diff(dated)) < 1e-6
