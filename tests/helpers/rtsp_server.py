@@ -6,6 +6,7 @@ FOLDER holds 000.jpg, 001.jpg, …; the stream is rtsp://127.0.0.1:PORT/street. 
 "ready" when it listens.
 """
 
+import os
 import sys
 
 import gi
@@ -14,6 +15,7 @@ gi.require_version("Gst", "1.0")
 gi.require_version("GstRtspServer", "1.0")
 from gi.repository import GLib, Gst, GstRtspServer  # noqa: E402
 
+ASPECT = "RTSP_PIXEL_ASPECT"  # environment variable: width of a pixel by its height, such as 16/15
 _ROLE = "viewer"
 
 
@@ -23,8 +25,8 @@ def main(folder: str, port: str, fps: str, user: str = "", password: str = "") -
     factory = GstRtspServer.RTSPMediaFactory()
     factory.set_shared(True)
     factory.set_launch(
-        f"( multifilesrc location={folder}/%03d.jpg loop=true caps=image/jpeg,framerate={fps}/1 ! jpegdec"
-        " ! videoconvert ! video/x-raw,format=I420"
+        f"( multifilesrc location={folder}/%03d.jpg loop=true caps=image/jpeg,framerate={fps}/1,"
+        f"pixel-aspect-ratio={os.environ.get(ASPECT, '1/1')} ! jpegdec ! videoconvert ! video/x-raw,format=I420"
         f" ! x264enc tune=zerolatency speed-preset=ultrafast key-int-max={fps} threads=1 bitrate=1000"
         " ! rtph264pay name=pay0 pt=96 config-interval=1 )"
     )

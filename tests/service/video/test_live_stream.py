@@ -115,6 +115,16 @@ def require_true_bounds(watched: Watched) -> None:
             assert after.time - event.until < timedelta(seconds=1)
 
 
+def test_wide_pixels_of_a_camera_become_square(
+    server: Server, watch: type[Watched], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("RTSP_PIXEL_ASPECT", "16/15")
+    watched = watch(server.start().address())
+    until(watched.has_frame)
+    assert watched.frames[0].image.shape == (HEIGHT, round(WIDTH * 16 / 15), 3)
+    assert "camera gate: frames are pixels of 16:15 made square" in caplog.text
+
+
 def test_frames_are_rgb_numbered_and_dated(street: Server, watch: type[Watched]) -> None:
     began = now()
     watched = watch(street.address())
