@@ -122,7 +122,8 @@ def _in_schema(
             continue
         label = _label(schema.group(group_name), choice.renamed.get(f"{name}.{value}", choice.new_name(value)))
         if label is None:
-            unknown[f"{name}={value}"] += bool(value.strip())
+            if value.strip():
+                unknown[f"{name}={value}"] += 1
         else:
             known[group_name] = label
     return known
@@ -141,5 +142,5 @@ def _label(group: Group, value: str) -> str | None:
 
 
 def _counted(words: Counter[str]) -> str:
-    listed = ", ".join(f"{shown(word)[1:-1]} ({count})" for word, count in words.most_common(_MOST_LISTED) if count)
+    listed = ", ".join(f"{shown(word)[1:-1]} ({count})" for word, count in words.most_common(_MOST_LISTED))
     return listed + (", …" if len(words) > _MOST_LISTED else "")
