@@ -270,6 +270,20 @@ def test_several_photos_are_shown_pointed_into_and_removed(
     browser.wait_for("document.querySelectorAll('#photos li').length === 8")  # serving.service.max_photos
 
 
+def test_a_photo_of_an_iphone_that_the_browser_cannot_read_is_said_and_the_others_taken(
+    browser: Browser, tmp_path: Path
+) -> None:
+    heard = (
+        "document.querySelector('[name=photo]').reportValidity = function () { window.said = this.validationMessage; }"
+    )
+    browser.evaluate(heard)
+    heic = tmp_path / "IMG_0001.HEIC"
+    heic.write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(100))
+    browser.choose_files("[name=photo]", heic, photo(tmp_path, "one.png", picture(GREEN, seed=98)))
+    browser.wait_for("window.said?.includes('HEIC')")
+    browser.wait_for("document.querySelectorAll('#photos li').length === 1")
+
+
 def test_nobody_where_the_operator_clicks_is_said(browser: Browser, tmp_path: Path) -> None:
     browser.choose_files("[name=photo]", photo(tmp_path, "scene.png", scene()))
     browser.wait_for("document.querySelector('#photos svg')")
