@@ -72,6 +72,23 @@ def test_in_a_scene_the_person_is_searched_not_the_street(client: TestClient) ->
     assert answer["sightings"][0]["tracklet_id"] in {2, 5, 8, 11}
 
 
+def test_people_in_a_jpeg_that_is_decoded_smaller_have_boxes_in_its_own_pixels(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoders = client.app.state.search_service._decoders  # type: ignore[attr-defined]
+    monkeypatch.setattr(decoders, "_most_pixels", 80 * 60)
+    scene = np.full((480, 640, 3), RED, np.uint8)
+    scene[:, :320] = GREEN
+    file = BytesIO()
+    Image.fromarray(scene).save(file, "JPEG", quality=95)
+    answer = search(client, file.getvalue())
+    assert answer["people_xyxy"] == [[0, 0, 320, 480]]
+    assert answer["sightings"][0]["tracklet_id"] in {2, 5, 8, 11}
+    marked = search(client, file.getvalue(), people_xyxy="[[400, 80, 560, 400]]")
+    assert marked["people_xyxy"] == [[400, 80, 560, 400]]
+    assert marked["sightings"][0]["tracklet_id"] in {1, 4, 7, 10}
+
+
 def test_where_nobody_is_found_the_whole_photo_is_the_person(client: TestClient) -> None:
     assert search(client, png(np.full((60, 80, 3), (90, 10, 10), np.uint8)))["people_xyxy"] == [None]
 
