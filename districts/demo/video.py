@@ -10,6 +10,7 @@ import av
 import numpy as np
 
 from domain.errors import InputError
+from domain.video_geometry import upright
 from domain.video_probe import opened_video
 
 
@@ -43,7 +44,7 @@ class VideoWriter:
 
 
 def read_frames(file: Path) -> Iterator[tuple[int, np.ndarray]]:
-    """Number, from 1, and picture (`uint8 [height, width, 3]` RGB) of each frame in `file`.
+    """Number, from 1, and upright picture (`uint8 [height, width, 3]` RGB, in stored pixels) of each frame in `file`.
 
     Raises:
         InputError: if the file is missing or not a video.
@@ -51,6 +52,6 @@ def read_frames(file: Path) -> Iterator[tuple[int, np.ndarray]]:
     try:
         with opened_video(file) as container:
             for number, frame in enumerate(container.decode(video=0), start=1):
-                yield number, frame.to_ndarray(format="rgb24")
+                yield number, upright(frame)
     except (av.FFmpegError, IndexError) as error:
         raise InputError(f"{file} must be a video that FFmpeg can decode: {error}") from error

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+import av
 import numpy as np
 
 from districts.demo.video import read_frames
@@ -12,6 +13,7 @@ from districts.importing.annotated import Footage
 from districts.importing.detection_set import picture_size
 from domain.errors import InputError
 from domain.images import read_image
+from domain.video_geometry import upright
 from domain.video_probe import opened_video
 
 
@@ -19,7 +21,7 @@ from domain.video_probe import opened_video
 class Facts:
     """What footage says of itself."""
 
-    width: int
+    width: int  # of upright frames, in stored pixels
     height: int
     fps: float | None  # of pictures: unknown
     num_frames: int | None  # None if the video does not declare it
@@ -39,9 +41,12 @@ def facts_of(footage: Footage) -> Facts:
     with opened_video(footage) as container:
         stream = container.streams.video[0]
         rate = stream.average_rate
-        codec = stream.codec_context
+        try:
+            height, width, _ = upright(next(container.decode(stream))).shape
+        except (av.FFmpegError, StopIteration) as error:
+            raise InputError(f"{footage} must be a video that FFmpeg can decode: {error or 'no frame'}") from error
         written = container.metadata.get("creation_time") or stream.metadata.get("creation_time")
-        return Facts(codec.width, codec.height, float(rate) if rate else None, stream.frames or None, _time(written))
+        return Facts(width, height, float(rate) if rate else None, stream.frames or None, _time(written))
 
 
 def frames_of(footage: Footage) -> Iterator[tuple[int, np.ndarray]]:

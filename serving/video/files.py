@@ -20,6 +20,7 @@ import numpy as np
 
 from domain.atomic import atomic_file
 from domain.errors import InputError
+from domain.video_geometry import description, scale_of, shown
 from domain.video_probe import probe
 from domain.videos import (
     NO_SETTINGS,
@@ -31,7 +32,6 @@ from domain.videos import (
     open_container,
 )
 from serving.video.frame_times import PAUSE_S, FrameTimes, Stamped
-from serving.video.geometry import description, scale_of, shown
 
 _FALLBACK_FPS = 25.0
 _TICKS_A_SECOND = 90_000  # of written times

@@ -23,9 +23,9 @@ from pydantic import PositiveFloat
 
 from domain.errors import InputError
 from domain.settings import Settings
+from domain.video_geometry import description, shown
 from domain.videos import NO_SETTINGS, STREAM_OPTIONS, VideoLimits, decode
 from serving.video.even_share import EvenShare
-from serving.video.geometry import description, shown
 
 _TRANSPORT = STREAM_OPTIONS | {
     "rtsp_transport": "tcp",  # lost UDP packets would damage pictures

@@ -30,6 +30,11 @@ def shown(picture: av.VideoFrame, aspect: Fraction | None, most_pixels: int) -> 
     return np.ascontiguousarray(_turned(image, _matrix_of(picture)))
 
 
+def upright(picture: av.VideoFrame) -> np.ndarray:
+    """`picture` turned and mirrored as its video says, in stored pixels: uint8 `[height, width, 3]` RGB."""
+    return np.ascontiguousarray(_turned(picture.to_ndarray(format="rgb24"), _matrix_of(picture)))
+
+
 def square_size(width: int, height: int, aspect: Fraction | None, most_pixels: int) -> tuple[int, int]:
     """Width and height with square pixels, if `aspect` is plausible; the shorter pixel side is scaled up.
 
