@@ -190,7 +190,7 @@ def _statement(coverage: Coverage) -> str:
     if rates:
         seldom = f"{min(rates):g}" if min(rates) == max(rates) else f"{min(rates):g} to {max(rates):g}"
         said.append(
-            f"{_percent(coverage.thin_share)} was seen thinly (looked at {seldom} times a second): a person may have "
+            f"{_percent(coverage.thin_share)} was seen thinly ({seldom} looks a second): a person may have "
             "passed unseen"
         )
     counts = {kind: sum(len(getattr(camera, kind)) for camera in coverage.cameras) for kind in _KINDS[2:]}

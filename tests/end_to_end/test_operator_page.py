@@ -53,13 +53,20 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 
 def add_double_and_gap(deployment: Deployment) -> None:
-    """While the red person is at Gate 0 at 12:06, somebody like that is at Gate 2; and Gate 1 was away for a minute."""
+    """While the red person is at Gate 0 at 12:06, somebody like that is at Gate 2; and Gate 1 was away for a minute.
+
+    Later Gate 2 is looked at once a second for a minute.
+    """
     with open_store(deployment.store) as store:
         red = in_transaction(store, queries.tracklets, [("demo", 7)])[0]
         start = NOON + timedelta(minutes=6)
         segment = in_transaction(store, segments.register, "demo", "cam2", "gate2.mp4", "f" * 64, start)
         double = tracklet(1, red.embedding, camera=2, after_s=360)
         store.add_segment(segment.id, [double], red.model_version, frames=50, end=start + timedelta(seconds=5))
+        seldom = NOON + timedelta(minutes=20)
+        segment = in_transaction(store, segments.register, "demo", "cam2", "seldom.mp4", "a" * 64, seldom)
+        looks, until = segments.Looks(60, due=600), seldom + timedelta(minutes=1)
+        store.add_segment(segment.id, [], red.model_version, frames=600, end=until, looks=looks)
         in_transaction(store, segments.open_gap, "demo", "cam1", NOON + timedelta(minutes=2), "the camera was cut off")
         in_transaction(store, segments.close_gap, "demo", "cam1", NOON + timedelta(minutes=3))
 
@@ -384,6 +391,30 @@ def test_what_was_not_seen_is_said_over_the_results(browser: Browser) -> None:
     browser.wait_for(
         "document.querySelector('#coverage:not(.warning) summary')?.innerText.includes('빠진 시간이 없습니다')"
     )
+
+
+@pytest.mark.parametrize(
+    ("language", "words"),
+    [
+        ("ko", ["0%", "드문드문 본 시간이 1.0분", "1초에 1번"]),
+        ("en", ["0%", "Seen thinly for 1.0 min", "with 1 looks a second"]),
+    ],
+)
+def test_times_that_were_seen_thinly_are_said_over_the_results(
+    served: Served, browser: Browser, language: str, words: list[str]
+) -> None:
+    browser.open(f"{served.address}/?lang={language}")
+    browser.wait_for(IS_READ)
+    ask(browser, "bag", "is", "backpack")
+    fill(browser, "[name=since]", "2026-05-01T21:20")
+    fill(browser, "[name=until]", "2026-05-01T21:21")
+    click(browser, "[name=cameras][value='demo/cam2']")
+    click(browser, "#search .primary")
+    browser.wait_for("document.querySelector('#coverage.warning summary')")
+    said = browser.evaluate("document.querySelector('#coverage').textContent")
+    assert [word for word in words if word not in said] == []
+    assert "빠진 시간이" not in said
+    assert "missing" not in browser.evaluate("document.querySelector('#coverage summary').textContent")
 
 
 def test_more_sightings_come_when_they_are_asked_for_by_keyboard(served: Served, browser: Browser, case: int) -> None:

@@ -1,5 +1,6 @@
 """More cameras than the machine can look at: none is blind, each gets its share evenly, and the coverage says so."""
 
+import asyncio
 import threading
 import time
 from collections.abc import Iterator
@@ -9,18 +10,25 @@ from pathlib import Path
 import numpy as np
 import pytest
 import sqlalchemy as sa
+import yaml
 
 from serving.database import tables
+from serving.database.retention import RetentionSettings
 from serving.database.store import Store
 from serving.ingestion.outbox import Outbox
-from serving.ingestion.settings import StreamsSettings
+from serving.ingestion.registration import register_recordings
+from serving.ingestion.segment_work import SegmentWork
+from serving.ingestion.settings import IngestSettings, StreamsSettings
 from serving.perception.batching import SharedPerception
 from serving.search.coverage import Coverage, coverage_of, shorten_coverage
 from serving.streams import StreamsFile, follow_streams
 from serving.video.live_stream import ConnectionSettings
+from serving.video.recordings import Recording
+from serving.worker import work_on_jobs
+from tests.helpers.project import ROOT
 from tests.helpers.rtsp import FPS, Server, require_server
-from tests.helpers.sightings import CAMERAS
-from tests.helpers.walkers import BLUE, GREEN, RED, ColourDetector, ColourReid, settings
+from tests.helpers.sightings import CAMERAS, NOON
+from tests.helpers.walkers import BLUE, GREEN, RED, ColourDetector, ColourReid, Walker, settings, write_video
 
 TEN = [CAMERAS[0].model_copy(update={"id": f"cam{number}"}) for number in range(10)]
 CONNECTION = ConnectionSettings(silence_s=5, first_pause_s=0.1, max_pause_s=0.4)
@@ -104,3 +112,58 @@ def test_ten_cameras_at_twice_the_capacity(store: Store, server: Server) -> None
 def test_ten_cameras_at_twice_the_capacity_for_minutes(store: Store, server: Server) -> None:
     coverage = follow(store, server, pictures_per_s=10 * FPS / 2, seconds=240, segment_s=30)
     require_thin(store, coverage, 240, most=0.65)
+
+
+@pytest.mark.soak
+def test_recordings_of_ten_cameras_at_twice_the_capacity(store: Store, tmp_path: Path) -> None:
+    """Every two seconds each camera's recording of two seconds comes; the worker can look at half of the frames."""
+    store.replace_sightings("demo", TEN, "m", [])
+    num_recordings, seconds = 30, 2
+    recordings = [
+        [
+            write_video(
+                tmp_path / f"{camera.id}_{turn}.mp4", [RED, Walker("blue", 30 * number + turn, 0)], seconds=seconds
+            )
+            for number, camera in enumerate(TEN)
+        ]
+        for turn in range(num_recordings)
+    ]
+    content = yaml.safe_load((ROOT / "params.yaml").read_text())["serving"]
+    ingest = IngestSettings.model_validate(content["ingest"] | {"keep_up_s": 5})
+    tracking = settings()
+    perception = SharedPerception(
+        SlowDetector(10 * FPS / 2), ColourReid(), None, tracking.perception, max_wait_s=ingest.batch_wait_s
+    )
+    work = SegmentWork(store, perception, "m", tracking, ingest, RetentionSettings.model_validate(content["retention"]))
+
+    def come() -> None:
+        for turn, of_turn in enumerate(recordings):
+            start = NOON + timedelta(seconds=seconds * turn)
+            registered = register_recordings(
+                store, "demo", [Recording(file, camera.id, start) for file, camera in zip(of_turn, TEN, strict=True)]
+            )
+            assert not registered.refused
+            time.sleep(seconds)
+
+    coming = threading.Thread(target=come)
+    coming.start()
+    time.sleep(1)
+    asyncio.run(work_on_jobs(work, until_empty=True))
+    while coming.is_alive():
+        asyncio.run(work_on_jobs(work, until_empty=True))
+    coming.join()
+    asyncio.run(work_on_jobs(work, until_empty=True))
+    with store.begin() as connection:
+        segments = connection.execute(sa.select(tables.segments).order_by(tables.segments.c.id)).all()
+    assert {one.state for one in segments} == {"done"}
+    later = [one for one in segments if one.start >= NOON + timedelta(seconds=seconds * num_recordings / 2)]
+    shares = {
+        camera.id: sum(one.looked_at for one in later if one.camera_id == camera.id)
+        / sum(one.due for one in later if one.camera_id == camera.id)
+        for camera in TEN
+    }
+    assert 0.25 <= min(shares.values()) <= max(shares.values()) <= 0.8
+    assert max(shares.values()) <= 1.5 * min(shares.values())
+    coverage = coverage_of(store, "m")
+    assert all(camera.thin for camera in coverage.cameras)
+    assert "seen thinly" in coverage.statement

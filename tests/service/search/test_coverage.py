@@ -193,7 +193,7 @@ def test_the_statement_has_the_rates_and_what_is_missing(empty: Store) -> None:
     found = coverage_of(empty, "net-1")
     assert found.statement == (
         "Of 3 cameras from 2026-05-01T12:00:00+00:00 to 2026-05-01T12:06:00+00:00, 33.3 % was searched; 33.3 % was "
-        "seen thinly (looked at 0.5 to 1 times a second): a person may have passed unseen; failed: 1."
+        "seen thinly (0.5 to 1 looks a second): a person may have passed unseen; failed: 1."
     )
     nothing = coverage_of(empty, "net-1", cameras=[("demo", "cam2")], since=at(60), until=at(70))
     assert nothing.statement.endswith("0 % was searched; of the rest there is no video.")
