@@ -13,6 +13,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import av
+import numpy as np
 import psutil
 import pytest
 
@@ -325,6 +326,18 @@ def test_a_slow_consumer_gets_the_newest_frame(street: Server, watch: type[Watch
     assert now() - watched.frames[-1].time < timedelta(seconds=1)  # the oldest would be 3 × 0.75 s old
     assert watched.stream.num_dropped >= 3 * 5
     assert watched.stream.num_frames - watched.stream.num_dropped - len(watched.frames) <= 1
+
+
+@pytest.mark.slow
+def test_a_slow_consumer_that_takes_its_time_at_random_gets_frames_at_even_distances(street: Server) -> None:
+    waits_s = np.random.default_rng(0).uniform(0.05, 0.45, 60)  # the newest frame would be one to five later
+    with LiveStream("gate", street.address(), QUICK, print) as stream:
+        numbers = []
+        for frame, wait_s in zip(stream, waits_s, strict=False):
+            numbers.append(frame.number)
+            time.sleep(wait_s)
+    apart = np.diff(numbers)[len(numbers) // 2 :]
+    assert np.mean(np.abs(apart - np.median(apart)) <= 1) >= 0.85
 
 
 @pytest.mark.parametrize(("stride", "cuts"), [(1, 1), (1, 2), (5, 1), (5, 2)])
