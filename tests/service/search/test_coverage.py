@@ -244,7 +244,8 @@ def test_searched_are_the_minutes_of_videos_that_are_in_no_gap(
 
 PROCESSED = "SELECT district, camera_id, model_version, looks_per_s, times FROM processed ORDER BY 1, 2, 3, 4"
 ADDED_UP = """
-    SELECT district, camera_id, model_version, CASE WHEN looked_at = 6 AND "end" > start THEN 0.05 ELSE 'infinity' END::float8,
+    SELECT district, camera_id, model_version,
+        CASE WHEN looked_at = 6 AND "end" > start THEN 0.05 ELSE 'infinity' END::float8,
         range_agg(tstzrange(start, "end"))
     FROM segments WHERE state = 'done' GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4
 """
