@@ -2,13 +2,17 @@
 
 import asyncio
 from collections.abc import Callable
+from datetime import UTC, datetime
 from threading import Event
 from typing import Any
 
 import pytest
 from fastapi import FastAPI, Request
 
+from serving.access.accounts import Account
+from serving.access.roles import Role
 from serving.web.dependencies import in_search_thread, in_slow_thread, in_thread
+from serving.web.gate import AuthenticatedAccount
 
 
 @pytest.mark.parametrize(
@@ -22,7 +26,8 @@ from serving.web.dependencies import in_search_thread, in_slow_thread, in_thread
 def test_work_of_one_kind_waits_for_no_other(busy: list[Callable[..., Any]], free: Callable[..., Any]) -> None:
     app = FastAPI()
     app.state.threads = 2
-    request = Request({"type": "http", "app": app})
+    kim = Account("kim", Role.OPERATOR, datetime.now(UTC), None, None)
+    request = Request({"type": "http", "app": app, "user": AuthenticatedAccount(kim)})
     is_over = Event()
 
     async def work() -> int:
