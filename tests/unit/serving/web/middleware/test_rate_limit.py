@@ -1,3 +1,7 @@
+import asyncio
+import time
+
+import httpx
 import pytest
 from starlette.applications import Starlette
 from starlette.authentication import SimpleUser
@@ -28,12 +32,16 @@ class NamedByHeader:
 
 @pytest.fixture
 def client() -> TestClient:
+    few = {"requests_per_minute": MOST, "searches_per_minute": MOST_SEARCHES, "crops_per_minute": MOST_CROPS}
+    return TestClient(limited(few))
+
+
+def limited(limits: dict[str, int]) -> ASGIApp:
     async def answer(_: Request) -> PlainTextResponse:
         return PlainTextResponse("done")
 
     app = Starlette(routes=[Route("/{path:path}", answer)])
-    limits = {"requests_per_minute": MOST, "searches_per_minute": MOST_SEARCHES, "crops_per_minute": MOST_CROPS}
-    return TestClient(NamedByHeader(RateLimit(app, **limits)))
+    return NamedByHeader(RateLimit(app, **limits))
 
 
 def test_who_searched_too_often_is_told_when_to_come_back_and_may_still_look(client: TestClient) -> None:
@@ -65,3 +73,25 @@ def test_all_that_an_account_asks_for_is_counted(client: TestClient, path: str) 
 
 def test_probes_are_free(client: TestClient) -> None:
     assert {client.get("/readyz").status_code for _ in range(2 * MOST)} == {200}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("path", "most", "burst"), [("/v1/search", 1200, 60), ("/v1/crops/demo/1", 600, 30)])
+def test_what_an_account_may_send_in_a_minute_does_not_come_at_once(path: str, most: int, burst: int) -> None:
+    app = limited({"requests_per_minute": 9000, "searches_per_minute": most, "crops_per_minute": most})
+    later, apart_s = 30, 60 / (2 * most)
+
+    async def main() -> list[float]:
+        began, ended = time.monotonic(), []
+
+        async def ask(headers: dict[str, str], number: int) -> None:
+            async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as asking:
+                for _ in range(number):
+                    assert (await asking.get(path, headers=headers)).status_code == 200
+            ended.append(time.monotonic() - began)
+
+        await asyncio.gather(ask(KIM, burst + later), ask(LEE, 5))
+        return ended
+
+    first, last = asyncio.run(main())
+    assert last > (later - 1) * apart_s > first
