@@ -1,17 +1,20 @@
 """Checks of a district's attribute set."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 
-from districts.findings import Finding, fatal, listed
-from districts.layout import SPLITS, find_pictures, read_attribute_row, read_attribute_rows
+from districts.findings import Finding, Shown, fatal, gathered, listed
+from districts.layout import SPLITS, AttributeRow, find_pictures, read_attribute_row, read_attribute_rows
 from districts.pictures import PictureChecks, unread
-from domain.attributes import AttributeSchema
+from districts.split_checks import digests_of
+from domain.attributes import AttributeSchema, Group
 from domain.errors import InputError, shown
 
 _FEW_LABELS = 5
+_LARGEST_SHARE = 0.9  # of a label in its group
 
 
 def check_attributes(folder: Path, schema: AttributeSchema, cameras: set[str]) -> Iterator[Finding]:
@@ -32,8 +35,10 @@ def check_attributes(folder: Path, schema: AttributeSchema, cameras: set[str]) -
         if not rows:
             yield Finding(True, str(file), "must list pictures, got none")
         yield from _check_rows(file, rows, schema, cameras, named)
+    yield from _check_contradictions(folder, schema)
     if images.is_dir() and (unnamed := [file.name for file in find_pictures(images) if file.name not in named]):
-        yield Finding(False, str(images), f"{len(unnamed)} pictures are in no table: {listed(unnamed)}")
+        pictures = tuple(Shown(images / name) for name in unnamed)
+        yield Finding(False, str(images), f"{len(unnamed)} pictures are in no table: {listed(unnamed)}", pictures)
 
 
 def _check_rows(
@@ -73,7 +78,58 @@ def _check_rows(
 
 
 def _check_counts(file: Path, schema: AttributeSchema, counts: list[np.ndarray]) -> Iterator[Finding]:
-    for group, count in zip(schema.groups, counts, strict=True):
-        for name, number in zip(group.label_names, count, strict=True):
-            if number < _FEW_LABELS:
-                yield Finding(False, str(file), f"{group.name}={name} occurs {number} times; too few to learn from")
+    few = [
+        f"{group.name}={name} ({number})"
+        for group, count in zip(schema.groups, counts, strict=True)
+        for name, number in zip(group.label_names, count, strict=True)
+        if number < _FEW_LABELS
+    ]
+    if few:
+        message = f"labels that fewer than {_FEW_LABELS} pictures have, too few to learn from: {listed(few)}"
+        yield Finding(False, str(file), message)
+    if unequal := [text for group, count in zip(schema.groups, counts, strict=True) for text in _unequal(group, count)]:
+        message = (
+            f"labels that nearly all pictures of their group have; a model may answer only them: {listed(unequal)}"
+        )
+        yield Finding(False, str(file), message)
+
+
+def _unequal(group: Group, count: np.ndarray) -> Iterator[str]:
+    """The label that has nearly all pictures of a group, where another label has some."""
+    share, total = count.max() / max(count.sum(), 1), count.sum()
+    if _LARGEST_SHARE <= share < 1:
+        yield f"{group.name}={group.label_names[int(count.argmax())]} ({count.max()} of {total})"
+
+
+def _check_contradictions(folder: Path, schema: AttributeSchema) -> Iterator[Finding]:
+    """Pictures of the attribute set that are in the tables repeatedly, by name or byte for byte, with other labels."""
+    images, rows = folder / "attributes" / "images", list(_rows_of(folder, schema))
+    digests = digests_of([images / row.image for _, row in rows])
+    seen: dict[str, tuple[str, AttributeRow]] = {}
+    found = []
+    for place, row in rows:
+        other_place, other = seen.setdefault(digests.get(images / row.image, row.image), (place, row))
+        differing = [
+            f"{group.name}={group.label_names[label]} and {group.label_names[other_label]}"
+            for group, label, other_label in zip(schema.groups, row.labels, other.labels, strict=True)
+            if label != other_label and min(label, other_label) >= 0
+        ]
+        if differing:
+            message = f"{row.image} must have the labels that it has in {other_place}, got {', '.join(differing)}"
+            found.append(Finding(False, place, message, (Shown(images / row.image),)))
+    yield from gathered(
+        found, folder / "attributes", "rows contradict the labels that their picture has in another row"
+    )
+
+
+def _rows_of(folder: Path, schema: AttributeSchema) -> Iterator[tuple[str, AttributeRow]]:
+    """The readable rows of all tables, each with its place."""
+    for split in SPLITS:
+        file = folder / "attributes" / f"{split}.csv"
+        try:
+            rows = read_attribute_rows(file, schema) if file.is_file() else {}
+        except InputError:  # `check_attributes` says why
+            continue
+        for line, cells in rows.items():
+            with suppress(InputError):
+                yield f"{file}, line {line}", read_attribute_row(file, line, cells, schema)

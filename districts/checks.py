@@ -6,7 +6,9 @@ Fatal: training or evaluation would break, or its figures would mean nothing. Wa
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
+from districts.appearance_checks import check_appearance
 from districts.attribute_checks import check_attributes
+from districts.camera_checks import check_cameras
 from districts.detection_checks import check_detection
 from districts.findings import Finding, contents, fatal
 from districts.layout import SPLITS, District, read_district
@@ -51,7 +53,9 @@ def check_district(folder: Path, *, is_published: bool = False) -> list[Finding]
             findings.extend(checks[name]())
         else:
             findings.append(Finding(False, str(folder / name), "is not checked before district.yaml is right"))
+    findings.extend(check_appearance(folder))
     if district is not None:
+        findings.extend(check_cameras(folder, district))
         place, has_videos = str(folder / "district.yaml"), "videos" in present
         findings.extend(check_placeholders(place, district, has_videos=has_videos))
     return findings

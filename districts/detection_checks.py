@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from districts.box_files import PEOPLE, YoloBox, parse_labels
-from districts.findings import Finding, contents, fatal, listed
+from districts.findings import Finding, Shown, contents, fatal, gathered, listed
 from districts.layout import Split, find_pictures
 from districts.pictures import PictureChecks, equal_but_for_case, unread
 from domain.errors import InputError, shown
@@ -14,6 +14,7 @@ from domain.names import is_hidden
 _CLASSES = "classes.txt"
 _OUTSIDE = 0.01  # of the picture's side; less is rounding
 _SMALLEST_PX = 2
+_WHOLE = 0.95  # of the picture's area: a box of everything, not of a person
 
 
 def check_detection(folder: Path, splits: Sequence[Split]) -> Iterator[Finding]:
@@ -67,6 +68,7 @@ def _check_names(pictures: Sequence[Path], labels: Path) -> Iterator[Finding]:
 def _check_pictures(pictures: Sequence[Path], images: Path, labels: Path, split: Split) -> Iterator[Finding]:
     """The pictures of a split and their boxes."""
     checks, num_boxes, empty = PictureChecks(images, is_evaluated=split != "train"), 0, []
+    odd: dict[str, list[Finding]] = {}
     for picture in pictures:
         size, file = checks.look_at(picture), labels / f"{picture.stem}.txt"
         try:
@@ -75,29 +77,42 @@ def _check_pictures(pictures: Sequence[Path], images: Path, labels: Path, split:
             yield fatal(file, error)
             continue
         for line, message in wrong.items():
-            yield Finding(True, f"{file}, line {line}", message)
-        yield from _check_boxes(file, boxes, size)
+            yield Finding(True, f"{file}, line {line}", message, (Shown(picture),))
+        for line, kind, message in _odd_boxes(boxes, size):
+            finding = Finding(False, f"{file}, line {line}", message, (Shown(picture, boxes[line]),))
+            odd.setdefault(kind, []).append(finding)
         num_boxes += len(boxes)
         if not boxes and not wrong:
-            empty.append(picture.stem)
+            empty.append(picture)
+    for kind, findings in odd.items():
+        yield from gathered(findings, labels, kind)
     yield from checks.summary()
     if empty:
-        names = listed([f"{name}.txt" for name in empty])
+        names = listed([f"{picture.stem}.txt" for picture in empty])
         message = f"{len(empty)} pictures have no labels and count as pictures without people: {names}"
-        yield Finding(False, str(labels), message)
+        yield Finding(False, str(labels), message, tuple(Shown(picture) for picture in empty))
     if num_boxes == 0:
         yield Finding(True, str(labels), "must label at least one person, got none")
 
 
-def _check_boxes(file: Path, boxes: dict[int, YoloBox], size: tuple[int, int] | None) -> Iterator[Finding]:
+def _odd_boxes(boxes: dict[int, YoloBox], size: tuple[int, int] | None) -> Iterator[tuple[int, str, str]]:
+    """Line, kind and message of each box that is worth a look."""
     first_lines: dict[YoloBox, int] = {}
     for line, box in boxes.items():
-        place = f"{file}, line {line}"
         x, y, width, height = box
         over = max(width / 2 - x, height / 2 - y, x + width / 2 - 1, y + height / 2 - 1)
         if over > _OUTSIDE:
-            yield Finding(False, place, f"the box reaches {over:.0%} of the picture's side out of the picture")
+            yield (
+                line,
+                "boxes reach out of the picture",
+                f"the box reaches {over:.0%} of the picture's side out of the picture",
+            )
         if size is not None and min(width * size[1], height * size[0]) < _SMALLEST_PX:
-            yield Finding(False, place, f"the box is {width * size[1]:.1f} × {height * size[0]:.1f} pixels")
+            message = f"the box is {width * size[1]:.1f} × {height * size[0]:.1f} pixels"
+            yield line, f"boxes are smaller than {_SMALLEST_PX} pixels", message
+        if width * height >= _WHOLE:
+            message = f"the box covers {width * height:.0%} of the picture"
+            yield line, "boxes cover the whole picture, not one person", message
         if first_lines.setdefault(box, line) != line:
-            yield Finding(False, place, f"the box is also in line {first_lines[box]}; one person counts twice")
+            message = f"the box is also in line {first_lines[box]}; one person counts twice"
+            yield line, "boxes are there twice; each of these people counts twice", message

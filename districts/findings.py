@@ -1,14 +1,23 @@
 """Defects found in a district's data, their report, and the refusal of data with a fatal defect."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from domain.errors import InputError
 from domain.names import is_hidden
 
-REPORT = "data_report.md"
 _MOST_SHOWN, _LONGEST = 20, 500  # findings on the screen, and letters of one; the report has all
+_MOST_ALIKE = 10  # findings of one kind; more become one
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A picture of a finding, and the box in it that the finding is about."""
+
+    file: Path
+    box: tuple[float, float, float, float] | None = None  # centre, width and height as fractions of the picture
+    name: str = ""  # the user's file, where `file` is the district's
 
 
 @dataclass(frozen=True)
@@ -18,6 +27,7 @@ class Finding:
     is_fatal: bool
     place: str  # file and line
     message: str
+    pictures: tuple[Shown, ...] = field(default=(), compare=False)
 
     def __str__(self) -> str:
         short = self.message if len(self.message) <= _LONGEST else f"{self.message[:_LONGEST]} …"
@@ -31,26 +41,6 @@ def fatal(file: Path, error: InputError) -> Finding:
         place, _, message = text.partition(": ")
         return Finding(True, place, message)
     return Finding(True, str(file), text.removeprefix(f"{file}").removeprefix(":").removeprefix(" "))
-
-
-def report_of(findings: Sequence[Finding], name: str, about: str, root: Path) -> str:
-    """The Markdown report of all `findings` in the district `name`; places below `root` are relative to it.
-
-    Args:
-        findings: defects.
-        name: the district's.
-        about: a sentence on the data that were checked.
-        root: folder that `about` names.
-    """
-    fatal = [finding for finding in findings if finding.is_fatal]
-    lines = [f"# Data report of {name}", "", about, ""]
-    lines += [f"{len(fatal)} fatal defects, {len(findings) - len(fatal)} warnings.", ""]
-    for title, chosen in (("Fatal", fatal), ("Warnings", [f for f in findings if not f.is_fatal])):
-        if chosen:
-            lines += [f"## {title}", "", "| place | defect |", "|---|---|"]
-            lines += [f"| {_cell(f.place.removeprefix(f'{root}/'))} | {_cell(f.message)} |" for f in chosen]
-            lines.append("")
-    return "\n".join(lines)
 
 
 def require_sound(findings: Iterable[Finding], report: Path | None = None) -> None:
@@ -76,6 +66,17 @@ def shown_first(findings: Sequence[Finding]) -> list[str]:
     return [str(finding) for finding in findings[:_MOST_SHOWN]] + ([f"and {more} more"] if more > 0 else [])
 
 
+def gathered(findings: Sequence[Finding], place: Path, message: str) -> Iterator[Finding]:
+    """`findings` of one kind; more than ten become one at `place`, whose `message` follows their number."""
+    if len(findings) <= _MOST_ALIKE:
+        yield from findings
+        return
+    places = listed([finding.place for finding in findings])
+    pictures = tuple(picture for finding in findings for picture in finding.pictures)
+    is_fatal = any(finding.is_fatal for finding in findings)
+    yield Finding(is_fatal, str(place), f"{len(findings)} {message}: {places}", pictures)
+
+
 def listed(names: Sequence[str]) -> str:
     """All `names`, for a message, which the screen shortens.
 
@@ -90,7 +91,3 @@ def contents(folder: Path) -> str:
     """What lies in `folder`, for a message that something else is missing."""
     names = sorted(path.name for path in folder.iterdir() if not is_hidden(path.name)) if folder.is_dir() else []
     return f"there is {listed(names)}" if names else "there is nothing"
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "/").replace("\n", " ")

@@ -2,14 +2,14 @@
 
 import os
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
 from PIL import Image
 
-from districts.findings import Finding, listed
+from districts.findings import Finding, Shown, listed
 from districts.layout import is_picture_name
 from domain.errors import InputError
 from domain.images import read_image, require_picture
@@ -34,7 +34,7 @@ class PictureChecks:
     folder: Path
     is_evaluated: bool
     findings: list[Finding] = field(default_factory=list)
-    _traits: dict[str, list[str]] = field(default_factory=dict)  # what is worth a word -> names of pictures
+    _traits: dict[str, list[Path]] = field(default_factory=dict)  # what is worth a word -> pictures
 
     def look_at(self, file: Path, place: str | None = None) -> tuple[int, int] | None:
         """Height and width of the picture in `file`, named by `place`; None if it cannot be read."""
@@ -42,22 +42,30 @@ class PictureChecks:
         place = place or str(file)
         try:
             traits = _traits(file)
-            image, complaint = _with_stderr(lambda: read_image(file))
+            image, complaint = with_stderr(lambda: read_image(file))
         except InputError as error:
             said = str(error).removeprefix(f"{file} ")
             self.findings.append(Finding(True, place, f"{named}{said}"))
             return None
         if complaint:
-            self.findings.append(Finding(self.is_evaluated, place, f"{named}{_DAMAGED} ({complaint})"))
+            message = f"{named}{_DAMAGED} ({complaint})"
+            self.findings.append(Finding(self.is_evaluated, place, message, (Shown(file),)))
         for trait in traits:
-            self._traits.setdefault(trait, []).append(file.name)
+            self._traits.setdefault(trait, []).append(file)
         return image.shape[0], image.shape[1]
 
     def summary(self) -> Iterator[Finding]:
         """Findings of single pictures, then of all pictures that have something in common."""
         yield from self.findings
-        for trait, names in self._traits.items():
-            yield Finding(False, str(self.folder), f"{len(names)} pictures {trait}: {listed(names)}")
+        for trait, files in self._traits.items():
+            yield of_pictures(self.folder, trait, files)
+
+
+def of_pictures(folder: Path, trait: str, files: Sequence[Path]) -> Finding:
+    """The warning that `files` in `folder` have `trait` in common."""
+    names = listed([file.name for file in files])
+    shown = tuple(Shown(file) for file in files)
+    return Finding(False, str(folder), f"{len(files)} pictures {trait}: {names}", shown)
 
 
 def unread(folder: Path, *, also: Iterable[str] = ()) -> Iterator[Finding]:
@@ -98,7 +106,7 @@ def _traits_of_header(file: Path) -> list[str]:
     return traits
 
 
-def _with_stderr(decode: Callable[[], _Value]) -> tuple[_Value, str]:
+def with_stderr(decode: Callable[[], _Value]) -> tuple[_Value, str]:
     """The result of `decode`, and what C libraries said meanwhile: a picture that is cut off is otherwise no error.
 
     Raises:
@@ -107,7 +115,8 @@ def _with_stderr(decode: Callable[[], _Value]) -> tuple[_Value, str]:
     heard, own = os.memfd_create("stderr"), os.dup(2)
     os.dup2(heard, 2)
     try:
-        value = decode()
+        with warnings.catch_warnings(action="ignore"):  # of Pillow, about damaged EXIF
+            value = decode()
     except InputError as error:
         raise InputError(f"{error}{_said(heard, ' (', ')')}") from error
     finally:

@@ -6,9 +6,11 @@ from pathlib import Path
 from pydantic import field_validator, model_validator
 
 from districts.checks import check_district
+from districts.counts import counts_of
+from districts.data_report import REPORT, DataReport
 from districts.demo.render import render_demo
 from districts.demo.settings import DemoSettings
-from districts.findings import REPORT, Finding, fatal, report_of, require_sound, shown_first
+from districts.findings import Finding, fatal, require_sound, shown_first
 from districts.importers.folder import import_folder
 from districts.importers.intake import Intake
 from districts.importers.market1501 import import_market1501
@@ -17,7 +19,7 @@ from districts.importers.peta import import_peta
 from districts.importing.times import carry_times
 from districts.inputs import require_unchanged, require_watched, state_of
 from districts.labels import add_labels
-from domain.atomic import atomic_file, atomic_folder
+from domain.atomic import atomic_folder
 from domain.errors import InputError
 from domain.names import Name
 from domain.paths import DATA, users_file
@@ -66,7 +68,7 @@ class PrepareSettings(Settings):
 
 
 def main(argv: Sequence[str] = ()) -> None:
-    """Write data/<name> and its data_report.md; of data with a fatal defect, write only the report.
+    """Write data/<name> and its data_report.html; of data with a fatal defect, write only the report.
 
     Raises:
         InputError: if the source is missing or changes meanwhile, the labels are unusable, or a check finds a fatal
@@ -80,13 +82,12 @@ def main(argv: Sequence[str] = ()) -> None:
     report, before = target / REPORT, state_of(settings.inputs)
     with atomic_folder(target) as folder:
         findings = _fill(settings, folder, target)
-        text = _report(settings, findings, target)
+        content = _report(settings, findings, target, folder)
         if any(finding.is_fatal for finding in findings):
-            with atomic_file(report) as aside:
-                aside.write_text(text, encoding="utf-8")
+            content.write(target)
         require_sound(findings, report)
         require_unchanged(before, settings.inputs)
-        (folder / REPORT).write_text(text, encoding="utf-8")
+        content.write(folder)
     for line in shown_first(findings):
         print(line)
     print(f"{report}: {len(findings)} warnings")
@@ -115,14 +116,14 @@ def _source(settings: PrepareSettings, target: Path) -> Path:
     return users_file(settings.source) if settings.source is not None else target
 
 
-def _report(settings: PrepareSettings, findings: Sequence[Finding], target: Path) -> str:
-    """The text of the report."""
+def _report(settings: PrepareSettings, findings: Sequence[Finding], target: Path, folder: Path) -> DataReport:
+    """The report of the data in `folder`, which move to `target` if they are sound."""
     source = _source(settings, target)
     about = f"Checked: {source}. Places are relative to it."
     if any(finding.is_fatal for finding in findings):
         is_earlier = (target / "district.yaml").exists()
         about += f" Refused: {'the data here are those of an earlier run' if is_earlier else 'there are no data here'}."
-    return report_of(findings, settings.name, about, source)
+    return DataReport(settings.name, about, source, counts_of(folder), findings)
 
 
 if __name__ == "__main__":

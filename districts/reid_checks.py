@@ -3,9 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
-
-from districts.findings import Finding, fatal
+from districts.findings import Finding, Shown, fatal, gathered, listed
 from districts.layout import (
     DISTRACTOR_IDENTITY,
     REID_PARTS,
@@ -59,26 +57,46 @@ def _check_pictures(place: Path, named: _Named, num_cameras: int, *, is_evaluate
 
 
 def _check_positive_pairs(place: Path, named: _Named) -> Iterator[Finding]:
-    people = np.array([identity for identity, _ in named.values() if identity > DISTRACTOR_IDENTITY], np.int64)
-    for identity, number in zip(*np.unique(people, return_counts=True), strict=True):
-        if number == 1:
+    people: dict[int, dict[Path, int]] = {}
+    for picture, (identity, camera) in named.items():
+        if identity > DISTRACTOR_IDENTITY:
+            people.setdefault(identity, {})[picture] = camera
+    single = []
+    for identity, (picture, *others) in sorted(people.items()):
+        if not others:
             message = f"identity {identity} has a single picture and so no positive pair; add another picture"
-            yield Finding(False, str(place), message)
+            single.append(Finding(False, str(place), message, (Shown(picture),)))
+    yield from gathered(single, place, "identities have a single picture and so no positive pair")
+    if place.name == "bounding_box_train":
+        yield from _check_single_cameras(place, people)
+
+
+def _check_single_cameras(place: Path, people: dict[int, dict[Path, int]]) -> Iterator[Finding]:
+    """Training identities that a single camera sees, where there are several cameras."""
+    of_one = {
+        number: next(iter(seen)) for number, seen in people.items() if len(seen) > 1 and len({*seen.values()}) == 1
+    }
+    if of_one and len({camera for seen in people.values() for camera in seen.values()}) > 1:
+        numbers = listed([str(identity) for identity in sorted(of_one)])
+        message = (
+            f"{len(of_one)} of {len(people)} identities are seen by one camera only and teach nothing across cameras: "
+        )
+        yield Finding(False, str(place), message + numbers, tuple(Shown(picture) for picture in of_one.values()))
 
 
 def _check_queries(folder: Path, query: _Named, gallery: _Named) -> Iterator[Finding]:
     cameras: dict[int, set[int]] = {}
     for identity, camera in gallery.values():
         cameras.setdefault(identity, set()).add(camera)
-    num_matched = 0
+    unmatched = []
     for picture, (identity, camera) in query.items():
-        if cameras.get(identity, set()) - {camera}:
-            num_matched += 1
-        else:
+        if not cameras.get(identity, set()) - {camera}:
             message = (
                 f"identity {identity} must also be in bounding_box_test from another camera; this query is not scored"
             )
-            yield Finding(False, str(picture), message)
-    if query and not num_matched:
+            unmatched.append(Finding(False, str(picture), message, (Shown(picture),)))
+    message = "queries are not scored: their identities must also be in bounding_box_test from another camera"
+    yield from gathered(unmatched, folder / "reid" / "query", message)
+    if query and len(unmatched) == len(query):
         message = "at least one query must have a match from another camera in bounding_box_test, got none"
         yield Finding(True, str(folder / "reid" / "query"), message)

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
 
-from districts.findings import Finding
+from districts.findings import Finding, Shown, gathered
 from districts.layout import (
     DISTRACTOR_IDENTITY,
     REID_PARTS,
@@ -40,7 +40,7 @@ def check_same_pictures(folder: Path, *, is_published: bool) -> Iterator[Finding
     """
     detection: dict[str, list[Path]] = {split: _pictures(folder / "detection" / "images" / split) for split in SPLITS}
     yield from _same(detection, is_fatal=False)
-    attributes: dict[str, list[Path]] = {split: _attribute_pictures(folder / "attributes", split) for split in SPLITS}
+    attributes: dict[str, list[Path]] = {split: attribute_pictures(folder / "attributes", split) for split in SPLITS}
     yield from _same(attributes, is_fatal=not is_published)
     parts: dict[str, list[Path]] = {part: _pictures(folder / "reid" / part) for part in REID_PARTS}
     query, gallery = parts.pop("query"), parts.pop("bounding_box_test")
@@ -49,24 +49,32 @@ def check_same_pictures(folder: Path, *, is_published: bool) -> Iterator[Finding
 
 
 def _same(splits: Mapping[str, Sequence[Path]], *, is_fatal: bool) -> Iterator[Finding]:
-    digests = _digests([file for files in splits.values() for file in files])
+    digests = digests_of([file for files in splits.values() for file in files])
     for first, other in combinations(splits, 2):
         by_digest = {digests[file]: file for file in reversed(splits[first]) if file in digests}
+        found = []
         for file in splits[other]:
             if file in digests and (twin := by_digest.get(digests[file])) is not None:
                 message = f"splits must share no picture; this one is byte for byte {twin} in {first}"
-                yield Finding(is_fatal, str(file), message)
+                found.append(Finding(is_fatal, str(file), message, (Shown(file), Shown(twin))))
+        message = (
+            f"of {len(splits[other])} pictures of {other} are byte for byte in {first}; splits must share no picture"
+        )
+        yield from gathered(found, splits[other][0].parent if found else Path(), message)
 
 
-def _digests(files: Sequence[Path]) -> dict[Path, str]:
-    """Checksum of each file whose size another file has, too; files that cannot be read are left to other checks."""
-    by_size: dict[int, set[Path]] = {}
+def digests_of(files: Sequence[Path]) -> dict[Path, str]:
+    """Checksum of each file whose size another one of `files` has; a file may be there repeatedly.
+
+    Files that cannot be read are left to other checks.
+    """
+    by_size: dict[int, list[Path]] = {}
     for file in files:
         if file.is_file():
-            by_size.setdefault(file.stat().st_size, set()).add(file)
+            by_size.setdefault(file.stat().st_size, []).append(file)
     digests = {}
     for same_size in by_size.values():
-        for file in same_size if len(same_size) > 1 else ():
+        for file in {*same_size} if len(same_size) > 1 else ():
             try:
                 digests[file] = sha256_of(file)
             except OSError:
@@ -80,25 +88,31 @@ def _pictures(folder: Path) -> list[Path]:
 
 def _shared(splits: dict[str, dict[int, str]]) -> Iterator[Finding]:
     for first, other in combinations(splits, 2):
+        found = []
         for identity in sorted(splits[first].keys() & splits[other].keys()):
             message = (
                 f"splits must share no identity; identity {identity} is also in {first} ({splits[first][identity]})"
             )
-            yield Finding(True, splits[other][identity], message)
+            found.append(Finding(True, splits[other][identity], message))
+        message = f"of {len(splits[other])} identities of {other} are also in {first}; splits must share no identity"
+        place = Path(found[0].place.partition(", line ")[0]).parent if found else Path()
+        yield from gathered(found, place, message)
 
 
-def _attribute_pictures(folder: Path, split: str) -> list[Path]:
-    names = [row["image"].replace("\\", "/") for row in _rows(folder / f"{split}.csv", "image").values()]
+def attribute_pictures(folder: Path, split: str) -> list[Path]:
+    """Pictures that a table of the attribute set in `folder` names; none if it cannot be read."""
+    names = [row["image"].replace("\\", "/") for row in rows_of(folder / f"{split}.csv", "image").values()]
     return [folder / "images" / name for name in names if name]
 
 
 def _attribute_identities(file: Path) -> dict[int, str]:
     """File and line of the first row of each identity."""
-    numbers = [(line, whole_number(row["identity"])) for line, row in _rows(file, "identity").items()]
+    numbers = [(line, whole_number(row["identity"])) for line, row in rows_of(file, "identity").items()]
     return {number: f"{file}, line {line}" for line, number in reversed(numbers) if number is not None and number >= 0}
 
 
-def _rows(file: Path, column: str) -> dict[int, dict[str, str]]:
+def rows_of(file: Path, column: str) -> dict[int, dict[str, str]]:
+    """Rows of a table by line; none if it is missing or cannot be read."""
     try:
         return read_rows(file, (column,)) if file.is_file() else {}
     except InputError:  # `check_attributes` says why

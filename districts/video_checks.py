@@ -17,6 +17,7 @@ from domain.errors import InputError
 from domain.video_probe import opened_video
 
 _SAME_RATE = 0.05  # relative
+_LEAST_COVERED = 0.5  # of the video by its ground truth
 _Seen = dict[int, dict[str, tuple[int, int]]]  # identity -> camera -> first and last frame
 
 
@@ -30,7 +31,7 @@ def check_videos(folder: Path, district: District, schema: AttributeSchema) -> I
         if not video.exists() and not truth.exists() and not _other_forms(video):
             unfilmed.append(camera.id)
             continue
-        size, findings = _check_video(video, camera)
+        size, num_frames, findings = _check_video(video, camera)
         yield from findings
         if camera.start is None or camera.start.tzinfo is None:
             message = f"camera {camera.id} must have a start with a time zone, got {camera.start}"
@@ -45,6 +46,7 @@ def check_videos(folder: Path, district: District, schema: AttributeSchema) -> I
             continue
         num_tables += not tracks.wrong
         yield from _check_truth(truth, tracks, size)
+        yield from _check_length(truth, tracks, num_frames)
         counted = tracks.table.is_counted
         for identity in np.unique(tracks.table.tracks[counted]):
             frames = tracks.table.frames[counted & (tracks.table.tracks == identity)]
@@ -99,6 +101,22 @@ def _check_truth(file: Path, tracks: ParsedTracks, size: tuple[int, int] | None)
             yield Finding(True, f"{file}, line {line}", message)
 
 
+def _check_length(file: Path, tracks: ParsedTracks, num_frames: int) -> Iterator[Finding]:
+    """Ground truth that goes on behind the end of the video, or covers less than half of it; 0 frames: unknown."""
+    frames = tracks.table.frames
+    if not num_frames or not len(frames):
+        return
+    if beyond := int((frames > num_frames).sum()):
+        message = (
+            f"{beyond} of {len(frames)} boxes are behind the end of the video, which has {num_frames} frames: the "
+            f"ground truth goes on to frame {frames.max()}. It may belong to another video or another frame rate"
+        )
+        yield Finding(False, str(file), message)
+    elif frames.max() < _LEAST_COVERED * num_frames:
+        message = f"ends at frame {frames.max()} of {num_frames}: people behind it must be labelled, or there are none"
+        yield Finding(False, str(file), message)
+
+
 def _check_problems(folder: Path, schema: AttributeSchema, seen: _Seen) -> Iterator[Finding]:
     file = folder / "videos" / "problems.yaml"
     try:
@@ -130,20 +148,24 @@ def _check_problems(folder: Path, schema: AttributeSchema, seen: _Seen) -> Itera
                 yield Finding(True, place, f"{group}={label} must be in the attribute schema {schema.name}")
 
 
-def _check_video(file: Path, camera: Camera) -> tuple[tuple[int, int] | None, list[Finding]]:
-    """Width and height of a camera's video, and its defects; only the first frame is decoded."""
+def _check_video(file: Path, camera: Camera) -> tuple[tuple[int, int] | None, int, list[Finding]]:
+    """Width and height of a camera's video, its number of frames (0: unknown), and its defects.
+
+    Only the first frame is decoded.
+    """
     if not file.is_file():
         videos = _other_forms(file)
         problem = f"must exist; rename {', '.join(videos)}, or convert it to MP4" if videos else "must exist"
-        return None, [Finding(True, str(file), problem)]
+        return None, 0, [Finding(True, str(file), problem)]
     try:
         with opened_video(file) as container:
-            frame, rate = next(container.decode(video=0)), container.streams.video[0].average_rate
+            stream = container.streams.video[0]
+            frame, rate, num_frames = next(container.decode(video=0)), stream.average_rate, stream.frames
     except InputError as error:
-        return None, [fatal(file, error)]
+        return None, 0, [fatal(file, error)]
     except (av.FFmpegError, StopIteration) as error:
         problem = f"must be a video that FFmpeg can decode, got {error or 'no frame'}"
-        return None, [Finding(True, str(file), problem)]
+        return None, 0, [Finding(True, str(file), problem)]
     size, unknown = (frame.width, frame.height), unknown_facts(camera)
     findings = []
     if "fps" not in unknown and rate is not None and abs(float(rate) / camera.fps - 1) > _SAME_RATE:
@@ -152,7 +174,7 @@ def _check_video(file: Path, camera: Camera) -> tuple[tuple[int, int] | None, li
     if "width_px and height_px" not in unknown and {*size} != {camera.width_px, camera.height_px}:
         message = f"has {size[0]} × {size[1]} pixels; district.yaml says {camera.width_px} × {camera.height_px}"
         findings.append(Finding(False, str(file), message))
-    return size, findings
+    return size, num_frames, findings
 
 
 def _other_forms(video: Path) -> list[str]:

@@ -52,8 +52,8 @@ def read_image(file: Path) -> Picture:
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
 
 
-def require_picture(file: Path) -> None:
-    """Raise `InputError` unless the header of `file` is that of a picture that may be decoded.
+def require_picture(file: Path) -> tuple[int, int]:
+    """Width and height by the header of `file`; raises `InputError` unless it is a picture that may be decoded.
 
     OpenCV takes 3 GB for a PNG of some kilobytes, so pictures of others are looked at so before they are read.
     """
@@ -66,6 +66,7 @@ def require_picture(file: Path) -> None:
         raise InputError(f"{file} must be a readable picture ({', '.join(_FORMATS)}): {error}") from error
     if width * height > _MAX_PIXELS:
         raise InputError(f"{file} must have at most {_MAX_PIXELS} pixels, got {width} × {height}")
+    return width, height
 
 
 def write_image(file: Path, image: Picture, jpeg_quality: int = 92) -> None:

@@ -5,8 +5,8 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
-from districts.findings import Finding, fatal, listed
-from districts.layout import list_pictures
+from districts.findings import Finding, Shown, fatal, listed
+from districts.layout import is_picture_name, list_pictures
 from domain.errors import InputError
 from domain.foreign_files import HOW_TO_SAVE, TABLE_BYTES, decoded, is_plain
 from domain.names import is_hidden
@@ -26,6 +26,7 @@ class Intake:
         self.findings: list[Finding] = []
         self._target = target or folder
         self._origins: dict[str, str] = {}  # path in the district -> the user's file
+        self._folders: dict[str, set[str]] = {}  # folder in the district -> folders that its files are from
         self._hidden: list[str] = []
 
     def take(self, file: Path, inner: str) -> None:
@@ -39,6 +40,7 @@ class Intake:
             self.findings.append(Finding(True, str(file), message))
             return
         self._origins[inner] = str(file)
+        self._folders.setdefault(str(Path(inner).parent), set()).add(str(file.parent))
         target = self.folder / inner
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -86,7 +88,12 @@ class Intake:
         """The intake's own findings and `findings`, with the user's files in place of those in `folder`."""
         hidden = [Finding(False, str(self.source), self._passed_over())] if self._hidden else []
         return [
-            replace(finding, place=self._named(finding.place), message=self._named(finding.message))
+            replace(
+                finding,
+                place=self._named(finding.place),
+                message=self._named(finding.message),
+                pictures=tuple(replace(shown, name=self._named(str(shown.file))) for shown in _pictures_of(finding)),
+            )
             for finding in [*self.findings, *hidden, *findings]
         ]
 
@@ -101,9 +108,19 @@ class Intake:
         """`text`, which begins with the rest of a path in the district's folder, with the user's path there."""
         rest = text.removeprefix("/")
         for end in range(len(rest), 0, -1):
-            if (end == len(rest) or rest[end] in "/,:; )") and rest[:end] in self._origins:
+            if end < len(rest) and rest[end] not in "/,:; )":
+                continue
+            if rest[:end] in self._origins:
                 return self._origins[rest[:end]] + rest[end:]
+            if len(folders := self._folders.get(rest[:end], set())) == 1:
+                return next(iter(folders)) + rest[end:]
         return f"{self._origins.get('', self._target)}{text}"
+
+
+def _pictures_of(finding: Finding) -> tuple[Shown, ...]:
+    """The pictures of `finding`; without any of its own, the one that is its place."""
+    file = Path(finding.place.partition(", line ")[0])
+    return finding.pictures or ((Shown(file),) if is_picture_name(file.name) and file.is_file() else ())
 
 
 def link_or_copy(source: Path, target: Path) -> None:

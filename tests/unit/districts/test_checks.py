@@ -7,12 +7,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 from PIL import Image
 
 from districts.checks import check_district
-from districts.findings import Finding, report_of
+from districts.data_report import DataReport
+from districts.demo.video import VideoWriter
+from districts.findings import Finding
 from tests.helpers.districts import draw_picture, write_district, write_table
 
 TRAIN, QUERY, GALLERY = "reid/bounding_box_train/", "reid/query/", "reid/bounding_box_test/"
@@ -81,6 +84,25 @@ def cut(file: str, share: float = 0.6) -> Callable[[Path], object]:
 
 def copy(file: str, other: str) -> Callable[[Path], object]:
     return lambda folder: shutil.copy(folder / file, folder / other)
+
+
+def film(file: str, num_frames: int) -> Callable[[Path], object]:
+    def write(folder: Path) -> None:
+        with VideoWriter(folder / file, 2, (32, 32)) as video:
+            for _ in range(num_frames):
+                video.write(np.zeros((32, 32, 3), np.uint8))
+
+    return write
+
+
+def more_cameras(number: int, **changed: float) -> Callable[[Path], object]:
+    def describe(folder: Path) -> None:
+        described = yaml.safe_load((folder / "district.yaml").read_text())
+        camera = described["cameras"][0] | changed
+        described["cameras"] += [camera | {"id": f"x{i}"} for i in range(number)]
+        (folder / "district.yaml").write_text(yaml.safe_dump(described))
+
+    return describe
 
 
 def both(*damages: Callable[[Path], object]) -> Callable[[Path], object]:
@@ -432,6 +454,64 @@ WARNINGS = [
         id="another class 0",
     ),
     pytest.param(
+        overwrite("detection/labels/val/a.txt", "0 0.5 0.5 0.99 0.98\n"),
+        "labels/val/a.txt, line 1: the box covers 97% of the picture",
+        id="box of the whole picture",
+    ),
+    pytest.param(
+        overwrite("detection/labels/val/a.txt", "0 0.3 0.5 0.1 0.2\n" * 12),
+        "labels/val: 11 boxes are there twice; each of these people counts twice: ",
+        id="every box twice",
+    ),
+    pytest.param(
+        both(replace("attributes/train.csv", "1_1.png", "1_0.png"), replace("attributes/train.csv", "male", "female")),
+        "attributes/train.csv, line 3: 1_0.png must have the labels that it has in ",
+        id="contradictory rows of one picture",
+    ),
+    pytest.param(
+        both(
+            copy("attributes/images/1_0.png", "attributes/images/2_0.png"),
+            lambda folder: (folder / "attributes/train.csv").write_text(
+                re.sub("(2_0.*),male", r"\1,female", (folder / "attributes/train.csv").read_text())
+            ),
+        ),
+        "line 2, got gender=female and male",
+        id="contradictory rows of the same bytes",
+    ),
+    pytest.param(
+        replace("attributes/train.csv", "male", "female"),
+        "labels that nearly all pictures of their group have; a model may answer only them: gender=male (11 of 12)",
+        id="unequal labels",
+    ),
+    pytest.param(
+        lambda folder: (
+            draw_picture(folder / TRAIN / "0002_c1s1_000001_00.png")
+            or draw_picture(folder / TRAIN / "0002_c1s1_000002_00.png")
+        ),
+        "bounding_box_train: 1 of 2 identities are seen by one camera only and teach nothing across cameras: 2",
+        id="identity of one camera",
+    ),
+    pytest.param(
+        overwrite("videos/c1.txt", "1,5,2,2,8,20\n2,5,2,2,8,20\n9,5,2,2,8,20\n"),
+        "c1.txt: 2 of 3 boxes are behind the end of the video, which has 1 frames: the ground truth goes on to frame 9",
+        id="ground truth of a longer video",
+    ),
+    pytest.param(
+        film("videos/c1.mp4", 9),
+        "c1.txt: ends at frame 1 of 9: people behind it must be labelled, or there are none",
+        id="ground truth of the beginning",
+    ),
+    pytest.param(
+        more_cameras(2, latitude=36.0),
+        "district.yaml: 2 of 4 cameras have no video, re-ID crop or row of attributes: x0, x1",
+        id="cameras without data",
+    ),
+    pytest.param(
+        more_cameras(1),
+        "district.yaml: 3 cameras are all at 35.8, 128.6; walking times between them would be 0: c1, c2, x0",
+        id="cameras at one place",
+    ),
+    pytest.param(
         replace("district.yaml", "fps: 2", "fps: 25"), "c1.mp4: has 2 frames a second; district.yaml says 25", id="rate"
     ),
     pytest.param(
@@ -475,7 +555,7 @@ WARNINGS = [
     pytest.param(
         replace("attributes/val.csv", "c1", "c9"), "camera must be one of district.yaml, got 'c9'", id="unknown camera"
     ),
-    pytest.param(lambda folder: None, "gender=female occurs 0 times", id="a label that never occurs"),
+    pytest.param(lambda folder: None, "too few to learn from: gender=female (0)", id="a label that never occurs"),
 ]
 
 
@@ -584,9 +664,14 @@ def test_videos_of_no_camera_are_refused(district: Path) -> None:
     assert ["must hold <camera>.mp4 of a camera" in finding.message for finding in fatal(district)] == [True]
 
 
+def markdown(district: Path, findings: list[Finding]) -> str:
+    DataReport("tiny", "Checked.", district, {}, findings).write(district / "report")
+    return (district / "report" / "data_report.md").read_text()
+
+
 def test_the_report_lists_places_relative_to_the_district(district: Path) -> None:
     (district / "videos" / "c2.mp4").unlink()
-    report = report_of(check_district(district), "tiny", "Checked.", district)
+    report = markdown(district, check_district(district))
     assert "| videos/c2.mp4 | must exist |" in report
     assert "1 fatal defects" in report
     assert str(district) not in report.replace(district.name, "")
@@ -612,4 +697,24 @@ def test_the_report_lists_every_name_and_the_screen_some(district: Path) -> None
     assert found.message.startswith("90 pictures have no labels and count as pictures without people: 0.txt, 1.txt, ")
     assert found.message.endswith(", 89.txt, 9.txt")
     assert len(str(found)) < 700
-    assert found.message in report_of([found], "tiny", "Checked.", district)
+    assert found.message in markdown(district, [found])
+
+
+def test_a_split_that_is_a_copy_of_another_is_one_finding(district: Path) -> None:
+    for number in range(11):
+        draw_picture(district / "detection/images/val" / f"{number}.png")
+    shutil.rmtree(district / "detection/images/test")
+    shutil.copytree(district / "detection/images/val", district / "detection/images/test")
+    (found,) = [finding for finding in check_district(district) if "byte for byte" in finding.message]
+    assert found.message.startswith(
+        "12 of 12 pictures of test are byte for byte in val; splits must share no picture: "
+    )
+    assert found.place == str(district / "detection/images/test")
+    assert len(found.pictures) == 24
+
+
+def test_one_picture_in_two_tables_is_found_whatever_else_there_is(district: Path) -> None:
+    images = district / "attributes" / "images"
+    (images / "1_0.png").write_bytes((images / "1_0.png").read_bytes() + b"more")  # a size of its own
+    replace("attributes/val.csv", "3_0.png", "1_0.png")(district)
+    assert any("must share no picture" in finding.message for finding in fatal(district))

@@ -39,7 +39,7 @@ def test_a_folder_is_taken_over_without_a_second_copy(source: Path, capsys: pyte
     prepare.main()
     assert Path("data/mine/videos/c1.mp4").samefile(source / "videos" / "c1.mp4")
     assert "0 fatal defects, 0 warnings" in Path("data/mine/data_report.md").read_text()
-    assert "data/mine/data_report.md: 0 warnings" in capsys.readouterr().out
+    assert "data/mine/data_report.html: 0 warnings" in capsys.readouterr().out
 
 
 def test_a_file_system_without_hard_links_gets_copies(source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -58,7 +58,7 @@ def test_a_fatal_defect_leaves_the_earlier_data_in_place(source: Path, monkeypat
         prepare, "check_district", lambda folder, **_: [Finding(True, "videos/c1.txt, line 3", "is wrong")]
     )
     found = r"fatal: videos/c1\.txt, line 3: is wrong"
-    expected = rf"must pass its checks, got 1 fatal defects, all listed in data/mine/data_report\.md:\n{found}"
+    expected = rf"must pass its checks, got 1 fatal defects, all listed in data/mine/data_report\.html:\n{found}"
     with pytest.raises(InputError, match=expected):
         prepare.main()
     assert Path("data/mine/videos/c1.mp4").is_file()

@@ -142,7 +142,7 @@ def test_the_report_of_refused_data_has_every_defect_under_the_users_files(sourc
         prepare.main()
     message = str(caught.value)
     assert message.startswith(
-        "the data must pass its checks, got 50 fatal defects, all listed in data/mine/data_report.md:\n"
+        "the data must pass its checks, got 50 fatal defects, all listed in data/mine/data_report.html:\n"
     )
     assert len(message.splitlines()) == 22
     assert message.endswith("\nand 30 more")
@@ -152,7 +152,9 @@ def test_the_report_of_refused_data_has_every_defect_under_the_users_files(sourc
     assert "Refused: there are no data here." in report
     for number in range(25):
         assert report.count(f"| detection/labels/train/n{number}.txt, line ") == 2
-    assert [path.name for path in Path("data").rglob("*")] == ["mine", "data_report.md"]
+    assert sorted(path.name for path in Path("data/mine").rglob("*")) == [
+        f"data_report.{kind}" for kind in ("html", "json", "md")
+    ]
 
 
 def test_a_refused_run_says_that_the_data_beside_the_report_are_earlier_ones(source: Path) -> None:

@@ -1,0 +1,123 @@
+"""Pictures that show the same although their files differ: re-encoded, or shifted or cut by a few pixels.
+
+Pictures whose perceptual hashes are close are candidates. Pixels decide: two moments of a standing camera have close
+hashes, too, but people in them stand elsewhere.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import cv2
+import numpy as np
+from jaxtyping import Float32, Int64, UInt8, UInt64
+
+from districts.appearance import SMALL_PX, Look
+from districts.pictures import with_stderr
+from domain.cores import available_cores
+
+_HASH_BITS = 14  # that may differ
+_ROWS = 2048  # hashes that are compared at once
+_COMPARED = 2  # candidates of a picture that are compared by pixels
+_STILL_PX, _STILL_DIFFERENCE = 0.1, 20  # without a shift, small pictures of one scene differ less
+_LEAST_CONTRAST = 4  # below, all pictures look alike
+_SHIFT_PX, _PATCH_PX = 12, 160  # the largest shift; side of the patch by which it is found
+_BLOCK_PX, _MOST_DIFFERENCE = 8, 7  # grey values by which blocks of one picture may differ
+_CUT = 0.1  # of the side
+_WINDOW = cv2.createHanningWindow((SMALL_PX, SMALL_PX), cv2.CV_32F)
+
+
+def near_duplicates(
+    first: Sequence[Path],
+    other: Sequence[Path],
+    looks: Mapping[Path, Look],
+    are_other: Callable[[Path, Path], bool] = Path.__ne__,
+) -> Iterator[tuple[Path, Path]]:
+    """Pairs of a picture of `other` and one of `first` that shows the same.
+
+    Args:
+        first, other: pictures; may be the same.
+        looks: how they look.
+        are_other: whether a picture of `first` may be reported for one of `other`.
+    """
+    first, other = (_clear(files, looks) for files in (first, other))
+    with ThreadPoolExecutor(available_cores()) as pool:
+        pairs, _ = with_stderr(
+            lambda: list(pool.map(lambda found: _best(found, looks), _candidates(first, other, looks, are_other)))
+        )
+    yield from (pair for pair in pairs if pair is not None)
+
+
+def _clear(files: Sequence[Path], looks: Mapping[Path, Look]) -> list[Path]:
+    return [file for file in files if file in looks and looks[file].contrast >= _LEAST_CONTRAST]
+
+
+def _candidates(
+    first: Sequence[Path],
+    other: Sequence[Path],
+    looks: Mapping[Path, Look],
+    are_other: Callable[[Path, Path], bool],
+) -> Iterator[tuple[Path, list[Path]]]:
+    """Pictures of `other`, each with those of `first` whose hashes are close."""
+    hashes = np.array([looks[file].perceptual_hash for file in first], np.uint64)
+    for start in range(0, len(other) if first else 0, _ROWS):
+        rows = other[start : start + _ROWS]
+        close = _close(np.array([looks[file].perceptual_hash for file in rows], np.uint64), hashes)
+        for row in np.unique(close[:, 0]):
+            near = [first[column] for column in close[close[:, 0] == row, 1] if are_other(first[column], rows[row])]
+            if near:
+                yield rows[row], near
+
+
+def _close(rows: UInt64[np.ndarray, " row"], hashes: UInt64[np.ndarray, " hash"]) -> Int64[np.ndarray, "pair 2"]:
+    return np.argwhere(np.bitwise_count(rows[:, None] ^ hashes[None]) <= _HASH_BITS)
+
+
+def _best(found: tuple[Path, list[Path]], looks: Mapping[Path, Look]) -> tuple[Path, Path] | None:
+    file, near = found
+    likeness = {other: _likeness(looks[file].small, looks[other].small) for other in near}
+    for other in sorted(near, key=lambda other: -likeness[other])[:_COMPARED]:
+        if likeness[other] > 0 and _shows_the_same(file, other):
+            return file, other
+    return None
+
+
+def _likeness(small: UInt8[np.ndarray, "48 48"], other: UInt8[np.ndarray, "48 48"]) -> float:
+    """Correlation after the best shift; 0 where nothing is shifted, but something differs."""
+    one, two = small.astype(np.float32), other.astype(np.float32)
+    (x, y), _ = cv2.phaseCorrelate(one, two, _WINDOW)
+    if abs(x) + abs(y) < _STILL_PX and np.abs(one - two).max() > _STILL_DIFFERENCE:
+        return 0.0
+    shift = np.array([[1, 0, -x], [0, 1, -y]], np.float32)
+    shifted = cv2.warpAffine(two, shift, (SMALL_PX, SMALL_PX), borderMode=cv2.BORDER_REPLICATE)
+    return float(cv2.matchTemplate(one[5:-5, 5:-5], shifted[5:-5, 5:-5], cv2.TM_CCOEFF_NORMED)[0, 0])
+
+
+def _shows_the_same(file: Path, other: Path) -> bool:
+    one, two = (cv2.imread(str(path), cv2.IMREAD_GRAYSCALE) for path in (file, other))
+    if one is None or two is None:
+        return False
+    height, width = min(one.shape[0], two.shape[0]), min(one.shape[1], two.shape[1])
+    if max(*one.shape, *two.shape) > (1 + _CUT) * max(height, width) + _SHIFT_PX or min(height, width) < 4 * _BLOCK_PX:
+        return False
+    margin_y, margin_x = (max(2, min(_SHIFT_PX, side // 8)) for side in (height, width))
+    inner = two[margin_y : height - margin_y, margin_x : width - margin_x]
+    y, x = _shift_of(inner, one[:height, :width], margin_y, margin_x)
+    difference: Float32[np.ndarray, "height width"] = one[y : y + inner.shape[0], x : x + inner.shape[1]].astype(
+        np.float32
+    )
+    difference -= inner
+    blocks = cv2.blur(difference - difference.mean(), (_BLOCK_PX, _BLOCK_PX))
+    return bool(np.abs(blocks).max() <= _MOST_DIFFERENCE)
+
+
+def _shift_of(
+    inner: UInt8[np.ndarray, "_ _"], whole: UInt8[np.ndarray, "_ _"], margin_y: int, margin_x: int
+) -> tuple[int, int]:
+    """Where in `whole` the middle of `inner` lies, as the place of the corner of `inner`."""
+    height, width = min(inner.shape[0], _PATCH_PX), min(inner.shape[1], _PATCH_PX)
+    top, left = (inner.shape[0] - height) // 2, (inner.shape[1] - width) // 2
+    patch = inner[top : top + height, left : left + width]
+    around = whole[top : top + height + 2 * margin_y, left : left + width + 2 * margin_x]
+    _, _, _, (x, y) = cv2.minMaxLoc(cv2.matchTemplate(around, patch, cv2.TM_CCOEFF_NORMED))
+    return y, x
