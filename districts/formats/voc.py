@@ -54,7 +54,7 @@ def _picture(file: Path, files: SourceFiles, parts: dict[str, list[Element]], sp
 
 def _find(files: SourceFiles, file: Path, named: str, split: Split | None) -> Path:
     """The picture that a file names, or, as some tools leave that out, the one of the file's own name."""
-    same = [each for each in files.pictures() if each.stem == file.stem]
+    same = files.pictures_by_stem.get(file.stem, ())
     if Path(named.replace("\\", "/")).suffix:
         try:
             return files.find(named, file, file.parent, split)

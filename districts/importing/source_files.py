@@ -6,7 +6,7 @@ therefore looked up by its last parts among the files that the source holds, so 
 
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import takewhile
 from pathlib import Path, PurePosixPath
@@ -62,6 +62,14 @@ class SourceFiles:
         """Pictures, or those anywhere below a folder."""
         found = [file for file in self.files if is_picture_name(file.name)]
         return found if below is None else [file for file in found if below in file.parents]
+
+    @cached_property
+    def pictures_by_stem(self) -> Mapping[str, Sequence[Path]]:
+        """Pictures by their name without suffix."""
+        found: dict[str, list[Path]] = defaultdict(list)
+        for file in self.pictures():
+            found[file.stem].append(file)
+        return found
 
     def videos(self) -> list[Path]:
         """Video files."""

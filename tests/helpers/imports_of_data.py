@@ -21,11 +21,11 @@ def draw(file: Path, width: int = WIDTH, height: int = HEIGHT) -> Path:
     return file
 
 
-def write_video(file: Path, num_frames: int = 20, fps: int = 2) -> Path:
-    """Each frame is a little lighter than the one before."""
-    with VideoWriter(file, fps, (WIDTH, HEIGHT)) as video:
+def write_video(file: Path, num_frames: int = 20, fps: int = 2, size: tuple[int, int] = (WIDTH, HEIGHT)) -> Path:
+    """A video of `size` (width, height), each frame of which is a little lighter than the one before."""
+    with VideoWriter(file, fps, size) as video:
         for number in range(1, num_frames + 1):
-            video.write(np.full((HEIGHT, WIDTH, 3), 10 * number, np.uint8))
+            video.write(np.full((size[1], size[0], 3), 200 * number // num_frames, np.uint8))
     return file
 
 

@@ -42,6 +42,15 @@ def test_a_folder_is_taken_over_without_a_second_copy(source: Path, capsys: pyte
     assert "data/mine/data_report.html: 0 warnings" in capsys.readouterr().out
 
 
+def test_times_of_the_source_come_along(source: Path) -> None:
+    crop = source / "reid/bounding_box_train/0001_c1s1_000001_00.jpg"
+    crop.parent.mkdir(parents=True)
+    crop.write_text("a picture")
+    (source / "times.csv").write_text("image,time_s\nbounding_box_train/0001_c1s1_000001_00.jpg,7.5\n")
+    prepare.main()
+    assert Path("data/mine/reid/times.csv").read_text().split() == ["image,time_s", f"{crop.name},7.500"]
+
+
 def test_a_file_system_without_hard_links_gets_copies(source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*paths: str) -> None:
         raise OSError("no hard links here")

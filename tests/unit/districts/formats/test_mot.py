@@ -79,6 +79,13 @@ def test_a_video_with_its_text_beside_it(suffix: str, tmp_path: Path) -> None:
     assert len(boxes_in(district)) == 10
 
 
+def test_what_is_no_video_is_refused(tmp_path: Path) -> None:
+    write(tmp_path / "in/gate.avi", "RIFF, but not really")
+    write(tmp_path / "in/gate.txt", row(1, 1))
+    with pytest.raises(InputError, match=r"gate\.avi must be a video that PyAV can read"):
+        run_import("mot", tmp_path / "in")
+
+
 def test_frames_from_0_are_shifted(sequence: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write(sequence / "train/MOT17-02-FRCNN/gt/gt.txt", "".join(row(frame, 1) for frame in range(20)))
     district = run_import("mot", sequence, *START)
