@@ -25,7 +25,7 @@ _SPLIT_WORDS: dict[str, Split] = {
 
 
 class SourceFiles:
-    """Index of the files below `root`, without hidden ones and without folders behind symbolic links.
+    """Index of the files below `root`, without hidden ones; links to folders are followed, each folder once.
 
     Raises:
         InputError: if `root` is not a folder or holds more than ten million files.
@@ -39,8 +39,11 @@ class SourceFiles:
         self.root = root
         self.files: list[Path] = []
         self._by_name: dict[str, list[Path]] = defaultdict(list)
-        for folder, folders, names in os.walk(root):
-            folders[:] = sorted(name for name in folders if not is_hidden(name))
+        seen = {root.resolve()}
+        for folder, folders, names in os.walk(root, followlinks=True):
+            entered = [name for name in sorted(folders) if not is_hidden(name)]
+            folders[:] = [name for name in entered if Path(folder, name).resolve() not in seen]
+            seen |= {Path(folder, name).resolve() for name in folders}
             for name in sorted(names):
                 if not is_hidden(name):
                     file = Path(folder, name)
