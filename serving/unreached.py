@@ -18,6 +18,7 @@ from serving.database.audit import Action
 # Folders of the project, as globs; stages, DVC and MLflow write them.
 FOLDERS = {
     "data/*": "pictures and videos of a district",
+    "districts-in/*": "pictures and videos of a district, as they were imported",
     "predictions/*": "embeddings of a district's people",
     "plots/*": "pictures of people and their ranks",
     "reports": "the same pictures",
