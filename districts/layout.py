@@ -34,7 +34,7 @@ REID_PARTS: tuple[ReidPart, ...] = ("bounding_box_train", "bounding_box_val", "q
 _Model = TypeVar("_Model", bound=BaseModel)
 JUNK_IDENTITY, DISTRACTOR_IDENTITY = -1, 0
 _PICTURE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp"}
-_MOST_NAMED = 10  # wrong values in one message
+_MOST_NAMED = 8  # wrong values in one message
 _NUMBER = re.compile(r"([+-]?\d{1,9})(?:\.0+)?")  # a spreadsheet or pandas may write 12.0
 # Market-1501 itself has files that end with .jpg.jpg.
 _MARKET_NAME = re.compile(r"(-1|\d{1,9})_c(\d{1,9})s\d+_\d+_\d+(?:\.(?:jpg|jpeg|png|bmp|webp))+", re.IGNORECASE)

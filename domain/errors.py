@@ -44,7 +44,7 @@ def place_of(location: Iterable[object]) -> str:
         >>> place_of(("cameras", 0, "id"))
         'cameras.0.id'
     """
-    return ".".join(map(str, location))[:200]
+    return ".".join(map(str, location))[:80]
 
 
 def require_shape(name: str, array: np.ndarray, sizes: tuple[int | None, ...]) -> None:

@@ -79,7 +79,7 @@ def scaled(box: Box, scale: tuple[float, float]) -> Box:
     """`box` in pixels of the picture scaled by `scale`, across and down.
 
     Example:
-        >>> scaled((10, 20, 30, 41.5), (0.5, 2))
+        >>> scaled((10.0, 20.0, 30.0, 41.5), (0.5, 2.0))
         (5.0, 40.0, 15.0, 83.0)
     """
     if scale == (1, 1):

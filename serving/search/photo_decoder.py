@@ -47,7 +47,7 @@ _HEIF = (
     "Compatible, or export the photo as JPEG. 사진은 JPEG이어야 합니다. iPhone의 HEIC 사진은 읽을 수 없으니 JPEG으로 "
     "내보내거나, iPhone에서 설정 > 카메라 > 포맷 > 높은 호환성을 선택하십시오."
 )
-_REDUCTIONS = (2, 4, 8)  # by which a JPEG can be decoded smaller, without its whole size in memory
+_REDUCTIONS = (2, 4)  # by which a JPEG can be decoded smaller, without its whole size in memory
 _MOST_PROGRESSIVE = 2  # times the maximum number of pixels: a progressive JPEG is in memory as a whole all the same
 _ORIENTATION, _LYING = 0x0112, range(5, 9)  # EXIF's tag, and its values that swap width and height
 _MOST_OF_16_BITS = 2**16 - 1
@@ -69,7 +69,7 @@ def decode(content: bytes, most_pixels: int) -> tuple[Image.Image, tuple[int, in
     """The picture in `content` in RGB, upright as its EXIF orientation says, and the size that it has in the file.
 
     The size is checked before any pixel is decoded, so a small file that declares a huge picture costs nothing. A JPEG
-    of more than `most_pixels` is decoded at half, a quarter or an eighth of its size. Of an animation the first frame
+    of more than `most_pixels` is decoded at half or a quarter of its size. Of an animation the first frame
     is taken; transparency is dropped; 16 bits a channel become 8.
 
     Raises:

@@ -6,7 +6,6 @@ It is a process of its own, so that its memory can be measured and limited. It p
 """
 
 import json
-import os
 import random
 import resource
 import sys
@@ -171,7 +170,7 @@ def main(folder: Path, seed: int, count: int) -> dict[str, object]:
         (place / "engines" / "detector").mkdir(parents=True)
         card = Path(made) / "engines" / "detector" / "card.json"
         (place / "engines" / "detector" / "card.json").write_bytes(card.read_bytes())
-        before_bytes = _resident_bytes()
+        before_bytes = _most_resident_bytes()
         for number in range(count):
             name = list(every)[number % len(every)]
             kind = every[name]
@@ -190,17 +189,17 @@ def main(folder: Path, seed: int, count: int) -> dict[str, object]:
                 wrong.append(f"{name} {number}: {type(error).__name__}: {str(error)[:200]}")
                 (folder / f"wrong-{name}-{number}").write_bytes(file.read_bytes())
         sockets = [link for link in map(_target, Path("/proc/self/fd").iterdir()) if link.startswith("socket:")]
-    peak_bytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     return {
         "read": dict(sorted(read.items())),
         "wrong": wrong,
-        "grown_mb": (peak_bytes - before_bytes) // 10**6,
+        "grown_mb": (_most_resident_bytes() - before_bytes) // 10**6,
         "num_sockets": len(sockets),  # one, to the process that looks at videos
     }
 
 
-def _resident_bytes() -> int:
-    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+def _most_resident_bytes() -> int:
+    """So far; what is resident now may have been taken back by the kernel."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def _target(descriptor: Path) -> str:

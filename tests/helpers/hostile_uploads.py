@@ -40,7 +40,7 @@ def hostile_uploads(seed: int, each: int) -> Iterator[Upload]:
     for _ in range(each):
         for kind in _KINDS:
             whole = picture_file(random, kind)
-            known = kind in ("JPEG", "PNG", "WEBP", "BMP")
+            known = kind in ("JPEG", "PNG", "WEBP", "BMP", "TIFF")
             cut = whole[: random.integers(0, len(whole) - 1)]
             yield Upload(f"truncated {kind}", form(cut), may_be_readable=known)
             yield Upload(f"flipped {kind}", form(_flipped(random, whole)), may_be_readable=known)
@@ -127,7 +127,7 @@ def _flipped(random: np.random.Generator, whole: bytes) -> bytes:
 
 def _huge(random: np.random.Generator, whole: bytes, kind: str) -> bytes:
     """The picture, whose header claims far more pixels than there are."""
-    side = int(random.integers(20_000, 60_000))
+    side = int(random.integers(20_001, 60_000))
     content = bytearray(whole)
     if kind == "PNG":
         content[16:24] = struct.pack(">II", side, side)
