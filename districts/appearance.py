@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from jaxtyping import Float32, UInt8
 
-from districts.pictures import with_stderr
+from districts.pictures import reduced_grey, with_stderr
 from domain.cores import available_cores
 from domain.errors import InputError
 from domain.images import require_picture
@@ -18,11 +18,6 @@ SMALL_PX = 48
 _HASHED_PX, _HASH_PX = 32, 8  # the lowest 8 × 8 frequencies of 32 × 32 pixels
 _SHARP_PX = 256  # longest side at which sharpness is measured
 _ROUNDING = 1 / 12  # variance that rounding to grey values adds
-_REDUCED = (
-    (2400, cv2.IMREAD_REDUCED_GRAYSCALE_8),
-    (1200, cv2.IMREAD_REDUCED_GRAYSCALE_4),
-    (600, cv2.IMREAD_REDUCED_GRAYSCALE_2),
-)  # longest side from which a JPEG is decoded smaller
 
 
 @dataclass(frozen=True)
@@ -51,9 +46,7 @@ def _look_at(file: Path) -> Look | None:
         width, height = require_picture(file)
     except InputError:
         return None
-    longest = max(width, height)
-    mode = next((mode for size, mode in _REDUCED if longest >= size), cv2.IMREAD_GRAYSCALE)
-    grey = cv2.imread(str(file), mode)
+    grey = cv2.imread(str(file), reduced_grey(width, height))
     if grey is None:
         return None
     small = cv2.resize(grey, (SMALL_PX, SMALL_PX), interpolation=cv2.INTER_AREA)
@@ -64,7 +57,8 @@ def _look_at(file: Path) -> Look | None:
 def _sharpness(grey: UInt8[np.ndarray, "height width"]) -> float:
     scale = _SHARP_PX / max(grey.shape)
     if scale < 1:
-        grey = cv2.resize(grey, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+        height, width = (max(1, round(side * scale)) for side in grey.shape)
+        grey = cv2.resize(grey, (width, height), interpolation=cv2.INTER_AREA)
     values: Float32[np.ndarray, "height width"] = grey.astype(np.float32)
     fine = values - cv2.GaussianBlur(values, (0, 0), 1.0)
     return float(np.sqrt(max(fine.var() - _ROUNDING, 0)) / max(values.std(), 1e-3))

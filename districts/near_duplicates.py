@@ -20,6 +20,7 @@ _HASH_BITS = 14  # that may differ
 _ROWS = 2048  # hashes that are compared at once
 _COMPARED = 2  # candidates of a picture that are compared by pixels
 _STILL_PX, _STILL_DIFFERENCE = 0.1, 20  # without a shift, small pictures of one scene differ less
+_LARGE_PX, _LARGE_DIFFERENCE = 600, 45  # longest side of pictures that also differ less after a shift
 _LEAST_CONTRAST = 4  # below, all pictures look alike
 _SHIFT_PX, _PATCH_PX = 12, 160  # the largest shift; side of the patch by which it is found
 _BLOCK_PX, _MOST_DIFFERENCE = 8, 7  # grey values by which blocks of one picture may differ
@@ -75,28 +76,32 @@ def _close(rows: UInt64[np.ndarray, " row"], hashes: UInt64[np.ndarray, " hash"]
 
 def _best(found: tuple[Path, list[Path]], looks: Mapping[Path, Look]) -> tuple[Path, Path] | None:
     file, near = found
-    likeness = {other: _likeness(looks[file].small, looks[other].small) for other in near}
-    for other in sorted(near, key=lambda other: -likeness[other])[:_COMPARED]:
-        if likeness[other] > 0 and _shows_the_same(file, other):
+    likeness = {other: _likeness(looks[file], looks[other]) for other in near}
+    best = [other for other in sorted(near, key=lambda other: -likeness[other])[:_COMPARED] if likeness[other] > 0]
+    picture = cv2.imread(str(file), cv2.IMREAD_GRAYSCALE) if best else None
+    for other in best if picture is not None else ():
+        twin = cv2.imread(str(other), cv2.IMREAD_GRAYSCALE)
+        if twin is not None and _show_the_same(picture, twin):
             return file, other
     return None
 
 
-def _likeness(small: UInt8[np.ndarray, "48 48"], other: UInt8[np.ndarray, "48 48"]) -> float:
+def _likeness(look: Look, other: Look) -> float:
     """Correlation after the best shift; 0 where nothing is shifted, but something differs."""
-    one, two = small.astype(np.float32), other.astype(np.float32)
+    one, two = look.small.astype(np.float32), other.small.astype(np.float32)
     (x, y), _ = cv2.phaseCorrelate(one, two, _WINDOW)
     if abs(x) + abs(y) < _STILL_PX and np.abs(one - two).max() > _STILL_DIFFERENCE:
         return 0.0
     shift = np.array([[1, 0, -x], [0, 1, -y]], np.float32)
     shifted = cv2.warpAffine(two, shift, (SMALL_PX, SMALL_PX), borderMode=cv2.BORDER_REPLICATE)
-    return float(cv2.matchTemplate(one[5:-5, 5:-5], shifted[5:-5, 5:-5], cv2.TM_CCOEFF_NORMED)[0, 0])
+    one, shifted = one[5:-5, 5:-5], shifted[5:-5, 5:-5]
+    is_large = min(max(picture.width_px, picture.height_px) for picture in (look, other)) >= _LARGE_PX
+    if is_large and np.abs(one - shifted).max() > _LARGE_DIFFERENCE:
+        return 0.0
+    return float(cv2.matchTemplate(one, shifted, cv2.TM_CCOEFF_NORMED)[0, 0])
 
 
-def _shows_the_same(file: Path, other: Path) -> bool:
-    one, two = (cv2.imread(str(path), cv2.IMREAD_GRAYSCALE) for path in (file, other))
-    if one is None or two is None:
-        return False
+def _show_the_same(one: UInt8[np.ndarray, "_ _"], two: UInt8[np.ndarray, "_ _"]) -> bool:
     height, width = min(one.shape[0], two.shape[0]), min(one.shape[1], two.shape[1])
     if max(*one.shape, *two.shape) > (1 + _CUT) * max(height, width) + _SHIFT_PX or min(height, width) < 4 * _BLOCK_PX:
         return False

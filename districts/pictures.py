@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
+import cv2
 from PIL import Image
 
 from districts.findings import Finding, Shown, listed
@@ -16,6 +17,12 @@ from domain.images import read_image, require_picture
 from domain.names import is_hidden
 
 _ORIENTATION = 0x0112  # EXIF
+_REDUCED = (
+    (2400, cv2.IMREAD_REDUCED_GRAYSCALE_8),
+    (1200, cv2.IMREAD_REDUCED_GRAYSCALE_4),
+    (600, cv2.IMREAD_REDUCED_GRAYSCALE_2),
+)  # longest side from which a JPEG is decoded smaller
+_LEAST_REDUCED_PX = 64  # shortest side
 _MOST_SAID = 300  # bytes of a decoder's complaint
 _DAMAGED = "must be a whole picture, got one that is cut off or damaged"
 _TURNED = "are turned as their EXIF says; boxes must be of the turned picture"
@@ -41,8 +48,8 @@ class PictureChecks:
         named = "" if place is None else f"{file} "
         place = place or str(file)
         try:
-            traits = _traits(file)
-            image, complaint = with_stderr(lambda: read_image(file))
+            width, height, traits = _header(file)
+            (rows, columns), complaint = with_stderr(lambda: _decode(file, width, height))
         except InputError as error:
             said = str(error).removeprefix(f"{file} ")
             self.findings.append(Finding(True, place, f"{named}{said}"))
@@ -52,7 +59,8 @@ class PictureChecks:
             self.findings.append(Finding(self.is_evaluated, place, message, (Shown(file),)))
         for trait in traits:
             self._traits.setdefault(trait, []).append(file)
-        return image.shape[0], image.shape[1]
+        is_on_its_side = _TURNED in traits and (rows > columns) != (height > width)
+        return (width, height) if is_on_its_side else (height, width)
 
     def summary(self) -> Iterator[Finding]:
         """Findings of single pictures, then of all pictures that have something in common."""
@@ -89,11 +97,23 @@ def equal_but_for_case(names: Iterable[str]) -> Iterator[tuple[str, str]]:
             yield other, name
 
 
-def _traits(file: Path) -> list[str]:
-    """What is worth a word about the picture in `file`, by its header; raises as `require_picture` does."""
+def reduced_grey(width: int, height: int) -> int:
+    """How OpenCV decodes a picture of this size in grey: a large JPEG smaller, which takes a third of the time."""
+    modes = (mode for size, mode in _REDUCED if max(width, height) >= size and min(width, height) >= _LEAST_REDUCED_PX)
+    return next(modes, cv2.IMREAD_GRAYSCALE)
+
+
+def _decode(file: Path, width: int, height: int) -> tuple[int, int]:
+    """Height and width, perhaps reduced, of the turned picture; all of its bytes are read."""
+    image = cv2.imread(str(file), reduced_grey(width, height))
+    height, width = (read_image(file) if image is None else image).shape[:2]  # read_image says what is wrong
+    return height, width
+
+
+def _header(file: Path) -> tuple[int, int, list[str]]:
+    """Width, height and what is worth a word by the header of `file`; raises as `require_picture` does."""
     with warnings.catch_warnings(action="ignore"):  # damaged EXIF, which turns nothing
-        require_picture(file)
-        return _traits_of_header(file)
+        return *require_picture(file), _traits_of_header(file)
 
 
 def _traits_of_header(file: Path) -> list[str]:

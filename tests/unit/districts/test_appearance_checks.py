@@ -107,6 +107,24 @@ def test_another_moment_of_a_standing_camera_is_another_picture(folder: Path) ->
     assert found(folder) == []
 
 
+def test_large_pictures_are_compared_too(folder: Path) -> None:
+    street, moved = scene(60, (720, 1280)), scene(60, (720, 1280))
+    moved[300:420, 500:550] = scene(61, (120, 50))
+    save(folder / SCENES / "train/large.jpg", street)
+    save(folder / SCENES / "val/large.jpg", moved)
+    twin = save(folder / SCENES / "test/large.jpg", street[2:, 3:], quality=70)
+    (finding,) = [finding for finding in found(folder) if "shows the same" in finding.message]  # it is blurred, too
+    assert finding.place == str(twin)
+    assert finding.pictures[1].file == folder / SCENES / "train/large.jpg"
+
+
+def test_a_picture_of_any_shape_is_looked_at(folder: Path) -> None:
+    for number, size in enumerate(((3, 2500), (2500, 3), (1, 1), (70, 700))):
+        file = folder / SCENES / "train" / f"shape{number}.png"
+        cv2.imwrite(str(file), scene(400 + number, size))
+    assert not [finding for finding in found(folder) if "shows the same" in finding.message]
+
+
 def test_a_split_copied_in_another_quality_is_one_finding(folder: Path) -> None:
     for number in range(12):
         picture = scene(200 + number)
