@@ -15,6 +15,7 @@ import yaml
 from districts import prepare
 from districts.data_report import DataReport
 from districts.findings import Finding, Shown
+from districts.importers.intake import Intake
 from domain.errors import InputError
 from tests.helpers.districts import draw_picture, write_district
 
@@ -110,3 +111,14 @@ def test_a_report_of_many_pictures_stays_small(tmp_path: Path) -> None:
     assert "Only the first 600 pictures are shown" in page
     assert len(thumbnails(page)) == 600 + 12
     assert page.count("is odd") == 700
+
+
+def test_a_folder_that_the_district_arranges_otherwise_is_the_users(tmp_path: Path) -> None:
+    intake = Intake(tmp_path / "source", tmp_path / "district", tmp_path / "data")
+    for name in ("a.png", "b.png"):
+        draw_picture(tmp_path / "source/photos" / name)
+        intake.take(tmp_path / "source/photos" / name, f"attributes/images/{name}")
+    images = tmp_path / "district/attributes/images"
+    (finding,) = intake.of_user([Finding(False, str(images), "1 is blurred", (Shown(images / "b.png"),))])
+    assert finding.place == str(tmp_path / "source/photos")
+    assert finding.pictures[0].name == str(tmp_path / "source/photos/b.png")
