@@ -31,8 +31,8 @@ _TINY = f"are smaller than {_LEAST_WIDTH_PX} × {_LEAST_HEIGHT_PX} pixels, in wh
 
 def check_appearance(folder: Path) -> Iterator[Finding]:
     """Pictures of the district in `folder` that show little, or the same as a picture of another split or identity."""
-    scenes = {split: _pictures(folder / "detection" / "images" / split) for split in SPLITS}
-    crops = {split: attribute_pictures(folder / "attributes", split) for split in SPLITS}
+    scenes: dict[str, list[Path]] = {split: _pictures(folder / "detection" / "images" / split) for split in SPLITS}
+    crops: dict[str, list[Path]] = {split: attribute_pictures(folder / "attributes", split) for split in SPLITS}
     parts: dict[str, list[Path]] = {part: _pictures(folder / "reid" / part) for part in REID_PARTS}
     people = [*parts.values(), _pictures(folder / "attributes" / "images")]
     looks = looks_of([file for files in (*scenes.values(), *people) for file in files])

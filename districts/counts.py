@@ -35,6 +35,7 @@ def counts_of(folder: Path) -> dict[str, Records]:
     except InputError:
         district = None
     tables = _attribute_tables(folder, district)
+    crops: dict[str, list[tuple[int, int]]]
     crops = {part: _crops(folder / "reid" / part) for part in REID_PARTS if (folder / "reid" / part).is_dir()}
     counted = {
         "detection by split": _detection(folder / "detection"),

@@ -4,6 +4,7 @@ import base64
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -119,7 +120,7 @@ class _Thumbnails:
                 self.are_too_many = True
                 break
             if picture not in self._made:
-                self._made[picture], _ = with_stderr(lambda shown=picture: _thumbnail(shown))
+                self._made[picture], _ = with_stderr(partial(_thumbnail, picture))
             if address := self._made[picture]:
                 pairs.append((address, picture.name or str(picture.file)))
         return pairs

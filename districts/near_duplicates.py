@@ -79,9 +79,9 @@ def _best(found: tuple[Path, list[Path]], looks: Mapping[Path, Look]) -> tuple[P
     likeness = {other: _likeness(looks[file], looks[other]) for other in near}
     best = [other for other in sorted(near, key=lambda other: -likeness[other])[:_COMPARED] if likeness[other] > 0]
     picture = cv2.imread(str(file), cv2.IMREAD_GRAYSCALE) if best else None
-    for other in best if picture is not None else ():
+    for other in best:
         twin = cv2.imread(str(other), cv2.IMREAD_GRAYSCALE)
-        if twin is not None and _show_the_same(picture, twin):
+        if picture is not None and twin is not None and _show_the_same(picture, twin):
             return file, other
     return None
 
