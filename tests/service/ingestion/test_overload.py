@@ -79,11 +79,8 @@ def require_thin(store: Store, coverage: Coverage, seconds: float, *, most: floa
     """Everybody was seen in each camera, by an even share of its frames, and the coverage says that it was thin."""
     with store.begin() as connection:
         segments = connection.execute(sa.select(tables.segments)).all()
-        seen = dict(
-            connection.execute(
-                sa.select(tables.tracklets.c.camera_id, sa.func.count()).group_by(tables.tracklets.c.camera_id)
-            ).all()
-        )
+        by_camera = sa.select(tables.tracklets.c.camera_id, sa.func.count()).group_by(tables.tracklets.c.camera_id)
+        seen: dict[str, int] = {camera: number for camera, number in connection.execute(by_camera).all()}
     shares = []
     for camera in TEN:
         of_camera = [one for one in segments if one.camera_id == camera.id]
