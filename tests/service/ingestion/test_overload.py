@@ -80,7 +80,7 @@ def require_thin(store: Store, coverage: Coverage, seconds: float, *, most: floa
     with store.begin() as connection:
         segments = connection.execute(sa.select(tables.segments)).all()
         by_camera = sa.select(tables.tracklets.c.camera_id, sa.func.count()).group_by(tables.tracklets.c.camera_id)
-        seen: dict[str, int] = {camera: number for camera, number in connection.execute(by_camera).all()}
+        seen: dict[str, int] = dict(map(tuple, connection.execute(by_camera)))
     shares = []
     for camera in TEN:
         of_camera = [one for one in segments if one.camera_id == camera.id]
