@@ -10,6 +10,7 @@ import pytest
 
 from districts.appearance_checks import check_appearance
 from districts.findings import Finding
+from domain.images import read_image
 from tests.helpers.districts import write_table
 
 SCENES, CROPS = "detection/images", "reid"
@@ -92,7 +93,7 @@ def test_people_in_a_black_frame_are_named_with_their_boxes(folder: Path) -> Non
     ids=["scene", "crop", "identity"],
 )
 def test_a_picture_that_was_encoded_again_and_shifted_is_named(folder: Path, file: str, twin: str, shift: int) -> None:
-    save(folder / twin, cv2.imread(str(folder / file))[shift:, shift // 2 :], quality=60)
+    save(folder / twin, read_image(folder / file)[shift:, shift // 2 :, ::-1], quality=60)
     (finding,) = found(folder)
     assert "shows the same as" in finding.message
     assert {shown.file for shown in finding.pictures} == {folder / file, folder / twin}

@@ -484,10 +484,7 @@ WARNINGS = [
         id="unequal labels",
     ),
     pytest.param(
-        lambda folder: (
-            draw_picture(folder / TRAIN / "0002_c1s1_000001_00.png")
-            or draw_picture(folder / TRAIN / "0002_c1s1_000002_00.png")
-        ),
+        lambda folder: [*map(draw_picture, (folder / TRAIN / f"0002_c1s1_00000{number}_00.png" for number in (1, 2)))],
         "bounding_box_train: 1 of 2 identities are seen by one camera only and teach nothing across cameras: 2",
         id="identity of one camera",
     ),

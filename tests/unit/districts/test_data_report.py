@@ -5,12 +5,14 @@ import json
 import re
 import shutil
 import stat
+from io import BytesIO
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 import yaml
+from PIL import Image
 
 from districts import prepare
 from districts.data_report import DataReport
@@ -34,7 +36,7 @@ def source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def thumbnails(page: str) -> list[np.ndarray]:
     return [
-        cv2.imdecode(np.frombuffer(base64.b64decode(text), np.uint8), cv2.IMREAD_COLOR)
+        np.asarray(Image.open(BytesIO(base64.b64decode(text))))
         for text in re.findall(r'src="data:image/jpeg;base64,([^"]+)"', page)
     ]
 
@@ -93,7 +95,7 @@ def test_a_box_is_drawn_and_names_of_users_are_text(tmp_path: Path) -> None:
     assert not re.search("<script|<b>|<i>", page)
     (small,) = thumbnails(page)
     assert small.shape == (64, 128, 3)
-    red = (small[..., 2] > 150) & (small[..., 0] < 140)
+    red = (small[..., 0] > 150) & (small[..., 2] < 140)
     assert red[16, 32:96].mean() > 0.8
     assert not red[:14].any()
     assert not red[24:40, 40:88].any()
