@@ -16,6 +16,8 @@ from serving import package
 from tests.helpers.imports import imported_modules, nodes
 from tests.helpers.project import ROOT
 
+pytestmark = pytest.mark.slow
+
 CODE = {"domain", "districts", "evaluation", "training", "export", "serving"}
 FOLDERS = {name: str(path) for name, path in vars(paths).items() if isinstance(path, Path) and name != "STORE"} | {
     "district_folder": str(paths.DATA)

@@ -10,6 +10,8 @@ from conf.compose import compose
 from domain.errors import InputError
 from tests.helpers.project import ROOT
 
+pytestmark = pytest.mark.slow
+
 PAPER = "experiment must be one of demo, paper, smoke, got papr; did you mean paper?"
 
 

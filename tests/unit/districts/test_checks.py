@@ -18,6 +18,8 @@ from districts.demo.video import VideoWriter
 from districts.findings import Finding
 from tests.helpers.districts import draw_picture, write_district, write_table
 
+pytestmark = pytest.mark.slow
+
 TRAIN, QUERY, GALLERY = "reid/bounding_box_train/", "reid/query/", "reid/bounding_box_test/"
 
 

@@ -12,6 +12,8 @@ from domain.errors import InputError
 from domain.schemas import read_schema
 from tests.helpers.districts import draw_picture, write_district
 
+pytestmark = pytest.mark.slow
+
 FRAME, PERSON = (278, 495), (316, 330)  # height and width of a tile
 
 

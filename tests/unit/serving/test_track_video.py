@@ -11,6 +11,8 @@ from serving import track_video
 from serving.video.files import VideoReader
 from tests.helpers.walkers import Walker, engines, write_params, write_video
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:

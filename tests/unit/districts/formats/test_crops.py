@@ -12,6 +12,8 @@ from domain.errors import InputError
 from domain.schemas import read_schema
 from tests.helpers.imports_of_data import draw, run_import
 
+pytestmark = pytest.mark.slow
+
 TRAIN, VAL, QUERY, GALLERY = REID_PARTS
 
 

@@ -14,6 +14,8 @@ from districts.layout import read_district
 from domain.errors import InputError
 from tests.helpers.imports_of_data import HEIGHT, WIDTH, boxes_in, draw, run_import, write_video
 
+pytestmark = pytest.mark.slow
+
 START = ("--start", "2026-05-12T18:40:00+09:00", "--time-zone", "Asia/Seoul")
 
 

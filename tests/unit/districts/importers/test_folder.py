@@ -13,6 +13,8 @@ from districts.layout import read_attribute_split, read_district
 from domain.errors import InputError
 from tests.helpers.districts import COLUMNS, LABELS, SCHEMA, draw_picture, write_district, write_table
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:

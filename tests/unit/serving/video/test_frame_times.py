@@ -9,6 +9,8 @@ from serving.video.files import VideoReader
 from serving.video.frame_times import FrameTimes, Stamped
 from tests.helpers.stamped_videos import restamp, write_stamped
 
+pytestmark = pytest.mark.slow
+
 BASE = [number / 10 for number in range(60)]
 WRAP = 2**33 / 90_000
 

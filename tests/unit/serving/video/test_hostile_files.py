@@ -17,6 +17,8 @@ from serving.video.files import VideoReader
 from tests.helpers.hostile_videos import declaring, encoded, opened_names, playlists, referring, with_scans
 from tests.helpers.stamped_videos import write_stamped
 
+pytestmark = pytest.mark.slow
+
 KINDS = tuple(playlists(Path("other.mp4")))
 
 

@@ -17,6 +17,8 @@ from training.crops.backbone import backbone_features
 from training.reid.network import build_reid_network, embed, load_pretrained, load_reid
 from training.weights import WEIGHTS
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def zoo_state() -> dict[str, torch.Tensor]:
