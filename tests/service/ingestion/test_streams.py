@@ -253,7 +253,7 @@ def test_cameras_are_followed_through_cuts_and_whoever_is_down_harms_no_other(st
         until(lambda: rows(store, tables.tracklets, "cam0") and rows(store, tables.tracklets, "cam1"))
         line.is_silent = True
         cut = now()
-        until(lambda: rows(store, tables.gaps, "cam1"))
+        until(lambda: any(gap.until is None for gap in rows(store, tables.gaps, "cam1")))  # a busy machine makes others
         figures = urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5).read().decode()
         line.is_silent = False
         line.cut()
@@ -271,9 +271,8 @@ def test_cameras_are_followed_through_cuts_and_whoever_is_down_harms_no_other(st
     assert 'dongseon_stream_seconds_since_frame{camera="cam2"' in figures
 
     assert not rows(store, tables.gaps, "cam0")
-    first, *_ = rows(store, tables.gaps, "cam1")
-    assert abs(first.since - cut) < timedelta(seconds=1)
-    assert first.until > mended
+    [gap] = [gap for gap in rows(store, tables.gaps, "cam1") if abs(gap.since - cut) < timedelta(seconds=1)]
+    assert gap.until > mended
     [down] = rows(store, tables.gaps, "cam2")
     assert (down.reason, down.until) == ("connection refused", None)
     for camera_id in ("cam0", "cam1"):
