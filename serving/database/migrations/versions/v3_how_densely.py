@@ -1,7 +1,7 @@
-"""How densely each segment was looked at, and the processed times by it.
+"""How densely each segment was processed, which times within it were not, and the processed times by both.
 
-Of segments of an earlier version only the decoded frames are known, of live cameras those looked at: they count as all
-looked at. So a recording of which a stride left most frames out is not known to be thin until it is processed again.
+An earlier version stored the number of decoded frames, or of processed frames for a live camera: all of them count as
+processed. So a recording that was processed with a stride counts as dense until it is processed again.
 """
 
 import sqlalchemy as sa
@@ -15,23 +15,29 @@ down_revision = "2"
 # twentieth less is allowed for clocks and for the frame at either end.
 _LEAST_LOOKS_PER_S = "1.9"
 _LEAST_SHARE = "0.9"  # of the frames that should have been looked at
-_SECONDS = 'greatest(extract(epoch FROM "end" - start), 1)'
-_RATE = f"(looked_at / {_SECONDS})"
+_RATE = "(looked_at / greatest(seconds, 1))"
 _STEP = f"power(10, floor(log({_RATE})))"
 _ROUNDED = f"CASE WHEN looked_at = 0 THEN 0 ELSE floor({_RATE} / {_STEP}) * {_STEP} END"
 _IS_THIN = f"looked_at < {_LEAST_SHARE} * due OR {_RATE} < {_LEAST_LOOKS_PER_S}"
 _LOOKS_PER_S = f"CASE WHEN {_IS_THIN} THEN {_ROUNDED} ELSE 'infinity' END::float8"
-_PROCESSED = (
-    f'SELECT district, camera_id, model_version, {_LOOKS_PER_S}, range_agg(tstzrange(start, greatest(start, "end"))) '
-    "FROM segments WHERE state = 'done' AND model_version IS NOT NULL"
-)
+_LOOKED_AT = 'tstzmultirange(tstzrange(start, greatest(start, "end"))) - coalesce(left_out, tstzmultirange())'
+_PROCESSED = f"""
+    SELECT district, camera_id, model_version, {_LOOKS_PER_S}, range_agg(looked)
+    FROM segments
+    CROSS JOIN LATERAL (SELECT {_LOOKED_AT} AS looked) AS spans
+    CROSS JOIN LATERAL (
+        SELECT coalesce(sum(extract(epoch FROM upper(part) - lower(part))), 0) AS seconds FROM unnest(looked) AS part
+    ) AS lengths
+    WHERE state = 'done' AND model_version IS NOT NULL
+"""
 _GROUPED = "GROUP BY 1, 2, 3, 4"
 
 
 def upgrade() -> None:
-    """Adds the counts and divides the processed times by them."""
+    """Adds the counts and the times, and divides the processed times by them."""
     for name in ("looked_at", "due", "unreadable"):
         op.add_column("segments", sa.Column(name, sa.Integer))
+    op.add_column("segments", sa.Column("left_out", TSTZMULTIRANGE))  # pauses, and what another recording has
     op.drop_table("processed")
     op.create_table(
         "processed",
