@@ -18,10 +18,11 @@ from serving.deployment import Deployment
 from serving.supervisor import keep_supervisor_private
 from serving.web.api import build_api
 from serving.web.connections import limit_connections
-from serving.web.gate import Gate
+from serving.web.gate import Gate, credential
 from serving.web.http_settings import CIPHERS
+from serving.web.middleware.account import account_name
 from serving.web.middleware.metrics import DatabaseFigures, own_metrics_folder
-from serving.web.middleware.overload import AtMost, AtMostOfAccount, Deadline, SteadyBody
+from serving.web.middleware.overload import AtMost, AtMostOf, Deadline, SteadyBody
 from serving.web.middleware.private_answers import PrivateAnswers
 from serving.web.middleware.rate_limit import RateLimit
 from serving.web.middleware.refusals import RefusalsInAudit
@@ -87,11 +88,12 @@ class PersonSearch:
 assert isinstance(PersonSearch, bentoml.Service), "what bentoml.service makes of the class"
 PersonSearch.add_asgi_middleware(RequestLog)  # the outermost, around all of BentoML's own answers too
 PersonSearch.add_asgi_middleware(PrivateAnswers)
+PersonSearch.add_asgi_middleware(AtMostOf, most=_http.max_concurrent_per_account, client=credential)
 PersonSearch.add_asgi_middleware(AtMost, most=_http.max_concurrent, below="/v1/")  # before the database is used
 PersonSearch.add_asgi_middleware(Deadline, seconds=_http.timeout_s)
 PersonSearch.add_asgi_middleware(RefusalsInAudit, store=lambda: _api.state.search_service.store())
 PersonSearch.add_asgi_middleware(AuthenticationMiddleware, backend=_gate, on_error=refuse)  # and this too
-PersonSearch.add_asgi_middleware(AtMostOfAccount, most=_http.max_concurrent_per_account)
+PersonSearch.add_asgi_middleware(AtMostOf, most=_http.max_concurrent_per_account, client=account_name)
 PersonSearch.add_asgi_middleware(SteadyBody, min_bytes_s=_http.min_bytes_s, grace_s=_http.grace_s)
 PersonSearch.add_asgi_middleware(
     RateLimit,

@@ -20,6 +20,7 @@ from limits.strategies import MovingWindowRateLimiter
 from pydantic import PositiveFloat, PositiveInt
 from starlette.authentication import AuthCredentials, AuthenticationBackend, AuthenticationError, BaseUser
 from starlette.requests import HTTPConnection
+from starlette.types import Scope
 
 from domain.errors import DongseonError
 from domain.settings import Settings
@@ -124,9 +125,8 @@ class Gate(AuthenticationBackend):
         await self._in_thread(lambda store: _end(store, account, session_id))
 
     async def _account(self, conn: HTTPConnection) -> Account:
-        header = conn.headers.get("authorization", "")
-        if header.lower().startswith(_BEARER):
-            return await self._account_of_token(conn, header[len(_BEARER) :].strip())
+        if token := _bearer(conn):
+            return await self._account_of_token(conn, token)
         session_id = conn.cookies.get(COOKIE)
         account = await self._in_thread(lambda store: _of_session(store, session_id)) if session_id else None
         if account is None:
@@ -166,6 +166,12 @@ class Gate(AuthenticationBackend):
             raise RefusedError(503, f"signing in needs the database, which does not answer: {reason}") from error
 
 
+def credential(scope: Scope) -> str | None:
+    """What an HTTP request is signed in by, unchecked: its token, else the id of its session; None without."""
+    conn = HTTPConnection(scope)
+    return _bearer(conn) or conn.cookies.get(COOKIE)
+
+
 def require_own_origin(conn: HTTPConnection) -> None:
     """Raise `RefusedError` unless the browser says that the request comes from a page of this service."""
     origin = conn.headers.get("origin", "")
@@ -173,6 +179,11 @@ def require_own_origin(conn: HTTPConnection) -> None:
         raise RefusedError(
             403, f"the request must come from a page of this service, its header Origin is {origin or 'missing'}"
         )
+
+
+def _bearer(conn: HTTPConnection) -> str:
+    header = conn.headers.get("authorization", "")
+    return header[len(_BEARER) :].strip() if header.lower().startswith(_BEARER) else ""
 
 
 def _of_session(store: Store, session_id: str) -> Account | None:

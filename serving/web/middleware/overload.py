@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter
+from collections.abc import Callable
 
 import anyio
 from starlette.exceptions import HTTPException
@@ -9,7 +10,6 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from domain.deadline import deadline_after
-from serving.web.middleware.account import account_name
 from serving.web.middleware.metrics import REFUSED
 
 _RETRY_AFTER = {"Retry-After": "1"}
@@ -67,31 +67,38 @@ class AtMost:
         return f"the service already has {self._most} requests in work, its limit; try again in a moment"
 
 
-class AtMostOfAccount:
-    """Middleware that answers 429 at once to an account of which `most` requests are in work or arriving."""
+class AtMostOf:
+    """Middleware that answers 429 at once to a client of which `most` requests are in work or arriving.
 
-    def __init__(self, app: ASGIApp, most: int) -> None:
+    Args:
+        app: the application.
+        most: requests of one client at the same time.
+        client: who sends a request, such as its account or its token; None for a request that is not limited.
+    """
+
+    def __init__(self, app: ASGIApp, most: int, client: Callable[[Scope], str | None]) -> None:
         self._app = app
         self._most = most
+        self._client = client
         self._in_work: Counter[str] = Counter()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or answer 429."""
-        name = account_name(scope) if scope["type"] == "http" else None
-        if name is None:
+        client = self._client(scope) if scope["type"] == "http" else None
+        if client is None:
             await self._app(scope, receive, send)
-        elif self._in_work[name] >= self._most:
+        elif self._in_work[client] >= self._most:
             REFUSED.labels("account").inc()
             most = f"an account may have {self._most} requests in work; wait for an answer, then try again"
             await JSONResponse({"error": most}, 429, _RETRY_AFTER)(scope, receive, send)
         else:
-            self._in_work[name] += 1
+            self._in_work[client] += 1
             try:
                 await self._app(scope, receive, send)
             finally:
-                self._in_work[name] -= 1
-                if self._in_work[name] == 0:
-                    del self._in_work[name]
+                self._in_work[client] -= 1
+                if self._in_work[client] == 0:
+                    del self._in_work[client]
 
 
 class SteadyBody:

@@ -15,7 +15,9 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from domain.deadline import OverdueError, require_time
-from serving.web.middleware.overload import AtMost, AtMostOfAccount, Deadline, SteadyBody
+from serving.web.gate import COOKIE, credential
+from serving.web.middleware.account import account_name
+from serving.web.middleware.overload import AtMost, AtMostOf, Deadline, SteadyBody
 from tests.helpers.project import ROOT
 
 MOST = 3
@@ -226,7 +228,7 @@ def test_an_account_takes_no_more_places_than_its_own() -> None:
     async def main() -> None:
         read = asyncio.Event()
         app = reading(read)
-        app.add_middleware(AtMostOfAccount, most=MOST)
+        app.add_middleware(AtMostOf, most=MOST, client=account_name)
         slow = [asyncio.create_task(Arriving(app, "kim").answered()) for _ in range(MOST)]
         await asyncio.sleep(0)
         assert await Arriving(app, "kim").answered() == 429
@@ -239,6 +241,36 @@ def test_an_account_takes_no_more_places_than_its_own() -> None:
         again = Arriving(app, "kim")
         again.arrive(b"", more=False)
         assert await again.answered() == 200
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("Authorization", "bearer  a_token ", "a_token"),
+        ("Cookie", f"other=1; {COOKIE}=a_session", "a_session"),
+        ("Cookie", "other=1", None),
+        ("Authorization", "Basic a_token", None),
+    ],
+)
+def test_what_a_request_is_signed_in_by(name: str, value: str, expected: str | None) -> None:
+    assert credential({"type": "http", "headers": [(name.lower().encode(), value.encode())]}) == expected
+
+
+def test_a_burst_with_one_token_takes_no_place_of_others_while_it_is_checked() -> None:
+    async def main() -> None:
+        app = guarded(gate := asyncio.Event())
+        app.add_middleware(AtMostOf, most=MOST - 1, client=credential)
+        async with client(app) as asking:
+            kim, lee = ({"Authorization": f"Bearer {token}"} for token in ("kim", "lee"))
+            burst = [asyncio.create_task(asking.get("/v1/search", headers=kim)) for _ in range(10 * MOST)]
+            other = asyncio.create_task(asking.get("/v1/search", headers=lee))
+            await asyncio.sleep(0.1)
+            gate.set()
+            assert (await other).text == "done"
+            answers = sorted(answer.status_code for answer in await asyncio.gather(*burst))
+            assert answers == [200] * (MOST - 1) + [429] * (9 * MOST + 1)
 
     asyncio.run(main())
 
