@@ -12,9 +12,9 @@ import cv2
 import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from districts.checks.pictures import with_stderr
 from districts.counts import Records
 from districts.findings import Finding, Shown
-from districts.pictures import with_stderr
 from domain.atomic import atomic_file
 from domain.errors import InputError
 from domain.images import read_image, require_picture

@@ -14,6 +14,7 @@ from typing import Literal
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from districts.box_files import read_tracks
+from districts.checks.pictures import PictureChecks
 from districts.findings import Finding
 from districts.importers.intake import Intake
 from districts.layout import (
@@ -23,7 +24,6 @@ from districts.layout import (
     read_district,
     read_reid_folder,
 )
-from districts.pictures import PictureChecks
 from domain.errors import InputError, place_of, shown
 from domain.foreign_files import read_rows
 from domain.names import Name

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pydantic import field_validator, model_validator
 
-from districts.checks import check_district
+from districts.checks.district import check_district
 from districts.counts import counts_of
 from districts.data_report import REPORT, DataReport
 from districts.demo.render import render_demo

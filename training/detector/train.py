@@ -13,7 +13,7 @@ import torch
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 
 from districts.box_files import LabelledFrame, read_detection_split
-from districts.detection_checks import check_detection
+from districts.checks.detection import check_detection
 from districts.findings import require_sound, shown_first
 from domain.errors import InputError
 from domain.model_card import ModelCard, Nms

@@ -15,6 +15,7 @@ import yaml
 from PIL import Image
 
 from districts import prepare
+from districts.checks.district import check_district
 from districts.data_report import DataReport
 from districts.findings import Finding, Shown
 from districts.importers.intake import Intake
@@ -124,3 +125,28 @@ def test_a_folder_that_the_district_arranges_otherwise_is_the_users(tmp_path: Pa
     (finding,) = intake.of_user([Finding(False, str(images), "1 is blurred", (Shown(images / "b.png"),))])
     assert finding.place == str(tmp_path / "source/photos")
     assert finding.pictures[0].name == str(tmp_path / "source/photos/b.png")
+
+
+def markdown(folder: Path, findings: list[Finding]) -> str:
+    DataReport("tiny", "Checked.", folder, {}, findings).write(folder / "report")
+    return (folder / "report" / "data_report.md").read_text()
+
+
+def test_the_report_lists_places_relative_to_the_district(tmp_path: Path) -> None:
+    folder = write_district(tmp_path)
+    (folder / "videos" / "c2.mp4").unlink()
+    report = markdown(folder, check_district(folder))
+    assert "| videos/c2.mp4 | must exist |" in report
+    assert "1 fatal defects" in report
+    assert str(folder) not in report.replace(folder.name, "")
+
+
+def test_the_report_lists_every_name_and_the_screen_some(tmp_path: Path) -> None:
+    folder = write_district(tmp_path)
+    for number in range(90):
+        draw_picture(folder / f"detection/images/train/{number}.png")
+    (found,) = [finding for finding in check_district(folder) if "have no labels" in finding.message]
+    assert found.message.startswith("90 pictures have no labels and count as pictures without people: 0.txt, 1.txt, ")
+    assert found.message.endswith(", 89.txt, 9.txt")
+    assert len(str(found)) < 700
+    assert found.message in markdown(folder, [found])

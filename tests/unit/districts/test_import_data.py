@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from districts import import_data, prepare
-from districts.checks import check_district
+from districts.checks.district import check_district
 from districts.importers.intake import Intake
 from districts.importing.times import carry_times
 from domain.errors import InputError

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from districts.checks import check_district
+from districts.checks.district import check_district
 from districts.layout import REID_PARTS, read_attribute_split, read_district, read_reid_folder
 from domain.errors import InputError
 from domain.schemas import read_schema

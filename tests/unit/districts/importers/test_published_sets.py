@@ -11,7 +11,7 @@ import yaml
 from scipy.io import savemat
 
 from districts import prepare
-from districts.checks import check_district
+from districts.checks.district import check_district
 from districts.importers import peta
 from districts.importers.intake import Intake
 from districts.importers.market1501 import import_market1501

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from districts.checks import check_district
+from districts.checks.district import check_district
 from districts.importing.annotated import Annotated, Recording, TrackBox
 from districts.importing.district_folder import import_annotated
 from districts.importing.options import Options

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from jaxtyping import Float32, UInt8
 
-from districts.pictures import reduced_grey, with_stderr
+from districts.checks.pictures import reduced_grey, with_stderr
 from domain.cores import available_cores
 from domain.errors import InputError
 from domain.images import require_picture

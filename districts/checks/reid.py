@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+from districts.checks.pictures import PictureChecks, equal_but_for_case, unread
 from districts.findings import Finding, Shown, fatal, gathered, listed
 from districts.layout import (
     DISTRACTOR_IDENTITY,
@@ -11,7 +12,6 @@ from districts.layout import (
     find_pictures,
     identity_and_camera,
 )
-from districts.pictures import PictureChecks, equal_but_for_case, unread
 from domain.errors import InputError
 
 _TRAINED: tuple[ReidPart, ...] = ("bounding_box_train", "bounding_box_val")

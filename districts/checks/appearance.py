@@ -4,13 +4,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
 
-from districts.appearance import Look, looks_of
 from districts.box_files import YoloBox, parse_labels
+from districts.checks.looks import Look, looks_of
+from districts.checks.near_duplicates import near_duplicates
+from districts.checks.pictures import of_pictures
+from districts.checks.splits import attribute_pictures, digests_of
 from districts.findings import Finding, Shown, gathered
 from districts.layout import DISTRACTOR_IDENTITY, REID_PARTS, SPLITS, find_pictures, identity_and_camera
-from districts.near_duplicates import near_duplicates
-from districts.pictures import of_pictures
-from districts.split_checks import attribute_pictures, digests_of
 from domain.errors import InputError
 
 _BLACK, _BLACK_CONTRAST = 10, 5  # grey values

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
+from districts.checks.pictures import PictureChecks, unread
+from districts.checks.splits import digests_of
 from districts.findings import Finding, Shown, fatal, gathered, listed
 from districts.layout import SPLITS, AttributeRow, find_pictures, read_attribute_row, read_attribute_rows
-from districts.pictures import PictureChecks, unread
-from districts.split_checks import digests_of
 from domain.attributes import AttributeSchema, Group
 from domain.errors import InputError, shown
 

@@ -6,16 +6,16 @@ Fatal: training or evaluation would break, or its figures would mean nothing. Wa
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from districts.appearance_checks import check_appearance
-from districts.attribute_checks import check_attributes
-from districts.camera_checks import check_cameras
-from districts.detection_checks import check_detection
+from districts.checks.appearance import check_appearance
+from districts.checks.attributes import check_attributes
+from districts.checks.cameras import check_cameras
+from districts.checks.detection import check_detection
+from districts.checks.reid import check_reid
+from districts.checks.splits import check_identities, check_same_pictures
+from districts.checks.videos import check_videos
 from districts.findings import Finding, contents, fatal
 from districts.layout import SPLITS, District, read_district
 from districts.placeholders import check_placeholders
-from districts.reid_checks import check_reid
-from districts.split_checks import check_identities, check_same_pictures
-from districts.video_checks import check_videos
 from domain.attributes import AttributeSchema
 from domain.errors import InputError
 from domain.names import is_hidden

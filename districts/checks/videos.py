@@ -7,9 +7,9 @@ import av
 import numpy as np
 
 from districts.box_files import ParsedTracks, parse_tracks
+from districts.checks.pictures import PictureChecks
 from districts.findings import Finding, fatal, listed
 from districts.layout import District, read_problems
-from districts.pictures import PictureChecks
 from districts.placeholders import unknown_facts
 from domain.attributes import AttributeSchema
 from domain.cameras import Camera

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from districts.appearance_checks import check_appearance
+from districts.checks.appearance import check_appearance
 from districts.findings import Finding
 from domain.images import read_image
 from tests.helpers.districts import write_table

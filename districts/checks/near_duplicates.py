@@ -12,8 +12,8 @@ import cv2
 import numpy as np
 from jaxtyping import Float32, Int64, UInt8, UInt64
 
-from districts.appearance import SMALL_PX, Look
-from districts.pictures import with_stderr
+from districts.checks.looks import SMALL_PX, Look
+from districts.checks.pictures import with_stderr
 from domain.cores import available_cores
 
 _HASH_BITS = 14  # that may differ

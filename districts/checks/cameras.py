@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+from districts.checks.splits import rows_of
 from districts.findings import Finding, listed
 from districts.layout import REID_PARTS, SPLITS, District, filmed_cameras, find_pictures, identity_and_camera
 from districts.placeholders import LATITUDE, LONGITUDE
-from districts.split_checks import rows_of
 from domain.cameras import Camera
 from domain.errors import InputError
 

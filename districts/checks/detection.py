@@ -4,9 +4,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from districts.box_files import PEOPLE, YoloBox, parse_labels
+from districts.checks.pictures import PictureChecks, equal_but_for_case, unread
 from districts.findings import Finding, Shown, contents, fatal, gathered, listed
 from districts.layout import Split, find_pictures
-from districts.pictures import PictureChecks, equal_but_for_case, unread
 from domain.errors import InputError, shown
 from domain.foreign_files import SMALL_BYTES, read_text
 from domain.names import is_hidden
