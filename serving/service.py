@@ -4,6 +4,7 @@ Its engines and `params.yaml` lie beside its code, so the same module runs from 
 """
 
 import os
+import sys
 from pathlib import Path
 
 import bentoml
@@ -24,7 +25,7 @@ from serving.web.middleware.account import account_name
 from serving.web.middleware.metrics import DatabaseFigures, own_metrics_folder
 from serving.web.middleware.overload import AtMost, AtMostOf, Deadline, SteadyBody
 from serving.web.middleware.private_answers import PrivateAnswers
-from serving.web.middleware.rate_limit import RateLimit
+from serving.web.middleware.rate_limit import PacedBodies, RateLimit
 from serving.web.middleware.refusals import RefusalsInAudit
 from serving.web.middleware.request_log import RequestLog, write_json_logs
 from serving.web.operator_page import build_page
@@ -35,6 +36,7 @@ usage_stats.do_not_track.cache_clear()  # `bentoml serve` has cached the setting
 write_json_logs()
 keep_supervisor_private()  # it imports this before it begins to listen
 threadpool_limits(1, "blas")  # its threads keep a core busy for tens of ms after a product, which the database needs
+sys.setswitchinterval(0.001)  # a search waits for the interpreter many times, each time behind who holds it: 5 ms else
 _metrics_folder = own_metrics_folder()
 _deployment = Deployment.read(Path(__file__).resolve().parent.parent)
 _http = _deployment.settings.service
@@ -101,4 +103,5 @@ PersonSearch.add_asgi_middleware(
     searches_per_minute=_http.searches_per_minute,
     crops_per_minute=_http.crops_per_minute,
 )
+PersonSearch.add_asgi_middleware(PacedBodies, bytes_s=_http.upload_bytes_s, burst=_http.max_upload_bytes)
 PersonSearch.add_asgi_middleware(DatabaseFigures, store=lambda: _api.state.search_service.store())

@@ -45,6 +45,7 @@ class HttpSettings(SearchLimits):
     searches_per_minute: PositiveInt
     crops_per_minute: PositiveInt
     max_upload_bytes: PositiveInt
+    upload_bytes_s: PositiveFloat
     tls: TlsSettings | None
     trusted_proxies: tuple[IPvAnyNetwork, ...]
 

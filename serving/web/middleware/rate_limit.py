@@ -1,4 +1,4 @@
-"""Limits on the requests of one account per minute, and their pace within it."""
+"""Limits on the requests of one account per minute, their pace within it, and the pace of their bodies."""
 
 import asyncio
 import math
@@ -8,24 +8,38 @@ from limits import RateLimitItemPerMinute
 from limits.storage import MemoryStorage
 from limits.strategies import MovingWindowRateLimiter
 from starlette.responses import JSONResponse
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serving.web.middleware.account import account_name
 from serving.web.middleware.metrics import REFUSED
 
 _SEARCHES = frozenset({"/v1/search", "/v1/route"})
 _CROPS = "/v1/crops/"
-_PACE = (
-    2  # of the average of a minute: after a burst, requests begin no faster, so those of others find the service free
-)
+_PACE = 1.5  # of a minute's average: after a burst requests begin no faster, and those of others find the service free
 _BURST = 1 / 20  # of a minute's requests
 _LEAST_BURST = 10
+
+
+class Pace:
+    """`per_s` units a second for each account, after a burst of `burst` units (generic cell rate algorithm)."""
+
+    def __init__(self, per_s: float, burst: float) -> None:
+        self._per_s = per_s
+        self._burst_s = burst / per_s
+        self._earliest: dict[str, float] = {}  # account -> when its next unit may come
+
+    def wait_s(self, account: str, units: float = 1) -> float:
+        """Seconds, 0 or more, that `account` must wait before these units; they are counted."""
+        now = time.monotonic()
+        earliest = max(now, self._earliest.get(account, now))
+        self._earliest[account] = earliest + units / self._per_s
+        return max(0.0, earliest - now - self._burst_s)
 
 
 class RateLimit:
     """Middleware that answers 429 to an account that has used up its requests of the last minute.
 
-    It may not use them up at once: after a burst, requests wait until they are at least half a minute's average apart.
+    It may not use them up at once: after a burst, requests begin at most half as fast again as the average of a minute.
 
     Searches and routes share a second, lower limit, and crops have one. Requests without an account, such as probes,
     are not limited. Requests are counted in this process, which suffices for a service of one worker.
@@ -37,7 +51,15 @@ class RateLimit:
         self._searches = RateLimitItemPerMinute(searches_per_minute)
         self._crops = RateLimitItemPerMinute(crops_per_minute)
         self._limiter = MovingWindowRateLimiter(MemoryStorage())
-        self._earliest: dict[tuple[str, str], float] = {}  # kind and account -> when its next request may begin
+        amounts = {
+            "requests": requests_per_minute,
+            "searches and routes": searches_per_minute,
+            "crops": crops_per_minute,
+        }
+        self._paces = {
+            kind: Pace(_PACE * amount / 60, burst=max(_LEAST_BURST, _BURST * amount))
+            for kind, amount in amounts.items()
+        }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on in its turn, or answer 429."""
@@ -49,8 +71,7 @@ class RateLimit:
         if refusal := self._refusal(name, limits):
             await refusal(scope, receive, send)
             return
-        if wait_s := max(self._wait_s(name, kind, limit.amount) for kind, limit in limits.items()):
-            await asyncio.sleep(wait_s)
+        await asyncio.sleep(max(self._paces[kind].wait_s(name) for kind in limits))
         await self._app(scope, receive, send)
 
     def _limits(self, path: str) -> dict[str, RateLimitItemPerMinute]:
@@ -62,13 +83,6 @@ class RateLimit:
             limits["crops"] = self._crops
         return limits
 
-    def _wait_s(self, name: str, kind: str, per_minute: int) -> float:
-        """Seconds until the request may begin; takes its turn (generic cell rate algorithm)."""
-        now, apart_s = time.monotonic(), 60 / (_PACE * per_minute)
-        earliest = max(now, self._earliest.get((kind, name), now))
-        self._earliest[kind, name] = earliest + apart_s
-        return max(0.0, earliest - now - max(_LEAST_BURST, _BURST * per_minute) * apart_s)
-
     def _refusal(self, name: str, limits: dict[str, RateLimitItemPerMinute]) -> JSONResponse | None:
         """The answer to an account above a limit; None, and the request counted, below the limits."""
         for kind, limit in limits.items():
@@ -78,3 +92,25 @@ class RateLimit:
                 most = f"an account may send {limit.amount} {kind} a minute; wait as long as Retry-After says"
                 return JSONResponse({"error": most}, 429, {"Retry-After": str(max(1, math.ceil(wait_s)))})
         return None
+
+
+class PacedBodies:
+    """Middleware that takes in the bodies of one account, all its requests together, at `bytes_s` after a burst.
+
+    To take a body apart costs as much as to receive it, and others wait meanwhile.
+    """
+
+    def __init__(self, app: ASGIApp, bytes_s: float, burst: float) -> None:
+        self._app = app
+        self._pace = Pace(bytes_s, burst)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, and its body in its turn."""
+        name = account_name(scope) if scope["type"] == "http" else None
+
+        async def receive_in_turn() -> Message:
+            message = await receive()
+            await asyncio.sleep(self._pace.wait_s(str(name), len(message.get("body", b""))))
+            return message
+
+        await self._app(scope, receive if name is None else receive_in_turn, send)

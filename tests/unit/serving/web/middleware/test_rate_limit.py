@@ -9,9 +9,9 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 from starlette.testclient import TestClient
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from serving.web.middleware.rate_limit import RateLimit
+from serving.web.middleware.rate_limit import Pace, PacedBodies, RateLimit
 
 MOST, MOST_SEARCHES, MOST_CROPS = 7, 3, 5
 KIM, LEE = {"X-Account": "kim"}, {"X-Account": "lee"}
@@ -79,7 +79,7 @@ def test_probes_are_free(client: TestClient) -> None:
 @pytest.mark.parametrize(("path", "most", "burst"), [("/v1/search", 1200, 60), ("/v1/crops/demo/1", 600, 30)])
 def test_what_an_account_may_send_in_a_minute_does_not_come_at_once(path: str, most: int, burst: int) -> None:
     app = limited({"requests_per_minute": 9000, "searches_per_minute": most, "crops_per_minute": most})
-    later, apart_s = 30, 60 / (2 * most)
+    later, apart_s = 30, 60 / (1.5 * most)
 
     async def main() -> list[float]:
         began, ended = time.monotonic(), []
@@ -95,3 +95,43 @@ def test_what_an_account_may_send_in_a_minute_does_not_come_at_once(path: str, m
 
     first, last = asyncio.run(main())
     assert last > (later - 1) * apart_s > first
+
+
+def test_a_pace_lets_a_burst_through_and_then_so_much_a_second() -> None:
+    pace = Pace(per_s=10, burst=3)
+    waits_s = [pace.wait_s("kim") for _ in range(6)]
+    assert waits_s[:4] == [0] * 4
+    assert waits_s[4:] == pytest.approx([0.1, 0.2], abs=0.05)
+    assert pace.wait_s("lee", units=50) == 0
+    assert pace.wait_s("lee") == pytest.approx(4.7, abs=0.05), "50 units less the burst"
+
+
+def test_large_bodies_of_one_account_come_in_at_their_pace_and_those_of_others_at_once() -> None:
+    async def read(scope: Scope, receive: Receive, send: Send) -> None:
+        while (await receive()).get("more_body"):
+            pass
+
+    app, chunks = PacedBodies(read, bytes_s=1000, burst=500), 10
+
+    async def sent_s(account: str | None) -> float:
+        left, began = chunks, time.monotonic()
+
+        async def receive() -> Message:
+            nonlocal left
+            left -= 1
+            return {"type": "http.request", "body": bytes(100), "more_body": left > 0}
+
+        async def send(_: Message) -> None:
+            raise AssertionError
+
+        user = {} if account is None else {"user": SimpleUser(account)}
+        await app({"type": "http", **user}, receive, send)
+        return time.monotonic() - began
+
+    async def main() -> tuple[float, ...]:
+        return (*await asyncio.gather(*map(sent_s, ("kim", "kim", None))), await sent_s("lee"))
+
+    first_s, second_s, open_path_s, lee_s = asyncio.run(main())
+    assert max(first_s, second_s) > 1.3, "2000 bytes less the burst of 500"
+    assert open_path_s < 0.5
+    assert 0.3 < lee_s < 1.0
