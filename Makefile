@@ -85,13 +85,15 @@ bench: setup ## measure against what others use; prints JSON
 bench-engines: setup ## measure engines beside torch, OpenCV and OpenVINO, by batch; prints JSON, renews docs/engines.svg
 	python -m benchmarks.engines --plot docs/engines.svg
 
+# Of the district in params.yaml.
+BENTO = bento/$$(python -c 'from domain.paths import configured_district; print(configured_district())')
 serve: setup ## take in videos that are new, then serve the last run on http://127.0.0.1:3000; the first time, print tokens
-	@test -f bento/bento.yaml || { echo "error: bento/ must hold a built Bento; run make demo first" >&2; exit 1; }
+	@test -f "$(BENTO)/bento.yaml" || { echo "error: $(BENTO) must hold a built Bento; run make demo first" >&2; exit 1; }
 	@python -m serving.accounts first
 	-@python -m serving.ingest # names videos that cannot be taken in; that is no reason to serve nothing
 	@python -m serving.worker --until-empty serving.ingest.patience_s=10
 	-@python -m serving.retention
-	$(PRIVATE) bentoml serve "$$PWD/bento" --host 127.0.0.1
+	$(PRIVATE) bentoml serve "$$PWD/$(BENTO)" --host 127.0.0.1
 
 MLFLOW_PORT ?= 5000
 mlflow: setup ## open the experiment log on http://127.0.0.1:5000, with the password in mlflow.password

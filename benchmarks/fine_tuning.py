@@ -20,7 +20,7 @@ from conf.compose import compose
 from districts.box_files import LabelledFrame, read_labelled_frame
 from domain.boxes import Detections
 from domain.cores import available_cores
-from domain.paths import MODELS
+from domain.paths import DATA, MODELS
 from domain.settings import PARAMS
 from evaluation.detection import score_detections
 from training.detector import train
@@ -29,6 +29,7 @@ from training.detector.network import DarknetNetwork, build_yolov4, load_detecto
 from training.detector.operating_point import detect
 
 _PERSON = 0
+_DISTRICT = "pictures"
 _SETTINGS = (
     "detector.anchors=cfg",
     "detector.iou_normalizer=null",
@@ -77,14 +78,14 @@ def main() -> None:
     settings = [*_SETTINGS, *size, *options.settings]
     with tempfile.TemporaryDirectory() as folder, chdir(folder), redirect_stdout(sys.stderr):
         compose([], PARAMS)
-        detection = Path("data") / "pictures" / "detection"
+        detection = DATA.of(_DISTRICT) / "detection"
         detection.mkdir(parents=True)
         for name in ("images", "labels"):
             (detection / name).symlink_to(data / name)
         start = perf_counter()
-        train.main(["district.name=pictures", f"detector.weights={weights}", *settings])
+        train.main([f"district.name={_DISTRICT}", f"detector.weights={weights}", *settings])
         seconds = perf_counter() - start
-        results["after"] = average_precision(load_detector(MODELS / train.MODEL), frames)
+        results["after"] = average_precision(load_detector(MODELS.of(_DISTRICT) / train.MODEL), frames)
     machine = {"machine": platform.machine(), "cores": available_cores()}
     metadata = machine | {"settings": settings, "num_val_images": len(frames), "training_s": seconds}
     json.dump({"metadata": metadata, "results": results}, sys.stdout, indent=2)

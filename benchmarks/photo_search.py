@@ -1,7 +1,7 @@
 """100 photos against a gallery of 3,000: time of each step from JPEG files to re-ranked lists, as JSON.
 
     python -m benchmarks.photo_search
-    python -m benchmarks.photo_search --engine engines/reid-osnet --pictures crops/
+    python -m benchmarks.photo_search --engine engines/demo/reid-osnet --pictures crops/
 
 The field study reports 20 minutes for this on three A100. Defaults: OSNet x1.0 at 256 × 128 with random weights, and
 synthetic pictures with the sizes of people in street cameras, JPEG of quality 90. Pictures are read, decoded, resized

@@ -78,7 +78,7 @@ def main(argv: Sequence[str] = ()) -> None:
     if not argv:
         require_watched("source", settings.source)
         require_watched("labels", settings.labels)
-    target = DATA / settings.name
+    target = DATA.of(settings.name)
     report, before = target / REPORT, state_of(settings.inputs)
     with atomic_folder(target) as folder:
         findings = _fill(settings, folder, target)

@@ -31,7 +31,7 @@ class RankedTracklet(BaseModel):
     last_seen: Time
     first_frame: int  # of the camera's video, counted from 1
     last_frame: int
-    crop: str  # relative to tracks/
+    crop: str  # relative to tracks/<district>
     attributes: dict[str, dict[str, float]]  # group -> label -> probability
 
 

@@ -1,30 +1,52 @@
-"""Output folders of the stages, relative to the working directory; `dvc.yaml` names the same folders."""
+"""Output folders of the stages, relative to the working directory; `dvc.yaml` names the same folders.
+
+Below each lies a folder for each district, so that districts stand side by side in one clone: `ENGINES.of("demo")`.
+"""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from domain.settings import name_in, read_params
 
-DATA = Path("data")  # data/<district>: see districts.layout
-MODELS = Path("models")  # models/<model>: weights and card.json, written by training
-ENGINES = Path("engines")  # engines/<model>: model.onnx, *.plan, card.json, parity.json, by export
-PREDICTIONS = Path("predictions")  # predictions/<model>: *.npz, by export.predict
-METRICS = Path("metrics")  # metrics/<model>.json, by evaluation
-PLOTS = Path("plots")  # plots/<model>/*.png, by evaluation
-TRACKS = Path("tracks")  # <camera>.txt (MOTChallenge), crops/, identities.csv, answers.json, by serving.track
-REPORTS = Path("reports")  # report.md, report.html, by evaluation.report
-BENTO = Path("bento")  # the built Bento, by serving.package
-STORE = Path("store")  # embedded PostgreSQL and crops, filled by serving.track; not a DVC output
+
+@dataclass(frozen=True)
+class OutputFolder:
+    """A folder in which stages write, each district in a folder of its own."""
+
+    name: str
+
+    def of(self, district: str) -> Path:
+        """The folder of one district, such as `engines/demo`."""
+        return Path(self.name, district)
+
+
+DATA = OutputFolder("data")  # see districts.layout
+MODELS = OutputFolder("models")  # <model>/: weights and card.json, written by training
+CHECKPOINTS = OutputFolder("checkpoints")  # <model>/: of a training that has not ended; not a DVC output
+ENGINES = OutputFolder("engines")  # <model>/: model.onnx, *.plan, card.json, parity.json, by export
+PREDICTIONS = OutputFolder("predictions")  # <model>/*.npz, by export.predict
+METRICS = OutputFolder("metrics")  # <model>.json, by evaluation
+PLOTS = OutputFolder("plots")  # <model>/*.png, by evaluation
+TRACKS = OutputFolder("tracks")  # <camera>.txt (MOTChallenge), crops/, identities.csv, answers.json, by serving.track
+REPORTS = OutputFolder("reports")  # report.md, report.html, by evaluation.report
+BENTO = OutputFolder("bento")  # the built Bento, by serving.package
+STORE = Path("store")  # embedded PostgreSQL and crops of all districts, filled by serving.track; not a DVC output
 DVC = ".dvc"
 
 
-def district_folder(argv: Sequence[str] = ()) -> Path:
-    """`data/<district>` of the district that `params.yaml` names after the overrides in `argv`.
+def configured_district(argv: Sequence[str] = ()) -> str:
+    """The district that `params.yaml` names after the overrides in `argv`.
 
     Raises:
         InputError: if it names none, or the name cannot be a folder's.
     """
-    return DATA / name_in(read_params(argv), "district", "name")
+    return name_in(read_params(argv), "district", "name")
+
+
+def district_folder(argv: Sequence[str] = ()) -> Path:
+    """`data/<district>` of the `configured_district`."""
+    return DATA.of(configured_district(argv))
 
 
 def project_folder(folder: Path) -> Path:

@@ -39,7 +39,7 @@ class _Npz:
 
 @dataclass(frozen=True)
 class DetectorPredictions(_Npz):
-    """Boxes above a low threshold, after non-maximum suppression; `predictions/detector/{val,test}.npz`."""
+    """Boxes above a low threshold, after non-maximum suppression; `predictions/<district>/detector/{val,test}.npz`."""
 
     images: Shaped[np.ndarray, " image"]  # str, file names in detection/images/<split>
     image_index: Int64[np.ndarray, " box"]  # into images
@@ -49,7 +49,7 @@ class DetectorPredictions(_Npz):
 
 @dataclass(frozen=True)
 class AttributePredictions(_Npz):
-    """`predictions/attributes/{val,test}.npz`."""
+    """`predictions/<district>/attributes/{val,test}.npz`."""
 
     images: Shaped[np.ndarray, " image"]  # str, file names in attributes/images
     groups: Shaped[np.ndarray, " group"]  # str, names in the order of the schema
@@ -58,7 +58,7 @@ class AttributePredictions(_Npz):
 
 @dataclass(frozen=True)
 class ReidPredictions(_Npz):
-    """`predictions/reid-<backbone>/{query,gallery}.npz`."""
+    """`predictions/<district>/reid-<backbone>/{query,gallery}.npz`."""
 
     images: Shaped[np.ndarray, " image"]  # str, file names in reid/query or reid/bounding_box_test
     embeddings: Float32[np.ndarray, "image feature"]  # unit length

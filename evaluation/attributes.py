@@ -53,7 +53,7 @@ class AttributeScores:
     groups: dict[str, GroupScores]  # groups whose label is known for at least one image
 
     def as_metrics(self) -> dict[str, Any]:
-        """Plain numbers and lists for `metrics/attributes.json`."""
+        """Plain numbers and lists for `metrics/<district>/attributes.json`."""
         metrics = asdict(self)
         for scores in metrics["groups"].values():
             scores["confusion"] = scores["confusion"].tolist()

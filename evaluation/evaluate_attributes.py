@@ -1,4 +1,4 @@
-"""DVC stage `evaluate_attributes`: predictions/attributes and labels -> metrics/attributes.json, plots/attributes."""
+"""DVC stage `evaluate_attributes`: predictions of the attribute model and labels -> metrics, plots."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -8,7 +8,7 @@ from domain.atomic import atomic_folder
 from domain.attributes import AttributeSchema
 from domain.errors import ArtifactError
 from domain.model_card import read_card
-from domain.paths import ENGINES, PLOTS, PREDICTIONS, district_folder
+from domain.paths import DATA, ENGINES, PLOTS, PREDICTIONS, configured_district
 from domain.predictions import AttributePredictions
 from domain.schemas import read_schema
 from domain.stage import run_stage
@@ -27,14 +27,15 @@ def main(argv: Sequence[str] = ()) -> None:
     Raises:
         ArtifactError: if the model's card has no attribute schema.
     """
-    card = read_card(ENGINES / _MODEL)
+    district = configured_district(argv)
+    engine, predicted = ENGINES.of(district) / _MODEL, PREDICTIONS.of(district) / _MODEL
+    card = read_card(engine)
     schema = card.attribute_schema
     if schema is None:
-        raise ArtifactError(f"{ENGINES / _MODEL} must have a card with attribute_schema; rerun train_attributes")
-    folder = district_folder(argv)
-    table, train = (read_attribute_split(folder, split, schema) for split in _SPLITS)
-    predictions = AttributePredictions.read(PREDICTIONS / _MODEL / "test.npz")
-    require_same_images(predictions.images.tolist(), table.images, _MODEL)
+        raise ArtifactError(f"{engine} must have a card with attribute_schema; rerun train_attributes")
+    table, train = (read_attribute_split(DATA.of(district), split, schema) for split in _SPLITS)
+    predictions = AttributePredictions.read(predicted / "test.npz")
+    require_same_images(predictions.images.tolist(), table.images, predicted)
     scores = score_attributes(predictions.probabilities, table.labels, schema)
     metrics = scores.as_metrics()
     constant = constant_answer(train.labels, schema, len(table.images))
@@ -43,10 +44,10 @@ def main(argv: Sequence[str] = ()) -> None:
     if study:
         restricted = restrict_to(predictions.probabilities, table.labels, schema, study)
         metrics["no_colour"] = _without_groups(score_attributes(*restricted))
-    with atomic_folder(PLOTS / _MODEL) as plots:
+    with atomic_folder(PLOTS.of(district) / _MODEL) as plots:
         titles = {group.name: group.english for group in schema.groups}
         plot_attribute_bars(scores.groups, titles, plots / "groups.png")
-    keep_results(_MODEL, card, metrics)
+    keep_results(district, _MODEL, card, metrics)
 
 
 def study_groups(schema: AttributeSchema) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""DVC stage `evaluate_detector`: predictions/detector and labelled frames -> metrics/detector.json, plots/detector."""
+"""DVC stage `evaluate_detector`: predictions of the detector and labelled frames -> metrics, plots."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -10,7 +10,7 @@ from districts.box_files import read_detection_split
 from domain.atomic import atomic_folder
 from domain.boxes import Detections
 from domain.model_card import read_card
-from domain.paths import ENGINES, PLOTS, PREDICTIONS, district_folder
+from domain.paths import DATA, ENGINES, PLOTS, PREDICTIONS, configured_district
 from domain.predictions import DetectorPredictions
 from domain.stage import run_stage
 from evaluation.detection import PrecisionRecallCurve, precision_recall_curve, score_detections
@@ -24,16 +24,17 @@ _MODEL = "detector"
 def main(argv: Sequence[str] = ()) -> None:
     """Score the exported detector on the test split."""
     settings = EvaluationSettings.from_params("evaluation", argv)
-    card = read_card(ENGINES / _MODEL)
-    frames = read_detection_split(district_folder(argv), "test")
-    predictions = DetectorPredictions.read(PREDICTIONS / _MODEL / "test.npz")
-    require_same_images(predictions.images.tolist(), [frame.image.name for frame in frames], _MODEL)
+    district = configured_district(argv)
+    card, folder = read_card(ENGINES.of(district) / _MODEL), PREDICTIONS.of(district) / _MODEL
+    frames = read_detection_split(DATA.of(district), "test")
+    predictions = DetectorPredictions.read(folder / "test.npz")
+    require_same_images(predictions.images.tolist(), [frame.image.name for frame in frames], folder)
     predicted, true_boxes = by_picture(predictions), [frame.boxes_xyxy for frame in frames]
     curve = precision_recall_curve(predicted, true_boxes, settings.iou_threshold)
     metrics = asdict(score_detections(predicted, true_boxes)) | operating_points(curve, card.score_threshold)
-    with atomic_folder(PLOTS / _MODEL) as plots:
+    with atomic_folder(PLOTS.of(district) / _MODEL) as plots:
         plot_precision_recall(curve, card.score_threshold, plots / "precision_recall.png")
-    keep_results(_MODEL, card, metrics | {"num_images": len(frames), "num_people": curve.num_people})
+    keep_results(district, _MODEL, card, metrics | {"num_images": len(frames), "num_people": curve.num_people})
 
 
 def by_picture(predictions: DetectorPredictions) -> list[Detections]:

@@ -1,4 +1,4 @@
-"""DVC stage `evaluate_reid`: predictions/reid-<backbone> -> metrics/reid-<backbone>.json, plots/reid-<backbone>."""
+"""DVC stage `evaluate_reid`: embeddings of queries and gallery -> metrics, plots of one backbone."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from districts.layout import ReidTable, read_district, read_reid_folder
 from domain.atomic import atomic_folder
 from domain.embeddings import cosine_distances
 from domain.model_card import read_card
-from domain.paths import ENGINES, PLOTS, PREDICTIONS, district_folder
+from domain.paths import DATA, ENGINES, PLOTS, PREDICTIONS, configured_district
 from domain.predictions import ReidPredictions
 from domain.settings import name_in, read_params
 from domain.stage import run_stage
@@ -56,10 +56,11 @@ def main(argv: Sequence[str] = ()) -> None:
     settings = EvaluationSettings.from_params("evaluation", argv)
     params = read_params(argv)
     model, seed = f"reid-{name_in(params, 'reid', 'backbone')}", params["seed"]
-    folder, card = district_folder(argv), read_card(ENGINES / model)
+    district = configured_district(argv)
+    folder, card = DATA.of(district), read_card(ENGINES.of(district) / model)
     query, gallery = read_reid_folder(folder, "query"), read_reid_folder(folder, "bounding_box_test")
     embeddings = [
-        read_embeddings(PREDICTIONS / model / f"{part}.npz", table, model)
+        read_embeddings(PREDICTIONS.of(district) / model / f"{part}.npz", table)
         for part, table in (("query", query), ("gallery", gallery))
     ]
     find_nearest = choose_search(settings.reranking_device)
@@ -76,14 +77,14 @@ def main(argv: Sequence[str] = ()) -> None:
         "plain": evaluate_retrieval(ranking.plain, *ranking.labels),
         "reranked": evaluate_retrieval(ranking.reranked, *ranking.labels),
     }
-    with atomic_folder(PLOTS / model) as plots:
+    with atomic_folder(PLOTS.of(district) / model) as plots:
         draw(ranking, scores, card.match_distance, settings, seed, plots)
     metrics: dict[str, Any] = {
         name: summary(each, settings.bootstrap_repeats, seed) | open_set_summary(distances, ranking)
         for (name, each), distances in zip(scores.items(), (ranking.plain, ranking.reranked), strict=True)
     }
     sizes = {"num_query": len(query.images), "num_gallery": len(gallery.images)}
-    keep_results(model, card, metrics | sizes | {"reranking_s": reranking_s})
+    keep_results(district, model, card, metrics | sizes | {"reranking_s": reranking_s})
 
 
 def draw(
@@ -106,10 +107,10 @@ def draw(
     plot_camera_pairs(precisions, camera_names(ranking.folder, numbers), plots / "camera_pairs.png")
 
 
-def read_embeddings(file: Path, table: ReidTable, model: str) -> Float[np.ndarray, "image feature"]:
+def read_embeddings(file: Path, table: ReidTable) -> Float[np.ndarray, "image feature"]:
     """Embeddings of the pictures of `table`; `ArtifactError` if `file` holds those of other pictures."""
     predictions = ReidPredictions.read(file)
-    require_same_images(predictions.images.tolist(), table.images, model)
+    require_same_images(predictions.images.tolist(), table.images, file.parent)
     return predictions.embeddings
 
 

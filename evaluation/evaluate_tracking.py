@@ -1,4 +1,4 @@
-"""DVC stage `evaluate_tracking`: tracks/ and the videos' ground truth -> metrics/tracking.json, plots/tracking."""
+"""DVC stage `evaluate_tracking`: tracks and the videos' ground truth -> metrics, plots of tracking."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from domain.answers import Answer, Answers, read_answers, read_people
 from domain.atomic import atomic_folder
 from domain.errors import ArtifactError, InputError
 from domain.model_card import read_card
-from domain.paths import ENGINES, PLOTS, TRACKS, district_folder
+from domain.paths import DATA, ENGINES, PLOTS, TRACKS, configured_district
 from domain.settings import name_in, read_params
 from domain.stage import run_stage
 from evaluation.experiments.results import keep_results
@@ -57,28 +57,29 @@ class _Solved:
 def main(argv: Sequence[str] = ()) -> None:
     """Score tracklets within cameras and people over all cameras, the study's problems, and the routes."""
     settings = EvaluationSettings.from_params("evaluation", argv)
-    folder = district_folder(argv)
-    district, problems, answers = read_district(folder), read_problems(folder), read_answers(TRACKS)
+    name = configured_district(argv)
+    folder, tracks = DATA.of(name), TRACKS.of(name)
+    district, problems, answers = read_district(folder), read_problems(folder), read_answers(tracks)
     cameras = [camera.id for camera in annotated_cameras(folder, district)]
     if not cameras:
         raise InputError(f"{folder / 'videos'} must hold the ground truth of a video, <camera>.txt, got none")
     truth = {camera: read_tracks(folder / "videos" / f"{camera}.txt") for camera in cameras}
-    result = {camera: read_result(TRACKS / f"{camera}.txt") for camera in cameras}
+    result = {camera: read_result(tracks / f"{camera}.txt") for camera in cameras}
     solved = solve(district, problems, judged(answers, cameras), truth, result, settings)
     metrics = {
         **tracking_metrics(truth, result, settings.iou_threshold),
-        **people_metrics(truth, result, read_people(TRACKS), settings.iou_threshold),
+        **people_metrics(truth, result, read_people(tracks), settings.iou_threshold),
     }
-    with atomic_folder(PLOTS / "tracking") as plots:
+    with atomic_folder(PLOTS.of(name) / "tracking") as plots:
         if solved:
             reliability = match_reliability(solved)
             metrics |= problem_metrics(solved, len(problems))
             metrics |= {"ranked_attributes": ranked_attributes(solved), "match_probability": summary_of(reliability)}
-            draw(district, folder, solved, plots)
+            draw(district, folder, tracks, solved, plots)
             plot_reliability(reliability, plots / "reliability.png")
-    card = read_card(ENGINES / f"reid-{name_in(read_params(argv), 'reid', 'backbone')}")
+    card = read_card(ENGINES.of(name) / f"reid-{name_in(read_params(argv), 'reid', 'backbone')}")
     logged = {name: value for name, value in metrics.items() if name not in ("cameras", "problems")}
-    keep_results("tracking", card, metrics, "tracking", logged)
+    keep_results(name, "tracking", card, metrics, "tracking", logged)
 
 
 def judged(answers: Answers, cameras: Collection[str]) -> Answers:
@@ -130,7 +131,7 @@ def solve(
     missing = [problem.id for problem in problems if problem.id not in by_id]
     missing += [camera for camera in truth if camera not in answers.frame_times_s]
     if missing:
-        raise ArtifactError(f"tracks/answers.json must have every problem and camera, lacks {missing}; rerun track")
+        raise ArtifactError(f"answers.json of track must have every problem and camera, lacks {missing}; rerun track")
     timelines = {camera: Timeline(times_s) for camera, times_s in answers.frame_times_s.items()}
     solved = []
     for problem in problems:
@@ -264,13 +265,13 @@ def match_reliability(solved: Sequence[_Solved]) -> Reliability:
     return score_reliability(np.array(probabilities), np.array(is_right), _RELIABILITY_BINS)
 
 
-def draw(district: District, folder: Path, solved: Sequence[_Solved], plots: Path) -> None:
+def draw(district: District, folder: Path, tracks: Path, solved: Sequence[_Solved], plots: Path) -> None:
     """Plot the ranked tracklets of all problems, and each problem's route on the street plan."""
     rows = [
         RankedRow(
             folder / "videos" / each.problem.crops[0],
             tuple(
-                RankedCrop(TRACKS / one.crop, one.tracklet in each.right, f"{one.camera} {one.probability:.2f}")
+                RankedCrop(tracks / one.crop, one.tracklet in each.right, f"{one.camera} {one.probability:.2f}")
                 for one in each.answer.ranked[: 2 * _SHOWN]
             ),
             each.problem.id,

@@ -1,4 +1,4 @@
-"""DVC stage `report`: metrics/*.json and plots/ -> reports/report.md, reports/report.html."""
+"""DVC stage `report`: metrics/<district>/ and plots/<district>/ -> reports/<district>/report.md, report.html."""
 
 import base64
 import mimetypes
@@ -14,7 +14,7 @@ from markupsafe import Markup
 
 from districts.layout import read_district
 from domain.atomic import atomic_folder
-from domain.paths import PLOTS, REPORTS, district_folder
+from domain.paths import METRICS, PLOTS, REPORTS, configured_district, district_folder
 from domain.settings import read_params
 from domain.stage import run_stage
 from evaluation.experiments.results import read_all_metrics
@@ -27,12 +27,13 @@ _PICTURE = re.compile(r'src="(pictures/[^"]+)"')
 def main(argv: Sequence[str] = ()) -> None:
     """Write the report of all stages that have run, and print the main metrics."""
     params = read_params(argv)
-    metrics = read_all_metrics()
-    parts = sections(metrics, PLOTS)
+    district = configured_district(argv)
+    metrics = read_all_metrics(METRICS.of(district))
+    parts = sections(metrics, PLOTS.of(district))
     facts = district_facts(params, district_folder(argv))
-    with atomic_folder(REPORTS) as reports:
+    with atomic_folder(REPORTS.of(district)) as reports:
         write_report(parts, facts, reports)
-    print_results(metrics, synthetic=facts["synthetic"])
+    print_results(district, metrics, synthetic=facts["synthetic"])
 
 
 def district_facts(params: dict[str, Any], folder: Path) -> dict[str, Any]:

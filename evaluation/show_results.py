@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from domain.paths import REPORTS
+from domain.paths import METRICS, REPORTS, configured_district
 from domain.settings import read_params
 from domain.stage import run_stage
 from evaluation.experiments.results import read_all_metrics
@@ -12,17 +12,20 @@ from evaluation.reporting.sections import glance
 
 def main(argv: Sequence[str] = ()) -> None:
     """Print the main metrics, and where to look next."""
-    print_results(read_all_metrics(), synthetic=read_params(argv)["district"]["importer"] == "demo")
+    district = configured_district(argv)
+    print_results(
+        district, read_all_metrics(METRICS.of(district)), synthetic=read_params(argv)["district"]["importer"] == "demo"
+    )
 
 
-def print_results(metrics: Mapping[str, Mapping[str, Any]], *, synthetic: bool) -> None:
-    """Print the study's figures beside ours, then where to look next."""
+def print_results(district: str, metrics: Mapping[str, Mapping[str, Any]], *, synthetic: bool) -> None:
+    """Print the study's figures beside ours, `metrics` of `district`, then where to look next."""
     print(terminal_table(glance(metrics)))
     if synthetic:
         print(
             "The district is synthetic: these figures show that the pipeline works, not its accuracy on real streets."
         )
-    print(f"\nReport:      {REPORTS / 'report.html'}")
+    print(f"\nReport:      {REPORTS.of(district) / 'report.html'}")
     print("Experiments: make mlflow, then http://127.0.0.1:5000")
     print("Service:     make serve, then http://127.0.0.1:3000; sign in with the token that it prints")
 

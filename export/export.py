@@ -1,11 +1,11 @@
-"""DVC stage `export`: models/<model> -> engines/<model>: ONNX, TensorRT plan, card, parity with torch, calibration."""
+"""DVC stage `export`: weights of a model -> engines/<district>/<model>: ONNX, plan, card, parity, calibration."""
 
 from collections.abc import Sequence
 
 from domain.atomic import atomic_folder
 from domain.files import sha256_of
 from domain.model_card import read_card, write_card
-from domain.paths import ENGINES, MODELS, district_folder
+from domain.paths import DATA, ENGINES, MODELS, configured_district
 from domain.stage import run_stage
 from export.engines import load
 from export.engines.match_calibration import write_calibration
@@ -21,12 +21,13 @@ from export.validation import sample_of
 def main(argv: Sequence[str] = ()) -> None:
     """Export one model. If its engines differ too much from torch, no engine folder is written."""
     settings = ExportSettings.from_params("export", argv)
-    trained = MODELS / settings.model
+    district = configured_district(argv)
+    trained, data = MODELS.of(district) / settings.model, DATA.of(district)
     card = read_card(trained)
     network = load_network(trained, card)
-    sample = sample_of(card, district_folder(argv), settings.parity.images, settings.predict_score_threshold)
+    sample = sample_of(card, data, settings.parity.images, settings.predict_score_threshold)
     precisions = settings.precisions[card.task]
-    with atomic_folder(ENGINES / settings.model) as folder:
+    with atomic_folder(ENGINES.of(district) / settings.model) as folder:
         print(f"{settings.model}: ONNX in {', '.join(precisions)}")
         engines = export_onnx(
             network,
@@ -48,7 +49,7 @@ def main(argv: Sequence[str] = ()) -> None:
         write_parity(parity, folder)
         if card.task == "reid":
             engine = load(folder / engines[0].file, threads=settings.threads)
-            calibration = calibrate(engine, district_folder(argv), settings.match_prior, settings.predict_batch)
+            calibration = calibrate(engine, data, settings.match_prior, settings.predict_batch)
             if calibration is not None:
                 write_calibration(calibration, folder)
         require_within_limits(parity, settings.parity, settings.model)

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict
 from domain.atomic import atomic_file
 from domain.errors import ArtifactError
 from domain.model_card import EngineFile, ModelCard, read_card
-from domain.paths import ENGINES, MODELS, district_folder
+from domain.paths import DATA, ENGINES, MODELS, configured_district
 from domain.stage import run_stage
 from evaluation.experiments.log import log_results
 from export.engines import load
@@ -66,10 +66,11 @@ class Parity(BaseModel):
 def main(argv: Sequence[str] = ()) -> None:
     """Compare every engine file of a model that runs on this machine with torch, and rewrite `parity.json`."""
     settings = ExportSettings.from_params("export", argv)
-    folder = ENGINES / settings.model
+    district = configured_district(argv)
+    folder = ENGINES.of(district) / settings.model
     card = read_card(folder)
-    sample = sample_of(card, district_folder(argv), settings.parity.images, settings.predict_score_threshold)
-    parity = compare(folder, card, load_network(MODELS / settings.model, card), sample, settings)
+    sample = sample_of(card, DATA.of(district), settings.parity.images, settings.predict_score_threshold)
+    parity = compare(folder, card, load_network(MODELS.of(district) / settings.model, card), sample, settings)
     write_parity(parity, folder)
     log_parity(card, parity)
     require_within_limits(parity, settings.parity, settings.model)

@@ -1,4 +1,4 @@
-"""DVC stage `predict`: engines/<model> over a district's pictures -> predictions/<model>/*.npz."""
+"""DVC stage `predict`: an engine over a district's pictures -> predictions/<district>/<model>/*.npz."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,7 +9,7 @@ from districts.layout import Split, list_pictures, read_attribute_split, read_re
 from domain.atomic import atomic_folder
 from domain.detections import postprocess
 from domain.errors import ArtifactError
-from domain.paths import ENGINES, PREDICTIONS, district_folder
+from domain.paths import DATA, ENGINES, PREDICTIONS, configured_district
 from domain.predictions import AttributePredictions, DetectorPredictions, ReidPredictions
 from domain.stage import run_stage
 from export.engines import load
@@ -23,9 +23,10 @@ _SPLITS: tuple[Split, ...] = ("val", "test")
 def main(argv: Sequence[str] = ()) -> None:
     """Run one engine over all pictures that the evaluation scores."""
     settings = ExportSettings.from_params("export", argv)
-    engine = load(ENGINES / settings.model, threads=settings.threads)
-    data = district_folder(argv)
-    with atomic_folder(PREDICTIONS / settings.model) as out:
+    district = configured_district(argv)
+    engine = load(ENGINES.of(district) / settings.model, threads=settings.threads)
+    data = DATA.of(district)
+    with atomic_folder(PREDICTIONS.of(district) / settings.model) as out:
         if engine.card.task == "reid":
             predict_embeddings(engine, data, "query", settings).write(out / "query.npz")
             predict_embeddings(engine, data, "bounding_box_test", settings).write(out / "gallery.npz")

@@ -1,4 +1,4 @@
-"""`python -m export.tensorrt_plan folder=engines/detector` rebuilds the plan on the machine that will run it."""
+"""`python -m export.tensorrt_plan folder=engines/demo/detector` rebuilds the plan on the machine that will run it."""
 
 from collections.abc import Sequence
 from pathlib import Path

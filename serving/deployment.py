@@ -1,4 +1,4 @@
-"""Deployment: `params.yaml` and `engines/` in the folder of the code, in the repository or inside a Bento."""
+"""Deployment: `params.yaml` and `engines/<district>` in the folder of the code, in the repository or inside a Bento."""
 
 import os
 from collections.abc import Sequence
@@ -51,6 +51,7 @@ class Deployment:
     root: Path
     settings: ServingSettings
     perception: PerceptionSettings
+    district: str  # whose engines it has
     detector: str  # name of the engine, as are the next two
     attributes: str | None
     reid: str
@@ -68,6 +69,7 @@ class Deployment:
             root=root,
             settings=ServingSettings.from_params("serving", overrides, file),
             perception=PerceptionSettings.from_params("tracking.perception", overrides, file),
+            district=name_in(params, "district", "name", file),
             detector=name_in(params, "tracking", "detector", file),
             attributes=name_in(params, "tracking", "attributes", file) if _describes(params) else None,
             reid=f"reid-{name_in(params, 'reid', 'backbone', file)}",
@@ -98,7 +100,7 @@ class Deployment:
 
     def engine(self, name: str) -> Path:
         """Folder of the engine `name`."""
-        return self.root / ENGINES / name
+        return self.root / ENGINES.of(self.district) / name
 
     def open_engines(self, threads: int | None = None) -> Engines:
         """Opens the engines, each on `threads` threads; None for the engine's own choice.

@@ -1,4 +1,4 @@
-"""DVC stage `package`: engines and the service's code -> a Bento in `bento/` that needs nothing else of the project.
+"""DVC stage `package`: engines and the service's code -> a Bento in `bento/<district>` that needs nothing more.
 
 The Bento holds the folders of code that the service and its commands import, `params.yaml` with the sections they read
 (the store as an absolute path), the engines, and the packages of `requirements.lock` that they need, with
@@ -22,7 +22,7 @@ import yaml
 from domain.atomic import atomic_folder
 from domain.errors import ArtifactError
 from domain.model_card import read_card
-from domain.paths import BENTO, ENGINES, STORE
+from domain.paths import BENTO, ENGINES, STORE, configured_district
 from domain.settings import PARAMS, read_params
 from domain.stage import run_stage
 from serving.database.store import version_of_model
@@ -39,7 +39,7 @@ PARTS = (
     "export/engines",
     "serving",
 )
-_SECTIONS = ("serving", "tracking", "reid")  # of params.yaml: what `Deployment.read` looks at
+_SECTIONS = ("serving", "tracking", "reid")  # of params.yaml: with the district's name, what `Deployment.read` looks at
 _SBOM = "sbom.cdx.json"
 # BentoML's script of installation prefers this file, which BentoML itself would write without hashes.
 _LOCKED = Path("env") / "python" / "requirements.lock.txt"
@@ -49,6 +49,7 @@ def main(argv: Sequence[str] = ()) -> None:
     """Build the Bento and say how to serve it."""
     params = read_params(argv)
     kept = {section: params[section] for section in _SECTIONS}
+    kept["district"] = {"name": configured_district(argv)}
     kept["serving"] |= {"store": str(STORE.resolve())}
     with tempfile.TemporaryDirectory(prefix="bento-build-", dir=Path.cwd()) as temporary:
         staged = Path(temporary) / "source"
@@ -62,13 +63,14 @@ def main(argv: Sequence[str] = ()) -> None:
         _write_bentofile(staged, model_version, packages)
         built = _build(staged, home=Path(temporary) / "bentoml")
         (built / _LOCKED).write_text("\n".join(package.requirement for package in packages) + "\n")
-        with atomic_folder(BENTO) as aside:
+        bento = BENTO.of(deployment.district)
+        with atomic_folder(bento) as aside:
             shutil.copytree(built, aside, dirs_exist_ok=True)
     http = deployment.settings.service
-    print(f"{BENTO} holds the service for the model {model_version}; serve it from any folder:")
-    print(f"  BENTOML_DO_NOT_TRACK=True bentoml serve {BENTO.resolve()}")
+    print(f"{bento} holds the service for the model {model_version}; serve it from any folder:")
+    print(f"  BENTOML_DO_NOT_TRACK=True bentoml serve {bento.resolve()}")
     address = f"{'https' if http.tls is not None else 'http'}://{http.host}:{http.port}"
-    print(f"make accounts in {BENTO.resolve() / 'src'}: python -m serving.accounts create NAME --role reviewer")
+    print(f"make accounts in {bento.resolve() / 'src'}: python -m serving.accounts create NAME --role reviewer")
     print(f"then sign in at {address}/, or ask with the token:")
     print(f'  curl -H "Authorization: Bearer $TOKEN" {address}/v1/status')
 
@@ -94,12 +96,13 @@ def service_packages(pyproject: Path, lock: Path) -> list[LockedPackage]:
 
 def _stage_engines(deployment: Deployment) -> str:
     """Copy the engines beside the code; the re-ID model's version."""
+    exported = ENGINES.of(deployment.district)
     for name in deployment.engines:
-        card = read_card(ENGINES / name)
+        card = read_card(exported / name)
         if not card.engines:
-            raise ArtifactError(f"{ENGINES / name} must be an engine, its card lists no file; rerun export")
-        shutil.copytree(ENGINES / name, deployment.engine(name))
-    return version_of_model(read_card(ENGINES / deployment.reid))
+            raise ArtifactError(f"{exported / name} must be an engine, its card lists no file; rerun export")
+        shutil.copytree(exported / name, deployment.engine(name))
+    return version_of_model(read_card(exported / deployment.reid))
 
 
 def _stage_code(staged: Path) -> None:

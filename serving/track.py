@@ -1,9 +1,9 @@
 """DVC stage `track`: a district's videos, problems and engines -> sightings in the store, tracklets and answers.
 
-tracks/<camera>.txt     tracklets as MOTChallenge text; ids are unique over all cameras
-tracks/crops/<id>.jpg   best crop of each tracklet
-tracks/identities.csv   tracklet, person: the person of each tracklet, over all cameras
-tracks/answers.json     each problem's ranked tracklets and route
+tracks/<district>/<camera>.txt     tracklets as MOTChallenge text; ids are unique over all cameras
+tracks/<district>/crops/<id>.jpg   best crop of each tracklet
+tracks/<district>/identities.csv   tracklet, person: the person of each tracklet, over all cameras
+tracks/<district>/answers.json     each problem's ranked tracklets and route
 """
 
 import logging
@@ -24,7 +24,7 @@ from domain.cameras import Camera, Sighting
 from domain.errors import InputError
 from domain.files import sha256_of
 from domain.images import read_image, write_image
-from domain.paths import ENGINES, STORE, TRACKS, district_folder
+from domain.paths import DATA, ENGINES, STORE, TRACKS, configured_district
 from domain.settings import name_in, read_params
 from domain.tracklets import Tracklet, renumber
 from export.engines.match_calibration import read_calibration
@@ -57,11 +57,12 @@ def main(argv: Sequence[str] = ()) -> None:
     route = RouteSettings.from_params("serving.route", argv)
     identities = IdentitySettings.from_params("identities", argv)
     params = read_params(argv)
-    folder = district_folder(argv)
+    name = configured_district(argv)
+    folder, exported = DATA.of(name), ENGINES.of(name)
     district, problems = read_district(folder), read_problems(folder)
-    reid = ENGINES / f"reid-{name_in(params, 'reid', 'backbone')}"
+    reid = exported / f"reid-{name_in(params, 'reid', 'backbone')}"
     engines = open_engines(
-        ENGINES / settings.detector, reid, ENGINES / settings.attributes, settings.perception.without_plan
+        exported / settings.detector, reid, exported / settings.attributes, settings.perception.without_plan
     )
     perception = Perception(*engines, settings.perception)
     with open_store(STORE) as store, store.begin() as connection:
@@ -69,7 +70,7 @@ def main(argv: Sequence[str] = ()) -> None:
     followed = follow_cameras(district, folder, perception, settings)
     tracklets = renumber(one.tracklets for one in followed.values())
     version = version_of_model(engines.reid.card)
-    with open_store(STORE) as store, atomic_folder(TRACKS) as tracks:
+    with open_store(STORE) as store, atomic_folder(TRACKS.of(name)) as tracks:
         store.replace_sightings(
             district.name,
             district.cameras,

@@ -2,7 +2,7 @@
 
     python -m serving.track_video --video FILE --detector ENGINE --reid ENGINE --out DIR [--attributes ENGINE]
 
-ENGINE is a folder such as engines/detector, or a file in it; `export.import_weights` makes one from foreign weights.
+ENGINE is a folder such as engines/demo/detector, or a file in it; `export.import_weights` makes one of foreign weights.
 DIR is written when all is done and replaces the result of an earlier run. Settings: section `tracking` of params.yaml
 in the current folder; `key=value` arguments override them.
 """

@@ -24,7 +24,7 @@ FOLDERS = {
     "reports": "the same pictures",
     "tracks": "crops and embeddings of sightings",
     "checkpoints": "pictures of an unfinished training",
-    "models/*/training": "plots of trainings, with pictures of the demo's people",
+    "models/*/*/training": "plots of trainings, with pictures of the demo's people",
     "mlruns": "plots of trainings and evaluations",
     "mlartifacts": "files sent to MLflow's pages",
     ".dvc/cache": "all versions of what stages wrote",

@@ -1,4 +1,4 @@
-"""The result of each training: the folder `models/<name>`, and the network in the experiment log."""
+"""The result of each training: the folder `models/<district>/<name>`, and the network in the experiment log."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -23,12 +23,12 @@ def write_trained(
     logged: nn.Module | None = None,
     write_more: Callable[[Path], None] | None = None,
 ) -> Path:
-    """Write weights and card to `models/<name>`, whole or not at all, and log the network to MLflow.
+    """Write weights and card to `models/<district>/<name>`, whole or not at all, and log the network to MLflow.
 
     Args:
         name: of the model, such as `reid-osnet`.
         network: in eval mode on the CPU.
-        card: without provenance, which is taken from `run`.
+        card: with the district, without provenance, which is taken from `run`.
         run: the open run of the training.
         logged: `network` with a single output, if it has several; MLflow serves no others.
         write_more: writes the model's other files into its folder.
@@ -38,11 +38,12 @@ def write_trained(
     """
     source = run.provenance
     provenance = {"data_hash": source.data_hash, "git_revision": source.git_revision, "mlflow_run_id": run.run_id}
-    with atomic_folder(MODELS / name) as folder:
+    target = MODELS.of(card.district) / name
+    with atomic_folder(target) as folder:
         torch.save(network.state_dict(), folder / WEIGHTS)
         write_card(card.model_copy(update=provenance), folder)
         if write_more:
             write_more(folder)
     example = np.zeros((2, 3, card.input_height_px, card.input_width_px), np.float32)  # batch 1 would freeze the axis
     run.log_model(logged or network, example, name)
-    return MODELS / name
+    return target

@@ -1,4 +1,4 @@
-"""Results of the evaluation stages: `metrics/<model>.json`, `plots/<model>/`, and both in the experiment log."""
+"""Results of the evaluation stages: metrics and plots in the district's folders, and both in the experiment log."""
 
 import json
 from collections.abc import Mapping
@@ -12,15 +12,17 @@ from domain.paths import METRICS, PLOTS
 
 
 def keep_results(
+    district: str,
     name: str,
     card: ModelCard,
     metrics: Mapping[str, Any],
     prefix: str = "test",
     logged: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write `metrics/<name>.json`, and log it with the plots in `plots/<name>` to the run of the model's training.
+    """Write `metrics/<district>/<name>.json`, and log it, with the plots of that name, to the run of the training.
 
     Args:
+        district: district whose test data was evaluated.
         name: name of the file and the folder.
         card: card of the evaluated model.
         metrics: nested plain values.
@@ -31,13 +33,13 @@ def keep_results(
         log_results,
     )  # here, as its import takes seconds and readers of metrics do not need it
 
-    with atomic_file(METRICS / f"{name}.json") as aside:
+    with atomic_file(METRICS.of(district) / f"{name}.json") as aside:
         aside.write_text(json.dumps(metrics, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    log_results(card, prefix, metrics if logged is None else logged, sorted((PLOTS / name).iterdir()))
+    log_results(card, prefix, metrics if logged is None else logged, sorted((PLOTS.of(district) / name).iterdir()))
 
 
-def read_all_metrics(folder: Path = METRICS) -> dict[str, dict[str, Any]]:
-    """Metrics of every evaluation stage that has run, by name, in the order of names.
+def read_all_metrics(folder: Path) -> dict[str, dict[str, Any]]:
+    """Metrics in `folder` of every evaluation stage that has run, by name, in the order of names.
 
     Raises:
         ArtifactError: if a file is not JSON.
@@ -45,12 +47,12 @@ def read_all_metrics(folder: Path = METRICS) -> dict[str, dict[str, Any]]:
     return {file.stem: _read(file) for file in sorted(folder.glob("*.json"))}
 
 
-def require_same_images(predicted: list[str], expected: list[str], model: str) -> None:
-    """Raise `ArtifactError` unless the predictions are for the evaluated pictures, in their order."""
+def require_same_images(predicted: list[str], expected: list[str], predictions: Path) -> None:
+    """Raise `ArtifactError` unless those in the folder `predictions` are for the evaluated pictures, in their order."""
     if predicted != expected:
         raise ArtifactError(
-            f"predictions/{model} must be of the {len(expected)} pictures of the district, got {len(predicted)} "
-            f"others; rerun predict@{model}"
+            f"{predictions} must be of the {len(expected)} pictures of the district, got {len(predicted)} "
+            f"others; rerun predict@{predictions.name}"
         )
 
 

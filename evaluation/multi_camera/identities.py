@@ -1,4 +1,4 @@
-"""Tracking scores of global ids: all cameras as one video, with the ids of `tracks/identities.csv`."""
+"""Tracking scores of global ids: all cameras as one video, with the ids of `identities.csv` of `track`."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace

@@ -29,7 +29,7 @@ def decimal(value: float | None, places: int) -> str:
 
 @dataclass(frozen=True)
 class Row:
-    """A metric of a table: its key in `metrics/*.json`, its title, and how its value is written."""
+    """A metric of a table: its key in `metrics/<district>/*.json`, its title, and how its value is written."""
 
     key: str
     title: str

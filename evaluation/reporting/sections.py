@@ -12,7 +12,7 @@ _REID = "reid-"  # begins the names of the metrics of re-ID
 _VARIANTS = {"plain": "", "reranked": " + re-ranking"}
 _ROUTE_PICTURES = 3
 
-Metrics = Mapping[str, Any]  # of one file below metrics/
+Metrics = Mapping[str, Any]  # of one file of metrics/<district>
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ def sections(metrics: Mapping[str, Metrics], plots: Path) -> Sequence[Section]:
     """The whole report.
 
     Args:
-        metrics: content of the files in `metrics/`, by name without suffix.
+        metrics: content of the files in `metrics/<district>`, by name without suffix.
         plots: folder with the plots of each model in a folder of its name.
     """
     overview = Section("At a glance", "", True, "", (Table(("", "study", "ours"), glance(metrics)),))

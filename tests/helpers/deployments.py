@@ -80,15 +80,16 @@ def token_of(deployment: Deployment, name: str, role: Role) -> str:
 
 
 def write_deployment(folder: Path) -> Deployment:
-    """`params.yaml` with the repository's own settings, and `engines/`."""
+    """`params.yaml` with the repository's own settings, and `engines/demo`."""
     sections = {
         "serving": yaml.safe_load((ROOT / "conf" / "serving" / "deployment.yaml").read_text()),
         "tracking": yaml.safe_load((ROOT / "conf" / "tracking" / "tracklets.yaml").read_text()),
         "reid": {"backbone": "osnet"},
+        "district": {"name": "demo"},
     }
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "params.yaml").write_text(yaml.safe_dump(sections))
-    write_engines(folder / "engines")
+    write_engines(folder / "engines" / "demo")
     return Deployment.read(folder)
 
 

@@ -8,6 +8,7 @@ import pytest
 from tests.helpers.project import ROOT
 
 STUB = """#!/bin/sh
+[ "$1" = -c ] && { echo demo; exit; } # the configured district
 echo "$(basename "$0") $*" >> said
 echo "$(umask)" >> umasks
 case " $BROKEN " in *" $2 "*) exit 1;; esac
@@ -17,7 +18,7 @@ case " $BROKEN " in *" $2 "*) exit 1;; esac
 def make(folder: Path, *target: str, broken: Sequence[str] = ()) -> tuple[int, list[str]]:
     """What `make` ends with and runs, where these modules fail."""
     shutil.copy(ROOT / "Makefile", folder)
-    for file in ("requirements.lock", "bento/bento.yaml", ".venv/.installed"):
+    for file in ("requirements.lock", "bento/demo/bento.yaml", ".venv/.installed"):
         (folder / file).parent.mkdir(parents=True, exist_ok=True)
         (folder / file).touch()
     (folder / ".venv" / "bin").mkdir()
@@ -48,7 +49,7 @@ def test_a_project_may_lie_in_an_odd_folder(tmp_path: Path) -> None:
     project = tmp_path / "실종자 찾기 #1 (a)'s $x"
     project.mkdir()
     ended, said = make(project, "serve")
-    assert (ended, said[-1]) == (0, f"bentoml serve {project}/bento --host 127.0.0.1")
+    assert (ended, said[-1]) == (0, f"bentoml serve {project}/bento/demo --host 127.0.0.1")
 
 
 def test_a_project_without_git_runs_dvc_without_it(tmp_path: Path) -> None:

@@ -106,7 +106,7 @@ def test_a_lock_without_the_hashes_of_a_package(tmp_path: Path) -> None:
 
 def test_weights_without_an_engine_are_no_service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_deployment(tmp_path)
-    card = tmp_path / "engines" / "detector" / "card.json"
+    card = tmp_path / "engines/demo/detector" / "card.json"
     content = json.loads(card.read_text())
     del content["engines"]
     card.write_text(json.dumps(content))
@@ -174,7 +174,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.slow
 def test_the_image_installs_the_locked_packages_and_checks_their_hashes(project: Path) -> None:
     lock = LOCK.read_text()
-    folder = project / "bento" / "env" / "python"
+    folder = project / "bento" / "demo" / "env" / "python"
     installed = re.split(r"\n(?=\S)", (folder / "requirements.lock.txt").read_text().rstrip())
     assert len(installed) == len(packages()) > 100
     for entry in installed:
@@ -187,7 +187,7 @@ def test_the_image_installs_the_locked_packages_and_checks_their_hashes(project:
 
 @pytest.mark.slow
 def test_the_sbom_lists_what_the_image_installs(project: Path) -> None:
-    bill = json.loads((project / "bento" / "src" / "sbom.cdx.json").read_text())
+    bill = json.loads((project / "bento" / "demo" / "src" / "sbom.cdx.json").read_text())
     assert (bill["bomFormat"], bill["specVersion"], bill["metadata"]["component"]["name"]) == (
         "CycloneDX",
         "1.5",
@@ -197,7 +197,7 @@ def test_the_sbom_lists_what_the_image_installs(project: Path) -> None:
         f"{each['name']}=={each['version']}": {f"--hash=sha256:{value['content']}" for value in each["hashes"]}
         for each in bill["components"]
     }
-    locked = (project / "bento" / "env" / "python" / "requirements.lock.txt").read_text()
+    locked = (project / "bento" / "demo" / "env" / "python" / "requirements.lock.txt").read_text()
     entries = [re.sub(r"[\\\s]+", " ", entry).split() for entry in re.split(r"\n(?=\S)", locked)]
     assert listed == {name: set(hashes) for name, *hashes in entries}
     assert {each["purl"] for each in bill["components"]} == {each["ref"] for each in bill["dependencies"]}
@@ -214,11 +214,11 @@ def test_the_bento_is_served_from_a_clean_folder(
     (clean / "home").mkdir(parents=True)
     monkeypatch.chdir(project)
     package.main()
-    assert f"bentoml serve {project / 'bento'}" in capsys.readouterr().out
+    assert f"bentoml serve {project / 'bento' / 'demo'}" in capsys.readouterr().out
     assert sorted(path.name for path in project.iterdir()) == ["bento", "engines", "params.yaml"]
     photo = BytesIO()
     Image.fromarray(picture(BLUE, seed=50)).save(photo, "JPEG")
-    with served(project / "bento", clean) as address:
+    with served(project / "bento" / "demo", clean) as address:
         assert httpx.get(f"{address}/readyz", timeout=20).status_code == 503
         headers = {"Authorization": f"Bearer {token_of(deployment, 'reviewer', Role.REVIEWER)}"}
         status = httpx.get(f"{address}/v1/status", headers=headers, timeout=20).json()
@@ -239,7 +239,11 @@ def test_the_bento_is_served_from_a_clean_folder(
         (["serving.audit", "verify"], r"\d+ records, none changed"),
     ):
         ended = subprocess.run(
-            [sys.executable, "-m", *command], cwd=project / "bento" / "src", capture_output=True, text=True, check=False
+            [sys.executable, "-m", *command],
+            cwd=project / "bento" / "demo" / "src",
+            capture_output=True,
+            text=True,
+            check=False,
         )
         assert re.match(said, ended.stdout), ended.stderr
     assert "tracking payload" not in (tmp_path / "service.log").read_text().lower()  # what BentoML would have sent

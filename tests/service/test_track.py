@@ -121,7 +121,7 @@ def prepare(place: Path, patch: pytest.MonkeyPatch) -> Path:
 
 
 def answers(place: Path) -> dict[str, Any]:
-    content: dict[str, Any] = json.loads((place / "tracks" / "answers.json").read_text())
+    content: dict[str, Any] = json.loads((place / "tracks" / "toy" / "answers.json").read_text())
     return content
 
 
@@ -136,10 +136,12 @@ def test_boxes_of_frames_that_were_made_square_are_written_in_stored_pixels(trac
 
 
 def test_tracklets_have_one_number_over_all_cameras(tracked: Path) -> None:
-    first, second = (set(read_tracks(tracked / "tracks" / f"c{i}.txt").tracks.tolist()) for i in range(2))
+    first, second = (set(read_tracks(tracked / "tracks" / "toy" / f"c{i}.txt").tracks.tolist()) for i in range(2))
     assert first == {1, 2}
     assert second == {3, 4}
-    assert sorted(path.name for path in (tracked / "tracks" / "crops").iterdir()) == [f"{i}.jpg" for i in range(1, 5)]
+    assert sorted(path.name for path in (tracked / "tracks" / "toy" / "crops").iterdir()) == [
+        f"{i}.jpg" for i in range(1, 5)
+    ]
 
 
 def test_every_problem_ranks_every_tracklet_with_the_person_first(tracked: Path) -> None:
@@ -165,7 +167,7 @@ def test_a_ranked_tracklet_says_where_when_and_how_likely(tracked: Path) -> None
     assert best["first_seen"] == START.isoformat()
     assert best["last_seen"] == (START + timedelta(seconds=2.9)).isoformat()
     assert 0.5 < best["probability"] <= 1
-    assert (tracked / "tracks" / best["crop"]).is_file()
+    assert (tracked / "tracks" / "toy" / best["crop"]).is_file()
 
 
 def test_the_route_follows_the_person_in_time(tracked: Path) -> None:
@@ -177,7 +179,7 @@ def test_the_route_follows_the_person_in_time(tracked: Path) -> None:
 def test_red_is_one_person_in_both_cameras(tracked: Path) -> None:
     red, blue = answers(tracked)["problems"]
     same = {one["tracklet"] for one in red["ranked"][:2]}
-    lines = (tracked / "tracks" / "identities.csv").read_text().splitlines()
+    lines = (tracked / "tracks" / "toy" / "identities.csv").read_text().splitlines()
     assert lines[0] == "tracklet,person"
     people = {int(tracklet): int(person) for tracklet, person in (line.split(",") for line in lines[1:])}
     assert set(people) == {1, 2, 3, 4}
@@ -222,7 +224,7 @@ def test_a_legal_hold_stops_the_stage_before_it_follows_anybody(
     (tmp_path / "data" / "toy" / "videos" / "c1.mp4").unlink()  # following would complain of that
     with pytest.raises(InputError, match="sightings of the district toy can be replaced only when no case"):
         track.main()
-    assert not (tmp_path / "tracks").exists()
+    assert not (tmp_path / "tracks" / "toy").exists()
 
 
 def test_a_camera_without_start_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -233,7 +235,7 @@ def test_a_camera_without_start_is_named(tmp_path: Path, monkeypatch: pytest.Mon
     file.write_text(yaml.safe_dump(content))
     with pytest.raises(InputError, match="must say when the video of camera c1 starts"):
         track.main()
-    assert not (tmp_path / "tracks").exists()
+    assert not (tmp_path / "tracks" / "toy").exists()
 
 
 def test_cameras_without_video_are_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -243,8 +245,8 @@ def test_cameras_without_video_are_passed_over(tmp_path: Path, monkeypatch: pyte
     (videos / "problems.yaml").unlink()
     track.main()
     assert (answers(tmp_path)["problems"], list(answers(tmp_path)["frame_times_s"])) == ([], ["c0"])
-    assert len(read_tracks(tmp_path / "tracks" / "c0.txt").tracks) > 0
-    assert (tmp_path / "tracks" / "c1.txt").read_text() == ""
+    assert len(read_tracks(tmp_path / "tracks" / "toy" / "c0.txt").tracks) > 0
+    assert (tmp_path / "tracks" / "toy" / "c1.txt").read_text() == ""
     (videos / "c0.mp4").unlink()
     with pytest.raises(InputError, match=r"videos must hold the video of a camera, <camera>\.mp4, got none"):
         track.main()
@@ -253,7 +255,7 @@ def test_cameras_without_video_are_passed_over(tmp_path: Path, monkeypatch: pyte
 def test_a_missing_engine_names_the_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     prepare(tmp_path, monkeypatch)
     monkeypatch.setattr(track, "open_engines", perception.open_engines)
-    with pytest.raises(ArtifactError, match="engines/detector must be an engine for the task detector; it is missing"):
+    with pytest.raises(ArtifactError, match="toy/detector must be an engine for the task detector; it is missing"):
         track.main()
 
 
@@ -263,4 +265,4 @@ def test_where_nobody_walks_nothing_is_found(tmp_path: Path, monkeypatch: pytest
         write_video(tmp_path / "data" / "toy" / "videos" / f"{camera}.mp4", [], seconds=1)
     track.main()
     assert [(one["ranked"], one["route"]) for one in answers(tmp_path)["problems"]] == [([], []), ([], [])]
-    assert (tmp_path / "tracks" / "c0.txt").read_text() == ""
+    assert (tmp_path / "tracks" / "toy" / "c0.txt").read_text() == ""

@@ -19,9 +19,12 @@ from tests.helpers.project import ROOT
 pytestmark = pytest.mark.slow
 
 CODE = {"domain", "districts", "evaluation", "training", "export", "serving"}
-FOLDERS = {name: str(path) for name, path in vars(paths).items() if isinstance(path, Path) and name != "STORE"} | {
-    "district_folder": str(paths.DATA)
-}
+OF_DISTRICT = "${district.name}"
+FOLDERS = {
+    name: str(folder.of(OF_DISTRICT))
+    for name, folder in vars(paths).items()
+    if isinstance(folder, paths.OutputFolder) and name != "CHECKPOINTS"
+} | {"district_folder": str(paths.DATA.of(OF_DISTRICT))}
 
 INPUTS = {  # what conf/config.yaml computes of the user's own files
     "districts.prepare": {"${inputs.source}", "${inputs.labels}"},
@@ -105,7 +108,8 @@ def complaints(stage: Stage) -> Iterator[str]:
     for place in sorted(INPUTS.get(stage.entry, set()) ^ {path for path in data if path.startswith("${")}):
         yield f"{place} must be in the deps of {stage.entry} if it reads the user's files there, and nowhere else"
     if stage.entry.startswith("serving."):
-        for engine in ("engines/detector", "engines/attributes", "engines/reid-${reid.backbone}"):
+        for name in ("detector", "attributes", "reid-${reid.backbone}"):
+            engine = str(paths.ENGINES.of(OF_DISTRICT) / name)
             if engine not in data:
                 yield f"{engine} is opened by {stage.entry} and must be in its deps"
 

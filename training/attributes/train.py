@@ -1,4 +1,4 @@
-"""DVC stage `train_attributes`: data/<district>/attributes -> models/attributes/ (weights.pt, card.json)."""
+"""DVC stage `train_attributes`: data/<district>/attributes -> models/<district>/attributes/ (weights, card)."""
 
 import shutil
 from collections.abc import Sequence
@@ -15,9 +15,9 @@ from torch.utils.data import BatchSampler
 from districts.layout import Split, read_attribute_split, read_district
 from domain.attributes import AttributeSchema
 from domain.model_card import ModelCard
-from domain.paths import DATA, users_file
+from domain.paths import DATA, configured_district, users_file
 from domain.schemas import read_schema
-from domain.settings import name_in, read_params
+from domain.settings import read_params
 from domain.stage import run_stage
 from evaluation.experiments.log import training_run
 from training.attributes.losses import RareLabels, build_loss
@@ -50,12 +50,11 @@ class AttributeSettings(CropTrainingSettings):
 def main(argv: Sequence[str] = ()) -> None:
     """Train, write the best network and its card, and log the run."""
     settings = AttributeSettings.from_params("attributes", argv)
-    params = read_params(argv)
-    district, seed = name_in(params, "district", "name"), params["seed"]
-    folder = DATA / district
+    district, seed = configured_district(argv), read_params(argv)["seed"]
+    folder = DATA.of(district)
     schema = choose_schema(settings, folder)
     plain = settings.model_dump(mode="json", by_alias=True) | {"seed": seed}
-    checkpoints = checkpoint_folder(MODEL, plain | _identity(settings, folder, schema))
+    checkpoints = checkpoint_folder(district, MODEL, plain | _identity(settings, folder, schema))
     with training_run(
         f"train_{MODEL}",
         params=plain,

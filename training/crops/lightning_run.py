@@ -12,6 +12,7 @@ from pydantic import Field, PositiveInt
 from pytorch_lightning import Callback, LightningModule, Trainer, seed_everything
 from pytorch_lightning.callbacks import EMAWeightAveraging, ModelCheckpoint, TQDMProgressBar
 
+from domain.paths import CHECKPOINTS
 from training.allocator import keep_freed_memory
 from training.crops.augmentation import AugmentationSettings
 from training.crops.data import CropData
@@ -21,7 +22,6 @@ from training.resuming import claim
 from training.settings import TrainingSettings
 from training.weights import UNREADABLE
 
-CHECKPOINTS = Path("checkpoints")  # a killed training resumes from checkpoints/<model>, which is removed at its end
 _LAST = "last.ckpt"
 Curves = Callable[[Mapping[str, float], int], None]
 # Messages below WARNING are advertisements.
@@ -42,14 +42,17 @@ class CropTrainingSettings(TrainingSettings):
     augmentation: AugmentationSettings
 
 
-def checkpoint_folder(model: str, identity: Mapping[str, Any]) -> Path:
-    """`checkpoints/<model>`, with the checkpoints of this training or none; those of others are moved aside.
+def checkpoint_folder(district: str, model: str, identity: Mapping[str, Any]) -> Path:
+    """`checkpoints/<district>/<model>`, with those of this training or none; those of others are moved aside.
+
+    A killed training resumes from it; at the end of a training it is removed.
 
     Args:
+        district: name.
         model: name, such as `reid-osnet`.
         identity: settings, seed and digest of the run's data; plain values.
     """
-    folder = CHECKPOINTS / model
+    folder = CHECKPOINTS.of(district) / model
     claim(folder, identity, epochs_done)
     return folder
 

@@ -1,4 +1,4 @@
-"""DVC stage `train_detector`: data/<district>/detection -> models/detector/ (weights, also Darknet's, card, plots)."""
+"""DVC stage `train_detector`: data/<district>/detection -> models/<district>/detector/ (weights, card, plots)."""
 
 import csv
 import json
@@ -17,8 +17,8 @@ from districts.checks.detection import check_detection
 from districts.findings import require_sound, shown_first
 from domain.errors import InputError
 from domain.model_card import ModelCard, Nms
-from domain.paths import DATA, users_file
-from domain.settings import name_in, read_params
+from domain.paths import CHECKPOINTS, DATA, configured_district, users_file
+from domain.settings import read_params
 from domain.stage import run_stage
 from evaluation.experiments.log import TrainingRun, training_run
 from training.detector.darknet import save_weights
@@ -32,7 +32,6 @@ from training.single_output import SingleOutput
 from training.trained_model import write_trained
 
 MODEL = "detector"
-CHECKPOINTS = Path("checkpoints") / MODEL
 _DARKNET_WEIGHTS = "weights.weights"
 _PLOTS = ("*.png", "labels.jpg", "results.csv")
 _SAID = ("train/", "metrics/mAP50")
@@ -69,8 +68,8 @@ def main(argv: Sequence[str] = ()) -> None:
     """Check the data, train or resume training, choose the score threshold, and write the model."""
     settings = DetectorSettings.from_params("detector", argv)
     params = read_params(argv)
-    district, seed = name_in(params, "district", "name"), int(params["seed"])
-    detection = DATA / district / "detection"
+    district, seed = configured_district(argv), int(params["seed"])
+    detection, checkpoints = DATA.of(district) / "detection", CHECKPOINTS.of(district) / MODEL
     findings = list(check_detection(detection.parent, ("train", "val")))
     for line in shown_first(findings):
         print(line)
@@ -78,12 +77,12 @@ def main(argv: Sequence[str] = ()) -> None:
     train, val = (read_detection_split(detection.parent, split) for split in ("train", "val"))
     print(f"{district}: {len(train)} training and {len(val)} validation pictures, {_num_people(train)} people to learn")
 
-    can_resume = _prepare(settings, seed, train, val)
+    can_resume = _prepare(settings, seed, train, val, checkpoints)
     logged = {"detector": settings.model_dump(mode="json"), "seed": seed}
     with training_run(
-        "train_detector", params=logged, dataset_folder=detection, district=district, checkpoint_folder=CHECKPOINTS
+        "train_detector", params=logged, dataset_folder=detection, district=district, checkpoint_folder=checkpoints
     ) as run:
-        network, curves = _train(settings, seed, max(len(train), len(val)), can_resume, run)
+        network, curves = _train(settings, seed, max(len(train), len(val)), can_resume, checkpoints, run)
         threshold, f1 = best_f1_threshold(val, detect(network, val, settings.iou_threshold, settings.nms))
         print(f"best F1 on validation: {f1:.3f} at the score {threshold:.3f}")
         run.log_curves({"val/best_f1": f1}, step=settings.max_epochs)
@@ -106,13 +105,15 @@ def main(argv: Sequence[str] = ()) -> None:
         write_more = partial(_write_more, network, curves, plots)
         folder = write_trained(MODEL, network, card, run, logged=served, write_more=write_more)
         run.log_figures(sorted((folder / "training").iterdir()))
-    shutil.rmtree(CHECKPOINTS)
+    shutil.rmtree(checkpoints)
 
 
-def _prepare(settings: DetectorSettings, seed: int, train: list[LabelledFrame], val: list[LabelledFrame]) -> bool:
-    """Prepare `CHECKPOINTS` for a new run; True if it holds this run, which can go on there."""
-    can_resume = claim(CHECKPOINTS, _identity(settings, seed, [*train, *val]), _epochs_done)
-    link_data({"train": train, "val": val}, CHECKPOINTS / "data")
+def _prepare(
+    settings: DetectorSettings, seed: int, train: list[LabelledFrame], val: list[LabelledFrame], checkpoints: Path
+) -> bool:
+    """Prepare `checkpoints` for a new run; True if it holds this run, which can go on there."""
+    can_resume = claim(checkpoints, _identity(settings, seed, [*train, *val]), _epochs_done)
+    link_data({"train": train, "val": val}, checkpoints / "data")
     if can_resume:
         return True
     loss_options = {"iou_normalizer": settings.iou_normalizer, "iou_thresh": settings.iou_thresh}
@@ -120,8 +121,8 @@ def _prepare(settings: DetectorSettings, seed: int, train: list[LabelledFrame], 
     definition = define_network(cfg, settings.input_size, settings.anchors, loss_options, train, seed)
     weights = users_file(settings.weights) if settings.weights else None
     network = start_network(definition, weights, seed, settings.weights_class)
-    definition.write(CHECKPOINTS / "network.cfg")
-    save_weights(network, CHECKPOINTS / "network.weights")
+    definition.write(checkpoints / "network.cfg")
+    save_weights(network, checkpoints / "network.weights")
     return False
 
 
@@ -131,7 +132,7 @@ def _identity(settings: DetectorSettings, seed: int, frames: list[LabelledFrame]
     files = [users_file(path) for path in given if users_file(path).is_file()]
     files += [frame.image for frame in frames]
     boxes = [[frame.image.name, frame.boxes_xyxy.tolist()] for frame in frames]
-    data = {"pictures": digest(files, DATA), "boxes": digest_of_text(json.dumps(boxes))}
+    data = {"pictures": digest(files, Path()), "boxes": digest_of_text(json.dumps(boxes))}
     return settings.model_dump(mode="json") | {"seed": seed, "data": data}
 
 
@@ -144,13 +145,13 @@ def _epochs_done(folder: Path) -> int:
 
 
 def _train(
-    settings: DetectorSettings, seed: int, largest_split: int, can_resume: bool, run: TrainingRun
+    settings: DetectorSettings, seed: int, largest_split: int, can_resume: bool, checkpoints: Path, run: TrainingRun
 ) -> tuple[DarknetNetwork, Path]:
     """Train, and return the network of the best epoch and the folder with the run's curves and plots."""
     from training.detector.trainer import DetectorTrainer  # here, for its import configures ultralytics
 
-    last = CHECKPOINTS / "run" / "weights" / "last.pt"
-    overrides = _overrides(settings, seed, largest_split)
+    last = checkpoints / "run" / "weights" / "last.pt"
+    overrides = _overrides(settings, seed, largest_split, checkpoints)
     if can_resume:
         overrides["resume"] = str(last)
         print(f"resuming from {last}")
@@ -163,14 +164,14 @@ def _train(
     return trainer.best_network(), Path(trainer.save_dir)
 
 
-def _overrides(settings: DetectorSettings, seed: int, largest_split: int) -> dict[str, Any]:
+def _overrides(settings: DetectorSettings, seed: int, largest_split: int, checkpoints: Path) -> dict[str, Any]:
     """The settings by ultralytics' names; `largest_split` is the number of pictures in it."""
     hardware, longest_px = settings.hardware, max(settings.input_size)
     cache_mib = largest_split * longest_px**2 * 3 / 2**20  # at most: ultralytics keeps each picture's aspect
     return {
-        "model": str((CHECKPOINTS / "network.cfg").resolve()),
-        "data": str((CHECKPOINTS / "data").absolute()),
-        "project": str(CHECKPOINTS.resolve()),
+        "model": str((checkpoints / "network.cfg").resolve()),
+        "data": str((checkpoints / "data").absolute()),
+        "project": str(checkpoints.resolve()),
         "name": "run",
         "exist_ok": True,
         "imgsz": longest_px,

@@ -1,4 +1,4 @@
-"""DVC stage `train_reid`: data/<district>/reid -> models/reid-<backbone>/ (weights.pt, card.json)."""
+"""DVC stage `train_reid`: data/<district>/reid -> models/<district>/reid-<backbone>/ (weights.pt, card.json)."""
 
 import shutil
 from collections.abc import Sequence
@@ -14,8 +14,8 @@ from districts.layout import find_pictures, read_reid_folder
 from domain.errors import InputError
 from domain.model_card import ModelCard
 from domain.names import Name
-from domain.paths import DATA, users_file
-from domain.settings import Settings, name_in, read_params
+from domain.paths import DATA, configured_district, users_file
+from domain.settings import Settings, read_params
 from domain.stage import run_stage
 from evaluation.experiments.log import training_run
 from training.crops.augmentation import CHANNEL_MEAN, CHANNEL_STD, Preparation
@@ -66,11 +66,10 @@ class ReidSettings(CropTrainingSettings, ReidLossSettings):
 def main(argv: Sequence[str] = ()) -> None:
     """Train, write the best network and its card, and log the run."""
     settings = ReidSettings.from_params("reid", argv).for_chosen()
-    params = read_params(argv)
-    district, seed = name_in(params, "district", "name"), params["seed"]
-    model, data_folder = f"reid-{settings.backbone}", DATA / district / "reid"
+    district, seed = configured_district(argv), read_params(argv)["seed"]
+    model, data_folder = f"reid-{settings.backbone}", DATA.of(district) / "reid"
     plain = settings.model_dump(mode="json") | {"seed": seed}
-    checkpoints = checkpoint_folder(model, _identity(settings, data_folder, seed))
+    checkpoints = checkpoint_folder(district, model, _identity(settings, data_folder, seed))
     with training_run(
         f"train_{model}", params=plain, dataset_folder=data_folder, district=district, checkpoint_folder=checkpoints
     ) as run:

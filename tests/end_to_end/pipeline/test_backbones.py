@@ -20,10 +20,10 @@ def project(clone: Path, tmp_path: Path) -> Path:
 
 def reported_backbones(project: Path) -> list[str]:
     """Backbones with metrics; the report has the figures of each."""
-    report = (project / "reports" / "report.md").read_text()
+    report = (project / "reports" / "demo" / "report.md").read_text()
     assert "not run" not in report
     backbones = []
-    for file in sorted((project / "metrics").glob("reid-*.json")):
+    for file in sorted((project / "metrics" / "demo").glob("reid-*.json")):
         backbones.append(file.stem.removeprefix("reid-"))
         for variant in ("plain", "reranked"):
             assert f"{100 * json.loads(file.read_text())[variant]['map']:.1f}" in report
@@ -35,7 +35,7 @@ def test_an_added_backbone_is_trained_and_reported(project: Path) -> None:
     assert succeed(project, "git", "status", "--porcelain", "--", ":!conf") == ""
     succeed(project, "dvc", "exp", "run", "-S", "experiment=smoke")
     assert reported_backbones(project) == ["osnet", ADDED, "resnet50"]
-    assert ADDED in (project / "reports" / "report.md").read_text()
+    assert ADDED in (project / "reports" / "demo" / "report.md").read_text()
 
 
 def test_one_backbone_alone_is_trained_and_reported(project: Path) -> None:

@@ -61,10 +61,10 @@ def test_an_export_of_cvat_becomes_a_detector(workplace: Path) -> None:
     write_export(workplace / "gate-export")
     for command in commands("python -m districts.import_data cvat"):
         succeed(workplace, *shlex.split(command))
-    assert (workplace / "engines/detector/model.onnx").is_file()
-    metrics = json.loads((workplace / "metrics/detector.json").read_text())
+    assert (workplace / "engines/gate/detector/model.onnx").is_file()
+    metrics = json.loads((workplace / "metrics/gate/detector.json").read_text())
     assert metrics["num_people"] == 2 * metrics["num_images"] > 0
-    assert "results on gate" in (workplace / "reports/report.md").read_text()
+    assert "results on gate" in (workplace / "reports/gate/report.md").read_text()
 
 
 @pytest.mark.soak
@@ -73,6 +73,6 @@ def test_a_folder_of_crops_becomes_a_reid_model(workplace: Path) -> None:
     write_crops(workplace / "crops")
     for command in commands("python -m districts.import_data identity-folders"):
         succeed(workplace, *shlex.split(command))
-    assert (workplace / "engines/reid-osnet/model.onnx").is_file()
-    assert json.loads((workplace / "metrics/reid-osnet.json").read_text())["num_query"] > 0
-    assert "results on square" in (workplace / "reports/report.md").read_text()
+    assert (workplace / "engines/square/reid-osnet/model.onnx").is_file()
+    assert json.loads((workplace / "metrics/square/reid-osnet.json").read_text())["num_query"] > 0
+    assert "results on square" in (workplace / "reports/square/report.md").read_text()

@@ -39,11 +39,11 @@ def test_no_other_user_reads_what_the_stages_wrote(smoke: Path) -> None:
 
 @pytest.mark.parametrize("model", MODELS)
 def test_each_model_ends_as_an_engine_with_its_card(smoke: Path, model: str) -> None:
-    card = load(smoke / "engines" / model).card
-    trained = read_card(smoke / "models" / model)
+    card = load(smoke / "engines" / "demo" / model).card
+    trained = read_card(smoke / "models" / "demo" / model)
     assert card.model_copy(update={"engines": ()}) == trained
     assert {engine.runtime for engine in card.engines} >= {"onnxruntime"}
-    session = InferenceSession(smoke / "engines" / model / "model.onnx", providers=["CPUExecutionProvider"])
+    session = InferenceSession(smoke / "engines" / "demo" / model / "model.onnx", providers=["CPUExecutionProvider"])
     assert [(image.name, image.type, image.shape[1:]) for image in session.get_inputs()] == [
         ("images", "tensor(uint8)", [card.input_height_px, card.input_width_px, 3])
     ]
@@ -74,26 +74,26 @@ def test_each_model_ends_as_an_engine_with_its_card(smoke: Path, model: str) -> 
     ],
 )
 def test_metrics_have_their_stable_names(smoke: Path, file: str, keys: set[str]) -> None:
-    metrics = json.loads((smoke / "metrics" / f"{file}.json").read_text())
+    metrics = json.loads((smoke / "metrics" / "demo" / f"{file}.json").read_text())
     assert metrics.keys() >= keys
     for part in ("plain", "reranked") if "plain" in keys else ():
         assert metrics[part].keys() >= {"map", "minp", "rank1", "rank5", "rank10", "rank20"}
 
 
 def test_the_report_stands_beside_the_paper(smoke: Path) -> None:
-    report = (smoke / "reports" / "report.md").read_text()
+    report = (smoke / "reports" / "demo" / "report.md").read_text()
     for figure in ("90.12", "95.8", "94.7", "85.7", "81.9"):
         assert figure in report
     assert "not run" not in report
 
 
 def test_tracks_name_each_tracklet_once(smoke: Path) -> None:
-    answers = json.loads((smoke / "tracks" / "answers.json").read_text())
+    answers = json.loads((smoke / "tracks" / "demo" / "answers.json").read_text())
     cameras = [file.stem for file in (smoke / "data" / "demo" / "videos").glob("*.mp4")]
     assert sorted(answers["frame_times_s"]) == sorted(cameras)
     seen: set[str] = set()
     for camera in cameras:
-        ids = {line.split(",")[1] for line in (smoke / "tracks" / f"{camera}.txt").read_text().splitlines()}
+        ids = {line.split(",")[1] for line in (smoke / "tracks" / "demo" / f"{camera}.txt").read_text().splitlines()}
         assert not ids & seen
         seen |= ids
 

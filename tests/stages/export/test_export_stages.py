@@ -147,8 +147,8 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str]
 
     def add_model(task: str) -> str:
         name = "reid-osnet" if task == "reid" else task
-        write_card(tiny_card(task), tmp_path / "models" / name)
-        (tmp_path / "models" / name / "weights.pt").write_bytes(b"weights")
+        write_card(tiny_card(task), tmp_path / "models" / "tiny" / name)
+        (tmp_path / "models" / "tiny" / name / "weights.pt").write_bytes(b"weights")
         return name
 
     return add_model
@@ -158,7 +158,7 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str]
 def test_a_model_becomes_an_engine_and_predictions(workplace: Callable[[str], str], task: str) -> None:
     model = workplace(task)
     export.main([f"export.model={model}"])
-    found = json.loads(Path("engines", model, "parity.json").read_text())
+    found = json.loads(Path("engines", "tiny", model, "parity.json").read_text())
     assert found["num_images"] in {5, 6}
     onnx = found["engines"]["model.onnx"]
     assert onnx["checked"]
@@ -171,7 +171,7 @@ def test_a_model_becomes_an_engine_and_predictions(workplace: Callable[[str], st
     assert (card.task, prefix) == (task, "parity")
     assert numbers["onnxruntime-fp32"]["metric_difference"] == onnx["metric_difference"]
     predict.main([f"export.model={model}"])
-    folder = Path("predictions", model)
+    folder = Path("predictions", "tiny", model)
     if task == "detector":
         boxes = DetectorPredictions.read(folder / "test.npz")
         assert list(boxes.images) == [f"{number}.png" for number in range(5)]
@@ -188,7 +188,7 @@ def test_a_model_becomes_an_engine_and_predictions(workplace: Callable[[str], st
         assert query.embeddings.shape == (8, 6)
         np.testing.assert_allclose(np.linalg.norm(query.embeddings, axis=1), 1, atol=1e-5)
         assert len(ReidPredictions.read(folder / "gallery.npz").images) == 8
-    calibration = read_calibration(Path("engines", model))
+    calibration = read_calibration(Path("engines", "tiny", model))
     if task == "reid":
         assert calibration is not None
         assert (calibration.prior, calibration.num_identities) == (0.02, 4)
@@ -207,7 +207,7 @@ def test_without_validation_people_nothing_is_calibrated(workplace: Callable[[st
     model = workplace("reid")
     shutil.rmtree("data/tiny/reid/bounding_box_val")
     export.main([f"export.model={model}"])
-    assert read_calibration(Path("engines", model)) is None
+    assert read_calibration(Path("engines", "tiny", model)) is None
 
 
 @pytest.mark.parametrize("task", ["attributes", "reid"])
@@ -215,21 +215,21 @@ def test_a_plan_that_cannot_run_here_is_marked_as_not_checked(workplace: Callabl
     pytest.importorskip("tensorrt_rtx")
     model = workplace(task)
     export.main([f"export.model={model}", "export.plan.builder=tensorrt_rtx"])
-    engines = json.loads(Path("engines", model, "parity.json").read_text())["engines"]
+    engines = json.loads(Path("engines", "tiny", model, "parity.json").read_text())["engines"]
     assert engines["model.onnx"]["checked"]
     assert not engines["model.plan"]["checked"]
     assert "this machine has no NVIDIA GPU" in engines["model.plan"]["reason"]
-    files = [entry.file for entry in read_card(Path("engines", model)).engines]
+    files = [entry.file for entry in read_card(Path("engines", "tiny", model)).engines]
     assert files == ["model.onnx", "model.fp16.onnx", "model.int8.onnx", "model.plan"]
 
 
 def test_parity_is_measured_again_by_its_own_command(workplace: Callable[[str], str]) -> None:
     model = workplace("reid")
     export.main([f"export.model={model}"])
-    first = Path("engines", model, "parity.json").read_text()
-    Path("engines", model, "parity.json").unlink()
+    first = Path("engines", "tiny", model, "parity.json").read_text()
+    Path("engines", "tiny", model, "parity.json").unlink()
     parity.main([f"export.model={model}"])
-    assert json.loads(Path("engines", model, "parity.json").read_text()) == json.loads(first)
+    assert json.loads(Path("engines", "tiny", model, "parity.json").read_text()) == json.loads(first)
 
 
 @pytest.mark.parametrize(
@@ -256,7 +256,7 @@ def test_an_engine_far_from_torch_fails_and_leaves_nothing(
     loose = {"output": "metric", "metric": "output"}[limit]
     with pytest.raises(ArtifactError, match=message):
         export.main([f"export.model={model}", f"export.parity.fp32.{limit}=1e-12", f"export.parity.fp32.{loose}=9"])
-    assert not Path("engines", model).exists()
+    assert not Path("engines", "tiny", model).exists()
 
 
 @pytest.mark.parametrize("precision", ["fp16", "int8"])
@@ -271,9 +271,9 @@ def test_limits_are_those_of_the_precision(workplace: Callable[[str], str], prec
 def test_what_a_cpu_runs_is_chosen_by_the_configuration(workplace: Callable[[str], str]) -> None:
     model = workplace("reid")
     export.main([f"export.model={model}", "export.precisions.reid=[int8, fp32, fp16]"])
-    assert load(Path("engines", model), threads=1).file.precision == "int8"
+    assert load(Path("engines", "tiny", model), threads=1).file.precision == "int8"
     predict.main([f"export.model={model}"])
-    assert ReidPredictions.read(Path("predictions", model, "query.npz")).embeddings.shape == (8, 6)
+    assert ReidPredictions.read(Path("predictions", "tiny", model, "query.npz")).embeddings.shape == (8, 6)
 
 
 @pytest.mark.parametrize("precisions", ["[fp16]", "[fp32, fp32, fp16]", "[]"])
@@ -290,7 +290,7 @@ def test_precisions_hold_the_plans(workplace: Callable[[str], str]) -> None:
 
 def test_a_card_without_what_its_task_needs_is_refused(workplace: Callable[[str], str]) -> None:
     model = workplace("detector")
-    write_card(tiny_card("detector").model_copy(update={"iou_threshold": None}), Path("models", model))
+    write_card(tiny_card("detector").model_copy(update={"iou_threshold": None}), Path("models", "tiny", model))
     with pytest.raises(ArtifactError, match="the detector's card must have iou_threshold; rerun train_detector"):
         export.main([f"export.model={model}"])
 
@@ -300,8 +300,9 @@ def test_the_graph_carries_its_card(workplace: Callable[[str], str]) -> None:
 
     model = workplace("attributes")
     export.main([f"export.model={model}"])
-    properties = {item.key: item.value for item in onnx.load(Path("engines", model, "model.onnx")).metadata_props}
+    folder = Path("engines", "tiny", model)
+    properties = {item.key: item.value for item in onnx.load(folder / "model.onnx").metadata_props}
     assert ModelCard.model_validate_json(properties["dongseon.card"]) == tiny_card("attributes")
     assert len(properties["dongseon.weights_sha256"]) == 64
-    assert list(Path("engines", model).glob("*.data")) == []
-    assert load(Path("engines", model), threads=1)(np.zeros((3, HEIGHT, WIDTH, 3), np.uint8))["hat"].shape == (3, 3)
+    assert list(folder.glob("*.data")) == []
+    assert load(folder, threads=1)(np.zeros((3, HEIGHT, WIDTH, 3), np.uint8))["hat"].shape == (3, 3)

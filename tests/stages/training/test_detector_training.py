@@ -22,6 +22,7 @@ from districts.box_files import read_detection_split
 from domain.errors import InputError
 from domain.images import write_image
 from domain.model_card import read_card
+from domain.paths import CHECKPOINTS as ALL_CHECKPOINTS
 from tests.helpers.project import ROOT, section
 from training.detector import train
 from training.detector.darknet import load_weights
@@ -36,6 +37,7 @@ CFG = (
     + "[yolo]\nmask=0,1,2\nanchors=8,16,16,32,24,60\nclasses=1\nnum=3\niou_loss=ciou\niou_normalizer=0.07\n"
 )
 EPOCHS = 6
+CHECKPOINTS = ALL_CHECKPOINTS.of("tiny") / train.MODEL
 
 
 @pytest.fixture
@@ -80,7 +82,7 @@ def epochs_in(results: Path) -> list[int]:
 
 def kill_in_the_middle_of_an_epoch(district: Path) -> None:
     """Start the stage as a process of its own, and kill it in its third epoch or so."""
-    results = district / train.CHECKPOINTS / "run" / "results.csv"
+    results = district / CHECKPOINTS / "run" / "results.csv"
     command = [sys.executable, "-m", "training.detector.train"]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     with subprocess.Popen(command, cwd=district, env=environment, stdout=subprocess.DEVNULL) as process:
@@ -98,9 +100,9 @@ def test_a_killed_training_goes_on_and_writes_the_model(district: Path, capsys: 
     kill_in_the_middle_of_an_epoch(district)
     assert not (district / "models").exists()
     train.main()
-    assert re.search(r"checkpoints/detector: going on after \d of 6 epochs\n", capsys.readouterr().out)
+    assert re.search(r"checkpoints/tiny/detector: going on after \d of 6 epochs\n", capsys.readouterr().out)
 
-    model = district / "models" / "detector"
+    model = district / "models/tiny/detector"
     assert epochs_in(model / "training" / "results.csv") == list(range(1, EPOCHS + 1))
     assert (model / "training" / "results.png").is_file()
     assert [file.name for file in (model / "training").glob("*.jpg")] == ["labels.jpg"]  # no mosaic of people
@@ -108,7 +110,7 @@ def test_a_killed_training_goes_on_and_writes_the_model(district: Path, capsys: 
     assert (card.architecture, card.input_height_px, card.input_width_px) == ("small", 64, 96)
     assert card.score_threshold is not None
     assert card.mlflow_run_id
-    assert not (district / "checkpoints" / "detector").exists()
+    assert not (district / CHECKPOINTS).exists()
     assert {path.name for path in (district / "data/tiny/detection/labels").iterdir()} == {"train", "val"}
 
     network = load_detector(model)
@@ -156,10 +158,10 @@ def test_a_training_goes_on_with_other_workers_and_more_epochs_and_else_moves_ch
 ) -> None:
     settings = train.DetectorSettings.from_params("detector")
     assert not prepare(settings)
-    last = train.CHECKPOINTS / "run" / "weights" / "last.pt"
+    last = CHECKPOINTS / "run" / "weights" / "last.pt"
     last.parent.mkdir(parents=True)
     last.write_bytes(b"the work of a night")
-    (train.CHECKPOINTS / "run" / "results.csv").write_text("epoch\n1\n2\n")
+    (CHECKPOINTS / "run" / "results.csv").write_text("epoch\n1\n2\n")
     assert prepare(settings)
     hardware = settings.hardware.model_copy(update={"num_workers": 0, "cache_in_memory_mib": 1, "accelerator": "auto"})
     assert prepare(settings.model_copy(update={"hardware": hardware, "max_epochs": 9}))
@@ -170,8 +172,8 @@ def test_a_training_goes_on_with_other_workers_and_more_epochs_and_else_moves_ch
     label.write_text(label.read_text().replace("0.3125", "0.3126"))  # of the same size
     assert not prepare(settings)
     said = capsys.readouterr().out
-    assert "are of another training (other data): moved to checkpoints/detector-before-1" in said
-    assert Path("checkpoints/detector-before-1/run/weights/last.pt").read_bytes() == b"the work of a night"
+    assert "are of another training (other data): moved to checkpoints/tiny/detector-before-1" in said
+    assert Path("checkpoints/tiny/detector-before-1/run/weights/last.pt").read_bytes() == b"the work of a night"
     assert not last.exists()
 
 
@@ -205,7 +207,7 @@ def test_bad_data_is_named_before_training_starts(district: Path, capsys: pytest
     ):
         train.main()
     assert "1 pictures have no labels and count as pictures without people: 0.txt" in capsys.readouterr().out
-    assert not train.CHECKPOINTS.exists()
+    assert not CHECKPOINTS.exists()
 
 
 def test_the_trainers_loss_counts_a_batch_by_its_share_of_the_nominal_one() -> None:

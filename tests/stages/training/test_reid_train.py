@@ -71,7 +71,7 @@ def test_a_training_killed_in_the_middle_ends_like_an_undisturbed_one(
         "reid": values(max_epochs=5, ema_decay=0.9),
     }
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
-    last = tmp_path / "checkpoints" / "reid-osnet_x0_25" / "last.ckpt"
+    last = tmp_path / "checkpoints" / "town" / "reid-osnet_x0_25" / "last.ckpt"
     command = [sys.executable, "-m", "training.reid.train"]
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": str(torch.get_num_threads())}
     with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL) as process:
@@ -82,7 +82,7 @@ def test_a_training_killed_in_the_middle_ends_like_an_undisturbed_one(
     assert process.returncode == -signal.SIGKILL
     assert not (tmp_path / "models").exists()
     main()
-    resumed = mlflow.get_run(read_card(tmp_path / "models" / "reid-osnet_x0_25").mlflow_run_id).data.metrics
+    resumed = mlflow.get_run(read_card(tmp_path / "models" / "town" / "reid-osnet_x0_25").mlflow_run_id).data.metrics
 
     expected: dict[str, float] = {}
     settings = ReidSettings.model_validate(params["reid"])
@@ -148,13 +148,13 @@ def test_the_stage_leaves_a_model_that_loads(tmp_path: Path, monkeypatch: pytest
     }
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
     main(["reid.backbone=resnet18", "reid.max_epochs=1"])  # whichever backbone, the other keys act on it
-    folder = tmp_path / "models" / "reid-resnet18"
+    folder = tmp_path / "models" / "town" / "reid-resnet18"
     card = read_card(folder)
     assert (card.architecture, card.feature, card.district) == ("resnet18", 512, "town")
     assert card.match_distance is not None
     assert card.mlflow_run_id
     assert load_reid(folder)(torch.rand(2, 3, 64, 32)).shape == (2, 512)
-    assert not (tmp_path / "checkpoints" / "reid-resnet18").exists()
+    assert not (tmp_path / "checkpoints" / "town" / "reid-resnet18").exists()
     assert not (tmp_path / "lightning_logs").exists()
 
 

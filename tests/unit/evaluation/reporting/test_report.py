@@ -118,26 +118,28 @@ def write_predictions() -> None:
         "reid-resnet50": {"task": "reid", "output_names": ("embeddings",)},
     }
     for name, values in cards.items():
-        write_card(ModelCard(architecture=name, **size, **values), Path("engines") / name)
+        write_card(ModelCard(architecture=name, **size, **values), Path("engines/tiny") / name)
     DetectorPredictions(
         np.array(["one.jpg"]), np.zeros(1, np.int64), np.array([PERSON], np.float32), np.array([0.9], np.float32)
-    ).write(Path("predictions/detector/test.npz"))
+    ).write(Path("predictions/tiny/detector/test.npz"))
     certain = [np.eye(len(group.labels), dtype=np.float32)[np.arange(6) % len(group.labels)] for group in SCHEMA.groups]
     AttributePredictions(
         np.array([f"{i}.jpg" for i in range(6)]), np.array(SCHEMA.group_names), np.concatenate(certain, axis=1)
-    ).write(Path("predictions/attributes/test.npz"))
+    ).write(Path("predictions/tiny/attributes/test.npz"))
     for backbone in ("osnet", "resnet50"):
         for part, source in (("query", "query"), ("gallery", "bounding_box_test")):
             table = read_reid_folder(Path("data/tiny"), source)  # type: ignore[arg-type]
             embeddings = unit_length(np.eye(10)[table.identities] + 0.1)
-            ReidPredictions(np.array(table.images), embeddings).write(Path(f"predictions/reid-{backbone}/{part}.npz"))
+            ReidPredictions(np.array(table.images), embeddings).write(
+                Path(f"predictions/tiny/reid-{backbone}/{part}.npz")
+            )
 
 
 def write_answers() -> None:
     ranked = []
     for tracklet, camera, first_frame in ((1, "c1", 1), (2, "c2", 101)):
-        write_picture(Path("tracks/crops") / f"{tracklet}.jpg")
-        write_tracks(Path("tracks") / f"{camera}.txt", walk(first_frame, tracklet))
+        write_picture(Path("tracks/tiny/crops") / f"{tracklet}.jpg")
+        write_tracks(Path("tracks/tiny") / f"{camera}.txt", walk(first_frame, tracklet))
         ranked.append(
             {
                 "tracklet": tracklet,
@@ -152,10 +154,10 @@ def write_answers() -> None:
                 "attributes": {"gender": {"male": 0.75, "female": 0.25}},
             }
         )
-    Path("tracks/identities.csv").write_text("tracklet,person\n1,1\n2,1\n")
+    Path("tracks/tiny/identities.csv").write_text("tracklet,person\n1,1\n2,1\n")
     route = [{"tracklet": 2, "camera": "c2", "time": "2026-05-12T18:40:10+09:00"}]
     problems = [{"id": name, "ranked": ranked, "route": route} for name in ("p01", "p02")]
-    Path("tracks/answers.json").write_text(
+    Path("tracks/tiny/answers.json").write_text(
         json.dumps({"frame_times_s": {"c1": [0.0, 0.1], "c2": [0.0, 0.1]}, "problems": problems})
     )
 
@@ -171,7 +173,7 @@ def run_all_stages() -> None:
 @pytest.mark.slow
 def test_stages_score_right_predictions_with_one(workspace: Path) -> None:
     run_all_stages()
-    metrics = read_all_metrics(workspace / "metrics")
+    metrics = read_all_metrics(workspace / "metrics/tiny")
     assert list(metrics) == ["attributes", "detector", "reid-osnet", "reid-resnet50", "tracking"]
     assert metrics["detector"]["ap50"] == metrics["detector"]["f1"] == pytest.approx(1)
     assert metrics["attributes"]["instance_f1"] == metrics["attributes"]["no_colour"]["instance_f1"] == 1
@@ -200,7 +202,7 @@ def test_stages_score_right_predictions_with_one(workspace: Path) -> None:
 def test_the_report_has_every_table_and_needs_no_other_file(workspace: Path, capsys: pytest.CaptureFixture) -> None:
     run_all_stages()
     report.main()
-    text, html = ((workspace / "reports" / f"report.{kind}").read_text() for kind in ("md", "html"))
+    text, html = ((workspace / "reports/tiny" / f"report.{kind}").read_text() for kind in ("md", "html"))
     for study in ("90.12", "92.5", "95.8", "89.6", "94.7", "85.7", "81.9", "84.4"):
         assert study in text
     assert "not run" not in text
@@ -213,12 +215,12 @@ def test_the_report_has_every_table_and_needs_no_other_file(workspace: Path, cap
     assert "data:image/png;base64," in html
     assert "data:image/jpeg;base64," in html
     assert 'src="pictures/' not in html
-    assert "reports/report.html" in capsys.readouterr().out
+    assert "reports/tiny/report.html" in capsys.readouterr().out
 
 
 def test_what_has_not_run_is_said(workspace: Path, capsys: pytest.CaptureFixture) -> None:
     report.main()
-    text = (workspace / "reports" / "report.md").read_text()
+    text = (workspace / "reports/tiny" / "report.md").read_text()
     assert text.count("not run:") == 6
     assert "not run: evaluate_tracking wrote no metrics" in text
     assert "tracking Rank-1" in capsys.readouterr().out
@@ -228,12 +230,14 @@ def test_what_has_not_run_is_said(workspace: Path, capsys: pytest.CaptureFixture
 def test_one_backbone_is_enough(workspace: Path) -> None:
     evaluate_reid.main(["reid.backbone=resnet50"])
     report.main()
-    assert "Re-ranking changes the mAP of ResNet-50 by +0.0 points." in (workspace / "reports/report.md").read_text()
+    assert (
+        "Re-ranking changes the mAP of ResNet-50 by +0.0 points." in (workspace / "reports/tiny/report.md").read_text()
+    )
 
 
 def test_a_district_of_real_streets_is_not_called_synthetic(workspace: Path) -> None:
     report.main(["district.importer=folder"])
-    text = (workspace / "reports" / "report.md").read_text()
+    text = (workspace / "reports/tiny" / "report.md").read_text()
     assert "synthetic" not in text
     assert "Data: made by a test (CC0-1.0)." in text
 
@@ -249,7 +253,7 @@ def test_an_attribute_card_without_schema_is_refused(workspace: Path) -> None:
         task="attributes", architecture="x", input_height_px=1, input_width_px=1, resize="stretch",
         output_names=("view",), district="tiny",
     )  # fmt: skip
-    write_card(card, workspace / "engines" / "attributes")
+    write_card(card, workspace / "engines/tiny" / "attributes")
     with pytest.raises(ArtifactError, match="must have a card with attribute_schema; rerun train_attributes"):
         evaluate_attributes.main()
 
@@ -259,33 +263,33 @@ def add_camera(folder: Path) -> None:
     described = yaml.safe_load((folder / "district.yaml").read_text())
     described["cameras"].append(described["cameras"][0] | {"id": "c3"})
     (folder / "district.yaml").write_text(yaml.safe_dump(described))
-    content = json.loads(Path("tracks/answers.json").read_text())
+    content = json.loads(Path("tracks/tiny/answers.json").read_text())
     for answer in content["problems"]:
         answer["ranked"].insert(0, answer["ranked"][0] | {"tracklet": 9, "camera": "c3"})
         answer["route"].insert(0, {"tracklet": 9, "camera": "c3", "time": "2026-05-12T18:40:05+09:00"})
-    Path("tracks/answers.json").write_text(json.dumps(content))
-    write_tracks(Path("tracks/c3.txt"), walk(1, 9))
-    Path("tracks/identities.csv").write_text("tracklet,person\n1,1\n2,1\n9,2\n")
+    Path("tracks/tiny/answers.json").write_text(json.dumps(content))
+    write_tracks(Path("tracks/tiny/c3.txt"), walk(1, 9))
+    Path("tracks/tiny/identities.csv").write_text("tracklet,person\n1,1\n2,1\n9,2\n")
 
 
 @pytest.mark.slow
 def test_tracklets_of_a_camera_without_ground_truth_are_neither_right_nor_wrong(workspace: Path) -> None:
     evaluate_tracking.main()
-    metrics = read_all_metrics(workspace / "metrics")["tracking"]
+    metrics = read_all_metrics(workspace / "metrics/tiny")["tracking"]
     add_camera(workspace / "data/tiny")
     evaluate_tracking.main()
-    assert read_all_metrics(workspace / "metrics")["tracking"] == metrics
+    assert read_all_metrics(workspace / "metrics/tiny")["tracking"] == metrics
 
 
 @pytest.mark.slow
 def test_without_problems_tracking_within_cameras_is_measured(workspace: Path) -> None:
     (workspace / "data/tiny/videos/problems.yaml").unlink()
     evaluate_tracking.main()
-    metrics = read_all_metrics(workspace / "metrics")["tracking"]
+    metrics = read_all_metrics(workspace / "metrics/tiny")["tracking"]
     assert (metrics["idf1"], metrics["global_idf1"]) == (1, 1)
     assert not metrics.keys() & {"rank1", "problems", "match_probability"}
     report.main()
-    text = (workspace / "reports/report.md").read_text()
+    text = (workspace / "reports/tiny/report.md").read_text()
     assert text.count("The district has no problems that could be scored (videos/problems.yaml)") == 2
     assert "within cameras" in text
     for camera in ("c1", "c2"):
@@ -295,7 +299,7 @@ def test_without_problems_tracking_within_cameras_is_measured(workspace: Path) -
 
 
 def test_a_camera_without_tracklets_file_is_refused(workspace: Path) -> None:
-    (workspace / "tracks" / "c2.txt").unlink()
+    (workspace / "tracks/tiny" / "c2.txt").unlink()
     with pytest.raises(
         ArtifactError, match=r"c2\.txt must hold the tracklets of a camera of the district; rerun track"
     ):
@@ -310,7 +314,7 @@ def test_visits_are_in_order_of_the_cameras_clocks(workspace: Path) -> None:
     early = district.cameras[1].model_copy(update={"start": district.cameras[1].start - timedelta(hours=1)})
     changed = district.model_copy(update={"cameras": (district.cameras[0], early)})
     for each, expected in ((district, ["c1", "c2"]), (changed, ["c2", "c1"])):
-        answers = read_answers(workspace / "tracks")
+        answers = read_answers(workspace / "tracks/tiny")
         solved = evaluate_tracking.solve(each, read_problems(folder), answers, truth, truth, settings)
         assert [visit.camera for visit in solved[0].visits] == expected
 
@@ -323,7 +327,7 @@ def test_a_camera_without_a_start_is_refused(workspace: Path) -> None:
 
 
 def test_a_problem_without_answer_is_refused(workspace: Path) -> None:
-    file = workspace / "tracks" / "answers.json"
+    file = workspace / "tracks/tiny" / "answers.json"
     answers = json.loads(file.read_text())
     file.write_text(json.dumps(answers | {"problems": answers["problems"][:1]}))
     with pytest.raises(ArtifactError, match=r"must have every problem and camera, lacks \['p02'\]; rerun track"):
@@ -331,7 +335,8 @@ def test_a_problem_without_answer_is_refused(workspace: Path) -> None:
 
 
 def test_metrics_that_are_no_json_are_refused(workspace: Path) -> None:
-    (workspace / "metrics").mkdir()
-    (workspace / "metrics" / "reid-osnet.json").write_text("{")
+    folder = workspace / "metrics/tiny"
+    folder.mkdir(parents=True)
+    (folder / "reid-osnet.json").write_text("{")
     with pytest.raises(ArtifactError, match=r"reid-osnet\.json must be JSON; rerun evaluate_reid"):
-        read_all_metrics()
+        read_all_metrics(folder)

@@ -142,11 +142,11 @@ def test_the_stage_leaves_a_model_that_loads(tmp_path: Path, monkeypatch: pytest
     }
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
     main(["attributes.max_epochs=1"])
-    card = read_card(tmp_path / "models" / "attributes")
+    card = read_card(tmp_path / "models" / "town" / "attributes")
     assert card.output_names == ("upper", "lower")
     assert card.mlflow_run_id
     assert card.temperatures.keys() == {"upper", "lower"}
-    outputs = load_attributes(tmp_path / "models" / "attributes")(torch.rand(2, 3, 64, 32))
+    outputs = load_attributes(tmp_path / "models" / "town" / "attributes")(torch.rand(2, 3, 64, 32))
     assert {name: part.shape for name, part in outputs.items()} == {"upper": (2, 3), "lower": (2, 2)}
-    assert not (tmp_path / "checkpoints" / "attributes").exists()
+    assert not (tmp_path / "checkpoints" / "town" / "attributes").exists()
     assert not (tmp_path / "lightning_logs").exists()
