@@ -17,7 +17,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from zoneinfo import available_timezones
 
 import numpy as np
-from jaxtyping import Int64
+from jaxtyping import Bool, Int64
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import PydanticCustomError
 
@@ -111,6 +111,11 @@ class ReidTable:
     images: list[str]  # file names
     identities: Int64[np.ndarray, " image"]  # -1 junk, 0 distractor
     cameras: Int64[np.ndarray, " image"]  # from 1
+
+    def only(self, chosen: Bool[np.ndarray, " image"]) -> "ReidTable":
+        """The chosen pictures."""
+        images = [image for image, is_chosen in zip(self.images, chosen, strict=True) if is_chosen]
+        return ReidTable(images, self.identities[chosen], self.cameras[chosen])
 
 
 def read_district(folder: Path) -> District:

@@ -23,7 +23,7 @@ from evaluation.open_set import score_open_set
 from evaluation.reporting.crop_figures import RankedCrop, RankedRow, plot_ranked_crops
 from evaluation.reporting.figures import plot_camera_pairs, plot_cmc, plot_distances
 from evaluation.reranking import k_reciprocal_distances
-from evaluation.retrieval import RetrievalScores, bootstrap_interval, camera_pair_precision, evaluate_retrieval
+from evaluation.retrieval import JUNK, RetrievalScores, bootstrap_interval, camera_pair_precision, evaluate_retrieval
 from evaluation.settings import EvaluationSettings
 
 _RANKS = (1, 5, 10, 20)  # as in the study's Table 5
@@ -33,14 +33,15 @@ _HISTOGRAM_PAIRS = 200_000
 
 
 @dataclass(frozen=True)
-class _Ranking:
-    """Query and gallery of the district, and the distances between them; smaller is nearer."""
+class Ranking:
+    """Query and gallery of the district, junk left out, and the distances between them; smaller is nearer."""
 
     folder: Path
     query: ReidTable
     gallery: ReidTable
     plain: Float32[np.ndarray, "query gallery"]  # 1 - cosine
     reranked: Float32[np.ndarray, "query gallery"]
+    reranking_s: float
 
     @property
     def labels(
@@ -48,6 +49,7 @@ class _Ranking:
     ) -> tuple[
         Int[np.ndarray, " query"], Int[np.ndarray, " gallery"], Int[np.ndarray, " query"], Int[np.ndarray, " gallery"]
     ]:
+        """Identities of query and gallery, then their cameras."""
         return self.query.identities, self.gallery.identities, self.query.cameras, self.gallery.cameras
 
 
@@ -58,21 +60,12 @@ def main(argv: Sequence[str] = ()) -> None:
     model, seed = f"reid-{name_in(params, 'reid', 'backbone')}", params["seed"]
     district = configured_district(argv)
     folder, card = DATA.of(district), read_card(ENGINES.of(district) / model)
-    query, gallery = read_reid_folder(folder, "query"), read_reid_folder(folder, "bounding_box_test")
+    tables = read_reid_folder(folder, "query"), read_reid_folder(folder, "bounding_box_test")
     embeddings = [
         read_embeddings(PREDICTIONS.of(district) / model / f"{part}.npz", table)
-        for part, table in (("query", query), ("gallery", gallery))
+        for part, table in zip(("query", "gallery"), tables, strict=True)
     ]
-    find_nearest = choose_search(settings.reranking_device)
-    k_reciprocal_distances(
-        *(part[:1] for part in embeddings), find_nearest=find_nearest
-    )  # compiled here, so that the time below is without compilation
-    start = perf_counter()
-    reranked = k_reciprocal_distances(
-        *embeddings, k1=settings.k1, k2=settings.k2, lambda_value=settings.lambda_value, find_nearest=find_nearest
-    )
-    reranking_s = perf_counter() - start
-    ranking = _Ranking(folder, query, gallery, cosine_distances(*embeddings), reranked)
+    ranking = rank(folder, *tables, *embeddings, settings)
     scores = {
         "plain": evaluate_retrieval(ranking.plain, *ranking.labels),
         "reranked": evaluate_retrieval(ranking.reranked, *ranking.labels),
@@ -83,12 +76,36 @@ def main(argv: Sequence[str] = ()) -> None:
         name: summary(each, settings.bootstrap_repeats, seed) | open_set_summary(distances, ranking)
         for (name, each), distances in zip(scores.items(), (ranking.plain, ranking.reranked), strict=True)
     }
-    sizes = {"num_query": len(query.images), "num_gallery": len(gallery.images)}
-    keep_results(district, model, card, metrics | sizes | {"reranking_s": reranking_s})
+    sizes = {f"num_{part}": len(table.images) for part, table in zip(("query", "gallery"), tables, strict=True)}
+    num_junk = int((tables[1].identities == JUNK).sum())
+    keep_results(district, model, card, metrics | sizes | {"num_junk": num_junk, "reranking_s": ranking.reranking_s})
+
+
+def rank(
+    folder: Path,
+    query: ReidTable,
+    gallery: ReidTable,
+    query_embeddings: Float[np.ndarray, "query feature"],
+    gallery_embeddings: Float[np.ndarray, "gallery feature"],
+    settings: EvaluationSettings,
+) -> Ranking:
+    """Both rankings. Junk takes no part: in re-ranking it would count as a neighbour of real crops."""
+    is_ranked = gallery.identities != JUNK
+    embeddings = query_embeddings, gallery_embeddings[is_ranked]
+    find_nearest = choose_search(settings.reranking_device)
+    k_reciprocal_distances(
+        *(part[:1] for part in embeddings), find_nearest=find_nearest
+    )  # compiled here, so that the time below is without compilation
+    start = perf_counter()
+    reranked = k_reciprocal_distances(
+        *embeddings, k1=settings.k1, k2=settings.k2, lambda_value=settings.lambda_value, find_nearest=find_nearest
+    )
+    reranking_s = perf_counter() - start
+    return Ranking(folder, query, gallery.only(is_ranked), cosine_distances(*embeddings), reranked, reranking_s)
 
 
 def draw(
-    ranking: _Ranking,
+    ranking: Ranking,
     scores: Mapping[str, RetrievalScores],
     match_distance: float | None,
     settings: EvaluationSettings,
@@ -127,14 +144,14 @@ def summary(scores: RetrievalScores, bootstrap_repeats: int, seed: int) -> dict[
     }
 
 
-def open_set_summary(distances: Float[np.ndarray, "query gallery"], ranking: _Ranking) -> dict[str, float]:
+def open_set_summary(distances: Float[np.ndarray, "query gallery"], ranking: Ranking) -> dict[str, float]:
     """Detection and identification rate at each of `_FALSE_ALARM_RATES`."""
     scores = score_open_set(distances, *ranking.labels, _FALSE_ALARM_RATES)
     return {f"detection_rate_far{100 * each.false_alarm_rate:.0f}": each.detection_rate for each in scores}
 
 
 def ranked_rows(
-    distances: Float[np.ndarray, "query gallery"], ranking: _Ranking, count: int, seed: int
+    distances: Float[np.ndarray, "query gallery"], ranking: Ranking, count: int, seed: int
 ) -> list[RankedRow]:
     """`count` random queries, each with its first gallery crops by the rules of the Market-1501 protocol."""
     query, gallery, folder = ranking.query, ranking.gallery, ranking.folder
@@ -142,7 +159,7 @@ def ranked_rows(
     drawn = np.random.default_rng(seed).permutation(len(query.images))[:count]
     for i in sorted(drawn.tolist()):
         same = gallery.identities == query.identities[i]
-        counted = ~(same & (gallery.cameras == query.cameras[i])) & (gallery.identities >= 0)
+        counted = ~(same & (gallery.cameras == query.cameras[i]))
         nearest = [place for place in np.argsort(distances[i], kind="stable") if counted[place]][:_SHOWN]
         answers = tuple(
             RankedCrop(
@@ -157,16 +174,15 @@ def ranked_rows(
 
 
 def pair_distances(
-    ranking: _Ranking, seed: int
+    ranking: Ranking, seed: int
 ) -> tuple[Float32[np.ndarray, " same"], Float32[np.ndarray, " different"]]:
     """Plain distances of same-person and of different-person pairs across cameras; a random sample of many pairs."""
     query, gallery = ranking.query, ranking.gallery
     other_camera = query.cameras[:, None] != gallery.cameras[None]
-    real = (gallery.identities >= 0)[None]
     same = (query.identities[:, None] == gallery.identities[None]) & (query.identities > 0)[:, None]
     rng = np.random.default_rng(seed)
     samples = []
-    for chosen in (same & other_camera & real, ~same & other_camera & real):
+    for chosen in (same & other_camera, ~same & other_camera):
         values = ranking.plain[chosen]
         if len(values) > _HISTOGRAM_PAIRS:
             values = rng.choice(values, _HISTOGRAM_PAIRS, replace=False)

@@ -15,7 +15,7 @@ from domain.compiled import compiled
 from domain.errors import InputError, require_shape
 from evaluation.neighbours.row_threads import for_row_ranges
 
-_JUNK, _DISTRACTOR = -1, 0
+JUNK, _DISTRACTOR = -1, 0  # identities
 
 
 @dataclass(frozen=True)
@@ -163,7 +163,7 @@ def _score_queries(
     """Fill the last three arrays for the queries from `start` to `stop`."""
     for query in range(start, stop):
         identity, camera = queries[query]
-        if identity in (_JUNK, _DISTRACTOR):
+        if identity in (JUNK, _DISTRACTOR):
             continue
         matches = np.flatnonzero((gallery[:, 0] == identity) & (gallery[:, 1] != camera))
         if len(matches) == 0:
@@ -192,7 +192,7 @@ def _nearer_than_each(
     farthest = match_distances[-1]
     for item in range(len(row)):
         distance = row[item]
-        if distance > farthest or gallery[item, 0] == identity or gallery[item, 0] == _JUNK:
+        if distance > farthest or gallery[item, 0] == identity or gallery[item, 0] == JUNK:
             continue
         place = np.searchsorted(match_distances, distance)
         while place < len(matches) and match_distances[place] == distance and matches[place] < item:
