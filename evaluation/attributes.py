@@ -69,7 +69,7 @@ def score_attributes(probabilities: Probabilities, labels: Labels, schema: Attri
     Raises:
         InputError: if the shapes do not fit the schema, or no image has a known label.
     """
-    predicted = _most_probable(probabilities, labels, schema)
+    predicted = most_probable(probabilities, labels, schema)
     known = labels >= 0
     if not known.any():
         raise InputError(f"at least one image must have a known label, got none among {len(labels)} images")
@@ -125,7 +125,7 @@ def restrict_to(
     )
 
 
-def _most_probable(probabilities: Probabilities, labels: Labels, schema: AttributeSchema) -> Labels:
+def most_probable(probabilities: Probabilities, labels: Labels, schema: AttributeSchema) -> Labels:
     """The most probable label of each group, after a check of both shapes."""
     sizes = [len(group.labels) for group in schema.groups]
     require_shape("probabilities", probabilities, (None, sum(sizes)))

@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float, Float32, Float64
+from jaxtyping import Float, Float32, Float64, Int64
 
 from domain.boxes import Detections, pairwise_iou
+from domain.compiled import compiled
 from domain.errors import InputError
 
 MAX_DETECTIONS = 100  # in one picture, as in COCO
@@ -52,10 +53,23 @@ class PrecisionRecallCurve:
 
     @property
     def average_precision(self) -> float:
-        """COCO's definition: mean over 101 recalls of the best precision at that recall or a higher one."""
-        envelope = np.maximum.accumulate(self.precision[::-1])[::-1]
-        places = np.searchsorted(self.recall, _RECALL_POINTS, side="left")
-        return float(np.append(envelope, 0)[np.minimum(places, len(envelope))].mean())
+        """COCO's definition, see `average_precisions`."""
+        return float(average_precisions(self.precision[None], self.recall[None])[0])
+
+
+def average_precisions(
+    precision: Float64[np.ndarray, "curve box"], recall: Float64[np.ndarray, "curve box"]
+) -> Float64[np.ndarray, " curve"]:
+    """COCO's average precision: mean over 101 recalls of the best precision at that recall or a higher one.
+
+    Args:
+        precision: of the boxes with at least each score, best score first.
+        recall: of the same boxes.
+    """
+    envelope = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
+    envelope = np.append(envelope, np.zeros((len(envelope), 1)), axis=1)  # beyond the last recall
+    places = np.stack([np.searchsorted(each, _RECALL_POINTS, side="left") for each in recall])
+    return np.take_along_axis(envelope, places, axis=1).mean(axis=1)
 
 
 def score_detections(predicted: Sequence[Detections], true_boxes: Sequence[Boxes]) -> DetectionScores:
@@ -109,9 +123,9 @@ def precision_recall_curve(
     num_people = _check(predicted, true_boxes)
     scores, right = [], []
     for detections, boxes in zip(predicted, true_boxes, strict=True):
-        order = np.argsort(-detections.scores, kind="stable")[:MAX_DETECTIONS]
+        order = best_first(detections)
         scores.append(detections.scores[order])
-        right.append(_match(pairwise_iou(detections.boxes_xyxy[order], boxes), iou_threshold))
+        right.append(matched_people(pairwise_iou(detections.boxes_xyxy[order], boxes), iou_threshold) >= 0)
     all_scores, all_right = np.concatenate(scores), np.concatenate(right)
     order = np.argsort(-all_scores, kind="stable")
     num_right = np.cumsum(all_right[order])
@@ -123,16 +137,33 @@ def precision_recall_curve(
     )
 
 
-def _match(ious: Float[np.ndarray, "box person"], iou_threshold: float) -> Bool[np.ndarray, " box"]:
-    """Whether each box, best score first, overlaps a person that no earlier box took."""
-    free = np.ones(ious.shape[1], bool)
-    right = np.zeros(len(ious), bool)
-    for box, overlaps in enumerate(ious):
-        possible = np.flatnonzero(free & (overlaps >= iou_threshold))
-        if len(possible):
-            free[possible[overlaps[possible].argmax()]] = False
-            right[box] = True
-    return right
+def best_first(detections: Detections) -> Int64[np.ndarray, " box"]:
+    """Indices of the boxes of a picture that count, best score first."""
+    return np.argsort(-detections.scores, kind="stable")[:MAX_DETECTIONS]
+
+
+@compiled()
+def matched_people(ious: Float32[np.ndarray, "box person"], iou_threshold: float) -> Int64[np.ndarray, " box"]:
+    """The person that each box takes, as in COCO: the free one that it overlaps best; -1 for a box without one.
+
+    Args:
+        ious: of the boxes of a picture, best score first, with its people.
+        iou_threshold: minimum IoU of a correct box.
+    """
+    taken_by = np.full(len(ious), -1, np.int64)
+    free = np.ones(ious.shape[1], np.bool_)
+    for box in range(len(ious)):
+        for person in range(ious.shape[1]):
+            best = taken_by[box]
+            if (
+                free[person]
+                and ious[box, person] >= iou_threshold
+                and (best < 0 or ious[box, person] > ious[box, best])
+            ):
+                taken_by[box] = person
+        if taken_by[box] >= 0:
+            free[taken_by[box]] = False
+    return taken_by
 
 
 def _check(predicted: Sequence[Detections], true_boxes: Sequence[Boxes]) -> int:

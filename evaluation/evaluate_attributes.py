@@ -1,7 +1,9 @@
 """DVC stage `evaluate_attributes`: predictions of the attribute model and labels -> metrics, plots."""
 
 from collections.abc import Sequence
-from typing import Any
+
+import numpy as np
+from jaxtyping import Int64
 
 from districts.layout import Split, read_attribute_split
 from domain.atomic import atomic_folder
@@ -12,9 +14,12 @@ from domain.paths import DATA, ENGINES, PLOTS, PREDICTIONS, configured_district
 from domain.predictions import AttributePredictions
 from domain.schemas import read_schema
 from domain.stage import run_stage
-from evaluation.attributes import AttributeScores, constant_answer, restrict_to, score_attributes
+from evaluation.attributes import Labels, Probabilities, constant_answer, restrict_to, score_attributes
 from evaluation.experiments.results import keep_results, require_same_images
+from evaluation.intervals.bootstrap import resample
+from evaluation.intervals.of_attributes import attribute_sample
 from evaluation.reporting.figures import plot_attribute_bars
+from evaluation.settings import EvaluationSettings
 
 _MODEL = "attributes"
 _SPLITS: tuple[Split, Split] = ("test", "train")
@@ -37,13 +42,14 @@ def main(argv: Sequence[str] = ()) -> None:
     predictions = AttributePredictions.read(predicted / "test.npz")
     require_same_images(predictions.images.tolist(), table.images, predicted)
     scores = score_attributes(predictions.probabilities, table.labels, schema)
-    metrics = scores.as_metrics()
+    repeats = EvaluationSettings.from_params("evaluation", argv).bootstrap_repeats
+    answers = predictions.probabilities, table.labels, schema
+    metrics = scores.as_metrics() | overall(*answers, table.identities, repeats)
     constant = constant_answer(train.labels, schema, len(table.images))
-    metrics["constant"] = _without_groups(score_attributes(constant, table.labels, schema))
+    metrics["constant"] = overall(constant, table.labels, schema, table.identities, repeats)
     study = study_groups(schema)
     if study:
-        restricted = restrict_to(predictions.probabilities, table.labels, schema, study)
-        metrics["no_colour"] = _without_groups(score_attributes(*restricted))
+        metrics["no_colour"] = overall(*restrict_to(*answers, study), table.identities, repeats)
     with atomic_folder(PLOTS.of(district) / _MODEL) as plots:
         titles = {group.name: group.english for group in schema.groups}
         plot_attribute_bars(scores.groups, titles, plots / "groups.png")
@@ -56,8 +62,18 @@ def study_groups(schema: AttributeSchema) -> tuple[str, ...]:
     return tuple(group.name for group in study) if set(study) <= set(schema.groups) else ()
 
 
-def _without_groups(scores: AttributeScores) -> dict[str, Any]:
-    return {name: value for name, value in scores.as_metrics().items() if name != "groups"}
+def overall(
+    probabilities: Probabilities,
+    labels: Labels,
+    schema: AttributeSchema,
+    people: Int64[np.ndarray, " image"],
+    repeats: int,
+) -> dict[str, float]:
+    """The scores over all groups with their intervals."""
+    scores = score_attributes(probabilities, labels, schema)
+    resampled = resample(attribute_sample(probabilities, labels, schema, people), repeats).flat()
+    of_all = {name: value for name, value in resampled.items() if "/" not in name}
+    return of_all | {"calibration_error": scores.calibration_error}
 
 
 if __name__ == "__main__":

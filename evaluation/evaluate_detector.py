@@ -1,8 +1,6 @@
 """DVC stage `evaluate_detector`: predictions of the detector and labelled frames -> metrics, plots."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
-from typing import Any
 
 import numpy as np
 
@@ -13,8 +11,10 @@ from domain.model_card import read_card
 from domain.paths import DATA, ENGINES, PLOTS, PREDICTIONS, configured_district
 from domain.predictions import DetectorPredictions
 from domain.stage import run_stage
-from evaluation.detection import PrecisionRecallCurve, precision_recall_curve, score_detections
+from evaluation.detection import PrecisionRecallCurve, precision_recall_curve
 from evaluation.experiments.results import keep_results, require_same_images
+from evaluation.intervals.bootstrap import resample
+from evaluation.intervals.of_detection import detection_sample
 from evaluation.reporting.figures import plot_precision_recall
 from evaluation.settings import EvaluationSettings
 
@@ -31,7 +31,8 @@ def main(argv: Sequence[str] = ()) -> None:
     require_same_images(predictions.images.tolist(), [frame.image.name for frame in frames], folder)
     predicted, true_boxes = by_picture(predictions), [frame.boxes_xyxy for frame in frames]
     curve = precision_recall_curve(predicted, true_boxes, settings.iou_threshold)
-    metrics = asdict(score_detections(predicted, true_boxes)) | operating_points(curve, card.score_threshold)
+    sample = detection_sample(predicted, true_boxes, card.score_threshold, settings.iou_threshold)
+    metrics = resample(sample, settings.bootstrap_repeats).flat() | operating_points(curve, card.score_threshold)
     with atomic_folder(PLOTS.of(district) / _MODEL) as plots:
         plot_precision_recall(curve, card.score_threshold, plots / "precision_recall.png")
     keep_results(district, _MODEL, card, metrics | {"num_images": len(frames), "num_people": curve.num_people})
@@ -49,17 +50,11 @@ def by_picture(predictions: DetectorPredictions) -> list[Detections]:
     ]
 
 
-def operating_points(curve: PrecisionRecallCurve, threshold: float | None) -> dict[str, Any]:
-    """Precision, recall and F1 at the score threshold in use; the best F1 and its threshold."""
-    points: dict[str, Any] = {}
+def operating_points(curve: PrecisionRecallCurve, threshold: float | None) -> dict[str, float]:
+    """The score threshold in use; the best F1 and its threshold."""
+    points = {} if threshold is None else {"score_threshold": threshold}
     if len(curve.scores):
         points |= {"best_f1": float(curve.f1[curve.best]), "best_f1_threshold": float(curve.scores[curve.best])}
-    if threshold is not None:
-        num_boxes = int((curve.scores >= threshold).sum())
-        precision, recall, f1 = (
-            float(values[num_boxes - 1]) if num_boxes else 0.0 for values in (curve.precision, curve.recall, curve.f1)
-        )
-        points |= {"score_threshold": threshold, "precision": precision, "recall": recall, "f1": f1}
     return points
 
 

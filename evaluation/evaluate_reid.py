@@ -18,15 +18,16 @@ from domain.predictions import ReidPredictions
 from domain.settings import name_in, read_params
 from domain.stage import run_stage
 from evaluation.experiments.results import keep_results, require_same_images
+from evaluation.intervals.bootstrap import resample
+from evaluation.intervals.of_retrieval import retrieval_sample
 from evaluation.neighbours.on_gpu import choose_search
-from evaluation.open_set import score_open_set
+from evaluation.open_set import nearest_distances
 from evaluation.reporting.crop_figures import RankedCrop, RankedRow, plot_ranked_crops
 from evaluation.reporting.figures import plot_camera_pairs, plot_cmc, plot_distances
 from evaluation.reranking import k_reciprocal_distances
-from evaluation.retrieval import JUNK, RetrievalScores, bootstrap_interval, camera_pair_precision, evaluate_retrieval
+from evaluation.retrieval import JUNK, RetrievalScores, camera_pair_precision, evaluate_retrieval
 from evaluation.settings import EvaluationSettings
 
-_RANKS = (1, 5, 10, 20)  # as in the study's Table 5
 _FALSE_ALARM_RATES = (0.01, 0.1)
 _SHOWN = 10  # gallery crops in a row of the plot
 _HISTOGRAM_PAIRS = 200_000
@@ -73,7 +74,7 @@ def main(argv: Sequence[str] = ()) -> None:
     with atomic_folder(PLOTS.of(district) / model) as plots:
         draw(ranking, scores, card.match_distance, settings, seed, plots)
     metrics: dict[str, Any] = {
-        name: summary(each, settings.bootstrap_repeats, seed) | open_set_summary(distances, ranking)
+        name: summary(each, distances, ranking, settings.bootstrap_repeats)
         for (name, each), distances in zip(scores.items(), (ranking.plain, ranking.reranked), strict=True)
     }
     sizes = {f"num_{part}": len(table.images) for part, table in zip(("query", "gallery"), tables, strict=True)}
@@ -131,23 +132,14 @@ def read_embeddings(file: Path, table: ReidTable) -> Float[np.ndarray, "image fe
     return predictions.embeddings
 
 
-def summary(scores: RetrievalScores, bootstrap_repeats: int, seed: int) -> dict[str, float]:
-    """Metrics of one ranking: mAP with its 95 % interval, mINP, and the study's ranks."""
-    low, high = bootstrap_interval(scores.average_precisions, repeats=bootstrap_repeats, seed=seed)
-    return {
-        "map": scores.mean_average_precision,
-        "map_low": low,
-        "map_high": high,
-        "minp": scores.mean_inverse_negative_penalty,
-        **{f"rank{k}": scores.rank(k) for k in _RANKS},
-        "num_valid_queries": scores.num_valid_queries,
-    }
-
-
-def open_set_summary(distances: Float[np.ndarray, "query gallery"], ranking: Ranking) -> dict[str, float]:
-    """Detection and identification rate at each of `_FALSE_ALARM_RATES`."""
-    scores = score_open_set(distances, *ranking.labels, _FALSE_ALARM_RATES)
-    return {f"detection_rate_far{100 * each.false_alarm_rate:.0f}": each.detection_rate for each in scores}
+def summary(
+    scores: RetrievalScores, distances: Float[np.ndarray, "query gallery"], ranking: Ranking, bootstrap_repeats: int
+) -> dict[str, float]:
+    """Metrics of one ranking with their intervals: mAP, mINP, the study's ranks, and open-set detection rates."""
+    nearest = nearest_distances(distances, *ranking.labels)
+    sample = retrieval_sample(scores, nearest, ranking.query.identities, _FALSE_ALARM_RATES)
+    counts = {"num_valid_queries": scores.num_valid_queries, "num_people": sample.num_units}
+    return resample(sample, bootstrap_repeats).flat() | counts
 
 
 def ranked_rows(

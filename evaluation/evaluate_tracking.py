@@ -18,24 +18,26 @@ from domain.paths import DATA, ENGINES, PLOTS, TRACKS, configured_district
 from domain.settings import name_in, read_params
 from domain.stage import run_stage
 from evaluation.experiments.results import keep_results
+from evaluation.intervals.bootstrap import resample
+from evaluation.intervals.of_tracking import camera_sample, problem_sample
 from evaluation.multi_camera.identities import score_people
 from evaluation.multi_camera.routes import RouteScores, score_route
 from evaluation.multi_camera.timelines import Timeline
 from evaluation.multi_camera.visits import (
+    MAX_RANK,
     ProblemScores,
     Visit,
     covers,
     is_query_visit,
     right_tracklets,
     score_problem,
-    visit_rank_k,
     visits_of,
 )
 from evaluation.reliability import Reliability, score_reliability
 from evaluation.reporting.crop_figures import RankedCrop, RankedRow, plot_ranked_crops
 from evaluation.reporting.figures import plot_reliability, plot_route
 from evaluation.settings import EvaluationSettings
-from evaluation.tracking import combine, count_tracking, score_tracking
+from evaluation.tracking import combine, count_tracking
 
 _RELIABILITY_BINS = 10
 _SHOWN = 5  # ranked tracklets of a problem in the table, as in the study's Table 6
@@ -67,13 +69,13 @@ def main(argv: Sequence[str] = ()) -> None:
     result = {camera: read_result(tracks / f"{camera}.txt") for camera in cameras}
     solved = solve(district, problems, judged(answers, cameras), truth, result, settings)
     metrics = {
-        **tracking_metrics(truth, result, settings.iou_threshold),
+        **tracking_metrics(truth, result, settings),
         **people_metrics(truth, result, read_people(tracks), settings.iou_threshold),
     }
     with atomic_folder(PLOTS.of(name) / "tracking") as plots:
         if solved:
             reliability = match_reliability(solved)
-            metrics |= problem_metrics(solved, len(problems))
+            metrics |= problem_metrics(solved, len(problems), settings.bootstrap_repeats)
             metrics |= {"ranked_attributes": ranked_attributes(solved), "match_probability": summary_of(reliability)}
             draw(district, folder, tracks, solved, plots)
             plot_reliability(reliability, plots / "reliability.png")
@@ -151,20 +153,14 @@ def solve(
 
 
 def tracking_metrics(
-    truth: Mapping[str, TrackTable], result: Mapping[str, TrackTable], iou_threshold: float
+    truth: Mapping[str, TrackTable], result: Mapping[str, TrackTable], settings: EvaluationSettings
 ) -> dict[str, Any]:
-    """IDF1, MOTA and HOTA over all cameras, and of each camera with people."""
-    overall = combine([count_tracking(truth[camera], result[camera], iou_threshold) for camera in truth])
-    visited = [camera for camera in truth if truth[camera].is_counted.any()]
-    each = {camera: score_tracking(truth[camera], result[camera], iou_threshold) for camera in visited}
+    """IDF1, MOTA and HOTA over all cameras, with intervals if there are enough cameras, and of each one with people."""
+    counts = {camera: count_tracking(truth[camera], result[camera], settings.iou_threshold) for camera in truth}
+    each = {camera: combine([counts[camera]]) for camera in truth if counts[camera].num_true}
     return {
-        "idf1": overall.idf1,
-        "mota": overall.mota,
-        "hota": overall.hota,
-        "deta": overall.detection_accuracy,
-        "assa": overall.association_accuracy,
-        "loca": overall.localisation_accuracy,
-        "num_switches": overall.num_switches,
+        **resample(camera_sample(list(counts.values())), settings.bootstrap_repeats).flat(),
+        "num_switches": combine(list(counts.values())).num_switches,
         "num_tracklets": sum(len(np.unique(table.tracks)) for table in result.values()),
         "cameras": {
             camera: {"idf1": scores.idf1, "mota": scores.mota, "hota": scores.hota} for camera, scores in each.items()
@@ -197,25 +193,24 @@ def people_metrics(
     return metrics
 
 
-def problem_metrics(solved: Sequence[_Solved], num_problems: int) -> dict[str, Any]:
+def problem_metrics(solved: Sequence[_Solved], num_problems: int, bootstrap_repeats: int) -> dict[str, Any]:
     """Rank-1 … Rank-5, false candidates and route scores, over all problems and for each problem.
 
     Scores are means over problems, except HOTA and IDF1, which count the boxes of all problems together.
     """
-    ranks = visit_rank_k([each.scores for each in solved])
-    orders = [each.route.order_agreement for each in solved if each.route.order_agreement is not None]
-    over_cameras = combine([each.route.counts for each in solved])
+    problems = {each.problem.id: metrics_of_problem(each) for each in solved}
+    names = (
+        *(f"rank{k}" for k in range(1, MAX_RANK + 1)),
+        *("false_before_right", "route_precision", "route_recall", "route_order"),
+    )
+    values = {name: [each[name] for each in problems.values()] for name in names}
+    sample = problem_sample(values, [each.route.counts for each in solved])
     return {
-        **{f"rank{k}": float(value) for k, value in enumerate(ranks, start=1)},
-        "false_before_right": float(np.mean([each.scores.num_false_before_right for each in solved])),
-        "route_precision": float(np.mean([each.route.precision for each in solved])),
-        "route_recall": float(np.mean([each.route.recall for each in solved])),
-        "route_order": float(np.mean(orders)) if orders else None,
-        "route_idf1": over_cameras.idf1,
-        "route_hota": over_cameras.hota,
+        "route_order": None,  # without two cameras in any route there is none
+        **resample(sample, bootstrap_repeats).flat(),
         "num_problems": len(solved),
         "num_problems_unscored": num_problems - len(solved),
-        "problems": {each.problem.id: metrics_of_problem(each) for each in solved},
+        "problems": problems,
     }
 
 

@@ -26,6 +26,8 @@ class RetrievalScores:
     cmc: Float64[np.ndarray, " gallery"]  # Rank-k at index k - 1
     mean_inverse_negative_penalty: float  # mean of matches / rank of the last match (Ye et al. 2021)
     average_precisions: Float64[np.ndarray, " query"]  # NaN for a query without a match
+    inverse_negative_penalties: Float64[np.ndarray, " query"]  # NaN for a query without a match
+    first_ranks: Int64[np.ndarray, " query"]  # rank of the first match, from 1; 0 for a query without a match
     num_valid_queries: int  # that have a match
 
     def rank(self, k: int) -> float:
@@ -88,26 +90,10 @@ def evaluate_retrieval(
         cmc=np.cumsum(matches_at) / valid.sum(),
         mean_inverse_negative_penalty=float(penalties[valid].mean()),
         average_precisions=average_precisions,
+        inverse_negative_penalties=penalties,
+        first_ranks=first_ranks,
         num_valid_queries=int(valid.sum()),
     )
-
-
-def bootstrap_interval(
-    average_precisions: Float[np.ndarray, " query"], *, repeats: int = 1000, confidence: float = 0.95, seed: int = 0
-) -> tuple[float, float]:
-    """Bootstrap interval of the mean average precision: percentiles over resampled queries.
-
-    Args:
-        average_precisions: NaN (no match) is left out.
-        repeats: number of resamples, drawn with replacement.
-        confidence: share of the resampled means inside the interval.
-        seed: seed of the random draws.
-    """
-    values = average_precisions[~np.isnan(average_precisions)]
-    rng = np.random.default_rng(seed)
-    means = [values[rng.integers(len(values), size=len(values))].mean() for _ in range(repeats)]
-    low, high = np.quantile(means, [(1 - confidence) / 2, (1 + confidence) / 2])
-    return float(low), float(high)
 
 
 def camera_pair_precision(

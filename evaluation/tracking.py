@@ -63,26 +63,47 @@ def combine(sequences: Sequence[TrackingCounts]) -> TrackingScores:
     Raises:
         InputError: if no sequence has a box of a person.
     """
-    num_true = sum(counts.num_true for counts in sequences)
-    if not num_true:
+    if not any(counts.num_true for counts in sequences):
         raise InputError(f"the ground truth must have boxes of people, got none in {len(sequences)} sequences")
-    num_predicted = sum(counts.num_predicted for counts in sequences)
-    num_matched = sum(counts.num_matched for counts in sequences)
-    num_switches = sum(counts.num_switches for counts in sequences)
-    errors = num_true + num_predicted - 2 * num_matched + num_switches
-    matched = np.sum([counts.hota_matched for counts in sequences], axis=0)
-    detection = matched / (num_true + num_predicted - matched)
-    association = np.sum([counts.hota_association for counts in sequences], axis=0) / np.maximum(matched, 1)
-    overlap = np.sum([counts.hota_overlap for counts in sequences], axis=0)
+    each = {name: float(value[0]) for name, value in combined(sequences, np.ones((1, len(sequences)))).items()}
     return TrackingScores(
-        idf1=2 * sum(counts.num_identity_true for counts in sequences) / (num_true + num_predicted),
-        mota=1 - errors / num_true,
-        hota=float(np.sqrt(detection * association).mean()),
-        detection_accuracy=float(detection.mean()),
-        association_accuracy=float(association.mean()),
-        localisation_accuracy=float(np.where(matched > 0, overlap / np.maximum(matched, 1), 1).mean()),
-        num_switches=num_switches,
+        idf1=each["idf1"],
+        mota=each["mota"],
+        hota=each["hota"],
+        detection_accuracy=each["deta"],
+        association_accuracy=each["assa"],
+        localisation_accuracy=each["loca"],
+        num_switches=sum(counts.num_switches for counts in sequences),
     )
+
+
+def combined(
+    sequences: Sequence[TrackingCounts], weights: Float64[np.ndarray, "draw sequence"]
+) -> dict[str, Float64[np.ndarray, " draw"]]:
+    """IDF1, MOTA and the HOTA family of several draws of sequences; NaN for a draw without a box of a person.
+
+    Args:
+        sequences: counts of each.
+        weights: how often each sequence is in each draw.
+    """
+
+    def drawn(name: str) -> Float64[np.ndarray, "draw ..."]:
+        return weights @ np.array([getattr(counts, name) for counts in sequences], np.float64)
+
+    num_true, num_predicted, num_matched = drawn("num_true"), drawn("num_predicted"), drawn("num_matched")
+    people = np.where(num_true > 0, num_true, np.nan)
+    matched = drawn("hota_matched")
+    detection = matched / (people[:, None] + num_predicted[:, None] - matched)
+    association = drawn("hota_association") / np.maximum(matched, 1)
+    overlap = drawn("hota_overlap") / np.maximum(matched, 1)
+    return {
+        "idf1": 2 * drawn("num_identity_true") / (people + num_predicted),
+        "mota": 1 - (people + num_predicted - 2 * num_matched + drawn("num_switches")) / people,
+        "hota": np.sqrt(detection * association).mean(axis=1),
+        "deta": detection.mean(axis=1),
+        "assa": np.where(num_true > 0, association.mean(axis=1), np.nan),
+        "loca": np.where(num_true > 0, np.where(matched > 0, overlap, 1).mean(axis=1), np.nan),
+    }
 
 
 def count_tracking(truth: TrackTable, result: TrackTable, iou_threshold: float = 0.5) -> TrackingCounts:

@@ -7,7 +7,7 @@ of other people, ranked before the person's first tracklet over all cameras; tra
 visit are skipped.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -125,18 +125,6 @@ def score_problem(
         ranks=ranks / len(scored_visits),
         num_false_before_right=[*is_right, True].index(True),
     )
-
-
-def visit_rank_k(scores: Iterable[ProblemScores]) -> Float64[np.ndarray, "5"]:
-    """Rank-1 … Rank-5 of the study: the mean over problems.
-
-    Raises:
-        InputError: if there are no problems.
-    """
-    ranks = [problem.ranks for problem in scores]
-    if not ranks:
-        raise InputError("there must be problems to score, got none")
-    return np.mean(ranks, axis=0)
 
 
 def is_query_visit(visit: Visit, problem: Problem) -> bool:

@@ -148,8 +148,6 @@ def reid_section(metrics: Mapping[str, Metrics], plots: Path) -> Section:
     )
     figures = (*field_study.REID.values(), *ours.values())
     table = [(row.title, *(row.of(values) for values in figures)) for row in rows.REID]
-    intervals = (f"{percent(values['map_low'])} to {percent(values['map_high'])}" for values in ours.values())
-    table.append(("mAP, 95 % interval", *[NOTHING] * len(field_study.REID), *intervals))
     first = next(iter(metrics.values()))
     text = (
         f"Query {first['num_query']:,}, gallery {first['num_gallery']:,} (study: 3,441 and 16,441), Market-1501 "
@@ -279,8 +277,12 @@ def _comparison(metrics: Mapping[str, Metrics]) -> str:
         sentences.append(f"Re-ranking changes the mAP of {_name(backbone)} by {change:+.1f} points.")
     if len(metrics) > 1:
         best = max(metrics, key=lambda backbone: metrics[backbone]["reranked"]["map"])
-        low = metrics[best]["reranked"]["map_low"]
-        near = [_name(other) for other in metrics if other != best and metrics[other]["reranked"]["map_high"] >= low]
+        low = metrics[best]["reranked"].get("map_low", 0.0)
+        near = [
+            _name(other)
+            for other, values in metrics.items()
+            if other != best and values["reranked"].get("map_high", 1.0) >= low
+        ]
         interval = f"overlaps with that of {', '.join(near)}" if near else "lies above all others"
         sentences.append(f"With re-ranking, {_name(best)} has the highest mAP; its 95 % interval {interval}.")
     return " ".join(sentences)

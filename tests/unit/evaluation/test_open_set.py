@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.errors import InputError
-from evaluation.open_set import score_open_set
+from evaluation.open_set import nearest_distances, score_open_set
 
 # Four people, each queried in camera 1. The gallery shows persons 1 to 4 in camera 2 and a distractor.
 PEOPLE = np.array([1, 2, 3, 4])
@@ -22,7 +22,9 @@ DISTANCES = np.array(
 
 
 def rates(false_alarm_rates: list[float], distances: np.ndarray = DISTANCES) -> list[tuple[float, float]]:
-    scores = score_open_set(distances, PEOPLE, GALLERY, np.ones(4, int), np.full(5, 2), false_alarm_rates)
+    scores = score_open_set(
+        nearest_distances(distances, PEOPLE, GALLERY, np.ones(4, int), np.full(5, 2)), false_alarm_rates
+    )
     return [(each.threshold, each.detection_rate) for each in scores]
 
 
@@ -45,14 +47,14 @@ def test_a_rate_between_two_counts_is_not_exceeded() -> None:
 def test_own_camera_and_junk_are_left_out() -> None:
     distances = np.array([[0.0, 0.1, 0.2, 0.3]])
     gallery, cameras = np.array([7, -1, 7, 8]), np.array([1, 2, 2, 2])
-    score = score_open_set(distances, np.array([7]), gallery, np.array([1]), cameras, [0.0])[0]
+    score = score_open_set(nearest_distances(distances, np.array([7]), gallery, np.array([1]), cameras), [0.0])[0]
     assert (score.threshold, score.detection_rate) == (0.3, 1.0)
 
 
 def test_a_query_without_a_match_does_not_count() -> None:
     distances = np.vstack([DISTANCES, np.full(5, 0.01)])
     people = np.append(PEOPLE, 9)
-    scores = score_open_set(distances, people, GALLERY, np.ones(5, int), np.full(5, 2), [0.0])
+    scores = score_open_set(nearest_distances(distances, people, GALLERY, np.ones(5, int), np.full(5, 2)), [0.0])
     assert scores[0].detection_rate == 0.5
 
 
@@ -67,7 +69,7 @@ def test_a_query_without_a_match_does_not_count() -> None:
 @pytest.mark.usefixtures("unchecked_arrays")
 def test_bad_input_is_named(people: np.ndarray, allowed: list[float], message: str) -> None:
     with pytest.raises(InputError, match=message):
-        score_open_set(DISTANCES, people, GALLERY, np.ones(len(people), int), np.full(5, 2), allowed)
+        score_open_set(nearest_distances(DISTANCES, people, GALLERY, np.ones(len(people), int), np.full(5, 2)), allowed)
 
 
 @given(st.integers(0, 10_000), st.floats(0, 1))
@@ -76,7 +78,7 @@ def test_no_more_false_alarms_than_allowed_and_one_more_would_be_too_many(seed: 
     distances = rng.random((12, 20)).round(2)  # with ties
     people, gallery = rng.integers(1, 6, 12), rng.integers(-1, 6, 20)
     gallery[:5] = np.arange(1, 6)
-    score = score_open_set(distances, people, gallery, np.ones(12, int), np.full(20, 2), [rate])[0]
+    score = score_open_set(nearest_distances(distances, people, gallery, np.ones(12, int), np.full(20, 2)), [rate])[0]
     alarms = [
         min(d for d, g in zip(row, gallery, strict=True) if g not in (-1, person))
         for row, person in zip(distances, people, strict=True)

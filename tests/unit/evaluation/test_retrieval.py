@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from domain.errors import InputError
-from evaluation.retrieval import RetrievalScores, bootstrap_interval, camera_pair_precision, evaluate_retrieval
+from evaluation.retrieval import RetrievalScores, camera_pair_precision, evaluate_retrieval
 
 
 def score(distances: list[float], identities: list[int], cameras: list[int]) -> RetrievalScores:
@@ -71,13 +71,6 @@ def test_half_precision_distances_are_taken() -> None:
     identities, cameras = np.array([5, 7]), np.array([2, 2])
     distances = np.array([[0.1, 0.2]], np.float16)
     assert evaluate_retrieval(distances, identities[:1], identities, cameras[:1] - 1, cameras).rank(1) == 1.0
-
-
-def test_the_bootstrap_interval_holds_the_mean_and_ignores_queries_without_a_match() -> None:
-    values = np.append(np.random.default_rng(0).random(200), np.nan)
-    low, high = bootstrap_interval(values)
-    assert low < np.nanmean(values) < high
-    assert high - low == pytest.approx(2 * 1.96 * np.nanstd(values) / np.sqrt(200), rel=0.15)
 
 
 def test_camera_pairs_are_scored_apart_and_a_camera_with_itself_is_undefined() -> None:

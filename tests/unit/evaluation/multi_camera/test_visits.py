@@ -11,7 +11,6 @@ from evaluation.multi_camera.visits import (
     Visit,
     right_tracklets,
     score_problem,
-    visit_rank_k,
     visits_of,
 )
 from tests.helpers.answers import answer, joined, table
@@ -85,16 +84,6 @@ def test_a_visit_without_a_tracklet_is_wrong() -> None:
 def test_false_candidates_stand_before_the_first_of_the_person(right: set[int], expected: int) -> None:
     ranked = [(1, "c1", 10, 30), (2, "c2", 100, 120), (3, "c2", 900, 950), (4, "c1", 500, 520)]
     assert score(ranked, right).num_false_before_right == expected
-
-
-def test_the_study_s_figure_is_the_mean_over_problems() -> None:
-    scores = [ProblemScores("p", 2, np.full(5, value), 0) for value in (0.5, 1.0)]
-    np.testing.assert_allclose(visit_rank_k(scores), 0.75)
-
-
-def test_without_problems_there_is_no_figure() -> None:
-    with pytest.raises(InputError, match="there must be problems to score, got none"):
-        visit_rank_k([])
 
 
 def test_a_person_without_another_visit_is_refused() -> None:

@@ -1,0 +1,1 @@
+"""How far each figure is known: bootstrap intervals over people, pictures, cameras and problems."""
