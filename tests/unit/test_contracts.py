@@ -7,7 +7,7 @@ import pytest
 from tests.helpers.project import ROOT
 
 USED_BY_SERVING = {
-    "evaluation": {"reranking", "neighbours"},
+    "evaluation": {"reranking", "neighbours", "transit"},
     "districts": {"layout", "box_files"},
     "export": {"engines"},
 }

@@ -1,0 +1,9 @@
+"""Transit times between the cameras of a district: how much likelier camera and time make one person than two."""
+
+from evaluation.transit.fitting import fit_transits as fit_transits
+from evaluation.transit.learning import LikelyPairs as LikelyPairs
+from evaluation.transit.learning import learn_transits as learn_transits
+from evaluation.transit.learning import likely_pairs as likely_pairs
+from evaluation.transit.model import TransitModel as TransitModel
+from evaluation.transit.walks import Walks as Walks
+from evaluation.transit.walks import walks_of_people as walks_of_people
