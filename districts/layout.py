@@ -5,19 +5,21 @@ detection/        YOLO: images/{train,val,test}, labels/{train,val,test}, one cl
 attributes/       images/, {train,val,test}.csv: image, identity, camera, one column per group; empty cell: unknown
 reid/             Market-1501: bounding_box_train, query, bounding_box_test; 0001_c1s1_000151_00.jpg; -1 junk,
                   0000 distractor; bounding_box_val (optional) holds identities for validation while training;
-                  times.csv (optional): image, time_s, the seconds of each crop on one clock
+                  times.csv (optional): image, time_s: when each crop was taken, in seconds on one clock or ISO 8601
 videos/           <camera>.mp4, <camera>.txt (MOTChallenge ground truth), problems.yaml: people to find; a camera may
                   have no video, or a video without ground truth
 """
 
+import math
 import re
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 from zoneinfo import available_timezones
 
 import numpy as np
-from jaxtyping import Bool, Int64
+from jaxtyping import Bool, Float64, Int64
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import PydanticCustomError
 
@@ -35,6 +37,7 @@ _Model = TypeVar("_Model", bound=BaseModel)
 JUNK_IDENTITY, DISTRACTOR_IDENTITY = -1, 0
 _PICTURE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp"}
 _MOST_NAMED = 8  # wrong values in one message
+_LATEST_S = 1e11  # the year 5138 since 1970
 _NUMBER = re.compile(r"([+-]?\d{1,9})(?:\.0+)?")  # a spreadsheet or pandas may write 12.0
 # Market-1501 itself has files that end with .jpg.jpg.
 _MARKET_NAME = re.compile(r"(-1|\d{1,9})_c(\d{1,9})s\d+_\d+_\d+(?:\.(?:jpg|jpeg|png|bmp|webp))+", re.IGNORECASE)
@@ -111,11 +114,12 @@ class ReidTable:
     images: list[str]  # file names
     identities: Int64[np.ndarray, " image"]  # -1 junk, 0 distractor
     cameras: Int64[np.ndarray, " image"]  # from 1
+    times_s: Float64[np.ndarray, " image"]  # seconds on one clock; NaN: unknown
 
     def only(self, chosen: Bool[np.ndarray, " image"]) -> "ReidTable":
         """The chosen pictures."""
         images = [image for image, is_chosen in zip(self.images, chosen, strict=True) if is_chosen]
-        return ReidTable(images, self.identities[chosen], self.cameras[chosen])
+        return ReidTable(images, self.identities[chosen], self.cameras[chosen], self.times_s[chosen])
 
 
 def read_district(folder: Path) -> District:
@@ -194,10 +198,10 @@ def read_attribute_row(file: Path, line: int, row: dict[str, str], schema: Attri
 
 
 def read_reid_folder(folder: Path, part: ReidPart) -> ReidTable:
-    """Read a folder of `reid/` by its Market-1501 file names, in name order.
+    """Read a folder of `reid/` by its Market-1501 file names, in name order, with the times of `reid/times.csv`.
 
     Raises:
-        InputError: if it is missing or empty, or a name does not follow the format.
+        InputError: if it is missing or empty, a name does not follow the format, or as `read_crop_times` does.
     """
     names, identities, cameras = [], [], []
     for picture in list_pictures(folder / "reid" / part):
@@ -205,7 +209,46 @@ def read_reid_folder(folder: Path, part: ReidPart) -> ReidTable:
         names.append(picture.name)
         identities.append(identity)
         cameras.append(camera)
-    return ReidTable(names, np.array(identities, np.int64), np.array(cameras, np.int64))
+    times = read_crop_times(folder / "reid" / "times.csv")
+    times_s = np.array([times.get(name, math.nan) for name in names], np.float64)
+    return ReidTable(names, np.array(identities, np.int64), np.array(cameras, np.int64), times_s)
+
+
+def read_crop_times(file: Path) -> dict[str, float]:
+    """Time of each crop by its file name, in seconds on one clock; none without the file.
+
+    Raises:
+        InputError: if a column is missing, a time is none, or a crop has two; names file and line.
+    """
+    times: dict[str, float] = {}
+    for line, row in read_rows(file, ("image", "time_s")).items() if file.exists() else ():
+        time_s = seconds(row["time_s"])
+        if time_s is None:
+            got = shown(row["time_s"])
+            raise InputError(
+                f"{file}, line {line}: time_s must be seconds or a time like 2026-05-01T12:30:00, got {got}"
+            )
+        if times.setdefault(row["image"], time_s) != time_s:
+            raise InputError(f"{file}, line {line}: each crop must have one time, got two for {shown(row['image'])}")
+    return times
+
+
+def seconds(text: str) -> float | None:
+    """The seconds in a cell, or those since 1970 of an ISO 8601 time; without an offset it is UTC. None if it is none.
+
+    Example:
+        >>> [seconds(text) for text in ("12.5", "1970-01-01T09:01:00+09:00", "1970-01-01 00:01", "noon", "nan")]
+        [12.5, 60.0, 60.0, None, None]
+    """
+    try:
+        number = float(text)
+    except ValueError:
+        try:
+            time = datetime.fromisoformat(text)
+        except ValueError:
+            return None
+        return (time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp()
+    return number if abs(number) < _LATEST_S else None
 
 
 def identity_and_camera(picture: Path) -> tuple[int, int]:

@@ -11,6 +11,7 @@ from districts.layout import (
     ReidPart,
     find_pictures,
     identity_and_camera,
+    read_crop_times,
 )
 from domain.errors import InputError
 
@@ -37,6 +38,11 @@ def check_reid(folder: Path, num_cameras: int) -> Iterator[Finding]:
         yield from _check_pictures(place, named[part], num_cameras, is_evaluated=part != "bounding_box_train")
     for part in named.keys() & set(_TRAINED):
         yield from _check_positive_pairs(folder / "reid" / part, named[part])
+    times = folder / "reid" / "times.csv"
+    try:
+        read_crop_times(times)
+    except InputError as error:
+        yield fatal(times, error)
     if {"query", "bounding_box_test"} <= set(named):
         yield from _check_queries(folder, named["query"], named["bounding_box_test"])
 

@@ -1,13 +1,12 @@
-"""Times of crops: `times.csv` of a source, with the columns image and time_s, seconds on one clock."""
+"""Times of crops: `times.csv` of a source, with the columns image and time_s: seconds on one clock, or ISO 8601."""
 
 from pathlib import Path, PurePosixPath
 
 from districts.findings import Finding
 from districts.importers.intake import Intake
 from districts.importing.crop_sets import write_times
-from districts.importing.foreign_annotations import number
-from districts.layout import REID_PARTS, find_pictures
-from domain.errors import InputError
+from districts.layout import REID_PARTS, find_pictures, seconds
+from domain.errors import InputError, shown
 from domain.foreign_files import read_rows
 
 _TABLE = "times.csv"
@@ -27,7 +26,11 @@ def read_times(source: Path) -> dict[str, float]:
     times: dict[str, float] = {}
     ambiguous = set[str]()
     for line, row in read_rows(file, ("image", "time_s")).items():
-        path, time = row["image"].replace("\\", "/"), number(row["time_s"], f"{file}, line {line}", "time_s")
+        path, time = row["image"].replace("\\", "/"), seconds(row["time_s"])
+        if time is None:
+            raise InputError(
+                f"{file}, line {line}: time_s must be seconds or an ISO 8601 time, got {shown(row['time_s'])}"
+            )
         for key in {path, PurePosixPath(path).name}:
             if times.setdefault(key, time) != time:
                 ambiguous.add(key)

@@ -19,7 +19,8 @@ from export.settings import ExportSettings
 
 
 def table(identities: np.ndarray, rng: np.random.Generator) -> ReidTable:
-    return ReidTable([f"{i}.jpg" for i in range(len(identities))], identities, rng.integers(1, 7, len(identities)))
+    images = [f"{i}.jpg" for i in range(len(identities))]
+    return ReidTable(images, identities, rng.integers(1, 7, len(identities)), np.full(len(identities), np.nan))
 
 
 def require_equal_to_torchreid(

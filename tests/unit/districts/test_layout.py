@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import cv2
@@ -143,6 +144,34 @@ def test_market_names_hold_identity_and_camera(tmp_path: Path) -> None:
         picture(tmp_path / "reid/query" / name)
     table = read_reid_folder(tmp_path, "query")
     assert (table.identities.tolist(), table.cameras.tolist()) == ([-1, 0, 12], [1, 2, 3])
+
+
+def test_crops_have_the_times_of_their_table(tmp_path: Path) -> None:
+    for name in ("0001_c1s1_000001_00.jpg", "0001_c2s1_000002_00.jpg", "0002_c2s1_000003_00.jpg"):
+        picture(tmp_path / "reid" / "query" / name)
+    assert np.isnan(read_reid_folder(tmp_path, "query").times_s).all()
+    rows = "0002_c2s1_000003_00.jpg,1970-01-01T09:02:00+09:00\n0001_c1s1_000001_00.jpg,12.5\nother.jpg,3\n"
+    text(tmp_path / "reid" / "times.csv", "image,time_s\n" + rows)
+    table = read_reid_folder(tmp_path, "query")
+    np.testing.assert_array_equal(table.times_s, [12.5, np.nan, 120])
+    np.testing.assert_array_equal(table.only(np.array([True, False, True])).times_s, [12.5, 120])
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("image,time\na.jpg,1\n", "must also have the columns time_s"),
+        ("image,time_s\na.jpg,noon\n", "line 2: time_s must be seconds or a time like 2026-05-01T12:30:00, got 'noon'"),
+        ("image,time_s\na.jpg,\n", "line 2: time_s must be seconds"),
+        ("image,time_s\na.jpg,1e30\n", "line 2: time_s must be seconds"),
+        ("image,time_s\na.jpg,1\nb.jpg,1\na.jpg,2\n", "line 4: each crop must have one time, got two for 'a.jpg'"),
+    ],
+)
+def test_a_wrong_table_of_times_is_named(tmp_path: Path, content: str, message: str) -> None:
+    picture(tmp_path / "reid" / "query" / "0001_c1s1_000001_00.jpg")
+    text(tmp_path / "reid" / "times.csv", content)
+    with pytest.raises(InputError, match=re.escape(message)):
+        read_reid_folder(tmp_path, "query")
 
 
 def test_a_name_of_another_format_is_named(tmp_path: Path) -> None:

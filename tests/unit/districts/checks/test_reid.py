@@ -22,6 +22,12 @@ FATAL = [
         "at least one query must have a match",
         id="no query has a match",
     ),
+    pytest.param(
+        lambda folder: (folder / "reid" / "times.csv").write_text("image,time_s\na.png,noon\n"),
+        "reid/times.csv, line 2",
+        "time_s must be seconds",
+        id="a time that is none",
+    ),
 ]
 
 
