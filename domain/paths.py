@@ -30,6 +30,7 @@ METRICS = OutputFolder("metrics")  # <model>.json, by evaluation
 PLOTS = OutputFolder("plots")  # <model>/*.png, by evaluation
 TRACKS = OutputFolder("tracks")  # <camera>.txt (MOTChallenge), crops/, identities.csv, answers.json, by serving.track
 REPORTS = OutputFolder("reports")  # report.md, report.html, by evaluation.report
+HISTORY = OutputFolder("history")  # <model>/<id>.npz: figures of each evaluation, for later ones; not a DVC output
 BENTO = OutputFolder("bento")  # the built Bento, by serving.package
 STORE = Path("store")  # embedded PostgreSQL and crops of all districts, filled by serving.track; not a DVC output
 DVC = ".dvc"

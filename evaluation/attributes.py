@@ -6,7 +6,7 @@ label is unknown for an image is left out of that image.
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -52,13 +52,6 @@ class AttributeScores:
     num_images: int  # in the instance-based scores
     groups: dict[str, GroupScores]  # groups whose label is known for at least one image
 
-    def as_metrics(self) -> dict[str, Any]:
-        """Plain numbers and lists for `metrics/<district>/attributes.json`."""
-        metrics = asdict(self)
-        for scores in metrics["groups"].values():
-            scores["confusion"] = scores["confusion"].tolist()
-        return metrics
-
 
 def score_attributes(probabilities: Probabilities, labels: Labels, schema: AttributeSchema) -> AttributeScores:
     """Scores of predicted probabilities against known labels.
@@ -81,7 +74,7 @@ def score_attributes(probabilities: Probabilities, labels: Labels, schema: Attri
     instance = _instance_scores(true_positive, predicted_positive)
     groups = {
         group.name: _score_group(part[known[:, i]], predicted[known[:, i], i], labels[known[:, i], i])
-        for i, (group, part) in enumerate(zip(schema.groups, _parts(probabilities, schema), strict=True))
+        for i, (group, part) in enumerate(zip(schema.groups, group_parts(probabilities, schema), strict=True))
         if known[:, i].any()
     }
     return AttributeScores(
@@ -130,10 +123,10 @@ def most_probable(probabilities: Probabilities, labels: Labels, schema: Attribut
     sizes = [len(group.labels) for group in schema.groups]
     require_shape("probabilities", probabilities, (None, sum(sizes)))
     require_shape("labels", labels, (len(probabilities), len(sizes)))
-    return np.stack([part.argmax(axis=1) for part in _parts(probabilities, schema)], axis=1)
+    return np.stack([part.argmax(axis=1) for part in group_parts(probabilities, schema)], axis=1)
 
 
-def _parts(probabilities: Probabilities, schema: AttributeSchema) -> list[Float[np.ndarray, "image _"]]:
+def group_parts(probabilities: Probabilities, schema: AttributeSchema) -> list[Float[np.ndarray, "image _"]]:
     """The probabilities of each group."""
     return np.split(probabilities, np.cumsum([len(group.labels) for group in schema.groups])[:-1], axis=1)
 

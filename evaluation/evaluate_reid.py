@@ -7,7 +7,7 @@ from time import perf_counter
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Float32, Int
+from jaxtyping import Bool, Float, Float32, Int
 
 from districts.layout import ReidTable, read_district, read_reid_folder
 from domain.atomic import atomic_folder
@@ -17,18 +17,24 @@ from domain.paths import DATA, ENGINES, PLOTS, PREDICTIONS, configured_district
 from domain.predictions import ReidPredictions
 from domain.settings import name_in, read_params
 from domain.stage import run_stage
+from evaluation.details import write_curve, write_details
 from evaluation.experiments.results import keep_results, require_same_images
-from evaluation.intervals.bootstrap import resample
+from evaluation.intervals.bootstrap import Sample, resample
 from evaluation.intervals.of_retrieval import retrieval_sample
+from evaluation.mistakes import worst_queries
 from evaluation.neighbours.on_gpu import choose_search
-from evaluation.open_set import nearest_distances
+from evaluation.open_set import Nearest, nearest_distances
+from evaluation.past import digest_of, keep_run, merged
 from evaluation.reporting.crop_figures import RankedCrop, RankedRow, plot_ranked_crops
 from evaluation.reporting.figures import plot_camera_pairs, plot_cmc, plot_distances
 from evaluation.reranking import k_reciprocal_distances
 from evaluation.retrieval import JUNK, RetrievalScores, camera_pair_precision, evaluate_retrieval
 from evaluation.settings import EvaluationSettings
+from evaluation.slices import by_camera, by_light_and_height, score_slices
+from evaluation.thresholds import distance_thresholds
 
 _FALSE_ALARM_RATES = (0.01, 0.1)
+_SLICED = ("map", "rank1")
 _SHOWN = 10  # gallery crops in a row of the plot
 _HISTOGRAM_PAIRS = 200_000
 
@@ -67,19 +73,52 @@ def main(argv: Sequence[str] = ()) -> None:
         for part, table in zip(("query", "gallery"), tables, strict=True)
     ]
     ranking = rank(folder, *tables, *embeddings, settings)
-    scores = {
-        "plain": evaluate_retrieval(ranking.plain, *ranking.labels),
-        "reranked": evaluate_retrieval(ranking.reranked, *ranking.labels),
+    rankings = {"plain": ranking.plain, "reranked": ranking.reranked}
+    scores = {name: evaluate_retrieval(distances, *ranking.labels) for name, distances in rankings.items()}
+    nearest = {name: nearest_distances(distances, *ranking.labels) for name, distances in rankings.items()}
+    samples = {
+        name: retrieval_sample(each, nearest[name], ranking.query.identities, _FALSE_ALARM_RATES)
+        for name, each in scores.items()
+    }
+    resampled = {name: resample(sample, settings.bootstrap_repeats) for name, sample in samples.items()}
+    digest = digest_of([*ranking.query.images, *ranking.gallery.images], *ranking.labels)
+    pairs = pair_distances(ranking, seed)
+    first = resampled["plain"]
+    details = {
+        "run": keep_run(district, model, card, digest, merged(list(resampled.values()), list(resampled))),
+        "unit": first.unit,
+        "num_units": first.num_units,
+        "slices": slices(ranking, scores["plain"], nearest["plain"], settings.bootstrap_repeats),
+        "thresholds": distance_thresholds(*pairs, card.match_distance),
     }
     with atomic_folder(PLOTS.of(district) / model) as plots:
-        draw(ranking, scores, card.match_distance, settings, seed, plots)
+        draw(ranking, scores, settings, seed, plots)
+        plot_distances(*pairs, card.match_distance, plots / "distances.png")
+        curves = {name: each.cmc[: settings.max_rank] for name, each in scores.items()}
+        write_curve({"k": np.arange(1, len(curves["plain"]) + 1), **curves}, plots / "cmc.csv")
+        write_details(details, plots)
     metrics: dict[str, Any] = {
-        name: summary(each, distances, ranking, settings.bootstrap_repeats)
-        for (name, each), distances in zip(scores.items(), (ranking.plain, ranking.reranked), strict=True)
+        name: each.flat() | {"num_valid_queries": scores[name].num_valid_queries} for name, each in resampled.items()
     }
     sizes = {f"num_{part}": len(table.images) for part, table in zip(("query", "gallery"), tables, strict=True)}
-    num_junk = int((tables[1].identities == JUNK).sum())
-    keep_results(district, model, card, metrics | sizes | {"num_junk": num_junk, "reranking_s": ranking.reranking_s})
+    sizes |= {"num_people": first.num_units, "num_junk": int((tables[1].identities == JUNK).sum())}
+    keep_results(district, model, card, metrics | sizes | {"reranking_s": ranking.reranking_s})
+
+
+def slices(ranking: Ranking, scores: RetrievalScores, nearest: Nearest, repeats: int) -> list[dict[str, Any]]:
+    """Figures without re-ranking of the queries of each camera, of dark and bright ones, and of some height."""
+    query, folder = ranking.query, ranking.folder
+
+    def sample_of(chosen: Bool[np.ndarray, " query"]) -> Sample:
+        return retrieval_sample(scores, nearest, query.identities, _FALSE_ALARM_RATES, chosen)
+
+    numbers = sorted({*query.cameras.tolist()})
+    names = dict(zip(numbers, camera_names(folder, numbers), strict=True))
+    files = [folder / "reid" / "query" / name for name in query.images]
+    note = "Of the query, from its file name; it is searched in the whole gallery of the other cameras."
+    slicings = [by_camera([names[number] for number in query.cameras.tolist()], note)]
+    slicings += by_light_and_height(files, heights=True)
+    return score_slices(slicings, sample_of, _SLICED, repeats)
 
 
 def rank(
@@ -108,7 +147,6 @@ def rank(
 def draw(
     ranking: Ranking,
     scores: Mapping[str, RetrievalScores],
-    match_distance: float | None,
     settings: EvaluationSettings,
     seed: int,
     plots: Path,
@@ -116,10 +154,14 @@ def draw(
     """Write all plots of one backbone into the folder `plots`."""
     cmc = {"plain": scores["plain"].cmc, "re-ranked": scores["reranked"].cmc}
     plot_cmc(cmc, settings.max_rank, plots / "cmc.png")
+    drawn = np.random.default_rng(seed).permutation(len(ranking.query.images))[: settings.num_ranked_pictures]
     for name, distances in (("plain", ranking.plain), ("reranked", ranking.reranked)):
-        rows = ranked_rows(distances, ranking, settings.num_ranked_pictures, seed)
+        rows = ranked_rows(distances, ranking, np.sort(drawn))
         plot_ranked_crops(rows, plots / f"ranked_{name}.jpg")
-    plot_distances(*pair_distances(ranking, seed), match_distance, plots / "distances.png")
+    worst = worst_queries(scores["reranked"], ranking.query.identities, settings.num_ranked_pictures)
+    if len(worst):
+        rows = ranked_rows(ranking.reranked, ranking, worst, scores["reranked"].first_ranks)
+        plot_ranked_crops(rows, plots / "mistakes.jpg")
     numbers = sorted(set(ranking.query.cameras.tolist()) | set(ranking.gallery.cameras.tolist()))
     precisions = camera_pair_precision(ranking.plain, *ranking.labels, numbers)
     plot_camera_pairs(precisions, camera_names(ranking.folder, numbers), plots / "camera_pairs.png")
@@ -132,24 +174,19 @@ def read_embeddings(file: Path, table: ReidTable) -> Float[np.ndarray, "image fe
     return predictions.embeddings
 
 
-def summary(
-    scores: RetrievalScores, distances: Float[np.ndarray, "query gallery"], ranking: Ranking, bootstrap_repeats: int
-) -> dict[str, float]:
-    """Metrics of one ranking with their intervals: mAP, mINP, the study's ranks, and open-set detection rates."""
-    nearest = nearest_distances(distances, *ranking.labels)
-    sample = retrieval_sample(scores, nearest, ranking.query.identities, _FALSE_ALARM_RATES)
-    counts = {"num_valid_queries": scores.num_valid_queries, "num_people": sample.num_units}
-    return resample(sample, bootstrap_repeats).flat() | counts
-
-
 def ranked_rows(
-    distances: Float[np.ndarray, "query gallery"], ranking: Ranking, count: int, seed: int
+    distances: Float[np.ndarray, "query gallery"],
+    ranking: Ranking,
+    queries: Int[np.ndarray, " shown"],
+    first_ranks: Int[np.ndarray, " query"] | None = None,
 ) -> list[RankedRow]:
-    """`count` random queries, each with its first gallery crops by the rules of the Market-1501 protocol."""
+    """The rows of `queries`, each with its first gallery crops by the rules of the Market-1501 protocol.
+
+    `first_ranks` of all queries, the ranks of their first matches, are written beside their cameras.
+    """
     query, gallery, folder = ranking.query, ranking.gallery, ranking.folder
     rows = []
-    drawn = np.random.default_rng(seed).permutation(len(query.images))[:count]
-    for i in sorted(drawn.tolist()):
+    for i in queries.tolist():
         same = gallery.identities == query.identities[i]
         counted = ~(same & (gallery.cameras == query.cameras[i]))
         nearest = [place for place in np.argsort(distances[i], kind="stable") if counted[place]][:_SHOWN]
@@ -161,7 +198,8 @@ def ranked_rows(
             )
             for place in nearest
         )
-        rows.append(RankedRow(folder / "reid" / "query" / query.images[i], answers, f"query c{query.cameras[i]}"))
+        found = "query" if first_ranks is None else f"#{first_ranks[i]}"
+        rows.append(RankedRow(folder / "reid" / "query" / query.images[i], answers, f"{found} c{query.cameras[i]}"))
     return rows
 
 

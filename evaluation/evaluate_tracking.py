@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import Bool, Float
 
 from districts.box_files import TrackTable, read_tracks
 from districts.layout import District, Problem, annotated_cameras, read_district, read_problems
@@ -17,8 +18,9 @@ from domain.model_card import read_card
 from domain.paths import DATA, ENGINES, PLOTS, TRACKS, configured_district
 from domain.settings import name_in, read_params
 from domain.stage import run_stage
+from evaluation.details import write_curve, write_details
 from evaluation.experiments.results import keep_results
-from evaluation.intervals.bootstrap import resample
+from evaluation.intervals.bootstrap import Resampled, Sample, resample
 from evaluation.intervals.of_tracking import camera_sample, problem_sample
 from evaluation.multi_camera.identities import score_people
 from evaluation.multi_camera.routes import RouteScores, score_route
@@ -33,11 +35,13 @@ from evaluation.multi_camera.visits import (
     score_problem,
     visits_of,
 )
+from evaluation.past import digest_of, keep_run, merged
 from evaluation.reliability import Reliability, score_reliability
 from evaluation.reporting.crop_figures import RankedCrop, RankedRow, plot_ranked_crops
 from evaluation.reporting.figures import plot_reliability, plot_route
 from evaluation.settings import EvaluationSettings
-from evaluation.tracking import combine, count_tracking
+from evaluation.thresholds import answers_above
+from evaluation.tracking import TrackingCounts, combine, count_tracking
 
 _RELIABILITY_BINS = 10
 _SHOWN = 5  # ranked tracklets of a problem in the table, as in the study's Table 6
@@ -68,20 +72,37 @@ def main(argv: Sequence[str] = ()) -> None:
     truth = {camera: read_tracks(folder / "videos" / f"{camera}.txt") for camera in cameras}
     result = {camera: read_result(tracks / f"{camera}.txt") for camera in cameras}
     solved = solve(district, problems, judged(answers, cameras), truth, result, settings)
+    repeats = settings.bootstrap_repeats
+    counts = {camera: count_tracking(truth[camera], result[camera], settings.iou_threshold) for camera in truth}
+    resampled = [resample(camera_sample(list(counts.values())), repeats)]
     metrics = {
-        **tracking_metrics(truth, result, settings),
+        **tracking_metrics(counts, result, resampled[0]),
         **people_metrics(truth, result, read_people(tracks), settings.iou_threshold),
     }
+    details: dict[str, Any] = {"cameras": camera_details(counts, district)}
     with atomic_folder(PLOTS.of(name) / "tracking") as plots:
         if solved:
-            reliability = match_reliability(solved)
-            metrics |= problem_metrics(solved, len(problems), settings.bootstrap_repeats)
-            metrics |= {"ranked_attributes": ranked_attributes(solved), "match_probability": summary_of(reliability)}
+            resampled.append(resample(sample_of_problems(solved), repeats))
+            hits = match_probabilities(solved)
+            reliability = score_reliability(*hits, _RELIABILITY_BINS)
+            metrics |= problem_metrics(solved, len(problems), resampled[1])
+            metrics |= {"match_probability": summary_of(reliability)}
+            details |= {"problems": {each.problem.id: metrics_of_problem(each) for each in solved}}
+            details |= {"ranked_attributes": ranked_attributes(solved), "thresholds": answers_above(*hits)}
             draw(district, folder, tracks, solved, plots)
             plot_reliability(reliability, plots / "reliability.png")
-    card = read_card(ENGINES.of(name) / f"reid-{name_in(read_params(argv), 'reid', 'backbone')}")
-    logged = {name: value for name, value in metrics.items() if name not in ("cameras", "problems")}
-    keep_results(name, "tracking", card, metrics, "tracking", logged)
+            columns = {"predicted": reliability.probabilities, "right": reliability.right, "hits": reliability.counts}
+            write_curve(columns, plots / "reliability.csv")
+        card = read_card(ENGINES.of(name) / f"reid-{name_in(read_params(argv), 'reid', 'backbone')}")
+        details["run"] = keep_run(name, "tracking", card, digest_of_truth(truth, problems), merged(resampled))
+        write_details(details, plots)
+    keep_results(name, "tracking", card, metrics, "tracking")
+
+
+def digest_of_truth(truth: Mapping[str, TrackTable], problems: Sequence[Problem]) -> str:
+    """Equal for equal ground truth and problems."""
+    tables = [column for table in truth.values() for column in (table.frames, table.tracks, table.boxes_xyxy)]
+    return digest_of([*truth, *(problem.model_dump_json() for problem in problems)], *tables)
 
 
 def judged(answers: Answers, cameras: Collection[str]) -> Answers:
@@ -153,19 +174,32 @@ def solve(
 
 
 def tracking_metrics(
-    truth: Mapping[str, TrackTable], result: Mapping[str, TrackTable], settings: EvaluationSettings
+    counts: Mapping[str, TrackingCounts], result: Mapping[str, TrackTable], resampled: Resampled
 ) -> dict[str, Any]:
-    """IDF1, MOTA and HOTA over all cameras, with intervals if there are enough cameras, and of each one with people."""
-    counts = {camera: count_tracking(truth[camera], result[camera], settings.iou_threshold) for camera in truth}
-    each = {camera: combine([counts[camera]]) for camera in truth if counts[camera].num_true}
+    """IDF1, MOTA and HOTA over all cameras, with intervals if there are enough of them."""
     return {
-        **resample(camera_sample(list(counts.values())), settings.bootstrap_repeats).flat(),
+        **resampled.flat(),
+        "num_cameras": len(counts),
         "num_switches": combine(list(counts.values())).num_switches,
         "num_tracklets": sum(len(np.unique(table.tracks)) for table in result.values()),
-        "cameras": {
-            camera: {"idf1": scores.idf1, "mota": scores.mota, "hota": scores.hota} for camera, scores in each.items()
-        },
     }
+
+
+def camera_details(counts: Mapping[str, TrackingCounts], district: District) -> dict[str, dict[str, Any]]:
+    """IDF1, MOTA and HOTA of each camera with people, and the time of day at which its video starts."""
+    starts = {camera.id: camera.start for camera in district.cameras}
+    details = {}
+    for camera, each in counts.items():
+        if each.num_true:
+            scores, start = combine([each]), starts[camera]
+            details[camera] = {
+                "start": f"{start:%H:%M}" if start else None,
+                "num_boxes": each.num_true,
+                "idf1": scores.idf1,
+                "mota": scores.mota,
+                "hota": scores.hota,
+            }
+    return details
 
 
 def people_metrics(
@@ -193,29 +227,29 @@ def people_metrics(
     return metrics
 
 
-def problem_metrics(solved: Sequence[_Solved], num_problems: int, bootstrap_repeats: int) -> dict[str, Any]:
-    """Rank-1 … Rank-5, false candidates and route scores, over all problems and for each problem.
-
-    Scores are means over problems, except HOTA and IDF1, which count the boxes of all problems together.
-    """
-    problems = {each.problem.id: metrics_of_problem(each) for each in solved}
+def sample_of_problems(solved: Sequence[_Solved]) -> Sample:
+    """The problems as units. Scores are means over them, but HOTA and IDF1 count the boxes of all of them together."""
+    problems = [metrics_of_problem(each) for each in solved]
     names = (
         *(f"rank{k}" for k in range(1, MAX_RANK + 1)),
         *("false_before_right", "route_precision", "route_recall", "route_order"),
     )
-    values = {name: [each[name] for each in problems.values()] for name in names}
-    sample = problem_sample(values, [each.route.counts for each in solved])
+    values = {name: [each[name] for each in problems] for name in names}
+    return problem_sample(values, [each.route.counts for each in solved])
+
+
+def problem_metrics(solved: Sequence[_Solved], num_problems: int, resampled: Resampled) -> dict[str, Any]:
+    """Rank-1 … Rank-5, false candidates and route scores, over all problems."""
     return {
         "route_order": None,  # without two cameras in any route there is none
-        **resample(sample, bootstrap_repeats).flat(),
+        **resampled.flat(),
         "num_problems": len(solved),
         "num_problems_unscored": num_problems - len(solved),
-        "problems": problems,
     }
 
 
 def metrics_of_problem(solved: _Solved) -> dict[str, Any]:
-    """The metrics of one problem, with the keys of `problem_metrics`."""
+    """The metrics of one problem, with the keys of all."""
     over_cameras = combine([solved.route.counts])
     return {
         "appearances": solved.scores.num_visits,
@@ -248,8 +282,10 @@ def ranked_attributes(solved: Sequence[_Solved]) -> dict[str, Any]:
     }
 
 
-def match_reliability(solved: Sequence[_Solved]) -> Reliability:
-    """Reliability of the match probabilities of all problems' hits, except correct hits in the query visit."""
+def match_probabilities(
+    solved: Sequence[_Solved],
+) -> tuple[Float[np.ndarray, " hit"], Bool[np.ndarray, " hit"]]:
+    """Match probabilities of all problems' hits, without correct ones in the query visit; whether each is correct."""
     probabilities, is_right = [], []
     for each in solved:
         query_visits = [visit for visit in each.visits if is_query_visit(visit, each.problem)]
@@ -257,7 +293,7 @@ def match_reliability(solved: Sequence[_Solved]) -> Reliability:
             if not (ranked.tracklet in each.right and any(covers(ranked, visit) for visit in query_visits)):
                 probabilities.append(ranked.probability)
                 is_right.append(ranked.tracklet in each.right)
-    return score_reliability(np.array(probabilities), np.array(is_right), _RELIABILITY_BINS)
+    return np.array(probabilities, np.float64), np.array(is_right, bool)
 
 
 def draw(district: District, folder: Path, tracks: Path, solved: Sequence[_Solved], plots: Path) -> None:

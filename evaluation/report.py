@@ -4,23 +4,36 @@ import base64
 import mimetypes
 import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import markdown
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from districts.counts import counts_of
 from districts.layout import read_district
 from domain.atomic import atomic_folder
-from domain.paths import METRICS, PLOTS, REPORTS, configured_district, district_folder
+from domain.cores import machine
+from domain.model_card import CARD, read_card
+from domain.paths import ENGINES, METRICS, PLOTS, REPORTS, configured_district, district_folder
 from domain.settings import read_params
 from domain.stage import run_stage
+from evaluation.details import read_details
+from evaluation.experiments.log import Provenance
 from evaluation.experiments.results import read_all_metrics
-from evaluation.reporting.sections import Section, sections
+from evaluation.past import read_runs
+from evaluation.reporting.comparisons import compare
+from evaluation.reporting.engine_facts import read_parities
+from evaluation.reporting.parts import Evaluated, Section, Table
+from evaluation.reporting.rows import NOTHING
+from evaluation.reporting.sections import sections
 from evaluation.show_results import print_results
 
+_COUNTED = ("detection by split", "re-ID by part", "attributes by split", "data by camera")
 _PICTURE = re.compile(r'src="(pictures/[^"]+)"')
 
 
@@ -29,23 +42,73 @@ def main(argv: Sequence[str] = ()) -> None:
     params = read_params(argv)
     district = configured_district(argv)
     metrics = read_all_metrics(METRICS.of(district))
-    parts = sections(metrics, PLOTS.of(district))
-    facts = district_facts(params, district_folder(argv))
+    evaluated = {name: read_evaluated(district, name, values) for name, values in metrics.items()}
+    folder = district_folder(argv)
+    facts = district_facts(params, folder)
+    origin = Section(
+        "Where these figures come from", "", True, "", (models_table(district, metrics), *counts_tables(folder))
+    )
+    parts = [*sections(evaluated, read_parities(ENGINES.of(district))), origin]
     with atomic_folder(REPORTS.of(district)) as reports:
         write_report(parts, facts, reports)
     print_results(district, metrics, synthetic=facts["synthetic"])
 
 
+def read_evaluated(district: str, name: str, metrics: Mapping[str, Any]) -> Evaluated:
+    """What the evaluation of the model `name` left, and the earlier runs beside it."""
+    plots = PLOTS.of(district) / name
+    details = read_details(plots)
+    return Evaluated(metrics, plots, details, compare(name, read_runs(district, name), details.get("run")))
+
+
 def district_facts(params: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """Facts on the data for the head of the report."""
-    district = read_district(folder)
+    """Facts on data, code and machine for the head of the report."""
+    district, provenance = read_district(folder), Provenance.of(folder)
+    written = datetime.now(UTC).astimezone(ZoneInfo(district.time_zone))
+    origin = [
+        f"Written {written:%Y-%m-%d %H:%M} ({district.time_zone})",
+        f"configuration {params.get('experiment_name', '') or 'without a name'}",
+        f"code {provenance.git_revision[:12] + ('-dirty' if provenance.git_revision.endswith('-dirty') else '')}",
+        f"data {provenance.data_hash[:12] or 'without a hash'}",
+        f"machine: {machine()}",
+    ]
     return {
         "district": district.name,
         "source": district.source,
         "licence": district.licence,
-        "experiment": params.get("experiment_name", ""),
+        "origin": "; ".join(origin) + ".",
         "synthetic": params["district"].get("importer") == "demo",
     }
+
+
+def models_table(district: str, metrics: Mapping[str, Any]) -> Table:
+    """Each evaluated model: what it is, and what it was trained on."""
+    rows = []
+    for name in metrics:
+        file = ENGINES.of(district) / name / CARD
+        if file.is_file():
+            card = read_card(file)
+            trained = f"{card.district} {card.data_hash[:12]}".strip() if not card.source else card.source
+            version = card.engines[0].sha256[:12] if card.engines else NOTHING
+            run = card.mlflow_run_id[:12] or NOTHING
+            rows.append((name, card.architecture, version, trained, card.git_revision[:12] or NOTHING, run))
+    columns = ("model", "architecture", "version", "trained on", "commit", "MLflow run")
+    return Table(columns, rows, "Models:")
+
+
+def counts_tables(folder: Path) -> tuple[Table, ...]:
+    """How much data the district has."""
+    tables = []
+    for title, records in counts_of(folder).items():
+        if title in _COUNTED:
+            columns = tuple(dict.fromkeys(name for record in records for name in record))
+            cells = [tuple(_cell(record.get(name, NOTHING)) for name in columns) for record in records]
+            tables.append(Table(columns, cells, f"{title[0].upper()}{title[1:]}:"))
+    return tuple(tables)
+
+
+def _cell(value: str | int) -> str:
+    return f"{value:,}" if isinstance(value, int) else value
 
 
 def write_report(parts: Sequence[Section], facts: dict[str, Any], reports: Path) -> None:

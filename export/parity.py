@@ -5,12 +5,14 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from time import perf_counter
 
 import numpy as np
 import torch
 from pydantic import BaseModel, ConfigDict
 
 from domain.atomic import atomic_file
+from domain.cores import machine
 from domain.errors import ArtifactError
 from domain.model_card import EngineFile, ModelCard, read_card
 from domain.paths import DATA, ENGINES, MODELS, configured_district
@@ -18,6 +20,7 @@ from domain.stage import run_stage
 from evaluation.experiments.log import log_results
 from export.engines import load
 from export.engines.cuda_driver import compute_capability
+from export.engines.engine import Engine
 from export.engines.tensorrt_runtime import require_fitting, runtime_version
 from export.networks import load_network
 from export.onnx_graph import EngineNetwork
@@ -26,6 +29,7 @@ from export.validation import ValidationSample, sample_of
 
 PARITY = "parity.json"
 _TORCH_BATCH = 8
+_TIMED_RUNS = 7
 
 
 class OutputDifference(BaseModel):
@@ -39,7 +43,7 @@ class OutputDifference(BaseModel):
 
 
 class EngineParity(BaseModel):
-    """Differences of one engine file to torch."""
+    """Differences of one engine file to torch, and its speed."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -50,6 +54,8 @@ class EngineParity(BaseModel):
     outputs: dict[str, OutputDifference] = {}
     metric: float | None = None
     metric_difference: float | None = None
+    ms_per_picture: float | None = None  # in batches of `opt_batch`, or of all pictures if there are fewer; median
+    ms_alone: float | None = None  # one picture at a time; median
 
 
 class Parity(BaseModel):
@@ -60,6 +66,7 @@ class Parity(BaseModel):
     num_images: int
     metric_name: str  # ap50_95, instance_f1 or map, over these few pictures only
     torch_metric: float
+    machine: str  # that measured the speed
     engines: dict[str, EngineParity]  # by file name
 
 
@@ -90,17 +97,35 @@ def compare(
         )
         if reason:
             continue
-        outputs = load(folder / entry.file, threads=settings.threads)(sample.images)
+        engine = load(folder / entry.file, threads=settings.threads)
+        outputs = engine(sample.images)
         metric = sample.metric(outputs)
         measured = {
             "outputs": output_differences(card, outputs, expected, sample.names),
             "metric": metric,
             "metric_difference": metric - torch_metric,
+            "ms_per_picture": ms_per_picture(engine, sample.images[: entry.opt_batch]),
+            "ms_alone": ms_per_picture(engine, sample.images[:1]),
         }
         engines[entry.file] = engines[entry.file].model_copy(update=measured)
     return Parity(
-        num_images=len(sample.images), metric_name=sample.metric_name, torch_metric=torch_metric, engines=engines
+        num_images=len(sample.images),
+        metric_name=sample.metric_name,
+        torch_metric=torch_metric,
+        machine=machine(),
+        engines=engines,
     )
+
+
+def ms_per_picture(engine: Engine, images: np.ndarray) -> float:
+    """Milliseconds that `engine` takes for one of the images of a batch: the median of some runs after a first one."""
+    engine(images)
+    runs = []
+    for _ in range(_TIMED_RUNS):
+        start = perf_counter()
+        engine(images)
+        runs.append(perf_counter() - start)
+    return 1000 * float(np.median(runs)) / len(images)
 
 
 def torch_outputs(network: EngineNetwork, images: np.ndarray) -> dict[str, np.ndarray]:

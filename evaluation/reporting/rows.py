@@ -51,7 +51,12 @@ DETECTION = (
     Row("recall", "recall"),
     Row("f1", "F1"),
 )
-DETECTION_PLOTS = {"precision_recall": "Precision and recall of the detector"}
+DETECTION_SLICED = (Row("ap50", "AP50"), Row("recall", "recall"), Row("precision", "precision"))
+DETECTION_PLOTS = {
+    "precision_recall": "Precision and recall of the detector",
+    "wrong_boxes": "The surest wrong boxes: score, and overlap with the nearest person; half or more is a second box",
+    "missed_people": "The tallest missed people: height, and the overlap of the best box at the threshold in use",
+}
 
 ATTRIBUTES = (
     Row("instance_accuracy", "instance accuracy"),
@@ -62,6 +67,7 @@ ATTRIBUTES = (
     Row("calibration_error", "expected calibration error"),
 )
 ATTRIBUTE_GROUP = (Row("num_images", "crops", str), Row("accuracy", "accuracy"), Row("f1", "F1, mean over labels"))
+ATTRIBUTES_SLICED = (Row("instance_f1", "instance F1"), Row("label_mean_accuracy", "label mean accuracy"))
 ATTRIBUTE_PLOTS = {"groups": "Attributes by group"}
 
 REID = (
@@ -74,12 +80,21 @@ REID = (
     Row("detection_rate_far1", "identified at 1 % false alarms"),
     Row("detection_rate_far10", "identified at 10 % false alarms"),
 )
+REID_SLICED = (Row("map", "mAP without re-ranking"), Row("rank1", "Rank-1 without re-ranking"))
+REID_RUNS = (
+    Row("plain/map", "mAP"),
+    Row("plain/rank1", "Rank-1"),
+    Row("reranked/map", "mAP + re-ranking"),
+    Row("reranked/rank1", "Rank-1 + re-ranking"),
+    Row("reranked/detection_rate_far1", "identified at 1 % false alarms + re-ranking"),
+)
 REID_PLOTS = {
     "cmc": "CMC with and without re-ranking",
     "distances": "Distances of same-person and different-person pairs",
     "camera_pairs": "mAP by pair of cameras",
     "ranked_plain": "Ranked galleries without re-ranking: query, then the first ten crops; green shows the person",
     "ranked_reranked": "The same queries with re-ranking",
+    "mistakes": "The worst queries with re-ranking, one of a person; # is the rank of the first crop that shows it",
 }
 
 TRACKING_PROBLEMS = (
@@ -92,6 +107,18 @@ TRACKING = (  # within cameras, and with global ids over all cameras
     Row("hota", "HOTA"),
     Row("deta", "DetA"),
     Row("assa", "AssA"),
+)
+TRACKING_RUNS = (
+    *TRACKING[:3],
+    Row("rank1", "Rank-1"),
+    Row("route_precision", "route precision"),
+    Row("route_recall", "route recall"),
+    Row("route_hota", "route HOTA"),
+)
+ONE_CAMERA = (
+    Row("start", "video starts", lambda value: value or NOTHING),
+    Row("num_boxes", "boxes of people", lambda value: f"{value:,}"),
+    *TRACKING[:3],
 )
 TRACKING_WITHIN = (*TRACKING, Row("loca", "LocA"))
 ROUTES = (

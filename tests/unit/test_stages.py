@@ -23,7 +23,7 @@ OF_DISTRICT = "${district.name}"
 FOLDERS = {
     name: str(folder.of(OF_DISTRICT))
     for name, folder in vars(paths).items()
-    if isinstance(folder, paths.OutputFolder) and name != "CHECKPOINTS"
+    if isinstance(folder, paths.OutputFolder) and name not in ("CHECKPOINTS", "HISTORY")
 } | {"district_folder": str(paths.DATA.of(OF_DISTRICT))}
 
 INPUTS = {  # what conf/config.yaml computes of the user's own files

@@ -20,6 +20,7 @@ from domain.predictions import AttributePredictions, DetectorPredictions, ReidPr
 from domain.schemas import read_schema
 from domain.settings import read_params
 from evaluation import evaluate_attributes, evaluate_detector, evaluate_reid, evaluate_tracking, report
+from evaluation.details import read_details
 from evaluation.experiments.results import read_all_metrics
 from evaluation.settings import EvaluationSettings
 from tests.helpers.project import ROOT
@@ -119,6 +120,13 @@ def write_predictions() -> None:
     }
     for name, values in cards.items():
         write_card(ModelCard(architecture=name, **size, **values), Path("engines/tiny") / name)
+    engine = {"runtime": "onnxruntime", "precision": "fp32", "checked": True, "metric": 0.5, "metric_difference": 0.01}
+    engine |= {"outputs": {"boxes": {"largest": 0.002, "mean": 0.001, "worst_picture": "one.jpg"}}}
+    engine |= {"ms_per_picture": 1.234, "ms_alone": 5.678}
+    plan = {"runtime": "tensorrt_rtx", "precision": "fp16", "checked": False, "reason": "there is no GPU here"}
+    parity = {"num_images": 8, "metric_name": "ap50_95", "torch_metric": 0.49, "machine": "a test's CPU"}
+    parity |= {"engines": {"model.onnx": engine, "model.plan": plan}}
+    Path("engines/tiny/detector/parity.json").write_text(json.dumps(parity))
     DetectorPredictions(
         np.array(["one.jpg"]), np.zeros(1, np.int64), np.array([PERSON], np.float32), np.array([0.9], np.float32)
     ).write(Path("predictions/tiny/detector/test.npz"))
@@ -195,7 +203,8 @@ def test_stages_score_right_predictions_with_one(workspace: Path) -> None:
         {"brier": 0.01, "calibration_error": 0.1, "num_hits": 1, "share_right": 1}
     )
     assert (tracking["false_before_right"], tracking["route_order"]) == (0, None)  # a single camera has no order
-    assert tracking["ranked_attributes"]["ranked"][0]["probabilities"] == {"gender": 0.75}
+    details = read_details(workspace / "plots/tiny/tracking")
+    assert details["ranked_attributes"]["ranked"][0]["probabilities"] == {"gender": 0.75}
 
 
 @pytest.mark.slow
@@ -205,8 +214,11 @@ def test_the_report_has_every_table_and_needs_no_other_file(workspace: Path, cap
     text, html = ((workspace / "reports/tiny" / f"report.{kind}").read_text() for kind in ("md", "html"))
     for study in ("90.12", "92.5", "95.8", "89.6", "94.7", "85.7", "81.9", "84.4"):
         assert study in text
-    assert "not run" not in text
+    assert "not run:" not in text
     assert "synthetic district" in text
+    assert "| model.onnx | fp32 | 1.23 | 5.68 | ap50_95 49.0 | +1.00 | 0.002 | boxes |" in text
+    assert "model.plan was not run here: there is no GPU here." in text
+    assert "Measured on: a test's CPU." in text
     assert "| Rank-1 | 81.9 | 100.0 |" in text
     assert "| false candidates before the first correct one | – | 0.0 |" in text
     assert "| IDF1 | 100.0 | 50.0 |" in text
@@ -224,6 +236,47 @@ def test_what_has_not_run_is_said(workspace: Path, capsys: pytest.CaptureFixture
     assert text.count("not run:") == 6
     assert "not run: evaluate_tracking wrote no metrics" in text
     assert "tracking Rank-1" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_a_later_run_is_compared_pair_by_pair(workspace: Path) -> None:
+    evaluate_attributes.main()
+    report.main()
+    assert "Beside earlier runs" not in (workspace / "reports/tiny/report.md").read_text()
+    file = workspace / "predictions/tiny/attributes/test.npz"
+    before = AttributePredictions.read(file)
+    AttributePredictions(before.images, before.groups, np.roll(before.probabilities, 1, axis=0)).write(file)
+    evaluate_attributes.main()
+    report.main()
+    text = (workspace / "reports/tiny/report.md").read_text()
+    row = next(line for line in text.splitlines() if line.startswith("| attributes, instance F1"))
+    cells = [cell.strip() for cell in row.strip("|").split("|")]
+    assert cells[2:4] == ["100.0", "100.0"]  # the last run, which is the best one too
+    assert cells[5].startswith("−")
+    assert cells[5].endswith("*")  # it answers everything wrong
+    assert "Beside earlier runs on this district:" in text
+    assert "It is also the best earlier one." in text
+
+
+@pytest.mark.slow
+def test_a_run_on_other_test_data_is_shown_and_not_subtracted(workspace: Path) -> None:
+    evaluate_detector.main()
+    labels = workspace / "data/tiny/detection/labels/test/one.txt"
+    labels.write_text(labels.read_text() + "0 0.9 0.5 0.1 0.5\n")
+    evaluate_detector.main()
+    report.main()
+    text = (workspace / "reports/tiny/report.md").read_text()
+    assert "other test data" in text
+    assert "No earlier run was scored on the same test data." in text
+
+
+@pytest.mark.slow
+def test_an_evaluation_that_is_done_again_leaves_no_second_run(workspace: Path) -> None:
+    evaluate_detector.main()
+    evaluate_detector.main()
+    assert len(list((workspace / "history/tiny/detector").iterdir())) == 1
+    (workspace / "history/tiny/detector/broken.npz").write_bytes(b"PK")
+    report.main()
 
 
 @pytest.mark.slow

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from evaluation.reporting import rows
+from evaluation.reporting.parts import Evaluated
 from evaluation.reporting.sections import glance, sections
 from evaluation.show_results import terminal_table
 
@@ -25,20 +26,25 @@ def reid_metrics(reranked_map: float, width: float = 0.02) -> dict[str, Any]:
     }
 
 
+def evaluated(metrics: dict[str, dict[str, Any]], folder: Path) -> dict[str, Evaluated]:
+    """What evaluations with these metrics and one plot left."""
+    for name in metrics:
+        (folder / name).mkdir()
+        (folder / name / "cmc.png").touch()
+    return {name: Evaluated(values, folder / name) for name, values in metrics.items()}
+
+
 FIGURES = {"osnet": 0.8, "resnet50": 0.6, "osnet_x0_5": 0.7}
 TITLES = {"osnet": "OSNet", "resnet50": "ResNet-50", "osnet_x0_5": "osnet_x0_5"}
 
 
 @pytest.mark.parametrize("backbones", [["resnet50"], ["osnet", "resnet50"], ["osnet", "osnet_x0_5", "resnet50"]])
 def test_every_backbone_has_its_columns_rows_and_sentence(backbones: list[str], tmp_path: Path) -> None:
-    for backbone in backbones:
-        (tmp_path / f"reid-{backbone}").mkdir()
-        (tmp_path / f"reid-{backbone}" / "cmc.png").touch()
     metrics = {f"reid-{backbone}": reid_metrics(FIGURES[backbone]) for backbone in backbones}
-    parts = {section.title.partition(" (")[0]: section for section in sections(metrics, tmp_path)}
+    parts = {section.title.partition(" (")[0]: section for section in sections(evaluated(metrics, tmp_path), {})}
     reid, speed = parts["Re-identification"], parts["Speed"]
     titles = [TITLES[backbone] for backbone in backbones]
-    ours = [f"ours: {title}{variant}" for title in titles for variant in ("", " + re-ranking")]
+    ours = [f"this run: {title}{variant}" for title in titles for variant in ("", " + re-ranking")]
     study = ["study: OSNet", "study: OSNet + re-ranking", "study: ResNet-50 + re-ranking"]
     assert list(reid.tables[0].columns) == ["", *study, *ours]
     assert {len(row) for row in reid.tables[0].rows} == {4 + len(ours)}
@@ -62,10 +68,23 @@ def test_every_backbone_has_its_columns_rows_and_sentence(backbones: list[str], 
 )
 def test_the_best_backbone_is_compared_with_all_others(width: float, interval: str, tmp_path: Path) -> None:
     metrics = {f"reid-{backbone}": reid_metrics(value, width) for backbone, value in FIGURES.items()}
-    text = next(section.text for section in sections(metrics, tmp_path) if section.title.startswith("Re-id"))
+    text = next(section.text for section in sections(evaluated(metrics, tmp_path), {}) if section.title[:5] == "Re-id")
     assert text.endswith(f"With re-ranking, OSNet has the highest mAP; its 95 % interval {interval}.")
 
 
 def test_a_backbone_that_the_study_lacks_has_a_dash_beside_it() -> None:
     table = terminal_table(glance({"reid-osnet_x0_5": reid_metrics(0.7)}))
     assert "re-ID mAP, osnet_x0_5 + re-ranking       –    70.0" in table
+
+
+def test_a_backbone_with_a_part_of_the_training_says_so_in_each_cell(tmp_path: Path) -> None:
+    metrics = {"reid-osnet": reid_metrics(0.8), "reid-resnet50": reid_metrics(0.1) | {"share_of_epochs": 0.05}}
+    parts = {section.title.partition(" (")[0]: section for section in sections(evaluated(metrics, tmp_path), {})}
+    table = parts["Re-identification"].tables[0]
+    few = [place for place, column in enumerate(table.columns) if column.startswith("this run: ResNet-50")]
+    for row in table.rows:
+        assert [place for place, cell in enumerate(row) if cell.endswith(" [5 % of the epochs]")] == few
+    assert "That says nothing of ResNet-50" in parts["Re-identification"].text
+    named = [row for row in parts["At a glance"].tables[0].rows if row[0] == "re-ID mAP, ResNet-50 + re-ranking"]
+    assert named[0][4] == "10.0 (9.0 to 11.0) [5 % of the epochs]"
+    assert ("re-ID mAP, ResNet-50", "–", "0.0 [5 % of the epochs]") in glance(metrics)
