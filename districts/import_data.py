@@ -21,6 +21,7 @@ from districts.formats.named_crops import read_named_crops
 from districts.formats.voc import read_voc
 from districts.formats.yolo import read_yolo
 from districts.importing.annotated import Annotated
+from districts.importing.archives import unpacked
 from districts.importing.description import SOURCES, Configuration
 from districts.importing.district_folder import import_annotated
 from districts.importing.options import PARTS, Options
@@ -82,10 +83,15 @@ def main(argv: Sequence[str] = ()) -> None:
 def _import(arguments: argparse.Namespace, name: str, target: Path) -> list[str]:
     """Write the district's folder, unless it is a dry run; returns what it holds."""
     if target.exists() and not (arguments.replace or arguments.dry_run):
-        raise InputError(f"{target} must not exist yet; --replace replaces it")
-    files, options = SourceFiles(arguments.source), _options(arguments, name)
-    with nullcontext() if arguments.dry_run else atomic_folder(target) as written:
-        return import_annotated(READERS[arguments.format](files), files, options, written)
+        raise InputError(
+            f"{target} must not exist yet, as an import adds nothing to a district; to add cameras or crops, put their "
+            "files beside the others in SOURCE and import all of them with --replace"
+        )
+    options = _options(arguments, name)
+    with unpacked(arguments.source, SOURCES) as source:
+        files = SourceFiles(source)
+        with nullcontext() if arguments.dry_run else atomic_folder(target) as written:
+            return import_annotated(READERS[arguments.format](files), files, options, written)
 
 
 def _options(arguments: argparse.Namespace, name: str) -> Options:
@@ -124,7 +130,9 @@ def _pair(text: str) -> tuple[str, str]:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m districts.import_data", description=__doc__)
     parser.add_argument("format", choices=sorted([*READERS, *_PUBLISHED]), metavar="FORMAT", help="%(choices)s")
-    parser.add_argument("source", type=Path, metavar="SOURCE", help="folder of the data, with pictures or videos in it")
+    parser.add_argument(
+        "source", type=Path, metavar="SOURCE", help="folder or zip of the data, with pictures or videos in it"
+    )  # fmt: skip
     parser.add_argument("name", metavar="NAME", help="name of the district")
     parser.add_argument("--dry-run", action="store_true", help="say what would be written, and write nothing")
     parser.add_argument("--replace", action="store_true", help="replace an earlier import of this name")

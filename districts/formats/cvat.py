@@ -1,10 +1,10 @@
-"""CVAT for images 1.1 and CVAT for video 1.1: XML with pictures, or with tracks in one video.
+"""CVAT for images 1.1 and CVAT for video 1.1: XML with pictures, or with tracks in videos, one a task.
 
 Form: https://docs.cvat.ai/docs/dataset_management/formats/format-cvat/. Frames count from 0 in the video.
 """
 
 import math
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -61,25 +61,117 @@ class _Video:
     annotated: range | None  # frames from 1
 
 
+class _Task:
+    """What a file says of a task: its video, and the frames that are annotated."""
+
+    def __init__(self, meta: Element, file: Path, files: SourceFiles) -> None:
+        self._meta, self._file, self._files = meta, file, files
+
+    def recording(self, boxes: Sequence[TrackBox]) -> Recording:
+        """The video of the task with its tracks."""
+        footage, annotated = self.video.footage, self.video.annotated
+        if isinstance(footage, tuple) and annotated is not None and len(footage) == len(annotated):
+            places = {frame: place for place, frame in enumerate(annotated, start=1)}  # pictures of these frames only
+            boxes = [box._replace(frame=places[box.frame]) for box in boxes if box.frame in places]
+            annotated = range(1, len(annotated) + 1)
+        return Recording(self.video.camera, footage, boxes, annotated=annotated)
+
+    @cached_property
+    def video(self) -> _Video:
+        """The footage of the task, which stands before the tracks."""
+        source = self._source()
+        footage = self._footage(source)
+        facts = facts_of(footage)
+        size = self._size("original_size") or (facts.width, facts.height)
+        if abs(size[0] * facts.height / (size[1] * facts.width) - 1) > _SAME_SHAPE:
+            raise InputError(
+                f"{self._file} must annotate frames of {size[0]} × {size[1]} pixels, got {source} with "
+                f"{facts.width} × {facts.height}"
+            )
+        return _Video(camera_id(PurePosixPath(source.replace("\\", "/")).stem), footage, size, self._frames())
+
+    def text(self, tag: str) -> str | None:
+        """The text of an element of the task."""
+        element = next(self._meta.iter(tag), None)
+        return element.text.strip() if element is not None and element.text and element.text.strip() else None
+
+    def _source(self) -> str:
+        """The name of the video that the task is of, or of the folder with its frames."""
+        named = {each.text.strip() for each in self._meta.iter("source") if each.text and each.text.strip()}
+        if len(named) > 1:
+            raise InputError(f"{self._file} must be the export of one task, got {len(named)} videos; export each task")
+        if named:
+            return named.pop()
+        videos, name = self._files.videos(), self.text("name")
+        of_name = [video.name for video in videos if name in {video.name, video.stem}]
+        if len(of_name) == 1:
+            return of_name[0]
+        if self._meta.tag == "task":
+            raise InputError(f"{self._file}: the task {shown(name)} must name its video; export it by itself")
+        return videos[0].name if len(videos) == 1 else self._file.parent.name
+
+    def _footage(self, source: str) -> Footage:
+        try:
+            return self._files.find(source, self._file, self._file.parent)
+        except InputError:
+            frames = tuple(self._files.pictures(self._file.parent))
+            if not frames or self._meta.tag == "task":  # of a project: the frames may be another task's
+                raise
+            return frames
+
+    def _frames(self) -> range | None:
+        """The annotated frames, from 1."""
+        if self.text("stop_frame") is None:
+            return None
+        first = whole(self.text("start_frame") or "0", self._file, "start_frame")
+        last = whole(self.text("stop_frame"), self._file, "stop_frame", first)
+        written = (self.text("frame_filter") or "").replace(" ", "")
+        step = whole(written.removeprefix("step="), self._file, "frame_filter", 1) if written else 1
+        return range(first + 1, last + 2, step)
+
+    def _size(self, tag: str) -> tuple[int, int] | None:
+        element = next(self._meta.iter(tag), None)
+        if element is None:
+            return None
+        width, height = (whole(element.findtext(side), self._file, side, 1) for side in ("width", "height"))
+        return width, height
+
+
 class _Export:
-    """One file: its task, and what it annotates."""
+    """One file: its tasks, and what it annotates."""
 
     def __init__(self, file: Path, files: SourceFiles, skipped: Counter[str]) -> None:
         self._file, self._files, self._skipped = file, files, skipped
-        self._meta = Element("meta")
+        self._tasks = {"": _Task(Element("meta"), file, files)}
         self._attributes: dict[tuple[tuple[str, str], ...], dict[str, str]] = {}  # equal ones are kept once
         self.pictures: list[Picture] = []
-        self.recordings: list[Recording] = []
-        tracks: list[TrackBox] = []
+        boxes: dict[str, list[TrackBox]] = defaultdict(list)  # by task
         for element in read_elements(file):
             if element.tag == "meta":
-                self._meta = element
+                self._tasks = self._tasks_of(element)
             elif element.tag == "image":
                 self.pictures.append(self._picture(element))
             elif element.tag == "track":
-                tracks += self._boxes(element)
-        if tracks or (self._text("mode") == "interpolation" and not self.pictures):
-            self.recordings.append(self._recording(tracks))
+                boxes[self._task_of(element)] += self._boxes(element)
+        self.recordings = [
+            task.recording(boxes[key])
+            for key, task in self._tasks.items()
+            if boxes[key] or (task.text("mode") == "interpolation" and not self.pictures)
+        ]
+
+    def _tasks_of(self, meta: Element) -> dict[str, "_Task"]:
+        """The tasks of a project by their ids, or the one task of the file."""
+        tasks = meta.findall("project/tasks/task")
+        if not tasks:
+            return {"": _Task(meta, self._file, self._files)}
+        return {(task.findtext("id") or "").strip(): _Task(task, self._file, self._files) for task in tasks}
+
+    def _task_of(self, track: Element) -> str:
+        key = "" if "" in self._tasks else track.get("task_id", "")
+        if key not in self._tasks:
+            place = f"{self._file}, track {shown(track.get('id'))}"
+            raise InputError(f"{place}: task_id must be a task's, {', '.join(self._tasks)}, got {shown(key)}")
+        return key
 
     def _picture(self, image: Element) -> Picture:
         name = image.get("name", "")
@@ -95,77 +187,17 @@ class _Export:
 
     def _boxes(self, track: Element) -> Iterator[TrackBox]:
         place = f"{self._file}, track {shown(track.get('id'))}"
+        video = self._tasks[self._task_of(track)].video
         label, key = track.get("label", ""), whole(track.get("id"), place, "id")
         keyframes = []
         for shape in track:
-            xyxy = self._box(shape, self._video.size, place)
+            xyxy = self._box(shape, video.size, place)
             if xyxy is not None:
                 frame = whole(shape.get("frame"), place, "frame") + 1
                 box = TrackBox(frame, key, label, xyxy, attributes=self._attributes_of(shape))
                 keyframes.append((box, shape.get("outside") != "1"))
         keyframes.sort(key=lambda each: each[0].frame)
-        return between_keyframes(keyframes, self._video.annotated.step if self._video.annotated else 1, place)
-
-    def _recording(self, boxes: Sequence[TrackBox]) -> Recording:
-        """The video of the task with its tracks."""
-        footage, annotated = self._video.footage, self._video.annotated
-        if isinstance(footage, tuple) and annotated is not None and len(footage) == len(annotated):
-            places = {frame: place for place, frame in enumerate(annotated, start=1)}  # pictures of these frames only
-            boxes = [box._replace(frame=places[box.frame]) for box in boxes if box.frame in places]
-            annotated = range(1, len(annotated) + 1)
-        return Recording(self._video.camera, footage, boxes, annotated=annotated)
-
-    @cached_property
-    def _video(self) -> "_Video":
-        """The footage of the task, which stands before the tracks."""
-        source = self._source()
-        footage = self._footage(source)
-        facts = facts_of(footage)
-        size = self._size("original_size") or (facts.width, facts.height)
-        if abs(size[0] * facts.height / (size[1] * facts.width) - 1) > _SAME_SHAPE:
-            raise InputError(
-                f"{self._file} must annotate frames of {size[0]} × {size[1]} pixels, got {source} with "
-                f"{facts.width} × {facts.height}"
-            )
-        return _Video(camera_id(PurePosixPath(source.replace("\\", "/")).stem), footage, size, self._frames())
-
-    def _source(self) -> str:
-        """The name of the video that the task is of, or of the folder with its frames."""
-        named = {each.text.strip() for each in self._meta.iter("source") if each.text and each.text.strip()}
-        if len(named) > 1:
-            raise InputError(f"{self._file} must be the export of one task, got {len(named)} videos; export each task")
-        videos = self._files.videos()
-        return named.pop() if named else videos[0].name if len(videos) == 1 else self._file.parent.name
-
-    def _footage(self, source: str) -> Footage:
-        try:
-            return self._files.find(source, self._file, self._file.parent)
-        except InputError:
-            frames = tuple(self._files.pictures(self._file.parent))
-            if not frames:
-                raise
-            return frames
-
-    def _frames(self) -> range | None:
-        """The annotated frames, from 1."""
-        if self._text("stop_frame") is None:
-            return None
-        first = whole(self._text("start_frame") or "0", self._file, "start_frame")
-        last = whole(self._text("stop_frame"), self._file, "stop_frame", first)
-        written = (self._text("frame_filter") or "").replace(" ", "")
-        step = whole(written.removeprefix("step="), self._file, "frame_filter", 1) if written else 1
-        return range(first + 1, last + 2, step)
-
-    def _text(self, tag: str) -> str | None:
-        element = next(self._meta.iter(tag), None)
-        return element.text.strip() if element is not None and element.text and element.text.strip() else None
-
-    def _size(self, tag: str) -> tuple[int, int] | None:
-        element = next(self._meta.iter(tag), None)
-        if element is None:
-            return None
-        width, height = (whole(element.findtext(side), self._file, side, 1) for side in ("width", "height"))
-        return width, height
+        return between_keyframes(keyframes, video.annotated.step if video.annotated else 1, place)
 
     def _attribute_size(self, image: Element, place: str) -> tuple[int, int]:
         return whole(image.get("width"), place, "width", 1), whole(image.get("height"), place, "height", 1)

@@ -33,9 +33,9 @@ class SourceFiles:
 
     def __init__(self, root: Path) -> None:
         if not root.is_dir():
-            is_packed = root.suffix.lower() in {".zip", ".tar", ".gz", ".tgz", ".7z", ".rar"}
-            advice = "unzip it first" if is_packed else "name the folder that holds it with its pictures or videos"
-            raise InputError(f"SOURCE must be a folder, got {root}{f'; {advice}' if root.is_file() else ''}")
+            is_packed = root.suffix.lower() in {".tar", ".gz", ".tgz", ".7z", ".rar"}
+            advice = "unpack it first" if is_packed else "name the folder that holds it with its pictures or videos"
+            raise InputError(f"SOURCE must be a folder or a .zip, got {root}{f'; {advice}' if root.is_file() else ''}")
         self.root = root
         self.files: list[Path] = []
         self._by_name: dict[str, list[Path]] = defaultdict(list)

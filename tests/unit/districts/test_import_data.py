@@ -1,5 +1,6 @@
 """The command that imports: what it writes beside the data, and what it refuses before it reads any."""
 
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -49,7 +50,7 @@ def test_prepare_takes_over_what_was_imported(source: Path, capsys: pytest.Captu
 def test_a_second_import_needs_replace(source: Path) -> None:
     run_import("yolo", source)
     Path("districts-in/town/mine.txt").write_text("a note")
-    with pytest.raises(InputError, match=r"districts-in/town must not exist yet; --replace replaces it"):
+    with pytest.raises(InputError, match=r"districts-in/town must not exist yet, .* import all of them with --replace"):
         run_import("yolo", source)
     assert Path("districts-in/town/mine.txt").exists()
     run_import("yolo", source, "--replace")
@@ -145,7 +146,7 @@ def test_wrong_times_are_named(text: str, message: str, tmp_path: Path) -> None:
 
 
 def test_a_missing_source_is_named() -> None:
-    with pytest.raises(InputError, match="SOURCE must be a folder, got nowhere"):
+    with pytest.raises(InputError, match=r"SOURCE must be a folder or a \.zip, got nowhere"):
         import_data.main(["coco", "nowhere", "town"])
 
 
@@ -181,3 +182,20 @@ def test_placeholders_are_found_by_the_check(tmp_path: Path) -> None:
     assert found() == [(False, each) for each in told]
     (tmp_path / "d/videos").mkdir()
     assert found() == [(True, each) for each in told]  # walking times would be wrong
+
+
+def test_a_zip_is_imported_as_the_folder_in_it(source: Path) -> None:
+    archive = Path(shutil.make_archive("export", "zip", source.parent, "in"))
+    run_import("yolo", archive, "--dry-run")
+    assert [path.name for path in Path("districts-in").iterdir()] == []
+    district = run_import("yolo", archive)
+    assert (district / "detection/images/train/f00.jpg").read_bytes() == (source / "f00.jpg").read_bytes()
+    assert yaml.safe_load((district / "district.yaml").read_text())["source"] == "export"
+    assert [path.name for path in Path("districts-in").iterdir()] == ["town"]
+
+
+def test_what_is_wrong_in_a_zip_is_named_by_the_zip(source: Path) -> None:
+    (source / "f03.txt").write_text("0 0.5\n")
+    with pytest.raises(InputError, match=r"export\.zip/in/f03\.txt, line 1"):
+        run_import("yolo", Path(shutil.make_archive("export", "zip", source.parent, "in")))
+    assert [path.name for path in Path("districts-in").iterdir()] == []

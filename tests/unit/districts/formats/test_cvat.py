@@ -241,3 +241,49 @@ def test_a_missing_picture_is_named(pictures: Path) -> None:
     with pytest.raises(InputError, match=r"image 'train/frame 1\.png': the file .* must be below .*; it is missing"):
         run_import("cvat", pictures)
     ElementTree.parse(pictures / "annotations.xml")  # the file itself is right
+
+
+def project(*tasks: str) -> str:
+    """Head of a project's export; an older CVAT names no video of its tasks."""
+    return f"<meta><project><id>3</id><name>streets</name><tasks>{''.join(tasks)}</tasks></project></meta>"
+
+
+def task(number: int, name: str, source: str = "") -> str:
+    head = f"<task><id>{number}</id><name>{name}</name><mode>interpolation</mode><stop_frame>19</stop_frame>"
+    return f"{head}{source and f'<source>{source}</source>'}</task>"
+
+
+@pytest.fixture
+def streets(tmp_path: Path) -> Path:
+    """A project of two videos, in each of which somebody stands."""
+    for name in ("gate", "square"):
+        write_video(tmp_path / f"streets/videos/{name}.mp4")
+    stand = box(0, 2) + box(19, 2)
+    walkers = track(0, stand).replace("<track", '<track task_id="7"')
+    walkers += track(1, stand.replace('xtl="2"', 'xtl="5"')).replace("<track", '<track task_id="9"')
+    save(tmp_path / "streets/annotations.xml", project(task(7, "gate"), task(9, "2nd", "square.mp4")) + walkers)
+    return tmp_path / "streets"
+
+
+def test_each_video_of_a_project_is_a_camera(streets: Path) -> None:
+    district = run_import("cvat", streets, *START)
+    found = boxes_in(district)
+    assert found["train/gate_000001.jpg"] == [[2, 4, 10, 16]]
+    assert found["train/square_000001.jpg"] == [[5, 4, 10, 16]]
+    assert sorted(file.name for file in (district / "videos").glob("*.mp4")) == ["gate.mp4", "square.mp4"]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (replace('task_id="9"', 'task_id="8"'), r"track '1': task_id must be a task's, 7, 9, got '8'"),
+        (replace(' task_id="9"', ""), r"track '1': task_id must be a task's, 7, 9, got ''"),
+        (replace("<name>gate", "<name>north"), r"the task 'north' must name its video; export it by itself"),
+        (replace("square.mp4", "market.mp4"), r"the file 'market\.mp4' must be below .*; it is missing"),
+    ],
+)
+def test_a_wrong_project_is_named(change: Callable[[str], str], message: str, streets: Path) -> None:
+    file = streets / "annotations.xml"
+    file.write_text(change(file.read_text()))
+    with pytest.raises(InputError, match=message):
+        run_import("cvat", streets, *START)

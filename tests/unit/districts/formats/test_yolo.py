@@ -183,6 +183,6 @@ def test_a_folder_without_labels_or_pictures_is_refused(project: Path, tmp_path:
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match="must hold pictures, got none"):
         run_import("yolo", tmp_path / "empty")
-    write(tmp_path / "project.zip", "PK")
-    with pytest.raises(InputError, match=r"SOURCE must be a folder, got .*project\.zip; unzip it first"):
-        run_import("yolo", tmp_path / "project.zip")
+    write(tmp_path / "project.tar", "")
+    with pytest.raises(InputError, match=r"SOURCE must be a folder or a .zip, got .*project\.tar; unpack it first"):
+        run_import("yolo", tmp_path / "project.tar")
