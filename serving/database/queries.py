@@ -98,19 +98,31 @@ def attributes(connection: sa.Connection, of: Sequence[StoredTracklet]) -> list[
 
 
 def reason_not_ready(engine: sa.Engine, model_version: str) -> str | None:
-    """Why the database cannot be searched with this model; None if it has sightings of the model and their index."""
+    """Why the database cannot be searched with this model; None if it can, also before its first sighting."""
     table = tables.tracklets
     is_whole = tables.embedding_index_is_whole(table.c.feature).label("is_whole")
     of_model = sa.select(table.c.feature, is_whole).where(table.c.model_version == model_version).limit(1)
+    processed = sa.exists().where(tables.processed.c.model_version == model_version)  # else all rows would be read
     try:
         with engine.begin() as connection:
-            if row := connection.execute(of_model).first():
-                return None if row.is_whole else _without_index(row.feature)
-            others = connection.execute(sa.select(table.c.model_version).distinct().limit(5)).scalars().all()
+            row = connection.execute(of_model.where(processed)).first()
     except sa.exc.DBAPIError as error:
         return f"the database does not answer: {error.orig}"
-    holds = f"only of {', '.join(sorted(others))}" if others else "none at all"
-    return f"the store must hold sightings of the model {model_version}, it holds {holds}; rerun serving.track"
+    return None if row is None or row.is_whole else _without_index(row.feature)
+
+
+def nothing_processed(engine: sa.Engine, model_version: str) -> str | None:
+    """A warning that searches find nothing, because the model has processed no video; None if it has."""
+    models = sa.select(tables.processed.c.model_version).distinct()
+    with engine.begin() as connection:
+        others = set(connection.execute(models).scalars())
+    if model_version in others:
+        return None
+    by = f"only by {', '.join(sorted(others)[:5])}" if others else "by none"
+    return (
+        f"video must be processed by the model {model_version} before a search finds anybody, it is processed {by}; "
+        "run serving.worker, serving.streams or serving.track"
+    )
 
 
 def reason_no_account_is_let_in(engine: sa.Engine) -> str | None:

@@ -377,11 +377,13 @@ class SearchService:
         return self.store()
 
     def _warnings(self) -> list[str]:
+        version = self._model_version()
         try:
-            warning = old_pgvector(self.store().engine)
+            engine = self.store().engine
+            empty = queries.nothing_processed(engine, version) if version is not None else None
+            return [warning for warning in (old_pgvector(engine), empty) if warning is not None]
         except (NotReadyError, sa.exc.DBAPIError):  # which `reason` tells
-            warning = None
-        return [] if warning is None else [warning]
+            return []
 
     def _describe(self, attributes: Question, top_k: int | None) -> dict[str, GroupQuery]:
         if top_k is not None and not 1 <= top_k <= self._limits.max_top_k:

@@ -169,8 +169,10 @@ def test_a_model_with_another_length_of_embedding_replaces_the_first(filled: tup
     assert [one.id for one in queries.nearest(store.engine, longer[2], 1)] == [3]
     assert queries.nearest(store.engine, embeddings[0], 5) == []
     assert queries.reason_not_ready(store.engine, "net-2") is None
-    assert "sightings of the model net-1, it holds only of net-2" in (
-        queries.reason_not_ready(store.engine, "net-1") or ""
+    assert queries.nothing_processed(store.engine, "net-2") is None
+    assert queries.reason_not_ready(store.engine, "net-1") is None
+    assert "by the model net-1 before a search finds anybody, it is processed only by net-2" in (
+        queries.nothing_processed(store.engine, "net-1") or ""
     )
 
 
@@ -240,7 +242,8 @@ def test_the_index_over_embeddings_is_used(filled: tuple[Store, np.ndarray]) -> 
 def test_cameras_and_an_empty_store(store: Store) -> None:
     store.replace_sightings("demo", CAMERAS, "net-1", [])
     assert in_transaction(store, stored_districts)[0].cameras == CAMERAS
-    assert "it holds none at all; rerun serving.track" in (queries.reason_not_ready(store.engine, "net-1") or "")
+    assert queries.reason_not_ready(store.engine, "net-1") is None
+    assert "it is processed by none; run serving.worker" in (queries.nothing_processed(store.engine, "net-1") or "")
 
 
 def test_what_cannot_be_stored_is_refused(store: Store) -> None:

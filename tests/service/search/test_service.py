@@ -490,22 +490,25 @@ def test_cameras_and_status(client: TestClient) -> None:
     assert status["engines"]["reid-osnet"]["runtime"] == "onnxruntime"
 
 
-def test_a_store_without_sightings_is_not_ready_until_they_come(tmp_path: Path) -> None:
+def test_a_store_without_sightings_is_ready_finds_nobody_and_says_so(tmp_path: Path) -> None:
     deployment = write_deployment(tmp_path)
     with api_client_of(deployment) as client:
         assert client.post("/cases", json={"title": "A missing child"}).json()["id"] == 1
-        assert "rerun serving.track" in client.get("/status").json()["reason"]
-        answer = client.post("/search", files={"photo": png(picture(RED))}, data=FOR_CASE)
-        assert answer.status_code == 503
-        assert "it holds none at all" in answer.json()["error"]
-        assert client.get("/cameras").status_code == 503
+        status = client.get("/status").json()
+        assert (status["ready"], status["reason"]) == (True, None)
+        assert "it is processed by none" in status["warnings"][-1]
+        for question in ({"photo": png(picture(RED))}, {"attributes": (None, '{"bag": "none"}')}):
+            answer = client.post("/search", files=question, data=FOR_CASE)
+            assert (answer.status_code, answer.json()["sightings"]) == (200, [])
+            assert answer.json()["coverage"]["share"] == 0
+        assert client.get("/cameras").json()["cameras"] == []
         with open_store(deployment.store) as store, store.begin() as connection:
             show_in_case(connection, 1, [("demo", 1)])  # it was found before the store was lost
-        assert client.get("/crops/demo/1?case=1").status_code == 503
-        assert ask_route(client, 1).status_code == 503
+        assert client.get("/crops/demo/1?case=1").status_code == 404
+        assert ask_route(client, 1).status_code == 400
         fill_store(deployment)
-        assert client.get("/status").json()["ready"] is True
-        assert client.post("/search", files={"photo": png(picture(RED))}, data=FOR_CASE).status_code == 200
+        assert client.get("/status").json()["warnings"] == []
+        assert search(client, png(picture(RED)))["sightings"]
 
 
 def test_an_engine_that_does_not_load_is_a_reason_not_a_crash(tmp_path: Path) -> None:
