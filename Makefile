@@ -74,9 +74,11 @@ check: setup ## formatting, lint, types, who may import whom
 params: setup ## compose conf/ into params.yaml (after editing conf/)
 	python -m conf.compose
 
-lock: setup ## renew requirements.lock from pyproject.toml
-	@uv="$$(command -v uv || echo .tools/bin/uv)"; "$$uv" pip compile --quiet pyproject.toml --extra pipeline --group dev \
-	  --generate-hashes --no-emit-index-url --python-version 3.11 -o requirements.lock
+lock: setup ## renew requirements.lock and requirements-gpu.lock from pyproject.toml
+	@uv="$$(command -v uv || echo .tools/bin/uv)"; \
+	  lock() { "$$uv" pip compile --quiet --generate-hashes --no-emit-index-url --python-version 3.11 "$$@"; }; \
+	  lock pyproject.toml --extra pipeline --group dev -o requirements.lock; \
+	  lock --group gpu -c requirements.lock -o requirements-gpu.lock
 
 bench: setup ## measure against what others use; prints JSON
 	python -m benchmarks.retrieval
@@ -93,7 +95,7 @@ serve: setup ## take in videos that are new, then serve the last run on http://1
 	-@python -m serving.ingest # names videos that cannot be taken in; that is no reason to serve nothing
 	@python -m serving.worker --until-empty serving.ingest.patience_s=10
 	-@python -m serving.retention
-	$(PRIVATE) bentoml serve "$$PWD/$(BENTO)" --host 127.0.0.1
+	$(PRIVATE) DONGSEON_STORE="$${DONGSEON_STORE:-$$PWD/store}" bentoml serve "$$PWD/$(BENTO)" --host 127.0.0.1
 
 MLFLOW_PORT ?= 5000
 mlflow: setup ## open the experiment log on http://127.0.0.1:5000, with the password in mlflow.password

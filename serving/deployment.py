@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from domain.errors import ArtifactError
+from domain.errors import ArtifactError, InputError
 from domain.model_card import read_card
 from domain.paths import ENGINES, STORE
 from domain.settings import PARAMS, Settings, name_in, read_params
@@ -27,7 +27,7 @@ from serving.web.http_settings import HttpSettings
 class ServingSettings(Settings):
     """The section `serving`."""
 
-    store: Path = STORE  # absolute in a Bento, which may be served from any folder
+    store: Path | None = STORE  # None in a Bento: who serves it names one
     search: SearchSettings
     route: RouteSettings
     service: HttpSettings
@@ -40,8 +40,18 @@ class ServingSettings(Settings):
 
     @property
     def store_folder(self) -> Path:
-        """Folder of the store: the environment's `DONGSEON_STORE`, else the setting."""
-        return Path(os.environ.get("DONGSEON_STORE") or self.store)
+        """Folder of the store: the environment's `DONGSEON_STORE`, else the setting.
+
+        Raises:
+            InputError: if neither names one.
+        """
+        folder = os.environ.get("DONGSEON_STORE") or self.store
+        if folder is None:
+            raise InputError(
+                "the environment variable DONGSEON_STORE must name the folder of the store, it is not set; a Bento has "
+                "no store of its own, because accounts, sightings and keys would be lost with it"
+            )
+        return Path(folder)
 
 
 @dataclass(frozen=True)

@@ -2,9 +2,11 @@
 
 import re
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+from domain.errors import ArtifactError
 
 _ENTRY = re.compile(
     r"^(?P<name>[A-Za-z0-9._-]+)(?:\[[^\]]*\])?==(?P<version>[^\s;\\]+)[^\n]*\n(?P<rest>(?:[ #][^\n]*\n?)*)",
@@ -55,6 +57,24 @@ def needed_for(dependencies: Iterable[str], locked: Collection[LockedPackage]) -
         before = len(names)
         names |= {package.name for package in locked if package.needed_by & names}
     return [package for package in locked if package.name in names]
+
+
+def together(packages: Iterable[LockedPackage], others: Iterable[LockedPackage]) -> list[LockedPackage]:
+    """The packages of two locks, by name; what either lock needs a package for counts.
+
+    Raises:
+        ArtifactError: if the locks have different versions of a package.
+    """
+    found: dict[str, LockedPackage] = {}
+    for package in (*packages, *others):
+        known = found.get(package.name, package)
+        if known.version != package.version:
+            raise ArtifactError(
+                f"both locks must have the same {package.name}, got {known.version} and {package.version}; "
+                "run make lock"
+            )
+        found[package.name] = replace(package, needed_by=package.needed_by | known.needed_by)
+    return [found[name] for name in sorted(found)]
 
 
 def name_of(dependency: str) -> str:

@@ -1,9 +1,9 @@
 """DVC stage `package`: engines and the service's code -> a Bento in `bento/<district>` that needs nothing more.
 
 The Bento holds the folders of code that the service and its commands import, `params.yaml` with the sections they read
-(the store as an absolute path), the engines, and the packages of `requirements.lock` that they need, with
-hashes, and as an SBOM (`src/sbom.cdx.json`). It is built in a temporary folder below the
-project, with BentoML's own store there too, so nothing is written to a user's home. (BentoML refuses to build in a
+(without a store: who serves it names one by `DONGSEON_STORE`), the engines, and the packages of the locks that they
+need, on a CPU and on a GPU, with hashes, and as SBOMs (`src/sbom.cdx.json`). It is built in a temporary folder below
+the project, with BentoML's own store there too, so nothing is written to a user's home. (BentoML refuses to build in a
 hidden folder.)
 """
 
@@ -27,7 +27,7 @@ from domain.settings import PARAMS, read_params
 from domain.stage import run_stage
 from serving.database.store import version_of_model
 from serving.deployment import Deployment
-from serving.locked_packages import LockedPackage, name_of, needed_for, read_lock, sbom
+from serving.locked_packages import LockedPackage, name_of, needed_for, read_lock, sbom, together
 
 _CODE = Path(__file__).resolve().parent.parent
 # What the service and the commands beside it import, with what they read there: schemas, the page, migrations.
@@ -40,9 +40,10 @@ PARTS = (
     "serving",
 )
 _SECTIONS = ("serving", "tracking", "reid")  # of params.yaml: with the district's name, what `Deployment.read` looks at
-_SBOM = "sbom.cdx.json"
-# BentoML's script of installation prefers this file, which BentoML itself would write without hashes.
-_LOCKED = Path("env") / "python" / "requirements.lock.txt"
+_DOCKERFILE = "serving/Dockerfile.template"
+# BentoML's script of installation prefers `requirements.lock.txt`, which BentoML itself would write without hashes.
+_INSTALLED = Path("env") / "python"
+_FOR_CPU, _FOR_GPU = ("requirements.lock.txt", "sbom.cdx.json"), ("requirements-gpu.lock.txt", "sbom-gpu.cdx.json")
 
 
 def main(argv: Sequence[str] = ()) -> None:
@@ -50,7 +51,7 @@ def main(argv: Sequence[str] = ()) -> None:
     params = read_params(argv)
     kept = {section: params[section] for section in _SECTIONS}
     kept["district"] = {"name": configured_district(argv)}
-    kept["serving"] |= {"store": str(STORE.resolve())}
+    kept["serving"] |= {"store": None}
     with tempfile.TemporaryDirectory(prefix="bento-build-", dir=Path.cwd()) as temporary:
         staged = Path(temporary) / "source"
         staged.mkdir()
@@ -59,18 +60,21 @@ def main(argv: Sequence[str] = ()) -> None:
         model_version = _stage_engines(deployment)
         _stage_code(staged)
         packages = service_packages(_CODE / "pyproject.toml", _CODE / "requirements.lock")
-        (staged / _SBOM).write_text(json.dumps(sbom(packages, "dongseon", model_version), indent=1))
+        variants = {_FOR_CPU: packages, _FOR_GPU: gpu_packages(packages, _CODE / "requirements-gpu.lock")}
+        for (_, bill), needed in variants.items():
+            (staged / bill).write_text(json.dumps(sbom(needed, "dongseon", model_version), indent=1))
         _write_bentofile(staged, model_version, packages)
         built = _build(staged, home=Path(temporary) / "bentoml")
-        (built / _LOCKED).write_text("\n".join(package.requirement for package in packages) + "\n")
+        for (lock, _), needed in variants.items():
+            (built / _INSTALLED / lock).write_text("\n".join(package.requirement for package in needed) + "\n")
         bento = BENTO.of(deployment.district)
         with atomic_folder(bento) as aside:
             shutil.copytree(built, aside, dirs_exist_ok=True)
     http = deployment.settings.service
     print(f"{bento} holds the service for the model {model_version}; serve it from any folder:")
-    print(f"  BENTOML_DO_NOT_TRACK=True bentoml serve {bento.resolve()}")
+    print(f"  DONGSEON_STORE={STORE.resolve()} BENTOML_DO_NOT_TRACK=True bentoml serve {bento.resolve()}")
     address = f"{'https' if http.tls is not None else 'http'}://{http.host}:{http.port}"
-    print(f"make accounts in {bento.resolve() / 'src'}: python -m serving.accounts create NAME --role reviewer")
+    print("make accounts in this folder: python -m serving.accounts create NAME --role reviewer")
     print(f"then sign in at {address}/, or ask with the token:")
     print(f'  curl -H "Authorization: Bearer $TOKEN" {address}/v1/status')
 
@@ -92,6 +96,15 @@ def service_packages(pyproject: Path, lock: Path) -> list[LockedPackage]:
     if unhashed := [package.name for package in needed if not package.sha256]:
         raise ArtifactError(f"{lock} must hold hashes of {', '.join(unhashed)}; run make lock")
     return needed
+
+
+def gpu_packages(packages: Sequence[LockedPackage], lock: Path) -> list[LockedPackage]:
+    """What a machine with a GPU needs instead of `packages`: those of `lock` in place of the ONNX Runtime of CPUs.
+
+    Raises:
+        ArtifactError: if `lock` has another version of one of `packages`.
+    """
+    return together([package for package in packages if package.name != "onnxruntime"], read_lock(lock))
 
 
 def _stage_engines(deployment: Deployment) -> str:
@@ -125,10 +138,10 @@ def _write_bentofile(staged: Path, model_version: str, packages: Sequence[Locked
         "include": ["*"],
         "python": {
             "packages": [f"{package.name}=={package.version}" for package in packages],
-            "pip_args": "--require-hashes",  # of `_LOCKED`
+            "pip_args": "--require-hashes",  # of `requirements.lock.txt`
             "lock_packages": False,  # they are pinned already, and locking asks the network
         },
-        "docker": {"python_version": "3.11"},
+        "docker": {"python_version": "3.11", "dockerfile_template": _DOCKERFILE},
     }
     (staged / "bentofile.yaml").write_text(yaml.safe_dump(bentofile, sort_keys=False))
 
@@ -139,6 +152,7 @@ def _build(staged: Path, home: Path) -> Path:
     environment = os.environ | {
         "BENTOML_HOME": str(home),
         "BENTOML_DO_NOT_TRACK": "True",
+        "DONGSEON_STORE": str(home / "store"),  # what imports the service must name one; nothing opens it
         "BENTOML_ENABLE_FEATURES": "no_image",  # the newer way installs uv from the network even when nothing is locked
     }
     ended = subprocess.run(

@@ -13,6 +13,7 @@ from bentoml._internal.utils.analytics import usage_stats
 from starlette.middleware.authentication import AuthenticationMiddleware
 from threadpoolctl import threadpool_limits
 
+from domain.errors import InputError
 from domain.privacy import TELEMETRY_OFF, switch_telemetry_off
 from serving.batched_engines import BatchedEngines
 from serving.deployment import Deployment
@@ -39,6 +40,10 @@ threadpool_limits(1, "blas")  # its threads keep a core busy for tens of ms afte
 sys.setswitchinterval(0.001)  # a search waits for the interpreter many times, each time behind who holds it: 5 ms else
 _metrics_folder = own_metrics_folder()
 _deployment = Deployment.read(Path(__file__).resolve().parent.parent)
+try:
+    _store = _deployment.store
+except InputError as error:  # a line instead of a traceback, before anything listens
+    sys.exit(f"error: {error}")
 _http = _deployment.settings.service
 _api, _page = build_api(), build_page()
 _gate = _page.state.gate = Gate(_deployment.settings.access)
@@ -64,7 +69,7 @@ if _http.tls is not None:
 @bentoml.asgi_app(_page, path="/")
 @bentoml.asgi_app(_api, path="/v1")
 class PersonSearch:
-    """Finds the sightings of a person in a photo; /readyz when engines and store are there and fit together."""
+    """Finds the sightings of a person in a photo; /readyz when the engines and the store answer."""
 
     _engines = bentoml.depends(BatchedEngines)
 

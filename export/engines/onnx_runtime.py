@@ -69,6 +69,8 @@ def _open(file: Path, threads: int | None, provider: Provider) -> onnxruntime.In
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
     content = read_onnx(file)
+    if provider != CPU:
+        onnxruntime.preload_dlls()  # CUDA and cuDNN of the packages beside onnxruntime-gpu, else those of the system
     try:
         session = onnxruntime.InferenceSession(content, options, providers=list(dict.fromkeys((provider, CPU))))
     except _CANNOT_OPEN as error:

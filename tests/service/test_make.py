@@ -11,6 +11,7 @@ STUB = """#!/bin/sh
 [ "$1" = -c ] && { echo demo; exit; } # the configured district
 echo "$(basename "$0") $*" >> said
 echo "$(umask)" >> umasks
+echo "$DONGSEON_STORE" > store
 case " $BROKEN " in *" $2 "*) exit 1;; esac
 """
 
@@ -50,6 +51,7 @@ def test_a_project_may_lie_in_an_odd_folder(tmp_path: Path) -> None:
     project.mkdir()
     ended, said = make(project, "serve")
     assert (ended, said[-1]) == (0, f"bentoml serve {project}/bento/demo --host 127.0.0.1")
+    assert (project / "store").read_text() == f"{project}/store\n"
 
 
 def test_a_project_without_git_runs_dvc_without_it(tmp_path: Path) -> None:

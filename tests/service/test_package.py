@@ -14,16 +14,20 @@ from pathlib import Path
 
 import httpx
 import pytest
+import yaml
 from packaging.requirements import Requirement
 from PIL import Image
 
-from domain.errors import ArtifactError
+from domain.errors import ArtifactError, InputError
 from domain.privacy import TELEMETRY_OFF
 from serving import package
 from serving.access.roles import Role
+from serving.deployment import Deployment
 from serving.locked_packages import LockedPackage, canonical
 from tests.helpers.deployments import BLUE, FOR_CASE, fill_store, picture, token_of, write_deployment
+from tests.helpers.image import run_image
 from tests.helpers.imports import imported_modules
+from tests.helpers.other_user import require_root
 from tests.helpers.project import ROOT
 
 LOCK = ROOT / "requirements.lock"
@@ -97,6 +101,24 @@ def test_a_lock_that_lacks_a_dependency(tmp_path: Path) -> None:
         package.service_packages(ROOT / "pyproject.toml", tmp_path / "lock")
 
 
+def test_locks_with_different_versions_of_a_package(tmp_path: Path) -> None:
+    (tmp_path / "lock").write_text(f"numpy==1.0 \\\n    --hash=sha256:{'0' * 64}\n")
+    with pytest.raises(ArtifactError, match=r"must have the same numpy, got 2\S+ and 1.0; run make lock"):
+        package.gpu_packages(packages(), tmp_path / "lock")
+
+
+def test_a_bento_without_a_named_store_refuses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DONGSEON_STORE", raising=False)
+    write_deployment(tmp_path)
+    params = yaml.safe_load((tmp_path / "params.yaml").read_text())
+    params["serving"]["store"] = None
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
+    with pytest.raises(InputError, match="DONGSEON_STORE must name the folder of the store, it is not set"):
+        _ = Deployment.read(tmp_path).store
+    monkeypatch.setenv("DONGSEON_STORE", "/srv/store")
+    assert Deployment.read(tmp_path).store == Path("/srv/store")
+
+
 def test_a_lock_without_the_hashes_of_a_package(tmp_path: Path) -> None:
     lock = re.sub(r"^(bentoml==\S+) .*?# via", r"\1\n    # via", LOCK.read_text(), flags=re.MULTILINE | re.DOTALL)
     (tmp_path / "lock").write_text(lock)
@@ -124,13 +146,14 @@ def test_a_build_that_fails_says_why(tmp_path: Path) -> None:
 
 
 @contextmanager
-def served(bento: Path, clean: Path) -> Iterator[str]:
+def served(bento: Path, clean: Path, store: Path) -> Iterator[str]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     unset = {"PYTHONPATH", *TELEMETRY_OFF}  # as in the shell of somebody who knows nothing of all this
     environment = {name: value for name, value in os.environ.items() if name not in unset}
     environment |= {"BENTOML_HOME": str(clean / "home"), "HOME": str(clean / "home"), "__BENTOML_DEBUG_USAGE": "True"}
+    environment["DONGSEON_STORE"] = str(store)
     log = clean.parent / "service.log"
     with log.open("w") as output:
         process = subprocess.Popen(
@@ -206,6 +229,51 @@ def test_the_sbom_lists_what_the_image_installs(project: Path) -> None:
 
 
 @pytest.mark.slow
+def test_the_image_for_a_gpu_has_another_onnx_runtime_and_else_the_same(project: Path) -> None:
+    folder = project / "bento" / "demo"
+    for_cpu, for_gpu = (
+        {
+            canonical(match[1]): match[2]
+            for match in re.finditer(r"^(\S+)==(\S+) \\\n    --hash=sha256:", text, re.MULTILINE)
+        }
+        for text in (
+            (folder / "env" / "python" / name).read_text()
+            for name in ("requirements.lock.txt", "requirements-gpu.lock.txt")
+        )
+    )
+    assert {"onnxruntime"} == for_cpu.keys() - for_gpu.keys()
+    assert {"onnxruntime-gpu", "tensorrt-rtx", "nvidia-cudnn-cu13"} <= for_gpu.keys() - for_cpu.keys()
+    assert [for_gpu[name] for name in for_cpu if name != "onnxruntime"] == [
+        version for name, version in for_cpu.items() if name != "onnxruntime"
+    ]
+    bill = json.loads((folder / "src" / "sbom-gpu.cdx.json").read_text())
+    assert {each["name"]: each["version"] for each in bill["components"]} == for_gpu
+
+
+@pytest.mark.slow
+def test_a_container_serves_as_its_own_user_what_lies_in_its_volume(
+    project: Path, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    require_root()
+    volume = tmp_path_factory.mktemp("volume")
+    check = """
+entry 2>&1 || echo "refused: $?"
+SET=DONGSEON_STORE=/var/lib/dongseon/store
+entry > "$VOLUME.log" 2>&1 &
+for try in $(seq 120); do health 2> /dev/null && break; sleep 1; done
+chroot . python3 -c 'import urllib.request as r; print(r.urlopen("http://10.0.0.9:3000/livez").status)'
+entry python -m serving.accounts first
+echo "users: $(chroot . ps -C bentoml,postgres,python,python3.11 -o uid= | sort -u | xargs)"
+"""
+    said = run_image(project / "bento" / "demo", volume, tmp_path, check)
+    assert said[0].startswith("error: the environment variable DONGSEON_STORE must name the folder of the store")
+    assert said[1:3] == ["refused: 1", "200"]
+    assert any(line.startswith("token of reviewer") for line in said)
+    assert said[-1] == "users: 1034"
+    assert (volume / "store" / "postgres" / "PG_VERSION").is_file()
+
+
+@pytest.mark.slow
 def test_the_bento_is_served_from_a_clean_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -218,11 +286,12 @@ def test_the_bento_is_served_from_a_clean_folder(
     assert sorted(path.name for path in project.iterdir()) == ["bento", "engines", "params.yaml"]
     photo = BytesIO()
     Image.fromarray(picture(BLUE, seed=50)).save(photo, "JPEG")
-    with served(project / "bento" / "demo", clean) as address:
-        assert httpx.get(f"{address}/readyz", timeout=20).status_code == 503
+    monkeypatch.setenv("DONGSEON_STORE", str(deployment.store))
+    with served(project / "bento" / "demo", clean, deployment.store) as address:
+        assert httpx.get(f"{address}/readyz", timeout=20).status_code == 200
         headers = {"Authorization": f"Bearer {token_of(deployment, 'reviewer', Role.REVIEWER)}"}
         status = httpx.get(f"{address}/v1/status", headers=headers, timeout=20).json()
-        assert "rerun serving.track" in status["reason"]
+        assert "run serving.worker" in status["warnings"][-1]
         fill_store(deployment)
         assert httpx.get(f"{address}/readyz", timeout=20).status_code == 200
         search = partial(httpx.post, f"{address}/v1/search", data=FOR_CASE, headers=headers, timeout=20)

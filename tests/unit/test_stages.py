@@ -26,6 +26,7 @@ FOLDERS = {
     if isinstance(folder, paths.OutputFolder) and name not in ("CHECKPOINTS", "HISTORY")
 } | {"district_folder": str(paths.DATA.of(OF_DISTRICT))}
 
+PROJECT_FILES = {"pyproject.toml", "requirements.lock", "requirements-gpu.lock"}
 INPUTS = {  # what conf/config.yaml computes of the user's own files
     "districts.prepare": {"${inputs.source}", "${inputs.labels}"},
     "training.detector.train": {"${inputs.detector_cfg}", "${inputs.detector_weights}"},
@@ -88,7 +89,7 @@ def needed_data(entry: str) -> frozenset[str]:
         for node in nodes(file):
             if isinstance(node, ast.ImportFrom) and node.module == "domain.paths":
                 found |= {FOLDERS[alias.name] for alias in node.names if alias.name in FOLDERS}
-            elif isinstance(node, ast.Constant) and node.value in {"pyproject.toml", "requirements.lock"}:
+            elif isinstance(node, ast.Constant) and node.value in PROJECT_FILES:
                 found.add(str(node.value))
     return frozenset(found)
 

@@ -20,7 +20,8 @@ def page(smoke: Path, chromium: str, tmp_path_factory: pytest.TempPathFactory) -
     """Signed in as a reviewer, with a case and a reason."""
     clean, port = tmp_path_factory.mktemp("clean"), free_port()
     address = f"http://127.0.0.1:{port}"
-    command = ["bentoml", "serve", str(smoke / "bento" / "demo"), "--host", "127.0.0.1", "--port", str(port)]
+    bento, store = str(smoke / "bento" / "demo"), f"DONGSEON_STORE={smoke / 'store'}"
+    command = ["env", store, "bentoml", "serve", bento, "--host", "127.0.0.1", "--port", str(port)]
     with server(clean, command, f"{address}/readyz"):
         made = succeed(smoke, "python", "-m", "serving.accounts", "create", "finder", "--role", "reviewer")
         token = re.findall(r"dongseon_\S+", made)[0]

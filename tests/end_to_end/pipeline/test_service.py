@@ -18,7 +18,8 @@ def service(smoke: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[A
     """Asks as a reviewer who has opened a case."""
     clean = tmp_path_factory.mktemp("clean")
     port = free_port()
-    command = ["bentoml", "serve", str(smoke / "bento" / "demo"), "--host", "127.0.0.1", "--port", str(port)]
+    bento, store = str(smoke / "bento" / "demo"), f"DONGSEON_STORE={smoke / 'store'}"
+    command = ["env", store, "bentoml", "serve", bento, "--host", "127.0.0.1", "--port", str(port)]
     with server(clean, command, f"http://127.0.0.1:{port}/readyz"):
         made = succeed(smoke, "python", "-m", "serving.accounts", "create", "lee", "--role", "reviewer")
         headers = {"Authorization": "Bearer " + re.findall(r"dongseon_\S+", made)[0]}
