@@ -58,7 +58,7 @@ class AttributePredictions(_Npz):
 
 @dataclass(frozen=True)
 class ReidPredictions(_Npz):
-    """`predictions/<district>/reid-<backbone>/{query,gallery}.npz`."""
+    """`predictions/<district>/reid-<backbone>/{query,gallery,validation}.npz`; the last is optional."""
 
-    images: Shaped[np.ndarray, " image"]  # str, file names in reid/query or reid/bounding_box_test
+    images: Shaped[np.ndarray, " image"]  # str, file names in reid/query, bounding_box_test, or bounding_box_val
     embeddings: Float32[np.ndarray, "image feature"]  # unit length

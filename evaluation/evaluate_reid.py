@@ -25,8 +25,9 @@ from evaluation.mistakes import worst_queries
 from evaluation.neighbours.on_gpu import choose_search
 from evaluation.open_set import Nearest, nearest_distances
 from evaluation.past import digest_of, keep_run, merged
+from evaluation.ranking_with_time import TimedRanking, rank_with_time
 from evaluation.reporting.crop_figures import RankedCrop, RankedRow, plot_ranked_crops
-from evaluation.reporting.figures import plot_camera_pairs, plot_cmc, plot_distances
+from evaluation.reporting.figures import plot_camera_pairs, plot_cmc, plot_distances, plot_reliability
 from evaluation.reranking import k_reciprocal_distances
 from evaluation.retrieval import JUNK, RetrievalScores, camera_pair_precision, evaluate_retrieval
 from evaluation.settings import EvaluationSettings
@@ -35,6 +36,12 @@ from evaluation.thresholds import distance_thresholds
 
 _FALSE_ALARM_RATES = (0.01, 0.1)
 _SLICED = ("map", "rank1")
+_TITLES = {
+    "plain": "plain",
+    "reranked": "re-ranked",
+    "with_time": "with times",
+    "reranked_with_time": "re-ranked, with times",
+}
 _SHOWN = 10  # gallery crops in a row of the plot
 _HISTOGRAM_PAIRS = 200_000
 
@@ -61,19 +68,23 @@ class Ranking:
 
 
 def main(argv: Sequence[str] = ()) -> None:
-    """Score one backbone's embeddings, plain and re-ranked."""
+    """Score one backbone's embeddings: plain and re-ranked, by looks alone and with the times of crops."""
     settings = EvaluationSettings.from_params("evaluation", argv)
     params = read_params(argv)
     model, seed = f"reid-{name_in(params, 'reid', 'backbone')}", params["seed"]
     district = configured_district(argv)
     folder, card = DATA.of(district), read_card(ENGINES.of(district) / model)
+    predictions = PREDICTIONS.of(district) / model
     tables = read_reid_folder(folder, "query"), read_reid_folder(folder, "bounding_box_test")
     embeddings = [
-        read_embeddings(PREDICTIONS.of(district) / model / f"{part}.npz", table)
+        read_embeddings(predictions / f"{part}.npz", table)
         for part, table in zip(("query", "gallery"), tables, strict=True)
     ]
     ranking = rank(folder, *tables, *embeddings, settings)
+    timed = with_time(ranking, predictions, settings)
     rankings = {"plain": ranking.plain, "reranked": ranking.reranked}
+    if isinstance(timed, TimedRanking):
+        rankings |= {"with_time": timed.plain, "reranked_with_time": timed.reranked}
     scores = {name: evaluate_retrieval(distances, *ranking.labels) for name, distances in rankings.items()}
     nearest = {name: nearest_distances(distances, *ranking.labels) for name, distances in rankings.items()}
     samples = {
@@ -92,17 +103,18 @@ def main(argv: Sequence[str] = ()) -> None:
         "thresholds": distance_thresholds(*pairs, card.match_distance),
     }
     with atomic_folder(PLOTS.of(district) / model) as plots:
-        draw(ranking, scores, settings, seed, plots)
+        draw(ranking, rankings, scores, settings, seed, plots)
         plot_distances(*pairs, card.match_distance, plots / "distances.png")
-        curves = {name: each.cmc[: settings.max_rank] for name, each in scores.items()}
-        write_curve({"k": np.arange(1, len(curves["plain"]) + 1), **curves}, plots / "cmc.csv")
+        if isinstance(timed, TimedRanking):
+            plot_reliability(timed.reliability, plots / "reliability.png")
         write_details(details, plots)
     metrics: dict[str, Any] = {
         name: each.flat() | {"num_valid_queries": scores[name].num_valid_queries} for name, each in resampled.items()
     }
     sizes = {f"num_{part}": len(table.images) for part, table in zip(("query", "gallery"), tables, strict=True)}
     sizes |= {"num_people": first.num_units, "num_junk": int((tables[1].identities == JUNK).sum())}
-    keep_results(district, model, card, metrics | sizes | {"reranking_s": ranking.reranking_s})
+    metrics |= sizes | {"reranking_s": ranking.reranking_s, "time": time_summary(timed)}
+    keep_results(district, model, card, metrics)
 
 
 def slices(ranking: Ranking, scores: RetrievalScores, nearest: Nearest, repeats: int) -> list[dict[str, Any]]:
@@ -129,33 +141,72 @@ def rank(
     gallery_embeddings: Float[np.ndarray, "gallery feature"],
     settings: EvaluationSettings,
 ) -> Ranking:
-    """Both rankings. Junk takes no part: in re-ranking it would count as a neighbour of real crops."""
+    """Both rankings by looks. Junk takes no part: in re-ranking it would count as a neighbour of real crops."""
     is_ranked = gallery.identities != JUNK
     embeddings = query_embeddings, gallery_embeddings[is_ranked]
-    find_nearest = choose_search(settings.reranking_device)
-    k_reciprocal_distances(
-        *(part[:1] for part in embeddings), find_nearest=find_nearest
-    )  # compiled here, so that the time below is without compilation
+    rerank(*(part[:1] for part in embeddings), settings)  # compiled here, so that the time below is without compilation
     start = perf_counter()
-    reranked = k_reciprocal_distances(
-        *embeddings, k1=settings.k1, k2=settings.k2, lambda_value=settings.lambda_value, find_nearest=find_nearest
-    )
+    reranked = rerank(*embeddings, settings)
     reranking_s = perf_counter() - start
     return Ranking(folder, query, gallery.only(is_ranked), cosine_distances(*embeddings), reranked, reranking_s)
 
 
+def rerank(
+    query: Float[np.ndarray, "query feature"],
+    gallery: Float[np.ndarray, "gallery feature"],
+    settings: EvaluationSettings,
+) -> Float32[np.ndarray, "query gallery"]:
+    """Re-ranked distances of embeddings."""
+    find_nearest = choose_search(settings.reranking_device)
+    return k_reciprocal_distances(
+        query, gallery, k1=settings.k1, k2=settings.k2, lambda_value=settings.lambda_value, find_nearest=find_nearest
+    )
+
+
+def with_time(ranking: Ranking, predictions: Path, settings: EvaluationSettings) -> TimedRanking | str:
+    """Both rankings with the times of crops, or why there are none."""
+
+    def looks(query: np.ndarray, gallery: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return cosine_distances(query, gallery), rerank(query, gallery, settings)
+
+    validation = None
+    if (ranking.folder / "reid" / "bounding_box_val").is_dir():
+        table = read_reid_folder(ranking.folder, "bounding_box_val")
+        validation = table, read_embeddings(predictions / "validation.npz", table)
+    return rank_with_time(
+        ranking.folder, validation, ranking.query, ranking.gallery, ranking.plain, ranking.reranked, looks
+    )
+
+
+def time_summary(timed: TimedRanking | str) -> dict[str, Any]:
+    """What was learnt of times, and how far the probabilities by looks and times hold; or why nothing was."""
+    if isinstance(timed, str):
+        print(f"not ranked with times: {timed}")
+        return {"left_out": timed}
+    return {
+        "distance_of_a_nat": timed.fusion.softness * timed.fusion.trust,
+        "background": timed.transits.background,
+        "num_walks": float(timed.transits.num_walks.sum()),
+        "calibration_error": timed.reliability.calibration_error,
+        "brier": timed.reliability.brier,
+    }
+
+
 def draw(
     ranking: Ranking,
+    rankings: Mapping[str, Float32[np.ndarray, "query gallery"]],
     scores: Mapping[str, RetrievalScores],
     settings: EvaluationSettings,
     seed: int,
     plots: Path,
 ) -> None:
     """Write all plots of one backbone into the folder `plots`."""
-    cmc = {"plain": scores["plain"].cmc, "re-ranked": scores["reranked"].cmc}
+    cmc = {_TITLES[name]: each.cmc for name, each in scores.items()}
     plot_cmc(cmc, settings.max_rank, plots / "cmc.png")
+    curves = {name: each.cmc[: settings.max_rank] for name, each in scores.items()}
+    write_curve({"k": np.arange(1, len(curves["plain"]) + 1), **curves}, plots / "cmc.csv")
     drawn = np.random.default_rng(seed).permutation(len(ranking.query.images))[: settings.num_ranked_pictures]
-    for name, distances in (("plain", ranking.plain), ("reranked", ranking.reranked)):
+    for name, distances in rankings.items():
         rows = ranked_rows(distances, ranking, np.sort(drawn))
         plot_ranked_crops(rows, plots / f"ranked_{name}.jpg")
     worst = worst_queries(scores["reranked"], ranking.query.identities, settings.num_ranked_pictures)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from districts.layout import Split, list_pictures, read_attribute_split, read_reid_folder
+from districts.layout import ReidPart, Split, list_pictures, read_attribute_split, read_reid_folder
 from domain.atomic import atomic_folder
 from domain.detections import postprocess
 from domain.errors import ArtifactError
@@ -18,6 +18,9 @@ from export.pictures import resized_batches, stacked
 from export.settings import ExportSettings
 
 _SPLITS: tuple[Split, ...] = ("val", "test")
+_REID_FILES: dict[str, ReidPart] = {
+    "query": "query", "gallery": "bounding_box_test", "validation": "bounding_box_val"
+}  # fmt: skip
 
 
 def main(argv: Sequence[str] = ()) -> None:
@@ -28,8 +31,9 @@ def main(argv: Sequence[str] = ()) -> None:
     data = DATA.of(district)
     with atomic_folder(PREDICTIONS.of(district) / settings.model) as out:
         if engine.card.task == "reid":
-            predict_embeddings(engine, data, "query", settings).write(out / "query.npz")
-            predict_embeddings(engine, data, "bounding_box_test", settings).write(out / "gallery.npz")
+            for name, part in _REID_FILES.items():
+                if part != "bounding_box_val" or (data / "reid" / part).is_dir():
+                    predict_embeddings(engine, data, part, settings).write(out / f"{name}.npz")
             return
         for split in _SPLITS:
             predictions = (
@@ -78,9 +82,9 @@ def predict_attributes(engine: Engine, data: Path, split: Split, settings: Expor
     )
 
 
-def predict_embeddings(engine: Engine, data: Path, part: str, settings: ExportSettings) -> ReidPredictions:
-    """Embeddings of the crops in `query` or `bounding_box_test`."""
-    images = read_reid_folder(data, "query" if part == "query" else "bounding_box_test").images
+def predict_embeddings(engine: Engine, data: Path, part: ReidPart, settings: ExportSettings) -> ReidPredictions:
+    """Embeddings of the crops in a folder of `reid/`."""
+    images = read_reid_folder(data, part).images
     outputs = _run(engine, [data / "reid" / part / name for name in images], settings, f"{settings.model}, {part}")
     return ReidPredictions(images=np.array(images), embeddings=outputs["embeddings"])
 

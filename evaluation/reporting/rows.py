@@ -89,11 +89,14 @@ REID_RUNS = (
     Row("reranked/detection_rate_far1", "identified at 1 % false alarms + re-ranking"),
 )
 REID_PLOTS = {
-    "cmc": "CMC with and without re-ranking",
+    "cmc": "CMC of the rankings",
     "distances": "Distances of same-person and different-person pairs",
     "camera_pairs": "mAP by pair of cameras",
     "ranked_plain": "Ranked galleries without re-ranking: query, then the first ten crops; green shows the person",
     "ranked_reranked": "The same queries with re-ranking",
+    "ranked_with_time": "The same queries by looks and times",
+    "ranked_reranked_with_time": "The same queries with re-ranking, by looks and times",
+    "reliability": "Probability of a match by looks and times, of the first 20 candidates of each query",
     "mistakes": "The worst queries with re-ranking, one of a person; # is the rank of the first crop that shows it",
 }
 

@@ -1,6 +1,6 @@
 """Sections of the report: each table of the field study with our figures beside it, and those of earlier runs."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,12 @@ from evaluation.reporting.parts import Evaluated, Metrics, Picture, Section, Tab
 from evaluation.reporting.rows import NOTHING, Row, percent
 
 _REID = "reid-"  # begins the names of the metrics of re-ID
-_VARIANTS = {"plain": "", "reranked": " + re-ranking"}
+_VARIANTS = {
+    "plain": "",
+    "reranked": " + re-ranking",
+    "with_time": " + times",
+    "reranked_with_time": " + re-ranking + times",
+}
 _ROUTE_PICTURES = 3
 
 
@@ -74,15 +79,15 @@ class _Main:
         return _with_share(write(Row(key, ""), values), share)
 
 
-def main_figures(models: Collection[str]) -> list[_Main]:
-    """The main figures of the evaluated `models`; those of detection, attributes and tracking in any case."""
+def main_figures(metrics: Mapping[str, Metrics]) -> list[_Main]:
+    """The main figures of the evaluated models; those of detection, attributes and tracking in any case."""
     figures = [
         _Main("detection AP50", "detector", "ap50", field_study.DETECTION_ACCURACY),
         _Main("attributes, instance F1", "attributes", "instance_f1", field_study.ATTRIBUTES["instance_f1"]),
     ]
-    for model in sorted(name for name in models if name.startswith(_REID)):
+    for model in sorted(name for name in metrics if name.startswith(_REID)):
         backbone = model.removeprefix(_REID)
-        for variant in _VARIANTS:
+        for variant in _variants(metrics[model]):
             study = field_study.REID.get((backbone, variant), {}).get("map")
             figures.append(_Main(f"re-ID mAP, {_title(backbone, variant)}", model, f"{variant}/map", study))
     figures.append(_Main("tracking Rank-1", "tracking", "rank1", field_study.TRACKING["rank1"]))
@@ -105,7 +110,7 @@ def glance_with_runs(evaluated: Mapping[str, Evaluated]) -> list[tuple[str, ...]
     """The main metrics: the study's, those of earlier runs, ours with intervals, and the change."""
     metrics = {name: each.metrics for name, each in evaluated.items()}
     rows_ = []
-    for each in main_figures(evaluated):
+    for each in main_figures(metrics):
         runs = evaluated[each.model].comparison if each.model in evaluated else Comparison()
         earlier = (figure_of(run, each.key, percent) for run in (runs.last, runs.best))
         change = change_text(runs, runs.last, each.key, percent)
@@ -176,7 +181,7 @@ def reid_section(evaluated: Mapping[str, Evaluated]) -> Section:
     if not evaluated:
         return Section(title, stage, is_run=False)
     metrics = {backbone: each.metrics for backbone, each in evaluated.items()}
-    ours = {_title(backbone, name): (backbone, name) for backbone in metrics for name in _VARIANTS}
+    ours = {_title(backbone, name): (backbone, name) for backbone in metrics for name in _variants(metrics[backbone])}
     columns = (
         "",
         *(f"study: {_title(*name)}" for name in field_study.REID),
@@ -198,7 +203,7 @@ def reid_section(evaluated: Mapping[str, Evaluated]) -> Section:
         f"Query {first['num_query']:,}, gallery {first['num_gallery']:,} (study: 3,441 and 16,441), Market-1501 "
         "protocol. The rows on false alarms are for open-set search, in which the person may be absent: the share of "
         "people ranked first and accepted, at the distance threshold where 1 % or 10 % of the searches for an absent "
-        f"person return another person. {_comparison(metrics)}"
+        f"person return another person. {_times(first['time'])} {_comparison(metrics)}"
     )
     tables, shown = [Table(columns, table)], []
     for backbone, each in evaluated.items():
@@ -342,6 +347,23 @@ def _name(backbone: str) -> str:
 
 def _title(backbone: str, variant: str) -> str:
     return _name(backbone) + _VARIANTS[variant]
+
+
+def _variants(metrics: Metrics) -> list[str]:
+    """The rankings of a backbone: without times of crops there are two."""
+    return [name for name in _VARIANTS if name in metrics]
+
+
+def _times(time: Metrics) -> str:
+    """How crops' times were used, or why not."""
+    if "left_out" in time:
+        return f"Times are not used: {time['left_out']}."
+    return (
+        "With times: the log-likelihood ratio of the transit times between cameras, learnt from the training people, "
+        f"counts {time['distance_of_a_nat']:.3f} of distance a nat, learnt from the validation people. The probability "
+        f"of a match by looks and times is off by {100 * time['calibration_error']:.1f} points in the mean over the "
+        "first 20 candidates of the queries."
+    )
 
 
 def _comparison(metrics: Mapping[str, Metrics]) -> str:

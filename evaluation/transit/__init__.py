@@ -1,6 +1,8 @@
 """Transit times between the cameras of a district: how much likelier camera and time make one person than two."""
 
 from evaluation.transit.fitting import fit_transits as fit_transits
+from evaluation.transit.fusion import Fusion as Fusion
+from evaluation.transit.fusion import fit_fusion as fit_fusion
 from evaluation.transit.learning import LikelyPairs as LikelyPairs
 from evaluation.transit.learning import learn_transits as learn_transits
 from evaluation.transit.learning import likely_pairs as likely_pairs

@@ -188,6 +188,8 @@ def test_a_model_becomes_an_engine_and_predictions(workplace: Callable[[str], st
         assert query.embeddings.shape == (8, 6)
         np.testing.assert_allclose(np.linalg.norm(query.embeddings, axis=1), 1, atol=1e-5)
         assert len(ReidPredictions.read(folder / "gallery.npz").images) == 8
+        validation = sorted(file.name for file in Path("data/tiny/reid/bounding_box_val").iterdir())
+        assert ReidPredictions.read(folder / "validation.npz").images.tolist() == validation
     calibration = read_calibration(Path("engines", "tiny", model))
     if task == "reid":
         assert calibration is not None

@@ -191,6 +191,7 @@ def test_stages_score_right_predictions_with_one(workspace: Path) -> None:
         for variant in ("plain", "reranked"):
             values = metrics[f"reid-{backbone}"][variant]
             assert {values[name] for name in ("map", "minp", "rank1", "rank5", "rank10", "rank20")} == {1.0}
+    assert metrics["reid-osnet"]["time"] == {"left_out": "the crops have no times (reid/times.csv)"}
     tracking = metrics["tracking"]
     ones = ("rank1", "rank5", "idf1", "mota", "route_precision", "route_recall", "route_idf1")
     assert [tracking[name] for name in ones] == [1] * 7

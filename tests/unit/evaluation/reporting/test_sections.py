@@ -23,6 +23,7 @@ def reid_metrics(reranked_map: float, width: float = 0.02) -> dict[str, Any]:
         "num_query": 10,
         "num_gallery": 200,
         "reranking_s": 0.5,
+        "time": {"left_out": "the crops have no times"},
     }
 
 
@@ -70,6 +71,25 @@ def test_the_best_backbone_is_compared_with_all_others(width: float, interval: s
     metrics = {f"reid-{backbone}": reid_metrics(value, width) for backbone, value in FIGURES.items()}
     text = next(section.text for section in sections(evaluated(metrics, tmp_path), {}) if section.title[:5] == "Re-id")
     assert text.endswith(f"With re-ranking, OSNet has the highest mAP; its 95 % interval {interval}.")
+
+
+def test_rankings_with_times_have_columns_of_their_own(tmp_path: Path) -> None:
+    without = reid_metrics(0.6)
+    assert "Times are not used: the crops have no times." in text_and_columns(without, tmp_path / "without")[0]
+    time = {"distance_of_a_nat": 0.0526, "background": 0.1, "num_walks": 900.0, "calibration_error": 0.028}
+    timed = without | {"with_time": without["plain"], "time": time}
+    text, columns = text_and_columns(timed, tmp_path / "with")
+    assert columns[-1] == "this run: OSNet + times"
+    assert "counts 0.053 of distance a nat" in text
+    assert "off by 2.8 points" in text
+    assert [row[2] for row in glance({"reid-osnet": timed}) if row[0] == "re-ID mAP, OSNet + times"] == ["50.0"]
+
+
+def text_and_columns(metrics: dict[str, Any], folder: Path) -> tuple[str, tuple[str, ...]]:
+    folder.mkdir()
+    found = sections(evaluated({"reid-osnet": metrics}, folder), {})
+    section = next(each for each in found if each.title.startswith("Re-id"))
+    return section.text, section.tables[0].columns
 
 
 def test_a_backbone_that_the_study_lacks_has_a_dash_beside_it() -> None:
