@@ -1,6 +1,6 @@
 """Requests to the search service, and its answers, as the API has them."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
@@ -54,6 +54,15 @@ class SearchRequest(SearchScope):
     top_k: int | None = None  # sightings to answer; None: as many as the settings say
 
 
+class QuestionToAsk(BaseModel):
+    """Attribute group about which to ask whoever knows the person, to narrow the answer."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    group: str
+    bits: float  # expected information of the answer about which sighting shows the person
+
+
 class SearchAnswer(BaseModel):
     """Sightings that a search found."""
 
@@ -63,6 +72,25 @@ class SearchAnswer(BaseModel):
     people_xyxy: list[Box | None]  # the person searched for in each photo, pixels; None: the whole photo
     sightings: list[Hit]  # nearest first
     coverage: Coverage  # searched and missing times of the cameras in the request's scope
+    next_question: QuestionToAsk | None = None  # None: no attribute tells these sightings apart
+
+
+class WordsRead(BaseModel):
+    """Words of a sentence, and the condition that they mean."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    condition: Literal["attribute", "place", "time"]
+    group: str | None = None  # of an attribute
+    words: list[str]
+
+
+class SentenceAnswer(SearchScope):
+    """Conditions of a search that a sentence says, as a search takes them."""
+
+    attributes: dict[str, LabelQuestion]  # by group
+    parts: list[WordsRead]  # which words say which condition
+    unused: list[str]  # words that say no condition
 
 
 class RouteRequest(SearchScope):

@@ -4,6 +4,7 @@ import logging
 import threading
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from time import perf_counter
 from typing import Any
 
@@ -22,6 +23,7 @@ from serving.database.districts import StoredDistrict, stored_districts
 from serving.database.store import Store
 from serving.database.tracklet_filter import TrackletFilter
 from serving.matching.description import Question, read_description
+from serving.matching.next_question import next_question
 from serving.matching.route import RouteSettings, likeliest_routes, relative_probabilities
 from serving.perception.engine_calls import EnginesAwayError
 from serving.search.camera_filter import select_cameras
@@ -29,12 +31,14 @@ from serving.search.coverage import Coverage, coverage_of, shorten_coverage
 from serving.search.engines import SearchEngines, compile_now
 from serving.search.limits import SearchLimits
 from serving.search.messages import (
+    QuestionToAsk,
     RouteAnswer,
     RouteFound,
     RouteRequest,
     SearchAnswer,
     SearchRequest,
     SearchScope,
+    SentenceAnswer,
     SightingId,
     Status,
     StoredCamera,
@@ -43,6 +47,7 @@ from serving.search.metrics import SEARCH_SECONDS
 from serving.search.person_selection import Box, crop_of, scaled, select_person
 from serving.search.photo import PhotoDecoders, SlowPhotoError
 from serving.search.search import Hit, Searcher, SearchSettings, SightingKey, hit_of, stored_sightings
+from serving.search.sentence import read_sentence
 
 _log = logging.getLogger(__name__)
 _QUICK_S = 0.5  # processor time for the photos of a search that is not slow: five photos of a telephone
@@ -282,7 +287,32 @@ class SearchService:
         coverage = self._short_coverage(store, cameras, request)
         kind = "photo" if request.photos or request.confirmed else "attributes"
         SEARCH_SECONDS.labels(kind).observe(perf_counter() - began)
-        return SearchAnswer(model_version=engines.model_version, people_xyxy=boxes, sightings=hits, coverage=coverage)
+        return SearchAnswer(
+            model_version=engines.model_version,
+            people_xyxy=boxes,
+            sightings=hits,
+            coverage=coverage,
+            next_question=self._next_question(hits, description),
+        )
+
+    def read_sentence(self, text: str) -> SentenceAnswer:
+        """Conditions that a Korean or English sentence about a person says; times are of now, at the cameras.
+
+        Raises:
+            InputError: if the service has no attribute engine.
+            NotReadyError: if the service is not ready.
+        """
+        schema = self._running_engines().perception.attribute_schema
+        if schema is None:
+            raise InputError("a sentence can be read only by a service with an attribute engine; this one has none")
+        return read_sentence(text, schema, self.districts(), datetime.now(UTC))
+
+    def _next_question(self, hits: Sequence[Hit], description: Collection[str]) -> QuestionToAsk | None:
+        schema = self.attribute_schema()
+        if schema is None:
+            return None
+        best = next_question([(hit.match_probability, hit.attributes) for hit in hits], schema, description)
+        return QuestionToAsk(group=best.group, bits=best.bits) if best is not None else None
 
     def _people(
         self, engines: SearchEngines, photos: Sequence[bytes], marked: Sequence[Box | None], *, slowly: bool

@@ -31,6 +31,7 @@ from serving.search.messages import (
     SearchAnswer,
     SearchRequest,
     SearchScope,
+    SentenceAnswer,
     SightingId,
     Status,
     StoredCamera,
@@ -76,6 +77,7 @@ def _each_once(names: str) -> str:
 Moment = Annotated[AwareDatetime, BeforeValidator(_not_a_number), AfterValidator(_within_calendar)]
 
 
+_SENTENCE_LETTERS = 500
 _JSON_LETTERS = 100_000  # of a form field
 _CameraNames = Annotated[
     list[Annotated[str, AtMost(129)]],  # <district>/<camera>
@@ -150,6 +152,14 @@ class RouteForm(RouteRequest):
     until: Moment | None = None
 
 
+class Sentence(BaseModel):
+    """A sentence about the person, the place and the time."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    text: Annotated[str, AtMost(_SENTENCE_LETTERS)]
+
+
 class CamerasAnswer(BaseModel):
     """Cameras with stored sightings."""
 
@@ -218,6 +228,12 @@ async def search(
     digests = " ".join(hashlib.sha256(photo).hexdigest() for photo in photos) or None
     await in_transaction(request, record_search, account, recorded, digests, answer)
     return answer
+
+
+@_router.post("/sentence", responses=declared(400, 408, 413, 503))
+async def sentence(request: Request, service: SearchService, said: Sentence) -> SentenceAnswer:
+    """Conditions of a search that a Korean or English sentence says. It searches nothing."""
+    return await in_search_thread(request, service.read_sentence, said.text)
 
 
 @_router.post(

@@ -13,6 +13,7 @@ ENDPOINTS: Mapping[tuple[str, str], Permission] = {
     ("GET", "/v1/status"): Permission.ENTER,
     ("GET", "/v1/cameras"): Permission.ENTER,
     ("GET", "/v1/coverage"): Permission.ENTER,
+    ("POST", "/v1/sentence"): Permission.SEARCH,
     ("POST", "/v1/search"): Permission.SEARCH,
     ("POST", "/v1/route"): Permission.SEARCH,
     ("GET", "/v1/crops/{district}/{tracklet_id}"): Permission.SEARCH,

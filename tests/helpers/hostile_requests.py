@@ -64,6 +64,7 @@ _BODIES: dict[tuple[str, str], dict[str, object]] = {
         "since": "2026-05-01T00:00:00Z",
         "until": "2026-05-02T00:00:00Z",
     },
+    ("POST", "/v1/sentence"): {"text": "빨간 외투"},
     ("POST", "/v1/cases"): {"title": "x", "operators": []},
     ("PUT", "/v1/cases/1/operators"): {"operators": []},
     ("PUT", "/v1/cases/1/legal-hold"): {"held": False},

@@ -599,3 +599,31 @@ def test_params_without_a_backbone(tmp_path: Path) -> None:
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
     with pytest.raises(InputError, match=r"must name reid\.backbone"):
         Deployment.read(tmp_path)
+
+
+def test_a_sentence_becomes_conditions_that_the_search_takes(client: TestClient) -> None:
+    read = client.post("/sentence", json={"text": "배낭 멘 사람, Gate 2 근처, 2026년 말고 5월 1일 21시쯤, 절뚝거림"})
+    assert read.status_code == 200, read.text
+    answer = read.json()
+    assert answer["attributes"] == {"bag": {"is": ["backpack"], "is_not": [], "or_unknown": False}}
+    assert answer["parts"][0] == {"condition": "attribute", "group": "bag", "words": ["배낭"]}
+    assert (answer["since"][11:], answer["until"][11:]) == ("20:30:00+09:00", "21:30:00+09:00")
+    assert "절뚝거림" in answer["unused"]
+    found = client.post("/search", data=FOR_CASE | {"attributes": json.dumps(answer["attributes"])})
+    assert found.status_code == 200, found.text
+    assert found.json()["sightings"]
+
+
+def test_a_place_chooses_the_cameras_of_its_name(client: TestClient) -> None:
+    named = client.post("/sentence", json={"text": "a backpack, at the gate"}).json()
+    assert named["cameras"] == [f"demo/{camera.id}" for camera in CAMERAS]
+    unknown = client.post("/sentence", json={"text": "배낭, 시장 근처"}).json()
+    assert (unknown["cameras"], unknown["unused"]) == (None, ["시장 근처"])
+
+
+def test_a_long_sentence_is_refused(client: TestClient) -> None:
+    assert client.post("/sentence", json={"text": "가" * 501}).status_code == 400
+
+
+def test_a_search_asks_nothing_when_its_likely_sightings_are_alike(client: TestClient) -> None:
+    assert search(client, png(picture(RED, seed=99)))["next_question"] is None

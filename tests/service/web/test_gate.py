@@ -40,6 +40,7 @@ MATRIX = {  # who may ask what; the case is one that nobody has opened
     "GET /v1/status": EVERYBODY,
     "GET /v1/cameras": EVERYBODY,
     "GET /v1/coverage": EVERYBODY,
+    "POST /v1/sentence": {OPERATOR, REVIEWER},
     "POST /v1/search": {OPERATOR, REVIEWER},
     "POST /v1/route": {OPERATOR, REVIEWER},
     "GET /v1/crops/demo/1": {OPERATOR, REVIEWER},
