@@ -45,14 +45,13 @@ demo: setup ## run the whole pipeline on the demo district, then print its resul
 .PHONY: demo-models
 demo-models:
 	$(PRIVATE) dvc repro prepare
-	@models="$$(dvc stage list --name-only | sed -n 's/^export@/demo-/p')"; \
+	@models="$$(dvc stage list --name-only | sed -n 's/^train_/demo-/p')"; \
 	  OMP_NUM_THREADS=$$(( $$(nproc) > 1 ? $$(nproc) / 2 : 1 )) $(MAKE) --no-print-directory -j2 $$models
 
-demo-reid-%:
-	$(PRIVATE) dvc --wait-for-lock repro --single-item train_reid@$* export@reid-$* predict@reid-$* evaluate_reid@$*
-
+# $* is detector@<district>, attributes@<district> or reid@<backbone>-<district>.
 demo-%:
-	$(PRIVATE) dvc --wait-for-lock repro --single-item train_$* export@$* predict@$* evaluate_$*
+	$(PRIVATE) dvc --wait-for-lock repro --single-item \
+	  train_$* export@$(subst @,-,$*) predict@$(subst @,-,$*) evaluate_$*
 
 fast: setup ## run the quick tests, which need no process and no database
 	@OMP_NUM_THREADS=1 pytest tests/unit -m "not slow" --numprocesses 2 --no-loadscope-reorder

@@ -8,7 +8,7 @@ from dvc.exceptions import DvcException
 from dvc.utils.hydra import compose_and_dump
 
 import conf.hydra_plugins.refusals
-import conf.hydra_plugins.resolvers  # noqa: F401  registers them also where Hydra has looked for plugins before
+import conf.hydra_plugins.stages  # noqa: F401  registers resolvers also where Hydra has looked for plugins before
 from domain.atomic import atomic_file
 from domain.errors import InputError
 from domain.settings import PARAMS

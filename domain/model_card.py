@@ -3,6 +3,8 @@
 `card.json` accompanies each weight file and engine, so that no stage repeats these values in its configuration.
 """
 
+import hashlib
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -15,6 +17,7 @@ from domain.foreign_files import DESCRIPTION_BYTES, read_text
 from domain.names import Name
 
 CARD = "card.json"
+_ID_LENGTH = 12
 Fraction = float  # 0..1; percent only on screen
 Nms = Literal["iou", "diou"]  # measure of overlap in non-maximum suppression
 
@@ -66,11 +69,50 @@ class ModelCard(BaseModel):
     match_distance: NonNegativeFloat | None = None
 
     district: str  # district of the training data
+    taken: bool = False  # the district that has the engine did not train it
+    weights_sha256: str = ""  # of the weight file, which all engines made from it share
     data_hash: str = ""  # DVC's hash of the training data
     git_revision: str = ""
     mlflow_run_id: str = ""  # run of the training; later stages log to it
     source: str = ""  # origin of weights that were not trained here
     engines: tuple[EngineFile, ...] = ()  # empty in a card of weights
+
+    @property
+    def version(self) -> str:
+        """The model's one id, such as `osnet_x0_25-3f9a0c5d1e22`: the architecture and the start of `weights_sha256`.
+
+        Embeddings of different versions cannot be compared.
+
+        Raises:
+            ArtifactError: if the card has no `weights_sha256`.
+        """
+        if not self.weights_sha256:
+            raise ArtifactError(f"the card of a {self.task} model must have weights_sha256; export the model again")
+        return f"{self.architecture}-{self.weights_sha256[:_ID_LENGTH]}"
+
+
+def version_of_deployment(cards: Iterable[ModelCard]) -> str:
+    """One id of the models that are deployed together, such as `7b1d5c0a93fe`, whatever their order."""
+    versions = "\n".join(sorted(card.version for card in cards))
+    return hashlib.sha256(versions.encode()).hexdigest()[:_ID_LENGTH]
+
+
+def require_of_district(district: str, cards: Mapping[str, ModelCard]) -> None:
+    """Refuse models, by name, of another district, unless the district takes them from there.
+
+    Raises:
+        ArtifactError: names what differs.
+    """
+    strange = [
+        f"{name} ({card.version}) is of {card.district or 'no district'}"
+        for name, card in cards.items()
+        if card.district != district and not card.taken
+    ]
+    if strange:
+        raise ArtifactError(
+            f"the models of {district} must be trained there, or be named by take, but {', '.join(strange)}; "
+            "train them, or take them"
+        )
 
 
 def read_card(path: Path) -> ModelCard:

@@ -7,10 +7,8 @@ from domain.files import sha256_of
 from domain.model_card import read_card, write_card
 from domain.paths import DATA, ENGINES, MODELS, configured_district
 from domain.stage import run_stage
-from export.engines import load
-from export.engines.match_calibration import write_calibration
 from export.engines.plan_building import build_plan
-from export.match_calibration import calibrate
+from export.match_calibration import calibrate_folder
 from export.networks import load_network
 from export.onnx_graph import export_onnx
 from export.parity import compare, log_parity, require_within_limits, write_parity
@@ -48,10 +46,7 @@ def main(argv: Sequence[str] = ()) -> None:
         parity = compare(folder, card, network, sample, settings)
         write_parity(parity, folder)
         if card.task == "reid":
-            engine = load(folder / engines[0].file, threads=settings.threads)
-            calibration = calibrate(engine, data, settings.match_prior, settings.predict_batch)
-            if calibration is not None:
-                write_calibration(calibration, folder)
+            calibrate_folder(folder, card, data, settings)
         require_within_limits(parity, settings.parity, settings.model)
     log_parity(card, parity)
 

@@ -15,9 +15,12 @@ from scipy.special import expit
 
 from districts.layout import read_reid_folder
 from domain.embeddings import cosine_distances, unit_length
+from domain.model_card import ModelCard
+from export.engines import load
 from export.engines.engine import Engine
-from export.engines.match_calibration import Calibration
+from export.engines.match_calibration import Calibration, write_calibration
 from export.pictures import resized_batches, stacked
+from export.settings import ExportSettings
 
 _PART: Literal["bounding_box_val"] = "bounding_box_val"
 _FLATTEST = 1.0  # upper bound of the softness: distances lie in 0..2, so a curve this flat is already uninformative
@@ -52,6 +55,16 @@ def calibrate(engine: Engine, data: Path, prior: float, batch: int) -> Calibrati
         num_same=int(same.sum()),
         num_different=int((~same).sum()),
     )
+
+
+def calibrate_folder(folder: Path, card: ModelCard, data: Path, settings: ExportSettings) -> None:
+    """Write the calibration on the district in `data` into the folder of a re-ID engine; without one, say so."""
+    engine = load(folder / card.engines[0].file, threads=settings.threads)
+    calibration = calibrate(engine, data, settings.match_prior, settings.predict_batch)
+    if calibration is None:
+        print(f"{settings.model}: match probabilities are not fitted to this district, which has no validation people")
+    else:
+        write_calibration(calibration, folder)
 
 
 def pairs_of_visits(

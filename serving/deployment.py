@@ -11,7 +11,7 @@ from domain.model_card import read_card
 from domain.paths import ENGINES, STORE
 from domain.settings import PARAMS, Settings, name_in, read_params
 from serving.database.retention import RetentionSettings
-from serving.database.store import open_store, version_of_model
+from serving.database.store import open_store
 from serving.database.viewing import ViewingSettings
 from serving.ingestion.settings import IngestSettings, StreamsSettings
 from serving.matching.route import RouteSettings
@@ -88,7 +88,7 @@ class Deployment:
     def configuration(self) -> dict[str, Any]:
         """Configuration of the service as JSON, for the audit. `model_version` is None without a valid card."""
         try:
-            version = version_of_model(read_card(self.engine(self.reid)))
+            version = read_card(self.engine(self.reid)).version
         except ArtifactError:
             version = None
         return {

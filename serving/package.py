@@ -16,16 +16,16 @@ import tempfile
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import yaml
 
 from domain.atomic import atomic_folder
 from domain.errors import ArtifactError
-from domain.model_card import read_card
+from domain.model_card import read_card, require_of_district, version_of_deployment
 from domain.paths import BENTO, ENGINES, STORE, configured_district
 from domain.settings import PARAMS, read_params
 from domain.stage import run_stage
-from serving.database.store import version_of_model
 from serving.deployment import Deployment
 from serving.locked_packages import LockedPackage, name_of, needed_for, read_lock, sbom, together
 
@@ -46,6 +46,13 @@ _INSTALLED = Path("env") / "python"
 _FOR_CPU, _FOR_GPU = ("requirements.lock.txt", "sbom.cdx.json"), ("requirements-gpu.lock.txt", "sbom-gpu.cdx.json")
 
 
+class Versions(NamedTuple):
+    """Ids of what the Bento holds."""
+
+    reid: str  # sightings of other re-ID models are not searched
+    deployment: str  # all its models together
+
+
 def main(argv: Sequence[str] = ()) -> None:
     """Build the Bento and say how to serve it."""
     params = read_params(argv)
@@ -57,13 +64,13 @@ def main(argv: Sequence[str] = ()) -> None:
         staged.mkdir()
         (staged / PARAMS).write_text(yaml.safe_dump(kept, sort_keys=False, allow_unicode=True))
         deployment = Deployment.read(staged)
-        model_version = _stage_engines(deployment)
+        versions = _stage_engines(deployment)
         _stage_code(staged)
         packages = service_packages(_CODE / "pyproject.toml", _CODE / "requirements.lock")
         variants = {_FOR_CPU: packages, _FOR_GPU: gpu_packages(packages, _CODE / "requirements-gpu.lock")}
         for (_, bill), needed in variants.items():
-            (staged / bill).write_text(json.dumps(sbom(needed, "dongseon", model_version), indent=1))
-        _write_bentofile(staged, model_version, packages)
+            (staged / bill).write_text(json.dumps(sbom(needed, "dongseon", versions.deployment), indent=1))
+        _write_bentofile(staged, versions, packages)
         built = _build(staged, home=Path(temporary) / "bentoml")
         for (lock, _), needed in variants.items():
             (built / _INSTALLED / lock).write_text("\n".join(package.requirement for package in needed) + "\n")
@@ -71,7 +78,7 @@ def main(argv: Sequence[str] = ()) -> None:
         with atomic_folder(bento) as aside:
             shutil.copytree(built, aside, dirs_exist_ok=True)
     http = deployment.settings.service
-    print(f"{bento} holds the service for the model {model_version}; serve it from any folder:")
+    print(f"{bento} holds the models {versions.deployment} of {deployment.district}; serve it from any folder:")
     print(f"  DONGSEON_STORE={STORE.resolve()} BENTOML_DO_NOT_TRACK=True bentoml serve {bento.resolve()}")
     address = f"{'https' if http.tls is not None else 'http'}://{http.host}:{http.port}"
     print("make accounts in this folder: python -m serving.accounts create NAME --role reviewer")
@@ -107,15 +114,21 @@ def gpu_packages(packages: Sequence[LockedPackage], lock: Path) -> list[LockedPa
     return together([package for package in packages if package.name != "onnxruntime"], read_lock(lock))
 
 
-def _stage_engines(deployment: Deployment) -> str:
-    """Copy the engines beside the code; the re-ID model's version."""
+def _stage_engines(deployment: Deployment) -> Versions:
+    """Copy the engines beside the code; their versions.
+
+    Raises:
+        ArtifactError: if an engine is missing, or they do not belong together.
+    """
     exported = ENGINES.of(deployment.district)
-    for name in deployment.engines:
-        card = read_card(exported / name)
+    cards = {name: read_card(exported / name) for name in deployment.engines}
+    for name, card in cards.items():
         if not card.engines:
             raise ArtifactError(f"{exported / name} must be an engine, its card lists no file; rerun export")
+    require_of_district(deployment.district, cards)
+    for name in cards:
         shutil.copytree(exported / name, deployment.engine(name))
-    return version_of_model(read_card(exported / deployment.reid))
+    return Versions(cards[deployment.reid].version, version_of_deployment(cards.values()))
 
 
 def _stage_code(staged: Path) -> None:
@@ -129,12 +142,12 @@ def _stage_code(staged: Path) -> None:
             shutil.copyfile(_CODE / part.parent / "__init__.py", staged / part.parent / "__init__.py")
 
 
-def _write_bentofile(staged: Path, model_version: str, packages: Sequence[LockedPackage]) -> None:
+def _write_bentofile(staged: Path, versions: Versions, packages: Sequence[LockedPackage]) -> None:
     bentofile = {
         "service": "serving.service:PersonSearch",
         "name": "person_search",
-        "description": f"Dongseon: search by photo over the sightings of the re-ID model {model_version}.",
-        "labels": {"model_version": model_version},
+        "description": f"Dongseon: search by photo over the sightings of the re-ID model {versions.reid}.",
+        "labels": {"model_version": versions.reid, "deployment_version": versions.deployment},
         "include": ["*"],
         "python": {
             "packages": [f"{package.name}=={package.version}" for package in packages],

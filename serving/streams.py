@@ -37,7 +37,7 @@ from serving.database import segments
 from serving.database.camera_leases import CameraLeases
 from serving.database.commands import run_command
 from serving.database.districts import camera_ids
-from serving.database.store import Store, open_store, version_of_model
+from serving.database.store import Store, open_store
 from serving.deployment import Deployment
 from serving.ingestion.following import TrackingSettings
 from serving.ingestion.live_following import LiveFollower
@@ -83,7 +83,7 @@ def main(argv: Sequence[str] = ()) -> None:
     # Frames of cameras do not arrive together, so no call waits for others: calls collect while an engine computes.
     perception = SharedPerception(*engines, tracking.perception, max_wait_s=0)
     with open_store(deployment.store) as store, closing(_lease_cameras(store, file, stopping)) as leases:
-        outbox = _open_outbox(store, file, version_of_model(engines.reid.card), settings)
+        outbox = _open_outbox(store, file, engines.reid.card.version, settings)
         follow_streams(file, perception, outbox, settings, tracking, stopping)
         lost = outbox.close(_FLUSH_S)
     if lost:

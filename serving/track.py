@@ -31,7 +31,7 @@ from export.engines.match_calibration import read_calibration
 from serving.database.commands import run_command
 from serving.database.holds import require_no_hold
 from serving.database.segments import ProcessedVideo
-from serving.database.store import open_store, version_of_model
+from serving.database.store import open_store
 from serving.ingestion.following import CameraVideo, FollowedVideo, StageClock, TrackingSettings, follow
 from serving.matching.description import LabelQuestion, read_description
 from serving.matching.identities import IdentitySettings, identify
@@ -69,7 +69,7 @@ def main(argv: Sequence[str] = ()) -> None:
         require_no_hold(connection, district.name)  # checked before hours of video are processed
     followed = follow_cameras(district, folder, perception, settings)
     tracklets = renumber(one.tracklets for one in followed.values())
-    version = version_of_model(engines.reid.card)
+    version = engines.reid.card.version
     with open_store(STORE) as store, atomic_folder(TRACKS.of(name)) as tracks:
         store.replace_sightings(
             district.name,

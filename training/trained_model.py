@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from domain.atomic import atomic_folder
+from domain.files import sha256_of
 from domain.model_card import ModelCard, write_card
 from domain.paths import MODELS
 from evaluation.experiments.log import TrainingRun
@@ -41,6 +42,7 @@ def write_trained(
     target = MODELS.of(card.district) / name
     with atomic_folder(target) as folder:
         torch.save(network.state_dict(), folder / WEIGHTS)
+        provenance["weights_sha256"] = sha256_of(folder / WEIGHTS)
         write_card(card.model_copy(update=provenance), folder)
         if write_more:
             write_more(folder)

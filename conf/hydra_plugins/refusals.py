@@ -13,8 +13,10 @@ from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException
 from hydra.types import RunMode
 from omegaconf import OmegaConf
+from omegaconf.errors import InterpolationResolutionError
 
 _UNKNOWN_KEY = re.compile(r"Could not override '([^']+)'")
+_RESOLVING = "ValueError raised while resolving interpolation: "
 _QUOTE = """values with blanks, #, ( or Korean need double quotes inside those of the shell: 'district="수성"'"""
 _load = ConfigLoaderImpl.load_configuration
 
@@ -24,7 +26,11 @@ def load_configuration(
 ) -> Any:
     """Hydra's own, whose refusals are lines that DVC prints as they are."""
     try:
-        return _load(self, config_name, overrides, *arguments, **options)
+        loaded = _load(self, config_name, overrides, *arguments, **options)
+        OmegaConf.to_container(OmegaConf.masked_copy(loaded, [key for key in loaded if key != "hydra"]), resolve=True)
+        return loaded
+    except InterpolationResolutionError as error:
+        raise DvcException(_first_line(error).partition(_RESOLVING)[2] or str(error)) from None
     except MissingConfigException as error:
         group, _, chosen = str(error.missing_cfg_file).rpartition("/")
         raise DvcException(_option(group or "config", chosen, error.options or ())) from None
@@ -42,6 +48,8 @@ def _option(group: str, chosen: str, options: Iterable[str]) -> str:
 
 
 def _key(key: str, known: list[str]) -> str:
+    if key.partition(".")[0] == "take":
+        return f"the models to take must be added, with a +: '+{key}=…', or +take.detector=<folder>"
     by_end = [each for each in known if each.rpartition(".")[2] in difflib.get_close_matches(key, _ends(known), n=1)]
     likely = difflib.get_close_matches(key, known, n=1, cutoff=0.8) or by_end[:3]
     return f"unknown configuration key {key}" + _did_you_mean(likely)

@@ -15,10 +15,7 @@ from types import TracebackType
 import sqlalchemy as sa
 
 from domain.cameras import Camera
-from domain.errors import ArtifactError
-from domain.model_card import ModelCard
 from domain.tracklets import Tracklet
-from export.engines.files import onnx_name
 from serving.database import audit, removals, segments, tables, tracklet_rows
 from serving.database.attribute_rows import attribute_rows
 from serving.database.connection import connect
@@ -30,21 +27,6 @@ from serving.database.locks import hold_removers, lock_cases, lock_crops, lock_w
 from serving.database.orphans import delete_orphans
 from serving.database.partitions import create_partitions, day_of
 from serving.database.segments import Looks, ProcessedVideo, RegisteredSegment, require_storable, videos_of
-
-
-def version_of_model(card: ModelCard) -> str:
-    """Version of the re-ID weights that made an embedding; embeddings of different versions cannot be compared.
-
-    Example: `osnet_x0_25-3f9a0c5d1e22`, the architecture and the start of the checksum of its ONNX file in fp32, which
-    all engines made from it share, whatever their precision.
-
-    Raises:
-        ArtifactError: if the card belongs to no engine.
-    """
-    checksums = [engine.sha256 for engine in card.engines if engine.file == onnx_name("fp32")]
-    if not checksums:
-        raise ArtifactError("a re-ID engine's card must list its ONNX file, got none; rerun export for this model")
-    return f"{card.architecture}-{checksums[0][:12]}"
 
 
 def open_store(folder: Path, url: str | None = None) -> "Store":
@@ -116,7 +98,7 @@ class Store(AbstractContextManager["Store"]):
         Args:
             district: name of the district.
             cameras: all cameras of the district, also those without tracklets.
-            model_version: see `version_of_model`.
+            model_version: `ModelCard.version` of the re-ID engine.
             tracklets: tracklets of all cameras, with ids that are unique in the district.
             time_zone: time zone of the district, by its IANA name; times are shown in it.
             videos: video of each camera, by camera id; without one, a camera's segment lasts from its first tracklet to
@@ -182,7 +164,7 @@ class Store(AbstractContextManager["Store"]):
         Args:
             segment_id: see `serving.database.segments.register`.
             tracklets: tracklets of the segment.
-            model_version: see `version_of_model`.
+            model_version: `ModelCard.version` of the re-ID engine.
             frames: number of decoded frames.
             end: end of the segment, with a time zone.
             damage: what could not be decoded.

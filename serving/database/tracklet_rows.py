@@ -34,7 +34,7 @@ class StoredTracklet:
     quality: float
     embedding: np.ndarray  # float32 [feature], unit length up to half precision
     crop: str  # path below the store's folder
-    model_version: str  # see `version_of_model`
+    model_version: str  # `ModelCard.version` of the re-ID engine
 
 
 def row_of(tracklet: Tracklet, segment: RegisteredSegment, model_version: str) -> dict[str, Any]:

@@ -64,7 +64,7 @@ class Outbox:
     Args:
         store: receives segments and gaps.
         district: district of the cameras.
-        model_version: see `serving.database.store.version_of_model`.
+        model_version: `ModelCard.version` of the re-ID engine.
         max_bytes: memory limit of waiting segments.
     """
 

@@ -17,7 +17,7 @@ from serving.database import jobs, retention, segments, tables
 from serving.database.backlog import times_too_many
 from serving.database.overlaps import looked_at_by_others
 from serving.database.retention import RetentionSettings
-from serving.database.store import Store, version_of_model
+from serving.database.store import Store
 from serving.ingestion.following import CameraVideo, StageClock, TrackingSettings, follow
 from serving.ingestion.settings import IngestSettings
 from serving.perception.batching import SharedPerception
@@ -60,7 +60,7 @@ class SegmentWork:
         perception = SharedPerception(
             *engines, tracking.perception, max_wait_s=ingest.batch_wait_s, batches_at_once=ingest.batches_at_once
         )
-        return cls(store, perception, version_of_model(engines.reid.card), tracking, ingest, retention)
+        return cls(store, perception, engines.reid.card.version, tracking, ingest, retention)
 
     def follow_segment(self, context: procrastinate.JobContext, segment_id: int) -> None:
         """Job: store the tracklets of a segment, or the error why it fails. A segment that is done stays unchanged.

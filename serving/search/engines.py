@@ -9,9 +9,9 @@ import numpy as np
 
 from domain.boxes import suppress_overlaps
 from domain.errors import ArtifactError
+from domain.model_card import version_of_deployment
 from evaluation.reranking import k_reciprocal_distances
 from export.engines.match_calibration import read_calibration
-from serving.database.store import version_of_model
 from serving.matching.match_curve import MatchCurve
 from serving.perception.engine_calls import CalledEngine, EngineCalls, EngineStatus, reach
 from serving.perception.perception import Perception, PerceptionSettings
@@ -24,7 +24,8 @@ class SearchEngines:
 
     perception: Perception
     curve: MatchCurve
-    model_version: str  # version of the re-ID engine
+    model_version: str  # of the re-ID engine: sightings of other versions are not searched
+    deployment_version: str  # of all engines together
     status: dict[str, EngineStatus]  # engine name -> status
 
     @classmethod
@@ -54,7 +55,8 @@ class SearchEngines:
         return cls(
             perception=perception,
             curve=MatchCurve.of_calibration(read_calibration(reid), perception.match_distance, probability_softness),
-            model_version=version_of_model(cards["reid"]),
+            model_version=cards["reid"].version,
+            deployment_version=version_of_deployment(state.cards),
             status=state.status,
         )
 

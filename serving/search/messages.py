@@ -68,7 +68,8 @@ class SearchAnswer(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    model_version: str
+    model_version: str  # re-ID model
+    deployment_version: str  # one id of detector, attribute and re-ID model
     people_xyxy: list[Box | None]  # the person searched for in each photo, pixels; None: the whole photo
     sightings: list[Hit]  # nearest first
     coverage: Coverage  # searched and missing times of the cameras in the request's scope
@@ -114,7 +115,8 @@ class RouteFound(BaseModel):
 class RouteAnswer(RouteFound):
     """The likeliest route, and alternatives."""
 
-    model_version: str
+    model_version: str  # re-ID model
+    deployment_version: str  # one id of detector, attribute and re-ID model
     left_out: list[Hit]  # confirmed sightings that cannot be reached on foot in time
     alternatives: list[RouteFound]  # likeliest first; each has a stop that no route before it has
     coverage: Coverage | None  # of the search for likely sightings; None without that search
@@ -127,6 +129,7 @@ class Status(BaseModel):
 
     ready: bool
     reason: str | None  # why it is not ready
-    model_version: str | None
+    model_version: str | None  # re-ID model
+    deployment_version: str | None  # one id of detector, attribute and re-ID model
     engines: dict[str, EngineStatus]
     warnings: list[str] = []  # what works but should be changed

@@ -141,6 +141,7 @@ class SearchService:
             ready=reason is None,
             reason=reason,
             model_version=self._model_version(),
+            deployment_version=self._engines.deployment_version if self._engines is not None else None,
             engines=self._engines.status if self._engines is not None else {},
             warnings=self._warnings(),
         )
@@ -232,9 +233,11 @@ class SearchService:
             RouteFound(route=each.stops, log_odds=each.log_odds, relative_probability=share)
             for each, share in zip(routes, relative_probabilities(routes), strict=True)
         ]
+        engines = self._running_engines()
         return RouteAnswer(
             **dict(first),
-            model_version=self._running_engines().model_version,
+            model_version=engines.model_version,
+            deployment_version=engines.deployment_version,
             left_out=[one for one in confirmed if one not in first.route],
             alternatives=others,
             coverage=coverage,
@@ -289,6 +292,7 @@ class SearchService:
         SEARCH_SECONDS.labels(kind).observe(perf_counter() - began)
         return SearchAnswer(
             model_version=engines.model_version,
+            deployment_version=engines.deployment_version,
             people_xyxy=boxes,
             sightings=hits,
             coverage=coverage,

@@ -16,7 +16,7 @@ from serving.access.accounts import Account, create_account
 from serving.access.roles import Role
 from serving.cases.cases import open_case
 from serving.cases.visible import show_in_case
-from serving.database.store import open_store, version_of_model
+from serving.database.store import open_store
 from serving.deployment import Deployment
 from serving.perception.perception import Perception
 from serving.search.service import SearchService
@@ -110,7 +110,7 @@ def fill_store(deployment: Deployment) -> None:
     embeddings = perception.embed(crops)
     found = [replace(tracklet(i + 1, embeddings[i], camera=i % 2, after_s=60 * i), crops=[crops[i]]) for i in range(12)]
     with open_store(deployment.store) as store:
-        version = version_of_model(engines.reid.card)
+        version = engines.reid.card.version
         store.replace_sightings("demo", CAMERAS, version, perception.described(found), time_zone="Asia/Seoul")
         with store.begin() as connection:
             case = open_case(connection, REVIEWER, "A missing child", operators=[])

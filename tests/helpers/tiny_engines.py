@@ -115,4 +115,4 @@ def _write(
         opt_batch=8,
         max_batch=64,
     )
-    write_card(card.model_copy(update={"engines": (entry,)}), folder)
+    write_card(card.model_copy(update={"engines": (entry,), "weights_sha256": entry.sha256}), folder)

@@ -50,7 +50,7 @@ class ExportedReid(ColourReid):
             opt_batch=1,
             max_batch=8,
         )
-        self.card = self.card.model_copy(update={"engines": (file,)})
+        self.card = self.card.model_copy(update={"engines": (file,), "weights_sha256": file.sha256})
 
 
 def write_district(folder: Path) -> None:

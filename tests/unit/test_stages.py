@@ -31,7 +31,10 @@ INPUTS = {  # what conf/config.yaml computes of the user's own files
     "districts.prepare": {"${inputs.source}", "${inputs.labels}"},
     "training.detector.train": {"${inputs.detector_cfg}", "${inputs.detector_weights}"},
     "training.attributes.train": {"${inputs.attributes_schema}", "${inputs.attributes_weights}"},
-    "training.reid.train": {"${item}"},
+    "training.reid.train": {"${item.weights}"},
+    "export.take": {"${item.source}"},
+    "serving.track": {"${item.attributes}"},  # which a district may lack
+    "serving.package": {"${item.attributes}"},
 }
 
 
@@ -109,7 +112,7 @@ def complaints(stage: Stage) -> Iterator[str]:
     for place in sorted(INPUTS.get(stage.entry, set()) ^ {path for path in data if path.startswith("${")}):
         yield f"{place} must be in the deps of {stage.entry} if it reads the user's files there, and nowhere else"
     if stage.entry.startswith("serving."):
-        for name in ("detector", "attributes", "reid-${reid.backbone}"):
+        for name in ("detector", "reid-${reid.backbone}"):
             engine = str(paths.ENGINES.of(OF_DISTRICT) / name)
             if engine not in data:
                 yield f"{engine} is opened by {stage.entry} and must be in its deps"
@@ -160,7 +163,7 @@ def test_a_change_reruns_no_costly_stage_that_does_not_use_it(changed: str, spar
 def test_another_backbone_changes_no_parameter_of_the_others(section: str, stages: list[str], free: set[str]) -> None:
     listed = {param for name in stages for param in STAGES[name].params}
     values = read_params(file=ROOT / "params.yaml")[section]
-    assert {param.partition(".")[2] for param in listed if param.startswith(f"{section}.")} - {"backbones.${key}"} == (
-        values.keys() - free
-    )
+    assert {param.partition(".")[2] for param in listed if param.startswith(f"{section}.")} - {
+        "backbones.${item.backbone}"
+    } == (values.keys() - free)
     assert section not in listed

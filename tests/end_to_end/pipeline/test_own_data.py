@@ -26,7 +26,8 @@ def workplace(clone: Path, tmp_path: Path) -> Path:
     succeed(folder, "git", "config", "user.email", "tester@localhost")
     small = yaml.safe_load((ROOT / "conf/experiment/smoke.yaml").read_text())
     del small["defaults"], small["district"]
-    (folder / "conf/experiment/demo.yaml").write_text("# @package _global_\n" + yaml.safe_dump(small))
+    small["experiment_name"] = "finetune"
+    (folder / "conf/experiment/finetune.yaml").write_text("# @package _global_\n" + yaml.safe_dump(small))
     return folder
 
 

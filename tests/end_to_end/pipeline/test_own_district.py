@@ -12,7 +12,7 @@ from tests.end_to_end.pipeline.conftest import make_clone
 
 pytestmark = pytest.mark.slow
 DETECTOR = {"max_epochs": 1, "batch": 2, "anchors": "cfg", "input_height_px": 96, "input_width_px": 160}
-SMALL = ["district=mine", *(f"detector.{key}={value}" for key, value in DETECTOR.items())]
+SMALL = ["district=mine", "experiment=scratch", *(f"detector.{key}={value}" for key, value in DETECTOR.items())]
 SET = [word for override in SMALL for word in ("-S", override)]
 
 
@@ -80,12 +80,12 @@ def test_what_changes_in_the_source_is_noticed(clone: Path) -> None:
     (source / "detection/labels/val/4.txt").unlink()  # a link's other name is not changed
     (source / "detection/labels/val/4.txt").write_text("0 0.5 0.5 0.3 0.6\n")
     assert "modified:" in succeed(clone, "dvc", "status", "prepare")
-    assert "Running stage 'prepare'" in succeed(clone, "dvc", "repro", "prepare")
+    assert "Running stage 'prepare@mine'" in succeed(clone, "dvc", "repro", "prepare")
     assert contents(source).items() <= contents(clone / "data/mine").items()
     assert not (clone / "data/mine/detection/images/train/3.jpg").exists()
 
     add_picture(source, "train", 11)
-    assert "Running stage 'prepare'" in succeed(clone, "dvc", "exp", "run", *SET, "prepare")
+    assert "Running stage 'prepare@mine'" in succeed(clone, "dvc", "exp", "run", *SET, "prepare")
     assert (clone / "data/mine/detection/images/train/11.jpg").is_file()
     assert "Running stage" not in succeed(clone, "dvc", "exp", "run", *SET, "prepare")
 

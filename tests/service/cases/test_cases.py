@@ -194,6 +194,7 @@ def test_a_search_is_kept_with_its_reason_and_its_coverage(store: Store, people:
         match_probability=0.9,
         crop="crops/demo/1/000003.jpg",
         model_version="net-1",
+        deployment_version="0123456789ab",
     )
     gap = Span(since=NOON, until=None, reason="cut")
     searched = Span(since=NOON - timedelta(hours=1), until=NOON)
@@ -203,6 +204,7 @@ def test_a_search_is_kept_with_its_reason_and_its_coverage(store: Store, people:
     covered = Coverage(since=searched.since, until=NOON + timedelta(hours=1), share=0.5, cameras=[camera])
     answer = SearchAnswer(
         model_version="net-1",
+        deployment_version="0123456789ab",
         people_xyxy=[],
         sightings=[seen, seen.model_copy(update={"tracklet_id": 1})],
         coverage=covered,

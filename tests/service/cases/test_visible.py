@@ -179,7 +179,13 @@ def test_a_search_whose_district_is_replaced_while_it_runs_shows_nobody_else(dep
         with store.begin() as connection:
             after = stored_sightings(connection, [("meanwhile", 2)])
             hits = [hit_of(one, {}, distance=0.1, probability=0.5) for one in (*before, *after)]
-            answer = SearchAnswer(model_version="net-1", people_xyxy=[], sightings=hits, coverage=NOTHING)
+            answer = SearchAnswer(
+                model_version="net-1",
+                deployment_version="0123456789ab",
+                people_xyxy=[],
+                sightings=hits,
+                coverage=NOTHING,
+            )
             request = RecordedRequest(case_id=case, reason=REASON, question={})
             record_search(connection, REVIEWER, request, None, answer)
             assert connection.execute(found).scalars().all() == [2]

@@ -17,7 +17,7 @@ from domain.model_card import EngineFile, ModelCard
 from serving.database import audit, queries, segments, tables
 from serving.database.districts import StoredDistrict, stored_districts
 from serving.database.holds import require_no_hold
-from serving.database.store import Store, open_store, version_of_model
+from serving.database.store import Store, open_store
 from serving.database.tracklet_filter import TrackletFilter
 from tests.helpers.sightings import CAMERAS, NOON, in_transaction, put_into_case, tracklet, unit_vectors
 
@@ -298,7 +298,7 @@ def test_a_database_that_went_away_is_a_reason_not_an_error(tmp_path: Path) -> N
 
 
 def test_the_version_of_a_model_is_that_of_its_weights() -> None:
-    onnx = EngineFile(
+    EngineFile(
         file="model.onnx",
         runtime="onnxruntime",
         precision="fp32",
@@ -309,11 +309,11 @@ def test_the_version_of_a_model_is_that_of_its_weights() -> None:
     )
     card = ModelCard(
         task="reid", architecture="osnet_x0_25", input_height_px=256, input_width_px=128, resize="stretch",
-        output_names=("embeddings",), district="demo", engines=(onnx,),
+        output_names=("embeddings",), district="demo", weights_sha256="ab" * 32,
     )  # fmt: skip
-    assert version_of_model(card) == "osnet_x0_25-abababababab"
-    with pytest.raises(ArtifactError, match="must list its ONNX file"):
-        version_of_model(card.model_copy(update={"engines": ()}))
+    assert card.version == "osnet_x0_25-abababababab"
+    with pytest.raises(ArtifactError, match="must have weights_sha256"):
+        _ = card.model_copy(update={"weights_sha256": ""}).version
 
 
 def test_the_embedded_server_caches_a_quarter_of_the_memory_from_its_second_start_on(tmp_path: Path) -> None:

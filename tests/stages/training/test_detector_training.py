@@ -179,7 +179,8 @@ def test_a_training_goes_on_with_other_workers_and_more_epochs_and_else_moves_ch
 
 def prepare(settings: train.DetectorSettings) -> bool:
     folder = Path("data/tiny")
-    return train._prepare(settings, 1, read_detection_split(folder, "train"), read_detection_split(folder, "val"))
+    train_frames, val_frames = (read_detection_split(folder, split) for split in ("train", "val"))
+    return train._prepare(settings, 1, train_frames, val_frames, CHECKPOINTS)
 
 
 @pytest.mark.parametrize(

@@ -36,10 +36,10 @@ def stages_after(project: Path, *overrides: str) -> set[str]:
 
 def stages_of(backbone: str) -> set[str]:
     return {
-        f"train_reid@{backbone}",
-        f"export@reid-{backbone}",
-        f"predict@reid-{backbone}",
-        f"evaluate_reid@{backbone}",
+        f"train_reid@{backbone}-demo",
+        f"export@reid-{backbone}-demo",
+        f"predict@reid-{backbone}-demo",
+        f"evaluate_reid@{backbone}-demo",
     }
 
 

@@ -28,9 +28,9 @@ def test_dvc_looks_at_the_users_files(tmp_path: Path) -> None:
         "district=pa100k",
         "district.labels=/judged #1/2026, (가)",
         "detector.cfg=mine.cfg",
-        "detector.weights=a b.weights",
+        "detector.weights=a b.weights",  # need not be there: the district has no pictures for a detector
     ]
-    given += ["attributes.schema=groups.yaml", "attributes.weights=/w.pth", "reid.backbones.resnet50.weights=r.pth"]
+    given += ["experiment=scratch", "attributes.schema=groups.yaml"]
     compose([_quoted(each) for each in given], tmp_path / "params.yaml")
     assert yaml.safe_load((tmp_path / "params.yaml").read_text())["inputs"] == {
         "source": str(ROOT / "districts-in/pa100k"),
@@ -38,8 +38,7 @@ def test_dvc_looks_at_the_users_files(tmp_path: Path) -> None:
         "detector_cfg": str(ROOT / "mine.cfg"),
         "detector_weights": str(ROOT / "a b.weights"),
         "attributes_schema": str(ROOT / "groups.yaml"),
-        "attributes_weights": "/w.pth",
-        "reid_weights": {"osnet": "training/reid", "resnet50": str(ROOT / "r.pth")},
+        "attributes_weights": "training/attributes",
     }
 
 
@@ -47,10 +46,7 @@ def test_every_setting_that_names_a_users_file_is_among_the_inputs() -> None:
     params = read_params(file=ROOT / "params.yaml")
     named = {f"{section}.{key}" for section in ("district", "detector", "attributes") for key in params[section]}
     files = {name for name in named if name.rpartition(".")[2] in {"source", "labels", "cfg", "weights", "schema"}}
-    assert {name.removeprefix("district.").replace(".", "_") for name in files} == params["inputs"].keys() - {
-        "reid_weights"
-    }
-    assert params["inputs"]["reid_weights"].keys() == params["reid"]["backbones"].keys()
+    assert {name.removeprefix("district.").replace(".", "_") for name in files} == params["inputs"].keys()
 
 
 def _quoted(override: str) -> str:
