@@ -178,12 +178,13 @@ def _report_death(follower: LiveFollower, future: Future[None]) -> None:
 def _lease_cameras(store: Store, file: StreamsFile, stopping: threading.Event) -> CameraLeases:
     """Leases the cameras for this process; `stopping` is set if another gets one while the database is away."""
     with store.begin() as connection:
-        known = camera_ids(connection, file.district)
+        known = camera_ids(connection, file.district, in_service=True)
     unknown = sorted(set(file.cameras) - known)
     if unknown:
         raise InputError(
             f"live cameras must be cameras of the district {file.district} in the store "
-            f"({', '.join(sorted(known)) or 'it has none'}), got {', '.join(unknown)}; add them first"
+            f"({', '.join(sorted(known)) or 'it has none'}), got {', '.join(unknown)}; add them by "
+            "python -m serving.cameras, or take retired ones out of the file"
         )
     return CameraLeases(store.engine, file.district, list(file.cameras), stopping.set)
 

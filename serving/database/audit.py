@@ -45,6 +45,7 @@ class Action(StrEnum):
     CASE = "case"
     EXPORT = "export"
     ACCOUNT = "account"
+    CAMERA = "camera"
     RETENTION = "retention"
     REPLACEMENT = "replacement"
     CONFIGURATION = "configuration"

@@ -22,21 +22,26 @@ class StoredDistrict:
 
 
 def stored_districts(connection: sa.Connection) -> list[StoredDistrict]:
-    """Districts that have cameras, by name."""
+    """Districts that have cameras, by name; without retired ones of which neither video nor a gap is stored."""
     table, cameras = tables.districts, tables.cameras
     of_district = table.c.name == cameras.c.district
+    video, gap = (
+        sa.exists().where(times.c.district == cameras.c.district, times.c.camera_id == cameras.c.id)
+        for times in (tables.segments, tables.gaps)
+    )
     query = sa.select(table.c.time_zone, cameras).join(cameras, of_district).order_by(cameras.c.district, cameras.c.id)
-    rows = connection.execute(query).mappings().all()
+    rows = connection.execute(query.where(cameras.c.retired.is_(None) | video | gap)).mappings().all()
     return [
         StoredDistrict(name, time_zone, [camera_of(row) for row in group])
         for (name, time_zone), group in groupby(rows, lambda row: (row["district"], row["time_zone"]))
     ]
 
 
-def camera_ids(connection: sa.Connection, district: str) -> set[str]:
-    """Ids of the cameras of `district`; none if it is not stored."""
+def camera_ids(connection: sa.Connection, district: str, *, in_service: bool = False) -> set[str]:
+    """Ids of the cameras of `district`, or of those that are not retired; none if it is not stored."""
     table = tables.cameras
-    return set(connection.execute(sa.select(table.c.id).where(table.c.district == district)).scalars())
+    query = sa.select(table.c.id).where(table.c.district == district)
+    return set(connection.execute(query.where(table.c.retired.is_(None)) if in_service else query).scalars())
 
 
 def add_cameras(connection: sa.Connection, district: str, cameras: Sequence[Camera], *, time_zone: str) -> None:

@@ -53,6 +53,8 @@ cameras = Table(
     Column("width_px", Integer, nullable=False),
     Column("height_px", Integer, nullable=False),
     Column("start", DateTime(timezone=True)),
+    Column("begun", DateTime(timezone=True)),  # in service since then; None if unknown
+    Column("retired", DateTime(timezone=True)),  # out of service since then
 )
 
 segments = Table(  # see serving.database.segments

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict
 
 from domain.cameras import CameraKey
 from domain.errors import InputError
+from serving.database.cameras import InService, in_service
 from serving.database.districts import stored_districts
 from serving.database.store import Store
 
@@ -24,6 +25,8 @@ _MAX_HOLE = timedelta(seconds=1)  # between spans that are merged: segments of a
 _KINDS = ("searched", "thin", "waiting", "failed", "gaps")
 _ALL = 0.999  # from this share on, all of the time counts as searched
 _OPEN_END = datetime.max.replace(tzinfo=UTC)
+_ALWAYS = InService(None, None)
+Window = tuple[datetime | None, datetime | None]
 
 
 class _Answer(BaseModel):
@@ -44,7 +47,7 @@ class CameraCoverage(_Answer):
 
     district: str
     camera_id: str
-    share: float  # searched part of the window, 0..1; without what was seen thinly
+    share: float  # searched part of the window while it is in service, 0..1; without what was seen thinly
     searched: list[Span]
     waiting: list[Span]  # video that is not processed yet
     failed: list[Span]  # video that could not be processed, or was processed by another model only
@@ -93,18 +96,18 @@ def coverage_of(
         begin, end = _in_utc(since or first or until), _in_utc(until or max(filter(None, (since, last)), default=None))
         parameters |= {"since": begin, "until": end}
         rows = [*connection.execute(_SEARCHED, parameters), *connection.execute(_MISSING, parameters)]
-        districts = stored_districts(connection)
+        districts, services = stored_districts(connection), in_service(connection)
     spans: dict[tuple[str, str], dict[str, list[Span]]] = {}
     for row in rows:
         of_kind = spans.setdefault((row.district, row.camera_id), {}).setdefault(row.kind, [])
         until_utc, rate = _in_utc(row.until), row.looks_per_s
         of_kind.append(Span(since=row.since.astimezone(UTC), until=until_utc, reason=row.reason, looks_per_s=rate))
-    coverages = [
-        _camera_coverage(district.name, camera.id, (begin, end), spans.get((district.name, camera.id), {}))
-        for district in districts
-        for camera in district.cameras
-        if cameras is None or (district.name, camera.id) in cameras
-    ]
+    coverages = []
+    for key in ((district.name, camera.id) for district in districts for camera in district.cameras):
+        of_camera = spans.get(key, {})
+        window = _in_service((begin, end), services.get(key, _ALWAYS), of_camera)
+        if (cameras is None or key in cameras) and window is not None:
+            coverages.append(_camera_coverage(*key, window, of_camera))
     share, thin_share = (
         sum(shares) / max(1, len(coverages))
         for shares in ([camera.share for camera in coverages], [camera.thin_share for camera in coverages])
@@ -155,10 +158,23 @@ def _longest(spans: Sequence[Span], most: int) -> list[Span]:
     return sorted(longest, key=lambda span: span.since)
 
 
+def _in_service(window: Window, service: InService, spans: Mapping[str, list[Span]]) -> Window | None:
+    """The part of `window` in which the camera is in service or has video; None if there is none."""
+    begin, end = window
+    if begin is None or end is None:
+        return window
+    videos = [span for kind in _KINDS[:-1] for span in spans.get(kind, [])]
+    if service.begun is not None:
+        begin = max(begin, min([service.begun, *(span.since for span in videos)]))
+    if service.retired is not None:
+        end = min(end, max([service.retired, *(span.until or span.since for span in videos)]))
+    return (begin, end) if begin < end or videos or window[0] == window[1] else None
+
+
 def _camera_coverage(
     district: str,
     camera_id: str,
-    window: tuple[datetime | None, datetime | None],
+    window: Window,
     spans: Mapping[str, list[Span]],
 ) -> CameraCoverage:
     searched, thin, (begin, end) = spans.get("searched", []), spans.get("thin", []), window
@@ -205,9 +221,7 @@ def _percent(share: float) -> str:
     return f"{int(1000 * share + 1e-6) / 10:g} %"
 
 
-def _uncovered(
-    videos: Sequence[Span], searched: Sequence[Span], window: tuple[datetime | None, datetime | None]
-) -> list[Span]:
+def _uncovered(videos: Sequence[Span], searched: Sequence[Span], window: Window) -> list[Span]:
     """Videos whose time `searched` does not cover; it may cover a file that failed twice or waits for reprocessing.
 
     `searched` is in order of time, without overlaps.

@@ -35,6 +35,7 @@ LOCK = ROOT / "requirements.lock"
 COMMANDS = [
     "serving.accounts",
     "serving.audit",
+    "serving.cameras",
     "serving.ingest",
     "serving.labels",
     "serving.retention",

@@ -321,7 +321,7 @@ def test_a_camera_that_the_store_does_not_know_is_named(
     (tmp_path / "cameras.yaml").write_text("district: demo\ncameras: {gate: 'rtsp://127.0.0.1/street'}\n")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DONGSEON_STORE", str(database.folder))
-    with pytest.raises(InputError, match=r"of the district demo in the store \(.*\), got gate; add them first"):
+    with pytest.raises(InputError, match=r"of the district demo in the store \(.*\), got gate; add them by"):
         main(["serving.streams.file=cameras.yaml"])
     with pytest.raises(InputError, match=r"serving\.streams\.file must name the file of live cameras, got none"):
         main([])
