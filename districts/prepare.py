@@ -21,9 +21,10 @@ from districts.inputs import require_unchanged, require_watched, state_of
 from districts.labels import add_labels
 from domain.atomic import atomic_folder
 from domain.errors import InputError
+from domain.left_out import left_out_lines
 from domain.names import Name
 from domain.paths import DATA, users_file
-from domain.settings import Settings
+from domain.settings import Settings, read_params
 from domain.stage import run_stage
 
 # Each function takes the district's name, and what takes the files of its source.
@@ -88,7 +89,7 @@ def main(argv: Sequence[str] = ()) -> None:
         require_sound(findings, report)
         require_unchanged(before, settings.inputs)
         content.write(folder)
-    for line in shown_first(findings):
+    for line in (*shown_first(findings), *left_out_lines(read_params(argv))):
         print(line)
     print(f"{report}: {len(findings)} warnings")
 

@@ -60,6 +60,7 @@ class Answers(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
+    deployment_version: str  # one id of the models that answered
     frame_times_s: dict[str, tuple[float, ...]]  # of each camera's video: time of each frame since the first
     problems: tuple[Answer, ...]
 

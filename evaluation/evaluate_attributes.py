@@ -15,7 +15,7 @@ from domain.atomic import atomic_folder
 from domain.attributes import AttributeSchema
 from domain.errors import ArtifactError
 from domain.model_card import read_card
-from domain.paths import DATA, ENGINES, PLOTS, PREDICTIONS, configured_district
+from domain.paths import DATA, PLOTS, PREDICTIONS, configured_district
 from domain.predictions import AttributePredictions
 from domain.schemas import read_schema
 from domain.stage import run_stage
@@ -51,11 +51,11 @@ def main(argv: Sequence[str] = ()) -> None:
         ArtifactError: if the model's card has no attribute schema.
     """
     district = configured_district(argv)
-    engine, predicted = ENGINES.of(district) / _MODEL, PREDICTIONS.of(district) / _MODEL
-    card = read_card(engine)
+    predicted = PREDICTIONS.of(district) / _MODEL
+    card = read_card(predicted)
     schema = card.attribute_schema
     if schema is None:
-        raise ArtifactError(f"{engine} must have a card with attribute_schema; rerun train_attributes")
+        raise ArtifactError(f"{predicted} must have a card with attribute_schema; rerun train_attributes")
     table, train = (read_attribute_split(DATA.of(district), split, schema) for split in _SPLITS)
     predictions = AttributePredictions.read(predicted / "test.npz")
     require_same_images(predictions.images.tolist(), table.images, predicted)

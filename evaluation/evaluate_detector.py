@@ -14,7 +14,7 @@ from districts.layout import read_district
 from domain.atomic import atomic_folder
 from domain.boxes import Detections
 from domain.model_card import read_card
-from domain.paths import DATA, ENGINES, PLOTS, PREDICTIONS, configured_district
+from domain.paths import DATA, PLOTS, PREDICTIONS, configured_district
 from domain.predictions import DetectorPredictions
 from domain.stage import run_stage
 from evaluation.details import write_curve, write_details
@@ -39,7 +39,8 @@ def main(argv: Sequence[str] = ()) -> None:
     """Score the exported detector on the test split."""
     settings = EvaluationSettings.from_params("evaluation", argv)
     district = configured_district(argv)
-    card, folder = read_card(ENGINES.of(district) / _MODEL), PREDICTIONS.of(district) / _MODEL
+    folder = PREDICTIONS.of(district) / _MODEL
+    card = read_card(folder)
     frames = read_detection_split(DATA.of(district), "test")
     predictions = DetectorPredictions.read(folder / "test.npz")
     require_same_images(predictions.images.tolist(), [frame.image.name for frame in frames], folder)

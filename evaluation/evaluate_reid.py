@@ -13,7 +13,7 @@ from districts.layout import ReidTable, read_district, read_reid_folder
 from domain.atomic import atomic_folder
 from domain.embeddings import cosine_distances
 from domain.model_card import read_card
-from domain.paths import DATA, ENGINES, PLOTS, PREDICTIONS, configured_district
+from domain.paths import DATA, PLOTS, PREDICTIONS, configured_district
 from domain.predictions import ReidPredictions
 from domain.settings import name_in, read_params
 from domain.stage import run_stage
@@ -73,8 +73,8 @@ def main(argv: Sequence[str] = ()) -> None:
     params = read_params(argv)
     model, seed = f"reid-{name_in(params, 'reid', 'backbone')}", params["seed"]
     district = configured_district(argv)
-    folder, card = DATA.of(district), read_card(ENGINES.of(district) / model)
-    predictions = PREDICTIONS.of(district) / model
+    folder, predictions = DATA.of(district), PREDICTIONS.of(district) / model
+    card = read_card(predictions)
     tables = read_reid_folder(folder, "query"), read_reid_folder(folder, "bounding_box_test")
     embeddings = [
         read_embeddings(predictions / f"{part}.npz", table)

@@ -18,13 +18,15 @@ from districts.counts import counts_of
 from districts.layout import read_district
 from domain.atomic import atomic_folder
 from domain.cores import machine
-from domain.model_card import CARD, read_card
+from domain.left_out import left_out_lines
+from domain.model_card import CARD, read_card, version_of_deployment
 from domain.paths import ENGINES, METRICS, PLOTS, REPORTS, configured_district, district_folder
 from domain.settings import read_params
 from domain.stage import run_stage
 from evaluation.details import read_details
 from evaluation.experiments.log import Provenance
 from evaluation.experiments.results import read_all_metrics
+from evaluation.origin import require_fitting
 from evaluation.past import read_runs
 from evaluation.reporting.comparisons import compare
 from evaluation.reporting.engine_facts import read_parities
@@ -42,16 +44,30 @@ def main(argv: Sequence[str] = ()) -> None:
     params = read_params(argv)
     district = configured_district(argv)
     metrics = read_all_metrics(METRICS.of(district))
-    evaluated = {name: read_evaluated(district, name, values) for name, values in metrics.items()}
     folder = district_folder(argv)
+    require_fitting(district, Provenance.of(folder).data_hash, engine_versions(params, district), metrics)
+    evaluated = {name: read_evaluated(district, name, values) for name, values in metrics.items()}
     facts = district_facts(params, folder)
-    origin = Section(
-        "Where these figures come from", "", True, "", (models_table(district, metrics), *counts_tables(folder))
-    )
+    absent = "".join(f"{line}. " for line in left_out_lines(params))
+    tables = (models_table(district, metrics), *counts_tables(folder))
+    origin = Section("Where these figures come from", "", True, absent, tables)
     parts = [*sections(evaluated, read_parities(ENGINES.of(district))), origin]
     with atomic_folder(REPORTS.of(district)) as reports:
         write_report(parts, facts, reports)
     print_results(district, metrics, synthetic=facts["synthetic"])
+    for line in left_out_lines(params):
+        print(line)
+
+
+def engine_versions(params: dict[str, Any], district: str) -> dict[str, str]:
+    """The version of each engine of the district, by name, and that of the deployment, as `tracking`."""
+    cards = {file.parent.name: read_card(file) for file in ENGINES.of(district).glob(f"*/{CARD}")}
+    versions = {name: card.version for name, card in cards.items()}
+    tracking = params["tracking"]
+    deployed = [tracking["detector"], tracking["attributes"], f"reid-{params['reid']['backbone']}"]
+    if all(name in cards for name in deployed if name):
+        versions["tracking"] = version_of_deployment(cards[name] for name in deployed if name)
+    return versions
 
 
 def read_evaluated(district: str, name: str, metrics: Mapping[str, Any]) -> Evaluated:
@@ -89,7 +105,7 @@ def models_table(district: str, metrics: Mapping[str, Any]) -> Table:
         if file.is_file():
             card = read_card(file)
             trained = f"{card.district} {card.data_hash[:12]}".strip() if not card.source else card.source
-            version = card.engines[0].sha256[:12] if card.engines else NOTHING
+            version = card.version
             run = card.mlflow_run_id[:12] or NOTHING
             rows.append((name, card.architecture, version, trained, card.git_revision[:12] or NOTHING, run))
     columns = ("model", "architecture", "version", "trained on", "commit", "MLflow run")

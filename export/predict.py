@@ -1,4 +1,4 @@
-"""DVC stage `predict`: an engine over a district's pictures -> predictions/<district>/<model>/*.npz."""
+"""DVC stage `predict`: an engine over a district's pictures -> predictions/<district>/<model>/: *.npz, card.json."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,6 +9,7 @@ from districts.layout import ReidPart, Split, list_pictures, read_attribute_spli
 from domain.atomic import atomic_folder
 from domain.detections import postprocess
 from domain.errors import ArtifactError
+from domain.model_card import require_of_district, write_card
 from domain.paths import DATA, ENGINES, PREDICTIONS, configured_district
 from domain.predictions import AttributePredictions, DetectorPredictions, ReidPredictions
 from domain.stage import run_stage
@@ -29,7 +30,9 @@ def main(argv: Sequence[str] = ()) -> None:
     district = configured_district(argv)
     engine = load(ENGINES.of(district) / settings.model, threads=settings.threads)
     data = DATA.of(district)
+    require_of_district(district, {settings.model: engine.card})
     with atomic_folder(PREDICTIONS.of(district) / settings.model) as out:
+        write_card(engine.card, out)
         if engine.card.task == "reid":
             for name, part in _REID_FILES.items():
                 if part != "bounding_box_val" or (data / "reid" / part).is_dir():

@@ -24,6 +24,7 @@ from domain.cameras import Camera, Sighting
 from domain.errors import InputError
 from domain.files import sha256_of
 from domain.images import read_image, write_image
+from domain.model_card import version_of_deployment
 from domain.paths import DATA, ENGINES, STORE, TRACKS, configured_district
 from domain.settings import name_in, read_params
 from domain.tracklets import Tracklet, renumber
@@ -90,6 +91,7 @@ def main(argv: Sequence[str] = ()) -> None:
         people = identify(tracklets, district.cameras, curve, identities, route)
         write_people(tracks, people)
         answers = Answers(
+            deployment_version=version_of_deployment(each.card for each in engines if each is not None),
             frame_times_s={
                 camera: tuple(round(time_s, 4) for time_s in one.times_s) for camera, one in followed.items()
             },

@@ -9,6 +9,7 @@ from domain.atomic import atomic_file
 from domain.errors import ArtifactError
 from domain.model_card import ModelCard
 from domain.paths import METRICS, PLOTS
+from evaluation.origin import origin_of
 
 
 def keep_results(
@@ -18,6 +19,7 @@ def keep_results(
     metrics: Mapping[str, Any],
     prefix: str = "test",
     logged: Mapping[str, Any] | None = None,
+    version: str | None = None,
 ) -> None:
     """Write `metrics/<district>/<name>.json`, and log it, with the plots of that name, to the run of the training.
 
@@ -28,13 +30,15 @@ def keep_results(
         metrics: nested plain values.
         prefix: prefix of the metrics' names in the log.
         logged: the metrics for the log; default: all.
+        version: of what was evaluated; default: that of `card`.
     """
     from evaluation.experiments.log import (
         log_results,
     )  # here, as its import takes seconds and readers of metrics do not need it
 
+    origin = origin_of(district, version or card.version, card)
     with atomic_file(METRICS.of(district) / f"{name}.json") as aside:
-        aside.write_text(json.dumps(metrics, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        aside.write_text(json.dumps(origin | dict(metrics), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     log_results(card, prefix, metrics if logged is None else logged, sorted((PLOTS.of(district) / name).iterdir()))
 
 

@@ -11,9 +11,15 @@ from domain.answers import Answers, read_answers, read_people, write_answers, wr
 from domain.errors import ArtifactError
 from tests.helpers.answers import answer
 
+MODELS = {"deployment_version": "0123456789ab"}
+
 
 def test_answers_are_read_as_written(tmp_path: Path) -> None:
-    answers = Answers(frame_times_s={"c1": (0.0, 0.1)}, problems=(answer([(1, "c1", 10, 30)], [1]),))
+    answers = Answers(
+        deployment_version="0123456789ab",
+        frame_times_s={"c1": (0.0, 0.1)},
+        problems=(answer([(1, "c1", 10, 30)], [1]),),
+    )
     write_answers(tmp_path, answers)
     assert read_answers(tmp_path) == answers
 
@@ -22,7 +28,14 @@ def test_times_are_written_with_their_offset(tmp_path: Path) -> None:
     times = [datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 1, 9, 0, 0, 500_000, ZoneInfo("Asia/Seoul"))]
     one = answer([(1, "c1", 10, 30)], [])
     ranked = one.ranked[0].model_copy(update={"first_seen": times[0], "last_seen": times[1]})
-    write_answers(tmp_path, Answers(frame_times_s={}, problems=(one.model_copy(update={"ranked": (ranked,)}),)))
+    write_answers(
+        tmp_path,
+        Answers(
+            deployment_version="0123456789ab",
+            frame_times_s={},
+            problems=(one.model_copy(update={"ranked": (ranked,)}),),
+        ),
+    )
     written = json.loads((tmp_path / "answers.json").read_text())["problems"][0]["ranked"][0]
     assert written["first_seen"] == "2026-01-01T00:00:00+00:00"
     assert written["last_seen"] == "2026-01-01T09:00:00.500000+09:00"
