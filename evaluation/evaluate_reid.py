@@ -189,6 +189,7 @@ def time_summary(timed: TimedRanking | str) -> dict[str, Any]:
         "num_walks": float(timed.transits.num_walks.sum()),
         "calibration_error": timed.reliability.calibration_error,
         "brier": timed.reliability.brier,
+        "misleading_cameras": ", ".join(f"c{number}" for number in timed.misleading),
     }
 
 

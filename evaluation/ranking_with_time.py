@@ -16,7 +16,7 @@ from districts.layout import ReidTable
 from domain.errors import InputError
 from evaluation.district_transits import transits_of_people
 from evaluation.reliability import Reliability, score_reliability
-from evaluation.transit import Fusion, TransitModel, fit_fusion
+from evaluation.transit import Fusion, TransitModel, fit_fusion, misleading_cameras, nearest_walks
 
 _FIRST = 20  # candidates of a query whose probabilities are scored
 _BINS = 20
@@ -35,6 +35,7 @@ class TimedRanking:
     probabilities: Float64[np.ndarray, "query gallery"]
     reliability: Reliability  # of the probabilities of each query's first candidates
     transits: TransitModel
+    misleading: list[int]  # numbers of cameras whose times are left out, for they contradict the model
 
 
 def rank_with_time(
@@ -64,10 +65,13 @@ def rank_with_time(
     if validation is None:
         return "there are no validation people (reid/bounding_box_val), of whom the weight of times is learnt"
     try:
-        fusions = _fusions(transits, *validation, looks)
+        fusions, by_looks = _fusions(transits, *validation, looks)
     except InputError as error:
         return f"the validation people do not tell the weight of times: {error}"
-    ratios = _log_ratios(transits, query, gallery)
+    chances = by_looks.probabilities(plain, np.zeros_like(plain), len(gallery.images))
+    walks = nearest_walks(chances, query.cameras, query.times_s, gallery.cameras, gallery.times_s)
+    misleading = misleading_cameras(transits, walks)
+    ratios = _log_ratios(transits.without(misleading), query, gallery)
     probabilities = fusions[0].probabilities(plain, ratios, len(gallery.images))
     return TimedRanking(
         plain=fusions[0].distances(plain, ratios),
@@ -76,13 +80,14 @@ def rank_with_time(
         probabilities=probabilities,
         reliability=_first_candidates(probabilities, query, gallery),
         transits=transits,
+        misleading=misleading,
     )
 
 
 def _fusions(
     transits: TransitModel, crops: ReidTable, embeddings: Float[np.ndarray, "image feature"], looks: Looks
-) -> list[Fusion]:
-    """Of plain and of re-ranked distances."""
+) -> tuple[list[Fusion], Fusion]:
+    """Of plain and of re-ranked distances with times, and of plain distances alone."""
     visits = np.stack([crops.identities, crops.cameras], axis=1)
     is_query = np.zeros(len(visits), bool)
     is_query[np.unique(visits, axis=0, return_index=True)[1]] = True
@@ -92,9 +97,11 @@ def _fusions(
         raise InputError(f"queries and gallery must have crops, got {len(query.images)} and {len(gallery.images)}")
     same, counted = _same_and_counted(query, gallery)
     ratios = _log_ratios(transits, query, gallery)
-    return [
-        fit_fusion(distances, ratios, same, counted) for distances in looks(embeddings[is_query], embeddings[~is_query])
-    ]
+    distances = looks(embeddings[is_query], embeddings[~is_query])
+    return (
+        [fit_fusion(each, ratios, same, counted) for each in distances],
+        fit_fusion(distances[0], np.zeros_like(ratios), same, counted),
+    )
 
 
 def _same_and_counted(

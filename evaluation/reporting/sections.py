@@ -358,11 +358,13 @@ def _times(time: Metrics) -> str:
     """How crops' times were used, or why not."""
     if "left_out" in time:
         return f"Times are not used: {time['left_out']}."
+    misleading = time["misleading_cameras"]
     return (
         "With times: the log-likelihood ratio of the transit times between cameras, learnt from the training people, "
         f"counts {time['distance_of_a_nat']:.3f} of distance a nat, learnt from the validation people. The probability "
         f"of a match by looks and times is off by {100 * time['calibration_error']:.1f} points in the mean over the "
         "first 20 candidates of the queries."
+        + (f" Times of {misleading} contradict what was learnt and are left out." if misleading else "")
     )
 
 

@@ -1,5 +1,7 @@
 """Transit times between the cameras of a district: how much likelier camera and time make one person than two."""
 
+from evaluation.transit.checking import misleading_cameras as misleading_cameras
+from evaluation.transit.checking import nearest_walks as nearest_walks
 from evaluation.transit.fitting import fit_transits as fit_transits
 from evaluation.transit.fusion import Fusion as Fusion
 from evaluation.transit.fusion import fit_fusion as fit_fusion

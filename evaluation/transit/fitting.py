@@ -16,6 +16,7 @@ _WIDTH_OF_STRANGERS = 32.0  # who has nothing to do with each other comes at no 
 _FOLDS = 5
 _PRIOR_WALKS = 5.0
 _PRIOR_BACKGROUND = 0.5  # worth `_PRIOR_WALKS` walks, too; people stay, turn, or are seen elsewhere on the way
+_LEAST_BACKGROUND = 0.02  # clocks jump and roads are closed, even where no walk has shown it yet
 _ROUNDS = 50  # of the maximum-likelihood background
 _MOST_STRANGERS = 20_000_000  # pairs of sightings that are counted at most, evenly drawn from each camera
 _WALKING_M_S, _WALKING_SPREAD = 1.1, 0.35  # median and log-deviation of the speed along the straight line
@@ -140,7 +141,7 @@ def _likeliest_background(ratios: Float64[np.ndarray, " walk"], weights: Float64
     for _ in range(_ROUNDS):
         by_chance = float(weights @ (background / ((1 - background) * ratios + background)))
         background = (by_chance + _PRIOR_WALKS * _PRIOR_BACKGROUND) / (weights.sum() + _PRIOR_WALKS)
-    return float(background)
+    return max(float(background), _LEAST_BACKGROUND)
 
 
 def _rows(

@@ -11,7 +11,7 @@ from domain.errors import InputError
 
 _STEEPEST = 1e3  # 1 / softness: distances that part people perfectly give no endless slope
 _FLATTEST = 1e-2
-_MOST_TRUST = 2.0
+_MOST_TRUST = 1.5
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Fusion:
 
     half_distance: float  # with p = 0.5 where the times say nothing, at the prior
     softness: float  # of distance, over which the odds change by e
-    trust: float  # share of r that counts, 0..2: 1 if times and looks err independently and r is exact
+    trust: float  # share of r that counts, 0..1.5: 1 if times and looks err independently and r is exact
     prior: float  # share of pairs of one person among those that the curve was fitted to
     num_matches: float  # sightings of the person among the candidates of a search
 

@@ -27,7 +27,8 @@ re-identification" (smoothed histograms for pairs of cameras). Times on foot: as
 The service imports this module, so it needs NumPy and SciPy only.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -96,6 +97,11 @@ class TransitModel:
     ) -> Float32[np.ndarray, " walk"]:
         """r of single pairs; as `log_ratios`."""
         return self._at(places_of(from_cameras, self.cameras), places_of(to_cameras, self.cameras), times_s)
+
+    def without(self, cameras: Sequence[int]) -> "TransitModel":
+        """The same model, with no evidence about `cameras`."""
+        left_out = np.isin(self.cameras, cameras)
+        return replace(self, row_of=np.where(left_out[:, None] | left_out, np.int32(NONE), self.row_of))
 
     def _at(
         self, first: Int64[np.ndarray, " walk"], second: Int64[np.ndarray, " walk"], times_s: Float[np.ndarray, " walk"]

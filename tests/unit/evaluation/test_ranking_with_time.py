@@ -14,6 +14,8 @@ from evaluation.ranking_with_time import TimedRanking, rank_with_time
 from evaluation.retrieval import evaluate_retrieval
 from tests.helpers.street import APART_M, Crops, walk_along
 
+pytestmark = pytest.mark.slow
+
 SPLITS = {"bounding_box_train": (1, 120), "bounding_box_val": (121, 170), "query": (171, 240)}
 
 
@@ -103,6 +105,22 @@ def test_the_people_that_are_searched_for_teach_nothing(street: tuple[Path, dict
     assert isinstance(again, TimedRanking)
     assert again.fusion == timed.fusion
     np.testing.assert_array_equal(again.transits.table, timed.transits.table)
+
+
+def test_a_clock_that_jumped_before_the_search_is_left_out(street: tuple[Path, dict[str, np.ndarray]]) -> None:
+    timed = ranked(street)[0]
+    assert isinstance(timed, TimedRanking)
+    assert timed.misleading == []
+    times = street[0] / "reid" / "times.csv"
+    rows = times.read_text().splitlines()
+    for place, row in enumerate(rows[1:], start=1):
+        name, time_s = row.split(",")
+        if int(name[:4]) > 170 and name[4:7] == "_c3":
+            rows[place] = f"{name},{float(time_s) + 3600}"
+    times.write_text("\n".join(rows))
+    timed = ranked(street)[0]
+    assert isinstance(timed, TimedRanking)
+    assert timed.misleading == [3]
 
 
 def test_without_times_it_says_so(street: tuple[Path, dict[str, np.ndarray]]) -> None:

@@ -76,12 +76,13 @@ def test_the_best_backbone_is_compared_with_all_others(width: float, interval: s
 def test_rankings_with_times_have_columns_of_their_own(tmp_path: Path) -> None:
     without = reid_metrics(0.6)
     assert "Times are not used: the crops have no times." in text_and_columns(without, tmp_path / "without")[0]
-    time = {"distance_of_a_nat": 0.0526, "background": 0.1, "num_walks": 900.0, "calibration_error": 0.028}
+    time = {"distance_of_a_nat": 0.0526, "calibration_error": 0.028, "misleading_cameras": "c3"}
     timed = without | {"with_time": without["plain"], "time": time}
     text, columns = text_and_columns(timed, tmp_path / "with")
     assert columns[-1] == "this run: OSNet + times"
     assert "counts 0.053 of distance a nat" in text
     assert "off by 2.8 points" in text
+    assert "Times of c3 contradict what was learnt" in text
     assert [row[2] for row in glance({"reid-osnet": timed}) if row[0] == "re-ID mAP, OSNet + times"] == ["50.0"]
 
 

@@ -7,6 +7,8 @@ from domain.errors import InputError
 from evaluation.transit import fit_transits, learn_transits, likely_pairs, walks_of_people
 from tests.helpers.street import APART_M, walk_along
 
+pytestmark = pytest.mark.slow
+
 
 def test_likely_pairs_are_the_nearest_of_either() -> None:
     embeddings = np.array([[1, 0], [0, 1], [0.8, 0.6], [0.6, 0.8], [1, 0]], np.float32)
