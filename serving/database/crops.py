@@ -53,7 +53,7 @@ def open_crops(folder: Path) -> "Crops":
         InputError: if the key file holds something else than keys, or fsspec does not know the kind of address.
         ArtifactError: if there are crops but no key file, for a new key would decrypt none of them.
     """
-    key_file = Path(os.environ.get("DONGSEON_CROP_KEY") or f"{folder.resolve()}.key")
+    key_file = key_file_of(folder)
     address = os.environ.get("DONGSEON_CROPS") or str(folder.resolve())
     try:
         files, root = fsspec.core.url_to_fs(address)
@@ -68,6 +68,11 @@ def open_crops(folder: Path) -> "Crops":
             )
         _make_key(key_file)
     return Crops(files, root, lambda: _read_keys(key_file))
+
+
+def key_file_of(folder: Path) -> Path:
+    """The file with the keys of the crops of the store in `folder`."""
+    return Path(os.environ.get("DONGSEON_CROP_KEY") or f"{folder.resolve()}.key")
 
 
 class Crops:

@@ -36,6 +36,7 @@ COMMANDS = [
     "serving.accounts",
     "serving.audit",
     "serving.cameras",
+    "serving.doctor",
     "serving.ingest",
     "serving.labels",
     "serving.retention",
