@@ -27,7 +27,9 @@ def load_configuration(
     """Hydra's own, whose refusals are lines that DVC prints as they are."""
     try:
         loaded = _load(self, config_name, overrides, *arguments, **options)
-        OmegaConf.to_container(OmegaConf.masked_copy(loaded, [key for key in loaded if key != "hydra"]), resolve=True)
+        OmegaConf.to_container(
+            OmegaConf.masked_copy(loaded, [str(key) for key in loaded if key != "hydra"]), resolve=True
+        )
         return loaded
     except InterpolationResolutionError as error:
         raise DvcException(_first_line(error).partition(_RESOLVING)[2] or str(error)) from None

@@ -65,7 +65,7 @@ class Resampled:
 
     def flat(self) -> dict[str, float]:
         """`name`, `name_low` and `name_high` of each figure; the bounds are missing where there is no interval."""
-        flat = {}
+        flat: dict[str, float] = {}
         for name, each in self.estimates().items():
             bounds = {name: each.value, f"{name}_low": each.low, f"{name}_high": each.high}
             flat |= {key: value for key, value in bounds.items() if value is not None and not np.isnan(value)}

@@ -1,7 +1,6 @@
 """A district has the stages that its data and its models allow, and the others are named with the reason."""
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
-def project(tmp_path: Path) -> Iterator[Path]:
+def project(tmp_path: Path) -> Path:
     """The configuration with a district `mine`, whose source has nothing yet."""
     shutil.copytree(ROOT / "conf", tmp_path / "conf", ignore=shutil.ignore_patterns("__pycache__", "hydra_plugins"))
     source = tmp_path / "source"

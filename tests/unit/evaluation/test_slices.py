@@ -43,10 +43,10 @@ def test_crops_of_one_height_are_not_divided_by_it(tmp_path: Path, second: int, 
     files = [tmp_path / "one.png", tmp_path / "two.png"]
     for file, height in zip(files, (second, 32), strict=True):
         cv2.imwrite(str(file), np.full((height, 20, 3), 200, np.uint8))
-    light, height = by_light_and_height(files, heights=True)
+    light, by_height = by_light_and_height(files, heights=True)
     assert list(light.groups) == ["bright"]
-    assert {name: chosen.tolist() for name, chosen in height.groups.items()} == parts
-    assert ("All crops have one height" in height.note) == (not parts)
+    assert {name: chosen.tolist() for name, chosen in by_height.groups.items()} == parts
+    assert ("All crops have one height" in by_height.note) == (not parts)
 
 
 def test_each_part_is_scored_alone() -> None:
