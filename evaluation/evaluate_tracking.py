@@ -96,7 +96,7 @@ def main(argv: Sequence[str] = ()) -> None:
         card = read_card(ENGINES.of(name) / f"reid-{name_in(read_params(argv), 'reid', 'backbone')}")
         details["run"] = keep_run(name, "tracking", card, digest_of_truth(truth, problems), merged(resampled))
         write_details(details, plots)
-    keep_results(name, "tracking", card, metrics, "tracking", version=answers.deployment_version)
+    keep_results(name, "tracking", card, metrics, answers.deployment_version)
 
 
 def digest_of_truth(truth: Mapping[str, TrackTable], problems: Sequence[Problem]) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 from domain.errors import ArtifactError
 from domain.model_card import ModelCard
 from domain.paths import DATA
+from evaluation.experiments.provenance import Provenance
 
 _SHOWN = 12
 
@@ -19,8 +20,6 @@ def origin_of(district: str, version: str, card: ModelCard) -> dict[str, str]:
         version: `ModelCard.version`, or of tracking that of the deployment.
         card: card of the evaluated model; of tracking: of its re-ID model.
     """
-    from evaluation.experiments.log import Provenance  # here, as its import takes seconds
-
     source = Provenance.of(DATA.of(district))
     return {
         "district": district,

@@ -24,7 +24,8 @@ from domain.paths import ENGINES, METRICS, PLOTS, REPORTS, configured_district, 
 from domain.settings import read_params
 from domain.stage import run_stage
 from evaluation.details import read_details
-from evaluation.experiments.log import Provenance
+from evaluation.experiments.outcomes import log_report
+from evaluation.experiments.provenance import Provenance
 from evaluation.experiments.results import read_all_metrics
 from evaluation.origin import require_fitting
 from evaluation.past import read_runs
@@ -54,6 +55,7 @@ def main(argv: Sequence[str] = ()) -> None:
     parts = [*sections(evaluated, read_parities(ENGINES.of(district))), origin]
     with atomic_folder(REPORTS.of(district)) as reports:
         write_report(parts, facts, reports)
+    log_report(district, metrics, [REPORTS.of(district) / "report.html"])
     print_results(district, metrics, synthetic=facts["synthetic"])
     for line in left_out_lines(params):
         print(line)

@@ -48,7 +48,7 @@ def main(argv: Sequence[str] = ()) -> None:
         if card.task == "reid":
             calibrate_folder(folder, card, data, settings)
         require_within_limits(parity, settings.parity, settings.model)
-    log_parity(card, parity)
+    log_parity(card, parity, ENGINES.of(district) / settings.model)
 
 
 if __name__ == "__main__":

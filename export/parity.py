@@ -17,7 +17,7 @@ from domain.errors import ArtifactError
 from domain.model_card import EngineFile, ModelCard, read_card
 from domain.paths import DATA, ENGINES, MODELS, configured_district
 from domain.stage import run_stage
-from evaluation.experiments.log import log_results
+from evaluation.experiments.outcomes import log_engine
 from export.engines import load
 from export.engines.cuda_driver import compute_capability
 from export.engines.engine import Engine
@@ -79,7 +79,7 @@ def main(argv: Sequence[str] = ()) -> None:
     sample = sample_of(card, DATA.of(district), settings.parity.images, settings.predict_score_threshold)
     parity = compare(folder, card, load_network(MODELS.of(district) / settings.model, card), sample, settings)
     write_parity(parity, folder)
-    log_parity(card, parity)
+    log_parity(card, parity, folder)
     require_within_limits(parity, settings.parity, settings.model)
 
 
@@ -185,10 +185,10 @@ def write_parity(parity: Parity, folder: Path) -> None:
         aside.write_text(parity.model_dump_json(indent=2) + "\n", encoding="utf-8")
 
 
-def log_parity(card: ModelCard, parity: Parity) -> None:
-    """Log the differences to the MLflow run of the model's training."""
+def log_parity(card: ModelCard, parity: Parity, folder: Path) -> None:
+    """Log the engines in `folder` and their differences to the MLflow run of the model's training."""
     by_kind = {f"{engine.runtime}-{engine.precision}": engine.model_dump() for engine in parity.engines.values()}
-    log_results(card, "parity", by_kind)
+    log_engine(card, sorted(folder.iterdir()), by_kind)
 
 
 def _why_not_here(entry: EngineFile) -> str:

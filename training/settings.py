@@ -1,6 +1,6 @@
 """Settings that all trainings share; `conf/training/` says what each key means."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
@@ -38,6 +38,11 @@ class TrainingSettings(OptimizationSettings):
     input_width_px: PositiveInt
     max_epochs: PositiveInt
     hardware: HardwareSettings
+
+    def compared(self) -> dict[str, Any]:
+        """The settings that a person compares between trainings, without those of the machine; plain and flat."""
+        plain = self.model_dump(mode="json", by_alias=True, exclude={"hardware"})
+        return plain | self.hardware.model_dump(include={"precision", "accumulate_batches"})
 
     @property
     def input_size(self) -> tuple[int, int]:

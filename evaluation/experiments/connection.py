@@ -4,7 +4,8 @@ import logging
 import os
 import re
 import sqlite3
-from contextlib import closing, nullcontext
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -16,8 +17,8 @@ from domain.errors import InputError
 from domain.names import Name
 from domain.paths import project_folder
 from domain.settings import Settings
+from evaluation.experiments.pages import TAGS
 
-AWAY = (MlflowException, OSError)  # what MLflow raises if a server, a disk or a database does not do its part
 _LOG, _ARTIFACTS = "mlflow.db", "mlruns"
 _PASSWORD = re.compile(r"(?<=//)\S*@")
 _NETWORK = re.compile(r"\[Errno -?\d+\] [\w ,]+|[Rr]ead timed out|[Cc]onnection to \S+ timed out")
@@ -30,6 +31,14 @@ logging.getLogger("mlflow").setLevel(logging.WARNING)
 logging.getLogger("mlflow.utils.environment").setLevel(logging.ERROR)
 
 
+class AwayError(InputError):
+    """The experiment log does not answer, or is no log."""
+
+
+# What is raised if a server, a disk or a database does not do its part.
+AWAY = (MlflowException, OSError, AwayError)
+
+
 class MlflowSettings(Settings):
     """Section `mlflow`."""
 
@@ -37,36 +46,73 @@ class MlflowSettings(Settings):
     experiment: Name = "dongseon"
 
 
-def connect(settings: MlflowSettings | None) -> None:
-    """Let MLflow use the log of `settings`, or of the section `mlflow` of `params.yaml`.
+def connect(settings: MlflowSettings | None = None) -> str:
+    """Let MLflow use the log of `settings`, or of the section `mlflow` of `params.yaml`; the id of the experiment.
 
     Raises:
-        InputError: if it does not answer, or is no log.
+        AwayError: if it does not answer, or is no log.
     """
     settings = settings or MlflowSettings.from_params("mlflow")
     address = settings.tracking_uri or os.environ.get("MLFLOW_TRACKING_URI")
+    if not address:
+        return connect_locally(settings.experiment)
+    mlflow.set_tracking_uri(address)
+    try:
+        return _choose_experiment(settings.experiment, None)
+    except AWAY as error:
+        raise AwayError(_away(error)) from error
+
+
+def connect_locally(experiment: str) -> str:
+    """Let MLflow use the log beside `dvc.yaml`, which is created if there is none; the id of `experiment` in it.
+
+    Raises:
+        AwayError: if it does not answer, or is no log.
+    """
     root = project_folder(Path.cwd())
     file = root / _LOG
     whole = "?" not in str(file)  # it would end the path in an address
-    mlflow.set_tracking_uri(address or f"sqlite:///{file if whole else os.path.relpath(file)}")
+    mlflow.set_tracking_uri(f"sqlite:///{file if whole else os.path.relpath(file)}")
     try:
         # The first connection makes the tables, which MLflow does not guard against another process that does the same.
-        with nullcontext() if address else FileLock(root / f"{_LOG}.lock", mode=0o600):
-            if not address:
-                _follow_a_move(root)
-                if mlflow.get_experiment_by_name(settings.experiment) is None:
-                    mlflow.create_experiment(settings.experiment, artifact_location=(root / _ARTIFACTS).as_uri())
-            mlflow.set_experiment(settings.experiment)
+        with lock():
+            _follow_the_project(root)
+            return _choose_experiment(experiment, (root / _ARTIFACTS).as_uri())
     except AWAY as error:
-        raise InputError(away(error)) from error
+        raise AwayError(_away(error)) from error
 
 
-def away(error: Exception) -> str:
+def _choose_experiment(name: str, artifacts: str | None) -> str:
+    """Let runs go to the experiment `name`, whose pages show trainings; its id."""
+    if mlflow.get_experiment_by_name(name) is None:
+        mlflow.create_experiment(name, artifact_location=artifacts)
+    experiment = mlflow.set_experiment(name)
+    missing = {tag: value for tag, value in TAGS.items() if experiment.tags.get(tag) != value}
+    if missing:
+        mlflow.set_experiment_tags(missing)
+    return str(experiment.experiment_id)
+
+
+@contextmanager
+def may_be_away(what: str) -> Iterator[None]:
+    """Go on if the log does not take `what`, and say so."""
+    try:
+        yield
+    except AWAY as error:
+        print(f"warning: {place()} does not have {what}: {reason(error)}")
+
+
+def _away(error: Exception) -> str:
     """What must hold, what came and what to do, in a line without passwords."""
     return (
         f"the experiment log {place()} must answer, got {reason(error)}; start its server, make its folder writable, "
         "or log to another place (MLFLOW_TRACKING_URI, mlflow.tracking_uri)"
     )
+
+
+def lock() -> FileLock:
+    """Keeps other stages of the project from what only one may do at a time."""
+    return FileLock(project_folder(Path.cwd()) / f"{_LOG}.lock", mode=0o600)
 
 
 def place() -> str:
@@ -82,8 +128,8 @@ def reason(error: Exception) -> str:
     return _PASSWORD.sub("", line)[:300]
 
 
-def _follow_a_move(root: Path) -> None:
-    """Let the log find the files of its runs after the project was moved, for MLflow notes whole paths."""
+def _follow_the_project(root: Path) -> None:
+    """Let the log note the files beside it, for MLflow notes whole paths, which a moved or copied project leaves."""
     if not (root / _LOG).is_file() or not (root / _ARTIFACTS).is_dir():
         return
     with closing(sqlite3.connect(root / _LOG)) as database, database:
@@ -92,7 +138,7 @@ def _follow_a_move(root: Path) -> None:
             return
         noted = [noted for (noted,) in database.execute("SELECT artifact_location FROM experiments") if noted]
         for before in {_project_of(address) for address in noted}:
-            if before is not None and not (before / _ARTIFACTS).exists():
+            if before is not None and before != root:
                 _rename(database, (before / _ARTIFACTS).as_uri(), (root / _ARTIFACTS).as_uri())
 
 

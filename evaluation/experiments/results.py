@@ -13,33 +13,26 @@ from evaluation.origin import origin_of
 
 
 def keep_results(
-    district: str,
-    name: str,
-    card: ModelCard,
-    metrics: Mapping[str, Any],
-    prefix: str = "test",
-    logged: Mapping[str, Any] | None = None,
-    version: str | None = None,
+    district: str, name: str, card: ModelCard, metrics: Mapping[str, Any], version: str | None = None
 ) -> None:
-    """Write `metrics/<district>/<name>.json`, and log it, with the plots of that name, to the run of the training.
+    """Write `metrics/<district>/<name>.json`, and log it with the plots of that name.
 
     Args:
         district: district whose test data was evaluated.
-        name: name of the file and the folder.
-        card: card of the evaluated model.
+        name: name of the evaluated model, or `tracking`.
+        card: card of the model; of tracking: of its re-ID model.
         metrics: nested plain values.
-        prefix: prefix of the metrics' names in the log.
-        logged: the metrics for the log; default: all.
         version: of what was evaluated; default: that of `card`.
     """
-    from evaluation.experiments.log import (
-        log_results,
+    from evaluation.experiments.outcomes import (
+        log_evaluation,
     )  # here, as its import takes seconds and readers of metrics do not need it
 
     origin = origin_of(district, version or card.version, card)
     with atomic_file(METRICS.of(district) / f"{name}.json") as aside:
         aside.write_text(json.dumps(origin | dict(metrics), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    log_results(card, prefix, metrics if logged is None else logged, sorted((PLOTS.of(district) / name).iterdir()))
+    figures = sorted((PLOTS.of(district) / name).iterdir())
+    log_evaluation(name, card, district, metrics, figures)
 
 
 def read_all_metrics(folder: Path) -> dict[str, dict[str, Any]]:

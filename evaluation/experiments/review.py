@@ -26,6 +26,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from domain.errors import InputError
 from domain.settings import Settings
 from domain.stage import run_stage
+from evaluation.experiments.connection import MlflowSettings, connect_locally
+from evaluation.experiments.pages import address_of_runs
 
 PASSWORD = Path("mlflow.password")
 USER = "mlflow"
@@ -88,7 +90,7 @@ def main(argv: Sequence[str] = ()) -> None:
     """Serve the log of this folder, `mlflow.db`, until the process ends.
 
     Raises:
-        InputError: if an argument is wrong, or the password's file cannot be used.
+        InputError: if an argument is wrong, or the log or the password's file cannot be used.
     """
     port, password = ReviewSettings.from_arguments(argv).port, password_in(PASSWORD)
     os.environ |= {
@@ -98,10 +100,12 @@ def main(argv: Sequence[str] = ()) -> None:
         ARTIFACTS_DESTINATION_ENV_VAR: "mlartifacts",
         SERVE_ARTIFACTS_ENV_VAR: "true",
     }
+    experiment = connect_locally(MlflowSettings.from_params("mlflow").experiment)
     from mlflow.server.fastapi_app import app  # here, for its import reads the environment
 
     app.add_middleware(PasswordGate, password=password)  # the outermost
-    print(f"http://{_HOST}:{port}: user {USER}, password in {PASSWORD.resolve()}", flush=True)
+    pages = f"http://{_HOST}:{port}/{address_of_runs(experiment)}"
+    print(f"{pages}\nuser {USER}, password in {PASSWORD.resolve()}", flush=True)
     uvicorn.run(app, host=_HOST, port=port, access_log=False, log_level="warning")
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 import psutil
 import pytest
+import yaml
 
 from domain.errors import InputError
 from evaluation.experiments.review import PASSWORD, USER, password_in
@@ -27,8 +28,9 @@ from evaluation.experiments.connection import MlflowSettings
 from evaluation.experiments.log import training_run
 
 Path("scene.jpg").write_bytes(b"a person")
-Path("data").mkdir()
-with training_run("t", params={}, dataset_folder=Path("data"), district="toy", settings=MlflowSettings()) as run:
+Path("data/toy/reid").mkdir(parents=True)
+data = Path("data/toy/reid")
+with training_run("t", params={}, dataset_folder=data, district="toy", settings=MlflowSettings()) as run:
     run.log_figures([Path("scene.jpg")])
     print('run', run.run_id)
 """
@@ -41,6 +43,8 @@ def log(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     folder.chmod(0o755)
     (folder / "domain").symlink_to(ROOT / "domain")
     (folder / "evaluation").symlink_to(ROOT / "evaluation")
+    (folder / "districts").symlink_to(ROOT / "districts")
+    (folder / "params.yaml").write_text(yaml.safe_dump({"mlflow": {"experiment": "dongseon"}}))
     (run,) = re.findall(r"^run (\w+)$", succeed(folder, sys.executable, "-c", LOG), re.MULTILINE)
     return folder, run
 

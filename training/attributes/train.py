@@ -56,8 +56,8 @@ def main(argv: Sequence[str] = ()) -> None:
     plain = settings.model_dump(mode="json", by_alias=True) | {"seed": seed}
     checkpoints = checkpoint_folder(district, MODEL, plain | _identity(settings, folder, schema))
     with training_run(
-        f"train_{MODEL}",
-        params=plain,
+        MODEL,
+        params=settings.compared() | {"seed": seed},
         dataset_folder=folder / "attributes",
         district=district,
         checkpoint_folder=checkpoints,

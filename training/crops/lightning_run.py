@@ -41,6 +41,11 @@ class CropTrainingSettings(TrainingSettings):
     ema_decay: float | None = Field(gt=0, lt=1)
     augmentation: AugmentationSettings
 
+    def compared(self) -> dict[str, Any]:
+        """The settings that a person compares between trainings; plain and flat."""
+        plain = super().compared()
+        return plain | plain.pop("augmentation")
+
 
 def checkpoint_folder(district: str, model: str, identity: Mapping[str, Any]) -> Path:
     """`checkpoints/<district>/<model>`, with those of this training or none; those of others are moved aside.

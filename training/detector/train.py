@@ -78,9 +78,12 @@ def main(argv: Sequence[str] = ()) -> None:
     print(f"{district}: {len(train)} training and {len(val)} validation pictures, {_num_people(train)} people to learn")
 
     can_resume = _prepare(settings, seed, train, val, checkpoints)
-    logged = {"detector": settings.model_dump(mode="json"), "seed": seed}
     with training_run(
-        "train_detector", params=logged, dataset_folder=detection, district=district, checkpoint_folder=checkpoints
+        MODEL,
+        params=settings.compared() | {"seed": seed},
+        dataset_folder=detection,
+        district=district,
+        checkpoint_folder=checkpoints,
     ) as run:
         network, curves = _train(settings, seed, max(len(train), len(val)), can_resume, checkpoints, run)
         threshold, f1 = best_f1_threshold(val, detect(network, val, settings.iou_threshold, settings.nms))

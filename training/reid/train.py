@@ -58,6 +58,11 @@ class ReidSettings(CropTrainingSettings, ReidLossSettings):
             raise InputError(f"reid.backbone must be one of {', '.join(self.backbones)}, got {self.backbone}")
         return self.backbones[self.backbone]
 
+    def compared(self) -> dict[str, Any]:
+        """The settings that a person compares between trainings, of the backbones those of the chosen one."""
+        plain = super().compared()
+        return plain | plain.pop("backbones")[plain.pop("backbone")]
+
     def for_chosen(self) -> "ReidSettings":
         """These settings with the epochs of the chosen backbone."""
         return self.model_copy(update={"max_epochs": max(1, round(self.max_epochs * self.chosen.share_of_epochs))})
@@ -68,10 +73,13 @@ def main(argv: Sequence[str] = ()) -> None:
     settings = ReidSettings.from_params("reid", argv).for_chosen()
     district, seed = configured_district(argv), read_params(argv)["seed"]
     model, data_folder = f"reid-{settings.backbone}", DATA.of(district) / "reid"
-    plain = settings.model_dump(mode="json") | {"seed": seed}
     checkpoints = checkpoint_folder(district, model, _identity(settings, data_folder, seed))
     with training_run(
-        f"train_{model}", params=plain, dataset_folder=data_folder, district=district, checkpoint_folder=checkpoints
+        model,
+        params=settings.compared() | {"seed": seed},
+        dataset_folder=data_folder,
+        district=district,
+        checkpoint_folder=checkpoints,
     ) as run:
         network, scores = train_reid(settings, data_folder, seed, checkpoints, run.log_curves)
         card = ModelCard(

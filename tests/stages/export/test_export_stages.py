@@ -25,7 +25,7 @@ from tests.helpers.project import ROOT
 from training.detector.network import build_yolov4
 
 HEIGHT, WIDTH = 64, 32
-LOGGED: list[tuple[ModelCard, str, dict]] = []  # what went to the experiment log
+LOGGED: list[tuple[ModelCard, list[Path], dict]] = []  # what went to the experiment log
 CFG = f"""[net]
 width={HEIGHT}
 height={HEIGHT}
@@ -133,7 +133,7 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str]
     monkeypatch.setattr("export.export.load_network", tiny_network)
     monkeypatch.setattr("export.parity.load_network", tiny_network)
     monkeypatch.setattr("export.parity.compute_capability", lambda: None)
-    monkeypatch.setattr("export.parity.log_results", lambda *logged: LOGGED.append(logged))
+    monkeypatch.setattr("export.parity.log_engine", lambda *logged: LOGGED.append(logged))
     write_district(tmp_path / "data" / "tiny")
     section = read_params(file=ROOT / "params.yaml")["export"]
     section |= {"threads": 1, "predict_batch": 4}
@@ -167,8 +167,9 @@ def test_a_model_becomes_an_engine_and_predictions(workplace: Callable[[str], st
     assert abs(onnx["metric_difference"]) <= 1e-3
     assert all(engine["checked"] for engine in found["engines"].values())
     assert [engine["precision"] for engine in found["engines"].values()] == ["fp32", "fp16", "int8"]
-    card, prefix, numbers = LOGGED.pop()
-    assert (card.task, prefix) == (task, "parity")
+    card, files, numbers = LOGGED.pop()
+    assert card.task == task
+    assert {"card.json", "model.onnx", "parity.json"} <= {file.name for file in files}
     assert numbers["onnxruntime-fp32"]["metric_difference"] == onnx["metric_difference"]
     predict.main([f"export.model={model}"])
     folder = Path("predictions", "tiny", model)

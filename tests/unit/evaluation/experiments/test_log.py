@@ -1,5 +1,6 @@
 """The experiment log: a server that is away ends no training, and a project may lie anywhere and be moved."""
 
+import re
 import shutil
 import sys
 from collections.abc import Iterator
@@ -9,11 +10,13 @@ from pathlib import Path
 import mlflow
 import pytest
 
-from domain.errors import InputError
 from domain.model_card import ModelCard
 from evaluation.experiments import kept
 from evaluation.experiments.connection import MlflowSettings
-from evaluation.experiments.log import Provenance, TrainingRun, log_results, training_run
+from evaluation.experiments.log import TrainingRun, training_run
+from evaluation.experiments.outcomes import log_evaluation
+from evaluation.experiments.provenance import Provenance
+from evaluation.experiments.runs import find
 from tests.end_to_end.conftest import free_port, server
 
 ODD = "실종자 #1 (a)'%20 b?c"
@@ -32,7 +35,7 @@ CARD = ModelCard(
 def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    (tmp_path / "data").mkdir()
+    (tmp_path / "data/x/reid").mkdir(parents=True)
     monkeypatch.chdir(tmp_path)
     yield tmp_path
     mlflow.set_tracking_uri("")
@@ -43,9 +46,9 @@ def training(
     settings: MlflowSettings, params: dict[str, object] | None = None, folder: Path | None = None
 ) -> Iterator[TrainingRun]:
     with training_run(
-        "train_x",
+        "x",
         params=params or {"lr": 0.1},
-        dataset_folder=Path("data"),
+        dataset_folder=Path("data/x/reid"),
         district="x",
         checkpoint_folder=folder,
         settings=settings,
@@ -54,19 +57,59 @@ def training(
 
 
 @pytest.mark.slow
-def test_a_log_that_is_away_at_the_start_is_a_line_without_the_password() -> None:
-    settings = MlflowSettings(tracking_uri="http://somebody:p@ss%2Fword@127.0.0.1:9")
-    expected = r"the experiment log http://127\.0\.0\.1:9 must answer, got \[Errno 111\] Connection refused; start"
-    with pytest.raises(InputError, match=expected) as refused, training(settings):
-        pass
-    assert "word" not in str(refused.value)
-    assert "\n" not in str(refused.value)
+def test_results_stay_in_the_files_if_the_log_is_away(
+    workplace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (workplace / "params.yaml").write_text("mlflow: {experiment: dongseon}")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://somebody:p@ss%2Fword@127.0.0.1:9")
+    assert not log_evaluation("reid-x", CARD, "x", {"map": 0.5})
+    said = capsys.readouterr().out
+    expected = (
+        r"warning: http://127\.0\.0\.1:9 does not have these results, which are in the files: .*Connection refused"
+    )
+    assert re.search(expected, said)
+    assert "word" not in said
 
 
 @pytest.mark.slow
-def test_results_stay_in_the_files_if_the_log_is_away(capsys: pytest.CaptureFixture[str]) -> None:
-    assert not log_results(CARD, "test", {"map": 0.5}, settings=MlflowSettings(tracking_uri="http://127.0.0.1:9"))
-    assert "warning: these results are in the files only: the experiment log http://127.0" in capsys.readouterr().out
+def test_a_training_that_begins_while_the_log_is_away_is_sent_whole_later(
+    workplace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with training(MlflowSettings(tracking_uri="http://somebody:p@ss%2Fword@127.0.0.1:9")) as run:
+        run.log_curves({"loss": 1.0}, 1)
+        run.log_figures([workplace / "params.yaml"])
+    said = capsys.readouterr().out
+    assert "Connection refused): the run goes on, and is kept in" in said
+    assert "does not have 1 figures" in said
+    assert "word" not in said
+
+    mlflow.set_tracking_uri("")
+    with training(MlflowSettings()) as other:
+        pass
+    sent = find(run.run_id)
+    assert sent is not None
+    assert sent.info.run_id not in (run.run_id, other.run_id)
+    assert sent.info.status == "FINISHED"
+    assert (sent.data.params, sent.data.metrics) == ({"lr": "0.1"}, {"loss": 1.0})
+    (used,) = sent.inputs.dataset_inputs
+    assert used.dataset.name == "x/reid"
+    both = [mlflow.get_run(each).data.tags["mlflow.parentRunId"] for each in (sent.info.run_id, other.run_id)]
+    assert len(set(both)) == 1
+    assert not list((workplace / "checkpoints").iterdir())
+
+
+@pytest.mark.slow
+def test_a_training_that_was_killed_while_the_log_was_away_goes_on_in_the_log(workplace: Path) -> None:
+    folder = workplace / "checkpoints" / "x"
+    killed = training(MlflowSettings(tracking_uri="http://127.0.0.1:9"), folder=folder)
+    run = killed.__enter__()
+    run.log_curves({"loss": 1.0}, 1)
+    mlflow.set_tracking_uri("")
+    with training(MlflowSettings(), folder=folder) as again:
+        again.log_curves({"loss": 0.5}, 2)
+    history = mlflow.MlflowClient().get_metric_history(again.run_id, "loss")
+    assert [(point.step, point.value) for point in history] == [(1, 1.0), (2, 0.5)]
+    assert mlflow.get_run(again.run_id).data.tags["kept_as"] == run.run_id
 
 
 @pytest.mark.slow
@@ -103,11 +146,11 @@ def test_a_training_outlives_its_log_which_gets_the_points_later(
 
 
 @pytest.mark.slow
-def test_a_project_with_an_odd_path_is_logged_and_keeps_its_files_when_it_is_moved(
+def test_a_project_with_an_odd_path_is_logged_and_keeps_its_files_when_it_is_moved_or_copied(
     workplace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before, now = workplace / ODD, workplace / "뒤 #2"
-    (before / "data").mkdir(parents=True)
+    (before / "data/x/reid").mkdir(parents=True)
     (before / "note.txt").write_text("a plot")
     monkeypatch.chdir(before)
     with training(MlflowSettings()) as run:
@@ -124,11 +167,17 @@ def test_a_project_with_an_odd_path_is_logged_and_keeps_its_files_when_it_is_mov
     for each in (run, other):
         (found,) = mlflow.MlflowClient().list_artifacts(each.run_id, "training")
         assert found.path == "training/note.txt"
-    shutil.copytree(now, workplace / "copy")  # the first one still exists, so the copy's log keeps its places
-    monkeypatch.chdir(workplace / "copy")
+    copied = workplace / "a copy"
+    shutil.copytree(now, copied)
+    monkeypatch.chdir(copied)
     monkeypatch.delenv("MLFLOW_TRACKING_URI")
-    with training(MlflowSettings()):
-        assert (now / "mlruns").as_uri() in mlflow.get_artifact_uri()
+    with training(MlflowSettings()) as third:
+        third.log_figures([Path("note.txt")])
+    shutil.rmtree(now)  # nothing of the copy lies there
+    for each in (run, other, third):
+        assert (copied / "mlruns").as_uri() in mlflow.get_run(each.run_id).info.artifact_uri
+        (found,) = mlflow.MlflowClient().list_artifacts(each.run_id, "training")
+        assert found.path == "training/note.txt"
 
 
 @pytest.mark.slow
@@ -150,5 +199,5 @@ def test_without_git_the_revision_is_unknown_and_said_to_be(
 ) -> None:
     if without == "git":
         monkeypatch.setenv("PATH", "")
-    assert Provenance.of(Path("data")) == Provenance("unknown", "")
+    assert Provenance.of(Path("data/x/reid")) == Provenance("unknown", "")
     assert "note: the model's card names no git revision: " in capsys.readouterr().out

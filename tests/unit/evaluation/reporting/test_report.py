@@ -44,7 +44,8 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "mlflow": {"tracking_uri": None, "experiment": "test"},
     }
     Path("params.yaml").write_text(yaml.safe_dump(params))
-    monkeypatch.setattr("evaluation.experiments.log.log_results", lambda *_: True)
+    for log in ("evaluation.experiments.outcomes.log_evaluation", "evaluation.report.log_report"):
+        monkeypatch.setattr(log, lambda *_: True)
     write_district(Path("data/tiny"))
     write_predictions()
     write_answers()
