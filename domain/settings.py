@@ -21,6 +21,14 @@ _OPENING = ("'", '"', "[", "{")
 _COMMENT = re.compile(r"(^|\s)#")
 
 
+_OVERRIDES = "Arguments are key=value, such as seed=2, and override params.yaml for this run."
+_HELP = {"-h", "--help"}
+
+
+class HelpAsked(Exception):  # noqa: N818  # no error
+    """The user asks a command for help: the text says what its arguments are."""
+
+
 class Settings(BaseModel):
     """A section of `params.yaml`: frozen; an unknown key stops the run."""
 
@@ -33,6 +41,8 @@ class Settings(BaseModel):
         Raises:
             InputError: if the file is missing, an override names an unknown key, or a value is invalid.
         """
+        if _HELP & set(argv):
+            raise HelpAsked(f"{_OVERRIDES} Keys of the section {section}: {', '.join(cls.model_fields)}.")
         values: Any = read_params(argv, file)
         for key in section.split("."):
             if not isinstance(values, Mapping) or key not in values:
@@ -52,6 +62,8 @@ class Settings(BaseModel):
             InputError: if a key is unknown, repeated or missing, or a value is invalid.
         """
         keys, values = ", ".join(cls.model_fields), dict[str, Any]()
+        if _HELP & set(argv):
+            raise HelpAsked(f"Arguments are key=value; keys: {keys}.")
         for argument in argv:
             key, value = _parse(argument, f"an argument must look like key=value, got {argument!r}; keys: {keys}")
             if key not in cls.model_fields:
@@ -71,6 +83,8 @@ def read_params(argv: Sequence[str] = (), file: Path = PARAMS) -> dict[str, Any]
     Raises:
         InputError: if the file is missing, an override is not `key=value`, or its key is not in the file.
     """
+    if _HELP & set(argv):
+        raise HelpAsked(_OVERRIDES)
     if not file.is_file():
         raise InputError(f"{file} must exist in the folder the stage runs in ({Path.cwd()}); compose it: make params")
     params = yaml.safe_load(file.read_text(encoding="utf-8-sig"))

@@ -7,16 +7,22 @@ from pathlib import Path
 
 from domain.errors import DongseonError
 from domain.paths import DVC
+from domain.settings import HelpAsked
 
 _OTHERS = 0o077
 _NOT_WRITABLE = {errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOSPC, errno.EDQUOT}
 
 
 def run_stage(main: Callable[[Sequence[str]], None]) -> None:
-    """Call `main` with the command line; an error that is no bug is a line without a traceback, and exit status 1."""
+    """Call `main` with the command line; an error that is no bug is a line without a traceback, and exit status 1.
+
+    With --help it says what the command does and takes.
+    """
     close_dvc_folders(Path.cwd())
     try:
         main(sys.argv[1:])
+    except HelpAsked as asked:
+        print(f"{sys.modules['__main__'].__doc__ or main.__doc__}\n\n{asked}")
     except DongseonError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)

@@ -19,6 +19,7 @@ from packaging.requirements import Requirement
 from PIL import Image
 
 from domain.errors import ArtifactError, InputError
+from domain.model_card import read_card, write_card
 from domain.privacy import TELEMETRY_OFF
 from serving import package
 from serving.access.roles import Role
@@ -138,6 +139,24 @@ def test_weights_without_an_engine_are_no_service(tmp_path: Path, monkeypatch: p
     with pytest.raises(ArtifactError, match="must be an engine, its card lists no file"):
         package.main()
     assert not (tmp_path / "bento").exists()
+
+
+def test_an_engine_of_another_district_is_refused_unless_it_was_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_deployment(tmp_path)
+    folder = tmp_path / "engines/demo/detector"
+    card = read_card(folder).model_copy(update={"district": "gate"})
+    write_card(card, folder)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(
+        ArtifactError, match=rf"^the models of demo must be .*, but detector \({card.version}\) is of gate;"
+    ):
+        package.main()
+    monkeypatch.setattr(package, "_build", lambda *_, **__: pytest.fail("reached"))
+    write_card(card.model_copy(update={"taken": True}), folder)
+    with pytest.raises(pytest.fail.Exception, match="reached"):
+        package.main()
 
 
 def test_a_build_that_fails_says_why(tmp_path: Path) -> None:

@@ -113,6 +113,11 @@ class CropData(LightningDataModule):
         self._train, self._train_batches, self._val = train, train_batches, val
         self._val_batch, self._num_workers = val_batch, num_workers
 
+    @property
+    def num_train(self) -> int:
+        """Number of crops to train on."""
+        return len(self._train)
+
     def train_dataloader(self) -> DataLoader[CropBatch]:
         """The training batches of this process."""
         assert self.trainer is not None

@@ -1,6 +1,7 @@
 """A training by Lightning: resumes after a kill, keeps the best weights, and logs its curves to MLflow."""
 
 import logging
+import signal
 import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -11,18 +12,20 @@ import torch
 from pydantic import Field, PositiveInt
 from pytorch_lightning import Callback, LightningModule, Trainer, seed_everything
 from pytorch_lightning.callbacks import EMAWeightAveraging, ModelCheckpoint, TQDMProgressBar
+from pytorch_lightning.utilities.exceptions import SIGTERMException
 
 from domain.paths import CHECKPOINTS
 from training.allocator import keep_freed_memory
 from training.crops.augmentation import AugmentationSettings
 from training.crops.data import CropData
 from training.crops.task import CropTask
-from training.progress import say, shows_bars
+from training.progress import Estimate, say, shows_bars
 from training.resuming import claim
 from training.settings import TrainingSettings
 from training.weights import UNREADABLE
 
 _LAST = "last.ckpt"
+_STOPPED = 128 + signal.SIGTERM  # as a shell says it
 Curves = Callable[[Mapping[str, float], int], None]
 # Messages below WARNING are advertisements.
 logging.getLogger("pytorch_lightning.utilities.rank_zero").setLevel(logging.WARNING)
@@ -106,11 +109,14 @@ def fit(
     averaging = [EMAWeightAveraging(decay=settings.ema_decay)] if settings.ema_decay else []
     devices = settings.hardware.devices
     keep_freed_memory()
-    trainer = _trainer(
-        settings, folder, devices, [*averaging, best, last, StepSeeds(seed), Schedule(), CurveLog(log_curves)]
-    )
+    own = [StepSeeds(seed), Schedule(), Pace(data.num_train), CurveLog(log_curves)]
+    trainer = _trainer(settings, folder, devices, [*averaging, best, last, *own])
     resumed = folder / _LAST
-    trainer.fit(task, datamodule=data, ckpt_path=str(resumed) if resumed.is_file() else None)
+    try:
+        trainer.fit(task, datamodule=data, ckpt_path=str(resumed) if resumed.is_file() else None)
+    except SIGTERMException as asked:  # its exit status would be 0
+        print(f"stopped by SIGTERM: the same command goes on from the last epoch in {folder}", flush=True)
+        raise SystemExit(_STOPPED) from asked
     best_file = folder / "best.ckpt"
     checkpoint = torch.load(best_file if best_file.is_file() else resumed, map_location="cpu", weights_only=True)
     task.load_state_dict(checkpoint["state_dict"])
@@ -133,6 +139,22 @@ def validation_interval(max_epochs: int, at_most: int) -> int:
         (3, 1)
     """
     return next(interval for interval in range(min(at_most, max_epochs), 0, -1) if max_epochs % interval == 0)
+
+
+class Pace(Callback):
+    """Says how large the training is, with `num_pictures`, and after some batches how long it takes."""
+
+    def __init__(self, num_pictures: int) -> None:
+        self._num_pictures = num_pictures
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Say the size; the number of batches is that of this process."""
+        epochs = (trainer.max_epochs or 0) - trainer.current_epoch
+        self._estimate = Estimate(self._num_pictures, int(trainer.num_training_batches), epochs)
+
+    def on_train_batch_end(self, trainer: Trainer, *_: Any) -> None:
+        """Count the batch."""
+        self._estimate.after_batch()
 
 
 class StepSeeds(Callback):

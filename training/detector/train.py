@@ -25,7 +25,7 @@ from training.detector.darknet import save_weights
 from training.detector.network import CFG, DarknetNetwork
 from training.detector.operating_point import best_f1_threshold, detect
 from training.detector.preparation import define_network, link_data, start_network
-from training.progress import say
+from training.progress import Estimate, say
 from training.resuming import claim, digest, digest_of_text
 from training.settings import HardwareSettings, TrainingSettings
 from training.single_output import SingleOutput
@@ -161,10 +161,18 @@ def _train(
     trainer = DetectorTrainer(overrides=overrides)
     curves = _CurveLog(trainer.csv, run, settings.max_epochs)
     trainer.add_callback("on_fit_epoch_end", curves)
+    trainer.add_callback("on_train_start", _begin_estimate)
     if not (can_resume and trainer.is_finished()):
         trainer.train()
     curves()
     return trainer.best_network(), Path(trainer.save_dir)
+
+
+def _begin_estimate(trainer: Any) -> None:
+    """Say how large ultralytics' training is and, after some batches, how long it takes."""
+    loader = trainer.train_loader
+    estimate = Estimate(len(loader.dataset), len(loader), trainer.epochs - trainer.start_epoch)
+    trainer.add_callback("on_train_batch_end", lambda _: estimate.after_batch())
 
 
 def _overrides(settings: DetectorSettings, seed: int, largest_split: int, checkpoints: Path) -> dict[str, Any]:

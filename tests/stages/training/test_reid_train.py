@@ -58,8 +58,9 @@ def test_a_killed_training_goes_on_where_it_stopped_and_keeps_the_best(tmp_path:
     assert scores["val/map"] == pytest.approx(max(maps), abs=1e-5)
 
 
+@pytest.mark.parametrize(("sign", "status"), [(signal.SIGKILL, -signal.SIGKILL), (signal.SIGTERM, 143)])
 def test_a_training_killed_in_the_middle_ends_like_an_undisturbed_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sign: signal.Signals, status: int
 ) -> None:
     monkeypatch.chdir(tmp_path)
     folder = write_reid_set(tmp_path / "data" / "town", num_train=4, num_val=4)
@@ -78,8 +79,8 @@ def test_a_training_killed_in_the_middle_ends_like_an_undisturbed_one(
         while not last.is_file():
             assert process.poll() is None
             time.sleep(0.01)
-        process.kill()
-    assert process.returncode == -signal.SIGKILL
+        process.send_signal(sign)
+    assert process.returncode == status
     assert not (tmp_path / "models").exists()
     main()
     resumed = mlflow.get_run(read_card(tmp_path / "models" / "town" / "reid-osnet_x0_25").mlflow_run_id).data.metrics
