@@ -1,6 +1,6 @@
 """Accounts: name, role and a token, which is shown once and stored as an Argon2id hash.
 
-    python -m serving.accounts create NAME --role operator|reviewer|auditor|admin [--expires DAYS]
+    python -m serving.accounts create NAME --role operator|reviewer|auditor|admin|monitor [--expires DAYS]
     python -m serving.accounts list
     python -m serving.accounts disable NAME
     python -m serving.accounts renew NAME [--expires DAYS]

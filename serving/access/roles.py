@@ -11,6 +11,7 @@ class Role(StrEnum):
     REVIEWER = auto()
     AUDITOR = auto()
     ADMIN = auto()
+    MONITOR = auto()
 
 
 class Permission(StrEnum):
@@ -20,12 +21,14 @@ class Permission(StrEnum):
     SEARCH = auto()  # searches, crops, routes, verdicts, the assigned cases
     REVIEW = auto()  # open, close, hold and export cases, assign their operators
     AUDIT = auto()  # read the audit
-    OPERATE = auto()  # metrics, documentation, every endpoint without another permission
+    MONITOR = auto()  # metrics
+    OPERATE = auto()  # documentation, every endpoint without another permission
 
 
 PERMISSIONS: Mapping[Role, frozenset[Permission]] = {
     Role.OPERATOR: frozenset({Permission.ENTER, Permission.SEARCH}),
     Role.REVIEWER: frozenset({Permission.ENTER, Permission.SEARCH, Permission.REVIEW}),
     Role.AUDITOR: frozenset({Permission.ENTER, Permission.AUDIT}),
-    Role.ADMIN: frozenset({Permission.ENTER, Permission.OPERATE}),
+    Role.ADMIN: frozenset({Permission.ENTER, Permission.MONITOR, Permission.OPERATE}),
+    Role.MONITOR: frozenset({Permission.MONITOR}),
 }

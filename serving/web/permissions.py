@@ -27,6 +27,7 @@ ENDPOINTS: Mapping[tuple[str, str], Permission] = {
     ("GET", "/v1/cases/{case_id}/export"): Permission.REVIEW,
     ("GET", "/v1/audit"): Permission.AUDIT,
     ("GET", "/v1/audit/unusual"): Permission.AUDIT,
+    ("GET", "/metrics"): Permission.MONITOR,
 }
 
 _PATTERNS = [(method, compile_path(path)[0], permission) for (method, path), permission in ENDPOINTS.items()]

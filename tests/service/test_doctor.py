@@ -27,7 +27,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor, "_MEASURED_S", 0.05)
+    monkeypatch.setattr(doctor, "_MEASURED_S", 0.5)  # shorter, and a busy machine seems to carry no camera
     monkeypatch.setattr(doctor, "_LEAST_FREE_BYTES", 1)
 
 

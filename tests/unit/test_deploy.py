@@ -14,6 +14,9 @@ import yaml
 from bentoml._internal.container.generate import BENTO_UID_GID
 from compose_spec import PyCompose
 
+from serving.ingestion.stream_metrics import StreamMetrics
+from serving.search.metrics import SEARCH_SECONDS, STAGE_SECONDS
+from serving.web.middleware.metrics import FRAMES, IN_WORK, OPEN_GAPS, QUEUE_AGE, REFUSED, REQUESTS, SEGMENTS
 from tests.helpers.certificates import write_certificate
 from tests.helpers.project import ROOT
 
@@ -149,3 +152,70 @@ def test_the_proxy_has_the_limits_of_the_service() -> None:
 def test_the_manual_trusts_the_network_of_the_compose_file() -> None:
     (network,) = COMPOSE["networks"]["default"]["ipam"]["config"]
     assert f"serving.service.trusted_proxies=[{network['subnet']}]" in (ROOT / "docs" / "deploy.md").read_text()
+
+
+DASHBOARD = json.loads((DEPLOY / "grafana" / "dongseon.json").read_text())
+RULES = yaml.safe_load((DEPLOY / "prometheus" / "alerts.yaml").read_text())["groups"][0]["rules"]
+QUERIES = [target["expr"] for panel in DASHBOARD["panels"] for target in panel["targets"]]
+_NAME = re.compile(r"\b(?:dongseon|bentoml)_\w+")
+
+
+def promtool(*arguments: str | Path) -> None:
+    if (program := shutil.which("promtool")) is None:
+        pytest.skip("promtool is not installed")
+    ended = subprocess.run([program, *arguments], capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+
+
+def measured() -> set[str]:
+    """Names of the samples that the service and the live cameras answer."""
+    families = [
+        *(
+            metric
+            for each in (REQUESTS, IN_WORK, REFUSED, SEGMENTS, QUEUE_AGE, FRAMES, OPEN_GAPS)
+            for metric in each.collect()
+        ),
+        *(metric for each in (SEARCH_SECONDS, STAGE_SECONDS) for metric in each.collect()),
+        *StreamMetrics("demo", {}).collect(),
+    ]
+    endings = {"counter": ["_total"], "gauge": [""], "histogram": ["_bucket", "_sum", "_count"]}
+    return {metric.name + ending for metric in families for ending in endings[metric.type]}
+
+
+def test_each_rule_fires_when_it_should_and_only_then() -> None:
+    promtool("check", "rules", DEPLOY / "prometheus" / "alerts.yaml")
+    promtool("test", "rules", DEPLOY / "prometheus" / "alerts_test.yaml")
+    cases = yaml.safe_load((DEPLOY / "prometheus" / "alerts_test.yaml").read_text())["tests"]
+    for case in cases:
+        assert [one["alertname"] for one in case["alert_rule_test"]] == [rule["alert"] for rule in RULES]
+    assert all(one["exp_alerts"] for one in cases[1]["alert_rule_test"])
+
+
+def test_prometheus_takes_the_configuration_and_the_queries_of_the_dashboard(tmp_path: Path) -> None:
+    queries = [{"record": f"query:{number}", "expr": query} for number, query in enumerate(QUERIES)]
+    (tmp_path / "rules.yaml").write_text(yaml.safe_dump({"groups": [{"name": "dashboard", "rules": queries}]}))
+    promtool("check", "rules", tmp_path / "rules.yaml")
+    promtool("check", "config", "--syntax-only", DEPLOY / "prometheus" / "prometheus.yaml")
+
+
+def test_rules_and_dashboard_ask_for_metrics_that_exist_and_the_dashboard_for_all() -> None:
+    shown = {name for query in QUERIES for name in _NAME.findall(query)}
+    asked = shown | {name for rule in RULES for name in _NAME.findall(rule["expr"])}
+    ours = {name for name in asked if name.startswith("dongseon_")}
+    assert ours <= measured()
+    assert asked - ours == {f"bentoml_service_adaptive_batch_size_{ending}" for ending in ("sum", "count")}
+    whole = {re.sub(r"_(bucket|sum|count)$", "", name) for name in measured()}
+    assert {re.sub(r"_bucket$", "", name) for name in shown if name.startswith("dongseon_")} == whole
+
+
+def test_panels_of_the_dashboard_have_numbers_and_places_of_their_own() -> None:
+    panels = DASHBOARD["panels"]
+    assert len({panel["id"] for panel in panels}) == len(panels)
+    places = [
+        (x, y)
+        for panel in panels
+        for x in range(panel["gridPos"]["x"], panel["gridPos"]["x"] + panel["gridPos"]["w"])
+        for y in range(panel["gridPos"]["y"], panel["gridPos"]["y"] + panel["gridPos"]["h"])
+    ]
+    assert len(set(places)) == len(places)
+    assert max(x for x, _ in places) < 24

@@ -32,7 +32,7 @@ from serving.web.sign_in import refuse
 from tests.helpers.deployments import FOR_CASE, search_service, token_of, write_deployment
 
 OPERATOR, REVIEWER, AUDITOR, ADMIN = Role.OPERATOR, Role.REVIEWER, Role.AUDITOR, Role.ADMIN
-EVERYBODY = set(Role)
+EVERYBODY = set(Role) - {Role.MONITOR}
 MATRIX = {  # who may ask what; the case is one that nobody has opened
     "GET /": EVERYBODY,
     "GET /page/page.js": EVERYBODY,
@@ -57,7 +57,8 @@ MATRIX = {  # who may ask what; the case is one that nobody has opened
     "GET /v1/audit/unusual": {AUDITOR},
     "POST /sign-out": EVERYBODY,
     # What is not listed: of BentoML, of FastAPI, of nobody; other methods; paths that only look like open ones.
-    "GET /metrics": {ADMIN},
+    "GET /metrics": {ADMIN, Role.MONITOR},
+    "POST /metrics": {ADMIN},
     "GET /docs.json": {ADMIN},
     "GET /schema.json": {ADMIN},
     "GET /static_content/index.css": {ADMIN},
@@ -143,11 +144,15 @@ def routes_of(routes: list[BaseRoute], prefix: str) -> set[tuple[str, str]]:
     return {(method, path) for method, path in found if method != "HEAD"}
 
 
-def test_the_table_of_endpoints_lists_all_of_ours_and_no_other(deployment: Deployment) -> None:
+def test_the_table_of_endpoints_lists_all_of_ours_and_of_bentomls_the_metrics_alone(deployment: Deployment) -> None:
     documented = build_api().openapi()["paths"]
     api = {(method.upper(), f"/v1{path}") for path, operations in documented.items() for method in operations}
     page = routes_of(build_page().routes, "")
-    assert api | page == set(ENDPOINTS) | {("GET", "/sign-in"), ("POST", "/sign-in"), ("GET", "/sign-in.css")}
+    assert api | page | {("GET", "/metrics")} == set(ENDPOINTS) | {
+        ("GET", "/sign-in"),
+        ("POST", "/sign-in"),
+        ("GET", "/sign-in.css"),
+    }
     tested = {
         tuple(asked.replace("demo/1", "{district}/{tracklet_id}").replace("99", "{case_id}").split())
         for asked in (each.replace("/page/page.js", "/page/{file}") for each in MATRIX)
