@@ -71,6 +71,7 @@ class SearchAnswer(BaseModel):
     model_version: str  # re-ID model
     deployment_version: str  # one id of detector, attribute and re-ID model
     people_xyxy: list[Box | None]  # the person searched for in each photo, pixels; None: the whole photo
+    detected_xyxy: list[list[Box]] = []  # everybody detected in each photo, pixels; none: nobody was found in it
     sightings: list[Hit]  # nearest first
     coverage: Coverage  # searched and missing times of the cameras in the request's scope
     next_question: QuestionToAsk | None = None  # None: no attribute tells these sightings apart

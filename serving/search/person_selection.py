@@ -5,7 +5,7 @@ the person or nothing; with a margin around the photo it detects the whole perso
 """
 
 from dataclasses import replace
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import numpy as np
 from pydantic import Field
@@ -25,9 +25,21 @@ _FILLING = 0.5  # minimum share of such a photo that the box of a person who fil
 _FRAMED_HEIGHT_PX, _MARGIN_PX = 256, 256  # height of such a photo and its margin, as the detector gets them
 
 
-@STAGE_SECONDS.labels("detect").time()
+class PeopleInPhoto(NamedTuple):
+    """The person to search for in a photo, and everybody who was detected in it."""
+
+    selected: Box | None  # None: the whole photo
+    detected: list[Box]  # surely people, the likeliest to be meant first
+
+
 def select_person(perception: Perception, image: np.ndarray, drawn: Box | None = None) -> Box | None:
-    """Box of the person to search for in `image`, `uint8 [height, width, 3]` RGB; None for the whole image.
+    """Box of the person to search for in `image`, see `people_in_photo`."""
+    return people_in_photo(perception, image, drawn).selected
+
+
+@STAGE_SECONDS.labels("detect").time()
+def people_in_photo(perception: Perception, image: np.ndarray, drawn: Box | None = None) -> PeopleInPhoto:
+    """The person to search for in `image`, `uint8 [height, width, 3]` RGB, and the people in it.
 
     Without a drawn box: the detection with the largest area × score; None without any, or if this person fills an image
     of a person's shape.
@@ -45,29 +57,31 @@ def select_person(perception: Perception, image: np.ndarray, drawn: Box | None =
     height, width = image.shape[:2]
     may_fill = height >= _PERSON_ASPECT * width
     people = _detect_with_margin(perception, image) if may_fill else perception.detect([image])[0]
-    boxes = people.boxes_xyxy
-    if drawn is not None:
-        _require_in_picture(drawn, image)
-        overlaps = pairwise_iou(np.array([drawn], np.float32), boxes)[0]
-        if len(boxes) and overlaps.max() >= _SAME_PERSON_IOU:
-            return _box(boxes[overlaps.argmax()])
-        left, top, right, bottom = drawn
-        around = boxes[(boxes[:, :2] <= [left, top]).all(axis=1) & (boxes[:, 2:] >= [right, bottom]).all(axis=1)]
-        if len(around):
-            return _box(min(around, key=lambda box: np.prod(box[2:] - box[:2])))
-        if min(right - left, bottom - top) < _MIN_SIDE_PX:
-            raise InputError(
-                f"people_xyxy must point at a person, got {list(drawn)} with nobody around it; "
-                "draw a box around the person"
-            )
-        return drawn
-    areas = np.prod(boxes[:, 2:] - boxes[:, :2], axis=1)
+    areas = np.prod(people.boxes_xyxy[:, 2:] - people.boxes_xyxy[:, :2], axis=1)
     rank = np.where(people.scores >= perception.strong_score, areas * people.scores, 0.0)
-    if not rank.any():
-        return None
-    largest = rank.argmax()
-    fills = may_fill and areas[largest] >= _FILLING * height * width
-    return None if fills else _box(boxes[largest])
+    order = np.argsort(-rank, kind="stable")[: np.count_nonzero(rank)]
+    detected = [_box(people.boxes_xyxy[index]) for index in order]
+    if drawn is not None:
+        return PeopleInPhoto(_drawn_person(people.boxes_xyxy, image, drawn), detected)
+    fills = may_fill and bool(detected) and areas[order[0]] >= _FILLING * height * width
+    return PeopleInPhoto(None if fills or not detected else detected[0], detected)
+
+
+def _drawn_person(boxes: np.ndarray, image: np.ndarray, drawn: Box) -> Box:
+    """The detection that `drawn` means; the drawn box itself if it means none."""
+    _require_in_picture(drawn, image)
+    overlaps = pairwise_iou(np.array([drawn], np.float32), boxes)[0]
+    if len(boxes) and overlaps.max() >= _SAME_PERSON_IOU:
+        return _box(boxes[overlaps.argmax()])
+    left, top, right, bottom = drawn
+    around = boxes[(boxes[:, :2] <= [left, top]).all(axis=1) & (boxes[:, 2:] >= [right, bottom]).all(axis=1)]
+    if len(around):
+        return _box(min(around, key=lambda box: np.prod(box[2:] - box[:2])))
+    if min(right - left, bottom - top) < _MIN_SIDE_PX:
+        raise InputError(
+            f"people_xyxy must point at a person, got {list(drawn)} with nobody around it; draw a box around the person"
+        )
+    return drawn
 
 
 def crop_of(image: np.ndarray, box: Box | None) -> np.ndarray:

@@ -24,7 +24,8 @@ def read_sentence(
         now: the moment to which "yesterday" and clock times without a day refer.
     """
     zone = ZoneInfo(districts[0].time_zone) if districts else now.tzinfo
-    reading = reader_of(schema).read(text, now.astimezone(zone))
+    names = [camera.name for district in districts for camera in district.cameras]
+    reading = reader_of(schema).read(text, now.astimezone(zone), names)
     cameras = _cameras(reading, districts)
     parts = [WordsRead(condition="attribute", group=one.group, words=list(one.words)) for one in reading.conditions]
     unused = list(reading.unused)
@@ -49,11 +50,10 @@ def read_sentence(
 
 
 def _cameras(reading: Reading, districts: Sequence[StoredDistrict]) -> list[str]:
-    """Cameras, as district/id, whose name shares a word with the place."""
-    said = camera_words(reading.place) if reading.place is not None else []
-    return [
-        f"{district.name}/{camera.id}"
-        for district in districts
-        for camera in district.cameras
-        if any(len(word) > 1 and word in camera.name.lower() for word in said)
-    ]
+    """Cameras, as district/id, whose whole name the place has; else those that share a word with it."""
+    if reading.place is None:
+        return []
+    place, words = reading.place.lower(), [word for word in camera_words(reading.place) if len(word) > 1]
+    named = {f"{each.name}/{camera.id}": camera.name.lower() for each in districts for camera in each.cameras}
+    whole = [key for key, name in named.items() if place.startswith(name)]
+    return whole or [key for key, name in named.items() if any(word in name for word in words)]

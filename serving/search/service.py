@@ -44,7 +44,7 @@ from serving.search.messages import (
     StoredCamera,
 )
 from serving.search.metrics import SEARCH_SECONDS
-from serving.search.person_selection import Box, crop_of, scaled, select_person
+from serving.search.person_selection import Box, PeopleInPhoto, crop_of, people_in_photo, scaled
 from serving.search.photo import PhotoDecoders, SlowPhotoError
 from serving.search.search import Hit, Searcher, SearchSettings, SightingKey, hit_of, stored_sightings
 from serving.search.sentence import read_sentence
@@ -273,7 +273,7 @@ class SearchService:
         cameras = select_cameras(store, request.cameras, request.area)
         engines = self._running_engines()
         try:
-            boxes, crops = self._people(engines, request.photos, marked, slowly=slowly)
+            people, crops = self._people(engines, request.photos, marked, slowly=slowly)
             embeddings = engines.embed(crops) if crops else None
         except EnginesAwayError:
             self._engines = None  # after their return they may be others
@@ -293,7 +293,8 @@ class SearchService:
         return SearchAnswer(
             model_version=engines.model_version,
             deployment_version=engines.deployment_version,
-            people_xyxy=boxes,
+            people_xyxy=[photo.selected for photo in people],
+            detected_xyxy=[photo.detected for photo in people],
             sightings=hits,
             coverage=coverage,
             next_question=self._next_question(hits, description),
@@ -320,10 +321,10 @@ class SearchService:
 
     def _people(
         self, engines: SearchEngines, photos: Sequence[bytes], marked: Sequence[Box | None], *, slowly: bool
-    ) -> tuple[list[Box | None], list[Picture]]:
-        """Box of the person in each photo, and the crop of the person at the input size of the re-ID engine."""
+    ) -> tuple[list[PeopleInPhoto], list[Picture]]:
+        """People in each photo, and the crop of the selected person at the input size of the re-ID engine."""
         decoders, left_s = (self._slow_decoders, self._limits.max_decoding_s) if slowly else (self._decoders, _QUICK_S)
-        boxes: list[Box | None] = []
+        people: list[PeopleInPhoto] = []
         crops: list[Picture] = []
         for photo, drawn in zip(photos, marked, strict=True):
             try:
@@ -336,11 +337,16 @@ class SearchService:
                     "longer; send smaller or plain JPEGs"
                 ) from error
             left_s -= spent_s
-            box = select_person(engines.perception, image, drawn and scaled(drawn, scale))
-            crops.append(engines.perception.reid_input(crop_of(image, box)))
-            boxes.append(box and scaled(box, (1 / scale[0], 1 / scale[1])))
+            found = people_in_photo(engines.perception, image, drawn and scaled(drawn, scale))
+            crops.append(engines.perception.reid_input(crop_of(image, found.selected)))
+            back = (1 / scale[0], 1 / scale[1])
+            people.append(
+                PeopleInPhoto(
+                    found.selected and scaled(found.selected, back), [scaled(box, back) for box in found.detected]
+                )
+            )
             del image  # before the next is decoded
-        return boxes, crops
+        return people, crops
 
     def coverage(self, scope: SearchScope) -> Coverage:
         """Searchable and missing times of the cameras in `scope`, see `serving.search.coverage.coverage_of`.

@@ -64,13 +64,18 @@ class Place(NamedTuple):
     end: int
 
 
-def read_place(sentence: str, taken: Iterable[tuple[int, int]]) -> Place | None:
-    """The first place that the sentence says.
+def read_place(sentence: str, taken: Iterable[tuple[int, int]], names: Iterable[str] = ()) -> Place | None:
+    """The first place that the sentence says, a known name before others.
 
     Args:
         sentence: Korean or English.
         taken: spans of words that name a person, a thing or a time: what ends in one is no place.
+        names: known names of places, such as cameras.
     """
+    for name in sorted(names, key=len, reverse=True):
+        named = re.search(rf"(?<!\w){re.escape(name)}(?![A-Za-z0-9])(?:\s*(?:{_SIDES}))*", sentence, re.IGNORECASE)
+        if name and named:
+            return Place(named.start(), named.end())
     spans = tuple(taken)
     for match in (*_KOREAN.finditer(sentence), *_ENGLISH.finditer(sentence)):
         if place := _place_of(match, spans):

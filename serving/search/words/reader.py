@@ -105,17 +105,18 @@ class Reader:
         self._words = words_of(schema, self._vocabulary)
         self._scanner = Scanner(self._vocabulary, self._words.names)
 
-    def read(self, sentence: str, now: datetime) -> Reading:
+    def read(self, sentence: str, now: datetime, names: Iterable[str] = ()) -> Reading:
         """What the sentence says; words that say nothing of the schema's attributes come back as unused.
 
         Args:
             sentence: Korean or English.
             now: the moment at the clocks of the cameras.
+            names: known names of places.
         """
         time = read_time(sentence, now)
         found = self._scanner.scan(sentence)
         taken = [(each.start, each.end) for each in found if self._is_of_person(each)]
-        place = read_place(sentence, [*taken, *_span(time)])
+        place = read_place(sentence, [*taken, *_span(time)], names)
         apart = [*_span(time), *_span(place)]
         mentions = [each for each in found if self._is_scene(each) or not _touches(each, apart)]
         others = spans_of_others(sentence, mentions, self._vocabulary)
@@ -289,10 +290,18 @@ class Reader:
             )
             if nothing and (is_whole or not said):
                 return [_Said(key, mention.start, mention.end, 1) for key in nothing]
-            return [replace(one, denied=True) for one in said]
+            return [self._denied(one) for one in said]
         if not said and nothing:
             said = [_Said(key, mention.start, mention.end, 1, denied=True) for key in nothing]
         return said + self._colours_of(thing)
+
+    def _denied(self, said: _Said) -> _Said:
+        """The denial of a label: of a group that has but one, the label for nothing."""
+        group = said.key[0]
+        nothing = self._words.nothing_of(group)
+        if nothing and len(self._schema.group(group).labels) == len(nothing) + 1:
+            return replace(said, key=(group, nothing[0]))
+        return replace(said, denied=True)
 
     def _colours_of(self, thing: _Thing) -> list[_Said]:
         groups = self._colour_groups(thing.mention.concept)

@@ -69,6 +69,7 @@ def test_in_a_scene_the_person_is_searched_not_the_street(client: TestClient) ->
     scene[:, :40] = GREEN  # the tiny detector finds people in the left half
     answer = search(client, png(scene))
     assert answer["people_xyxy"] == [[0, 0, 40, 60]]
+    assert answer["detected_xyxy"] == [[[0, 0, 40, 60]]]
     assert answer["sightings"][0]["tracklet_id"] in {2, 5, 8, 11}
 
 
@@ -328,6 +329,7 @@ def test_the_openapi_document_declares_every_answer(client: TestClient) -> None:
     refused = {"401", "403", "429", "503"}
     assert declared == {
         "post /search": {"200", "400", "404", "408", "413"} | refused,
+        "post /sentence": {"200", "400", "408", "413"} | refused,
         "post /route": {"200", "400", "404", "408", "413"} | refused,
         "get /crops/{district}/{tracklet_id}": {"200", "400", "404"} | refused,
         "get /cameras": {"200"} | refused,
@@ -617,6 +619,8 @@ def test_a_sentence_becomes_conditions_that_the_search_takes(client: TestClient)
 def test_a_place_chooses_the_cameras_of_its_name(client: TestClient) -> None:
     named = client.post("/sentence", json={"text": "a backpack, at the gate"}).json()
     assert named["cameras"] == [f"demo/{camera.id}" for camera in CAMERAS]
+    one = client.post("/sentence", json={"text": "배낭, gate 1 입구 쪽에서"}).json()
+    assert (one["cameras"], one["unused"]) == (["demo/cam1"], [])
     unknown = client.post("/sentence", json={"text": "배낭, 시장 근처"}).json()
     assert (unknown["cameras"], unknown["unused"]) == (None, ["시장 근처"])
 

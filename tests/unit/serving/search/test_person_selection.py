@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from serving.search.person_selection import Box, select_person
+from serving.search.person_selection import Box, people_in_photo, select_person
 from tests.helpers.walkers import COLOURS, HEIGHT, WIDTH, ColourDetector, perception
 
 PRECISION_PX = 10  # of the tests' detector, whose input has 120 rows
@@ -63,3 +63,10 @@ def test_a_drawn_box_selects_the_person_in_or_around_it(drawn: Box, selected: st
 def test_without_a_detection_the_whole_photo_is_searched() -> None:
     for size in ((200, 80), (HEIGHT, WIDTH)):
         assert select_person(perception(), photo(*size)) is None
+
+
+def test_everybody_who_was_detected_is_told() -> None:
+    people = people_in_photo(perception(), photo(400, 200, red=(30, 100, 90, 260), blue=(120, 120, 170, 260)))
+    assert len(people.detected) == 2  # the largest first
+    assert people.detected[0] == people.selected
+    assert people_in_photo(perception(), photo(400, 200)).detected == []

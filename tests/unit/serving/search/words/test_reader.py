@@ -82,6 +82,7 @@ def test_what_a_sentence_says(sentence: str, conditions: dict[str, str]) -> None
     ("schema", "sentence", "conditions"),
     [
         ("pa100k", "남자, 백팩, 안경 없음", {"female": "absent", "backpack": "present", "glasses": "absent"}),
+        ("pa100k", "no handbag", {"handbag": "absent"}),
         ("pa100k", "an old lady with a handbag", {"female": "present", "age": "over_60", "handbag": "present"}),
         ("peta", "a man in jeans and a T-shirt, no hat", {"male": "present", "jeans": "present", "hat": "absent"}),
         ("market1501", "긴 머리 여자, 반바지", {"gender": "female", "hair": "long"}),
