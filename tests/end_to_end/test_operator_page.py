@@ -120,9 +120,11 @@ def ask(browser: Browser, group: str, kind: str, label: str) -> None:
 
 
 def search(browser: Browser) -> None:
-    """Press the button and wait for sightings with their pictures."""
+    """Press the button and wait for new sightings with their pictures; those before stay in view until then."""
+    browser.evaluate(f"[...{CARDS}].forEach(card => card.classList.add('before'))")
     click(browser, "#search .primary")
-    browser.wait_for(f"{CARDS}.length && {CARDS}[0].querySelector('img').naturalWidth")
+    is_new = f"{CARDS}.length && !{CARDS}[0].matches('.before')"
+    browser.wait_for(f"{is_new} && {CARDS}[0].querySelector('img').naturalWidth")
 
 
 def load_pictures(browser: Browser) -> None:
@@ -580,3 +582,156 @@ def test_a_service_in_trouble_is_told_apart(service: str, browser: Browser, answ
     ask(browser, "bag", "is", "backpack")
     click(browser, "#search .primary")
     browser.wait_for(f"document.querySelector('#problem').innerText.includes('{words}')")
+
+
+CHIPS = "[...document.querySelectorAll('#conditions li')].map(chip => chip.firstChild.textContent)"
+
+
+def test_a_sentence_becomes_chips_that_are_corrected_and_removed_by_keyboard(
+    served: Served, browser: Browser, case: int
+) -> None:
+    browser.evaluate("document.querySelector('#sentence').focus()")
+    browser.type("배낭 멘 아이, Gate 1 입구 쪽 5월 1일 21시쯤, 다리를 절뚝거림")
+    browser.press("Enter", "Enter")
+    browser.wait_for(f"{CHIPS}.length")
+    chips = browser.evaluate(CHIPS)
+    assert chips[0] == "가방: 배낭"
+    assert "2026-05-01 20:30" in chips[1]
+    assert chips[2] == "Gate 1"
+    assert "“다리를 절뚝거림”" in browser.evaluate("document.querySelector('#unused').textContent")
+    click(browser, "#search .primary")
+    browser.wait_for("/찾은 장면|조건을 줄여/.test(document.querySelector('#status').textContent)")
+    question = last_question(served, case)
+    assert (question["attributes"], question["cameras"]) == ({"bag": {"is": ["backpack"]}}, "demo/cam1")
+
+    browser.evaluate("document.querySelector('#conditions li button').focus()")  # opens the question to correct it
+    browser.press("Enter", "Enter")
+    browser.wait_for("document.activeElement.closest('.question')?.dataset.group === 'bag'")
+    click(browser, "[data-group=bag] [value=none]")
+    assert browser.evaluate(CHIPS)[0] == "가방: 없음, 배낭"
+
+    browser.evaluate("document.querySelector('#conditions li button + button').focus()")  # and removes it
+    browser.press("Enter", "Enter")
+    browser.wait_for(f"{CHIPS}.length === 2")
+    assert browser.evaluate("document.querySelector('[data-group=bag] select').value") == ""
+    assert browser.evaluate("document.activeElement.closest('#conditions') !== null")
+
+    fill(browser, "#sentence", "감사합니다")
+    click(browser, "#read-sentence")
+    browser.wait_for("document.querySelector('#unused').textContent.includes('조건으로 바꿀 말이 없습니다')")
+    assert browser.evaluate(CHIPS) == []  # the time of the sentence before is gone as well
+
+
+def test_a_sentence_is_read_on_the_english_page(served: Served, browser: Browser) -> None:
+    browser.open(f"{served.address}/?lang=en")
+    browser.wait_for(IS_READ)
+    fill(browser, "#sentence", "no bag, walks with a stick")
+    click(browser, "#read-sentence")
+    browser.wait_for(f"{CHIPS}.length")
+    assert browser.evaluate(CHIPS) == ["bag: none"]
+    assert browser.evaluate("document.querySelector('#unused').textContent") == (
+        "Words that make no condition: “walks with a stick”"
+    )
+
+
+def test_a_window_of_half_a_minute_can_be_asked(served: Served, browser: Browser, case: int) -> None:
+    ask(browser, "bag", "is", "backpack")
+    fill(browser, "[name=since]", "2026-05-01T21:00:10")
+    fill(browser, "[name=until]", "2026-05-01T21:00:40")
+    assert browser.evaluate("document.querySelector('#search').checkValidity()")
+    click(browser, "#search .primary")
+    browser.wait_for("document.querySelector('#status').textContent.includes('찾은 장면')")
+    question = last_question(served, case)
+    assert (question["since"], question["until"]) == ("2026-05-01T12:00:10Z", "2026-05-01T12:00:40Z")
+
+
+def test_confirmed_sightings_come_first_and_the_others_by_the_percentage_on_them(
+    browser: Browser, tmp_path: Path
+) -> None:
+    browser.choose_files("[name=photo]", photo(tmp_path, "person.png", picture(RED, seed=99)))
+    browser.wait_for("document.querySelector('#photos svg')")
+    search(browser)
+    browser.evaluate(f"{CARDS}[3].querySelector('[data-verdict=confirmed]').click()")
+    search(browser)
+    browser.wait_for(f"{CARDS}[0].dataset.verdict === 'confirmed'")
+    percentages = f"[...{CARDS}].map(card => parseInt(card.querySelector('[data-slot=probability]').textContent))"
+    shown = browser.evaluate(percentages)
+    assert shown[0] == 100
+    assert shown == sorted(shown, reverse=True)
+
+
+def test_what_was_found_stays_after_an_error_and_in_the_other_language(served: Served, browser: Browser) -> None:
+    ask(browser, "bag", "is", "backpack")
+    search(browser)
+    found = places(browser)
+    fill(browser, "[name=reason]", "")
+    click(browser, "#search .primary")
+    browser.wait_for("document.querySelector('#problem').innerText.includes('찾는 이유를 적으세요')")
+    assert places(browser) == found
+    fill(browser, "[name=reason]", "실종 아동")
+    browser.tell("Network.emulateNetworkConditions", offline=True, latency=0, downloadThroughput=0, uploadThroughput=0)
+    click(browser, "#search .primary")
+    browser.wait_for("document.querySelector('#problem').innerText.includes('서버에 연결할 수 없습니다')")
+    browser.tell(
+        "Network.emulateNetworkConditions", offline=False, latency=0, downloadThroughput=-1, uploadThroughput=-1
+    )
+    assert places(browser) == found
+    browser.complaints.clear()  # the browser notes the lost network itself
+
+    browser.open(f"{served.address}/?lang=en")
+    browser.wait_for(f"{CARDS}.length === {len(found)}")
+    assert places(browser) == found
+    assert "found before" in browser.evaluate("document.querySelector('#status').textContent")
+    fill(browser, "[name=case]", "")  # of no case nothing is in view, nor kept
+    browser.wait_for(f"{CARDS}.length === 0")
+    assert browser.evaluate("sessionStorage.getItem('answer')") is None
+
+
+def test_what_was_found_stays_after_the_end_of_the_session_for_the_same_account_only(
+    served: Served, browser: Browser, case: int
+) -> None:
+    ask(browser, "bag", "is", "backpack")
+    search(browser)
+    found = places(browser)
+    browser.tell("Network.clearBrowserCookies")  # as at the end of a session
+    click(browser, "#search .primary")
+    browser.wait_for("document.querySelector('#problem').innerText.includes('로그인 시간이 끝났습니다')")
+    assert places(browser) == found
+    sign_in(browser, served.address, served.token)
+    browser.wait_for(f"{CARDS}.length === {len(found)}")
+    browser.tell("Network.clearBrowserCookies")
+    with served.client() as client:
+        client.put(f"/v1/cases/{case}/operators", json={"operators": ["kim"]})
+    sign_in(browser, served.address, served.operator)
+    browser.wait_for(IS_READ)
+    assert places(browser) == []
+    browser.complaints.clear()  # the browser notes the refused search itself
+
+
+def test_nobody_and_several_people_in_a_photo_are_said(browser: Browser, tmp_path: Path) -> None:
+    empty = np.full((60, 80, 3), 10, np.uint8)  # the tiny detector sees nobody in the dark
+    browser.choose_files("[name=photo]", photo(tmp_path, "empty.png", empty))
+    browser.wait_for("document.querySelector('#photos svg')")
+    search(browser)
+    notes = "document.querySelector('#photo-notes').textContent"
+    browser.wait_for(f"{notes}.includes('사진 1에서 사람을 찾지 못해 사진 전체로 찾았습니다')")
+    click(browser, "#photos button")
+    assert browser.evaluate(notes) == ""
+    browser.choose_files("[name=photo]", photo(tmp_path, "scene.png", scene()))
+    browser.wait_for("document.querySelector('#photos svg')")
+    search(browser)
+    browser.wait_for("document.querySelector('#photos rect.searched')")
+    assert browser.evaluate(notes) == ""
+    boxes = "[[0, 0, 40, 60]], [[[0, 0, 40, 60], [50, 5, 70, 50]]]"  # the tiny detector finds but one
+    browser.evaluate(f"import('/page/photos.js').then(page => page.showSearched(page.chosenPhotos(), {boxes}))")
+    assert "사진 1에 2명이 보입니다" in browser.evaluate(notes)
+    assert browser.evaluate("document.querySelector('#photos .other').getAttribute('x')") == "50"
+
+
+def test_eight_cameras_within_75_m_fill_the_map(served: Served, browser: Browser) -> None:
+    cameras = "[...Array(8).keys()].map(n => ({latitude: 35.85 + 8.5e-5 * n, longitude: 128.6 + 4e-5 * n}))"  # 73 m
+    points = f"import('/page/map.js').then(({{projection}}) => {cameras}.map(projection({cameras}, 480, 340, 60).at))"
+    heights = [point["y"] for point in browser.evaluate(points)]
+    assert max(heights) - min(heights) > 200
+    assert min(heights) >= 60 - 1e-6
+    assert max(heights) <= 280 + 1e-6

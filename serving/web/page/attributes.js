@@ -25,6 +25,41 @@ function answerOf(question) {
   return { [$("select", question).value]: labels, or_unknown: $("[data-or-unknown]", question).checked };
 }
 
+const questionOf = (group) => questions.find(({ dataset }) => dataset.group === group);
+export const nameOfGroup = (group) => questionOf(group)?.dataset.name ?? group;
+
+/** Answers the question about a group as a search takes it (`is` or `is_not`); undefined clears it. */
+export function setAttribute(group, answer) {
+  const question = questionOf(group);
+  const kind = !answer ? "" : answer.is.length ? "is" : "is_not";
+  $("select", question).value = kind;
+  $(".labels", question).hidden = !kind;
+  for (const box of all("input", question)) box.checked = Boolean(kind) && answer[kind].includes(box.value);
+}
+
+/** Unfolds the question about a group and puts the focus on its labels. */
+export function openQuestion(group) {
+  const question = questionOf(group);
+  const folded = question.closest("details");
+  if (folded) folded.open = true;
+  question.scrollIntoView({ block: "center" });
+  const labels = $(".labels", question);
+  $(labels.hidden ? "select" : "input", labels.hidden ? question : labels).focus();
+}
+
+/** The answered questions: group and its words, such as "colour: not red". */
+export function answeredQuestions() {
+  return questions
+    .filter((question) => $("select", question).value)
+    .map((question) => {
+      const chosen = all("input:checked:not([data-or-unknown])", question);
+      const labels = chosen.map((box) => $("[data-label]", box.parentElement).textContent).join(", ");
+      const isNot = $("select", question).value === "is_not";
+      const text = `${question.dataset.name}: ${labels || "?"}`;
+      return { group: question.dataset.group, text: isNot ? say(words.is_not, { attribute: text }) : text };
+    });
+}
+
 const isRare = (group) => questions.some((one) => one.dataset.group === group && one.closest("details"));
 
 /**

@@ -4,7 +4,7 @@ import { shape } from "./dom.js";
 
 const METRES_PER_DEGREE = (Math.PI / 180) * 6_371_008.8; // of latitude
 const [LETTER_PX, LINE_PX] = [7, 15]; // of a camera's name on the map
-const LEAST_REACH = 1e-3; // degrees from the middle to an edge: the map of one camera shows its surroundings
+const LEAST_REACH = 1e-4; // degrees from the middle to an edge, 11 m: the map of one camera needs some extent
 
 /**
  * Projection of `places`, each with latitude and longitude, to a `width` x `height` drawing, at least `margin` from its

@@ -1,12 +1,13 @@
 // The search form and the three views: sightings, route, case.
 
 import { chosenArea, drawArea } from "./area.js";
-import { chosenAttributes, foldAttributes } from "./attributes.js";
+import { chosenAttributes, foldAttributes, nameOfGroup, openQuestion } from "./attributes.js";
 import { chosenCase, readCase, sightingsJudged } from "./cases.js";
 import { hideCoverage, showCoverage } from "./coverage.js";
 import { $, all, say, words } from "./dom.js";
 import { chosenBoxes, chosenPhotos, clearPhotos, showSearched } from "./photos.js";
 import { showRoute } from "./route.js";
+import "./sentence.js";
 import { attempt, fetchJson } from "./service.js";
 import { allSent, showHits, showJudged } from "./sightings.js";
 import { moment } from "./times.js";
@@ -116,9 +117,37 @@ let running = new AbortController();
 let shown; // the search whose sightings are in view
 
 function showNothing() {
+  sessionStorage.removeItem("answer");
   showHits([]);
   hideCoverage();
+  showNextQuestion(null);
   more.hidden = true;
+}
+
+function showAnswer(answer, isByPhoto, attributes) {
+  $("#steps").hidden = true;
+  showHits(answer.sightings, isByPhoto ? words.probability_by_photo : words.probability_by_attributes, attributes);
+  showCoverage(answer.coverage);
+  showNextQuestion(answer.next_question);
+}
+
+const account = document.body.dataset.account;
+
+/** Keeps the answer while this tab is open, for the page in the other language and after the next sign-in. */
+function keepAnswer(kept) {
+  try {
+    sessionStorage.setItem("answer", JSON.stringify(kept));
+  } catch {
+    sessionStorage.removeItem("answer"); // it is longer than the browser keeps
+  }
+}
+
+/** Shows the kept answer again, if it is of this account and case. */
+function showKept() {
+  const kept = JSON.parse(sessionStorage.getItem("answer") ?? "null");
+  if (kept?.account !== account || kept.case !== caseField.value || !kept.case) return;
+  showAnswer(kept.answer, kept.isByPhoto, kept.attributes);
+  $("#status").textContent = words.found_before;
 }
 
 /** Starts `work` and stops the search that still runs. */
@@ -135,22 +164,27 @@ function start(work) {
 async function search({ fields, attributes, photos }, signal) {
   const answer = await fetchJson("v1/search", { method: "POST", body: fields, signal });
   await show("results");
-  $("#steps").hidden = true;
-  const isByPhoto = photos.length || fields.has("confirmed");
-  showHits(answer.sightings, isByPhoto ? words.probability_by_photo : words.probability_by_attributes, attributes);
-  showCoverage(answer.coverage);
-  showSearched(photos, answer.people_xyxy);
+  const isByPhoto = Boolean(photos.length || fields.has("confirmed"));
+  showAnswer(answer, isByPhoto, attributes);
+  keepAnswer({ account, case: caseField.value, answer, isByPhoto, attributes });
+  showSearched(photos, answer.people_xyxy, answer.detected_xyxy);
   const { length } = answer.sightings;
   const topK = Number(fields.get("top_k"));
   more.hidden = length < topK || topK >= Number(more.dataset.most);
   $("#status").textContent = length ? say(words.found, { number: length }) : words.nothing_found;
 }
 
+function showNextQuestion(question) {
+  $("#next-question").hidden = !question;
+  if (!question) return;
+  $("#next-question span").textContent = say(words.next_question, { group: nameOfGroup(question.group) });
+  $("#next-question button").onclick = () => openQuestion(question.group);
+}
+
 form.addEventListener("submit", (event) => {
   event.preventDefault();
   start(async (signal) => {
-    showNothing();
-    await allSent();
+    await allSent(); // what was found stays in view until the answer is here
     await readCase({ signal }); // others may have given verdicts meanwhile
     shown = describedSearch();
     await search(shown, signal);
@@ -176,4 +210,9 @@ form.addEventListener("reset", () => {
   clearPhotos();
 });
 
-if (caseField.value) attempt(readCase);
+if (caseField.value) {
+  attempt(async () => {
+    await readCase();
+    showKept();
+  });
+}

@@ -30,12 +30,24 @@ export const chosenPhotos = () => photos.map(({ file }) => file);
 /** A box or null for each photo; null if no photo has a box. */
 export const chosenBoxes = () => (photos.some(({ box }) => box) ? photos.map(({ box }) => box) : null);
 
-/** Shows the person who was searched for in each of `files`: the boxes of an answer, null for the whole photo. */
-export function showSearched(files, boxes) {
-  for (const photo of photos) {
-    const box = boxes[files.indexOf(photo.file)] ?? [0, 0, photo.width, photo.height];
-    if (files.includes(photo.file)) draw(photo, "searched", box);
+/**
+ * Shows the person who was searched for in each of `files`: the boxes of an answer, null for the whole photo; and the
+ * other people who were `detected` in it. A photo with nobody, or with several people, is said.
+ */
+export function showSearched(files, boxes, detected) {
+  const notes = [];
+  for (const [index, photo] of photos.entries()) {
+    const place = files.indexOf(photo.file);
+    if (place < 0) continue;
+    const box = boxes[place] ?? [0, 0, photo.width, photo.height];
+    draw(photo, "other", null);
+    const people = detected[place];
+    for (const other of people.filter((one) => String(one) !== String(box))) addBox(photo, "other", other);
+    draw(photo, "searched", box);
+    if (!people.length && !photo.box) notes.push(say(words.nobody_in_photo, { number: index + 1 }));
+    if (people.length > 1) notes.push(say(words.several_in_photo, { number: index + 1, people: people.length }));
   }
+  $("#photo-notes").replaceChildren(...notes.map((textContent) => element("li", { textContent })));
   $("#searched").hidden = !$(".searched", list);
   $("#pointing").hidden = !photos.length || !$("#searched").hidden;
 }
@@ -99,12 +111,16 @@ function renumber() {
     button.setAttribute("aria-label", button.title);
   }
   $("#searched").hidden = true;
+  $("#photo-notes").replaceChildren();
   $("#pointing").hidden = !photos.length;
 }
 
-function draw({ drawing }, kind, box) {
-  all(`.${kind}`, drawing).forEach((old) => old.remove());
-  if (!box) return;
+function draw(photo, kind, box) {
+  all(`.${kind}`, photo.drawing).forEach((old) => old.remove());
+  if (box) addBox(photo, kind, box);
+}
+
+function addBox({ drawing }, kind, box) {
   const [left, top, right, bottom] = box;
   if (right - left <= 2 * CLICK_PX) {
     const radius = drawing.viewBox.baseVal.width / 40;

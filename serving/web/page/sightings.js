@@ -9,10 +9,15 @@ import { placeOf, timeOf, timesOf } from "./times.js";
 const VERDICT_OF_KEY = { KeyC: "confirmed", KeyR: "rejected" }; // positions on the keyboard, in any language
 const sightingOf = new WeakMap(); // card -> sighting
 
-/** Shows a search's sightings as cards; `kind` names the probability, `searched` are the attributes of the search. */
+const byProbability = (one, other) => other.confirmed - one.confirmed || other.match_probability - one.match_probability;
+
+/**
+ * Shows a search's sightings as cards, confirmed ones first, then by the probability that stands on them; `kind` names
+ * it, `searched` are the attributes of the search.
+ */
 export function showHits(sightings, kind, searched) {
   $("#hits").replaceChildren(
-    ...sightings.map((seen) => {
+    ...[...sightings].sort(byProbability).map((seen) => {
       const { confirmed, match_probability: probability } = seen;
       const item = confirmed ? card(seen, words.certain, percent(1)) : card(seen, kind, chance(probability));
       $("[data-slot=model]", item).textContent = `${words.model} ${seen.model_version}`;
