@@ -67,6 +67,7 @@ class ModelCard(BaseModel):
     feature: PositiveInt | None = None  # re-ID: length of an embedding
     # re-ID: cosine distance that best separates same-person from different-person pairs
     match_distance: NonNegativeFloat | None = None
+    share_of_epochs: Fraction = 1.0  # re-ID: part of the epochs of the other backbones that it was trained for
 
     district: str  # district of the training data
     taken: bool = False  # the district that has the engine did not train it

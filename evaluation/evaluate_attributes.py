@@ -35,11 +35,12 @@ from evaluation.intervals.of_attributes import attribute_sample
 from evaluation.past import digest_of, keep_run
 from evaluation.reporting.figures import plot_attribute_bars
 from evaluation.settings import EvaluationSettings
-from evaluation.slices import by_camera, by_light_and_height, score_slices
+from evaluation.slices import by_camera, by_label, by_light_and_height, score_slices
 from evaluation.thresholds import answers_above, most_probable_answers
 
 _SLICED = ("instance_f1", "label_mean_accuracy")
 _MODEL = "attributes"
+_TIME = "time"  # the group that says day, sunset or night
 _SPLITS: tuple[Split, Split] = ("test", "train")
 _STUDY = "suseong_no_colour"  # the schema of the study's trained model
 
@@ -72,6 +73,9 @@ def main(argv: Sequence[str] = ()) -> None:
         metrics["no_colour"] = of_study.metrics(resample(of_study.sample(), repeats))
     files = [DATA.of(district) / "attributes" / "images" / name for name in table.images]
     slicings = [by_camera(table.cameras, "As the table of the split says."), *by_light_and_height(files, heights=True)]
+    if _TIME in schema.group_names:
+        known = table.labels[:, schema.group_names.index(_TIME)]
+        slicings.append(by_label(_TIME, known, schema.group(_TIME).label_names))
     details = answers.details(resampled) | {
         "run": keep_run(district, _MODEL, card, digest_of(table.images, table.labels, table.identities), resampled),
         "slices": score_slices(slicings, answers.sample, _SLICED, repeats),

@@ -112,6 +112,8 @@ def main(argv: Sequence[str] = ()) -> None:
         name: each.flat() | {"num_valid_queries": scores[name].num_valid_queries} for name, each in resampled.items()
     }
     sizes = {f"num_{part}": len(table.images) for part, table in zip(("query", "gallery"), tables, strict=True)}
+    if card.share_of_epochs < 1:
+        metrics["share_of_epochs"] = card.share_of_epochs
     sizes |= {"num_people": first.num_units, "num_junk": int((tables[1].identities == JUNK).sum())}
     metrics |= sizes | {"reranking_s": ranking.reranking_s, "time": time_summary(timed)}
     keep_results(district, model, card, metrics)

@@ -35,7 +35,7 @@ from evaluation.multi_camera.visits import (
     score_problem,
     visits_of,
 )
-from evaluation.past import digest_of, keep_run, merged
+from evaluation.past import digest_of, keep_run, merged, with_points
 from evaluation.reliability import Reliability, score_reliability
 from evaluation.reporting.crop_figures import RankedCrop, RankedRow, plot_ranked_crops
 from evaluation.reporting.figures import plot_reliability, plot_route
@@ -94,7 +94,9 @@ def main(argv: Sequence[str] = ()) -> None:
             columns = {"predicted": reliability.probabilities, "right": reliability.right, "hits": reliability.counts}
             write_curve(columns, plots / "reliability.csv")
         card = read_card(ENGINES.of(name) / f"reid-{name_in(read_params(argv), 'reid', 'backbone')}")
-        details["run"] = keep_run(name, "tracking", card, digest_of_truth(truth, problems), merged(resampled))
+        over_cameras = {key: value for key, value in metrics.items() if key.startswith("global_")}
+        kept = with_points(merged(resampled), over_cameras)
+        details["run"] = keep_run(name, "tracking", card, digest_of_truth(truth, problems), kept)
         write_details(details, plots)
     keep_results(name, "tracking", card, metrics, answers.deployment_version)
 

@@ -8,7 +8,7 @@ without the predictions of the earlier one. The files hold numbers only, no pict
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -81,6 +81,7 @@ def keep_run(district: str, model: str, card: ModelCard, test: str, resampled: R
             replicates=replicates,
             unit=np.array(resampled.unit),
             num_units=np.array(resampled.num_units),
+            counted=np.array([resampled.counted[name] for name in names]),
             test=np.array(test),
             date=np.array(datetime.now(UTC).isoformat(timespec="seconds")),
             facts=np.array(json.dumps(facts)),
@@ -113,6 +114,18 @@ def merged(parts: Sequence[Resampled], prefixes: Sequence[str] = ()) -> Resample
         min(each.num_units for each in parts),
         {f"{start}{name}": value for start, each in named for name, value in each.values.items()},
         {f"{start}{name}": value for start, each in named for name, value in each.replicates.items()},
+        {f"{start}{name}": count for start, each in named for name, count in each.counted.items()},
+    )
+
+
+def with_points(resampled: Resampled, points: Mapping[str, float]) -> Resampled:
+    """`resampled` with figures that have no draws, so that none of their changes has an interval."""
+    num_draws = len(next(iter(resampled.replicates.values())))
+    return replace(
+        resampled,
+        values={**resampled.values, **points},
+        replicates={**resampled.replicates, **dict.fromkeys(points, np.full(num_draws, np.nan))},
+        counted={**resampled.counted, **dict.fromkeys(points, 0)},
     )
 
 
@@ -129,6 +142,7 @@ def _read(file: Path) -> Run:
             int(arrays["num_units"]),
             dict(zip(names, arrays["values"].tolist(), strict=True)),
             dict(zip(names, replicates.astype(np.float64), strict=True)),
+            dict(zip(names, arrays["counted"].tolist(), strict=True)),
         )
         facts = json.loads(str(arrays["facts"]))
         return Run(file.stem, str(arrays["date"]), str(arrays["test"]), facts, resampled)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int64
 
 from districts.checks.looks import Look, looks_of
 from evaluation.intervals.bootstrap import Sample, resample
@@ -30,6 +30,12 @@ def by_camera(cameras: Sequence[str | None], note: str) -> Slicing:
     """Items by their camera; None where it is not known."""
     names = [camera or _OF_UNKNOWN for camera in cameras]
     return Slicing("camera", note, {name: np.array([each == name for each in names]) for name in sorted(set(names))})
+
+
+def by_label(group: str, labels: Int64[np.ndarray, " item"], names: Sequence[str]) -> Slicing:
+    """Items by their label of a group, -1 unknown."""
+    groups = _filled({name: labels == value for value, name in enumerate(names)} | {_OF_UNKNOWN: labels < 0})
+    return Slicing(group, f"As the labels of the group {group} say.", groups)
 
 
 def camera_in_name(picture: str, cameras: Sequence[str]) -> str | None:

@@ -82,7 +82,8 @@ def distance_thresholds(
     if not len(same) or not len(different):
         return []
     named = [
-        (f"{100 * share:g} % of other people", float(np.quantile(different, share))) for share in _DISTANCE_QUANTILES
+        (f"lets {100 * share:g} % of other people pass", float(np.quantile(different, share)))
+        for share in _DISTANCE_QUANTILES
     ]
     if in_use is not None:
         named.append(("in use", in_use))

@@ -9,7 +9,7 @@ the draws have a seed of their own, which no setting changes.
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from jaxtyping import Float64
@@ -32,6 +32,7 @@ class Sample:
     num_units: int
     num_items: int  # length of the longest array that `figures` makes for a draw
     figures: Callable[[Weights], Figures]
+    counted: Mapping[str, int] = field(default_factory=dict)  # units that a figure rests on, where it is not all
 
     def as_it_is(self) -> dict[str, float]:
         """The figures of the units as they are, each once."""
@@ -55,11 +56,12 @@ class Resampled:
     num_units: int
     values: Mapping[str, float]
     replicates: Figures
+    counted: Mapping[str, int]  # units that each figure rests on
 
     def estimates(self) -> dict[str, Estimate]:
         """Each figure with its interval."""
         return {
-            name: Estimate(value, *(interval(self.replicates[name], self.num_units) or (None, None)))
+            name: Estimate(value, *(interval(self.replicates[name], self.counted[name]) or (None, None)))
             for name, value in self.values.items()
         }
 
@@ -77,7 +79,8 @@ def resample(sample: Sample, repeats: int, seed: int = SEED) -> Resampled:
     blocks = [sample.figures(weights) for weights in _draws(sample.num_units, sample.num_items, repeats, seed)]
     values = sample.as_it_is()
     replicates = {name: np.concatenate([block[name] for block in blocks]) for name in values}
-    return Resampled(sample.unit, sample.num_units, values, replicates)
+    counted = {name: sample.counted.get(name, sample.num_units) for name in values}
+    return Resampled(sample.unit, sample.num_units, values, replicates, counted)
 
 
 def interval(replicates: Float64[np.ndarray, " repeat"], num_units: int) -> tuple[float, float] | None:
@@ -107,7 +110,7 @@ def interval(replicates: Float64[np.ndarray, " repeat"], num_units: int) -> tupl
 def difference(ours: Resampled, theirs: Resampled, name: str) -> Estimate:
     """How much a figure of `ours` exceeds that of `theirs`, two models scored on the same units with the same draws."""
     change = ours.replicates[name] - theirs.replicates[name]
-    bounds = interval(change, ours.num_units) or (None, None)
+    bounds = interval(change, min(ours.counted[name], theirs.counted[name])) or (None, None)
     return Estimate(ours.values[name] - theirs.values[name], *bounds)
 
 
@@ -133,6 +136,11 @@ def ratios(
         return dict(zip(names, divided(weights @ above, weights @ below).T, strict=True))
 
     return figures
+
+
+def units_of(denominators: Mapping[str, Float64[np.ndarray, " unit"]]) -> dict[str, int]:
+    """The units that each of some `ratios` rests on: a label that three people have says nothing of a fourth."""
+    return {name: int((values > 0).sum()) for name, values in denominators.items()}
 
 
 def divided(

@@ -5,7 +5,7 @@ from jaxtyping import Bool, Float64, Int64
 
 from domain.attributes import AttributeSchema
 from evaluation.attributes import Labels, Probabilities, most_probable
-from evaluation.intervals.bootstrap import Figures, Sample, Weights, divided, ratios
+from evaluation.intervals.bootstrap import Figures, Sample, Weights, divided, ratios, units_of
 
 UNIT = "people"
 
@@ -30,7 +30,8 @@ def attribute_sample(
     predicted = most_probable(probabilities, labels, schema)
     identities, person = np.unique(people, return_inverse=True)
     counts = _Counts(predicted, labels, schema, person, len(identities))
-    shares, means = ratios(*counts.shares()), ratios(*counts.instance_means())
+    parts, wholes = counts.shares()
+    shares, means = ratios(parts, wholes), ratios(*counts.instance_means())
 
     def figures(weights: Weights) -> Figures:
         instance = dict(means(weights))
@@ -43,7 +44,7 @@ def attribute_sample(
             | dict(shares(weights))
         )
 
-    return Sample(UNIT, len(identities), len(labels), figures)
+    return Sample(UNIT, len(identities), len(labels), figures, units_of(wholes))
 
 
 class _Counts:

@@ -7,7 +7,7 @@ from jaxtyping import Bool, Float64, Int64
 
 from domain.boxes import Detections, pairwise_iou
 from evaluation.detection import Boxes, average_precisions, best_first, matched_people
-from evaluation.intervals.bootstrap import Figures, Sample, Weights, ratios
+from evaluation.intervals.bootstrap import Figures, Sample, Weights, ratios, units_of
 
 UNIT = "pictures"
 _COCO_THRESHOLDS = np.arange(50, 100, 5) / 100
@@ -51,7 +51,7 @@ def detection_sample(
         of_coco = {"ap50": precisions[_AP50], "ap75": precisions[_AP75], "ap50_95": precisions.mean(axis=0)}
         return of_coco | dict(shares(weights))
 
-    return Sample(UNIT, len(people), max(len(scores), 1), figures)
+    return Sample(UNIT, len(people), max(len(scores), 1), figures, units_of(below))
 
 
 def height_sample(
@@ -76,8 +76,9 @@ def height_sample(
         tall, tall_boxes = _within(true, heights_px), _within(each.boxes_xyxy[shown], heights_px)
         people[i], found[i] = tall.sum(), tall[taken[taken >= 0]].sum()
         boxes[i], right[i] = tall_boxes.sum(), (tall_boxes & (taken >= 0)).sum()
-    shares = ratios({"recall": found, "precision": right}, {"recall": people, "precision": boxes})
-    return Sample(UNIT, len(people), len(people), shares), int(people.sum())
+    wholes = {"recall": people, "precision": boxes}
+    shares = ratios({"recall": found, "precision": right}, wholes)
+    return Sample(UNIT, len(people), len(people), shares, units_of(wholes)), int(people.sum())
 
 
 def _within(boxes_xyxy: Boxes, heights_px: tuple[float, float]) -> Bool[np.ndarray, " box"]:

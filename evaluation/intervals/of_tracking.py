@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from evaluation.intervals.bootstrap import Figures, Sample, Weights, ratios
+from evaluation.intervals.bootstrap import Figures, Sample, Weights, ratios, units_of
 from evaluation.tracking import TrackingCounts, combined
 
 
@@ -25,13 +25,11 @@ def problem_sample(values: Mapping[str, Sequence[float | None]], routes: Sequenc
         routes: counts of each problem's route.
     """
     table = {name: np.array(column, np.float64) for name, column in values.items()}
-    means = ratios(
-        {name: np.nan_to_num(column) for name, column in table.items()},
-        {name: (~np.isnan(column)).astype(np.float64) for name, column in table.items()},
-    )
+    counted = {name: (~np.isnan(column)).astype(np.float64) for name, column in table.items()}
+    means = ratios({name: np.nan_to_num(column) for name, column in table.items()}, counted)
 
     def figures(weights: Weights) -> Figures:
         over_cameras = combined(routes, weights)
         return dict(means(weights)) | {f"route_{name}": over_cameras[name] for name in ("idf1", "hota")}
 
-    return Sample("problems", len(routes), len(routes), figures)
+    return Sample("problems", len(routes), len(routes), figures, units_of(counted))

@@ -15,9 +15,10 @@ def slice_tables(details: Mapping[str, Any], shown: Sequence[Row]) -> tuple[Tabl
     tables = []
     for slicing in details.get("slices", ()):
         items = slicing.get("items", "pictures")
-        parts = slicing["parts"].items()
-        rows = [(name, f"{part['num_items']:,}", *(row.of(part) for row in shown)) for name, part in parts]
-        columns = (slicing["by"], items, *(row.title for row in shown))
+        parts = slicing["parts"]
+        known = [row for row in shown if any(row.key in part for part in parts.values())]
+        rows = [(name, f"{part['num_items']:,}", *(row.of(part) for row in known)) for name, part in parts.items()]
+        columns = (slicing["by"], items, *(row.title for row in known))
         tables.append(Table(columns if rows else (), rows, f"By {slicing['by']}:", slicing["note"]))
     return tuple(tables)
 

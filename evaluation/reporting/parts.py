@@ -27,7 +27,7 @@ class Table:
     columns: tuple[str, ...]
     rows: Sequence[tuple[str, ...]]
     title: str = ""
-    note: str = ""  # below
+    note: str = ""
 
 
 @dataclass(frozen=True)

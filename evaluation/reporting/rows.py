@@ -38,7 +38,7 @@ class Row:
     def of(self, metrics: Mapping[str, Any], prefix: str = "") -> str:
         """The value of `prefix + key` as text, with its interval if it has one; a dash if `metrics` lacks it."""
         value, low, high = (metrics.get(f"{prefix}{self.key}{end}") for end in ("", "_low", "_high"))
-        bounds = "" if low is None or high is None else f" ({self.write(low)} to {self.write(high)})"
+        bounds = "" if low is None or high is None else f" ({self.write(low)}–{self.write(high)})"
         return self.write(value) + bounds
 
 

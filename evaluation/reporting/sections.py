@@ -203,7 +203,7 @@ def reid_section(evaluated: Mapping[str, Evaluated]) -> Section:
         f"Query {first['num_query']:,}, gallery {first['num_gallery']:,} (study: 3,441 and 16,441), Market-1501 "
         "protocol. The rows on false alarms are for open-set search, in which the person may be absent: the share of "
         "people ranked first and accepted, at the distance threshold where 1 % or 10 % of the searches for an absent "
-        f"person return another person. {_times(first['time'])} {_comparison(metrics)}"
+        f"person return another person. {_times(first['time'])} {_comparison(evaluated)}"
     )
     tables, shown = [Table(columns, table)], []
     for backbone, each in evaluated.items():
@@ -368,23 +368,32 @@ def _times(time: Metrics) -> str:
     )
 
 
-def _comparison(metrics: Mapping[str, Metrics]) -> str:
+def _comparison(evaluated: Mapping[str, Evaluated]) -> str:
     """What re-ranking changes for each backbone, and which backbone is best, in words."""
+    metrics = {backbone: each.metrics for backbone, each in evaluated.items()}
     sentences = []
     for backbone, values in metrics.items():
         change = 100 * (values["reranked"]["map"] - values["plain"]["map"])
         sentences.append(f"Re-ranking changes the mAP of {_name(backbone)} by {change:+.1f} points.")
     if len(metrics) > 1:
         best = max(metrics, key=lambda backbone: metrics[backbone]["reranked"]["map"])
-        low = metrics[best]["reranked"].get("map_low", 0.0)
-        near = [
-            _name(other)
-            for other, values in metrics.items()
-            if other != best and values["reranked"].get("map_high", 1.0) >= low
-        ]
-        interval = f"overlaps with that of {', '.join(near)}" if near else "lies above all others"
-        sentences.append(f"With re-ranking, {_name(best)} has the highest mAP; its 95 % interval {interval}.")
+        sentences.append(f"With re-ranking, {_name(best)} has the highest mAP.")
+        sentences += [_lead(evaluated, best, other) for other in metrics if other != best]
         few = [_name(each) for each, values in metrics.items() if values.get("share_of_epochs", 1) < 1]
         if few:
             sentences.append(f"That says nothing of {', '.join(few)}: it was trained for a part of the epochs only.")
     return " ".join(sentences)
+
+
+def _lead(evaluated: Mapping[str, Evaluated], best: str, other: str) -> str:
+    """How far the best backbone lies above another, over the same people."""
+    ours, theirs = evaluated[best].comparison.ours, evaluated[other].comparison.ours
+    lead = ours.change_from(theirs, "reranked/map") if ours is not None and theirs is not None else None
+    if lead is None:
+        return ""
+    if lead.low is None or lead.high is None:
+        return f"It is {percent(lead.value)} points above {_name(other)}."
+    unsure = ", so they may be alike" if lead.low <= 0 else ""
+    return (
+        f"It is {percent(lead.value)} points ({percent(lead.low)}–{percent(lead.high)}) above {_name(other)}{unsure}."
+    )

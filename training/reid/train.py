@@ -94,6 +94,7 @@ def main(argv: Sequence[str] = ()) -> None:
             stripes=settings.chosen.stripes,
             feature=network.feature,
             match_distance=scores.get("val/match_distance"),
+            share_of_epochs=settings.chosen.share_of_epochs,
             district=district,
         )
         write_trained(model, network, card, run)

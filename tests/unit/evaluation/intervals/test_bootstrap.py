@@ -5,7 +5,16 @@ import pytest
 from scipy.stats import bootstrap
 
 from evaluation.intervals import bootstrap as ours
-from evaluation.intervals.bootstrap import MIN_UNITS, Sample, difference, draws_digest, interval, ratios, resample
+from evaluation.intervals.bootstrap import (
+    MIN_UNITS,
+    Sample,
+    difference,
+    draws_digest,
+    interval,
+    ratios,
+    resample,
+    units_of,
+)
 
 
 def mean_of(values: np.ndarray) -> Sample:
@@ -99,3 +108,14 @@ def test_the_difference_of_two_models_is_paired() -> None:
     assert paired.low is not None
     assert paired.low > 0.1
     assert one.estimates()["mean"].low < other.values["mean"]  # type: ignore[operator]
+
+
+def test_a_share_of_which_few_units_know_anything_has_no_interval() -> None:
+    """A label that two of fifty people have: how often it is missed rests on these two."""
+    have = np.zeros(50)
+    have[:2] = 4
+    missed = np.zeros(50)
+    missed[0] = 1
+    whole = {"missed": have}
+    sample = Sample("people", 50, 50, ratios({"missed": missed}, whole), units_of(whole))
+    assert resample(sample, 200).flat() == {"missed": 1 / 8}

@@ -64,6 +64,7 @@ def test_recall_and_precision_by_height_by_hand() -> None:
     truth = np.array([[0, 0, 20, 50], [100, 0, 140, 100]], np.float32)
     boxes = np.array([[0, 0, 20, 50], [300, 0, 320, 60]], np.float32)
     found = Detections(boxes, np.array([0.9, 0.8], np.float32), np.zeros(2, np.int64))
+    assert height_sample([found], [truth], 0.5, 0.5, (30.0, 80.0))[0].counted == {"recall": 1, "precision": 1}
     middle, num_middle = height_sample([found], [truth], 0.5, 0.5, (30.0, 80.0))
     tall, num_tall = height_sample([found], [truth], 0.5, 0.5, (80.0, 160.0))
     assert (num_middle, middle.as_it_is()) == (1, {"recall": 1, "precision": 0.5})
