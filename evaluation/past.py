@@ -63,7 +63,7 @@ def keep_run(district: str, model: str, card: ModelCard, test: str, resampled: R
     values = np.array([resampled.values[name] for name in names], np.float64)
     drawn = f"{test} {draws_digest(resampled.num_units)} {replicates.shape[1]}"
     test = hashlib.sha256(drawn.encode()).hexdigest()[:16]
-    version = card.engines[0].sha256[:12] if card.engines else ""
+    version = card.version if card.weights_sha256 else ""
     identity = hashlib.sha256(f"{test} {version}".encode() + values.round(9).tobytes()).hexdigest()[:12]
     facts = {
         "architecture": card.architecture,

@@ -109,8 +109,8 @@ def models_table(district: str, metrics: Mapping[str, Any]) -> Table:
             trained = f"{card.district} {card.data_hash[:12]}".strip() if not card.source else card.source
             version = card.version
             run = card.mlflow_run_id[:12] or NOTHING
-            rows.append((name, card.architecture, version, trained, card.git_revision[:12] or NOTHING, run))
-    columns = ("model", "architecture", "version", "trained on", "commit", "MLflow run")
+            rows.append((name, version, trained, card.git_revision[:12] or NOTHING, run))
+    columns = ("model", "version", "trained on", "commit", "MLflow run")
     return Table(columns, rows, "Models:")
 
 

@@ -40,6 +40,7 @@ def earlier_runs_tables(comparison: Comparison, shown: Sequence[Row], note: str 
             *(change_text(comparison, run, row.key, row.write) for _, run in runs),
         )
         for row in shown
+        if any(run is not None and row.key in run.resampled.values for run in (comparison.ours, last, best))
     ]
     titles = [f"{name} run: {run_title(run)}." for name, run in runs if run is not None]
     if last is not None and best is last:

@@ -87,6 +87,8 @@ REID_RUNS = (
     Row("reranked/map", "mAP + re-ranking"),
     Row("reranked/rank1", "Rank-1 + re-ranking"),
     Row("reranked/detection_rate_far1", "identified at 1 % false alarms + re-ranking"),
+    Row("with_time/map", "mAP with times"),
+    Row("reranked_with_time/map", "mAP + re-ranking, with times"),
 )
 REID_PLOTS = {
     "cmc": "CMC of the rankings",

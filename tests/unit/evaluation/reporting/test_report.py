@@ -242,6 +242,17 @@ def test_the_report_has_every_table_and_needs_no_other_file(workspace: Path, cap
     assert "reports/tiny/report.html" in capsys.readouterr().out
 
 
+@pytest.mark.slow
+def test_each_curve_that_dvc_plots_is_written_with_its_columns(workspace: Path) -> None:
+    run_all_stages()
+    plotted = yaml.safe_load((ROOT / "dvc.yaml").read_text())["plots"]
+    for template, axes in (item for entry in plotted for item in entry.items()):
+        file = workspace / template.replace("${district.name}", "tiny").replace("${reid.backbone}", "osnet")
+        header, *rows = file.read_text().splitlines()
+        assert rows, file
+        assert {axes["x"], *np.atleast_1d(axes["y"]).tolist()} <= {*header.split(",")}, file
+
+
 def test_what_has_not_run_is_said(workspace: Path, capsys: pytest.CaptureFixture) -> None:
     report.main()
     text = (workspace / "reports/tiny" / "report.md").read_text()
