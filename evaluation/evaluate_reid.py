@@ -19,7 +19,7 @@ from domain.settings import name_in, read_params
 from domain.stage import run_stage
 from evaluation.details import write_curve, write_details
 from evaluation.experiments.results import keep_results, require_same_images
-from evaluation.intervals.bootstrap import Sample, resample
+from evaluation.intervals.bootstrap import Resampled, Sample, resample
 from evaluation.intervals.of_retrieval import retrieval_sample
 from evaluation.mistakes import worst_queries
 from evaluation.neighbours.on_gpu import choose_search
@@ -87,11 +87,7 @@ def main(argv: Sequence[str] = ()) -> None:
         rankings |= {"with_time": timed.plain, "reranked_with_time": timed.reranked}
     scores = {name: evaluate_retrieval(distances, *ranking.labels) for name, distances in rankings.items()}
     nearest = {name: nearest_distances(distances, *ranking.labels) for name, distances in rankings.items()}
-    samples = {
-        name: retrieval_sample(each, nearest[name], ranking.query.identities, _FALSE_ALARM_RATES)
-        for name, each in scores.items()
-    }
-    resampled = {name: resample(sample, settings.bootstrap_repeats) for name, sample in samples.items()}
+    resampled = resample_rankings(ranking.query, scores, nearest, settings.bootstrap_repeats)
     digest = digest_of([*ranking.query.images, *ranking.gallery.images], *ranking.labels)
     pairs = pair_distances(ranking, seed)
     first = resampled["plain"]
@@ -111,12 +107,28 @@ def main(argv: Sequence[str] = ()) -> None:
     metrics: dict[str, Any] = {
         name: each.flat() | {"num_valid_queries": scores[name].num_valid_queries} for name, each in resampled.items()
     }
-    sizes = {f"num_{part}": len(table.images) for part, table in zip(("query", "gallery"), tables, strict=True)}
     if card.share_of_epochs < 1:
         metrics["share_of_epochs"] = card.share_of_epochs
-    sizes |= {"num_people": first.num_units, "num_junk": int((tables[1].identities == JUNK).sum())}
-    metrics |= sizes | {"reranking_s": ranking.reranking_s, "time": time_summary(timed)}
+    counts = {"num_people": first.num_units, **sizes_of(*tables)}
+    metrics |= counts | {"reranking_s": ranking.reranking_s, "time": time_summary(timed)}
     keep_results(district, model, card, metrics)
+
+
+def resample_rankings(
+    query: ReidTable, scores: Mapping[str, RetrievalScores], nearest: Mapping[str, Nearest], repeats: int
+) -> dict[str, Resampled]:
+    """The figures of each ranking, and of all draws of its people."""
+    samples = {
+        name: retrieval_sample(each, nearest[name], query.identities, _FALSE_ALARM_RATES)
+        for name, each in scores.items()
+    }
+    return {name: resample(sample, repeats) for name, sample in samples.items()}
+
+
+def sizes_of(query: ReidTable, gallery: ReidTable) -> dict[str, int]:
+    """Numbers of crops."""
+    num_junk = int((gallery.identities == JUNK).sum())
+    return {"num_query": len(query.images), "num_gallery": len(gallery.images), "num_junk": num_junk}
 
 
 def slices(ranking: Ranking, scores: RetrievalScores, nearest: Nearest, repeats: int) -> list[dict[str, Any]]:

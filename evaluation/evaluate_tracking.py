@@ -96,7 +96,8 @@ def main(argv: Sequence[str] = ()) -> None:
         card = read_card(ENGINES.of(name) / f"reid-{name_in(read_params(argv), 'reid', 'backbone')}")
         over_cameras = {key: value for key, value in metrics.items() if key.startswith("global_")}
         kept = with_points(merged(resampled), over_cameras)
-        details["run"] = keep_run(name, "tracking", card, digest_of_truth(truth, problems), kept)
+        test = digest_of_truth(truth, problems)
+        details["run"] = keep_run(name, "tracking", card, test, kept, answers.deployment_version)
         write_details(details, plots)
     keep_results(name, "tracking", card, metrics, answers.deployment_version)
 

@@ -9,7 +9,6 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +18,7 @@ from domain.atomic import atomic_file
 from domain.model_card import ModelCard
 from domain.paths import HISTORY, project_folder
 from evaluation.intervals.bootstrap import Estimate, Resampled, difference, draws_digest
+from evaluation.origin import origin_of
 
 
 @dataclass(frozen=True)
@@ -26,9 +26,8 @@ class Run:
     """An evaluation of a model."""
 
     id: str  # equal for equal figures of the same test data
-    date: str  # ISO, UTC
     test: str  # digest of the test data and the draws
-    facts: Mapping[str, str]  # of the model: architecture, version, data_hash, git_revision, mlflow_run_id
+    origin: Mapping[str, str]  # see `origin_of`
     resampled: Resampled
 
     def change_from(self, other: "Run", name: str) -> Estimate | None:
@@ -45,7 +44,9 @@ def digest_of(names: Sequence[str], *labels: Shaped[np.ndarray, "..."]) -> str:
     return summary.hexdigest()
 
 
-def keep_run(district: str, model: str, card: ModelCard, test: str, resampled: Resampled) -> str:
+def keep_run(
+    district: str, model: str, card: ModelCard, test: str, resampled: Resampled, version: str | None = None
+) -> str:
     """Keep an evaluation; one with the same figures on the same test data is replaced.
 
     Args:
@@ -54,6 +55,7 @@ def keep_run(district: str, model: str, card: ModelCard, test: str, resampled: R
         card: its card.
         test: see `digest_of`.
         resampled: its figures.
+        version: of what was evaluated; default: that of `card`.
 
     Returns:
         the id of the run.
@@ -63,15 +65,9 @@ def keep_run(district: str, model: str, card: ModelCard, test: str, resampled: R
     values = np.array([resampled.values[name] for name in names], np.float64)
     drawn = f"{test} {draws_digest(resampled.num_units)} {replicates.shape[1]}"
     test = hashlib.sha256(drawn.encode()).hexdigest()[:16]
-    version = card.version if card.weights_sha256 else ""
-    identity = hashlib.sha256(f"{test} {version}".encode() + values.round(9).tobytes()).hexdigest()[:12]
-    facts = {
-        "architecture": card.architecture,
-        "version": version,
-        "data_hash": card.data_hash,
-        "git_revision": card.git_revision,
-        "mlflow_run_id": card.mlflow_run_id,
-    }
+    origin = origin_of(district, version or card.version, card)
+    identified = f"{test} {origin['model_version']}".encode() + values.round(9).tobytes()
+    identity = hashlib.sha256(identified).hexdigest()[:12]
     file = _folder(district, model) / f"{identity}.npz"
     with atomic_file(file) as aside:
         np.savez_compressed(
@@ -83,8 +79,7 @@ def keep_run(district: str, model: str, card: ModelCard, test: str, resampled: R
             num_units=np.array(resampled.num_units),
             counted=np.array([resampled.counted[name] for name in names]),
             test=np.array(test),
-            date=np.array(datetime.now(UTC).isoformat(timespec="seconds")),
-            facts=np.array(json.dumps(facts)),
+            origin=np.array(json.dumps(origin)),
         )
     return identity
 
@@ -97,7 +92,7 @@ def read_runs(district: str, model: str) -> list[Run]:
             runs.append(_read(file))
         except (OSError, ValueError, KeyError, EOFError) as error:
             print(f"note: {file} is left out of the comparison, for it cannot be read ({error})")
-    return sorted(runs, key=lambda run: run.date)
+    return sorted(runs, key=lambda run: run.origin["date"])
 
 
 def merged(parts: Sequence[Resampled], prefixes: Sequence[str] = ()) -> Resampled:
@@ -144,5 +139,4 @@ def _read(file: Path) -> Run:
             dict(zip(names, replicates.astype(np.float64), strict=True)),
             dict(zip(names, arrays["counted"].tolist(), strict=True)),
         )
-        facts = json.loads(str(arrays["facts"]))
-        return Run(file.stem, str(arrays["date"]), str(arrays["test"]), facts, resampled)
+        return Run(file.stem, str(arrays["test"]), json.loads(str(arrays["origin"])), resampled)

@@ -40,8 +40,8 @@ def compare(model: str, runs: Sequence[Run], ours: str | None) -> Comparison:
 
 def run_title(run: Run) -> str:
     """Date, model version and commit of a run."""
-    version, commit = run.facts.get("version", ""), run.facts.get("git_revision", "")
-    return ", ".join(filter(None, [run.date[:16].replace("T", " "), version, commit[:8]]))
+    date, version, commit = (run.origin[name] for name in ("date", "model_version", "commit"))
+    return ", ".join(filter(None, [f"{date[:16].replace('T', ' ')} UTC", version, f"code {commit[:12]}"]))
 
 
 def figure_of(run: Run | None, name: str, write: Callable[[Any], str]) -> str:

@@ -394,4 +394,5 @@ def _lead(evaluated: Mapping[str, Evaluated], best: str, other: str) -> str:
     if lead.low is None or lead.high is None:
         return f"It is {percent(lead.value)} points above {_name(other)}."
     unsure = ", so they may be alike" if lead.low <= 0 else ""
-    return f"It is {percent(lead.value)} points ({percent(lead.low)} to {percent(lead.high)}) above {_name(other)}{unsure}."
+    bounds = f"{percent(lead.low)} to {percent(lead.high)}"
+    return f"It is {percent(lead.value)} points ({bounds}) above {_name(other)}{unsure}."

@@ -61,7 +61,6 @@ def test_each_model_ends_as_an_engine_with_its_card(smoke: Path, model: str) -> 
                 "instance_recall",
                 "instance_f1",
                 "label_mean_accuracy",
-                "groups",
             },
         ),
         ("reid-osnet", {"plain", "reranked"}),

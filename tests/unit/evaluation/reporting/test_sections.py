@@ -70,7 +70,7 @@ def run_of(precisions: np.ndarray) -> Run:
     sample = Sample("people", len(precisions), len(precisions), ratios(
         {"reranked/map": precisions}, {"reranked/map": np.ones(len(precisions))}
     ))  # fmt: skip
-    return Run("id", "2026-11-29T10:00:00+00:00", "one test set", {}, resample(sample, 500))
+    return Run("id", "one test set", {}, resample(sample, 500))
 
 
 @pytest.mark.parametrize(
