@@ -18,6 +18,7 @@ from districts.counts import counts_of
 from districts.layout import read_district
 from domain.atomic import atomic_folder
 from domain.cores import machine
+from domain.errors import ArtifactError
 from domain.left_out import left_out_lines
 from domain.model_card import CARD, read_card, version_of_deployment
 from domain.paths import ENGINES, METRICS, PLOTS, REPORTS, configured_district, district_folder
@@ -28,7 +29,7 @@ from evaluation.experiments.outcomes import log_report
 from evaluation.experiments.provenance import Provenance
 from evaluation.experiments.results import read_all_metrics
 from evaluation.origin import require_fitting
-from evaluation.past import read_runs
+from evaluation.past import Run, read_runs
 from evaluation.reporting.comparisons import compare
 from evaluation.reporting.engine_facts import read_parities
 from evaluation.reporting.parts import Evaluated, Section, Table
@@ -37,6 +38,7 @@ from evaluation.reporting.sections import sections
 from evaluation.show_results import print_results
 
 _COUNTED = ("detection by split", "re-ID by part", "attributes by split", "data by camera")
+_ROUNDING = 1e-6
 _PICTURE = re.compile(r'src="(pictures/[^"]+)"')
 
 
@@ -76,7 +78,29 @@ def read_evaluated(district: str, name: str, metrics: Mapping[str, Any]) -> Eval
     """What the evaluation of the model `name` left, and the earlier runs beside it."""
     plots = PLOTS.of(district) / name
     details = read_details(plots)
-    return Evaluated(metrics, plots, details, compare(name, read_runs(district, name), details.get("run")))
+    comparison = compare(name, read_runs(district, name), details.get("run"))
+    if comparison.ours is not None:
+        require_one_evaluation(name, metrics, comparison.ours)
+    return Evaluated(metrics, plots, details, comparison)
+
+
+def require_one_evaluation(name: str, metrics: Mapping[str, Any], run: Run) -> None:
+    """Refuse metrics of another evaluation than the plots beside them, as a stage that was killed leaves them.
+
+    Raises:
+        ArtifactError: names a figure that differs.
+    """
+    for figure, value in run.resampled.values.items():
+        *outer, key = figure.split("/")
+        values = metrics
+        for part in outer:
+            values = values.get(part, {})
+        written = values.get(key, value) if isinstance(values, Mapping) else value
+        if written is not None and abs(written - value) > _ROUNDING:
+            raise ArtifactError(
+                f"metrics and plots of {name} must be of one evaluation, but {figure} is {written:.4f} in one and "
+                f"{value:.4f} in the other; rerun the evaluation"
+            )
 
 
 def district_facts(params: dict[str, Any], folder: Path) -> dict[str, Any]:

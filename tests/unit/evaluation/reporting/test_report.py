@@ -294,6 +294,17 @@ def test_a_run_on_other_test_data_is_shown_and_not_subtracted(workspace: Path) -
 
 
 @pytest.mark.slow
+def test_metrics_of_another_evaluation_than_the_plots_are_refused(workspace: Path) -> None:
+    evaluate_detector.main()
+    file = workspace / "metrics/tiny/detector.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"ap50": 0.25}))
+    with pytest.raises(
+        ArtifactError, match=r"of detector must be of one evaluation, but ap50 is 0\.2500 in one and 1\.0"
+    ):
+        report.main()
+
+
+@pytest.mark.slow
 def test_an_evaluation_that_is_done_again_leaves_no_second_run(workspace: Path) -> None:
     evaluate_detector.main()
     evaluate_detector.main()
