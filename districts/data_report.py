@@ -1,4 +1,4 @@
-"""The data report: what a district's data hold and what is wrong with them, as HTML, Markdown and JSON."""
+"""Reports on a district's data: what they hold and what is wrong with them, as HTML, Markdown and JSON."""
 
 import base64
 import json
@@ -24,10 +24,6 @@ _MOST_PICTURES, _MOST_THUMBNAILS = 12, 600  # of a finding, and of a report
 _MOST_RECORDS = 200  # of one table in HTML; the JSON has all
 _THUMBNAIL_PX, _QUALITY = 128, 80
 _BOX = (229, 62, 62)
-_NOT_LOOKED_AT = (
-    "one person under two numbers in other pictures, and crops that show another person than their identity: pixels "
-    "cannot tell; this needs a re-ID engine",
-)
 _TEMPLATES = Environment(
     loader=FileSystemLoader(Path(__file__).parent / "templates"),
     autoescape=lambda name: name is not None and ".html" in name,
@@ -46,13 +42,16 @@ class DataReport:
     root: Path  # folder that `about` names; places below are relative to it
     counts: dict[str, Records]
     findings: Sequence[Finding]
+    not_looked_at: Sequence[str] = ()
+    title: str = "Data report"
+    file: str = REPORT
 
     def write(self, folder: Path) -> None:
-        """Write `data_report.html`, `.md` and `.json` into `folder`, for this user alone."""
+        """Write `file`, and the same as `.md` and `.json`, into `folder`, for this user alone."""
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         texts = {".html": self._html(), ".md": self._markdown(), ".json": self._json()}
         for suffix, text in texts.items():
-            with atomic_file((folder / REPORT).with_suffix(suffix)) as aside:
+            with atomic_file((folder / self.file).with_suffix(suffix)) as aside:
                 aside.write_text(text, encoding="utf-8")
                 aside.chmod(0o600)  # people are in it
 
@@ -65,7 +64,7 @@ class DataReport:
             "num_warnings": len(self._chosen(is_fatal=False)),
             "counts": self.counts,
             "findings": [_record(finding) for finding in self.findings],
-            "not_looked_at": _NOT_LOOKED_AT,
+            "not_looked_at": self.not_looked_at,
         }
         return json.dumps(content, ensure_ascii=False, indent=1)
 
@@ -92,7 +91,8 @@ class DataReport:
 
     def _facts(self) -> dict[str, Any]:
         numbers = {"num_fatal": len(self._chosen(is_fatal=True)), "num_warnings": len(self._chosen(is_fatal=False))}
-        return {"name": self.name, "about": self.about, "not_looked_at": _NOT_LOOKED_AT, **numbers}
+        texts = {"title": self.title, "name": self.name, "about": self.about, "not_looked_at": self.not_looked_at}
+        return {**texts, **numbers, "json_name": Path(self.file).with_suffix(".json").name}
 
     def _sections(self) -> list[tuple[str, list[Finding]]]:
         sections = [("Fatal", self._chosen(is_fatal=True)), ("Warnings", self._chosen(is_fatal=False))]

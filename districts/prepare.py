@@ -33,6 +33,10 @@ _PUBLISHED: dict[str, Callable[[str, Intake], None]] = {
     "pa100k": import_pa100k,
     "peta": import_peta,
 }
+_NOT_LOOKED_AT = (
+    "one person under two numbers in other pictures, and crops that show another person than their identity: pixels "
+    "cannot tell. `dvc repro check_labels` looks at that with a re-ID engine, and writes label_report.html",
+)
 _IMPORTERS = {"folder": import_folder, **_PUBLISHED}
 
 
@@ -124,7 +128,7 @@ def _report(settings: PrepareSettings, findings: Sequence[Finding], target: Path
     if any(finding.is_fatal for finding in findings):
         is_earlier = (target / "district.yaml").exists()
         about += f" Refused: {'the data here are those of an earlier run' if is_earlier else 'there are no data here'}."
-    return DataReport(settings.name, about, source, counts_of(folder), findings)
+    return DataReport(settings.name, about, source, counts_of(folder), findings, _NOT_LOOKED_AT)
 
 
 if __name__ == "__main__":

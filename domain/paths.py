@@ -26,6 +26,7 @@ MODELS = OutputFolder("models")  # <model>/: weights and card.json, written by t
 CHECKPOINTS = OutputFolder("checkpoints")  # <model>/: of a training that has not ended; not a DVC output
 ENGINES = OutputFolder("engines")  # <model>/: model.onnx, *.plan, card.json, parity.json, by export
 PREDICTIONS = OutputFolder("predictions")  # <model>/: *.npz and card.json of the engine, by export.predict
+LABELS = OutputFolder("label_reports")  # label_report.html, .md, .json, by export.check_labels
 METRICS = OutputFolder("metrics")  # <model>.json, by evaluation
 PLOTS = OutputFolder("plots")  # <model>/*.png, by evaluation
 TRACKS = OutputFolder("tracks")  # <camera>.txt (MOTChallenge), crops/, identities.csv, answers.json, by serving.track

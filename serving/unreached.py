@@ -20,6 +20,7 @@ FOLDERS = {
     "data/*": "pictures and videos of a district",
     "districts-in/*": "pictures and videos of a district, as they were imported",
     "predictions/*": "embeddings of a district's people",
+    "label_reports/*": "pictures of a district's people",
     "plots/*": "pictures of people and their ranks",
     "reports": "the same pictures",
     "tracks": "crops and embeddings of sightings",

@@ -55,7 +55,7 @@ def kinds_of(district: Tree) -> set[str]:
 
 
 def stages_of(
-    district: Tree, take: Tree, detector: Tree, attributes: Tree, reid: Tree, tracking: Tree
+    district: Tree, take: Tree, detector: Tree, attributes: Tree, reid: Tree, tracking: Tree, check_labels: Tree
 ) -> dict[str, Any]:
     """For each stage of dvc.yaml the names it runs for, in DVC's form: a list, or what each run needs by its name.
 
@@ -74,6 +74,10 @@ def stages_of(
     described = [f"engines/{name}/{model}" for model in served if model == tracking["attributes"]]
     served_by = {} if missing else {name: {"attributes": next(iter(described), _CODE)}}
     filmed = served_by if "videos" in has else {}
+    own = f"{_REID}{reid['backbone']}"
+    has_judge = check_labels["engine"] is not None or own in trained or own in take
+    engine = input_path(check_labels["engine"], f"engines/{name}/{own}")
+    judged = {name: {"engine": engine}} if has_judge and {"reid", "attributes"} & has else {}
     return {
         "prepare": [name],
         "train_detector": [name for model in trained if model == "detector"],
@@ -84,6 +88,9 @@ def stages_of(
         },
         "export": {f"{model}-{name}": {"model": model} for model in trained},
         "predict": {f"{model}-{name}": {"model": model} for model in scored},
+        "check_labels": {name: {"engine": input_path(check_labels["engine"], f"engines/{name}/{own}")}}
+        if judged
+        else {},
         "evaluate_detector": [name for model in scored if model == "detector"],
         "evaluate_attributes": [name for model in scored if model == "attributes"],
         "evaluate_reid": {
@@ -95,7 +102,7 @@ def stages_of(
         "evaluate_tracking": list(filmed),
         "report": [name] if scored or filmed else [],
         "package": served_by,
-        "left_out": _left_out(models, take, has, missing),
+        "left_out": _left_out(models, take, has, missing, has_judge=has_judge),
     }
 
 
@@ -123,8 +130,12 @@ def _taken(engine: str | Tree) -> str:
     return engine if isinstance(engine, str) else str(engine["weights"])
 
 
-def _left_out(models: Tree, take: Tree, has: set[str], missing: list[str]) -> dict[str, str]:
+def _left_out(models: Tree, take: Tree, has: set[str], missing: list[str], *, has_judge: bool) -> dict[str, str]:
     reasons = {}
+    if {"reid", "attributes"}.isdisjoint(has):
+        reasons["check_labels"] = "the district has no crops of people"
+    elif not has_judge:
+        reasons["check_labels"] = "no re-ID engine: train it, or name one in check_labels.engine"
     for model, kind in models.items():
         if kind not in has:
             step = "evaluate" if model in take else "train"

@@ -35,7 +35,9 @@ INPUTS = {  # what conf/config.yaml computes of the user's own files
     "export.take": {"${item.source}"},
     "serving.track": {"${item.attributes}"},  # which a district may lack
     "serving.package": {"${item.attributes}"},
+    "export.check_labels": {"${item.engine}"},
 }
+PARAMS = read_params(file=ROOT / "params.yaml")
 
 
 @dataclass(frozen=True)
@@ -107,7 +109,7 @@ def complaints(stage: Stage) -> Iterator[str]:
             yield f"{dep} holds nothing that {stage.entry} imports"
     data = set(stage.deps) - code
     for place in sorted(needed_data(stage.entry)):
-        if not any(_holds(place, path) for path in data | set(stage.outs)):
+        if not any(_holds(place, _computed(path)) for path in data | set(stage.outs)):
             yield f"{place} is named by {stage.entry} and must be in its deps or outs"
     for place in sorted(INPUTS.get(stage.entry, set()) ^ {path for path in data if path.startswith("${")}):
         yield f"{place} must be in the deps of {stage.entry} if it reads the user's files there, and nowhere else"
@@ -116,6 +118,14 @@ def complaints(stage: Stage) -> Iterator[str]:
             engine = str(paths.ENGINES.of(OF_DISTRICT) / name)
             if engine not in data:
                 yield f"{engine} is opened by {stage.entry} and must be in its deps"
+
+
+def _computed(path: str) -> str:
+    """What `params.yaml` has for the engine of `check_labels`, of any district; any other path as it is."""
+    if path != "${item.engine}":
+        return path
+    (engine,) = (item["engine"] for item in PARAMS["stages"]["check_labels"].values())
+    return str(engine).replace(f"/{PARAMS['district']['name']}/", f"/{OF_DISTRICT}/")
 
 
 def _holds(folder: str, path: str) -> bool:

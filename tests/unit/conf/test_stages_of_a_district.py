@@ -42,7 +42,8 @@ def give(project: Path, *kinds: str) -> None:
 def test_crops_of_people_train_and_score_reid_alone(project: Path) -> None:
     give(project, "reid")
     params = composed(project, "experiment=scratch")
-    assert names(params) == {"prepare", "train_reid", "export", "predict", "evaluate_reid", "report"}
+    assert names(params) == {"prepare", "train_reid", "export", "predict", "check_labels", "evaluate_reid", "report"}
+    assert params["stages"]["check_labels"] == {"mine": {"engine": "engines/mine/reid-osnet"}}
     assert list(params["stages"]["export"]) == ["reid-osnet-mine", "reid-resnet50-mine"]
     assert params["stages"]["left_out"] == {
         "train_detector": "the district has no detection data",
@@ -50,6 +51,17 @@ def test_crops_of_people_train_and_score_reid_alone(project: Path) -> None:
         "track": "no engine of detector and attributes: train it, or name one in take",
         "package": "no engine of detector and attributes: train it, or name one in take",
     }
+
+
+def test_labels_are_looked_at_where_there_are_crops_and_an_engine(project: Path) -> None:
+    give(project, "attributes")
+    stages = composed(project, "experiment=scratch")["stages"]
+    assert stages["left_out"]["check_labels"] == "no re-ID engine: train it, or name one in check_labels.engine"
+    stages = composed(project, "experiment=scratch", f"check_labels.engine={project}/engine")["stages"]
+    assert stages["check_labels"] == {"mine": {"engine": f"{project}/engine"}}
+    (project / "source/attributes").rename(project / "source/detection")
+    stages = composed(project, "experiment=scratch", f"check_labels.engine={project}/engine")["stages"]
+    assert (stages["check_labels"], "check_labels" in stages["left_out"]) == ({}, True)
 
 
 def test_with_the_missing_models_taken_all_is_packaged(project: Path) -> None:
