@@ -38,6 +38,8 @@ _AGES = re.compile(
     rf"\b(?P<old>\d{{1,3}}|{ENGLISH})[\s-]*(?:years?|yrs?)[\s-]*olds?\b|\b(?P<short>\d{{1,3}})\s*(?:yo|y/o|yrs?)\b|"
     rf"\b(?:aged?|age of)\s*:?\s*(?:about\s+|around\s+)?(?P<aged>\d{{1,3}}|{ENGLISH})\b|"
     rf"(?:,|/|\b[mf])\s*(?P<listed>\d{{1,2}})(?=\s*(?:,|/|\.|$))|"
+    rf"\b(?:approx\.?|approximately|(?:kid|boy|girl|child|man|woman|male|female|lady)(?: of)? about)\s+"
+    rf"(?P<about>\d{{1,2}})\b|"
     rf"\b(?:maybe|roughly|approximately|looks?|looked|perhaps)\s+(?P<maybe>\d{{1,2}})(?=\s*(?:,|\.|$|or\b|and\b))|"
     rf"\b(?:he's|she's|he is|she is|is|was|he’s|she’s|about|around|turned|they're)\s+"
     rf"(?:about\s+|around\s+|only\s+|just\s+|nearly\s+|almost\s+)?"
@@ -101,6 +103,7 @@ def ages(sentence: str) -> Iterator[Age]:
                     "is",
                     "listed",
                     "maybe",
+                    "about",
                 )
                 if said[name]
             ),

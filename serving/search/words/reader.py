@@ -144,6 +144,8 @@ class Reader:
         things: list[_Thing] = []
         for clause in self._clauses(sentence, mentions):
             in_clause = self._things(sentence, clause)
+            if things and not in_clause:
+                self._colour_later(sentence, clause, things[-1])
             self._deny(sentence, clause, in_clause)
             things += in_clause
             said += self._traits(sentence, clause)
@@ -201,6 +203,12 @@ class Reader:
             bare[-1].colours += pending
         return things
 
+    def _colour_later(self, sentence: str, clause: Sequence[Mention], thing: _Thing) -> None:
+        """Give a thing the colours of the clause after it, which names nothing: a skirt, either grey or black."""
+        colours = [each for each in clause if self._is_colour_word(each)]
+        if colours and (not thing.colours or any(each.kind in ("or", "doubt") for each in clause)):
+            thing.colours += [(colour, self._is_denied_colour(sentence, colour, clause)) for colour in colours]
+
     def _is_of_skin(self, sentence: str, colour: Mention, after: Mention) -> bool:
         """Whether a colour stands before an English word for a person: a black man."""
         return self._is_colour_word(colour) and self._is(after, "person") and not _is_hangul_text(sentence, after)
@@ -257,7 +265,11 @@ class Reader:
             near_after = [thing for thing in after if thing.mention.start - doubt.end <= 24]
             is_before = before and not self._is_doubt_ahead(sentence, doubt)
             for thing in before if is_before else near_after:
-                thing.doubted = True
+                thing.doubted = not self._is_of_colour(mentions, thing.mention, doubt)
+
+    def _is_of_colour(self, mentions: Sequence[Mention], thing: Mention, doubt: Mention) -> bool:
+        """Whether a doubt is about the colour of a thing and not about the thing."""
+        return any(self._is(each, "colour") and thing.end <= each.start < doubt.start for each in mentions)
 
     def _is_doubt_ahead(self, sentence: str, doubt: Mention) -> bool:
         return _DOUBT_AHEAD.match(sentence, doubt.start) is not None

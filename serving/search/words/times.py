@@ -134,7 +134,11 @@ def _english_clocks(sentence: str, now: datetime) -> list[Time]:
             "by",
         } and (
             re.match(r"\s*(?:,|\.|$|yesterday|today|on\b|this\b|in\b|and\b|wearing\b)", sentence[match.end() :])
-            and not re.search(r"\b(?:he|she|is|was|aged?|he's|she's)\s*$", sentence[: match.start()], re.IGNORECASE)
+            and not re.search(
+                r"\b(?:he|she|is|was|aged?|he's|she's|kid|boy|girl|child|man|woman|male|female|lady)\s*$",
+                sentence[: match.start()],
+                re.IGNORECASE,
+            )
         )
         if not (is_clear or is_bare) or re.search(r"[\w.:]$", sentence[: match.start()]):
             continue

@@ -62,6 +62,13 @@ def said(sentence: str, schema: str = "suseong") -> dict[str, str]:
         pytest.param(
             "빨간 모자 쓴 아저씨랑 같이 있던 여자아이", {"gender": "female", "age": "child"}, id="somebody else"
         ),
+        pytest.param(
+            "he's got a skirt, either grey or black",
+            {"gender": "male", "lower_type": "skirt", "lower_colour": "black|grey"},
+            id="colours later",
+        ),
+        pytest.param("가방을 멨는데 색은 모르겠어요", {"bag": "!none"}, id="doubt about a colour"),
+        pytest.param("a man approx 40", {"gender": "male", "age": "middle_aged"}, id="age about"),
         pytest.param("80대", {"age": "elderly"}, id="decade"),
         pytest.param("일흔여덟 살", {"age": "elderly"}, id="age in words"),
         pytest.param("she's in her late thirties", {"gender": "female", "age": "young_adult"}, id="late thirties"),
