@@ -128,7 +128,7 @@ def follow_streams(
     """Follow all cameras until `stopping`. A thread that dies of a bug is restarted; its open segment becomes a gap."""
     streams: dict[str, LiveStream] = {}
     if settings.metrics_port is not None:
-        serve_metrics(file.district, streams, settings.metrics_port)
+        serve_metrics(file.district, streams, settings.metrics_host, settings.metrics_port)
     followers = {
         camera_id: LiveFollower(camera_id, perception, tracking, outbox, settings.segment_s)
         for camera_id in file.cameras

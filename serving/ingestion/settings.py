@@ -46,4 +46,5 @@ class StreamsSettings(Settings):
     connection: ConnectionSettings
     segment_s: PositiveFloat
     max_waiting_bytes: PositiveInt
+    metrics_host: str
     metrics_port: int | None = Field(ge=1, le=65535)

@@ -10,7 +10,6 @@ from domain.errors import InputError
 from serving.video.live_stream import LiveStream
 
 _LABELS = ("district", "camera")
-_LOOPBACK = "127.0.0.1"  # metrics reveal which camera is down; other machines need an authenticating proxy
 
 
 class StreamMetrics(Collector):
@@ -40,15 +39,17 @@ class StreamMetrics(Collector):
         yield from (frames, dropped, reconnects, silence, gap)
 
 
-def serve_metrics(district: str, streams: Mapping[str, LiveStream], port: int) -> None:
-    """Serve metrics at `port` of the loopback interface until the process ends.
+def serve_metrics(district: str, streams: Mapping[str, LiveStream], host: str, port: int) -> None:
+    """Serve metrics at `port` of the address `host` until the process ends.
 
     Raises:
-        InputError: if the port is in use.
+        InputError: if the port is in use, or the address is not of this machine.
     """
     registry = CollectorRegistry()
     registry.register(StreamMetrics(district, streams))
     try:
-        start_http_server(port, _LOOPBACK, registry)
+        start_http_server(port, host, registry)
     except OSError as error:
-        raise InputError(f"serving.streams.metrics_port must be free, got {port}: {error.strerror}") from error
+        raise InputError(
+            f"serving.streams.metrics_port must be free, got {port} at {host}: {error.strerror}"
+        ) from error

@@ -5,6 +5,7 @@ setting `serving.access.open_paths`. Failed tokens are counted per address; abov
 address are refused without a look into the database.
 """
 
+import logging
 import math
 import time
 from collections.abc import Callable
@@ -39,6 +40,8 @@ _BEARER = "bearer "
 _NO_ACCOUNT = "-"  # in the audit; no account can have this name
 _SAFE = ("GET", "HEAD", "OPTIONS")
 _THREADS = 4  # look-ups of accounts at the same time
+_AWAY_S = 5  # after which a client may try again
+_log = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
 
@@ -163,7 +166,9 @@ class Gate(AuthenticationBackend):
             return await anyio.to_thread.run_sync(lambda: work(self.store()), limiter=limiter)
         except (DongseonError, sa.exc.OperationalError) as error:
             reason = error.orig if isinstance(error, sa.exc.OperationalError) else error
-            raise RefusedError(503, f"signing in needs the database, which does not answer: {reason}") from error
+            _log.warning("signing in needs the database, which does not answer: %s", reason)  # it names where that is
+            message = f"signing in needs the database, which does not answer; try again in {_AWAY_S} s"
+            raise RefusedError(503, message, _AWAY_S) from error
 
 
 def credential(scope: Scope) -> str | None:

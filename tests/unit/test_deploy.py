@@ -82,7 +82,7 @@ def test_labels_of_services_policies_and_pods_fit() -> None:
         for chosen in (each["spec"].get("selector"), each["spec"].get("podSelector"))
         if chosen
     ]
-    assert len(selectors) == 7
+    assert len(selectors) == 8
     assert all(any(selector.items() <= pod.items() for pod in labels) for selector in selectors)
 
 

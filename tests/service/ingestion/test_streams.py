@@ -330,8 +330,19 @@ def test_a_camera_that_the_store_does_not_know_is_named(
 def test_a_taken_port_is_named() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        with pytest.raises(InputError, match=rf"serving\.streams\.metrics_port must be free, got {port}: Address"):
-            serve_metrics("demo", {}, port)
+        with pytest.raises(
+            InputError, match=rf"serving\.streams\.metrics_port must be free, got {port} at 127\.0\.0\.1: Address"
+        ):
+            serve_metrics("demo", {}, "127.0.0.1", port)
+
+
+def test_metrics_are_answered_at_the_address_of_the_setting_alone() -> None:
+    port = free_port()
+    serve_metrics("demo", {}, "127.0.0.2", port)
+    with urllib.request.urlopen(f"http://127.0.0.2:{port}/metrics", timeout=10) as answer:
+        assert b"dongseon_stream_frames" in answer.read()
+    with pytest.raises(OSError, match="refused"):
+        urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10)
 
 
 @pytest.mark.slow

@@ -359,7 +359,8 @@ def test_without_its_database_nobody_is_let_in(tmp_path: Path, monkeypatch: pyte
     client = TestClient(application(write_deployment(tmp_path)))
     answer = client.get("/v1/status", headers=bearer("dongseon_0000000000000000_" + "A" * 43))
     assert answer.status_code == 503
-    assert "signing in needs the database, which does not answer" in answer.json()["error"]
+    said = "signing in needs the database, which does not answer; try again in 5 s"  # and not where it is
+    assert (answer.json()["error"], answer.headers["Retry-After"]) == (said, "5")
     page = client.post("/sign-in", data={"token": "x"}, headers=ORIGIN)
     assert (page.status_code, "지금은 로그인할 수 없습니다" in page.text) == (503, True)
     assert client.get("/sign-in").status_code == 200
