@@ -58,7 +58,7 @@ class CropSet:
 
     name: str
     files: list[Path]
-    parts: list[str]  # split or re-ID part of each crop
+    parts: Sequence[str]  # split or re-ID part of each crop
     identities: Int64[np.ndarray, " crop"]
     cameras: Int64[np.ndarray, " crop"]
     num_unnamed: int  # crops left out: junk, distractors and unknown people
@@ -141,7 +141,7 @@ def _read_attributes(folder: Path, known: set[tuple[int, int]]) -> CropSet:
     return _named("attributes", files, parts, np.array(identities, np.int64), camera_numbers)
 
 
-def _named(name: str, files: list[Path], parts: list[str], identities: np.ndarray, cameras: np.ndarray) -> CropSet:
+def _named(name: str, files: list[Path], parts: Sequence[str], identities: np.ndarray, cameras: np.ndarray) -> CropSet:
     chosen = np.flatnonzero(identities > DISTRACTOR_IDENTITY).tolist()
     return CropSet(
         name,
