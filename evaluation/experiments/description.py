@@ -1,5 +1,6 @@
 """Descriptions of runs and models in Markdown: their figures, the change against the run before, and the data."""
 
+import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
@@ -48,8 +49,9 @@ def _row(metrics: Mapping[str, float], before: Run | None, name: str, title: str
 def _against(run: Run, before: Run) -> str:
     link = f"[{before.info.run_name}](#/experiments/{before.info.experiment_id}/runs/{before.info.run_id})"
     when = f"{datetime.fromtimestamp(before.info.start_time / 1000, UTC):%Y-%m-%d %H:%M} UTC"
-    changed = differing(before.data.params, run.data.params)
-    settings = ", ".join(f"`{key}` {before.data.params.get(key, '–')} → {value}" for key, value in changed.items())
+    past, now = before.data.params, run.data.params
+    changed = sorted(differing(past, now) | differing(now, past))  # a pipeline has what differs from the first one
+    settings = ", ".join(f"`{key}` {past.get(key, '–')} → {now.get(key, '–')}" for key in changed)
     said = f"Run before: {link} of {when}; " + (
         f"changed since: {settings}." if settings else "its settings are equal."
     )
@@ -62,7 +64,8 @@ def _data(run: Run) -> str:
     told = []
     for used in run.inputs.dataset_inputs if run.inputs else ():
         data, use = used.dataset, ", ".join(tag.value for tag in used.tags)
-        told.append(f"Data for {use}: `{data.name}`, hash `{data.digest}`: {data.profile or ''}")
+        facts = ", ".join(f"{key} {value}" for key, value in json.loads(data.profile or "{}").items())
+        told.append(f"Data for {use}: `{data.name}`, hash `{data.digest}`: {facts}.")
     return "\n\n".join(told)
 
 

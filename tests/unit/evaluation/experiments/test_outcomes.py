@@ -14,6 +14,7 @@ from mlflow.entities import Run
 
 from domain.model_card import EngineFile, ModelCard
 from evaluation.experiments.connection import connect
+from evaluation.experiments.description import description
 from evaluation.experiments.log import training_run
 from evaluation.experiments.outcomes import log_engine, log_evaluation, log_report
 from evaluation.experiments.provenance import Provenance
@@ -200,8 +201,10 @@ def test_a_description_says_figures_interval_change_and_data(runs: dict[str, Run
     assert "| re-ID Rank-1 | 50.0 | – | 50.0 | +0.0 |" in said
     assert "[train_reid-osnet](#/experiments/1/runs/" in said
     assert "`lr` 0.1 → 0.2" in said
-    assert "Data for training" in said
-    assert "bounding_box_train pictures" in said
+    assert "Data for training: `town/reid`" in said
+    assert "bounding_box_train pictures 3, people 3" in said
+    back = description(runs["town demo"], runs["town demo lr=0.2"])
+    assert "changed since: `reid.lr` 0.2 → –." in back
     assert "run before" not in runs["train_reid-osnet"].data.tags["mlflow.note.content"].split("\n")[-1]
 
 
