@@ -24,6 +24,7 @@ from domain.model_card import CARD, read_card, version_of_deployment
 from domain.paths import ENGINES, METRICS, PLOTS, REPORTS, configured_district, district_folder
 from domain.settings import read_params
 from domain.stage import run_stage
+from evaluation.across import across_section
 from evaluation.details import read_details
 from evaluation.experiments.outcomes import log_report
 from evaluation.experiments.provenance import Provenance
@@ -54,7 +55,8 @@ def main(argv: Sequence[str] = ()) -> None:
     absent = "".join(f"{line}. " for line in left_out_lines(params))
     tables = (models_table(district, metrics), *counts_tables(folder))
     origin = Section("Where these figures come from", "", True, absent, tables)
-    parts = [*sections(evaluated, read_parities(ENGINES.of(district))), origin]
+    across = across_section()
+    parts = [*sections(evaluated, read_parities(ENGINES.of(district))), *([across] if across else []), origin]
     with atomic_folder(REPORTS.of(district)) as reports:
         write_report(parts, facts, reports)
     log_report(district, metrics, [REPORTS.of(district) / "report.html"])
