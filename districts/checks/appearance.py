@@ -109,7 +109,7 @@ def _across_identities(files: Sequence[Path], looks: Mapping[Path, Look]) -> Ite
         except InputError:  # `check_reid` says why
             continue
     people = [file for file, identity in identities.items() if identity > DISTRACTOR_IDENTITY]
-    pairs = near_duplicates(people, people, looks, are_other=lambda one, two: identities[one] < identities[two])
+    pairs = near_duplicates(people, people, looks, identities)
     found = [
         _alike(file, twin, f"shows the same as {twin}, which is another identity; one of the two is wrong")
         for file, twin in pairs

@@ -4,13 +4,13 @@ Pictures whose perceptual hashes are close are candidates. Pixels decide: two mo
 hashes, too, but people in them stand elsewhere.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import cv2
 import numpy as np
-from jaxtyping import Float32, Int64, UInt8, UInt64
+from jaxtyping import Float32, UInt8
 
 from districts.checks.looks import SMALL_PX, Look
 from districts.checks.pictures import with_stderr
@@ -18,7 +18,8 @@ from domain.cores import available_cores
 
 _HASH_BITS = 14  # that may differ
 _ROWS = 2048  # hashes that are compared at once
-_COMPARED = 2  # candidates of a picture that are compared by pixels
+_RANKED = 64  # nearest hashes of a picture that are compared as small pictures; frames of one camera have thousands
+_COMPARED = 2  # of these, the most alike, that are compared by pixels
 _STILL_PX, _STILL_DIFFERENCE = 0.1, 20  # without a shift, small pictures of one scene differ less
 _LARGE_PX, _LARGE_DIFFERENCE = 600, 45  # longest side of pictures that also differ less after a shift
 _LEAST_CONTRAST = 4  # below, all pictures look alike
@@ -32,19 +33,19 @@ def near_duplicates(
     first: Sequence[Path],
     other: Sequence[Path],
     looks: Mapping[Path, Look],
-    are_other: Callable[[Path, Path], bool] = Path.__ne__,
+    identities: Mapping[Path, int] | None = None,
 ) -> Iterator[tuple[Path, Path]]:
     """Pairs of a picture of `other` and one of `first` that shows the same.
 
     Args:
         first, other: pictures; may be the same.
         looks: how they look.
-        are_other: whether a picture of `first` may be reported for one of `other`.
+        identities: of all pictures; then only pairs count in which that of `first` has the smaller one.
     """
     first, other = (_clear(files, looks) for files in (first, other))
     with ThreadPoolExecutor(available_cores()) as pool:
         pairs, _ = with_stderr(
-            lambda: list(pool.map(lambda found: _best(found, looks), _candidates(first, other, looks, are_other)))
+            lambda: list(pool.map(lambda found: _best(found, looks), _candidates(first, other, looks, identities)))
         )
     yield from (pair for pair in pairs if pair is not None)
 
@@ -54,24 +55,25 @@ def _clear(files: Sequence[Path], looks: Mapping[Path, Look]) -> list[Path]:
 
 
 def _candidates(
-    first: Sequence[Path],
-    other: Sequence[Path],
-    looks: Mapping[Path, Look],
-    are_other: Callable[[Path, Path], bool],
+    first: Sequence[Path], other: Sequence[Path], looks: Mapping[Path, Look], identities: Mapping[Path, int] | None
 ) -> Iterator[tuple[Path, list[Path]]]:
-    """Pictures of `other`, each with those of `first` whose hashes are close."""
-    hashes = np.array([looks[file].perceptual_hash for file in first], np.uint64)
+    """Pictures of `other`, each with those of `first` whose hashes are nearest."""
+    hashes, of_other = (
+        np.array([looks[file].perceptual_hash for file in files], np.uint64) for files in (first, other)
+    )
+    people, of_others = (
+        np.array([identities[file] for file in files] if identities else ()) for files in (first, other)
+    )
     for start in range(0, len(other) if first else 0, _ROWS):
-        rows = other[start : start + _ROWS]
-        close = _close(np.array([looks[file].perceptual_hash for file in rows], np.uint64), hashes)
-        for row in np.unique(close[:, 0]):
-            near = [first[column] for column in close[close[:, 0] == row, 1] if are_other(first[column], rows[row])]
-            if near:
-                yield rows[row], near
-
-
-def _close(rows: UInt64[np.ndarray, " row"], hashes: UInt64[np.ndarray, " hash"]) -> Int64[np.ndarray, "pair 2"]:
-    return np.argwhere(np.bitwise_count(rows[:, None] ^ hashes[None]) <= _HASH_BITS)
+        rows = slice(start, start + _ROWS)
+        differing = np.bitwise_count(of_other[rows, None] ^ hashes[None])
+        is_close = differing <= _HASH_BITS
+        if identities:
+            is_close &= people[None] < of_others[rows, None]
+        for row in np.flatnonzero(is_close.any(axis=1)):
+            near = np.flatnonzero(is_close[row])
+            nearest = near[np.argsort(differing[row, near], kind="stable")[:_RANKED]]
+            yield other[start + row], [first[place] for place in nearest]
 
 
 def _best(found: tuple[Path, list[Path]], looks: Mapping[Path, Look]) -> tuple[Path, Path] | None:
