@@ -27,6 +27,7 @@ CHECKPOINTS = OutputFolder("checkpoints")  # <model>/: of a training that has no
 ENGINES = OutputFolder("engines")  # <model>/: model.onnx, *.plan, card.json, parity.json, by export
 PREDICTIONS = OutputFolder("predictions")  # <model>/: *.npz and card.json of the engine, by export.predict
 LABELS = OutputFolder("label_reports")  # label_report.html, .md, .json, by export.check_labels
+TRANSITS = OutputFolder("transits")  # transits.npz, card.json, densities.png, by evaluation.fit_transits
 METRICS = OutputFolder("metrics")  # <model>.json, by evaluation
 PLOTS = OutputFolder("plots")  # <model>/*.png, by evaluation
 TRACKS = OutputFolder("tracks")  # <camera>.txt (MOTChallenge), crops/, identities.csv, answers.json, by serving.track

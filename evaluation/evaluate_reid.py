@@ -13,7 +13,7 @@ from districts.layout import ReidTable, read_district, read_reid_folder
 from domain.atomic import atomic_folder
 from domain.embeddings import cosine_distances
 from domain.model_card import read_card
-from domain.paths import DATA, PLOTS, PREDICTIONS, configured_district
+from domain.paths import DATA, PLOTS, PREDICTIONS, TRANSITS, configured_district
 from domain.predictions import ReidPredictions
 from domain.settings import name_in, read_params
 from domain.stage import run_stage
@@ -33,6 +33,7 @@ from evaluation.retrieval import JUNK, RetrievalScores, camera_pair_precision, e
 from evaluation.settings import EvaluationSettings
 from evaluation.slices import by_camera, by_light_and_height, score_slices
 from evaluation.thresholds import distance_thresholds
+from evaluation.transit.files import read_transits
 
 _FALSE_ALARM_RATES = (0.01, 0.1)
 _SLICED = ("map", "rank1")
@@ -81,7 +82,7 @@ def main(argv: Sequence[str] = ()) -> None:
         for part, table in zip(("query", "gallery"), tables, strict=True)
     ]
     ranking = rank(folder, *tables, *embeddings, settings)
-    timed = with_time(ranking, predictions, settings)
+    timed = with_time(ranking, TRANSITS.of(district), predictions, settings)
     rankings = {"plain": ranking.plain, "reranked": ranking.reranked}
     if isinstance(timed, TimedRanking):
         rankings |= {"with_time": timed.plain, "reranked_with_time": timed.reranked}
@@ -177,19 +178,22 @@ def rerank(
     )
 
 
-def with_time(ranking: Ranking, predictions: Path, settings: EvaluationSettings) -> TimedRanking | str:
+def with_time(
+    ranking: Ranking, transits_folder: Path, predictions: Path, settings: EvaluationSettings
+) -> TimedRanking | str:
     """Both rankings with the times of crops, or why there are none."""
 
     def looks(query: np.ndarray, gallery: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         return cosine_distances(query, gallery), rerank(query, gallery, settings)
 
+    transits, card = read_transits(transits_folder)
+    if transits is None:
+        return card.left_out
     validation = None
     if (ranking.folder / "reid" / "bounding_box_val").is_dir():
         table = read_reid_folder(ranking.folder, "bounding_box_val")
         validation = table, read_embeddings(predictions / "validation.npz", table)
-    return rank_with_time(
-        ranking.folder, validation, ranking.query, ranking.gallery, ranking.plain, ranking.reranked, looks
-    )
+    return rank_with_time(transits, validation, ranking.query, ranking.gallery, ranking.plain, ranking.reranked, looks)
 
 
 def time_summary(timed: TimedRanking | str) -> dict[str, Any]:

@@ -7,14 +7,12 @@ gallery.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from jaxtyping import Bool, Float, Float32, Float64
 
 from districts.layout import ReidTable
 from domain.errors import InputError
-from evaluation.district_transits import transits_of_people
 from evaluation.reliability import Reliability, score_reliability
 from evaluation.transit import Fusion, TransitModel, fit_fusion, misleading_cameras, nearest_walks
 
@@ -39,7 +37,7 @@ class TimedRanking:
 
 
 def rank_with_time(
-    folder: Path,
+    transits: TransitModel,
     validation: tuple[ReidTable, Float[np.ndarray, "image feature"]] | None,
     query: ReidTable,
     gallery: ReidTable,
@@ -50,7 +48,7 @@ def rank_with_time(
     """The ranking by looks and times, or why there is none.
 
     Args:
-        folder: of the district.
+        transits: of the training people.
         validation: crops of validation people and their embeddings; None without such people.
         query: of the district.
         gallery: of the district, without junk.
@@ -60,8 +58,6 @@ def rank_with_time(
     """
     if np.isnan(query.times_s).all() or np.isnan(gallery.times_s).all():
         return "the crops have no times (reid/times.csv)"
-    if (transits := transits_of_people(folder)) is None:
-        return "no training person has two visits with times"
     if validation is None:
         return "there are no validation people (reid/bounding_box_val), of whom the weight of times is learnt"
     try:

@@ -91,6 +91,7 @@ def stages_of(
         "check_labels": {name: {"engine": input_path(check_labels["engine"], f"engines/{name}/{own}")}}
         if judged
         else {},
+        "fit_transits": [name] if "reid" in has else [],
         "evaluate_detector": [name for model in scored if model == "detector"],
         "evaluate_attributes": [name for model in scored if model == "attributes"],
         "evaluate_reid": {

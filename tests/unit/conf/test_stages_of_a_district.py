@@ -42,7 +42,8 @@ def give(project: Path, *kinds: str) -> None:
 def test_crops_of_people_train_and_score_reid_alone(project: Path) -> None:
     give(project, "reid")
     params = composed(project, "experiment=scratch")
-    assert names(params) == {"prepare", "train_reid", "export", "predict", "check_labels", "evaluate_reid", "report"}
+    stages = {"prepare", "train_reid", "export", "predict", "check_labels", "fit_transits", "evaluate_reid", "report"}
+    assert names(params) == stages
     assert params["stages"]["check_labels"] == {"mine": {"engine": "engines/mine/reid-osnet"}}
     assert list(params["stages"]["export"]) == ["reid-osnet-mine", "reid-resnet50-mine"]
     assert params["stages"]["left_out"] == {
