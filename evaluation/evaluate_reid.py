@@ -77,11 +77,11 @@ def main(argv: Sequence[str] = ()) -> None:
     folder, predictions = DATA.of(district), PREDICTIONS.of(district) / model
     card = read_card(predictions)
     tables = read_reid_folder(folder, "query"), read_reid_folder(folder, "bounding_box_test")
-    embeddings = [
+    of_query, of_gallery = (
         read_embeddings(predictions / f"{part}.npz", table)
         for part, table in zip(("query", "gallery"), tables, strict=True)
-    ]
-    ranking = rank(folder, *tables, *embeddings, settings)
+    )
+    ranking = rank(folder, *tables, of_query, of_gallery, settings)
     timed = with_time(ranking, TRANSITS.of(district), predictions, settings)
     rankings = {"plain": ranking.plain, "reranked": ranking.reranked}
     if isinstance(timed, TimedRanking):
@@ -159,7 +159,7 @@ def rank(
     """Both rankings by looks. Junk takes no part: in re-ranking it would count as a neighbour of real crops."""
     is_ranked = gallery.identities != JUNK
     embeddings = query_embeddings, gallery_embeddings[is_ranked]
-    rerank(*(part[:1] for part in embeddings), settings)  # compiled here, so that the time below is without compilation
+    rerank(query_embeddings[:1], gallery_embeddings[:1], settings)  # compiled here, so that the time is without it
     start = perf_counter()
     reranked = rerank(*embeddings, settings)
     reranking_s = perf_counter() - start

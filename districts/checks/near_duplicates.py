@@ -73,7 +73,7 @@ def _candidates(
         for row in np.flatnonzero(is_close.any(axis=1)):
             near = np.flatnonzero(is_close[row])
             nearest = near[np.argsort(differing[row, near], kind="stable")[:_RANKED]]
-            yield other[start + row], [first[place] for place in nearest]
+            yield other[start + int(row)], [first[place] for place in nearest.tolist()]
 
 
 def _best(found: tuple[Path, list[Path]], looks: Mapping[Path, Look]) -> tuple[Path, Path] | None:

@@ -68,7 +68,7 @@ def _profile(
         steps = np.round(times_s / _STEP_S).astype(int) + _LONGEST
         near = (steps >= 0) & (steps <= 2 * _LONGEST)
         counts = np.bincount(steps[near], weights[near], minlength=2 * _LONGEST + 1)
-        ratios = model.of_walks(*(np.full(len(grid_s), number) for number in pair), grid_s)
+        ratios = model.of_walks(np.full(len(grid_s), pair[0]), np.full(len(grid_s), pair[1]), grid_s)
         profile += correlate(ratios.astype(np.float64), counts, mode="valid", method="fft")[::-1]
     return profile * _independent_share(walks, model.cameras[place])
 

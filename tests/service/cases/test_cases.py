@@ -194,7 +194,6 @@ def test_a_search_is_kept_with_its_reason_and_its_coverage(store: Store, people:
         match_probability=0.9,
         crop="crops/demo/1/000003.jpg",
         model_version="net-1",
-        deployment_version="0123456789ab",
     )
     gap = Span(since=NOON, until=None, reason="cut")
     searched = Span(since=NOON - timedelta(hours=1), until=NOON)

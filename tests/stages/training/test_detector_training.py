@@ -275,14 +275,16 @@ def test_training_on_the_cpu_keeps_the_number_of_threads(district: Path) -> None
 
 def test_the_settings_have_ultralytics_names(district: Path) -> None:
     settings = train.DetectorSettings.from_params("detector", ["detector.warmup_fraction=0.25"])
-    overrides = train._overrides(settings, seed=1, largest_split=6)
+    overrides = train._overrides(settings, seed=1, largest_split=6, checkpoints=Path("checkpoints"))
     assert overrides.keys() - {"steps_at"} <= set(DEFAULT_CFG_DICT)
     assert (overrides["imgsz"], overrides["batch"], overrides["nbs"]) == (96, 3, 3)
     assert (overrides["device"], overrides["amp"], overrides["cache"]) == ("cpu", False, False)
     assert (overrides["optimizer"], overrides["warmup_epochs"], overrides["steps_at"]) == ("SGD", 1.5, (0.8, 0.9))
     hardware = {"accumulate_batches": 4, "accelerator": "gpu", "devices": 2, "precision": "bf16-mixed"}
     larger = settings.hardware.model_copy(update=hardware | {"cache_in_memory_mib": 1})
-    overrides = train._overrides(settings.model_copy(update={"hardware": larger}), seed=1, largest_split=6)
+    overrides = train._overrides(
+        settings.model_copy(update={"hardware": larger}), seed=1, largest_split=6, checkpoints=Path("checkpoints")
+    )
     assert (overrides["nbs"], overrides["device"], overrides["amp"], overrides["cache"]) == (12, "0,1", "bf16", "ram")
 
 
