@@ -225,7 +225,7 @@ class Following:
 
     def __init__(self, store: Store, cameras: dict[str, str], engines: object = None, **more: object) -> None:
         values = {"file": None, "connection": CONNECTION, "segment_s": 1.5, "max_waiting_bytes": 10**7}
-        chosen = StreamsSettings.model_validate({**values, "metrics_port": None, **more})
+        chosen = StreamsSettings.model_validate({**values, "metrics_host": "127.0.0.1", "metrics_port": None, **more})
         self.stopping = threading.Event()
         self._outbox = Outbox(store, "demo", "m", chosen.max_waiting_bytes)
         file = StreamsFile(district="demo", cameras=cameras)
