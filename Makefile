@@ -17,7 +17,7 @@ PRIVATE := umask 077;
 # Python keeps what it compiled, also where the environment says otherwise: hundreds of processes import the same.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo fast test soak check lock params bench bench-engines serve mlflow clean
+.PHONY: help setup demo fast test soak check lock params bench bench-engines serve experiments mlflow clean
 
 help: ## list these commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -95,6 +95,11 @@ serve: setup ## take in videos that are new, then serve the last run on http://1
 	@python -m serving.worker --until-empty serving.ingest.patience_s=10
 	-@python -m serving.retention
 	$(PRIVATE) DONGSEON_STORE="$${DONGSEON_STORE:-$$PWD/store}" bentoml serve "$$PWD/$(BENTO)" --host 127.0.0.1
+
+# Columns of `dvc exp show`: it has hundreds.
+FIGURES = (.*:)?(district|ap50|instance_f1|plain\.map|reranked\.map|rank1|idf1|reid\.(lr|max_epochs))|Experiment|rev
+experiments: setup ## list DVC's experiments with their main figures
+	@dvc exp show --no-pager --precision 3 --drop '.*' --keep '^($(FIGURES))$$'
 
 MLFLOW_PORT ?= 5000
 mlflow: setup ## open the experiment log on http://127.0.0.1:5000, with the password in mlflow.password

@@ -1,14 +1,18 @@
 """Runs a stage's `main` as a command: expected errors end it with one line, any other error is a bug."""
 
 import errno
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+
+import yaml
 
 from domain.errors import DongseonError
 from domain.paths import DVC
 from domain.settings import HelpAsked
 
+_RUN_BY_DVC = "DVC_STAGE"  # DVC sets it
 _OTHERS = 0o077
 _NOT_WRITABLE = {errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOSPC, errno.EDQUOT}
 
@@ -21,6 +25,7 @@ def run_stage(main: Callable[[Sequence[str]], None]) -> None:
     close_dvc_folders(Path.cwd())
     try:
         main(sys.argv[1:])
+        _say_what_dvc_does()
     except HelpAsked as asked:
         print(f"{sys.modules['__main__'].__doc__ or main.__doc__}\n\n{asked}")
     except DongseonError as error:
@@ -32,6 +37,16 @@ def run_stage(main: Callable[[Sequence[str]], None]) -> None:
         where = error.filename or Path.cwd()
         print(f"error: {where} must be writable and have room, got: {error.strerror}", file=sys.stderr)
         sys.exit(1)
+
+
+def _say_what_dvc_does() -> None:
+    """Of a stage that somebody ran by hand: DVC has its outputs recorded, and would put these back in silence."""
+    main, file = sys.modules["__main__"].__spec__, Path("dvc.yaml")
+    if main is None or _RUN_BY_DVC in os.environ or not file.is_file():
+        return
+    for name, stage in yaml.safe_load(file.read_text(encoding="utf-8"))["stages"].items():
+        if f" -m {main.name} " in f"{stage.get('do', stage)['cmd']} ":
+            print(f"note: the next `dvc repro` replaces this by what it has recorded; `dvc commit {name}` keeps it")
 
 
 def close_dvc_folders(project: Path) -> None:

@@ -1,14 +1,18 @@
 """What ends a command with a line, and what with a traceback."""
 
 import errno
+import os
+import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+import yaml
 
 from domain.errors import InputError
 from domain.stage import close_dvc_folders, run_stage
+from tests.helpers.project import ROOT
 
 
 @pytest.fixture(autouse=True)
@@ -46,6 +50,20 @@ def test_a_full_disk_is_a_line(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_an_error_on_purpose_is_a_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert ends_with(InputError("lr must be positive"), capsys) == "error: lr must be positive"
+
+
+def test_a_stage_by_hand_says_how_dvc_keeps_what_it_wrote(workplace: Path) -> None:
+    (workplace / "work.py").write_text("from domain.stage import run_stage\nrun_stage(lambda argv: None)\n")
+    stage = {"foreach": ["demo"], "do": {"cmd": "python -m work item=1", "outs": ["out"]}}
+    (workplace / "dvc.yaml").write_text(yaml.safe_dump({"stages": {"train_it": stage}}))
+    environment = {key: value for key, value in os.environ.items() if key != "DVC_STAGE"} | {"PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "work"]
+    by_hand, by_dvc = (
+        subprocess.run(command, env=environment | more, capture_output=True, text=True, check=True).stdout
+        for more in ({}, {"DVC_STAGE": "train_it@demo"})
+    )
+    assert "`dvc commit train_it` keeps it" in by_hand
+    assert by_dvc == ""
 
 
 @pytest.mark.parametrize("error", [ValueError("a bug"), OSError(errno.EBADF, "a bug")])
