@@ -187,7 +187,15 @@ def write_parity(parity: Parity, folder: Path) -> None:
 
 def log_parity(card: ModelCard, parity: Parity, folder: Path) -> None:
     """Log the engines in `folder` and their differences to the MLflow run of the model's training."""
-    by_kind = {f"{engine.runtime}-{engine.precision}": engine.model_dump() for engine in parity.engines.values()}
+    by_kind = {
+        f"{engine.runtime}-{engine.precision}": {
+            "largest_difference": max(output.largest for output in engine.outputs.values()),
+            "metric": engine.metric,
+            "metric_difference": engine.metric_difference,
+        }
+        for engine in parity.engines.values()
+        if engine.checked
+    }
     log_engine(card, sorted(folder.iterdir()), by_kind)
 
 

@@ -1,5 +1,6 @@
 """The data of a run as MLflow shows it: a district's folder with its hash, its counts and where it comes from."""
 
+import hashlib
 import json
 import re
 from collections import Counter
@@ -35,7 +36,9 @@ class DistrictData(MetaDataset):
         link = _LINK.search(str(self._profile.get("source", "")))
         source = HTTPDatasetSource(link[0]) if link else sources.LocalArtifactDatasetSource(str(folder))  # type: ignore[attr-defined]  # made at import
         name = "/".join(filter(None, (district.name, kind))) + (" test" if use == "evaluation" else "")
-        super().__init__(source, name, data_hash[:_MAX_DIGEST] or None)
+        # MLflow keeps the first counts of a name and a digest, and would make up a digest of the name alone.
+        unknown = f"unknown-{hashlib.sha256(json.dumps(self._profile).encode()).hexdigest()[:8]}"
+        super().__init__(source, name, data_hash[:_MAX_DIGEST] or unknown)
         self.use = use
 
     @property
