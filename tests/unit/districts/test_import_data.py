@@ -134,7 +134,7 @@ def test_times_are_carried_by_name_into_whatever_split(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("image,time\n", "must also have the columns time_s"),
-        ("image,time_s\na.jpg,noon\n", r"times\.csv, line 2: time_s must be a number"),
+        ("image,time_s\na.jpg,noon\n", r"times\.csv, line 2: time_s must be seconds or an ISO 8601 time"),
         ("image,time_s\nq/a.jpg,1\nq/a.jpg,2\n", r"must give each picture one time, got two for q/a\.jpg"),
     ],
 )

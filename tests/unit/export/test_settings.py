@@ -48,6 +48,7 @@ def test_wrong_settings_stop_the_run(params: Path, override: str, message: str) 
     ("argv", "message"),
     [
         pytest.param(["task=detector", "weights=w", "out=o"], "task=detector needs cfg=…", id="no cfg"),
+        pytest.param(["task=attributes", "weights=w", "out=o"], r"must be an \.onnx file, got w", id="no file of ours"),
         pytest.param(["task=reid", "weights=w", "out=o"], "task=reid needs backbone=…", id="no backbone"),
         pytest.param(
             ["task=reid", "backbone=osnet_x0_25", "cfg=c", "weights=w", "out=o"],
@@ -55,7 +56,7 @@ def test_wrong_settings_stop_the_run(params: Path, override: str, message: str) 
             id="cfg of re-ID",
         ),
         pytest.param(
-            ["task=attributes", "weights=w", "out=o"], "task: Input should be 'detector' or 'reid'", id="task"
+            ["task=faces", "weights=w", "out=o"], "task: Input should be 'detector', 'attributes' or 'reid'", id="task"
         ),
     ],
 )
