@@ -31,6 +31,7 @@ def keep_results(
     origin = origin_of(district, version or card.version, card)
     with atomic_file(METRICS.of(district) / f"{name}.json") as aside:
         aside.write_text(json.dumps(origin | dict(metrics), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    METRICS.of(district).chmod(0o700)  # DVC has made it, and copies the file back into it, by the umask of its user
     figures = sorted((PLOTS.of(district) / name).iterdir())
     log_evaluation(name, card, district, metrics, figures)
 
