@@ -76,6 +76,7 @@ class ColourDetector:
         self.card = ModelCard(
             task="detector",
             architecture="colours",
+            weights_sha256="c0" * 32,
             input_height_px=HEIGHT,
             input_width_px=WIDTH,
             resize="stretch",
@@ -112,6 +113,7 @@ class ColourReid:
         self.card = ModelCard(
             task="reid",
             architecture="colours",
+            weights_sha256="c0" * 32,
             input_height_px=32,
             input_width_px=16,
             resize="stretch",
@@ -135,6 +137,7 @@ class ColourAttributes:
         self.card = ModelCard(
             task="attributes",
             architecture="colours",
+            weights_sha256="c0" * 32,
             input_height_px=32,
             input_width_px=16,
             resize="stretch",
