@@ -106,4 +106,4 @@ mlflow: setup ## open the experiment log on http://127.0.0.1:5000, with the pass
 	@python -m evaluation.experiments.review port=$(MLFLOW_PORT)
 
 clean: ## remove what stages wrote; DVC's cache, the store and the experiment log stay
-	rm -rf data models engines predictions label_reports metrics plots tracks reports bento checkpoints
+	rm -rf data models engines predictions label_reports transits metrics plots tracks reports bento checkpoints

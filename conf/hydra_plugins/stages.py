@@ -88,9 +88,7 @@ def stages_of(
         },
         "export": {f"{model}-{name}": {"model": model} for model in trained},
         "predict": {f"{model}-{name}": {"model": model} for model in scored},
-        "check_labels": {name: {"engine": input_path(check_labels["engine"], f"engines/{name}/{own}")}}
-        if judged
-        else {},
+        "check_labels": judged,
         "fit_transits": [name] if "reid" in has else [],
         "evaluate_detector": [name for model in scored if model == "detector"],
         "evaluate_attributes": [name for model in scored if model == "attributes"],
