@@ -110,7 +110,7 @@ def main(argv: Sequence[str] = ()) -> None:
     }
     if card.share_of_epochs < 1:
         metrics["share_of_epochs"] = card.share_of_epochs
-    counts = {"num_people": first.num_units, **sizes_of(*tables)}
+    counts = {"num_people": first.num_units, **sizes_of(ranking, num_stored=len(tables[1].images))}
     metrics |= counts | {"reranking_s": ranking.reranking_s, "time": time_summary(timed)}
     keep_results(district, model, card, metrics)
 
@@ -126,10 +126,10 @@ def resample_rankings(
     return {name: resample(sample, repeats) for name, sample in samples.items()}
 
 
-def sizes_of(query: ReidTable, gallery: ReidTable) -> dict[str, int]:
-    """Numbers of crops."""
-    num_junk = int((gallery.identities == JUNK).sum())
-    return {"num_query": len(query.images), "num_gallery": len(gallery.images), "num_junk": num_junk}
+def sizes_of(ranking: Ranking, num_stored: int) -> dict[str, int]:
+    """Numbers of crops: queries, gallery, and junk, which is in the stored gallery but not in a ranking."""
+    num_gallery = len(ranking.gallery.images)
+    return {"num_query": len(ranking.query.images), "num_gallery": num_gallery, "num_junk": num_stored - num_gallery}
 
 
 def slices(ranking: Ranking, scores: RetrievalScores, nearest: Nearest, repeats: int) -> list[dict[str, Any]]:
