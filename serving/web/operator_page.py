@@ -55,4 +55,5 @@ def _page(request: Request) -> Response:
         limits=service.limits,
         districts=districts,
         reason=reason,
+        warnings=service.status().warnings,
     )

@@ -58,6 +58,7 @@ def test_answers_to_what_is_stored_are_as_declared() -> None:
             ("/audit", "GET"): client.get("/audit"),
             ("/audit/unusual", "GET"): client.get("/audit/unusual"),
             ("/route", "POST"): client.post("/route", json=route),
+            ("/sentence", "POST"): client.post("/sentence", json={"text": "a child in a red coat"}),
             ("/crops/{district}/{tracklet_id}", "GET"): client.get("/crops/demo/1", params={"case": asked["case"]}),
             ("/cameras", "GET"): client.get("/cameras"),
             ("/coverage", "GET"): client.get("/coverage"),

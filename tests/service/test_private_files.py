@@ -90,7 +90,7 @@ def test_labels_and_the_bento_are_their_users_alone(project: Path) -> None:
     run(project, "serving.labels", "labels")
     run(project, "serving.package")
     assert list((project / "labels").rglob("*.jpg"))
-    assert (project / "bento" / "bento.yaml").is_file()
+    assert (project / "bento" / "demo" / "bento.yaml").is_file()
     assert not written(project) - before
 
 

@@ -75,8 +75,8 @@ def follow(store: Store, server: Server, *, pictures_per_s: float, seconds: floa
     return coverage_of(store, "m")
 
 
-def require_thin(store: Store, coverage: Coverage, seconds: float, *, most: float) -> None:
-    """Everybody was seen in each camera, by an even share of its frames, and the coverage says that it was thin."""
+def require_thin(store: Store, coverage: Coverage, seconds: float, *, most: float, spread: float) -> None:
+    """Each camera saw everybody in its share of the frames, within `spread`, and the coverage says that it was thin."""
     with store.begin() as connection:
         segments = connection.execute(sa.select(tables.segments)).all()
         by_camera = sa.select(tables.tracklets.c.camera_id, sa.func.count()).group_by(tables.tracklets.c.camera_id)
@@ -88,7 +88,7 @@ def require_thin(store: Store, coverage: Coverage, seconds: float, *, most: floa
         shares.append(sum(one.looked_at for one in of_camera) / sum(one.due for one in of_camera))
         assert seen[camera.id] >= 3
     assert 0.1 < min(shares) <= max(shares) < most
-    assert max(shares) < 1.6 * min(shares)
+    assert max(shares) < spread * min(shares)
     assert {"skipped" in (one.damage or "") for one in segments if one.due > 10} == {True}
     stored = shorten_coverage(coverage)
     for one in stored.cameras:
@@ -102,13 +102,13 @@ def require_thin(store: Store, coverage: Coverage, seconds: float, *, most: floa
 @pytest.mark.slow
 def test_ten_cameras_at_twice_the_capacity(store: Store, server: Server) -> None:
     coverage = follow(store, server, pictures_per_s=10 * FPS / 2, seconds=12, segment_s=60)
-    require_thin(store, coverage, 12, most=0.75)
+    require_thin(store, coverage, 12, most=0.75, spread=2)  # a second's stall of the machine counts in 12 s
 
 
 @pytest.mark.soak
 def test_ten_cameras_at_twice_the_capacity_for_minutes(store: Store, server: Server) -> None:
     coverage = follow(store, server, pictures_per_s=10 * FPS / 2, seconds=240, segment_s=30)
-    require_thin(store, coverage, 240, most=0.65)
+    require_thin(store, coverage, 240, most=0.65, spread=1.6)
 
 
 @pytest.mark.soak

@@ -63,12 +63,12 @@ def test_names_from_the_store_are_text_not_html(client: TestClient, monkeypatch:
     assert "&lt;b onclick" in text
 
 
-def test_a_service_that_is_not_ready_says_so_on_the_page(tmp_path: Path) -> None:
+def test_a_service_that_has_processed_no_video_says_so_on_the_page(tmp_path: Path) -> None:
     with client_of(build_page(), write_deployment(tmp_path)) as client:
         answer = client.get("/")
         assert answer.status_code == 200
-        assert "서비스가 아직 준비되지 않았습니다" in answer.text
-        assert "it holds none at all" in answer.text
+        assert "검색 결과가 온전하지 않습니다" in answer.text
+        assert "it is processed by none; run serving.worker" in answer.text
 
 
 def test_templates_and_words_are_not_served(client: TestClient) -> None:
