@@ -53,8 +53,10 @@ demo-%:
 	$(PRIVATE) dvc --wait-for-lock repro --single-item \
 	  train_$* export@$(subst @,-,$*) predict@$(subst @,-,$*) evaluate_$*
 
+# Without the tests that import torch or MLflow, which takes as long as all others together.
 fast: setup ## run the quick tests, which need no process and no database
-	@OMP_NUM_THREADS=1 pytest tests/unit -m "not slow" --numprocesses 2 --no-loadscope-reorder
+	@OMP_NUM_THREADS=1 pytest tests/unit/{districts,domain,evaluation,serving} -m "not slow" --numprocesses 2 \
+	  --no-loadscope-reorder $(addprefix --ignore tests/unit/,evaluation/experiments evaluation/reporting domain/test_names.py)
 
 # On two cores, in the order of collection: what takes longest, the run of the whole pipeline, begins first.
 test: setup ## run all tests but the soak

@@ -102,6 +102,7 @@ def test_a_box_is_drawn_and_names_of_users_are_text(tmp_path: Path) -> None:
     assert not red[24:40, 40:88].any()
 
 
+@pytest.mark.slow
 def test_a_report_of_many_pictures_stays_small(tmp_path: Path) -> None:
     files = [tmp_path / f"{number}.png" for number in range(700)]
     draw_picture(files[0])

@@ -45,6 +45,7 @@ def write(file: Path, content: str | bytes) -> Path:
 
 
 @pytest.mark.parametrize("kind", YAML)
+@pytest.mark.slow
 def test_yaml_that_is_more_than_it_looks_is_refused(tmp_path: Path, kind: str) -> None:
     content, complaint = YAML[kind]
     with pytest.raises(InputError, match=complaint) as caught:

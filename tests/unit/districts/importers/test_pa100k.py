@@ -86,6 +86,7 @@ def test_what_is_no_annotation_file_is_refused(content: bytes | None, tmp_path: 
         import_pa100k("pa", Intake(tmp_path, tmp_path / "pa"))
 
 
+@pytest.mark.slow
 def test_the_real_sample_has_its_split_sizes(tmp_path: Path, real_data: Path) -> None:
     import_pa100k("pa", Intake(real_data / "pa100k", tmp_path / "pa"))
     schema = read_schema("pa100k")

@@ -26,6 +26,7 @@ def numbers(pictures: list[Picture], folder: str) -> dict[Split, list[int]]:
 
 
 @given(st.integers(10, 400), st.sampled_from([(0.7, 0.15, 0.15), (0.5, 0.0, 0.5), (0.9, 0.05, 0.05), (0.1, 0.8, 0.1)]))
+@pytest.mark.slow
 def test_neighbouring_frames_are_never_in_two_splits(count: int, shares: tuple[float, float, float]) -> None:
     pictures, _ = split_pictures(frames("a", count), Shares(*shares))
     split_of = {int(picture.file.stem[1:]): picture.split for picture in pictures}

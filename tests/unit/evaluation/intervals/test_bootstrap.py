@@ -40,6 +40,7 @@ def test_a_draw_without_anything_to_divide_by_has_no_figure() -> None:
 
 
 @pytest.mark.parametrize("num_units", [30, 400])
+@pytest.mark.slow
 def test_the_interval_is_scipys_but_for_the_correction_for_few_units(num_units: int) -> None:
     values = np.random.default_rng(3).exponential(size=num_units)
     low, high = interval(resample(mean_of(values), 20_000, seed=0).replicates["mean"], 10**9) or (0, 0)

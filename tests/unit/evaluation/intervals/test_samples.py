@@ -34,6 +34,7 @@ def copies(items: list) -> list:  # type: ignore[type-arg]
 
 
 @pytest.mark.parametrize("seed", range(3))
+@pytest.mark.slow
 def test_detection_is_scored_as_torchmetrics_scores_the_copied_pictures(seed: int) -> None:
     predicted, truth = random_pictures(seed, pictures=len(DRAW))
     sample = detection_sample(predicted, truth, score_threshold=0.4, iou_threshold=0.5)

@@ -49,6 +49,7 @@ def test_a_missing_or_foreign_file_is_named(model: TransitModel, tmp_path: Path)
         read_transits(tmp_path)
 
 
+@pytest.mark.slow
 def test_the_densities_are_drawn(model: TransitModel, tmp_path: Path) -> None:
     plot_transits(model, {1: "gate", 2: "hall", 3: "yard"}, tmp_path / "densities.png")
     assert (tmp_path / "densities.png").stat().st_size > 10_000

@@ -133,6 +133,7 @@ def test_time_alone_never_decides(times: list[float], seen: list[float], known: 
 
 @settings(deadline=None, max_examples=20)
 @given(walk_times, st.floats(-1e6, 1e6))
+@pytest.mark.slow
 def test_neither_the_zero_of_the_clock_nor_the_order_of_a_pair_matters(times: list[float], shift: float) -> None:
     cameras, seen = np.array([1, 2, 1, 2]), np.array([0.0, 60.0, 500.0, 900.0])
     model = fit_transits(walks_between(1, 2, times), cameras, seen)

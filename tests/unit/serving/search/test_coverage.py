@@ -59,6 +59,7 @@ def test_of_too_many_spans_the_longest_of_each_kind_and_camera_remain_and_the_ot
 
 
 @pytest.mark.parametrize("num_cameras", [1, 7, 300])
+@pytest.mark.slow
 def test_a_shortened_coverage_has_a_size_limit(num_cameras: int) -> None:
     gaps = [span(10 * number, 10 * number + 5, "cut") for number in range(500)]
     kinds = dict.fromkeys(("searched", "waiting", "failed", "gaps"), gaps)

@@ -62,6 +62,7 @@ def test_a_walking_person_is_one_tracklet_at_any_frame_rate(fps: float) -> None:
 
 
 @pytest.mark.parametrize(("fps", "needed"), [(10, 3), (1, 3), (0.6, 2), (0.3, 1)], ids=str)
+@pytest.mark.slow
 def test_where_looks_are_rare_fewer_of_them_confirm_a_person(fps: float, needed: int) -> None:
     for seen in range(1, 5):
         frames = nobody(range(-8, 1)) + walk(0, fps, seen) + nobody(range(seen + 1, seen + 20))
@@ -117,6 +118,7 @@ def test_who_walks_out_of_the_picture_is_not_continued_by_who_comes_in(
     assert len(ended + followed.close()) == number
 
 
+@pytest.mark.slow
 def test_who_was_hidden_for_long_comes_back_near_by() -> None:
     before = walk(0, 10, 10)
     hidden: list[tuple[int, list[Person]]] = [(frame, []) for frame in range(11, 120)]
@@ -245,6 +247,7 @@ def test_tracklets_of_several_cameras_are_numbered_once() -> None:
     ]
 
 
+@pytest.mark.slow
 def test_who_stays_too_long_becomes_another_tracklet_without_losing_a_frame() -> None:
     followed = tracker(max_tracklet_s=2.0)
     longest = 0

@@ -81,6 +81,7 @@ def said(sentence: str, schema: str = "suseong") -> dict[str, str]:
         pytest.param("", {}, id="empty"),
     ],
 )
+@pytest.mark.slow
 def test_what_a_sentence_says(sentence: str, conditions: dict[str, str]) -> None:
     assert said(sentence) == conditions
 
@@ -154,6 +155,7 @@ def test_no_sentence_takes_long(sentence: str) -> None:
     assert datetime.now() - began < timedelta(seconds=5)
 
 
+@pytest.mark.slow
 def test_the_first_sentences_are_read_as_their_callers_meant() -> None:
     if not SENTENCES.is_file():
         pytest.skip(f"the kept sentences are not here: {SENTENCES}")
