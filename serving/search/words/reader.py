@@ -35,6 +35,7 @@ _DOUBT_AHEAD = re.compile(
 _OR = re.compile(r"\bor\b|인지|아니면|또는|혹은|거나|나\s", re.IGNORECASE)
 _NAMES = re.compile(r"[A-Za-z0-9가-힣○]+")
 _SCENE = "scene"
+_WORN_ONE = "worn_one"
 _THINGS = (
     "upper_garment",
     "lower_garment",
@@ -187,6 +188,8 @@ class Reader:
             for each in clause
             if self._is_thing(each) or (self._is_colour_word(each) and id(each) not in colourless)
         ]
+        if any(self._is_thing(each) and each.concept != _WORN_ONE for each in items):
+            items = [each for each in items if each.concept != _WORN_ONE]
         is_reversed = bool(items) and self._is_thing(items[0]) and self._is_colour_word(items[-1])
         for item in items:
             if self._is_thing(item):
@@ -325,8 +328,8 @@ class Reader:
         ]
 
     def _colour_groups(self, concept: str) -> list[str]:
-        if concept in ("clothes", "all_clothes"):
-            roots = ("upper_garment",) if concept == "clothes" else ("upper_garment", "lower_garment")
+        if concept in ("clothes", _WORN_ONE, "all_clothes"):
+            roots = ("upper_garment",) if concept != "all_clothes" else ("upper_garment", "lower_garment")
             return [self._words.colours[root] for root in roots if root in self._words.colours]
         known = [each for each in self._vocabulary.ancestry(concept) if each in self._words.colours]
         return [self._words.colours[known[0]]] if known else []

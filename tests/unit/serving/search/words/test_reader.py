@@ -87,6 +87,34 @@ def test_what_a_sentence_says(sentence: str, conditions: dict[str, str]) -> None
 
 
 @pytest.mark.parametrize(
+    ("sentence", "colour"),
+    [
+        ("빨간 거 입었어요", "red"),
+        ("파란색을 입고 있었어요", "blue"),
+        ("옷이 까매요", "black"),
+        ("윗도리가 하얘요", "white"),
+        ("푸르스름한 점퍼", "blue"),
+        ("불그스름한 잠바를 입었어요", "red"),
+        ("티가 누르스름했어요", "yellow"),
+        ("점퍼 색은 회색이었어요", "grey"),
+        ("청자켓을 입은", "blue"),
+        ("연핑크 니트", "pink"),
+        ("초코색 코트", "brown"),
+        ("바지는 검은 거 입고", None),
+        ("빨간 거 신었어요", None),
+        ("검은 것을 들고 있었어요", None),
+        ("He was in black", "black"),
+        ("wearing blue.", "blue"),
+        ("a purplish jumper", "purple"),
+        ("wearing blue jeans", None),
+        ("in red shoes", None),
+    ],
+)
+def test_the_colour_of_the_upper_garment(sentence: str, colour: str | None) -> None:
+    assert said(sentence).get("upper_colour") == colour
+
+
+@pytest.mark.parametrize(
     ("schema", "sentence", "conditions"),
     [
         ("pa100k", "남자, 백팩, 안경 없음", {"female": "absent", "backpack": "present", "glasses": "absent"}),
