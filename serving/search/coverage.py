@@ -2,7 +2,8 @@
 
 A time is thin if it was looked at so seldom that a person may have passed unseen, see
 `serving.database.tables.processed`; its sightings are searched, but it does not count as searched. Time without a
-segment or gap is missing too: no video of it was registered. An answer and the stored search contain a shortened
+segment or gap is missing too: no video of it was registered. A camera of which no video has ever come counts apart: a
+list of such cameras would hide what is missing of the others. An answer and the stored search contain a shortened
 coverage, whose size has a limit, see `shorten_coverage`.
 """
 
@@ -47,24 +48,27 @@ class CameraCoverage(_Answer):
 
     district: str
     camera_id: str
-    share: float  # searched part of the window while it is in service, 0..1; without what was seen thinly
+    share: float  # searched part of its window, 0..1; without what was seen thinly
     searched: list[Span]
     waiting: list[Span]  # video that is not processed yet
     failed: list[Span]  # video that could not be processed, or was processed by another model only
     gaps: list[Span]  # the camera delivered no pictures
     num_left_out: int = 0  # spans that `shorten_coverage` has dropped
     thin: list[Span] = []  # video that was looked at too seldom to say that nobody passed; searched as far as it goes
-    thin_share: float = 0.0  # thin part of the window, 0..1
+    thin_share: float = 0.0  # thin part of its window, 0..1
+    since: datetime | None = None  # its window: the request's, or from its own first video, while it is in service
+    until: datetime | None = None
+    has_video: bool = True  # False: no video of it has ever come, so it does not count
 
 
 class Coverage(_Answer):
     """Coverage of all cameras of a request."""
 
-    since: datetime | None  # the window; without one in the request, from the first video to the last; None if no video
+    since: datetime | None  # begin of the first window of a camera; None if there is no video
     until: datetime | None
-    share: float  # mean of the cameras' shares
+    share: float  # searched part of the windows of the cameras that have video, 0..1
     cameras: list[CameraCoverage]
-    thin_share: float = 0.0  # mean of the cameras' thin shares
+    thin_share: float = 0.0  # thin part of these windows
     statement: str = ""  # the same in a sentence; "" in searches of earlier versions
 
 
@@ -81,19 +85,23 @@ def coverage_of(
         store: the store of the sightings.
         model_version: re-ID model whose sightings can be searched.
         cameras: cameras to report; None for all.
-        since: begin of the window; None for the begin of the first video or gap of these cameras.
-        until: end of the window; None for the end of the last one, which is now if a gap has not ended.
+        since: begin of the window; None for the begin of each camera's own first video or gap.
+        until: end of the window; None for the end of the last one in the camera's district, which is now if a gap has
+            not ended.
 
     Raises:
         InputError: if the window ends before it begins.
     """
     if since is not None and until is not None and until < since:
-        raise InputError(f"until must not be before since, got {until.isoformat()} and {since.isoformat()}")
+        raise InputError(
+            f"until must not be before since, got {until.isoformat()} and {since.isoformat()}", code="time_order"
+        )
     names = None if cameras is None else [f"{district}/{camera_id}" for district, camera_id in cameras]
     parameters: dict[str, Any] = {"model": model_version, "cameras": names}
     with store.begin() as connection:
-        first, last = connection.execute(_ENDS, parameters | {"since": since, "until": until}).one()
-        begin, end = _in_utc(since or first or until), _in_utc(until or max(filter(None, (since, last)), default=None))
+        windows = _windows(connection.execute(_ENDS, parameters).all(), _in_utc(since), _in_utc(until))
+        begin = min((first for first, _ in windows.values()), default=_in_utc(since or until))
+        end = max((last for _, last in windows.values()), default=_in_utc(until or since))
         parameters |= {"since": begin, "until": end}
         rows = [*connection.execute(_SEARCHED, parameters), *connection.execute(_MISSING, parameters)]
         districts, services = stored_districts(connection), in_service(connection)
@@ -105,13 +113,13 @@ def coverage_of(
     coverages = []
     for key in ((district.name, camera.id) for district in districts for camera in district.cameras):
         of_camera = spans.get(key, {})
-        window = _in_service((begin, end), services.get(key, _ALWAYS), of_camera)
+        window = _in_service(windows.get(key, (begin, end)), services.get(key, _ALWAYS), of_camera)
         if (cameras is None or key in cameras) and window is not None:
-            coverages.append(_camera_coverage(*key, window, of_camera))
-    share, thin_share = (
-        sum(shares) / max(1, len(coverages))
-        for shares in ([camera.share for camera in coverages], [camera.thin_share for camera in coverages])
-    )
+            coverages.append(_camera_coverage(*key, window, of_camera, has_video=key in windows))
+    counted = [(camera, _length((camera.since, camera.until))) for camera in coverages if camera.has_video]
+    whole = sum((length for _, length in counted), timedelta()) or timedelta.resolution
+    share = sum((camera.share * length for camera, length in counted), timedelta()) / whole
+    thin_share = sum((camera.thin_share * length for camera, length in counted), timedelta()) / whole
     covered = Coverage(since=begin, until=end, share=share, cameras=coverages, thin_share=thin_share)
     return covered.model_copy(update={"statement": _statement(covered)})
 
@@ -158,6 +166,23 @@ def _longest(spans: Sequence[Span], most: int) -> list[Span]:
     return sorted(longest, key=lambda span: span.since)
 
 
+def _windows(
+    ends: Sequence[sa.Row[Any]], since: datetime | None, until: datetime | None
+) -> dict[CameraKey, tuple[datetime, datetime]]:
+    """The window of each camera that has video: the request's; else from its own first to its district's last.
+
+    A camera that has been silent since its last video is missing while others of its district have some.
+    """
+    lasts: dict[str, datetime] = {}
+    for row in ends:
+        lasts[row.district] = max(row.last, lasts.get(row.district, row.last)).astimezone(UTC)
+    windows = {}
+    for row in ends:
+        begin = since or (min(row.first, until) if until else row.first).astimezone(UTC)
+        windows[row.district, row.camera_id] = (begin, until or max(begin, lasts[row.district]))
+    return windows
+
+
 def _in_service(window: Window, service: InService, spans: Mapping[str, list[Span]]) -> Window | None:
     """The part of `window` in which the camera is in service or has video; None if there is none."""
     begin, end = window
@@ -176,9 +201,10 @@ def _camera_coverage(
     camera_id: str,
     window: Window,
     spans: Mapping[str, list[Span]],
+    *,
+    has_video: bool,
 ) -> CameraCoverage:
-    searched, thin, (begin, end) = spans.get("searched", []), spans.get("thin", []), window
-    length = end - begin if begin is not None and end is not None else timedelta()
+    searched, thin, length = spans.get("searched", []), spans.get("thin", []), _length(window)
     return CameraCoverage(
         district=district,
         camera_id=camera_id,
@@ -189,7 +215,15 @@ def _camera_coverage(
         waiting=_uncovered(spans.get("waiting", []), searched, window),
         failed=_uncovered(spans.get("failed", []), searched, window),
         gaps=spans.get("gaps", []),
+        since=window[0],
+        until=window[1],
+        has_video=has_video,
     )
+
+
+def _length(window: Window) -> timedelta:
+    begin, end = window
+    return end - begin if begin is not None and end is not None else timedelta()
 
 
 def _duration(spans: Sequence[Span]) -> timedelta:
@@ -201,7 +235,8 @@ def _statement(coverage: Coverage) -> str:
     if coverage.since is None or coverage.until is None:
         return "There is no video of these cameras and times."
     times = f"{coverage.since.isoformat()} to {coverage.until.isoformat()}"
-    said = [f"Of {len(coverage.cameras)} cameras from {times}, {_percent(coverage.share)} was searched"]
+    silent = sum(not camera.has_video for camera in coverage.cameras)
+    said = [f"Of {len(coverage.cameras) - silent} cameras from {times}, {_percent(coverage.share)} was searched"]
     rates = [span.looks_per_s for camera in coverage.cameras for span in camera.thin if span.looks_per_s is not None]
     if rates:
         seldom = f"{min(rates):g}" if min(rates) == max(rates) else f"{min(rates):g} to {max(rates):g}"
@@ -213,6 +248,8 @@ def _statement(coverage: Coverage) -> str:
     said += [f"{kind}: {count}" for kind, count in counts.items() if count]
     if len(said) == 1:
         said.append("nothing is missing" if coverage.share > _ALL else "of the rest there is no video")
+    if silent:
+        said.append(f"no video has ever come from {silent} other camera{'s' * (silent > 1)}")
     return "; ".join(said) + "."
 
 
@@ -254,16 +291,16 @@ def _within(begin: str, end: str) -> str:
 
 
 _VIDEOS, _GAPS = _within("start", 'coalesce("end", start)'), _within("since", "until")
-_PROCESSED = _within("lower(times)", "upper(times)")
 _UNPROCESSED = f"segments WHERE state <> 'done' AND {_VIDEOS}"
 _WINDOW = "tstzmultirange(tstzrange(:since, :until))"
 _ENDS = sa.text(
     f"""
-    SELECT min(first), max(last) FROM (
-        SELECT min(lower(times)) AS first, max(upper(times)) AS last FROM processed WHERE {_PROCESSED}
-        UNION ALL SELECT min(start), max(greatest(start, "end")) FROM {_UNPROCESSED}
-        UNION ALL SELECT min(since), max(greatest(since, coalesce(until, now()))) FROM gaps WHERE {_GAPS}
+    SELECT district, camera_id, min(first) AS first, max(last) AS last FROM (
+        SELECT district, camera_id, lower(times) AS first, upper(times) AS last FROM processed
+        UNION ALL SELECT district, camera_id, start, greatest(start, "end") FROM segments WHERE state <> 'done'
+        UNION ALL SELECT district, camera_id, since, greatest(since, coalesce(until, now())) FROM gaps
     ) AS ends
+    WHERE {_AT_CAMERAS} AND first IS NOT NULL GROUP BY district, camera_id
     """
 )
 _SEARCHED = sa.text(  # PostgreSQL merges and subtracts times far faster than we could

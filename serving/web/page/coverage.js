@@ -8,14 +8,16 @@ const FULL = 0.999; // from this share on, all of the time counts as covered
 const box = $("#coverage");
 
 /** Shows the `coverage` of a search's answer. */
-export function showCoverage({ cameras, since, until, share, thin_share }) {
+export function showCoverage({ cameras: all, since, until, share, thin_share }) {
+  const cameras = all.filter(({ has_video }) => has_video);
+  const silent = all.filter(({ has_video }) => !has_video);
   const kinds = [["gaps", words.gap], ["waiting", words.waiting], ["failed", words.unusable]];
   const rates = cameras.flatMap((camera) => camera.thin.map((span) => span.looks_per_s));
   const count = (name) => cameras.reduce((sum, camera) => sum + camera[name].length, 0);
   const counted = kinds.filter(([name]) => count(name)).map(([name, kind]) => `${kind} ${count(name)}`);
   const isMissing = counted.length || share + thin_share < FULL;
   const isFull = !isMissing && !rates.length;
-  const whole = since ? cameras.length * (Date.parse(until) - Date.parse(since)) : 0;
+  const whole = cameras.reduce((sum, camera) => sum + Date.parse(camera.until) - Date.parse(camera.since), 0);
   box.open = false;
   box.hidden = false;
   box.classList.toggle("warning", !isFull);
@@ -23,12 +25,14 @@ export function showCoverage({ cameras, since, until, share, thin_share }) {
   const covered = { cameras: cameras.length, times: since && timesOf({}, since, until), ...durations };
   const sentence = since ? say(words.covered, covered) : words.no_video;
   const thin = rates.length && say(words.seen_thinly, { time: duration(whole * thin_share), rate: Math.min(...rates) });
+  const never = silent.length ? say(words.never_video, { number: silent.length }) : "";
   const missing = [thin, isMissing && words.not_covered, counted.join(", ")].filter(Boolean).join(" ");
   $("summary", box).replaceChildren(
     element("span", { textContent: sentence }),
-    element("strong", { textContent: isFull ? words.all_covered : `⚠ ${missing}` }),
+    since ? element("strong", { textContent: isFull ? words.all_covered : `⚠ ${missing}` }) : "",
+    never && element("small", { textContent: ` ${never}` }),
   );
-  $("tbody", box).replaceChildren(...cameras.map((camera) => row(camera, since, until)));
+  $("tbody", box).replaceChildren(...cameras.map(row), ...(silent.length ? [silentRow(silent, never)] : []));
 }
 
 export const hideCoverage = () => (box.hidden = true);
@@ -40,8 +44,9 @@ function duration(ms) {
 
 const percentDown = (fraction) => percent(Math.floor(100 * fraction + 1e-9) / 100); // 99.9 % is not all
 
-/** Times of the window without any recording of the camera: no video, no gap, no failure. */
-function unknownTimes(camera, since, until) {
+/** Times of the camera's window without any recording of the camera: no video, no gap, no failure. */
+function unknownTimes(camera) {
+  const { since, until } = camera;
   const known = [...camera.searched, ...camera.thin, ...camera.gaps, ...camera.waiting, ...camera.failed];
   const unknown = [];
   let end = Date.parse(since);
@@ -54,11 +59,16 @@ function unknownTimes(camera, since, until) {
   return unknown;
 }
 
-function row(camera, since, until) {
+function silentRow(cameras, never) {
+  const names = element("td", { textContent: cameras.map(placeOf).join(", "), colSpan: 3 });
+  return element("tr", {}, element("td", { textContent: never }), names);
+}
+
+function row(camera) {
   const thin = camera.thin.map((span) => piece(camera, span, say(words.thin, { rate: span.looks_per_s })));
   const missing = [[camera.gaps, words.gap], [camera.waiting, words.waiting], [camera.failed, words.unusable]];
   const leftOut = camera.num_left_out;
-  if (since && !leftOut) missing.push([unknownTimes(camera, since, until), words.no_recording]);
+  if (camera.since && !leftOut) missing.push([unknownTimes(camera), words.no_recording]);
   const pieces = thin.concat(missing.flatMap(([spans, kind]) => spans.map((span) => piece(camera, span, kind))));
   if (leftOut) pieces.push(element("li", { textContent: say(words.left_out, { number: leftOut }) }));
   return element(

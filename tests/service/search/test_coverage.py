@@ -67,7 +67,9 @@ def test_searched_is_the_processed_time_in_the_window_without_the_gaps(covered: 
     assert spans(covered, 0, "searched") == [(at(0), at(25), ""), (at(45), at(60), "")]
     assert spans(covered, 0, "gaps") == [(at(25), at(40), "cut")]
     assert [camera.share for camera in covered.cameras] == pytest.approx([40 / 60, 6 / 60, 0])
-    assert covered.share == pytest.approx(46 / 180)
+    assert covered.share == pytest.approx(46 / 120)  # of camera 2 no video has ever come
+    assert [camera.has_video for camera in covered.cameras] == [True, True, False]
+    assert covered.statement.endswith("no video has ever come from 1 other camera.")
 
 
 def test_missing_times_have_a_reason(covered: Coverage) -> None:
@@ -80,7 +82,7 @@ def test_missing_times_have_a_reason(covered: Coverage) -> None:
     assert spans(covered, 1, "gaps") == [(at(50), None, "no answer")]
 
 
-def test_without_a_window_it_is_from_the_first_video_to_the_last(tmp_path: Path) -> None:
+def test_without_a_window_it_is_from_the_cameras_own_first_video_to_the_last_of_its_district(tmp_path: Path) -> None:
     with open_store(tmp_path / "store") as store:
         in_transaction(store, add_cameras, "demo", CAMERAS, time_zone="UTC")
         nothing = coverage_of(store, "net-1")
@@ -90,9 +92,28 @@ def test_without_a_window_it_is_from_the_first_video_to_the_last(tmp_path: Path)
         found = coverage_of(store, "net-1", cameras=[("demo", "cam0")])
         assert (found.since, found.until, found.share) == (at(0), at(30), 1)
         both = coverage_of(store, "net-1", cameras=[("demo", "cam0"), ("demo", "cam1")])
-        assert [camera.share for camera in both.cameras] == pytest.approx([30 / 40, 20 / 40])
+        assert [camera.share for camera in both.cameras] == pytest.approx([30 / 40, 1])
+        assert both.share == pytest.approx(50 / 60)
+        assert [(camera.since, camera.until) for camera in both.cameras] == [(at(0), at(40)), (at(20), at(40))]
         with pytest.raises(InputError, match="until must not be before since"):
             coverage_of(store, "net-1", since=at(1), until=at(0))
+
+
+def test_another_district_and_cameras_without_video_do_not_cry_wolf(store: Store) -> None:
+    in_transaction(store, add_cameras, "demo", CAMERAS[:2], time_zone="UTC")
+    for camera in ("cam0", "cam1"):
+        add_video(store, camera, 0, 100)
+    live = [CAMERAS[0].model_copy(update={"id": f"k{number}"}) for number in range(74)]
+    in_transaction(store, add_cameras, "live", live, time_zone="UTC")
+    in_transaction(store, segments.open_gap, "live", "k0", at(50_000), "no answer")  # the one that ever ran
+    in_transaction(store, segments.close_gap, "live", "k0", at(50_010))
+    found = coverage_of(store, "net-1")
+    of_demo = [camera for camera in found.cameras if camera.district == "demo"]
+    assert [(camera.share, camera.until) for camera in of_demo] == [(1, at(100))] * 2
+    assert found.share == pytest.approx(200 / 210)
+    assert sum(not camera.has_video for camera in found.cameras) == 73
+    assert "Of 3 cameras" in found.statement
+    assert found.statement.endswith("no video has ever come from 73 other cameras.")
 
 
 @pytest.fixture
