@@ -6,9 +6,11 @@ the audit in the same transaction, so before the answer is sent.
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
+from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
+from pydantic import BaseModel
 from sqlalchemy.dialects.postgresql import distinct_on, insert
 
 from domain.errors import InputError
@@ -19,22 +21,20 @@ from serving.cases.verdict import Verdict
 from serving.cases.visible import CaseAnswer, case_of, open_case_of
 from serving.database import audit, tables
 from serving.database.audit import Action
+from serving.database.districts import stored_districts
 from serving.search.messages import SightingId
 from serving.search.service import UnknownSightingError
 
+_Record = TypeVar("_Record", bound=BaseModel)
 
-class JudgedSighting(SightingId):
-    """A sighting with a verdict."""
+
+class CaseSighting(SightingId):
+    """A sighting with a verdict; place and times while it is stored."""
 
     district: str  # verdicts of old may be on names that are none now
     verdict: Verdict
     account: str
     at: datetime
-
-
-class CaseSighting(JudgedSighting):
-    """A judged sighting, with place and times while it is stored."""
-
     camera_id: str | None
     first_seen: datetime | None
     last_seen: datetime | None
@@ -46,10 +46,16 @@ class CaseDetails(CaseAnswer):
     verdicts: list[CaseSighting]  # the last verdict on each sighting
 
 
-class CaseExport(CaseAnswer):
-    """The whole record of a case."""
+class ExportedSighting(CaseSighting):
+    """A judged sighting for people who do not know the cameras by their ids."""
 
-    verdicts: list[JudgedSighting]  # all verdicts, by time
+    camera_name: str | None
+
+
+class CaseExport(CaseAnswer):
+    """The whole record of a case; times as clocks of the district show them, with their offset from UTC."""
+
+    verdicts: list[ExportedSighting]  # all verdicts, by time
     searches: list[RecordedSearch]  # by time
 
 
@@ -73,15 +79,9 @@ def case_details(connection: sa.Connection, account: Account, case_id: int) -> C
         UnknownCaseError: if the account may not work on the case.
     """
     case = case_of(connection, account, case_id)
-    last, seen = _last_verdicts(case_id), tables.tracklets
-    is_seen = (seen.c.district == last.c.district) & (seen.c.id == last.c.tracklet_id)
-    judged = (
-        sa.select(last, seen.c.camera_id, seen.c.first_seen, seen.c.last_seen)
-        .join_from(last, seen, is_seen, isouter=True)
-        .where(last.c.verdict != Verdict.NONE)
-        .order_by(seen.c.first_seen, last.c.id)
-    )
-    rows = connection.execute(judged).mappings()
+    last = _last_verdicts(case_id)
+    judged = _with_place(last).where(last.c.verdict != Verdict.NONE)
+    rows = connection.execute(judged.order_by(tables.tracklets.c.first_seen, last.c.id)).mappings()
     sightings = [CaseSighting(**{name: row[name] for name in CaseSighting.model_fields}) for row in rows]
     audit.append(connection, account.name, Action.VIEW_CASE, {"case_id": case_id})
     return CaseDetails(**case.model_dump(), verdicts=sightings)
@@ -172,13 +172,34 @@ def export_case(connection: sa.Connection, account: Account, case_id: int) -> Ca
     """
     case, searches = case_of(connection, account, case_id), searches_of(connection, case_id)
     audit.append(connection, account.name, Action.EXPORT, {"what": "case", "case_id": case_id})
-    return CaseExport(**case.model_dump(), verdicts=_verdicts(connection, case_id), searches=searches)
+    districts = stored_districts(connection)
+    zones = {district.name: ZoneInfo(district.time_zone) for district in districts}
+    home = next(iter(zones.values()), ZoneInfo("UTC"))  # of what belongs to no district: the case and its searches
+    names = {(district.name, camera.id): camera.name for district in districts for camera in district.cameras}
+    verdicts = []
+    for judged in _verdicts(connection, case_id):
+        name = names.get((judged.district, judged.camera_id)) if judged.camera_id is not None else None
+        local = _in_zone(judged, zones.get(judged.district, home))
+        verdicts.append(ExportedSighting(**local.model_dump(), camera_name=name))
+    return CaseExport(
+        **_in_zone(case, home).model_dump(),
+        verdicts=verdicts,
+        searches=[_in_zone(search, home) for search in searches],
+    )
+
+
+def _in_zone(record: _Record, zone: ZoneInfo) -> _Record:
+    """`record` with its own times as clocks of `zone` show them."""
+    times = {name: value.astimezone(zone) for name, value in record if isinstance(value, datetime)}
+    return record.model_copy(update=times)
 
 
 def _name_operators(connection: sa.Connection, case_id: int, operators: Sequence[str]) -> None:
     for name in sorted(set(operators)):
         if account_named(connection, name).role is not Role.OPERATOR:
-            raise InputError(f"operators of a case must be accounts with the role operator, got {name}")
+            raise InputError(
+                f"operators of a case must be accounts with the role operator, got {name}", code="no_operator"
+            )
         connection.execute(sa.insert(tables.case_operators).values(case_id=case_id, account=name))
 
 
@@ -211,7 +232,15 @@ def _last_verdicts(case_id: int) -> sa.Subquery:
     )
 
 
-def _verdicts(connection: sa.Connection, case_id: int) -> list[JudgedSighting]:
+def _verdicts(connection: sa.Connection, case_id: int) -> list[CaseSighting]:
     table = tables.verdicts
-    rows = connection.execute(sa.select(table).where(table.c.case_id == case_id).order_by(table.c.id)).mappings()
-    return [JudgedSighting(**{name: row[name] for name in JudgedSighting.model_fields}) for row in rows]
+    rows = connection.execute(_with_place(table).where(table.c.case_id == case_id).order_by(table.c.id)).mappings()
+    return [CaseSighting(**{name: row[name] for name in CaseSighting.model_fields}) for row in rows]
+
+
+def _with_place(verdicts: sa.FromClause) -> sa.Select[Any]:
+    """`verdicts` with camera and times of their sightings, while these are stored."""
+    seen = tables.tracklets
+    is_seen = (seen.c.district == verdicts.c.district) & (seen.c.id == verdicts.c.tracklet_id)
+    places = (seen.c.camera_id, seen.c.first_seen, seen.c.last_seen)
+    return sa.select(verdicts, *places).join_from(verdicts, seen, is_seen, isouter=True)

