@@ -6,6 +6,7 @@ import os
 import subprocess
 import tempfile
 from contextlib import suppress
+from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -146,6 +147,28 @@ class Browser:
         root = self.tell("DOM.getDocument")["root"]["nodeId"]
         node = self.tell("DOM.querySelector", nodeId=root, selector=selector)["nodeId"]
         self.tell("DOM.setFileInputFiles", nodeId=node, files=[str(file) for file in files])
+
+    def resize(self, width_px: int, height_px: int, *, is_phone: bool = False) -> None:
+        """Look at the page in a window of this size, or on a telephone with a screen of it."""
+        size = {"width": width_px, "height": height_px, "mobile": is_phone, "deviceScaleFactor": 2 if is_phone else 1}
+        self.tell("Emulation.setDeviceMetricsOverride", **size)
+
+    def print_to(self, file: Path) -> None:
+        """Write the page as it is printed, as PDF."""
+        file.write_bytes(base64.b64decode(self.tell("Page.printToPDF")["data"]))
+
+    def barriers(self) -> list[str]:
+        """What keeps people from using what is in view, as axe-core finds it by WCAG and its best practices."""
+        if not self.evaluate("'axe' in window"):
+            package = find_spec("axe_playwright_python")
+            assert package is not None, "it is among the packages of the tests"
+            script = Path(str(package.origin)).parent / "axe.min.js"
+            self.evaluate(script.read_text(encoding="utf-8") + "; 0")
+        found: list[str] = self.evaluate(
+            "axe.run().then(({violations}) => violations.flatMap(({id, nodes}) => "
+            "nodes.map(({html, failureSummary}) => `${id}: ${html.slice(0, 200)} ${failureSummary}`)))"
+        )
+        return found
 
     def screenshot(self, file: Path) -> None:
         """Write what is in view as PNG."""
