@@ -1,6 +1,7 @@
 """Expected errors: the caller's data, or a file of an earlier stage. Any other error is a bug.
 
-Error classes take only a message: extra constructor arguments do not survive pickling between data-loader workers.
+Error classes take only a message, and by keyword what has a default: other constructor arguments do not survive
+pickling between data-loader workers.
 """
 
 import reprlib
@@ -17,7 +18,16 @@ class DongseonError(Exception):
 
 
 class InputError(DongseonError, ValueError):
-    """The caller's data is unusable; the same data will fail again."""
+    """The caller's data is unusable; the same data will fail again.
+
+    `code` names the reason for callers that explain it in another language, and `number` which of several items, from
+    1, has it.
+    """
+
+    def __init__(self, message: str, *, code: str = "invalid", number: int | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+        self.number = number
 
 
 class ArtifactError(DongseonError):

@@ -125,7 +125,9 @@ def account_named(connection: sa.Connection, name: str) -> Account:
     """
     row = _find(connection, tables.accounts.c.name == name)
     if row is None:
-        raise InputError(f"the account must exist, got {name!r}; see python -m serving.accounts list")
+        raise InputError(
+            f"the account must exist, got {name!r}; see python -m serving.accounts list", code="no_account"
+        )
     return account_of_row(row)
 
 

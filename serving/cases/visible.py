@@ -79,7 +79,10 @@ def open_case_of(
     """
     case = case_of(connection, account, case_id, locked=locked)
     if case.closed is not None:
-        raise InputError(f"the case must be open, {case_id} was closed on {case.closed:%Y-%m-%d}; choose an open case")
+        raise InputError(
+            f"the case must be open, {case_id} was closed on {case.closed:%Y-%m-%d}; choose an open case",
+            code="case_closed",
+        )
     _require_shown(connection, case, sightings)
     return case
 
@@ -122,7 +125,8 @@ def _require_shown(connection: sa.Connection, case: CaseAnswer, sightings: Colle
     hidden = connection.execute(sa.select(requested).where(~is_shown).limit(3)).all()
     if hidden and case.closed is not None:
         raise InputError(
-            f"a closed case shows only sightings that were judged in it, {case.id} is closed; open another case"
+            f"a closed case shows only sightings that were judged in it, {case.id} is closed; open another case",
+            code="case_closed",
         )
     if hidden:
         named = ", ".join(f"{district}/{number}" for district, number in hidden)

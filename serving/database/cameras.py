@@ -97,6 +97,13 @@ def in_service(connection: sa.Connection) -> dict[CameraKey, InService]:
     return {(row.district, row.id): InService(row.begun, row.retired) for row in rows}
 
 
+def cameras_away(connection: sa.Connection) -> dict[CameraKey, datetime]:
+    """Cameras whose streams are away now, and since when."""
+    gaps = tables.gaps.c
+    rows = connection.execute(sa.select(gaps.district, gaps.camera_id, gaps.since).where(gaps.until.is_(None)))
+    return {(row.district, row.camera_id): row.since for row in rows}
+
+
 def camera_states(connection: sa.Connection, district: str | None = None) -> list[CameraState]:
     """All cameras, of `district` or of all, by district and id, also retired ones."""
     rows = connection.execute(_STATES, {"district": district}).mappings()

@@ -45,7 +45,9 @@ def select_cameras(store: Store, names: Sequence[str] | None, area: Area | None)
         compared = (unknown or [""])[0][:_MAX_COMPARED_LENGTH]
         similar = get_close_matches(compared, known, n=_MAX_SUGGESTIONS, cutoff=0)
         got = ", ".join(map(shown, unknown[:_MAX_SUGGESTIONS])) or "none"
-        raise InputError(f"cameras must be named by district and id, such as {', '.join(similar)}, got {got}")
+        raise InputError(
+            f"cameras must be named by district and id, such as {', '.join(similar)}, got {got}", code="cameras_unknown"
+        )
     selected = {name: camera for name, camera in known.items() if names is None or name in names}
     if area is not None:
         metres = {name: metres_between(camera, area) for name, camera in selected.items()}
@@ -53,7 +55,8 @@ def select_cameras(store: Store, names: Sequence[str] | None, area: Area | None)
         if metres[nearest] > area.radius_m:
             raise InputError(
                 f"area must contain a selected camera, got a radius of {area.radius_m:g} m; the nearest camera, "
-                f"{nearest}, is {metres[nearest]:.0f} m from the centre"
+                f"{nearest}, is {metres[nearest]:.0f} m from the centre",
+                code="area_empty",
             )
         selected = {name: camera for name, camera in selected.items() if metres[name] <= area.radius_m}
     return [(name.rpartition("/")[0], camera.id) for name, camera in selected.items()]

@@ -1,5 +1,6 @@
 """Requests to the search service, and its answers, as the API has them."""
 
+from datetime import datetime
 from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
@@ -21,6 +22,7 @@ class StoredCamera(Camera):
     """A camera and its district; `<district>/<id>` names it in a search."""
 
     district: str
+    away_since: datetime | None = None  # since when it sends no pictures; None: it sends some, or is no live camera
 
 
 class SightingId(BaseModel):
@@ -51,6 +53,7 @@ class SearchRequest(SearchScope):
     attributes: dict[str, LabelQuestion] = {}  # by group
     confirmed: list[SightingId] = []  # sightings of the person, searched for like the photos
     rejected: list[SightingId] = []  # sightings of other people: left out, and similar sightings rank lower
+    like: list[SightingId] = []  # sightings that are searched for like the photos, without a verdict
     top_k: int | None = None  # sightings to answer; None: as many as the settings say
 
 
@@ -75,6 +78,17 @@ class SearchAnswer(BaseModel):
     sightings: list[Hit]  # nearest first
     coverage: Coverage  # searched and missing times of the cameras in the request's scope
     next_question: QuestionToAsk | None = None  # None: no attribute tells these sightings apart
+
+
+class PhotoAnswer(BaseModel):
+    """People in a photo, to choose the person to search for."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    width_px: int  # of the photo, upright
+    height_px: int
+    detected_xyxy: list[Box]  # everybody detected, pixels, the likeliest to be meant first
+    selected_xyxy: Box | None  # the person whom a search takes unless another is marked; None: the whole photo
 
 
 class WordsRead(BaseModel):

@@ -79,7 +79,9 @@ def _drawn_person(boxes: np.ndarray, image: np.ndarray, drawn: Box) -> Box:
         return _box(min(around, key=lambda box: np.prod(box[2:] - box[:2])))
     if min(right - left, bottom - top) < _MIN_SIDE_PX:
         raise InputError(
-            f"people_xyxy must point at a person, got {list(drawn)} with nobody around it; draw a box around the person"
+            f"people_xyxy must point at a person, got {list(drawn)} with nobody around it; draw a box around the "
+            "person",
+            code="nobody_there",
         )
     return drawn
 
@@ -124,5 +126,6 @@ def _require_in_picture(box: Box, image: np.ndarray) -> None:
     if not (left < right and top < bottom and left < width and top < height and right > 0 and bottom > 0):
         raise InputError(
             f"people_xyxy must contain boxes [left, top, right, bottom] in an image of {width} × {height} pixels, "
-            f"got {list(box)}"
+            f"got {list(box)}",
+            code="box_outside",
         )

@@ -101,7 +101,7 @@ class PhotoDecoders:
             DecodersAwayError: if the processes do not start.
         """
         if not content:
-            raise InputError("the photo must be a picture, got an empty file")
+            raise InputError("the photo must be a picture, got an empty file", code="photo_damaged")
         for _ in range(self._number + 1):  # each may have been ended from outside while it was idle
             try:
                 with self._decoder() as decoder:
@@ -112,7 +112,8 @@ class PhotoDecoders:
                 if ended.status not in _ENDED_FROM_OUTSIDE:
                     _log.warning("a photo ended its decoder, exit status %s", ended.status)
                     raise InputError(
-                        "the photo must be undamaged, got one that cannot be decoded; send it again"
+                        "the photo must be undamaged, got one that cannot be decoded; send it again",
+                        code="photo_damaged",
                     ) from ended
         raise DecodersAwayError("photos must be decoded, but their decoders are being ended; try again in a moment")
 
@@ -196,7 +197,8 @@ class _Decoder:
             self.end(patience_s=0)
             raise
         if refusal_bytes:
-            raise InputError(received.decode(errors="replace"))
+            code, _, reason = received.decode(errors="replace").partition(" ")
+            raise InputError(reason, code=code)
         image = np.frombuffer(received, np.uint8).reshape(height, width, 3)
         return DecodedPhoto(image, spent_s, (width / max(1, size[0]), height / max(1, size[1])))
 

@@ -2,7 +2,7 @@
 
 It is started by its path and imports Pillow alone, so it starts quickly and stays small. Its standard input and output
 are one socket to the service. It begins with `READY`. A request is `REQUEST` and the file; an answer is `ANSWER`, then
-either the pixels, three bytes each, or the reason why the file is refused, in UTF-8.
+either the pixels, three bytes each, or why the file is refused, in UTF-8: the reason's code, a space, a sentence.
 """
 
 import ctypes
@@ -62,7 +62,11 @@ _PR_SET_PDEATHSIG = 1  # of Linux's prctl
 
 
 class RefusedError(Exception):
-    """The file is no usable photo; the message says why."""
+    """The file is no usable photo; the message says why, and `code` names the reason."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
 
 
 def decode(content: bytes, most_pixels: int) -> tuple[Image.Image, tuple[int, int]]:
@@ -76,7 +80,7 @@ def decode(content: bytes, most_pixels: int) -> tuple[Image.Image, tuple[int, in
         RefusedError: if the file is not a picture of a known format, damaged, too large, too small or too narrow.
     """
     if content[4:8] == b"ftyp" and content[8:12] in _HEIF_BRANDS:
-        raise RefusedError(_HEIF)
+        raise RefusedError("photo_heic", _HEIF)
     try:
         with Image.open(BytesIO(content), formats=_FORMATS) as picture:
             width, height = picture.size
@@ -90,18 +94,20 @@ def decode(content: bytes, most_pixels: int) -> tuple[Image.Image, tuple[int, in
             return _in_rgb(picture), (height, width) if is_lying else (width, height)
     except UnidentifiedImageError as error:
         kinds = ", ".join(_FORMATS)
-        raise RefusedError(f"the photo must be a picture ({kinds}), got a file that is none of these") from error
+        raise RefusedError(
+            "photo_format", f"the photo must be a picture ({kinds}), got a file that is none of these"
+        ) from error
     except Image.DecompressionBombError as error:
         raise RefusedError(
-            f"the photo must have at most {most_pixels} pixels, got far more; send a smaller one"
+            "photo_pixels", f"the photo must have at most {most_pixels} pixels, got far more; send a smaller one"
         ) from error
     except _BROKEN as error:
         raise RefusedError(
-            f"the photo must be undamaged, got one that cannot be decoded ({error}); send it again"
+            "photo_damaged", f"the photo must be undamaged, got one that cannot be decoded ({error}); send it again"
         ) from error
     except MemoryError as error:
         raise RefusedError(
-            "the photo must be decoded in bounded memory, got one that needs more; send a JPEG"
+            "photo_pixels", "the photo must be decoded in bounded memory, got one that needs more; send a JPEG"
         ) from error
 
 
@@ -113,8 +119,9 @@ def _reduce(picture: Image.Image, most_pixels: int) -> None:
         return
     if picture.info.get("progressive") and width * height > _MOST_PROGRESSIVE * most_pixels:
         raise RefusedError(
+            "photo_pixels",
             f"the photo must have at most {_MOST_PROGRESSIVE * most_pixels} pixels as a progressive JPEG, got "
-            f"{width} × {height}; send a smaller one, or a plain JPEG"
+            f"{width} × {height}; send a smaller one, or a plain JPEG",
         )
     picture.draft(picture.mode, (width // fitting[0], height // fitting[0]))
 
@@ -123,8 +130,9 @@ def _in_rgb(picture: Image.Image) -> Image.Image:
     """`picture` with 8 bits a channel; of 16 bits the upper 8, as OpenCV does."""
     if picture.mode == "F" or (picture.mode == "I" and _highest(picture) > _MOST_OF_16_BITS):
         raise RefusedError(
+            "photo_bits",
             "the photo must have 8 or 16 bits a channel, got "
-            f"{'floating point' if picture.mode == 'F' else '32 bits'}; save it as PNG or JPEG"
+            f"{'floating point' if picture.mode == 'F' else '32 bits'}; save it as PNG or JPEG",
         )
     if picture.mode == "I" or picture.mode.startswith("I;16"):
         picture = picture.convert("I").point(lambda value: value * (1 / 256) + 0).convert("L")
@@ -153,7 +161,7 @@ def main() -> None:
         try:
             _send_picture(answers, *decode(content, most_pixels), began)
         except RefusedError as refusal:
-            text = str(refusal).encode(errors="backslashreplace")[:MOST_REFUSAL_BYTES]
+            text = f"{refusal.code} {refusal}".encode(errors="backslashreplace")[:MOST_REFUSAL_BYTES]
             answers.write(ANSWER.pack(0, 0, 0, 0, len(text), time.process_time() - began) + text)
             answers.flush()
         signal.setitimer(signal.ITIMER_PROF, 0)
@@ -184,11 +192,13 @@ def _send_picture(answers: BinaryIO, picture: Image.Image, size: tuple[int, int]
 def _check_size(width: int, height: int, most_pixels: int) -> None:
     size = f"{width} × {height}"
     if width * height > most_pixels:
-        raise RefusedError(f"the photo must have at most {most_pixels} pixels, got {size}; send a smaller one")
+        raise RefusedError(
+            "photo_pixels", f"the photo must have at most {most_pixels} pixels, got {size}; send a smaller one"
+        )
     if min(width, height) < _MIN_SIDE_PX:
-        raise RefusedError(f"the photo must be at least {_MIN_SIDE_PX} pixels wide and high, got {size}")
+        raise RefusedError("photo_small", f"the photo must be at least {_MIN_SIDE_PX} pixels wide and high, got {size}")
     if max(width, height) > _MAX_ASPECT * min(width, height):
-        raise RefusedError(f"the photo must be at most {_MAX_ASPECT} times as long as wide, got {size}")
+        raise RefusedError("photo_narrow", f"the photo must be at most {_MAX_ASPECT} times as long as wide, got {size}")
 
 
 def _check_scans(content: bytes) -> None:
@@ -199,7 +209,8 @@ def _check_scans(content: bytes) -> None:
         num_scans += kind == _START_OF_SCAN
         if num_scans > _MOST_SCANS:
             raise RefusedError(
-                f"the photo must be a JPEG of at most {_MOST_SCANS} scans, got more; save it as a plain JPEG"
+                "photo_pixels",
+                f"the photo must be a JPEG of at most {_MOST_SCANS} scans, got more; save it as a plain JPEG",
             )
         if kind == _END_OF_IMAGE:
             return

@@ -68,6 +68,7 @@ class Searcher:
         *,
         confirmed: Collection[SightingKey] = (),
         rejected: Collection[SightingKey] = (),
+        like: Collection[SightingKey] = (),
         top_k: int | None = None,
         where: TrackletFilter = ALL_TRACKLETS,
     ) -> list[Hit]:
@@ -95,6 +96,7 @@ class Searcher:
             description: attributes of the person, see `serving.matching.description.read_description`.
             confirmed: sightings that certainly show the person.
             rejected: sightings that certainly show another person.
+            like: sightings that are searched for as the confirmed ones are, though nobody has confirmed them.
             top_k: maximum number of sightings; None for all candidates.
             where: filter of the sightings; the searcher sets its model.
 
@@ -103,15 +105,17 @@ class Searcher:
                 time zone, a judged sighting is not stored, or a sighting is both confirmed and rejected.
         """
         description = description or {}
-        if embedding is None and not confirmed and not description:
-            raise InputError("a search must have a photo, a confirmed sighting or an attribute, got none")
+        if embedding is None and not (confirmed or like) and not description:
+            raise InputError(
+                "a search must have a photo, a confirmed sighting or an attribute, got none", code="no_question"
+            )
         if top_k is not None and top_k < 1:
             raise InputError(f"top_k must be at least 1, got {top_k}")
         for name, moment in (("since", where.since), ("until", where.until)):
             if moment is not None and moment.tzinfo is None:
                 raise InputError(f"{name} must have a time zone, such as 2026-05-01T09:00:00+09:00, got {moment}")
         _require_one_verdict(confirmed, rejected)
-        person, others = self._embeddings_of(confirmed), self._embeddings_of(rejected)
+        person, others = self._embeddings_of({*confirmed, *like}), self._embeddings_of(rejected)
         if embedding is not None:
             person = [_mean_of_photos(embedding), *person]
         limit = max(self._settings.candidates, top_k or 0)
@@ -127,7 +131,10 @@ class Searcher:
                 candidates = queries.described(connection, description, limit_with_rejected, where)
             hits = self._by_description(_without(rejected, candidates)[: top_k or limit], description)
         else:
-            raise InputError("confirmed sightings must be of the service's model, got only sightings of other models")
+            raise InputError(
+                "confirmed sightings must be of the service's model, got only sightings of other models",
+                code="other_model",
+            )
         return [_confirmed(hit) if (hit.district, hit.tracklet_id) in confirmed else hit for hit in hits]
 
     def _embeddings_of(self, judged: Collection[SightingKey]) -> list[Float[np.ndarray, " feature"]]:
@@ -208,7 +215,8 @@ def stored_sightings(connection: sa.Connection, keys: Collection[SightingKey]) -
     stored = queries.tracklets(connection, keys) if keys else []
     missing = sorted(set(keys) - {(sighting.district, sighting.id) for sighting in stored})
     if missing:
-        raise InputError(f"sightings must be stored, got {', '.join(f'{name}/{number}' for name, number in missing)}")
+        named = ", ".join(f"{name}/{number}" for name, number in missing)
+        raise InputError(f"sightings must be stored, got {named}", code="sightings_removed")
     return stored
 
 
@@ -260,4 +268,4 @@ def _require_one_verdict(confirmed: Collection[SightingKey], rejected: Collectio
     both = sorted(set(confirmed) & set(rejected))
     if both:
         named = ", ".join(f"{district}/{number}" for district, number in both)
-        raise InputError(f"a sighting must be confirmed or rejected, got {named} as both")
+        raise InputError(f"a sighting must be confirmed or rejected, got {named} as both", code="both_verdicts")

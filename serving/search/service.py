@@ -2,11 +2,12 @@
 
 import logging
 import threading
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from time import perf_counter
-from typing import Any
+from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 
@@ -18,6 +19,7 @@ from domain.errors import ArtifactError, DongseonError, InputError
 from domain.images import Picture
 from serving.database import audit, queries
 from serving.database.audit import Action
+from serving.database.cameras import cameras_away
 from serving.database.connection import old_pgvector
 from serving.database.districts import StoredDistrict, stored_districts
 from serving.database.store import Store
@@ -25,12 +27,14 @@ from serving.database.tracklet_filter import TrackletFilter
 from serving.matching.description import Question, read_description
 from serving.matching.next_question import next_question
 from serving.matching.route import RouteSettings, likeliest_routes, relative_probabilities
+from serving.matching.route_files import NamedCamera
 from serving.perception.engine_calls import EnginesAwayError
 from serving.search.camera_filter import select_cameras
 from serving.search.coverage import Coverage, coverage_of, shorten_coverage
 from serving.search.engines import SearchEngines, compile_now
 from serving.search.limits import SearchLimits
 from serving.search.messages import (
+    PhotoAnswer,
     QuestionToAsk,
     RouteAnswer,
     RouteFound,
@@ -44,7 +48,7 @@ from serving.search.messages import (
     StoredCamera,
 )
 from serving.search.metrics import SEARCH_SECONDS
-from serving.search.person_selection import Box, PeopleInPhoto, crop_of, people_in_photo, scaled
+from serving.search.person_selection import Box, crop_of, people_in_photo, scaled
 from serving.search.photo import PhotoDecoders, SlowPhotoError
 from serving.search.search import Hit, Searcher, SearchSettings, SightingKey, hit_of, stored_sightings
 from serving.search.sentence import read_sentence
@@ -60,6 +64,15 @@ class NotReadyError(DongseonError):
 
 class UnknownSightingError(DongseonError):
     """The sighting is not stored."""
+
+
+class _SearchedPhoto(NamedTuple):
+    """The person to search for in a photo, and everybody who was detected in it; boxes and size in its pixels."""
+
+    selected: Box | None  # None: the whole photo
+    detected: list[Box]
+    size: tuple[int, int]  # width and height, upright
+    crop: Picture  # of the selected person, at the input size of the re-ID engine
 
 
 @dataclass(frozen=True)
@@ -157,11 +170,25 @@ class SearchService:
         Raises:
             NotReadyError: if the service is not ready.
         """
+        with self._ready_store().begin() as connection:
+            districts, away = stored_districts(connection), cameras_away(connection)
         return [
-            StoredCamera(district=district.name, **dict(camera))
-            for district in self.districts()
+            StoredCamera(district=district.name, away_since=away.get((district.name, camera.id)), **dict(camera))
+            for district in districts
             for camera in district.cameras
         ]
+
+    def named_cameras(self) -> dict[CameraKey, NamedCamera]:
+        """Name and time zone of each camera, for files that people read.
+
+        Raises:
+            NotReadyError: if the service is not ready.
+        """
+        return {
+            (district.name, camera.id): NamedCamera(camera.name, ZoneInfo(district.time_zone))
+            for district in self.districts()
+            for camera in district.cameras
+        }
 
     def districts(self) -> list[StoredDistrict]:
         """Districts whose sightings are stored.
@@ -207,7 +234,7 @@ class SearchService:
         """
         self._require_few(request.sightings, request.rejected)
         if not request.sightings:
-            raise InputError("a route must have a confirmed sighting, got none")
+            raise InputError("a route must have a confirmed sighting, got none", code="no_confirmed")
         store = self._ready_store()
         cameras = select_cameras(store, request.cameras, request.area)
         with store.begin() as connection:
@@ -261,20 +288,21 @@ class SearchService:
             EnginesAwayError: if the engines stopped during the search.
             OverdueError: if the deadline of the request has passed.
         """
-        if not (request.photos or request.attributes or request.confirmed):
+        if not (request.photos or request.attributes or request.confirmed or request.like):
             raise InputError(
-                "a search must be multipart/form-data with a file photo, attributes or confirmed sightings, got none"
+                "a search must be multipart/form-data with a file photo, attributes or confirmed sightings, got none",
+                code="no_question",
             )
         began = perf_counter()
         marked = self._marked_boxes(request)
-        self._require_few(request.confirmed, request.rejected)
+        self._require_few(request.confirmed, [*request.rejected, *request.like])
         store = self._ready_store()
         description = self._describe(request.attributes, request.top_k)
         cameras = select_cameras(store, request.cameras, request.area)
         engines = self._running_engines()
         try:
-            people, crops = self._people(engines, request.photos, marked, slowly=slowly)
-            embeddings = engines.embed(crops) if crops else None
+            people = list(self._people(engines, request.photos, marked, slowly=slowly))
+            embeddings = engines.embed([photo.crop for photo in people]) if people else None
         except EnginesAwayError:
             self._engines = None  # after their return they may be others
             raise
@@ -284,11 +312,12 @@ class SearchService:
             description,
             confirmed=_keys(request.confirmed),
             rejected=_keys(request.rejected),
+            like=_keys(request.like),
             top_k=request.top_k or self._limits.top_k,
             where=TrackletFilter(cameras, request.since, request.until),
         )
         coverage = self._short_coverage(store, cameras, request)
-        kind = "photo" if request.photos or request.confirmed else "attributes"
+        kind = "photo" if request.photos or request.confirmed or request.like else "attributes"
         SEARCH_SECONDS.labels(kind).observe(perf_counter() - began)
         return SearchAnswer(
             model_version=engines.model_version,
@@ -300,6 +329,24 @@ class SearchService:
             next_question=self._next_question(hits, description),
         )
 
+    def people_in(self, photo: bytes, *, slowly: bool = False) -> PhotoAnswer:
+        """People in a photo, as a search with it finds them.
+
+        Args:
+            photo: the file.
+            slowly: as `search`.
+
+        Raises:
+            InputError, SlowPhotoError, NotReadyError, EnginesAwayError, OverdueError: as `search`.
+        """
+        try:
+            (seen,) = self._people(self._running_engines(), [photo], [None], slowly=slowly)
+        except EnginesAwayError:
+            self._engines = None  # after their return they may be others
+            raise
+        width, height = seen.size
+        return PhotoAnswer(width_px=width, height_px=height, detected_xyxy=seen.detected, selected_xyxy=seen.selected)
+
     def read_sentence(self, text: str) -> SentenceAnswer:
         """Conditions that a Korean or English sentence about a person says; times are of now, at the cameras.
 
@@ -309,7 +356,10 @@ class SearchService:
         """
         schema = self._running_engines().perception.attribute_schema
         if schema is None:
-            raise InputError("a sentence can be read only by a service with an attribute engine; this one has none")
+            raise InputError(
+                "a sentence can be read only by a service with an attribute engine; this one has none",
+                code="no_attributes",
+            )
         return read_sentence(text, schema, self.districts(), datetime.now(UTC))
 
     def _next_question(self, hits: Sequence[Hit], description: Collection[str]) -> QuestionToAsk | None:
@@ -321,32 +371,34 @@ class SearchService:
 
     def _people(
         self, engines: SearchEngines, photos: Sequence[bytes], marked: Sequence[Box | None], *, slowly: bool
-    ) -> tuple[list[PeopleInPhoto], list[Picture]]:
-        """People in each photo, and the crop of the selected person at the input size of the re-ID engine."""
+    ) -> Iterator[_SearchedPhoto]:
         decoders, left_s = (self._slow_decoders, self._limits.max_decoding_s) if slowly else (self._decoders, _QUICK_S)
-        people: list[PeopleInPhoto] = []
-        crops: list[Picture] = []
-        for photo, drawn in zip(photos, marked, strict=True):
+        for number, (photo, drawn) in enumerate(zip(photos, marked, strict=True), start=1):
             try:
                 image, spent_s, scale = decoders.decode(photo, left_s)
+                found = people_in_photo(engines.perception, image, drawn and scaled(drawn, scale))
             except SlowPhotoError as error:
                 if not slowly:
                     raise
                 raise InputError(
                     f"photos must be decoded in {self._limits.max_decoding_s:g} s of a processor, got photos that take "
-                    "longer; send smaller or plain JPEGs"
+                    "longer; send smaller or plain JPEGs",
+                    code="photo_slow",
+                    number=number,
                 ) from error
+            except InputError as error:
+                raise InputError(f"photo {number}: {error}", code=error.code, number=number) from error
             left_s -= spent_s
-            found = people_in_photo(engines.perception, image, drawn and scaled(drawn, scale))
-            crops.append(engines.perception.reid_input(crop_of(image, found.selected)))
+            crop = engines.perception.reid_input(crop_of(image, found.selected))
             back = (1 / scale[0], 1 / scale[1])
-            people.append(
-                PeopleInPhoto(
-                    found.selected and scaled(found.selected, back), [scaled(box, back) for box in found.detected]
-                )
-            )
+            height, width = image.shape[:2]
             del image  # before the next is decoded
-        return people, crops
+            yield _SearchedPhoto(
+                selected=found.selected and scaled(found.selected, back),
+                detected=[scaled(box, back) for box in found.detected],
+                size=(round(width * back[0]), round(height * back[1])),
+                crop=crop,
+            )
 
     def coverage(self, scope: SearchScope) -> Coverage:
         """Searchable and missing times of the cameras in `scope`, see `serving.search.coverage.coverage_of`.
@@ -432,14 +484,14 @@ class SearchService:
             return {}
         schema = self.attribute_schema()
         if schema is None:
-            raise InputError("attributes must be left out: this service has no attribute engine")
+            raise InputError("attributes must be left out: this service has no attribute engine", code="no_attributes")
         return read_description(attributes, schema)
 
     def _marked_boxes(self, request: SearchRequest) -> Sequence[Box | None]:
         """A box or None for each photo."""
         most, num_photos, boxes = self._limits.max_photos, len(request.photos), request.people_xyxy
         if num_photos > most:
-            raise InputError(f"a search must have at most {most} photos, got {num_photos}")
+            raise InputError(f"a search must have at most {most} photos, got {num_photos}", code="photos_many")
         if boxes is None:
             return [None] * num_photos
         if len(boxes) != num_photos:
@@ -449,7 +501,9 @@ class SearchService:
     def _require_few(self, confirmed: Sequence[SightingId], rejected: Sequence[SightingId]) -> None:
         most, number = self._limits.max_top_k, len(confirmed) + len(rejected)
         if number > most:
-            raise InputError(f"a request must have at most {most} confirmed and rejected sightings, got {number}")
+            raise InputError(
+                f"a request must have at most {most} confirmed and rejected sightings, got {number}", code="judged_many"
+            )
 
 
 def _keys(sightings: Sequence[SightingId]) -> set[SightingKey]:

@@ -21,11 +21,12 @@ from domain.texts import AtMost
 from serving.cases.searches import RecordedRequest, record_route, record_search, record_view
 from serving.cases.visible import open_case_of, require_in_view
 from serving.matching.description import Label, LabelQuestion
-from serving.matching.route import routes_csv, routes_geojson
+from serving.matching.route_files import routes_csv, routes_geojson
 from serving.search.camera_filter import Area
 from serving.search.coverage import Coverage
 from serving.search.messages import (
     MOST_ITEMS,
+    PhotoAnswer,
     RouteAnswer,
     RouteRequest,
     SearchAnswer,
@@ -50,6 +51,7 @@ from serving.web.dependencies import (
     in_transaction,
 )
 from serving.web.errors import add_error_answers, declared
+from serving.web.map_layer import read_map_layer
 from serving.web.middleware.upload_limit import UploadLimit
 
 _ROUTE_TYPES = {"json": "application/json", "geojson": "application/geo+json", "csv": "text/csv"}
@@ -94,8 +96,8 @@ class MarkedBoxes(RootModel[_Boxes]):
     """One box [left, top, right, bottom] in pixels per photo; null where the person is not marked."""
 
 
-class JudgedSightings(RootModel[_Sightings]):
-    """Sightings with a verdict."""
+class CaseSightings(RootModel[_Sightings]):
+    """Sightings of the case."""
 
 
 class ScopeFields(BaseModel):
@@ -124,8 +126,9 @@ class SearchForm(ScopeFields):
     top_k: Annotated[int, Field(ge=-1_000_000, le=1_000_000)] | None = None
     attributes: Annotated[Json[_Attributes], AtMost(_JSON_LETTERS)] | None = None  # group -> label or question
     # Sightings of the person, searched for like the photos, and of other people
-    confirmed: Annotated[Json[JudgedSightings], AtMost(_JSON_LETTERS)] = JudgedSightings([])
-    rejected: Annotated[Json[JudgedSightings], AtMost(_JSON_LETTERS)] = JudgedSightings([])
+    confirmed: Annotated[Json[CaseSightings], AtMost(_JSON_LETTERS)] = CaseSightings([])
+    rejected: Annotated[Json[CaseSightings], AtMost(_JSON_LETTERS)] = CaseSightings([])
+    like: Annotated[Json[CaseSightings], AtMost(_JSON_LETTERS)] = CaseSightings([])  # searched for, without verdict
 
     def request(self, photos: list[bytes]) -> SearchRequest:
         """The search for the person in `photos`, the files of `photo`."""
@@ -135,6 +138,7 @@ class SearchForm(ScopeFields):
             attributes=self.attributes or {},
             confirmed=self.confirmed.root,
             rejected=self.rejected.root,
+            like=self.like.root,
             top_k=self.top_k,
             **dict(self.scope()),
         )
@@ -152,6 +156,14 @@ class RouteForm(RouteRequest):
     until: Moment | None = None
 
 
+class PhotoForm(BaseModel):
+    """A photo in which to choose a person."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    photo: list[UploadFile] = Field(min_length=1, max_length=1)
+
+
 class Sentence(BaseModel):
     """A sentence about the person, the place and the time."""
 
@@ -166,6 +178,15 @@ class CamerasAnswer(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     cameras: list[StoredCamera]
+
+
+class MapLayer(BaseModel):
+    """A GeoJSON FeatureCollection of lines and areas, without their properties."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    type: Literal["FeatureCollection"]
+    features: list[dict[str, Any]]
 
 
 def build_api() -> FastAPI:
@@ -218,7 +239,9 @@ async def search(
 ) -> SearchAnswer:
     """Sightings of the person that photos, confirmed sightings or attributes show; recorded with the case."""
     photos = [await _content(file) for file in form.photo]
-    await in_transaction(request, open_case_of, account, form.case, [*form.confirmed.root, *form.rejected.root])
+    await in_transaction(
+        request, open_case_of, account, form.case, [*form.confirmed.root, *form.rejected.root, *form.like.root]
+    )
     wanted = form.request(photos)
     try:
         answer = await in_search_thread(request, service.search, wanted)
@@ -228,6 +251,18 @@ async def search(
     digests = " ".join(hashlib.sha256(photo).hexdigest() for photo in photos) or None
     await in_transaction(request, record_search, account, recorded, digests, answer)
     return answer
+
+
+@_router.post("/photo", responses=declared(400, 408, 413, 503))
+async def photo(
+    request: Request, service: SearchService, form: Annotated[PhotoForm, Form(media_type="multipart/form-data")]
+) -> PhotoAnswer:
+    """People in a photo, to choose the person to search for. It searches nothing and keeps nothing."""
+    content = await _content(form.photo[0])
+    try:
+        return await in_search_thread(request, service.people_in, content)
+    except SlowPhotoError:
+        return await in_slow_thread(request, service.people_in, content, slowly=True)
 
 
 @_router.post("/sentence", responses=declared(400, 408, 413, 503))
@@ -256,7 +291,8 @@ async def route(
     if format == "json":
         return answer
     routes = [each.route for each in (answer, *answer.alternatives)]
-    text = json.dumps(routes_geojson(routes)) if format == "geojson" else routes_csv(routes)
+    cameras = await in_thread(request, service.named_cameras)
+    text = json.dumps(routes_geojson(routes, cameras)) if format == "geojson" else routes_csv(routes, cameras)
     return Response(text, media_type=_ROUTE_TYPES[format])
 
 
@@ -286,6 +322,13 @@ async def crop(
 async def cameras(request: Request, service: SearchService) -> CamerasAnswer:
     """Cameras with stored sightings."""
     return CamerasAnswer(cameras=await in_thread(request, service.cameras))
+
+
+@_router.get("/map", response_model=MapLayer, responses=declared(503))
+async def map_layer(request: Request, service: SearchService) -> Response:
+    """Lines and areas to draw below the cameras, a GeoJSON FeatureCollection; without features if there is no map."""
+    layer = await in_thread(request, lambda: read_map_layer(service.store().folder))
+    return Response(layer, media_type="application/json")
 
 
 @_router.get("/coverage", responses=declared(400, 503))

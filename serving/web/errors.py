@@ -19,6 +19,7 @@ from serving.database.damage import DamagedError
 from serving.perception.engine_calls import EnginesAwayError
 from serving.search.photo import DecodersAwayError
 from serving.search.service import NotReadyError, UnknownSightingError
+from serving.web.map_layer import UnusableMapError
 from serving.web.middleware.refusals import mark_refused
 
 _log = logging.getLogger(__name__)
@@ -44,6 +45,8 @@ class ErrorAnswer(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     error: str  # what must hold, what came, what to do
+    code: str = ""  # names the reason, for clients that explain it in another language; "" where the status tells it
+    number: int | None = None  # which of several items, such as photos, has the reason; from 1
 
 
 def declared(*statuses: int) -> dict[int | str, dict[str, Any]]:
@@ -53,10 +56,11 @@ def declared(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 def add_error_answers(api: FastAPI) -> None:
     """Let `api` answer our errors and FastAPI's as `ErrorAnswer`."""
-    api.add_exception_handler(InputError, _answer_with(400))
-    api.add_exception_handler(UnknownSightingError, _answer_hidden)
-    api.add_exception_handler(UnknownCaseError, _answer_hidden)
-    api.add_exception_handler(NotReadyError, _answer_with(503, _NOT_READY))
+    api.add_exception_handler(InputError, _answer_input)
+    api.add_exception_handler(UnknownSightingError, _answer_hidden(code="sighting_unknown"))
+    api.add_exception_handler(UnknownCaseError, _answer_hidden(code="case_unknown"))
+    api.add_exception_handler(NotReadyError, _answer_not_ready)
+    api.add_exception_handler(UnusableMapError, _answer_without_map)
     api.add_exception_handler(EnginesAwayError, _answer_later)
     api.add_exception_handler(DecodersAwayError, _answer_later)
     api.add_exception_handler(OverdueError, _answer_later)
@@ -68,19 +72,35 @@ def add_error_answers(api: FastAPI) -> None:
     api.add_exception_handler(Exception, _answer_failed)
 
 
-def _answer_with(status: int, headers: Any = None) -> Callable[[Request, Exception], JSONResponse]:
-    return lambda _, error: _answer(status, str(error), headers)
+def _answer_input(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, InputError), "registered for this kind only"
+    return _answer(400, str(error), code=error.code, number=error.number)
 
 
-def _answer_hidden(request: Request, error: Exception) -> JSONResponse:
-    mark_refused(request.scope, request.user.display_name, str(error))
-    return _answer(404, str(error))
+def _answer_not_ready(_: Request, error: Exception) -> JSONResponse:
+    return _answer(503, str(error), _NOT_READY, code="not_ready")
+
+
+def _answer_without_map(_: Request, error: Exception) -> JSONResponse:
+    _log.warning("%s", error)
+    return _answer(503, "the local map cannot be used; the service's log says why", _NOT_READY, code="map_unusable")
+
+
+def _answer_hidden(code: str) -> Callable[[Request, Exception], JSONResponse]:
+    def answer(request: Request, error: Exception) -> JSONResponse:
+        mark_refused(request.scope, request.user.display_name, str(error))
+        return _answer(404, str(error), code=code)
+
+    return answer
 
 
 def _answer_unfit(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError), "registered for this kind only"
     first = error.errors()[0]
-    return _answer(404 if first["loc"][0] == "path" else 400, _explain(first))
+    is_path, field = first["loc"][0] == "path", next((str(part) for part in first["loc"][1:]), "")
+    return _answer(
+        404 if is_path else 400, _explain(first), code=f"field_{field}" if field.isidentifier() else "invalid"
+    )
 
 
 def _answer_refused(request: Request, error: Exception) -> JSONResponse:
@@ -109,7 +129,8 @@ def _answer_unfinished(request: Request, error: Exception) -> JSONResponse:
 
 
 def _answer_unstorable(_: Request, __: Exception) -> JSONResponse:
-    return _answer(400, "the request must hold values that the database can store, got one too long or out of range")
+    message = "the request must hold values that the database can store, got one too long or out of range"
+    return _answer(400, message, code="unstorable")
 
 
 def _answer_full(_: Request, __: Exception) -> JSONResponse:
@@ -126,11 +147,14 @@ def _answer_failed(_: Request, __: Exception) -> JSONResponse:
     return _answer(500, "the service failed; its log has the reason under the X-Request-ID of this answer")
 
 
-def _answer(status: int, message: str, headers: Any = None) -> JSONResponse:
+def _answer(
+    status: int, message: str, headers: Any = None, *, code: str = "", number: int | None = None
+) -> JSONResponse:
     if len(message) > _MOST_LETTERS:
         message = f"{message[:_MOST_LETTERS]}…"
     sendable = message.encode(errors="backslashreplace").decode()  # it may quote half of a surrogate pair
-    return JSONResponse({"error": sendable}, status_code=status, headers=headers)
+    answer = ErrorAnswer(error=sendable, code=code, number=number)
+    return JSONResponse(answer.model_dump(exclude_defaults=True), status_code=status, headers=headers)
 
 
 def _explain(error: dict[str, Any]) -> str:

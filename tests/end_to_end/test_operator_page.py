@@ -25,6 +25,7 @@ from tests.helpers.sightings import NOON, in_transaction, tracklet
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 CARDS = "document.querySelectorAll('#hits > li')"
+NOTES = "document.querySelector('#photo-notes').innerText"
 IS_READ = "!document.querySelector('[data-view=case]').disabled"  # the chosen case
 
 
@@ -282,14 +283,10 @@ def test_several_photos_are_shown_pointed_into_and_removed(
 def test_a_photo_of_an_iphone_that_the_browser_cannot_read_is_said_and_the_others_taken(
     browser: Browser, tmp_path: Path
 ) -> None:
-    heard = (
-        "document.querySelector('[name=photo]').reportValidity = function () { window.said = this.validationMessage; }"
-    )
-    browser.evaluate(heard)
     heic = tmp_path / "IMG_0001.HEIC"
     heic.write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(100))
     browser.choose_files("[name=photo]", heic, photo(tmp_path, "one.png", picture(GREEN, seed=98)))
-    browser.wait_for("window.said?.includes('HEIC')")
+    browser.wait_for(f"{NOTES}.startsWith('IMG_0001.HEIC: 이 브라우저는 HEIC 사진을 읽을 수 없습니다')")
     browser.wait_for("document.querySelectorAll('#photos li').length === 1")
 
 
@@ -298,7 +295,7 @@ def test_nobody_where_the_operator_clicks_is_said(browser: Browser, tmp_path: Pa
     browser.wait_for("document.querySelector('#photos svg')")
     browser.drag(place_in(browser, 0, 64, 30), place_in(browser, 0, 64, 30))
     click(browser, "#search .primary")
-    browser.wait_for("document.querySelector('#problem').innerText.includes('with nobody around it')")
+    browser.wait_for("document.querySelector('#problem').innerText.includes('scene.png: 누른 곳에 사람이 없습니다')")
 
 
 def test_attributes_alone_by_keyboard(served: Served, browser: Browser, case: int) -> None:
@@ -369,7 +366,7 @@ def test_an_area_without_a_camera_is_said(browser: Browser) -> None:
     browser.drag((x + 60, y), (x + 60, y))
     assert browser.evaluate("document.querySelector('#in-area').textContent") == "· 카메라 0대"
     click(browser, "#search .primary")
-    browser.wait_for("document.querySelector('#problem').innerText.includes('the nearest camera, demo/cam')")
+    browser.wait_for("document.querySelector('#problem').innerText.includes('고른 지역에 카메라가 없습니다')")
 
 
 def test_what_was_not_seen_is_said_over_the_results(browser: Browser) -> None:
@@ -425,7 +422,7 @@ def test_more_sightings_come_when_they_are_asked_for_by_keyboard(served: Served,
     search(browser)
     assert browser.evaluate(f"{CARDS}.length") == 5
     for number in (10, 13):  # twice as many, then all there are
-        browser.evaluate(f"[...{CARDS}].at(-1).querySelector('[data-verdict=rejected]').focus()")
+        browser.evaluate(f"[...{CARDS}].at(-1).querySelector('[data-like]').focus()")
         browser.press("Tab", "Tab")
         assert browser.evaluate("document.activeElement.textContent") == "더 보기"
         first_new = browser.evaluate(f"{CARDS}.length")
@@ -557,10 +554,19 @@ def test_what_goes_wrong_is_said_in_plain_words(service: str, browser: Browser, 
     browser.wait_for("document.querySelector('#problem').innerText.includes('‘가방’에서 하나 이상 고르세요')")
     fill(browser, "[data-group=bag] select", "")
     browser.choose_files("[name=photo]", text)
-    browser.wait_for("document.querySelector('#photos svg')")
+    browser.wait_for(f"{NOTES}.includes('photo.png: 사진이 아니거나 읽을 수 없는 형식입니다')")  # before any search
+    assert browser.evaluate("document.querySelectorAll('#photos li').length") == 0
+    ask(browser, "bag", "is", "backpack")
+    fill(browser, "[name=since]", "2026-05-02T00:00:00")
+    fill(browser, "[name=until]", "2026-05-01T00:00:00")
     click(browser, "#search .primary")
-    browser.wait_for("document.querySelector('#problem').innerText.includes('사진 파일과 조건을 확인하세요')")
-    assert "the photo must be a picture" in browser.evaluate("document.querySelector('#problem').innerText")
+    browser.wait_for(
+        "document.querySelector('#problem').innerText === '‘까지’가 ‘부터’보다 앞섭니다. 기간을 고치세요.'"
+    )
+    fill(browser, "[name=until]", "")
+    fill(browser, "[name=since]", "0001-05-01T00:00:00")
+    click(browser, "#search .primary")
+    browser.wait_for("document.querySelector('#problem').innerText.includes('1900년에서 2199년')")
 
 
 @pytest.mark.parametrize(
@@ -708,24 +714,98 @@ def test_what_was_found_stays_after_the_end_of_the_session_for_the_same_account_
     browser.complaints.clear()  # the browser notes the refused search itself
 
 
-def test_nobody_and_several_people_in_a_photo_are_said(browser: Browser, tmp_path: Path) -> None:
+def test_nobody_and_several_people_in_a_photo_are_said_before_the_search(
+    served: Served, browser: Browser, case: int, tmp_path: Path
+) -> None:
     empty = np.full((60, 80, 3), 10, np.uint8)  # the tiny detector sees nobody in the dark
     browser.choose_files("[name=photo]", photo(tmp_path, "empty.png", empty))
-    browser.wait_for("document.querySelector('#photos svg')")
-    search(browser)
-    notes = "document.querySelector('#photo-notes').textContent"
-    browser.wait_for(f"{notes}.includes('사진 1에서 사람을 찾지 못해 사진 전체로 찾았습니다')")
+    browser.wait_for(f"{NOTES}.includes('사진 1에서 사람을 찾지 못해 사진 전체로 찾습니다')")
     click(browser, "#photos button")
-    assert browser.evaluate(notes) == ""
+    assert browser.evaluate(NOTES) == ""
+    boxes = "[[0, 0, 40, 60], [50, 5, 70, 50]]"  # the tiny detector finds but one
+    told = f"{{width_px: 80, height_px: 60, detected_xyxy: {boxes}, selected_xyxy: {boxes}[0]}}"
+    is_photo = "address === 'v1/photo'"
+    browser.evaluate(
+        "window.ask = window.fetch; window.fetch = (address, request) => "
+        f"{is_photo} ? Promise.resolve(new Response(JSON.stringify({told}))) : window.ask(address, request); 0"
+    )
     browser.choose_files("[name=photo]", photo(tmp_path, "scene.png", scene()))
+    browser.wait_for(f"{NOTES}.includes('사진 1에 2명이 보입니다. 찾는 사람을 고르세요')")
+    assert browser.evaluate("document.querySelector('#photos rect.other').getAttribute('x')") == "50"
+    assert browser.evaluate("document.querySelector('#photos rect.searched').getAttribute('width')") == "40"
+    browser.evaluate("document.querySelectorAll('#photos .people button')[1].focus()")
+    browser.press("Enter", "Enter")
+    browser.wait_for("document.querySelector('#photos .pointed')?.getAttribute('x') === '50'")
+    assert browser.evaluate("document.querySelectorAll('#photos .people button')[1].ariaPressed") == "true"
+    assert browser.evaluate(NOTES) == ""
+    search(browser)
+    assert last_question(served, case)["people_xyxy"] == [[50, 5, 70, 50]]
+
+
+def test_sightings_of_one_visit_are_together_and_are_sorted_by_time_on_request(
+    browser: Browser, tmp_path: Path
+) -> None:
+    cards = [
+        ("cam0", "12:00:00", "12:00:10"), ("cam0", "12:00:30", "12:02:00"), ("cam0", "12:02:50", "12:03:00"),
+        ("cam0", "12:05:00", "12:05:10"), ("cam1", "12:00:00", "12:00:10"),
+    ]  # fmt: skip
+    made = [
+        {"seen": {"district": "demo", "camera_id": camera, "first_seen": f"2026-05-01T{begin}Z",
+                  "last_seen": f"2026-05-01T{end}Z"}} for camera, begin, end in cards
+    ]  # fmt: skip
+    sizes = f"import('/page/visits.js').then(page => page.visitsOf({json.dumps(made)}).map(visit => visit.length))"
+    assert browser.evaluate(sizes) == [3, 1, 1]
+
+    browser.choose_files("[name=photo]", photo(tmp_path, "person.png", picture(RED, seed=99)))
     browser.wait_for("document.querySelector('#photos svg')")
     search(browser)
-    browser.wait_for("document.querySelector('#photos rect.searched')")
-    assert browser.evaluate(notes) == ""
-    boxes = "[[0, 0, 40, 60]], [[[0, 0, 40, 60], [50, 5, 70, 50]]]"  # the tiny detector finds but one
-    browser.evaluate(f"import('/page/photos.js').then(page => page.showSearched(page.chosenPhotos(), {boxes}))")
-    assert "사진 1에 2명이 보입니다" in browser.evaluate(notes)
-    assert browser.evaluate("document.querySelector('#photos .other').getAttribute('x')") == "50"
+    fill(browser, "#order", "time")
+    times = f"[...{CARDS}].map(card => card.querySelector('[data-slot=times]').textContent)"
+    shown = browser.evaluate(times)
+    assert shown == sorted(shown)
+    fill(browser, "#order", "probability")
+    assert browser.evaluate(times) != shown
+
+
+def test_none_of_those_in_view_is_one_click_and_can_be_taken_back(served: Served, browser: Browser, case: int) -> None:
+    ask(browser, "bag", "is", "backpack")
+    search(browser)
+    browser.evaluate(f"{CARDS}[1].querySelector('[data-verdict=confirmed]').click()")
+    click(browser, "#none-of-these")
+    number = len(places(browser))
+    browser.wait_for(f"document.querySelectorAll('#hits > [data-verdict=rejected]').length === {number - 1}")
+    with served.client() as client:
+        kept = f"/v1/cases/{case}"
+        wait_until(lambda: len(client.get(kept).json()["verdicts"]) == number, 30, lambda: "not all verdicts are kept")
+        assert browser.evaluate("document.querySelector('#none-of-these').textContent") == "모두 아님 되돌리기"
+        click(browser, "#none-of-these")
+        wait_until(lambda: len(client.get(kept).json()["verdicts"]) == 1, 30, lambda: "not all are taken back")
+    assert browser.evaluate("document.querySelectorAll('#hits > [data-verdict=rejected]').length") == 0
+
+
+def test_sightings_like_one_are_a_click_away(served: Served, browser: Browser, case: int) -> None:
+    ask(browser, "bag", "is", "backpack")
+    search(browser)
+    green = "[...document.querySelectorAll('#hits > li')].find(card => card.querySelector('img').src.includes('/2?'))"
+    browser.evaluate(f"{green}.querySelector('[data-like]').click()")
+    browser.wait_for("document.querySelector('#status').textContent.includes('닮은 장면입니다')")
+    question = last_question(served, case)
+    assert (question["like"], "attributes" in question) == ([{"district": "demo", "tracklet_id": 2}], False)
+    addresses = f"[...{CARDS}].slice(0, 4).map(card => new URL(card.querySelector('img').src).pathname)"
+    assert {address.rsplit("/", 1)[1] for address in browser.evaluate(addresses)} == {"2", "5", "8", "11"}
+    assert "같은 사람일 확률" in browser.evaluate(f"{CARDS}[0].innerText")  # likeness is no verdict
+    assert browser.evaluate(f"{CARDS}[0].dataset.verdict") == "none"
+
+
+def test_quick_times_fill_in_the_window(browser: Browser) -> None:
+    begin = "document.querySelector('[name=since]').value"
+    clock = "new Date(Date.now() - {ms}).toLocaleString('sv-SE', {{timeZone: 'Asia/Seoul'}}).replace(' ', 'T')"
+    for hours in (1, 3):
+        click(browser, f"[data-hours='{hours}']")
+        assert browser.evaluate(f"{begin}.slice(0, 16) === {clock.format(ms=hours * 3_600_000)}.slice(0, 16)")
+    click(browser, "[data-hours=today]")
+    assert browser.evaluate(begin) in browser.evaluate(f"{clock.format(ms=0)}.slice(0, 10) + 'T00:00'")
+    assert browser.evaluate("document.querySelector('#conditions').textContent.includes('부터')")
 
 
 def test_eight_cameras_within_75_m_fill_the_map(served: Served, browser: Browser) -> None:

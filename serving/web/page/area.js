@@ -1,7 +1,8 @@
 // The area that is searched: a circle around a camera or around any place on the map of its district.
 
+import { isAway } from "./cameras.js";
 import { $, all, say, shape, words } from "./dom.js";
-import { nameTags, projection } from "./map.js";
+import { cameraShapes, scaleBar, ZoomedMap } from "./map.js";
 import { districtCameras } from "./times.js";
 
 const DIGITS = 6; // decimal places of a degree: a decimetre
@@ -9,13 +10,13 @@ const [MARGIN, CLICK] = [40, 4]; // in units of the drawing
 const ON_MAP = "map"; // the option for a place chosen on the map
 const [centreField, radiusField] = [$("#area-centre"), $("#area-radius")];
 const cameraCount = $("#in-area");
-const maps = all(".area-map").map((drawing) => {
-  const { width, height } = drawing.viewBox.baseVal;
-  const cameras = districtCameras(new Set([drawing.dataset.district]));
-  const shown = projection(cameras, width, height, MARGIN);
-  return { drawing, cameras, ...shown, names: nameTags(cameras, shown.at, width) };
-});
 let chosenPlace = null; // on a map
+const maps = all(".area-map").map((svg) => {
+  const map = new ZoomedMap(svg, drawMap);
+  map.cameras = districtCameras(new Set([svg.dataset.district]));
+  map.fit(map.cameras, MARGIN);
+  return map;
+});
 
 /** The field `area` of a search; null where no centre is chosen. */
 export function chosenArea() {
@@ -29,21 +30,29 @@ export function chosenArea() {
 /** Marks the cameras in the area on the maps and shows their number; also to be called after a reset of the form. */
 export function drawArea() {
   const centre = centreOf();
-  let numIn = 0;
-  for (const { drawing, cameras, at, scale, names } of maps) {
-    const radius = scale * Number(radiusField.value);
-    const middle = centre && at(centre);
-    const dots = cameras.map((camera) => {
-      const { x, y } = at(camera);
-      const isIn = middle && Math.hypot(x - middle.x, y - middle.y) <= radius;
-      if (isIn) numIn += 1;
-      return shape("circle", { class: isIn ? "camera in" : "camera", cx: x, cy: y, r: 4 });
-    });
-    const circle = middle ? [shape("circle", { class: "area", cx: middle.x, cy: middle.y, r: radius })] : [];
-    drawing.replaceChildren(...circle, ...dots, ...names);
-  }
+  const numIn = maps.reduce((sum, map) => sum + map.cameras.filter((camera) => isIn(map, camera)).length, 0);
+  maps.forEach((map) => map.redraw());
   radiusField.disabled = !centre;
   cameraCount.textContent = centre ? say(words.cameras_in_area, { number: numIn }) : "";
+}
+
+function isIn({ at, scale }, camera) {
+  const centre = centreOf();
+  if (!centre) return false;
+  const [{ x, y }, middle] = [at(camera), at(centre)];
+  return Math.hypot(x - middle.x, y - middle.y) <= scale * Number(radiusField.value);
+}
+
+function drawMap(map) {
+  const centre = centreOf();
+  const { x, y } = centre ? map.at(centre) : {};
+  const radius = map.scale * Number(radiusField.value);
+  const circle = centre ? [shape("circle", { class: "area", cx: x, cy: y, r: radius })] : [];
+  const kindOf = (cameras) => {
+    const kinds = { in: cameras.every((camera) => isIn(map, camera)), away: cameras.every(isAway) };
+    return Object.keys(kinds).filter((kind) => kinds[kind]).join(" ");
+  };
+  map.svg.replaceChildren(...circle, ...cameraShapes(map.cameras, map, kindOf), ...scaleBar(map));
 }
 
 function centreOf() {
@@ -54,18 +63,17 @@ function centreOf() {
 }
 
 /** Sets the centre where the pointer goes down and the radius to the length of the drag; a click keeps the radius. */
-function drag({ drawing, placeAt, scale }, event) {
-  const toDrawing = drawing.getScreenCTM().inverse();
-  const place = ({ clientX, clientY }) => new DOMPoint(clientX, clientY).matrixTransform(toDrawing);
-  const start = place(event);
+function drag(map, event) {
+  const { svg: drawing } = map;
+  const start = map.pointOf(event);
   const move = (later) => {
-    const end = place(later);
+    const end = map.pointOf(later);
     const reach = Math.hypot(end.x - start.x, end.y - start.y);
-    if (reach > CLICK) radiusField.value = Math.max(1, Math.round(reach / scale));
+    if (reach > CLICK) radiusField.value = Math.max(1, Math.round(reach / map.scale));
     drawArea();
   };
   event.preventDefault();
-  chosenPlace = placeAt(start);
+  chosenPlace = map.placeAt(start);
   $(`[value=${ON_MAP}]`, centreField).hidden = false;
   centreField.value = ON_MAP;
   drawing.setPointerCapture(event.pointerId);
@@ -75,6 +83,7 @@ function drag({ drawing, placeAt, scale }, event) {
   drawing.addEventListener("lostpointercapture", stop, { once: true });
 }
 
-for (const map of maps) map.drawing.addEventListener("pointerdown", (event) => drag(map, event));
+for (const map of maps) map.svg.addEventListener("pointerdown", (event) => drag(map, event));
 for (const field of [centreField, radiusField]) field.addEventListener("input", drawArea);
+document.addEventListener("away", drawArea);
 drawArea();

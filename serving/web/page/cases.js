@@ -74,6 +74,14 @@ $("#open-case")?.addEventListener("click", () =>
     $("#title").closest("details").open = false;
   }),
 );
+$("#title")?.closest("details").addEventListener("toggle", ({ target }) => target.open && $("#title").focus());
+for (const name of ["#title", "#operators"]) {
+  $(name)?.addEventListener("keydown", (event) => {
+    if (event.key !== "Enter" || event.isComposing) return;
+    event.preventDefault(); // it would search
+    $("#open-case").click();
+  });
+}
 $("#hold")?.addEventListener("change", () => change("legal-hold", json({ held: $("#hold").checked }, "PUT")));
 $("#name-operators")?.addEventListener("click", () =>
   change("operators", json({ operators: names($("#case-operators").value) }, "PUT")),

@@ -5,12 +5,13 @@ import { chosenAttributes, foldAttributes, nameOfGroup, openQuestion } from "./a
 import { chosenCase, readCase, sightingsJudged } from "./cases.js";
 import { hideCoverage, showCoverage } from "./coverage.js";
 import { $, all, say, words } from "./dom.js";
-import { chosenBoxes, chosenPhotos, clearPhotos, showSearched } from "./photos.js";
+import { chosenBoxes, chosenPhotos, clearPhotos, named, showSearched } from "./photos.js";
+import "./quick_times.js";
 import { showRoute } from "./route.js";
 import "./sentence.js";
 import { attempt, fetchJson } from "./service.js";
 import { allSent, showHits, showJudged } from "./sightings.js";
-import { moment } from "./times.js";
+import { moment, placeOf, timeOf } from "./times.js";
 
 const form = $("#search");
 const more = $("#more");
@@ -24,6 +25,7 @@ for (const field of [caseField, reasonField]) {
   field.addEventListener("change", () => sessionStorage.setItem(field.name, field.value));
 }
 caseField.addEventListener("change", () => {
+  if (caseField.value && !reason()) reasonField.focus(); // what is typed next
   running.abort(); // its sightings would belong to the previous case
   showNothing();
   attempt(async () => {
@@ -34,6 +36,12 @@ caseField.addEventListener("change", () => {
 document.addEventListener("verdict", () => {
   $("[data-view=route]").disabled = Boolean(chosenCase().closed) || !sightingsJudged("confirmed").length;
   $("[data-view=case]").disabled = !chosenCase().id;
+});
+
+addEventListener("beforeprint", () => {
+  const { id, title } = chosenCase();
+  const about = id && [`${id} · ${title}`, reason(), account, timeOf({}, Date.now())];
+  $("#printed").textContent = about ? about.filter(Boolean).join(" · ") : "";
 });
 
 $("#sign-out").addEventListener("submit", () => sessionStorage.clear());
@@ -87,28 +95,32 @@ function filters() {
   };
 }
 
-/** The search that the form describes: its fields to send, attributes and photos. Throws if it is incomplete. */
-function describedSearch() {
+/**
+ * The search that the form describes: its fields to send, attributes and photos. With `like`, a sighting, it is for
+ * those that resemble this one, in the form's area and times. Throws if it is incomplete.
+ */
+function describedSearch(like) {
   const fields = new FormData(); // photos come last, as the largest fields
-  const attributes = chosenAttributes();
-  const photos = chosenPhotos();
+  const attributes = like ? {} : chosenAttributes();
+  const photos = like ? [] : chosenPhotos();
   if (!caseField.value || !reason()) throw new Error(words.no_case);
-  if (chosenCase().closed) throw new Error(words.case_is_closed);
+  if (chosenCase().closed) throw new Error(words.refused_case_closed);
   fields.set("case", caseField.value);
   fields.set("reason", reason());
   fields.set("top_k", more.dataset.topK);
   if (Object.keys(attributes).length) fields.set("attributes", JSON.stringify(attributes));
-  if (form.elements["use-verdicts"].checked) {
+  if (like) fields.set("like", JSON.stringify([{ district: like.district, tracklet_id: like.tracklet_id }]));
+  else if (form.elements["use-verdicts"].checked) {
     for (const verdict of ["confirmed", "rejected"]) {
       const judged = sightingsJudged(verdict);
       if (judged.length) fields.set(verdict, JSON.stringify(judged));
     }
   }
-  if (!photos.length && !fields.has("attributes") && !fields.has("confirmed")) throw new Error(words.no_question);
+  if (!like && !photos.length && !fields.has("attributes") && !fields.has("confirmed")) throw new Error(words.refused_no_question);
   const { area, ...others } = filters();
   if (area) fields.set("area", JSON.stringify(area));
   for (const [name, value] of Object.entries(others)) fields.set(name, value);
-  if (chosenBoxes()) fields.set("people_xyxy", JSON.stringify(chosenBoxes()));
+  if (photos.length && chosenBoxes()) fields.set("people_xyxy", JSON.stringify(chosenBoxes()));
   for (const photo of photos) fields.append("photo", photo);
   return { fields, attributes, photos };
 }
@@ -162,12 +174,15 @@ function start(work) {
 }
 
 async function search({ fields, attributes, photos }, signal) {
-  const answer = await fetchJson("v1/search", { method: "POST", body: fields, signal });
+  const answer = await fetchJson("v1/search", { method: "POST", body: fields, signal }).catch((error) => {
+    throw named(error, photos);
+  });
   await show("results");
-  const isByPhoto = Boolean(photos.length || fields.has("confirmed"));
+  const isByPhoto = Boolean(photos.length || fields.has("confirmed") || fields.has("like"));
   showAnswer(answer, isByPhoto, attributes);
   keepAnswer({ account, case: caseField.value, answer, isByPhoto, attributes });
   showSearched(photos, answer.people_xyxy, answer.detected_xyxy);
+  if (matchMedia("(max-width: 900px)").matches) $(".answer").scrollIntoView();
   const { length } = answer.sightings;
   const topK = Number(fields.get("top_k"));
   more.hidden = length < topK || topK >= Number(more.dataset.most);
@@ -190,6 +205,16 @@ form.addEventListener("submit", (event) => {
     await search(shown, signal);
   });
 });
+
+document.addEventListener("like", ({ detail }) =>
+  start(async (signal) => {
+    await allSent();
+    shown = describedSearch(detail);
+    await search(shown, signal);
+    const time = timeOf(detail, detail.first_seen);
+    $("#status").textContent = say(words.found_like, { place: placeOf(detail), time });
+  }),
+);
 
 more.addEventListener("click", () => // the same search for twice as many sightings
   start(async (signal) => {

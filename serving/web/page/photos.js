@@ -1,28 +1,35 @@
 // Photos of the person, and the person's place in each: a click or a box, in pixels of the photo.
 
 import { $, all, element, say, shape, words } from "./dom.js";
+import { fetchJson } from "./service.js";
 
 const CLICK_PX = 2; // half the side of a click's box; a drag up to twice as far is a click
 const STEP = 1 / 40; // of the photo's size, per press of an arrow key
 const DIRECTIONS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 const field = $("[name=photo]");
 const list = $("#photos");
-const MOST_PX = 2000; // of a side; larger photos show no more of a person, and take long to send over a weak line
-const JPEG_QUALITY = 0.92;
+const MOST_PX = 1600; // of a side; larger photos show no more of a person, and take long to send over a weak line
+const LOOK_PX = 800; // of a side, to see who is in a photo
+const JPEG_QUALITY = 0.9;
 const most = Number($(".photo").dataset.most);
-const photos = []; // { file, item, drawing, box: [left, top, right, bottom] or null }
+// { file, item, drawing, width, height, box: [left, top, right, bottom] or null, people: boxes of who is in it }
+const photos = [];
+let refusals = []; // why photos of the last choice are not among them
+let looking = Promise.resolve(); // one photo after the other, so that a search on a weak line need not wait for all
 
 field.addEventListener("change", async () => {
   const chosen = [...field.files];
   field.value = ""; // the next choice adds to these
-  field.setCustomValidity(photos.length + chosen.length > most ? say(words.too_many_photos, { most }) : "");
+  refusals = photos.length + chosen.length > most ? [say(words.too_many_photos, { most })] : [];
   for (const file of chosen.slice(0, most - photos.length)) {
-    const sent = await scaled(file);
-    if (isHeif(sent)) field.setCustomValidity(words.photo_heic);
-    else await add(sent);
+    const sent = await scaled(file, MOST_PX);
+    if (isHeif(sent)) refuse(file, words.refused_photo_heic);
+    else {
+      const photo = await add(sent);
+      looking = looking.then(() => lookAt(photo));
+    }
   }
-  field.reportValidity();
-  field.setCustomValidity("");
+  showNotes();
 });
 
 export const chosenPhotos = () => photos.map(({ file }) => file);
@@ -30,29 +37,98 @@ export const chosenPhotos = () => photos.map(({ file }) => file);
 /** A box or null for each photo; null if no photo has a box. */
 export const chosenBoxes = () => (photos.some(({ box }) => box) ? photos.map(({ box }) => box) : null);
 
-/**
- * Shows the person who was searched for in each of `files`: the boxes of an answer, null for the whole photo; and the
- * other people who were `detected` in it. A photo with nobody, or with several people, is said.
- */
+/** `error`, which names one of `files` if the service has told which. */
+export function named(error, files) {
+  const name = files[error.number - 1]?.name;
+  if (name) error.message = say(words.photo_refused, { name, problem: error.message });
+  return error;
+}
+
+/** Shows the person who was searched for in each of `files` and everybody `detected` there, as in a search's answer. */
 export function showSearched(files, boxes, detected) {
-  const notes = [];
-  for (const [index, photo] of photos.entries()) {
+  for (const photo of photos) {
     const place = files.indexOf(photo.file);
-    if (place < 0) continue;
-    const box = boxes[place] ?? [0, 0, photo.width, photo.height];
-    draw(photo, "other", null);
-    const people = detected[place];
-    for (const other of people.filter((one) => String(one) !== String(box))) addBox(photo, "other", other);
-    draw(photo, "searched", box);
-    if (!people.length && !photo.box) notes.push(say(words.nobody_in_photo, { number: index + 1 }));
-    if (people.length > 1) notes.push(say(words.several_in_photo, { number: index + 1, people: people.length }));
+    if (place >= 0) showPeople(photo, detected[place], boxes[place]);
   }
-  $("#photo-notes").replaceChildren(...notes.map((textContent) => element("li", { textContent })));
+  showNotes();
   $("#searched").hidden = !$(".searched", list);
   $("#pointing").hidden = !photos.length || !$("#searched").hidden;
 }
 
+/** Asks who is in the photo, so that the person can be chosen before the search; a photo that is refused is removed. */
+async function lookAt(photo) {
+  if (!photos.includes(photo)) return; // removed meanwhile
+  photo.item.setAttribute("aria-busy", true);
+  try {
+    const fields = new FormData();
+    fields.set("photo", await scaled(photo.file, LOOK_PX));
+    const answer = await fetchJson("v1/photo", { method: "POST", body: fields });
+    if (!photo.isSeen) setSize(photo, answer.width_px, answer.height_px); // the browser cannot show it
+    const factor = photo.width / answer.width_px;
+    const ofPhoto = (box) => box?.map((value) => Math.round(value * factor));
+    if (photo.people) return; // a search has told
+    showPeople(photo, answer.detected_xyxy.map(ofPhoto), ofPhoto(answer.selected_xyxy));
+    if (photo.box) draw(photo, "searched", null);
+  } catch (error) {
+    if (error.code?.startsWith("photo_")) {
+      remove(photo);
+      refuse(photo.file, error.message);
+    } else photo.problem = error.message;
+  } finally {
+    photo.item.removeAttribute("aria-busy");
+    showNotes();
+  }
+}
+
+function refuse({ name }, problem) {
+  refusals.push(say(words.photo_refused, { name, problem }));
+}
+
+/** Draws everybody `detected` in the photo, and who is `selected` unless a box is drawn; null: all of the photo. */
+function showPeople(photo, detected, selected) {
+  photo.people = detected;
+  draw(photo, "other", null);
+  draw(photo, "searched", null);
+  const meant = String(selected ?? detected[0]); // without a selection one person fills the photo, or nobody is in it
+  for (const box of detected.filter((one) => String(one) !== meant)) addBox(photo, "other", box);
+  draw(photo, "searched", selected ?? [0, 0, photo.width, photo.height]);
+  const choices = detected.length < 2 ? [] : detected.map((box, index) => choice(photo, box, index));
+  $(".people", photo.item).replaceChildren(...choices);
+  markChoice(photo);
+}
+
+function choice(photo, box, index) {
+  const [left, top] = box;
+  const label = shape("text", { class: "other", x: left + photo.width / 80, y: top + photo.width / 18 }, index + 1);
+  label.style.fontSize = `${photo.width / 20}px`;
+  photo.drawing.append(label);
+  const name = say(words.person_in_photo, { number: index + 1 });
+  const button = element("button", { type: "button", textContent: index + 1, title: name, ariaLabel: name });
+  button.addEventListener("click", () => setBox(photo, box));
+  return button;
+}
+
+function markChoice({ item, people, box }) {
+  for (const [index, button] of all(".people button", item).entries()) {
+    button.setAttribute("aria-pressed", String(people[index]) === String(box));
+  }
+}
+
+/** Says of each photo what the operator must know before the search, and which photos were refused. */
+function showNotes() {
+  const ofPhoto = ({ people, problem, box }, index) => {
+    const number = index + 1;
+    if (problem && !people) return say(words.not_looked_at, { number, problem });
+    if (!people || box) return null;
+    if (!people.length) return say(words.nobody_in_photo, { number });
+    return people.length > 1 ? say(words.several_in_photo, { number, people: people.length }) : null;
+  };
+  const notes = [...refusals, ...photos.map(ofPhoto).filter(Boolean)];
+  $("#photo-notes").replaceChildren(...notes.map((textContent) => element("li", { textContent })));
+}
+
 export function clearPhotos() {
+  refusals = [];
   for (const photo of [...photos]) remove(photo);
 }
 
@@ -61,11 +137,11 @@ function isHeif({ type, name }) {
   return type ? /^image\/hei[cf]/.test(type) : /\.hei[cf]$/i.test(name);
 }
 
-/** `file` upright as a JPEG of at most `MOST_PX` a side; `file` itself if it is small enough or no picture. */
-async function scaled(file) {
+/** `file` upright as a JPEG of at most `most` pixels a side; itself if it is small enough or no picture. */
+async function scaled(file, most) {
   const picture = await createImageBitmap(file).catch(() => null); // upright, by the photo's own note
   if (!picture) return file;
-  const factor = Math.min(1, MOST_PX / Math.max(picture.width, picture.height));
+  const factor = Math.min(1, most / Math.max(picture.width, picture.height));
   if (factor === 1 && !isHeif(file)) return file;
   const canvas = new OffscreenCanvas(Math.round(picture.width * factor), Math.round(picture.height * factor));
   const context = canvas.getContext("2d");
@@ -77,26 +153,38 @@ async function scaled(file) {
 
 async function add(file) {
   const address = URL.createObjectURL(file);
-  const picture = await createImageBitmap(file).catch(() => ({ width: 120, height: 160 })); // the service refuses it
-  const { width, height } = picture;
-  const drawing = shape("svg", { viewBox: `0 0 ${width} ${height}`, tabindex: 0, role: "img" });
-  drawing.append(shape("image", { href: address, width, height }));
+  const picture = await createImageBitmap(file).catch(() => null);
+  const drawing = shape("svg", { tabindex: 0, role: "img" });
+  if (picture) drawing.append(shape("image", { href: address }));
   const button = element("button", { type: "button", textContent: "✕" });
-  const item = element("li", { className: width > height ? "wide" : "" }, drawing, button);
-  const photo = { file, address, item, drawing, width, height, box: null };
+  const people = element("p", { className: "people" });
+  people.setAttribute("role", "group");
+  const name = picture ? "" : element("small", { textContent: file.name }); // the browser cannot show the photo
+  const item = element("li", {}, drawing, name, people, button);
+  const photo = { file, address, item, drawing, isSeen: Boolean(picture), box: null, people: null };
+  setSize(photo, picture?.width ?? 120, picture?.height ?? 160);
   button.addEventListener("click", () => {
     const next = item.nextElementSibling ?? item.previousElementSibling;
     remove(photo);
-    (next ? $("button", next) : field).focus();
+    (next ? $(":scope > button", next) : field).focus();
   });
   drawing.addEventListener("pointerdown", (event) => drag(photo, event));
   drawing.addEventListener("keydown", (event) => moveByKey(photo, event));
   photos.push(photo);
   list.append(item);
   renumber();
+  return photo;
+}
+
+function setSize(photo, width, height) {
+  Object.assign(photo, { width, height });
+  photo.drawing.setAttribute("viewBox", `0 0 ${width} ${height}`);
+  for (const size of Object.entries({ width, height })) $("image", photo.drawing)?.setAttribute(...size);
+  photo.item.classList.toggle("wide", width > height);
 }
 
 function remove(photo) {
+  if (!photos.includes(photo)) return;
   photos.splice(photos.indexOf(photo), 1);
   photo.item.remove();
   URL.revokeObjectURL(photo.address);
@@ -106,12 +194,13 @@ function remove(photo) {
 function renumber() {
   for (const [index, { drawing, item }] of photos.entries()) {
     drawing.setAttribute("aria-label", say(words.photo_number, { number: index + 1 }));
-    const button = $("button", item);
+    const button = $(":scope > button", item);
+    $(".people", item).setAttribute("aria-label", say(words.people_in_photo, { number: index + 1 }));
     button.title = say(words.remove_photo, { number: index + 1 });
     button.setAttribute("aria-label", button.title);
   }
   $("#searched").hidden = true;
-  $("#photo-notes").replaceChildren();
+  showNotes();
   $("#pointing").hidden = !photos.length;
 }
 
@@ -134,6 +223,8 @@ function setBox(photo, box) {
   photo.box = box && box.map((value, side) => Math.round(inside(value, side % 2 ? photo.height : photo.width)));
   draw(photo, "searched", null);
   draw(photo, "pointed", photo.box);
+  markChoice(photo);
+  showNotes();
 }
 
 function drag(photo, event) {

@@ -2,12 +2,16 @@
 
 import { chosenCase, keyOf, sightingsJudged } from "./cases.js";
 import { $, all, chance, element, percent, say, shape, words } from "./dom.js";
-import { nameTags, projection } from "./map.js";
+import { cameraShapes, scaleBar, ZoomedMap } from "./map.js";
 import { attempt, fetchJson, fetchResponse, json } from "./service.js";
 import { cropOf } from "./sightings.js";
 import { districtCameras, placeOf, shortTimeOf, timeOf } from "./times.js";
 
+const MARGIN = 60; // of the map, in units of the drawing
 let shown = {}; // the request of the route in view
+let stopsInView = [];
+const map = new ZoomedMap($("#map"), drawMap);
+map.svg.addEventListener("pointerdown", dragMap);
 
 /** Reads and shows the route through the case's matches; `filters` limit the likely sightings that fill it. */
 export async function showRoute(reason, filters) {
@@ -47,7 +51,8 @@ for (const button of all("[data-format]")) {
 function draw(route, isConfirmed) {
   const stops = route.map((one) => ({ ...one, isCertain: isConfirmed(one) }));
   $("#route tbody").replaceChildren(...stops.map(row));
-  drawMap(stops);
+  stopsInView = stops;
+  map.fit([...camerasOf(stops), ...stops], MARGIN);
   drawTimeLine(stops);
 }
 
@@ -64,17 +69,29 @@ function row(stop, index) {
 
 const kindOf = (...stops) => (stops.every(({ isCertain }) => isCertain) ? "certain" : "likely");
 
-function drawMap(stops) {
-  const { width, height } = $("#map").viewBox.baseVal;
-  const shown = districtCameras(new Set(stops.map(({ district }) => district)));
-  const { at } = projection([...shown, ...stops], width, height, 60);
+const camerasOf = (stops) => districtCameras(new Set(stops.map(({ district }) => district)));
+
+/** Moves the map with the pointer. */
+function dragMap(event) {
+  let last = map.pointOf(event);
+  const move = (later) => {
+    const point = map.pointOf(later);
+    map.move(last.x - point.x, last.y - point.y);
+    last = point;
+  };
+  map.svg.setPointerCapture(event.pointerId);
+  map.svg.addEventListener("pointermove", move);
+  const stop = () => map.svg.removeEventListener("pointermove", move);
+  map.svg.addEventListener("lostpointercapture", stop, { once: true });
+}
+
+function drawMap({ at }) {
+  const stops = stopsInView;
   const points = stops.map(at);
   const legs = stops.slice(1).map((stop, index) => {
     const [from, to] = [points[index], points[index + 1]];
     return shape("line", { class: `way ${kindOf(stops[index], stop)}`, x1: from.x, y1: from.y, x2: to.x, y2: to.y });
   });
-  const dots = shown.map(at).map(({ x, y }) => shape("circle", { cx: x, cy: y, r: 5 }));
-  const names = nameTags(shown, at, width);
   const orders = new Map(); // place -> indices of its stops; Map.groupBy is newer than control rooms' browsers
   points.forEach(({ x, y }, index) => orders.set(`${x},${y}`, [...(orders.get(`${x},${y}`) ?? []), index]));
   const marks = [...orders.values()].flatMap((indices) => {
@@ -88,7 +105,7 @@ function drawMap(stops) {
     ];
   });
   const north = shape("text", { class: "north", x: 20, y: 28 }, "N ↑");
-  $("#map").replaceChildren(...legs, ...dots, ...marks, ...names, north);
+  map.svg.replaceChildren(...legs, ...cameraShapes(camerasOf(stops), map), ...marks, ...scaleBar(map), north);
 }
 
 function drawTimeLine(stops) {

@@ -1,12 +1,14 @@
 // A sentence about the person that fills in the form, and the conditions of the form as chips.
 
 import { answeredQuestions, openQuestion, setAttribute } from "./attributes.js";
+import { countChosen } from "./cameras.js";
 import { $, all, element, say, words } from "./dom.js";
 import { attempt, fetchJson, json } from "./service.js";
 
 const form = $("#search");
 const field = $("#sentence");
 const list = $("#conditions");
+const MOST_NAMES = 5; // of cameras in a chip
 const TIMES = ["since", "until"];
 const cameras = () => all("[name=cameras]:checked");
 let read = { groups: [], cameras: [], times: [] }; // what the last sentence filled in
@@ -21,6 +23,7 @@ async function readSentence() {
   const named = new Set(answer.cameras ?? []);
   const chosen = all("[name=cameras]").filter(({ value }) => named.has(value));
   for (const box of chosen) box.checked = true;
+  countChosen();
   const times = TIMES.filter((name) => answer[name]);
   for (const name of times) form.elements[name].value = answer[name].slice(0, 19); // the cameras' clocks
   read = { groups: Object.keys(answer.attributes), cameras: chosen, times };
@@ -36,6 +39,7 @@ async function readSentence() {
 function forget() {
   for (const group of read.groups) setAttribute(group);
   for (const box of read.cameras) box.checked = false;
+  countChosen();
   for (const name of read.times) form.elements[name].value = "";
   read = { groups: [], cameras: [], times: [] };
 }
@@ -51,9 +55,18 @@ function showConditions() {
     ? [chip(shown, () => times[0].focus(), () => times.forEach((time) => (time.value = "")))]
     : [];
   const boxes = cameras();
-  const names = boxes.map(({ dataset }) => dataset.name).join(", ");
+  const isLong = boxes.length > MOST_NAMES;
+  const named = boxes.map(({ dataset }) => dataset.name).join(", ");
+  const names = isLong ? say(words.cameras_chosen, { number: boxes.length }) : named;
+  const open = () => {
+    boxes[0].closest("details").open = true;
+    boxes[0].focus();
+  };
   const ofPlace = boxes.length
-    ? [chip(names, () => boxes[0].focus(), () => boxes.forEach((box) => (box.checked = false)))]
+    ? [chip(names, open, () => {
+        boxes.forEach((box) => (box.checked = false));
+        countChosen();
+      })]
     : [];
   list.replaceChildren(...attributes, ...ofTime, ...ofPlace);
 }

@@ -5,27 +5,48 @@ import { chosenCase, keyOf, setVerdict } from "./cases.js";
 import { $, all, chance, percent, say, words } from "./dom.js";
 import { attempt, fetchJson, json } from "./service.js";
 import { placeOf, timeOf, timesOf } from "./times.js";
+import { arrange, cardsInView } from "./visits.js";
 
 const VERDICT_OF_KEY = { KeyC: "confirmed", KeyR: "rejected" }; // positions on the keyboard, in any language
 const sightingOf = new WeakMap(); // card -> sighting
 
-const byProbability = (one, other) => other.confirmed - one.confirmed || other.match_probability - one.match_probability;
+let found = []; // the cards of the search in view: { seen, item }
+let rejectedAtOnce = []; // cards
+const noneOfThese = $("#none-of-these").textContent;
 
 /**
- * Shows a search's sightings as cards, confirmed ones first, then by the probability that stands on them; `kind` names
- * it, `searched` are the attributes of the search.
+ * Shows a search's sightings as cards, confirmed ones first, then by the probability that stands on them or by time;
+ * `kind` names the probability, `searched` are the attributes of the search.
  */
 export function showHits(sightings, kind, searched) {
-  $("#hits").replaceChildren(
-    ...[...sightings].sort(byProbability).map((seen) => {
-      const { confirmed, match_probability: probability } = seen;
-      const item = confirmed ? card(seen, words.certain, percent(1)) : card(seen, kind, chance(probability));
-      $("[data-slot=model]", item).textContent = `${words.model} ${seen.model_version}`;
-      $("[data-slot=attributes]", item).append(...describedAttributes(seen.attributes, searched));
-      return item;
-    }),
-  );
+  found = sightings.map((seen) => {
+    const { confirmed, match_probability: probability } = seen;
+    const item = confirmed ? card(seen, words.certain, percent(1)) : card(seen, kind, chance(probability));
+    $("[data-slot=model]", item).textContent = `${words.model} ${seen.model_version}`;
+    $("[data-slot=attributes]", item).append(...describedAttributes(seen.attributes, searched));
+    return { seen, item };
+  });
+  forgetRejected();
+  arrange(found);
 }
+
+for (const field of [$("#order"), $("#by-visit")]) field.addEventListener("change", () => arrange(found));
+
+function forgetRejected() {
+  rejectedAtOnce = [];
+  $("#none-of-these").textContent = noneOfThese;
+}
+
+/** Rejects the cards in view that are not judged; once more takes these verdicts back. */
+$("#none-of-these").addEventListener("click", () => {
+  const again = rejectedAtOnce.filter(({ dataset }) => dataset.verdict === "rejected");
+  const cards = again.length ? again : cardsInView().filter(({ dataset }) => dataset.verdict === "none");
+  forgetRejected();
+  for (const item of cards) judge(item, "rejected");
+  if (again.length || !cards.length) return;
+  rejectedAtOnce = cards;
+  $("#none-of-these").textContent = words.take_back;
+});
 
 /** Shows the judged sightings of the case as cards. */
 export function showJudged() {
@@ -44,7 +65,7 @@ function card(seen, kind, probability = "") {
   fill("probability", probability);
   fill("camera", isStored ? placeOf(seen) : words.removed);
   fill("times", isStored ? timesOf(seen, seen.first_seen, seen.last_seen) : "");
-  $(".verdict", item).hidden = !isStored || Boolean(chosenCase().closed);
+  for (const part of [".verdict", "[data-like]"]) $(part, item).hidden = !isStored || Boolean(chosenCase().closed);
   item.setAttribute("aria-label", `${isStored ? placeOf(seen) : words.removed}, ${kind} ${probability}`);
   sightingOf.set(item, seen);
   mark(item);
@@ -93,12 +114,16 @@ for (const list of all(".hits")) {
   list.addEventListener("click", (event) => {
     const button = event.target.closest(".verdict button");
     if (button) judge(button.closest("li[data-verdict]"), button.dataset.verdict);
+    const like = event.target.closest("[data-like]");
+    const detail = like && sightingOf.get(like.closest("li[data-verdict]"));
+    if (like) document.dispatchEvent(new CustomEvent("like", { detail }));
   });
   list.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     const item = event.target.closest("li[data-verdict]");
     const verdict = VERDICT_OF_KEY[event.code];
-    const next = { ArrowRight: item.nextElementSibling, ArrowLeft: item.previousElementSibling }[event.code];
+    const cards = all(":scope > li:not([hidden])", list);
+    const next = cards[cards.indexOf(item) + ({ ArrowRight: 1, ArrowLeft: -1 }[event.code] ?? Infinity)];
     if (verdict && !$(".verdict", item).hidden) judge(item, verdict);
     next?.focus();
   });

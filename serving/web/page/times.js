@@ -31,5 +31,8 @@ export function timesOf(seen, from, until) {
   return `${timeOf(seen, from)} – ${timeOf(seen, until, begin === end ? { timeStyle: "medium" } : WHOLE)}`;
 }
 
+/** What clocks of the first district show at `time`, such as 2026-05-01T09:00:00. */
+export const clockAt = (time) => new Date(time).toLocaleString("sv-SE", { timeZone: homeZone() }).replace(" ", "T");
+
 /** The moment, in UTC, at which clocks of the first district show `local`; `isEnd`: it ends a window, see `momentIn`. */
 export const moment = (local, isEnd) => momentIn(homeZone(), local, isEnd);

@@ -64,6 +64,48 @@ def test_a_photo_finds_the_sightings_of_that_person_first(
     assert answer["model_version"].startswith("mean-colour-")
 
 
+def test_sightings_like_one_are_found_without_a_verdict_on_it(client: TestClient) -> None:
+    like = json.dumps([{"district": "demo", "tracklet_id": 2}])
+    answer = client.post("/search", data=FOR_CASE | {"like": like}).json()
+    assert {each["tracklet_id"] for each in answer["sightings"][:4]} == {2, 5, 8, 11}
+    assert not any(each["confirmed"] for each in answer["sightings"])
+    unknown = client.post("/search", data=FOR_CASE | {"like": like.replace("2", "999")})
+    assert (unknown.status_code, unknown.json()["code"]) == (404, "sighting_unknown")
+
+
+def test_people_in_a_photo_are_told_before_the_search(client: TestClient) -> None:
+    scene = np.full((60, 80, 3), RED, np.uint8)
+    scene[:, :40] = GREEN
+    before = len(client.get("/cases/1/export").json()["searches"])
+    told = client.post("/photo", files={"photo": png(scene)}).json()
+    person = [0, 0, 40, 60]
+    assert told == {"width_px": 80, "height_px": 60, "detected_xyxy": [person], "selected_xyxy": person}
+    assert len(client.get("/cases/1/export").json()["searches"]) == before  # it is no search
+    two = client.post("/photo", files=[("photo", png(scene)), ("photo", png(scene))])
+    assert (two.status_code, "at most 1 item" in two.json()["error"]) == (400, True)
+    refused = client.post("/photo", files={"photo": b"I am a text file"}).json()
+    assert (refused["code"], refused["number"]) == ("photo_format", 1)
+
+
+def test_a_refusal_has_a_code_and_tells_which_photo(client: TestClient) -> None:
+    heic = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(100)
+    refused = client.post("/search", data=FOR_CASE, files=[("photo", png(picture(RED))), ("photo", heic)])
+    answer = refused.json()
+    assert (refused.status_code, answer["code"], answer["number"]) == (400, "photo_heic", 2)
+    assert answer["error"].startswith("photo 2: the photo must be a JPEG, got HEIC")
+    for fields, code in [
+        ({"since": "2026-05-02T00:00:00Z", "until": "2026-05-01T00:00:00Z"}, "time_order"),
+        ({"since": "1600-05-02T00:00:00Z"}, "field_since"),
+        ({"cameras": "demo/none"}, "cameras_unknown"),
+        ({"area": json.dumps({"latitude": 0, "longitude": 0, "radius_m": 1})}, "area_empty"),
+        ({"case": "99"}, "case_unknown"),
+        ({"reason": "x" * 501}, "field_reason"),
+    ]:
+        asked = client.post("/search", data=FOR_CASE | fields, files={"photo": png(picture(RED))})
+        assert asked.json()["code"] == code, asked.text
+        assert "number" not in asked.json()
+
+
 def test_in_a_scene_the_person_is_searched_not_the_street(client: TestClient) -> None:
     scene = np.full((60, 80, 3), RED, np.uint8)
     scene[:, :40] = GREEN  # the tiny detector finds people in the left half
@@ -330,9 +372,11 @@ def test_the_openapi_document_declares_every_answer(client: TestClient) -> None:
     assert declared == {
         "post /search": {"200", "400", "404", "408", "413"} | refused,
         "post /sentence": {"200", "400", "408", "413"} | refused,
+        "post /photo": {"200", "400", "408", "413"} | refused,
         "post /route": {"200", "400", "404", "408", "413"} | refused,
         "get /crops/{district}/{tracklet_id}": {"200", "400", "404"} | refused,
         "get /cameras": {"200"} | refused,
+        "get /map": {"200"} | refused,
         "get /status": {"200"} | refused,
         "get /cases": {"200"} | refused,
         "post /cases": {"201", "400", "408", "413"} | refused,

@@ -15,7 +15,18 @@ from serving.web.page_files import read_words
 
 FOLDER = Path(page_files.__file__).parent / "page"
 ROLES = {f"role_{role}" for role in Role}
-PROBLEMS = {"busy", *(f"status_{status}" for status in (400, 401, 403, 404, 413, 503))}
+PROBLEMS = {f"status_{status}" for status in (400, 401, 403, 404, 408, 413, 429, 503)}
+FIELDS = (
+    "since",
+    "until",
+    "area",
+    "reason",
+    "title",
+    "operators",
+    "text",
+    "cameras",
+)  # in which the page sends what is typed
+CODES = re.compile(r'(?:\bcode=|RefusedError\(\s*)"(\w+)"')  # of refusals, see serving.web.errors
 
 
 def write(folder: Path, language: str, **sections: Any) -> None:
@@ -27,10 +38,24 @@ def used_in(suffix: str) -> set[str]:
     return {key for file in files for key in re.findall(r"\bwords\.(\w+)", file.read_text(encoding="utf-8"))}
 
 
+def refusals() -> set[str]:
+    sources = [file.read_text(encoding="utf-8") for file in FOLDER.parents[1].rglob("*.py")]
+    codes = {code for source in sources for code in CODES.findall(source)} | {f"field_{field}" for field in FIELDS}
+    return {f"refused_{code}" for code in codes}
+
+
 def test_templates_and_scripts_use_every_word_and_no_other() -> None:
     for words in read_words(FOLDER).values():
         assert used_in(".html") | ROLES == set(words.page)
-        assert used_in(".js") | PROBLEMS == set(words.scripts)
+        assert used_in(".js") | PROBLEMS | refusals() == set(words.scripts)
+
+
+def test_each_reason_of_a_refusal_is_told_in_words_of_its_own() -> None:
+    codes = {"photo_heic", "photo_pixels", "time_order", "case_unknown", "not_ready", "field_since"}  # of each kind
+    assert {f"refused_{code}" for code in codes} <= refusals()
+    for words in read_words(FOLDER).values():
+        sentences = [words.scripts[key] for key in refusals()]
+        assert len(set(sentences)) == len(sentences)
 
 
 def test_words_are_read_by_language(tmp_path: Path) -> None:

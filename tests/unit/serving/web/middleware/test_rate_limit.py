@@ -49,7 +49,7 @@ def test_who_searched_too_often_is_told_when_to_come_back_and_may_still_look(cli
     assert [client.get(path, headers=KIM).status_code for path in paths] == [200] * 3 + [429] * 2
     refused = client.get("/v1/search", headers=KIM)
     assert 1 <= int(refused.headers["Retry-After"]) <= 60
-    expected = "an account may send 3 searches and routes a minute; wait as long as Retry-After says"
+    expected = "an account may send 3 searches, routes and photos a minute; wait as long as Retry-After says"
     assert refused.json()["error"] == expected
     assert client.get("/v1/crops/demo/1", headers=KIM).status_code == 200
     assert client.get("/v1/search", headers=LEE).status_code == 200
