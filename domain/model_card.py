@@ -92,9 +92,14 @@ class ModelCard(BaseModel):
         return f"{self.architecture}-{self.weights_sha256[:_ID_LENGTH]}"
 
 
-def version_of_deployment(cards: Iterable[ModelCard]) -> str:
-    """One id of the models that are deployed together, such as `7b1d5c0a93fe`, whatever their order."""
-    versions = "\n".join(sorted(card.version for card in cards))
+def version_of_deployment(cards: Iterable[ModelCard], transits: str = "") -> str:
+    """One id of all that is learnt and deployed together, such as `7b1d5c0a93fe`, whatever its order.
+
+    Args:
+        cards: of the models.
+        transits: version of the transit times; empty where none were learnt.
+    """
+    versions = "\n".join([*sorted(card.version for card in cards), *filter(None, [transits])])
     return hashlib.sha256(versions.encode()).hexdigest()[:_ID_LENGTH]
 
 

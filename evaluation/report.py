@@ -21,7 +21,7 @@ from domain.cores import machine
 from domain.errors import ArtifactError
 from domain.left_out import left_out_lines
 from domain.model_card import CARD, read_card, version_of_deployment
-from domain.paths import ENGINES, METRICS, PLOTS, REPORTS, configured_district, district_folder
+from domain.paths import ENGINES, METRICS, PLOTS, REPORTS, TRANSITS, configured_district, district_folder
 from domain.settings import read_params
 from domain.stage import run_stage
 from evaluation.across import across_section
@@ -37,6 +37,7 @@ from evaluation.reporting.parts import Evaluated, Section, Table
 from evaluation.reporting.rows import NOTHING
 from evaluation.reporting.sections import sections
 from evaluation.show_results import print_results
+from evaluation.transit.files import read_transits
 
 _COUNTED = ("detection by split", "re-ID by part", "attributes by split", "data by camera")
 _ROUNDING = 1e-6
@@ -72,7 +73,9 @@ def engine_versions(params: dict[str, Any], district: str) -> dict[str, str]:
     tracking = params["tracking"]
     deployed = [tracking["detector"], tracking["attributes"], f"reid-{params['reid']['backbone']}"]
     if all(name in cards for name in deployed if name):
-        versions["tracking"] = version_of_deployment(cards[name] for name in deployed if name)
+        folder = TRANSITS.of(district)
+        transits = read_transits(folder)[1].version if folder.is_dir() else ""
+        versions["tracking"] = version_of_deployment((cards[name] for name in deployed if name), transits)
     return versions
 
 

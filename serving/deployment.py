@@ -1,4 +1,7 @@
-"""Deployment: `params.yaml` and `engines/<district>` in the folder of the code, in the repository or inside a Bento."""
+"""Deployment: `params.yaml`, `engines/<district>` and `transits/<district>` in the folder of the code.
+
+The folder is the repository, or lies inside a Bento.
+"""
 
 import os
 from collections.abc import Sequence
@@ -8,13 +11,14 @@ from typing import Any, Self
 
 from domain.errors import ArtifactError, InputError
 from domain.model_card import read_card
-from domain.paths import ENGINES, STORE
+from domain.paths import ENGINES, STORE, TRANSITS
 from domain.settings import PARAMS, Settings, name_in, read_params
 from serving.database.retention import RetentionSettings
 from serving.database.store import open_store
 from serving.database.viewing import ViewingSettings
 from serving.ingestion.settings import IngestSettings, StreamsSettings
 from serving.matching.route import RouteSettings
+from serving.matching.transits import Transits
 from serving.perception.engine_calls import EngineCalls, EnginesSettings, LoadedEngines
 from serving.perception.perception import EngineNames, Engines, PerceptionSettings, open_engines
 from serving.search.engines import SearchEngines
@@ -126,12 +130,22 @@ class Deployment:
         """The engines in this process; `side_by_side` calls or processes share the cores."""
         return LoadedEngines(EngineNames(self.detector, self.reid, self.attributes), self.open_engines, side_by_side)
 
+    def transits(self) -> Transits:
+        """What place and time tell: the district's learnt transit times, if the deployment has them; else on foot.
+
+        Raises:
+            ArtifactError: if their files are not whole.
+        """
+        return Transits.read(self.root / TRANSITS.of(self.district), self.settings.route)
+
     def open_search(self, calls: EngineCalls) -> SearchService:
         """The search service over the store and the engines behind `calls`; it connects to both later."""
         http, search, route = self.settings.service, self.settings.search, self.settings.route
         return SearchService(
             SearchServiceSettings(http, search, route),
-            lambda: SearchEngines.reach(calls, self.perception, self.engine(self.reid), search.probability_softness),
+            lambda: SearchEngines.reach(
+                calls, self.perception, self.engine(self.reid), search.probability_softness, self.transits()
+            ),
             lambda: open_store(self.store),
             self.configuration,
         )

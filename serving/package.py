@@ -1,10 +1,10 @@
-"""DVC stage `package`: engines and the service's code -> a Bento in `bento/<district>` that needs nothing more.
+"""DVC stage `package`: engines, transit times and the service's code -> a Bento in `bento/<district>`, all it needs.
 
 The Bento holds the folders of code that the service and its commands import, `params.yaml` with the sections they read
-(without a store: who serves it names one by `DONGSEON_STORE`), the engines, and the packages of the locks that they
-need, on a CPU and on a GPU, with hashes, and as SBOMs (`src/sbom.cdx.json`). It is built in a temporary folder below
-the project, with BentoML's own store there too, so nothing is written to a user's home. (BentoML refuses to build in a
-hidden folder.)
+(without a store: who serves it names one by `DONGSEON_STORE`), the engines, the transit times of a district that has
+crops of people, and the packages of the locks that they need, on a CPU and on a GPU, with hashes, and as SBOMs
+(`src/sbom.cdx.json`). It is built in a temporary folder below the project, with BentoML's own store there too, so
+nothing is written to a user's home. (BentoML refuses to build in a hidden folder.)
 """
 
 import json
@@ -23,7 +23,7 @@ import yaml
 from domain.atomic import atomic_folder
 from domain.errors import ArtifactError
 from domain.model_card import read_card, require_of_district, version_of_deployment
-from domain.paths import BENTO, ENGINES, STORE, configured_district
+from domain.paths import BENTO, ENGINES, STORE, TRANSITS, configured_district
 from domain.settings import PARAMS, read_params
 from domain.stage import run_stage
 from serving.deployment import Deployment
@@ -36,6 +36,7 @@ PARTS = (
     "districts/layout.py",
     "evaluation/neighbours",
     "evaluation/reranking.py",
+    "evaluation/transit",
     "export/engines",
     "serving",
 )
@@ -50,7 +51,7 @@ class Versions(NamedTuple):
     """Ids of what the Bento holds."""
 
     reid: str  # sightings of other re-ID models are not searched
-    deployment: str  # all its models together
+    deployment: str  # all its models and the transit times together
 
 
 def main(argv: Sequence[str] = ()) -> None:
@@ -64,7 +65,7 @@ def main(argv: Sequence[str] = ()) -> None:
         staged.mkdir()
         (staged / PARAMS).write_text(yaml.safe_dump(kept, sort_keys=False, allow_unicode=True))
         deployment = Deployment.read(staged)
-        versions = _stage_engines(deployment)
+        versions = _stage_learnt(deployment)
         _stage_code(staged)
         packages = service_packages(_CODE / "pyproject.toml", _CODE / "requirements.lock")
         variants = {_FOR_CPU: packages, _FOR_GPU: gpu_packages(packages, _CODE / "requirements-gpu.lock")}
@@ -114,11 +115,11 @@ def gpu_packages(packages: Sequence[LockedPackage], lock: Path) -> list[LockedPa
     return together([package for package in packages if package.name != "onnxruntime"], read_lock(lock))
 
 
-def _stage_engines(deployment: Deployment) -> Versions:
-    """Copy the engines beside the code; their versions.
+def _stage_learnt(deployment: Deployment) -> Versions:
+    """Copy the engines and the transit times beside the code; their versions.
 
     Raises:
-        ArtifactError: if an engine is missing, or they do not belong together.
+        ArtifactError: if an engine is missing, they do not belong together, or the transit times are not whole.
     """
     exported = ENGINES.of(deployment.district)
     cards = {name: read_card(exported / name) for name in deployment.engines}
@@ -128,7 +129,11 @@ def _stage_engines(deployment: Deployment) -> Versions:
     require_of_district(deployment.district, cards)
     for name in cards:
         shutil.copytree(exported / name, deployment.engine(name))
-    return Versions(cards[deployment.reid].version, version_of_deployment(cards.values()))
+    learnt = TRANSITS.of(deployment.district)
+    if learnt.is_dir():
+        shutil.copytree(learnt, deployment.root / learnt)
+    version = version_of_deployment(cards.values(), deployment.transits().version)
+    return Versions(cards[deployment.reid].version, version)
 
 
 def _stage_code(staged: Path) -> None:

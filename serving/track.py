@@ -25,7 +25,7 @@ from domain.errors import InputError
 from domain.files import sha256_of
 from domain.images import read_image, write_image
 from domain.model_card import version_of_deployment
-from domain.paths import DATA, ENGINES, STORE, TRACKS, configured_district
+from domain.paths import DATA, ENGINES, STORE, TRACKS, TRANSITS, configured_district
 from domain.settings import name_in, read_params
 from domain.tracklets import Tracklet, renumber
 from export.engines.match_calibration import read_calibration
@@ -38,6 +38,7 @@ from serving.matching.description import LabelQuestion, read_description
 from serving.matching.identities import IdentitySettings, identify
 from serving.matching.match_curve import MatchCurve
 from serving.matching.route import RouteSettings, likeliest_route
+from serving.matching.transits import Transits
 from serving.perception.perception import Perception, open_engines
 from serving.search.person_selection import crop_of, select_person
 from serving.search.search import Searcher, SearchSettings
@@ -86,17 +87,20 @@ def main(argv: Sequence[str] = ()) -> None:
         curve = MatchCurve.of_calibration(
             read_calibration(reid), perception.match_distance, search.probability_softness
         )
-        searcher = Searcher(store, curve, search, version)
+        transits = Transits.read(TRANSITS.of(name), route)
+        searcher = Searcher(store, curve, search, version, transits)
         write_tracklets(tracks, district, tracklets, {camera: one.pixel_scale for camera, one in followed.items()})
-        people = identify(tracklets, district.cameras, curve, identities, route)
+        people = identify(tracklets, district.cameras, curve, identities, transits, district.name, search.time_trust)
         write_people(tracks, people)
         answers = Answers(
-            deployment_version=version_of_deployment(each.card for each in engines if each is not None),
+            deployment_version=version_of_deployment(
+                (each.card for each in engines if each is not None), transits.version
+            ),
             frame_times_s={
                 camera: tuple(round(time_s, 4) for time_s in one.times_s) for camera, one in followed.items()
             },
             problems=tuple(
-                answer(problem, folder, perception, searcher, route, tracklets)
+                answer(problem, folder, perception, searcher, transits, route, tracklets)
                 for problem in tqdm(problems, unit="problem", desc="search", disable=None)
             ),
         )
@@ -153,6 +157,7 @@ def answer(
     folder: Path,
     perception: Perception,
     searcher: Searcher,
+    transits: Transits,
     route: RouteSettings,
     tracklets: Sequence[Tracklet],
 ) -> Answer:
@@ -170,7 +175,7 @@ def answer(
         ranked=tuple(_ranked(sighting, by_id) for sighting in sightings),
         route=tuple(
             RouteStop(tracklet=stop.tracklet_id, camera=stop.camera_id, time=by_id[stop.tracklet_id].first_seen)
-            for stop in likeliest_route(sightings, route)
+            for stop in likeliest_route(sightings, route, transits)
         ),
     )
 

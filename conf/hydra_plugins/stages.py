@@ -72,7 +72,8 @@ def stages_of(
     served = [tracking["detector"], *filter(None, [tracking["attributes"]]), f"{_REID}{reid['backbone']}"]
     missing = [model for model in served if model not in trained and model not in take]
     described = [f"engines/{name}/{model}" for model in served if model == tracking["attributes"]]
-    served_by = {} if missing else {name: {"attributes": next(iter(described), _CODE)}}
+    transits = f"transits/{name}" if "reid" in has else _CODE
+    served_by = {} if missing else {name: {"attributes": next(iter(described), _CODE), "transits": transits}}
     filmed = served_by if "videos" in has else {}
     own = f"{_REID}{reid['backbone']}"
     has_judge = check_labels["engine"] is not None or own in trained or own in take
@@ -99,7 +100,7 @@ def stages_of(
         },
         "track": filmed,
         "evaluate_tracking": list(filmed),
-        "report": [name] if scored or filmed else [],
+        "report": {name: {"transits": transits}} if scored or filmed else {},
         "package": served_by,
         "left_out": _left_out(models, take, has, missing, has_judge=has_judge),
     }

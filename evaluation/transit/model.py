@@ -32,7 +32,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
-from jaxtyping import Float, Float32, Float64, Int, Int32, Int64
+from jaxtyping import Bool, Float, Float32, Float64, Int, Int32, Int64
 
 LARGEST = 5.0  # nats
 VISIT_GAP_S = 60.0
@@ -97,6 +97,35 @@ class TransitModel:
     ) -> Float32[np.ndarray, " walk"]:
         """r of single pairs; as `log_ratios`."""
         return self._at(places_of(from_cameras, self.cameras), places_of(to_cameras, self.cameras), times_s)
+
+    def has_evidence(
+        self, from_cameras: Int[np.ndarray, " walk"], to_cameras: Int[np.ndarray, " walk"]
+    ) -> Bool[np.ndarray, " walk"]:
+        """Whether something is known of the times between two cameras, from walks or from their distance."""
+        first, second = places_of(from_cameras, self.cameras), places_of(to_cameras, self.cameras)
+        return (first != NONE) & (second != NONE) & (self.row_of[first, second] != NONE)
+
+    def arrivals(
+        self, from_camera: int, to_camera: int, edges_s: Float[np.ndarray, " edge"]
+    ) -> tuple[float, Float64[np.ndarray, " step"]]:
+        """Walks known from one camera to another, and when they arrive: the share of them between each two edges.
+
+        Args:
+            from_camera: number of the first camera.
+            to_camera: number of the second.
+            edges_s: rising times since the first camera, from 0 on.
+        """
+        first, second = places_of(np.array([from_camera, to_camera]), self.cameras)
+        row = NONE if NONE in (first, second) else self.row_of[first, second]
+        if row == NONE:
+            return 0.0, np.zeros(len(edges_s) - 1)
+        shares = self.one_person[row] if first <= second else self.one_person[row, ::-1]
+        later = shares[HALF:].astype(np.float64)
+        later[0] /= 2  # the middle step holds as many before
+        until = np.cumsum(later)
+        middles_s = step_times_s()[HALF:]
+        arrived = np.interp(edges_s, middles_s, until / until[-1], left=0.0)
+        return float(self.num_walks[row] * until[-1]), np.diff(arrived)
 
     def without(self, cameras: Sequence[int]) -> "TransitModel":
         """The same model, with no evidence about `cameras`."""

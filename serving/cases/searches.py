@@ -16,7 +16,7 @@ from serving.database import audit, tables
 from serving.database.audit import Action
 from serving.database.crops import segment_of
 from serving.search.coverage import Coverage
-from serving.search.messages import RouteAnswer, SearchAnswer, SightingId
+from serving.search.messages import RouteAnswer, SearchAnswer, SightingId, WhereNextAnswer
 from serving.search.search import Hit, SightingKey
 
 
@@ -81,6 +81,21 @@ def record_route(
     else:
         exported = {"what": "route", "format": format, **request.model_dump()}
         audit.append(connection, account.name, Action.EXPORT, exported)
+
+
+def record_where_next(
+    connection: sa.Connection, account: Account, request: RecordedRequest, answer: WhereNextAnswer
+) -> None:
+    """Record the view of where the person is next, and its search for later sightings, if any.
+
+    Raises:
+        UnknownCaseError, InputError: as `record_search`.
+    """
+    open_case_of(connection, account, request.case_id, locked=True)
+    if answer.coverage is not None:
+        row = request.model_dump() | {"photo_sha256": None, "model_version": answer.model_version}
+        _record(connection, account, row, answer.sightings, answer.coverage)
+    audit.append(connection, account.name, Action.WHERE_NEXT, request.model_dump())
 
 
 def record_view(connection: sa.Connection, account: Account, case_id: int, sighting: SightingId) -> None:

@@ -41,6 +41,7 @@ class Action(StrEnum):
     LIST_CASES = "list cases"
     READ_AUDIT = "read audit"
     ROUTE = "route"
+    WHERE_NEXT = "where next"
     VERDICT = "verdict"
     CASE = "case"
     EXPORT = "export"

@@ -7,7 +7,7 @@ from itertools import groupby
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
-from domain.cameras import Camera
+from domain.cameras import Camera, CameraKey
 from serving.database import tables
 from serving.database.tracklet_rows import camera_of
 
@@ -35,6 +35,13 @@ def stored_districts(connection: sa.Connection) -> list[StoredDistrict]:
         StoredDistrict(name, time_zone, [camera_of(row) for row in group])
         for (name, time_zone), group in groupby(rows, lambda row: (row["district"], row["time_zone"]))
     ]
+
+
+def cameras_by_key(connection: sa.Connection) -> dict[CameraKey, Camera]:
+    """The cameras of `stored_districts`."""
+    return {
+        (district.name, camera.id): camera for district in stored_districts(connection) for camera in district.cameras
+    }
 
 
 def camera_ids(connection: sa.Connection, district: str, *, in_service: bool = False) -> set[str]:

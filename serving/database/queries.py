@@ -1,18 +1,21 @@
 """What searches read: the nearest tracklets, the tracklets that fit a description, and tracklets by number."""
 
 from collections.abc import Collection, Sequence
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import sqlalchemy as sa
 from pgvector import HalfVector
 from pgvector.sqlalchemy import HALFVEC
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from domain.attribute_query import AttributeQuery
+from domain.cameras import CameraKey
 from domain.errors import InputError
 from serving.database import tables, tracklet_rows
 from serving.database.attribute_rows import log_likelihood
 from serving.database.partition_scans import partition_scans, rows_of_scans
-from serving.database.partitions import days_between
+from serving.database.partitions import day_of, days_between, existing_partitions
 from serving.database.tracklet_filter import ALL_TRACKLETS, TrackletFilter
 from serving.database.tracklet_rows import StoredTracklet, pick, tracklets_of, whole
 
@@ -35,8 +38,7 @@ def nearest(
         where: filter of the tracklets.
     """
     feature, table = len(embedding), tables.tracklets
-    vector = sa.cast(sa.literal(HalfVector(embedding).to_text(), sa.Text), HALFVEC(feature))
-    distance = sa.cast(table.c.embedding, HALFVEC(feature)).cosine_distance(vector)
+    distance = sa.cast(table.c.embedding, HALFVEC(feature)).cosine_distance(_vector(embedding))
     picked = (
         pick(distance)
         .where(*where.conditions(table))
@@ -46,6 +48,58 @@ def nearest(
     with engine.begin() as connection:
         scans = partition_scans(connection, limit, where)
     return tracklets_of(rows_of_scans(engine, scans, picked), limit)
+
+
+def nearest_in_cells(
+    connection: sa.Connection,
+    embedding: np.ndarray,
+    limit: int,
+    cells: Sequence[tuple[CameraKey, float, float]],
+    where: TrackletFilter = ALL_TRACKLETS,
+) -> list[StoredTracklet]:
+    """Up to `limit` tracklets that began in one of `cells`, nearest first; all of them are compared.
+
+    Changes planner settings of the transaction.
+
+    Args:
+        connection: to the database.
+        embedding: as of `nearest`.
+        limit: maximum number of tracklets.
+        cells: cameras with the times, POSIX, from and until which a tracklet begins; those of a camera are apart.
+        where: filter of the tracklets.
+    """
+    if not cells:
+        return []
+    cameras, begins, ends = zip(*cells, strict=True)
+    since, until = ([datetime.fromtimestamp(moment_s, UTC) for moment_s in each] for each in (begins, ends))
+    days = {
+        day_of(begin) + timedelta(days=number)
+        for begin, end in zip(since, until, strict=True)
+        for number in range((day_of(end) - day_of(begin)).days + 2)  # it may end a day later
+    }
+    texts, times = ARRAY(sa.Text), ARRAY(sa.DateTime(timezone=True))
+    columns = {
+        "district": sa.literal([district for district, _ in cameras], texts),
+        "camera_id": sa.literal([camera for _, camera in cameras], texts),
+        "since": sa.literal(since, times),
+        "until": sa.literal(until, times),
+    }
+    of_cells = sa.func.unnest(*columns.values()).table_valued(*columns, name="cells").render_derived()
+    feature, table = len(embedding), tables.tracklets
+    distance = sa.cast(table.c.embedding, HALFVEC(feature)).cosine_distance(_vector(embedding))
+    picked = (
+        pick(distance + sa.literal_column("0"))  # the plain distance would be looked up in its index, before the cells
+        .where(*where.conditions(table))
+        .where(table.c.feature == feature, table.c.day.in_(set(existing_partitions(connection)) & days))
+        .where(
+            table.c.district == of_cells.c.district,
+            table.c.camera_id == of_cells.c.camera_id,
+            table.c.first_seen.between(of_cells.c.since, of_cells.c.until),
+        )
+        .limit(limit)
+    )
+    connection.exec_driver_sql(_LOOK_UP_EACH)
+    return tracklets_of(connection.execute(whole(picked)))
 
 
 def described(
@@ -134,6 +188,10 @@ def reason_no_account_is_let_in(engine: sa.Engine) -> str | None:
     except sa.exc.DBAPIError as error:
         return f"no account can be let in, because the accounts cannot be read: {error.orig}"
     return None
+
+
+def _vector(embedding: np.ndarray) -> sa.ColumnElement[HalfVector]:
+    return sa.cast(sa.literal(HalfVector(embedding).to_text(), sa.Text), HALFVEC(len(embedding)))
 
 
 def _without_index(feature: int) -> str:

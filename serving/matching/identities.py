@@ -2,7 +2,9 @@
 
 Clusters of tracklets are merged, the likeliest first, while the mean distance of the pairs between them makes one
 person likelier than two (average linkage). So a look-alike of one member does not join two people, and one bad view
-does not split a person. A pair that one person on foot cannot have made keeps its clusters apart.
+does not split a person. A pair that one person cannot have made keeps its clusters apart: where transit times were
+learnt, two sightings of one camera at one time; elsewhere also what nobody on foot makes. Learnt times change the
+distance of a pair as their evidence changes its odds.
 """
 
 import math
@@ -18,7 +20,8 @@ from domain.embeddings import cosine_distances
 from domain.settings import Settings
 from domain.tracklets import Tracklet
 from serving.matching.match_curve import MatchCurve
-from serving.matching.walking import WalkingSettings, can_walk
+from serving.matching.transits import Transits
+from serving.matching.walking import can_walk
 
 _IMPOSSIBLE = 2.0**40  # distance of an impossible pair: a mean with it exceeds all means without; exact in float32
 _ROWS = 256  # rows of the distance matrix that are computed at a time
@@ -35,7 +38,9 @@ def identify(
     cameras: Sequence[Camera],
     curve: MatchCurve,
     settings: IdentitySettings,
-    walking: WalkingSettings,
+    transits: Transits,
+    district: str = "",
+    time_trust: float = 1.0,
 ) -> dict[int, int]:
     """Person of each tracklet id, numbered from 1 in the order in which people were first seen.
 
@@ -51,12 +56,14 @@ def identify(
         cameras: cameras of the tracklets.
         curve: match curve of the engine that made the embeddings.
         settings: see `IdentitySettings`.
-        walking: decides which pairs one person on foot can have made.
+        transits: transit times, which also say which pairs one person can have made.
+        district: of the cameras, as `transits` names it.
+        time_trust: factor of the evidence of learnt times, 0..1.
     """
     ordered = sorted(tracklets, key=lambda tracklet: (tracklet.first_seen, tracklet.camera_id, tracklet.id))
     clusters = np.ones(len(ordered), np.int64)
     if len(ordered) > 1:
-        distances = _distances(ordered, cameras, walking)
+        distances = _distances(ordered, cameras, transits, district, curve.softness * time_trust)
         possible = (
             2 * int((distances < _IMPOSSIBLE).sum()) / len(ordered)
         )  # mean number of possible pairs of a tracklet
@@ -71,9 +78,13 @@ def identify(
 
 
 def _distances(
-    tracklets: Sequence[Tracklet], cameras: Sequence[Camera], walking: WalkingSettings
+    tracklets: Sequence[Tracklet],
+    cameras: Sequence[Camera],
+    transits: Transits,
+    district: str,
+    distance_of_a_nat: float,
 ) -> Float64[np.ndarray, " pair"]:
-    """Cosine distance of each pair (0, 1), (0, 2) … (1, 2) …; impossible pairs are `_IMPOSSIBLE`."""
+    """Distance by looks and learnt times of each pair (0, 1), (0, 2) … (1, 2) …; impossible ones are `_IMPOSSIBLE`."""
     place_of_camera = {camera.id: number for number, camera in enumerate(cameras)}
     metres = np.array([[metres_between(camera, other) for other in cameras] for camera in cameras])
     embeddings = np.stack([tracklet.embedding for tracklet in tracklets])
@@ -83,6 +94,8 @@ def _distances(
         np.array([(seen - start).total_seconds() for seen in times])
         for times in ([tracklet.first_seen for tracklet in tracklets], [tracklet.last_seen for tracklet in tracklets])
     )
+    numbers = np.array([transits.numbers.get((district, tracklet.camera_id), -1) for tracklet in tracklets])
+    middles_s = (first_s + last_s) / 2
     count = len(tracklets)
     distances = np.empty(count * (count - 1) // 2)
     filled = 0
@@ -90,9 +103,15 @@ def _distances(
         rows = slice(begin, begin + _ROWS)
         between_s = np.maximum(first_s[None] - last_s[rows, None], first_s[rows, None] - last_s[None])
         same_camera = places[rows, None] == places
-        on_foot = can_walk(metres[np.ix_(places[rows], places)], between_s, same_camera, walking)
-        on_foot &= ~same_camera | (between_s > 0)  # two tracklets of one camera at one time are two people
-        apart = np.where(on_foot, cosine_distances(embeddings[rows], embeddings).clip(min=0), _IMPOSSIBLE)
+        possible = can_walk(metres[np.ix_(places[rows], places)], between_s, same_camera, transits.walking)
+        looks = cosine_distances(embeddings[rows], embeddings).clip(min=0)
+        if transits.model is not None:
+            first = numbers[rows]
+            learnt = transits.model.has_evidence(np.repeat(first, count), np.tile(numbers, len(first)))
+            possible |= learnt.reshape(looks.shape)
+            looks -= distance_of_a_nat * transits.model.log_ratios(first, middles_s[rows], numbers, middles_s)
+        possible &= ~same_camera | (between_s > 0)  # two tracklets of one camera at one time are two people
+        apart = np.where(possible, looks, _IMPOSSIBLE)
         later = apart[np.arange(count)[None] > np.arange(begin, begin + len(apart))[:, None]]
         distances[filled : filled + len(later)] = later
         filled += len(later)

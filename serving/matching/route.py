@@ -1,4 +1,4 @@
-"""Routes: the likeliest time-ordered chains of sightings that one person on foot can have made."""
+"""Routes: the likeliest time-ordered chains of sightings that one person can have made."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -10,6 +10,7 @@ from jaxtyping import Float
 from pydantic import Field, PositiveInt
 
 from domain.cameras import Sighting
+from serving.matching.transits import Transits
 from serving.matching.walking import WalkingSettings, walking_log_ratios
 
 _CERTAIN = 1e-6  # probabilities are clipped to this distance from 0 and 1, so that no single stop dominates
@@ -31,19 +32,26 @@ class Route(Generic[_Seen]):
     log_odds: float  # that all stops show the person, by appearance and walking times
 
 
-def likeliest_route(sightings: Sequence[_Seen], settings: RouteSettings) -> list[_Seen]:
+def likeliest_route(
+    sightings: Sequence[_Seen], settings: RouteSettings, transits: Transits | None = None
+) -> list[_Seen]:
     """Stops of the first of `likeliest_routes`; empty if no sighting is likely enough."""
-    routes = likeliest_routes(sightings, settings, most=1)
+    routes = likeliest_routes(sightings, settings, most=1, transits=transits)
     return routes[0].stops if routes else []
 
 
 def likeliest_routes(
-    sightings: Sequence[_Seen], settings: RouteSettings, *, confirmed: Sequence[_Seen] = (), most: int
+    sightings: Sequence[_Seen],
+    settings: RouteSettings,
+    *,
+    confirmed: Sequence[_Seen] = (),
+    most: int,
+    transits: Transits | None = None,
 ) -> list[Route[_Seen]]:
     """Up to `most` chains, the likeliest first; a chain with negative log-odds is left out.
 
     The log-odds of a chain are the sum of ln(p / (1 - p)) over its stops, with match probability p, and of
-    `walking_log_ratios` over the walks from stop to stop. By Bayes' rule these are the odds that all stops show the
+    `Transits.between` over the walks from stop to stop. By Bayes' rule these are the odds that all stops show the
     person against that all show strangers, if errors of appearance and of walking times are independent. So time and
     place can make up for an appearance that is less likely than not, and no walk is faster than the settings allow.
 
@@ -57,8 +65,9 @@ def likeliest_routes(
         settings: see `RouteSettings`.
         confirmed: sightings of probability 1. The likeliest chain of these alone is part of every chain.
         most: maximum number of chains.
+        transits: transit times; None: all are on foot by `settings`.
     """
-    fixed = likeliest_route(confirmed, settings) if confirmed else []
+    fixed = likeliest_route(confirmed, settings, transits) if confirmed else []
     judged = {_key(sighting) for sighting in confirmed}
     likely = [
         sighting
@@ -72,7 +81,8 @@ def likeliest_routes(
         is_fixed
     )  # number of fixed stops up to and with each sighting; no walk, begin or end may skip one
     before = until - is_fixed
-    walks = np.where(before > until[:, None], -np.inf, walking_log_ratios(ordered, settings))
+    ratios = walking_log_ratios(ordered, settings) if transits is None else transits.between(ordered)
+    walks = np.where(before > until[:, None], -np.inf, ratios)
     begin, end = (np.where(missed, -np.inf, 0.0) for missed in (before > 0, until < len(fixed)))
     count = range(len(ordered))
     best_until, previous = _best_chains(count, odds, walks, begin)

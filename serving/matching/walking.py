@@ -10,6 +10,8 @@ from scipy.special import ndtr
 from domain.cameras import Sighting, metres_between
 from domain.settings import Settings
 
+_WAYS = 16  # lengths of way between two views that are averaged
+
 
 class WalkingSettings(Settings):
     """Settings of walking times between cameras."""
@@ -70,10 +72,44 @@ def walking_log_ratios(
     longest_m = apart_m + 2 * settings.view_m
 
     possible = can_walk(apart_m, between_s, places == places[:, None], settings)
-    span_s = min(ends_s.max() - begins_s[0], settings.horizon_s)
-    density_hz = _mean_speed_within(shortest_m, longest_m, between_s, settings) / (longest_m - shortest_m)
-    ratios = settings.wandering_share + (1 - settings.wandering_share) * span_s * density_hz
-    return np.where(np.triu(possible, 1), np.log(ratios), -np.inf)
+    span_s = float(min(ends_s.max() - begins_s[0], settings.horizon_s))
+    ratios = walking_log_ratio(shortest_m, longest_m, between_s, settings, span_s)
+    return np.where(np.triu(possible, 1), ratios, -np.inf)
+
+
+def walking_log_ratio(
+    shortest_m: Float[np.ndarray, "*#pairs"],
+    longest_m: Float[np.ndarray, "*#pairs"],
+    time_s: Float[np.ndarray, "*#pairs"],
+    settings: WalkingSettings,
+    span_s: float | None = None,
+) -> Float[np.ndarray, "*pairs"]:
+    """ln(w + (1 - w) T h(t)) of ways between these lengths, see `walking_log_ratios`.
+
+    Args:
+        shortest_m: from view to view.
+        longest_m: across both views.
+        time_s: of the walk, t.
+        settings: see `WalkingSettings`.
+        span_s: T; `horizon_s` if None.
+    """
+    density_hz = _mean_speed_within(shortest_m, longest_m, time_s, settings) / (longest_m - shortest_m)
+    share, span_s = settings.wandering_share, settings.horizon_s if span_s is None else span_s
+    return np.log(share + (1 - share) * span_s * density_hz)
+
+
+def arrived_on_foot(
+    shortest_m: Float[np.ndarray, " way"],
+    longest_m: Float[np.ndarray, " way"],
+    time_s: Float[np.ndarray, " time"],
+    settings: WalkingSettings,
+) -> Float[np.ndarray, "way time"]:
+    """Share of those on the way that have arrived after each time, see `walking_log_ratios`; for times above 0."""
+    middles = (np.arange(_WAYS) + 0.5) / _WAYS
+    ways_m = shortest_m[:, None] + middles * (longest_m - shortest_m)[:, None]
+    speeds_m_s = ways_m[..., None] / time_s
+    slower = ndtr(np.log(speeds_m_s / settings.walking_speed_m_s) / settings.walking_speed_spread)
+    return 1 - slower.mean(axis=1)
 
 
 def can_walk(
@@ -97,9 +133,9 @@ def can_walk(
 
 
 def _mean_speed_within(
-    shortest_m: Float[np.ndarray, "*pairs"],
-    longest_m: Float[np.ndarray, "*pairs"],
-    time_s: Float[np.ndarray, "*pairs"],
+    shortest_m: Float[np.ndarray, "*#pairs"],
+    longest_m: Float[np.ndarray, "*#pairs"],
+    time_s: Float[np.ndarray, "*#pairs"],
     settings: WalkingSettings,
 ) -> Float[np.ndarray, "*pairs"]:
     """E[v; shortest / time < v < longest / time] of a log-normal speed v, in m/s; a time below 0 counts as 0."""

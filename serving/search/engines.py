@@ -13,6 +13,7 @@ from domain.model_card import version_of_deployment
 from evaluation.reranking import k_reciprocal_distances
 from export.engines.match_calibration import read_calibration
 from serving.matching.match_curve import MatchCurve
+from serving.matching.transits import Transits
 from serving.perception.engine_calls import CalledEngine, EngineCalls, EngineStatus, reach
 from serving.perception.perception import Perception, PerceptionSettings
 from serving.search.metrics import STAGE_SECONDS
@@ -20,16 +21,24 @@ from serving.search.metrics import STAGE_SECONDS
 
 @dataclass(frozen=True)
 class SearchEngines:
-    """Running engines with their match curve and model version; threads may share it."""
+    """Running engines with what was learnt besides and their versions; threads may share it."""
 
     perception: Perception
     curve: MatchCurve
+    transits: Transits
     model_version: str  # of the re-ID engine: sightings of other versions are not searched
-    deployment_version: str  # of all engines together
+    deployment_version: str  # of all engines and transit times together
     status: dict[str, EngineStatus]  # engine name -> status
 
     @classmethod
-    def reach(cls, calls: EngineCalls, settings: PerceptionSettings, reid: Path, probability_softness: float) -> Self:
+    def reach(
+        cls,
+        calls: EngineCalls,
+        settings: PerceptionSettings,
+        reid: Path,
+        probability_softness: float,
+        transits: Transits,
+    ) -> Self:
         """Connects to the engines that answer `calls`.
 
         Args:
@@ -37,6 +46,7 @@ class SearchEngines:
             settings: settings of perception.
             reid: folder of the re-ID engine, with its calibration.
             probability_softness: softness of the match curve if the re-ID engine has no calibration.
+            transits: what place and time tell.
 
         Raises:
             ArtifactError: if an engine did not load, or the calibration of the re-ID engine is invalid.
@@ -55,8 +65,9 @@ class SearchEngines:
         return cls(
             perception=perception,
             curve=MatchCurve.of_calibration(read_calibration(reid), perception.match_distance, probability_softness),
+            transits=transits,
             model_version=cards["reid"].version,
-            deployment_version=version_of_deployment(state.cards),
+            deployment_version=version_of_deployment(state.cards, transits.version),
             status=state.status,
         )
 

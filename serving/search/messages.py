@@ -13,6 +13,7 @@ from serving.search.camera_filter import Area
 from serving.search.coverage import Coverage
 from serving.search.person_selection import Box
 from serving.search.search import Hit
+from serving.search.seen_at import SeenAt
 
 MOST_ITEMS = 5000  # of a list in a request; the settings' own limits are lower
 TrackletId = Annotated[int, Field(ge=0, le=2**63 - 1)]
@@ -54,6 +55,7 @@ class SearchRequest(SearchScope):
     confirmed: list[SightingId] = []  # sightings of the person, searched for like the photos
     rejected: list[SightingId] = []  # sightings of other people: left out, and similar sightings rank lower
     like: list[SightingId] = []  # sightings that are searched for like the photos, without a verdict
+    seen_at: list[SeenAt] = []  # where the person was seen, besides the confirmed sightings
     top_k: int | None = None  # sightings to answer; None: as many as the settings say
 
 
@@ -72,10 +74,10 @@ class SearchAnswer(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     model_version: str  # re-ID model
-    deployment_version: str  # one id of detector, attribute and re-ID model
+    deployment_version: str  # one id of detector, attribute and re-ID model, and transit times
     people_xyxy: list[Box | None]  # the person searched for in each photo, pixels; None: the whole photo
     detected_xyxy: list[list[Box]] = []  # everybody detected in each photo, pixels; none: nobody was found in it
-    sightings: list[Hit]  # nearest first
+    sightings: list[Hit]  # likeliest first
     coverage: Coverage  # searched and missing times of the cameras in the request's scope
     next_question: QuestionToAsk | None = None  # None: no attribute tells these sightings apart
 
@@ -131,10 +133,73 @@ class RouteAnswer(RouteFound):
     """The likeliest route, and alternatives."""
 
     model_version: str  # re-ID model
-    deployment_version: str  # one id of detector, attribute and re-ID model
+    deployment_version: str  # one id of detector, attribute and re-ID model, and transit times
     left_out: list[Hit]  # confirmed sightings that cannot be reached on foot in time
     alternatives: list[RouteFound]  # likeliest first; each has a stop that no route before it has
     coverage: Coverage | None  # of the search for likely sightings; None without that search
+
+
+class WhereNextRequest(BaseModel):
+    """Where the person of a case is next, from the last of where they surely were."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    sightings: list[SightingId] = []  # confirmed
+    rejected: list[SightingId] = []  # of other people
+    seen_at: list[SeenAt] = []  # by witnesses
+    until: AwareDatetime | None = None  # end of the minutes; None: half an hour after the last
+    cameras: list[str] | None = None  # district/camera; None: all near enough
+
+
+class LastSeen(BaseModel):
+    """The last place and time at which the person surely was."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    latitude: float
+    longitude: float
+    radius_m: float  # of the circle in which they were; 0 of a camera
+    time: datetime
+    camera: str | None  # district/camera
+
+
+class NextCamera(BaseModel):
+    """A camera to which the person may come."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    district: str
+    camera_id: str
+    latitude: float
+    longitude: float
+    probability: float  # that they are seen there next, within the minutes
+    minutes: list[float]  # the same in each minute after the last time
+    searched: float  # share of its minutes in which nobody can have passed unsearched
+
+
+class SearchArea(BaseModel):
+    """Places that hold nine tenths of the probability of where the person is, on foot."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    time: datetime
+    area_m2: float
+    places: list[tuple[float, float]]  # latitude, longitude
+
+
+class WhereNextAnswer(BaseModel):
+    """Where the person is next."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    model_version: str  # re-ID model
+    deployment_version: str  # one id of detector, attribute and re-ID model, and transit times
+    last: LastSeen
+    cameras: list[NextCamera]  # likeliest first
+    unseen: float  # probability that they come to none of these within the minutes
+    areas: list[SearchArea]  # growing on foot, and shrinking where cameras have looked
+    sightings: list[Hit]  # later ones that may be the person: no absence where they are
+    coverage: Coverage | None  # of the minutes; None without cameras
 
 
 class Status(BaseModel):
@@ -145,6 +210,7 @@ class Status(BaseModel):
     ready: bool
     reason: str | None  # why it is not ready
     model_version: str | None  # re-ID model
-    deployment_version: str | None  # one id of detector, attribute and re-ID model
+    deployment_version: str | None  # one id of detector, attribute and re-ID model, and transit times
     engines: dict[str, EngineStatus]
+    transits_version: str | None = None  # of the learnt transit times; None: places and times weigh as on foot
     warnings: list[str] = []  # what works but should be changed

@@ -6,23 +6,28 @@ from dataclasses import replace
 import numpy as np
 import sqlalchemy as sa
 from jaxtyping import Float
-from pydantic import Field, PositiveFloat, PositiveInt
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt
+from scipy.optimize import isotonic_regression
+from scipy.special import expit, logit
 
 from domain.attribute_query import AttributeQuery
-from domain.cameras import Sighting
+from domain.cameras import Camera, CameraKey, Sighting
 from domain.embeddings import cosine_distances, unit_length
 from domain.errors import InputError, require_shape
 from domain.settings import Settings
 from evaluation.reranking import rerank_candidates
 from serving.database import queries
+from serving.database.districts import cameras_by_key
 from serving.database.store import Store
 from serving.database.tracklet_filter import ALL_TRACKLETS, TrackletFilter
 from serving.database.tracklet_rows import StoredTracklet
 from serving.matching.description import attribute_evidence, description_likelihood
 from serving.matching.match_curve import MatchCurve
+from serving.matching.transits import Seen, Transits
 from serving.search.metrics import STAGE_SECONDS
 
 SightingKey = tuple[str, int]  # district and tracklet id
+_CERTAIN = 1e-9  # probabilities are clipped to this distance from 0 and 1, so that evidence is finite
 
 
 class SearchSettings(Settings):
@@ -33,7 +38,18 @@ class SearchSettings(Settings):
     k2: PositiveInt
     lambda_value: float = Field(ge=0, le=1)
     attribute_trust: float = Field(ge=0, le=1)
+    time_trust: float = Field(ge=0, le=1)
     probability_softness: PositiveFloat
+
+
+class Evidence(BaseModel):
+    """What moved the match probability p, in nats: the three add up to ln(p / (1 - p))."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    looks: float  # photos, confirmed and rejected sightings, and how rare a match is among candidates
+    words: float  # attributes
+    place_and_time: float  # against what is seen there and then by chance; 0 where nothing is known
 
 
 class Hit(Sighting):
@@ -41,6 +57,7 @@ class Hit(Sighting):
 
     model_version: str  # re-ID model of its embedding
     confirmed: bool = False  # a verdict says that it shows the person
+    evidence: Evidence | None = None  # of a search; None for a confirmed sighting
 
 
 class Searcher:
@@ -51,15 +68,22 @@ class Searcher:
         curve: match curve of the re-ID engine.
         settings: see `SearchSettings`.
         model_version: searches only sightings of this model; None if the store has no other.
+        transits: what place and time tell; None: nothing.
     """
 
     def __init__(
-        self, store: Store, curve: MatchCurve, settings: SearchSettings, model_version: str | None = None
+        self,
+        store: Store,
+        curve: MatchCurve,
+        settings: SearchSettings,
+        model_version: str | None = None,
+        transits: Transits | None = None,
     ) -> None:
         self._store = store
         self._curve = curve
         self._settings = settings
         self._model_version = model_version
+        self._transits = transits
 
     def search(
         self,
@@ -69,24 +93,28 @@ class Searcher:
         confirmed: Collection[SightingKey] = (),
         rejected: Collection[SightingKey] = (),
         like: Collection[SightingKey] = (),
+        seen_at: Sequence[Seen] = (),
         top_k: int | None = None,
         where: TrackletFilter = ALL_TRACKLETS,
     ) -> list[Hit]:
-        """Sightings of the person, nearest first; ties keep the store's order.
+        """Sightings of the person, likeliest first; ties keep the store's order.
 
         With a photo or a confirmed sighting:
 
         1. Candidates are the tracklets nearest to the query, the mean embedding of the photos and the confirmed
-           sightings; all photos together count as one sighting.
+           sightings; all photos together count as one sighting. Where `seen_at` or a confirmed sighting tells place and
+           time, half as many more are the nearest of those whose camera and time a walk from there makes likely.
         2. Their distance is re-ranked with k-reciprocal neighbours.
-        3. The evidence of the attributes times `attribute_trust` is subtracted, as the distance that changes the
-           curve's odds as much. For rejected sightings a distance is added: a candidate shows the person, a rejected
-           person or neither, and these three share its probability. The result is `distance`.
+        3. Evidence in nats is subtracted, as the distance that changes the curve's odds as much: that of the attributes
+           times `attribute_trust`, and that of place and time times `time_trust`. For rejected sightings a distance is
+           added: a candidate shows the person, a rejected person or neither, and these three share its probability.
+           The result is `distance`, the order of the list.
         4. `match_probability` is the curve at the plain cosine distance with the same changes, because the curve is
-           fitted to plain distances. So the two may order sightings slightly differently.
+           fitted to plain distances; where re-ranking changed the order, sightings share the mean of theirs (isotonic
+           regression), so that it never rises along the list.
 
-        With attributes alone, `match_probability` is the likelihood of the description, which says nothing about the
-        identity, and `distance` is 1 - `match_probability`.
+        With attributes alone, `match_probability` is the likelihood of the description, changed by place and time; it
+        says nothing about the identity. `distance` is then 1 - `match_probability`.
 
         Confirmed sightings have probability 1; rejected ones are left out. Judged sightings of another model do not
         change the ranking.
@@ -97,6 +125,7 @@ class Searcher:
             confirmed: sightings that certainly show the person.
             rejected: sightings that certainly show another person.
             like: sightings that are searched for as the confirmed ones are, though nobody has confirmed them.
+            seen_at: where the person was seen besides.
             top_k: maximum number of sightings; None for all candidates.
             where: filter of the sightings; the searcher sets its model.
 
@@ -115,21 +144,28 @@ class Searcher:
             if moment is not None and moment.tzinfo is None:
                 raise InputError(f"{name} must have a time zone, such as 2026-05-01T09:00:00+09:00, got {moment}")
         _require_one_verdict(confirmed, rejected)
-        person, others = self._embeddings_of({*confirmed, *like}), self._embeddings_of(rejected)
+        known, others = self._stored(confirmed), self._embeddings(self._stored(rejected))
+        person = self._embeddings([*known, *self._stored(set(like) - set(confirmed))])
         if embedding is not None:
             person = [_mean_of_photos(embedding), *person]
         limit = max(self._settings.candidates, top_k or 0)
         limit_with_rejected = limit + len(rejected)
         where = replace(where, model_version=self._model_version)
+        seen = [*seen_at, *map(seen_in, known)] if self._transits is not None else []
         if person:
             query = unit_length(np.mean(person, axis=0))
             with STAGE_SECONDS.labels("database").time():
                 candidates = queries.nearest(self._store.engine, query, limit_with_rejected, where)
-            hits = self._by_appearance(query, _without(rejected, candidates)[:limit], description, others, top_k)
+            candidates = _without(rejected, candidates)[:limit]
+            candidates += _without(
+                {*rejected, *_keys(candidates)}, self._nearest_in_time(query, seen, limit // 2, where)
+            )
+            hits = self._by_appearance(query, candidates, description, others, seen, top_k)
         elif description:
             with STAGE_SECONDS.labels("database").time(), self._store.begin() as connection:
                 candidates = queries.described(connection, description, limit_with_rejected, where)
-            hits = self._by_description(_without(rejected, candidates)[: top_k or limit], description)
+            first = limit if seen else top_k or limit  # place and time may bring later ones to the front
+            hits = self._by_description(_without(rejected, candidates)[:first], description, seen)[:top_k]
         else:
             raise InputError(
                 "confirmed sightings must be of the service's model, got only sightings of other models",
@@ -137,12 +173,39 @@ class Searcher:
             )
         return [_confirmed(hit) if (hit.district, hit.tracklet_id) in confirmed else hit for hit in hits]
 
-    def _embeddings_of(self, judged: Collection[SightingKey]) -> list[Float[np.ndarray, " feature"]]:
+    def _stored(self, judged: Collection[SightingKey]) -> list[StoredTracklet]:
         if not judged:
             return []
         with self._store.begin() as connection:
-            stored = stored_sightings(connection, judged)
+            return stored_sightings(connection, judged)
+
+    def _embeddings(self, stored: Sequence[StoredTracklet]) -> list[Float[np.ndarray, " feature"]]:
         return [sighting.embedding for sighting in stored if self._model_version in (None, sighting.model_version)]
+
+    def _nearest_in_time(
+        self, query: Float[np.ndarray, " feature"], seen: Sequence[Seen], limit: int, where: TrackletFilter
+    ) -> list[StoredTracklet]:
+        """The nearest of those whose camera and time are likely for who was `seen`."""
+        if self._transits is None or not seen:
+            return []
+        with STAGE_SECONDS.labels("database").time(), self._store.begin() as connection:
+            cameras = cameras_by_key(connection)
+            places = {key: camera for key, camera in cameras.items() if where.cameras is None or key in where.cameras}
+            cells = self._transits.cells(seen, places)
+            return queries.nearest_in_cells(connection, query, limit, cells, where)
+
+    def _place_and_time(
+        self, candidates: Sequence[StoredTracklet], seen: Sequence[Seen]
+    ) -> Float[np.ndarray, " candidate"]:
+        """Evidence of each candidate, in nats, as far as it is trusted."""
+        if self._transits is None:
+            return np.zeros(len(candidates))
+        cameras: list[CameraKey] = [(candidate.district, candidate.camera.id) for candidate in candidates]
+        places: dict[CameraKey, Camera] = dict(
+            zip(cameras, (candidate.camera for candidate in candidates), strict=True)
+        )
+        times_s = np.array([_middle_s(candidate) for candidate in candidates])
+        return self._settings.time_trust * self._transits.evidence(seen, cameras, times_s, places)
 
     def _by_appearance(
         self,
@@ -150,24 +213,31 @@ class Searcher:
         candidates: Sequence[StoredTracklet],
         description: AttributeQuery,
         rejected: Sequence[Float[np.ndarray, " feature"]],
+        seen: Sequence[Seen],
         top_k: int | None,
     ) -> list[Hit]:
         if not candidates:
             return []
-        settings = self._settings
+        settings, curve = self._settings, self._curve
         gallery = unit_length(np.stack([candidate.embedding for candidate in candidates]))
-        plain = cosine_distances(query[None], gallery)[0]
+        plain = cosine_distances(query[None], gallery)[0].astype(np.float64)
         with STAGE_SECONDS.labels("re-rank").time():
             reranked = rerank_candidates(
                 query, gallery, k1=settings.k1, k2=settings.k2, lambda_value=settings.lambda_value
             )
-        evidence = np.zeros(len(candidates))
+        words = np.zeros(len(candidates))
         attributes = self._attributes_of(candidates) if description else []
         if description:
-            evidence += [attribute_evidence(described, description) for described in attributes]
-        shifts = self._rejection_shifts(rejected, gallery) - self._curve.softness * settings.attribute_trust * evidence
+            words += [attribute_evidence(described, description) for described in attributes]
+            words *= settings.attribute_trust
+        place_and_time = self._place_and_time(candidates, seen)
+        shifts = self._rejection_shifts(rejected, gallery) - curve.softness * (words + place_and_time)
         distances = reranked + shifts
-        nearest = np.argsort(distances, kind="stable")[:top_k]
+        ranked = np.argsort(distances, kind="stable")
+        probabilities = np.empty(len(candidates))
+        unordered = expit((curve.half_distance - plain - shifts) / curve.softness)
+        probabilities[ranked] = isotonic_regression(unordered[ranked], increasing=False).x
+        nearest = ranked[:top_k]
         if description:
             attributes = [attributes[i] for i in nearest]
         else:
@@ -177,17 +247,27 @@ class Searcher:
                 candidates[i],
                 described,
                 distance=float(distances[i]),
-                probability=self._curve.probability(float(plain[i] + shifts[i])),
+                probability=float(probabilities[i]),
+                evidence=_evidence(float(probabilities[i]), float(words[i]), float(place_and_time[i])),
             )
             for i, described in zip(nearest, attributes, strict=True)
         ]
 
-    def _by_description(self, candidates: Sequence[StoredTracklet], description: AttributeQuery) -> list[Hit]:
+    def _by_description(
+        self, candidates: Sequence[StoredTracklet], description: AttributeQuery, seen: Sequence[Seen]
+    ) -> list[Hit]:
         hits = []
-        for candidate, described in zip(candidates, self._attributes_of(candidates), strict=True):
-            likelihood = description_likelihood(described, description)
-            hits.append(hit_of(candidate, described, distance=1 - likelihood, probability=likelihood))
-        return hits
+        place_and_time = self._place_and_time(candidates, seen)
+        for candidate, described, moved in zip(
+            candidates, self._attributes_of(candidates), place_and_time.tolist(), strict=True
+        ):
+            words = _log_odds(description_likelihood(described, description))
+            probability = float(expit(words + moved))
+            evidence = Evidence(looks=0.0, words=words, place_and_time=moved)
+            hits.append(
+                hit_of(candidate, described, distance=1 - probability, probability=probability, evidence=evidence)
+            )
+        return sorted(hits, key=lambda hit: hit.distance)
 
     def _attributes_of(self, tracklets: Sequence[StoredTracklet]) -> list[dict[str, dict[str, float]]]:
         with STAGE_SECONDS.labels("attributes").time(), self._store.begin() as connection:
@@ -227,6 +307,7 @@ def hit_of(
     distance: float,
     probability: float,
     confirmed: bool = False,
+    evidence: Evidence | None = None,
 ) -> Hit:
     """`tracklet` with its attributes, distance and match probability."""
     return Hit(
@@ -243,7 +324,30 @@ def hit_of(
         attributes=attributes,
         model_version=tracklet.model_version,
         confirmed=confirmed,
+        evidence=evidence,
     )
+
+
+def _evidence(probability: float, words: float, place_and_time: float) -> Evidence:
+    return Evidence(looks=_log_odds(probability) - words - place_and_time, words=words, place_and_time=place_and_time)
+
+
+def _log_odds(probability: float) -> float:
+    return float(logit(min(max(probability, _CERTAIN), 1 - _CERTAIN)))
+
+
+def seen_in(tracklet: StoredTracklet) -> Seen:
+    """Where and when a sighting was."""
+    camera = tracklet.camera
+    return Seen(camera.latitude, camera.longitude, _middle_s(tracklet), (tracklet.district, camera.id))
+
+
+def _middle_s(tracklet: StoredTracklet) -> float:
+    return (tracklet.first_seen.timestamp() + tracklet.last_seen.timestamp()) / 2
+
+
+def _keys(tracklets: Sequence[StoredTracklet]) -> set[SightingKey]:
+    return {(tracklet.district, tracklet.id) for tracklet in tracklets}
 
 
 def _mean_of_photos(embedding: Float[np.ndarray, "*photo feature"]) -> Float[np.ndarray, " feature"]:
@@ -256,12 +360,12 @@ def _mean_of_photos(embedding: Float[np.ndarray, "*photo feature"]) -> Float[np.
     return unit_length(photos.mean(axis=0))
 
 
-def _without(rejected: Collection[SightingKey], candidates: Sequence[StoredTracklet]) -> list[StoredTracklet]:
-    return [candidate for candidate in candidates if (candidate.district, candidate.id) not in rejected]
+def _without(left_out: Collection[SightingKey], candidates: Sequence[StoredTracklet]) -> list[StoredTracklet]:
+    return [candidate for candidate in candidates if (candidate.district, candidate.id) not in left_out]
 
 
 def _confirmed(hit: Hit) -> Hit:
-    return hit.model_copy(update={"match_probability": 1.0, "confirmed": True})
+    return hit.model_copy(update={"match_probability": 1.0, "confirmed": True, "evidence": None})
 
 
 def _require_one_verdict(confirmed: Collection[SightingKey], rejected: Collection[SightingKey]) -> None:

@@ -4,11 +4,12 @@ import logging
 import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from time import perf_counter
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
+import numpy as np
 import sqlalchemy as sa
 
 from domain.attribute_query import GroupQuery
@@ -21,13 +22,14 @@ from serving.database import audit, queries
 from serving.database.audit import Action
 from serving.database.cameras import cameras_away
 from serving.database.connection import old_pgvector
-from serving.database.districts import StoredDistrict, stored_districts
+from serving.database.districts import StoredDistrict, cameras_by_key, stored_districts
 from serving.database.store import Store
 from serving.database.tracklet_filter import TrackletFilter
 from serving.matching.description import Question, read_description
 from serving.matching.next_question import next_question
 from serving.matching.route import RouteSettings, likeliest_routes, relative_probabilities
 from serving.matching.route_files import NamedCamera
+from serving.matching.transits import Seen
 from serving.perception.engine_calls import EnginesAwayError
 from serving.search.camera_filter import select_cameras
 from serving.search.coverage import Coverage, coverage_of, shorten_coverage
@@ -46,15 +48,28 @@ from serving.search.messages import (
     SightingId,
     Status,
     StoredCamera,
+    WhereNextAnswer,
+    WhereNextRequest,
 )
 from serving.search.metrics import SEARCH_SECONDS
 from serving.search.person_selection import Box, crop_of, people_in_photo, scaled
 from serving.search.photo import PhotoDecoders, SlowPhotoError
-from serving.search.search import Hit, Searcher, SearchSettings, SightingKey, hit_of, stored_sightings
+from serving.search.search import Hit, Searcher, SearchSettings, SightingKey, hit_of, seen_in, stored_sightings
+from serving.search.seen_at import SeenAt, seen_of
 from serving.search.sentence import read_sentence
+from serving.search.where_next import (
+    expected,
+    last_seen,
+    maybe_there,
+    moment_of,
+    near_cameras,
+    searched_minutes,
+    whole_minutes,
+)
 
 _log = logging.getLogger(__name__)
 _QUICK_S = 0.5  # processor time for the photos of a search that is not slow: five photos of a telephone
+_MAYBE = 0.1  # from this match probability on, a sighting is told of as one that may be the person
 _SLOW_NICE = 10  # of the decoder of slow searches, which takes what the others leave
 
 
@@ -156,6 +171,7 @@ class SearchService:
             model_version=self._model_version(),
             deployment_version=self._engines.deployment_version if self._engines is not None else None,
             engines=self._engines.status if self._engines is not None else {},
+            transits_version=(self._engines.transits.version or None) if self._engines is not None else None,
             warnings=self._warnings(),
         )
 
@@ -255,12 +271,14 @@ class SearchService:
             )
             coverage = self._short_coverage(store, cameras, request)
         settings = self._settings.route
-        routes = likeliest_routes(hits, settings, confirmed=confirmed, most=settings.most_routes)
+        engines = self._running_engines()
+        routes = likeliest_routes(
+            hits, settings, confirmed=confirmed, most=settings.most_routes, transits=engines.transits
+        )
         first, *others = [
             RouteFound(route=each.stops, log_odds=each.log_odds, relative_probability=share)
             for each, share in zip(routes, relative_probabilities(routes), strict=True)
         ]
-        engines = self._running_engines()
         return RouteAnswer(
             **dict(first),
             model_version=engines.model_version,
@@ -270,8 +288,54 @@ class SearchService:
             coverage=coverage,
         )
 
+    def where_next(self, request: WhereNextRequest) -> WhereNextAnswer:
+        """Where the person is next, from the last of the confirmed sightings and of what witnesses say.
+
+        Raises:
+            InputError: without any of these, if a sighting is not stored, a camera does not exist, or the minutes are
+                too many.
+            NotReadyError: if the service is not ready.
+        """
+        self._require_few(request.sightings, request.rejected)
+        store = self._ready_store()
+        chosen = select_cameras(store, request.cameras, None)
+        with store.begin() as connection:
+            stored = stored_sightings(connection, _keys(request.sightings))
+            cameras = cameras_by_key(connection)
+        seen = [*map(seen_in, stored), *(seen_of(one, cameras) for one in request.seen_at)]
+        if not seen:
+            raise InputError("where next must have a confirmed sighting or seen_at, got none")
+        last = max(seen, key=lambda one: one.time_s)
+        minutes = whole_minutes(last, request.until)
+        near = near_cameras(last, cameras if chosen is None else {key: cameras[key] for key in chosen})
+        since, until = moment_of(last), moment_of(last) + timedelta(minutes=minutes)
+        hits: list[Hit] = []
+        if request.sightings and near:
+            hits = self._searcher(store).search(
+                confirmed=_keys(request.sightings),
+                rejected=_keys(request.rejected),
+                seen_at=[seen_of(one, cameras) for one in request.seen_at],
+                top_k=self._limits.max_top_k,
+                where=TrackletFilter(list(near), since, until),
+            )
+            hits = [hit for hit in hits if not hit.confirmed and hit.match_probability >= _MAYBE]
+        coverage = self._coverage(store, list(near), SearchScope(since=since, until=until)) if near else None
+        searched = searched_minutes(last, near, coverage, minutes) if coverage else np.zeros((len(near), minutes))
+        engines = self._running_engines()
+        listed, unseen, areas = expected(last, near, engines.transits, searched, maybe_there(last, near, hits, minutes))
+        return WhereNextAnswer(
+            model_version=engines.model_version,
+            deployment_version=engines.deployment_version,
+            last=last_seen(last),
+            cameras=listed,
+            unseen=unseen,
+            areas=areas,
+            sightings=hits,
+            coverage=shorten_coverage(coverage) if coverage is not None else None,
+        )
+
     def search(self, request: SearchRequest, *, slowly: bool = False) -> SearchAnswer:
-        """Sightings of the person of `request`, nearest first.
+        """Sightings of the person of `request`, likeliest first.
 
         Photos are decoded one after the other: at any time a search has the pixels of one photo in memory.
 
@@ -299,6 +363,7 @@ class SearchService:
         store = self._ready_store()
         description = self._describe(request.attributes, request.top_k)
         cameras = select_cameras(store, request.cameras, request.area)
+        seen_at = self._seen(store, request.seen_at)
         engines = self._running_engines()
         try:
             people = list(self._people(engines, request.photos, marked, slowly=slowly))
@@ -313,6 +378,7 @@ class SearchService:
             confirmed=_keys(request.confirmed),
             rejected=_keys(request.rejected),
             like=_keys(request.like),
+            seen_at=seen_at,
             top_k=request.top_k or self._limits.top_k,
             where=TrackletFilter(cameras, request.since, request.until),
         )
@@ -418,7 +484,14 @@ class SearchService:
 
     def _searcher(self, store: Store) -> Searcher:
         engines = self._running_engines()
-        return Searcher(store, engines.curve, self._settings.search, engines.model_version)
+        return Searcher(store, engines.curve, self._settings.search, engines.model_version, engines.transits)
+
+    def _seen(self, store: Store, told: Sequence[SeenAt]) -> list[Seen]:
+        if not told:
+            return []
+        with store.begin() as connection:
+            cameras = cameras_by_key(connection)
+        return [seen_of(one, cameras) for one in told]
 
     def _running_engines(self) -> SearchEngines:
         return self._engines or self._reach_engines()

@@ -8,17 +8,16 @@ from the network.
 
 import hashlib
 import json
-from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, FastAPI, Form, Path, Query, Request, Response, UploadFile
-from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, Json, RootModel
-from pydantic_core import PydanticCustomError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, Json, RootModel
 
 from domain.errors import InputError
+from domain.moments import Moment
 from domain.names import Name
 from domain.texts import AtMost
-from serving.cases.searches import RecordedRequest, record_route, record_search, record_view
+from serving.cases.searches import RecordedRequest, record_route, record_search, record_view, record_where_next
 from serving.cases.visible import open_case_of, require_in_view
 from serving.matching.description import Label, LabelQuestion
 from serving.matching.route_files import routes_csv, routes_geojson
@@ -37,9 +36,12 @@ from serving.search.messages import (
     Status,
     StoredCamera,
     TrackletId,
+    WhereNextAnswer,
+    WhereNextRequest,
 )
 from serving.search.person_selection import Box
 from serving.search.photo import SlowPhotoError
+from serving.search.seen_at import MOST_SEEN_AT, SeenAt
 from serving.web import case_api
 from serving.web.case_api import CaseId, Text
 from serving.web.dependencies import (
@@ -58,25 +60,8 @@ _ROUTE_TYPES = {"json": "application/json", "geojson": "application/geo+json", "
 _router = APIRouter()
 
 
-def _not_a_number(moment: Any) -> Any:
-    """Refuse a number of seconds, which pydantic would accept as a time."""
-    if isinstance(moment, str) and moment[4:5] != "-":
-        raise PydanticCustomError("datetime_parsing", "Input should be a valid datetime or date")
-    return moment
-
-
-def _within_calendar(moment: datetime) -> datetime:
-    """Refuse the ends of the calendar, near which arithmetic with days overflows."""
-    if not 1900 <= moment.year < 2200:
-        raise PydanticCustomError("datetime_parsing", "Input should be a time between 1900 and 2200")
-    return moment
-
-
 def _each_once(names: str) -> str:
     return ",".join(dict.fromkeys(name.strip() for name in names.split(",")))
-
-
-Moment = Annotated[AwareDatetime, BeforeValidator(_not_a_number), AfterValidator(_within_calendar)]
 
 
 _SENTENCE_LETTERS = 500
@@ -98,6 +83,10 @@ class MarkedBoxes(RootModel[_Boxes]):
 
 class CaseSightings(RootModel[_Sightings]):
     """Sightings of the case."""
+
+
+class SeenAtPlaces(RootModel[Annotated[list[SeenAt], Field(max_length=MOST_SEEN_AT)]]):
+    """Where and when the person was seen."""
 
 
 class ScopeFields(BaseModel):
@@ -125,6 +114,7 @@ class SearchForm(ScopeFields):
     people_xyxy: Annotated[Json[MarkedBoxes], AtMost(_JSON_LETTERS)] | None = None  # the person in each photo
     top_k: Annotated[int, Field(ge=-1_000_000, le=1_000_000)] | None = None
     attributes: Annotated[Json[_Attributes], AtMost(_JSON_LETTERS)] | None = None  # group -> label or question
+    seen_at: Annotated[Json[SeenAtPlaces], AtMost(_JSON_LETTERS)] = SeenAtPlaces([])  # besides confirmed sightings
     # Sightings of the person, searched for like the photos, and of other people
     confirmed: Annotated[Json[CaseSightings], AtMost(_JSON_LETTERS)] = CaseSightings([])
     rejected: Annotated[Json[CaseSightings], AtMost(_JSON_LETTERS)] = CaseSightings([])
@@ -139,6 +129,7 @@ class SearchForm(ScopeFields):
             confirmed=self.confirmed.root,
             rejected=self.rejected.root,
             like=self.like.root,
+            seen_at=self.seen_at.root,
             top_k=self.top_k,
             **dict(self.scope()),
         )
@@ -162,6 +153,18 @@ class PhotoForm(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     photo: list[UploadFile] = Field(min_length=1, max_length=1)
+
+
+class WhereNextForm(WhereNextRequest):
+    """Where the person is next, with the case and reason."""
+
+    case: CaseId
+    reason: Text
+    cameras: _CameraNames | None = None
+    sightings: _Sightings = Field(default=[])  # confirmed
+    rejected: _Sightings = Field(default=[])  # of other people
+    seen_at: list[SeenAt] = Field(default=[], max_length=MOST_SEEN_AT)  # by witnesses
+    until: Moment | None = None
 
 
 class Sentence(BaseModel):
@@ -296,6 +299,17 @@ async def route(
     return Response(text, media_type=_ROUTE_TYPES[format])
 
 
+@_router.post("/where-next", responses=declared(400, 404, 408, 413, 503))
+async def where_next(
+    request: Request, service: SearchService, account: CurrentAccount, form: WhereNextForm
+) -> WhereNextAnswer:
+    """Cameras and minutes with the probability that the person comes there next; recorded as a search of the case."""
+    await in_transaction(request, open_case_of, account, form.case, [*form.sightings, *form.rejected])
+    answer = await in_search_thread(request, service.where_next, form)
+    await in_transaction(request, record_where_next, account, _recorded(form), answer)
+    return answer
+
+
 @_router.get(
     "/crops/{district}/{tracklet_id}",
     response_class=Response,
@@ -349,6 +363,6 @@ async def _content(file: UploadFile) -> bytes:
     return content
 
 
-def _recorded(form: SearchForm | RouteForm) -> RecordedRequest:
+def _recorded(form: SearchForm | RouteForm | WhereNextForm) -> RecordedRequest:
     question = form.model_dump(mode="json", by_alias=True, exclude={"photo", "case", "reason"}, exclude_defaults=True)
     return RecordedRequest(case_id=form.case, reason=form.reason, question=question)

@@ -18,6 +18,7 @@ ENDPOINTS: Mapping[tuple[str, str], Permission] = {
     ("POST", "/v1/photo"): Permission.SEARCH,
     ("POST", "/v1/search"): Permission.SEARCH,
     ("POST", "/v1/route"): Permission.SEARCH,
+    ("POST", "/v1/where-next"): Permission.SEARCH,
     ("GET", "/v1/crops/{district}/{tracklet_id}"): Permission.SEARCH,
     ("GET", "/v1/cases"): Permission.SEARCH,
     ("POST", "/v1/cases"): Permission.REVIEW,

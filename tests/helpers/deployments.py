@@ -12,6 +12,9 @@ from starlette.applications import Starlette
 from starlette.testclient import TestClient
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from domain.paths import TRANSITS
+from evaluation.transit import fit_transits, walks_of_people
+from evaluation.transit.files import TransitCard, write_transits
 from serving.access.accounts import Account, create_account
 from serving.access.roles import Role
 from serving.cases.cases import open_case
@@ -115,3 +118,14 @@ def fill_store(deployment: Deployment) -> None:
         with store.begin() as connection:
             case = open_case(connection, REVIEWER, "A missing child", operators=[])
             show_in_case(connection, case.id, [("demo", one.id) for one in found])
+
+
+def write_learnt_times(folder: Path, district: str = "demo") -> str:
+    """Transit times in `folder/transits/<district>`: everybody rides from `cam0` to `cam1` in 20 s; their version."""
+    begins = 200.0 * np.arange(60)
+    people, cameras = np.repeat(np.arange(1, 61), 2), np.tile([1, 2], 60)
+    times_s = np.stack([begins, begins + 20 + begins % 3], axis=1).ravel()
+    model = fit_transits(walks_of_people(people, cameras, times_s), cameras, times_s)
+    transits = folder / TRANSITS.of(district)
+    transits.mkdir(parents=True)
+    return write_transits(transits, model, TransitCard(district=district, cameras={1: "cam0", 2: "cam1"})).version

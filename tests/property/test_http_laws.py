@@ -59,6 +59,7 @@ def test_answers_to_what_is_stored_are_as_declared() -> None:
             ("/audit/unusual", "GET"): client.get("/audit/unusual"),
             ("/route", "POST"): client.post("/route", json=route),
             ("/photo", "POST"): client.post("/photo", files={"photo": photo.getvalue()}),
+            ("/where-next", "POST"): client.post("/where-next", json=asked | {"sightings": route["sightings"]}),
             ("/sentence", "POST"): client.post("/sentence", json={"text": "a child in a red coat"}),
             ("/crops/{district}/{tracklet_id}", "GET"): client.get("/crops/demo/1", params={"case": asked["case"]}),
             ("/cameras", "GET"): client.get("/cameras"),

@@ -10,6 +10,7 @@ from domain.cameras import metres_between
 from domain.tracklets import Tracklet
 from serving.matching.identities import IdentitySettings, identify
 from serving.matching.match_curve import MatchCurve
+from serving.matching.transits import Transits
 from tests.helpers.sightings import CAMERAS, WALKING, tracklet
 
 CURVE = MatchCurve(half_distance=0.4, softness=0.04, prior=0.02)
@@ -32,7 +33,7 @@ def tracklets(draw: st.DrawFn, num_people: int = 4) -> list[Tracklet]:
 
 
 def people_of(seen: list[Tracklet]) -> dict[int, int]:
-    return identify(seen, CAMERAS, CURVE, IdentitySettings(others_of_a_person=4), WALKING)
+    return identify(seen, CAMERAS, CURVE, IdentitySettings(others_of_a_person=4), Transits(WALKING))
 
 
 def can_be_one(first: Tracklet, second: Tracklet) -> bool:

@@ -1,6 +1,7 @@
 import json
 import os
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -25,7 +26,15 @@ from serving import package
 from serving.access.roles import Role
 from serving.deployment import Deployment
 from serving.locked_packages import LockedPackage, canonical
-from tests.helpers.deployments import BLUE, FOR_CASE, fill_store, picture, token_of, write_deployment
+from tests.helpers.deployments import (
+    BLUE,
+    FOR_CASE,
+    fill_store,
+    picture,
+    token_of,
+    write_deployment,
+    write_learnt_times,
+)
 from tests.helpers.image import run_image
 from tests.helpers.imports import imported_modules
 from tests.helpers.other_user import require_root
@@ -157,6 +166,28 @@ def test_an_engine_of_another_district_is_refused_unless_it_was_taken(
     write_card(card.model_copy(update={"taken": True}), folder)
     with pytest.raises(pytest.fail.Exception, match="reached"):
         package.main()
+
+
+def test_the_transit_times_of_the_district_are_packed_and_are_part_of_the_version(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_deployment(tmp_path)
+
+    def staged(name: str) -> package.Versions:
+        (tmp_path / name).mkdir()
+        shutil.copyfile("params.yaml", tmp_path / name / "params.yaml")
+        return package._stage_learnt(Deployment.read(tmp_path / name))
+
+    without = staged("without")
+    version = write_learnt_times(tmp_path)
+    packed = staged("with")
+    assert packed.reid == without.reid
+    assert packed.deployment != without.deployment
+    assert Deployment.read(tmp_path / "with").transits().version == version
+    Path("transits/demo/transits.npz").write_bytes(b"half")
+    with pytest.raises(ArtifactError, match="rerun fit_transits"):
+        staged("half")
 
 
 def test_a_build_that_fails_says_why(tmp_path: Path) -> None:
@@ -300,11 +331,12 @@ def test_the_bento_is_served_from_a_clean_folder(
 ) -> None:
     project, clean = tmp_path / "project", tmp_path / "clean"
     deployment = write_deployment(project)
+    times = write_learnt_times(project)
     (clean / "home").mkdir(parents=True)
     monkeypatch.chdir(project)
     package.main()
     assert f"bentoml serve {project / 'bento' / 'demo'}" in capsys.readouterr().out
-    assert sorted(path.name for path in project.iterdir()) == ["bento", "engines", "params.yaml"]
+    assert sorted(path.name for path in project.iterdir()) == ["bento", "engines", "params.yaml", "transits"]
     photo = BytesIO()
     Image.fromarray(picture(BLUE, seed=50)).save(photo, "JPEG")
     monkeypatch.setenv("DONGSEON_STORE", str(deployment.store))
@@ -313,6 +345,7 @@ def test_the_bento_is_served_from_a_clean_folder(
         headers = {"Authorization": f"Bearer {token_of(deployment, 'reviewer', Role.REVIEWER)}"}
         status = httpx.get(f"{address}/v1/status", headers=headers, timeout=20).json()
         assert "run serving.worker" in status["warnings"][-1]
+        assert status["transits_version"] == times
         fill_store(deployment)
         assert httpx.get(f"{address}/readyz", timeout=20).status_code == 200
         search = partial(httpx.post, f"{address}/v1/search", data=FOR_CASE, headers=headers, timeout=20)

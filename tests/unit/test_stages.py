@@ -33,8 +33,9 @@ INPUTS = {  # what conf/config.yaml computes of the user's own files
     "training.attributes.train": {"${inputs.attributes_schema}", "${inputs.attributes_weights}"},
     "training.reid.train": {"${item.weights}"},
     "export.take": {"${item.source}"},
-    "serving.track": {"${item.attributes}"},  # which a district may lack
-    "serving.package": {"${item.attributes}"},
+    "evaluation.report": {"${item.transits}"},  # which a district may lack, as the engine of attributes
+    "serving.track": {"${item.attributes}", "${item.transits}"},
+    "serving.package": {"${item.attributes}", "${item.transits}"},
     "export.check_labels": {"${item.engine}"},
 }
 PARAMS = read_params(file=ROOT / "params.yaml")
@@ -121,11 +122,13 @@ def complaints(stage: Stage) -> Iterator[str]:
 
 
 def _computed(path: str) -> str:
-    """What `params.yaml` has for the engine of `check_labels`, of any district; any other path as it is."""
-    if path != "${item.engine}":
+    """What `params.yaml` has for an engine or the transit times, of any district; any other path as it is."""
+    keys = {"${item.engine}": ("check_labels", "engine"), "${item.transits}": ("report", "transits")}
+    if path not in keys:
         return path
-    (engine,) = (item["engine"] for item in PARAMS["stages"]["check_labels"].values())
-    return str(engine).replace(f"/{PARAMS['district']['name']}/", f"/{OF_DISTRICT}/")
+    stage, key = keys[path]
+    (computed,) = (item[key] for item in PARAMS["stages"][stage].values())
+    return str(computed).replace(f"/{PARAMS['district']['name']}/", f"/{OF_DISTRICT}/")
 
 
 def _holds(folder: str, path: str) -> bool:

@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from serving.web.middleware.account import account_name
 from serving.web.middleware.metrics import REFUSED
 
-_SEARCHES = frozenset({"/v1/search", "/v1/route", "/v1/photo"})
+_SEARCHES = frozenset({"/v1/search", "/v1/route", "/v1/where-next", "/v1/photo"})
 _CROPS = "/v1/crops/"
 _PACE = 1.5  # of a minute's average: after a burst requests begin no faster, and those of others find the service free
 _BURST = 1 / 20  # of a minute's requests

@@ -36,9 +36,10 @@ def test_nothing_is_shown_of_people_but_for_an_open_case_that_is_ones_own(tmp_pa
             answers = [
                 client.post("/search", data=described | {"case": case}),
                 client.post("/route", json=route | {"case": case}),
+                client.post("/where-next", json=FOR_CASE | {"sightings": [SIGHTING], "case": case}),
                 client.get("/crops/demo/4", params={"case": case}),
             ]
-            assert [answer.status_code for answer in answers] == [404, 404, 404]
+            assert [answer.status_code for answer in answers] == [404, 404, 404, 404]
             assert all(f"must be one that kim may work on, got {case}" in answer.json()["error"] for answer in answers)
         assert "must have case" in client.get("/crops/demo/4").json()["error"]
     with api_client_of(deployment) as lee:
@@ -50,6 +51,17 @@ def test_nothing_is_shown_of_people_but_for_an_open_case_that_is_ones_own(tmp_pa
         ]
         assert [(answer.status_code, "closed" in answer.json()["error"]) for answer in answers] == [(400, True)] * 3
         assert lee.get("/crops/demo/4?case=1").status_code == 200  # it was judged: a closed case may be looked at
+
+
+def test_where_next_is_kept_as_the_search_that_it_is(client: TestClient) -> None:
+    asked = FOR_CASE | {"sightings": [SIGHTING]}
+    answer = client.post("/where-next", json=asked)
+    assert answer.status_code == 200, answer.text
+    search = client.get("/cases/1/export").json()["searches"][-1]
+    assert search["question"] == {"sightings": [SIGHTING]}
+    assert search["found"] == [["demo", hit["tracklet_id"]] for hit in answer.json()["sightings"]]
+    last = client.get("/audit", params={"limit": 1000}).json()["records"][-3:]
+    assert [record["action"] for record in last if record["action"] != "export"][-1] == "where next"
 
 
 def test_a_filled_route_is_kept_as_the_search_that_it_is(client: TestClient) -> None:

@@ -57,6 +57,7 @@ def doors(kim: TestClient, case: int, seen: dict[str, Any]) -> dict[str, int]:
         "crop": kim.get(f"/crops/{seen['district']}/{seen['tracklet_id']}", params={"case": case}).status_code,
         "route": kim.post("/route", json=asked | {"sightings": [seen]}).status_code,
         "rejected of a route": kim.post("/route", json=asked | {"sightings": [], "rejected": [seen]}).status_code,
+        "where next": kim.post("/where-next", json=asked | {"sightings": [seen]}).status_code,
         "confirmed": kim.post("/search", data=asked | {"confirmed": known}).status_code,
         "rejected": kim.post("/search", data=asked | described | {"rejected": known}).status_code,
         **{

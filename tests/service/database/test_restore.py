@@ -25,7 +25,9 @@ from tests.helpers.deployments import REVIEWER, write_deployment
 from tests.helpers.project import ROOT
 from tests.helpers.sightings import CAMERAS, in_transaction, tracklet, unit_vectors
 
-SEARCH = SearchSettings(candidates=50, k1=20, k2=6, lambda_value=0.3, attribute_trust=0.7, probability_softness=0.05)
+SEARCH = SearchSettings(
+    candidates=50, k1=20, k2=6, lambda_value=0.3, attribute_trust=0.7, time_trust=0.8, probability_softness=0.05
+)
 EMBEDDINGS = unit_vectors(seed=0, number=30, feature=16)
 QUERY = unit_vectors(seed=1, number=1, feature=16)[0]
 

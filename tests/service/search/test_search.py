@@ -1,4 +1,5 @@
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 
 import numpy as np
@@ -9,10 +10,13 @@ from domain.errors import InputError
 from serving.database.store import Store, open_store
 from serving.database.tracklet_filter import TrackletFilter
 from serving.matching.match_curve import MatchCurve
+from serving.matching.transits import Seen, Transits
 from serving.search.search import Searcher, SearchSettings
-from tests.helpers.sightings import CAMERAS, NOON, tracklet, unit_vectors
+from tests.helpers.sightings import CAMERAS, NOON, WALKING, tracklet, unit_vectors
 
-SETTINGS = SearchSettings(candidates=40, k1=6, k2=3, lambda_value=0.3, attribute_trust=1, probability_softness=0.05)
+SETTINGS = SearchSettings(
+    candidates=40, k1=6, k2=3, lambda_value=0.3, attribute_trust=1, time_trust=1, probability_softness=0.05
+)
 CURVE = MatchCurve(half_distance=0.3, softness=0.05)
 PEOPLE, SEEN = 10, 4
 BAGS = ("none", "backpack")
@@ -112,7 +116,9 @@ def test_a_rejected_sighting_is_left_out_and_similar_ones_rank_lower(searcher: S
     after = searcher.search(between, rejected=keys(5))
     assert {hit.tracklet_id for hit in after[:SEEN]} == sightings_of(0)
     assert 5 not in {hit.tracklet_id for hit in after}
-    assert all(hit.match_probability < before[hit.tracklet_id].match_probability for hit in after[:8])
+    similar = [hit for hit in after if hit.tracklet_id in sightings_of(1)]
+    assert len(similar) == SEEN - 1
+    assert all(hit.match_probability < before[hit.tracklet_id].match_probability for hit in similar)
     unlike = [hit for hit in after if hit.tracklet_id in sightings_of(7)]
     assert all(hit.distance == pytest.approx(before[hit.tracklet_id].distance, abs=0.01) for hit in unlike)
 
@@ -166,3 +172,75 @@ def test_an_invalid_search_is_refused(searcher: Searcher) -> None:
         searcher.search(person(0)[None, None])
     with pytest.raises(InputError, match="must be finite"):
         searcher.search(np.full(32, np.nan, np.float32))
+
+
+GATE = Seen(CAMERAS[0].latitude, CAMERAS[0].longitude, NOON.timestamp(), camera=("demo", "cam0"))
+
+
+@pytest.fixture
+def timed(store: Store) -> Searcher:
+    return Searcher(store, CURVE, SETTINGS, model_version="net-1", transits=Transits(WALKING))
+
+
+def test_where_the_person_was_seen_settles_a_doubtful_photo(timed: Searcher) -> None:
+    between = person(0) + person(7)  # who were seen from noon on, and half an hour later
+    plain, moved = (
+        {hit.tracklet_id: (place, hit) for place, hit in enumerate(timed.search(between, seen_at=seen))}
+        for seen in ([], [GATE])
+    )
+    assert moved[2][0] == 0  # a minute later at the next gate
+    assert plain[2][0] > 0
+    for number in (29, 30, 32):  # of person 7, elsewhere half an hour later
+        assert moved[number][1].match_probability < plain[number][1].match_probability
+
+
+def test_a_confirmed_sighting_brings_its_place_and_time(timed: Searcher, searcher: Searcher) -> None:
+    between = person(0) + 1.05 * person(7)
+    moved = [hit for hit in timed.search(between, confirmed=keys(33)) if hit.evidence]  # of person 8, at 12:32
+    plain = [hit for hit in searcher.search(between, confirmed=keys(33)) if hit.evidence]
+    assert any(hit.evidence.place_and_time for hit in moved if hit.evidence)
+    assert not any(hit.evidence.place_and_time for hit in plain if hit.evidence)
+
+
+@pytest.mark.parametrize("description", [{}, BACKPACK])
+def test_probabilities_fall_along_the_list_and_are_their_evidence(
+    timed: Searcher, description: dict[str, GroupQuery]
+) -> None:
+    hits = timed.search(person(0) + person(5), description, rejected=keys(30), seen_at=[GATE])
+    shown = [hit.match_probability for hit in hits]
+    assert shown == sorted(shown, reverse=True)
+    assert len(set(shown)) > 5
+    for hit in hits:
+        assert hit.evidence is not None
+        odds = sum(hit.evidence.model_dump().values())
+        assert 1 / (1 + np.exp(-odds)) == pytest.approx(hit.match_probability, abs=1e-8)
+        assert bool(hit.evidence.words) == bool(description)
+
+
+def test_who_is_near_in_place_and_time_is_a_candidate_however_many_look_more_alike(store: Store) -> None:
+    few = SETTINGS.model_copy(update={"candidates": 4})
+    timed = Searcher(store, CURVE, few, transits=Transits(WALKING))
+    assert {hit.tracklet_id for hit in timed.search(person(7))} == sightings_of(7)
+    found = [hit.tracklet_id for hit in timed.search(person(7), seen_at=[GATE])]
+    assert set(found) > sightings_of(7)
+    assert len(found) == len(set(found)) == 6
+    assert all(hit <= 2 * SEEN for hit in set(found) - sightings_of(7))  # of the first minutes
+    elsewhere = TrackletFilter([("demo", "cam0")])
+    assert {hit.camera_id for hit in timed.search(person(7), seen_at=[GATE], where=elsewhere)} == {"cam0"}
+
+
+def test_place_and_time_move_a_description(timed: Searcher) -> None:
+    hits = timed.search(description=BACKPACK, seen_at=[GATE])
+    assert hits[0].tracklet_id in {2, 3, 4}  # a minute or three after noon, not at that gate
+    assert hits[0].match_probability > 0.98
+    shown = [hit.match_probability for hit in hits]
+    assert shown == sorted(shown, reverse=True)
+
+
+@pytest.mark.parametrize("wrong_s", [600, 3600, 86_400, -40_000])
+def test_a_misleading_time_costs_less_than_looks_tell(timed: Searcher, wrong_s: float) -> None:
+    seen = replace(GATE, time_s=GATE.time_s + wrong_s)
+    for number in range(PEOPLE):
+        assert {hit.tracklet_id for hit in timed.search(person(number), seen_at=[seen], top_k=SEEN)} == sightings_of(
+            number
+        )

@@ -1,4 +1,5 @@
 import json
+import re
 import shutil
 from collections.abc import Iterator
 from io import BytesIO
@@ -157,6 +158,80 @@ def test_a_search_by_attributes_alone(client: TestClient) -> None:
     found = answer.json()["sightings"]
     assert {sighting["tracklet_id"] for sighting in found} == {1, 4, 7, 10}  # the red ones carry it
     assert all(sighting["match_probability"] > 0.5 for sighting in found)
+
+
+def test_where_the_person_was_seen_moves_each_sighting_and_says_how_much(client: TestClient) -> None:
+    seen = [{"camera": "demo/cam0", "time": "2026-05-01T12:00:00Z", "within_s": 30}]
+    plain = search(client, png(picture(RED)))["sightings"]
+    moved = search(client, png(picture(RED)), seen_at=json.dumps(seen))["sightings"]
+    assert {hit["evidence"]["place_and_time"] for hit in plain} == {0}
+    by_id = {hit["tracklet_id"]: hit for hit in moved}
+    assert by_id[2]["evidence"]["place_and_time"] > 1  # Gate 1 a minute later
+    assert by_id[12]["evidence"]["place_and_time"] < 0  # and eleven minutes later
+    near = [{"area": {"latitude": 35.85, "longitude": 128.6, "radius_m": 50}, "time": "2026-05-01T21:00:00+09:00"}]
+    moved = search(client, png(picture(RED)), seen_at=json.dumps(near))["sightings"]
+    assert any(hit["evidence"]["place_and_time"] > 0 for hit in moved)
+    with client.app.state.search_service.store().begin() as connection:  # type: ignore[attr-defined]
+        question = connection.exec_driver_sql("SELECT question FROM searches ORDER BY id DESC LIMIT 1").scalar()
+    assert question["seen_at"][0]["area"]["radius_m"] == 50
+
+
+@pytest.mark.parametrize(
+    ("seen", "said"),
+    [
+        ({"time": "2026-05-01T12:00:00Z"}, "must have either a camera or an area"),
+        ({"camera": "demo/cam9", "time": "2026-05-01T12:00:00Z"}, "such as demo/cam2, .*got 'demo/cam9'"),
+        ({"camera": "demo/cam0", "time": "2026-05-01T12:00:00"}, "timezone"),
+        ({"camera": "demo/cam0", "time": "2026-05-01T12:00:00Z", "within_s": 1e6}, "less than or equal to 86400"),
+    ],
+)
+def test_a_place_and_time_that_cannot_be_used(client: TestClient, seen: dict[str, Any], said: str) -> None:
+    fields = FOR_CASE | {"attributes": '{"bag": "backpack"}', "seen_at": json.dumps([seen])}
+    answer = client.post("/search", data=fields)
+    assert answer.status_code == 400
+    assert re.search(said, answer.json()["error"])
+
+
+def where_next(client: TestClient, **fields: Any) -> Response:
+    return client.post("/where-next", json=FOR_CASE | fields)
+
+
+def test_where_next_tells_cameras_and_minutes_from_the_last_that_is_known(client: TestClient) -> None:
+    known = [{"district": "demo", "tracklet_id": number} for number in (1, 4)]  # at noon and three minutes later
+    answer = where_next(client, sightings=known)
+    assert answer.status_code == 200, answer.text
+    found = answer.json()
+    assert (found["last"]["camera"], found["last"]["time"][:19]) == ("demo/cam1", "2026-05-01T12:03:02")
+    assert {camera["camera_id"] for camera in found["cameras"]} == {"cam0", "cam2"}
+    total = sum(camera["probability"] for camera in found["cameras"]) + found["unseen"]
+    assert total == pytest.approx(1, abs=1e-3)
+    for camera in found["cameras"]:
+        assert sum(camera["minutes"]) == pytest.approx(camera["probability"], abs=1e-3)
+        assert len(camera["minutes"]) == 30
+    searched = {camera["camera_id"]: camera["searched"] for camera in found["cameras"]}
+    assert searched == {"cam0": pytest.approx(7 / 30, abs=0.01), "cam2": 0}  # until the last sighting, at 12:10
+    assert found["areas"][-1]["area_m2"] > found["areas"][0]["area_m2"]
+    assert {hit["tracklet_id"] for hit in found["sightings"]} >= {7}  # of the same person, four minutes later
+    witnessed = [{"area": {"latitude": 35.85, "longitude": 128.6, "radius_m": 80}, "time": "2026-05-01T21:10:00+09:00"}]
+    later = where_next(client, sightings=known, seen_at=witnessed, until="2026-05-01T21:20:00+09:00").json()
+    assert (later["last"]["camera"], later["last"]["radius_m"], len(later["cameras"])) == (None, 80, 3)
+    assert len(later["cameras"][0]["minutes"]) == 10
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({}, "must have a confirmed sighting or seen_at, got none"),
+        ({"until": "2026-05-01T12:00:00Z"}, "until must be within 3 hours after the person was last seen"),
+        ({"until": "2026-05-02T12:00:00Z"}, "until must be within 3 hours after the person was last seen"),
+        ({"cameras": ["demo/cam9"]}, "cameras must be named by district and id"),
+    ],
+)
+def test_a_where_next_that_cannot_be_told(client: TestClient, fields: dict[str, Any], said: str) -> None:
+    known = {"sightings": [{"district": "demo", "tracklet_id": 4}]} if fields else {}
+    answer = where_next(client, **known, **fields)
+    assert answer.status_code == 400
+    assert said in answer.json()["error"]
 
 
 @pytest.mark.parametrize("attributes", [pytest.param({}, id="no field"), pytest.param({"attributes": "{}"}, id="none")])
@@ -374,6 +449,7 @@ def test_the_openapi_document_declares_every_answer(client: TestClient) -> None:
         "post /sentence": {"200", "400", "408", "413"} | refused,
         "post /photo": {"200", "400", "408", "413"} | refused,
         "post /route": {"200", "400", "404", "408", "413"} | refused,
+        "post /where-next": {"200", "400", "404", "408", "413"} | refused,
         "get /crops/{district}/{tracklet_id}": {"200", "400", "404"} | refused,
         "get /cameras": {"200"} | refused,
         "get /map": {"200"} | refused,

@@ -70,7 +70,7 @@ def test_with_the_missing_models_taken_all_is_packaged(project: Path) -> None:
     (project / "engine").mkdir()
     taken = [f"+take.{model}={project}/engine" for model in ("detector", "attributes")]
     stages = composed(project, "experiment=scratch", *taken)["stages"]
-    assert stages["package"] == {"mine": {"attributes": "engines/mine/attributes"}}
+    assert stages["package"] == {"mine": {"attributes": "engines/mine/attributes", "transits": "transits/mine"}}
     assert stages["take"]["detector-mine"] == {"model": "detector", "source": f"{project}/engine"}
     assert (stages["evaluate_detector"], stages["track"]) == ([], {})
     assert stages["left_out"]["track"] == "the district has no videos"
@@ -79,7 +79,9 @@ def test_with_the_missing_models_taken_all_is_packaged(project: Path) -> None:
 def test_a_service_without_attributes_needs_no_engine_of_them(project: Path) -> None:
     give(project, "reid", "detection", "videos")
     stages = composed(project, "experiment=scratch", "tracking.attributes=null")["stages"]
-    assert stages["package"] == stages["track"] == {"mine": {"attributes": "export/engines"}}
+    assert (
+        stages["package"] == stages["track"] == {"mine": {"attributes": "export/engines", "transits": "transits/mine"}}
+    )
     assert stages["left_out"] == {"train_attributes": "the district has no attributes data"}
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +11,8 @@ import pytest
 from domain.tracklets import Tracklet
 from serving.matching.identities import IdentitySettings, identify
 from serving.matching.match_curve import MatchCurve
+from serving.matching.transits import Transits
+from tests.helpers.deployments import write_learnt_times
 from tests.helpers.sightings import CAMERAS, WALKING, tracklet
 
 CURVE = MatchCurve(half_distance=0.4, softness=0.04, prior=0.5)
@@ -18,7 +21,7 @@ A, B, C = np.eye(3, dtype=np.float32)
 
 
 def people(tracklets: Sequence[Tracklet], others: float = 4) -> dict[int, int]:
-    return identify(tracklets, CAMERAS, CURVE, IdentitySettings(others_of_a_person=others), WALKING)
+    return identify(tracklets, CAMERAS, CURVE, IdentitySettings(others_of_a_person=others), Transits(WALKING))
 
 
 def between(one: np.ndarray, other: np.ndarray, distance: float) -> np.ndarray:
@@ -99,3 +102,18 @@ def test_more_tracklets_than_are_compared_at_a_time() -> None:
     embeddings = np.eye(300, dtype=np.float32)
     seen = [tracklet(number, embeddings[number % 300], after_s=10 * number) for number in range(600)]
     assert people(seen) == {number: number % 300 + 1 for number in range(600)}
+
+
+def test_learnt_times_join_who_rides_and_part_who_would_walk(tmp_path: Path) -> None:
+    write_learnt_times(tmp_path)  # everybody rides from the first camera to the second in 20 s
+    transits = Transits.read(tmp_path / "transits/demo", WALKING)
+    doubtful = between(A, B, 0.42)
+    rider, walker = ([tracklet(1, A), tracklet(2, doubtful, camera=1, after_s=after_s)] for after_s in (21, 100))
+    settings = IdentitySettings(others_of_a_person=1)
+
+    def persons(seen: Sequence[Tracklet], times: Transits, district: str = "demo") -> int:
+        return len(set(identify(seen, CAMERAS, CURVE, settings, times, district).values()))
+
+    assert (persons(rider, Transits(WALKING)), persons(rider, transits)) == (2, 1)
+    assert (persons(walker, transits), persons(rider, transits, "elsewhere")) == (2, 2)
+    assert persons([tracklet(1, A), tracklet(2, A, after_s=2)], transits) == 2  # one camera at one time

@@ -1,10 +1,13 @@
 import math
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
 from domain.cameras import Sighting
 from serving.matching.route import RouteSettings, likeliest_route, likeliest_routes
+from serving.matching.transits import Transits
+from tests.helpers.deployments import write_learnt_times
 
 NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
 TIMELESS = RouteSettings(  # walks have no weight, they are possible or not
@@ -135,3 +138,17 @@ def test_a_confirmed_sighting_among_the_hits_is_one_stop() -> None:
     hit, confirmed = sighting(1, 0, 10, 0, 0.7), sighting(1, 0, 10, 0, 1.0)
     (route,) = likeliest_routes([hit], TIMELESS, confirmed=[confirmed], most=3)
     assert route.stops == [confirmed]
+
+
+def test_learnt_times_rule_a_ride_in_and_weigh_it(tmp_path: Path) -> None:
+    write_learnt_times(tmp_path)  # everybody rides from cam0 to cam1 in 20 s
+    transits = Transits.read(tmp_path / "transits/demo", WEIGHED)
+    stops = [
+        sighting(number, begin_s, begin_s + 1, metres, 0.45).model_copy(update={"camera_id": camera})
+        for number, begin_s, metres, camera in ((1, 0, 0, "cam0"), (2, 21, 800, "cam1"), (3, 400, 800, "cam1"))
+    ]
+    assert len(likeliest_route(stops[:2], WEIGHED)) < 2  # nobody walks 800 m in 20 s
+    assert ids(likeliest_route(stops[:2], WEIGHED, transits)) == [1, 2]
+    overlapping = [stops[0], stops[0].model_copy(update={"tracklet_id": 9})]
+    assert len(likeliest_route(overlapping, TIMELESS, transits)) < 2  # one camera at one time
+    assert likeliest_route([], WEIGHED, transits) == []
