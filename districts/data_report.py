@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from districts.checks.pictures import with_stderr
+from districts.checks.readings import with_stderr
 from districts.counts import Records
 from districts.findings import Finding, Shown
 from domain.atomic import atomic_file

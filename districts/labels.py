@@ -15,6 +15,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 
 from districts.box_files import read_tracks
 from districts.checks.pictures import PictureChecks
+from districts.checks.readings import Readings
 from districts.findings import Finding
 from districts.importers.intake import Intake
 from districts.layout import (
@@ -99,7 +100,7 @@ def add_labels(labels: Path, intake: Intake) -> list[Finding]:
             f"{labels} must hold a person with two confirmed crops who is in no evaluation set; export more with "
             "`python -m serving.labels` or set district.labels=null; got:\n" + "\n".join(warnings or ["no crops"])
         )
-    checks = PictureChecks(crops, is_evaluated=False)
+    checks = PictureChecks(crops, Readings(), is_evaluated=False)
     for person in chosen:
         for row in person:
             checks.look_at(crops / row.file)

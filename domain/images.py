@@ -3,6 +3,8 @@
 Scaling to 0..1 and normalisation are part of every engine.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,16 +59,25 @@ def require_picture(file: Path) -> tuple[int, int]:
 
     OpenCV takes 3 GB for a PNG of some kilobytes, so pictures of others are looked at so before they are read.
     """
+    with open_header(file) as picture:
+        return picture.size
+
+
+@contextmanager
+def open_header(file: Path) -> Iterator[Image.Image]:
+    """The picture in `file` before it is decoded; raises as `require_picture` does, also for what the caller reads."""
     if not file.is_file():
         raise InputError(f"{file} must be a readable picture (JPEG, PNG, …); it is missing or no file")
     try:
         with Image.open(file, formats=_FORMATS) as picture:
             width, height = picture.size
+            if width * height > _MAX_PIXELS:
+                raise InputError(f"{file} must have at most {_MAX_PIXELS} pixels, got {width} × {height}")
+            yield picture
+    except InputError:
+        raise
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise InputError(f"{file} must be a readable picture ({', '.join(_FORMATS)}): {error}") from error
-    if width * height > _MAX_PIXELS:
-        raise InputError(f"{file} must have at most {_MAX_PIXELS} pixels, got {width} × {height}")
-    return width, height
 
 
 def write_image(file: Path, image: Picture, jpeg_quality: int = 92) -> None:

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, Int64
 
-from districts.checks.looks import Look, looks_of
+from districts.checks.looks import Look
+from districts.checks.readings import Readings
 from evaluation.intervals.bootstrap import Sample, resample
 
 DARK = 80  # mean grey value of 0..255 below which a picture counts as dark
@@ -51,7 +52,7 @@ def camera_in_name(picture: str, cameras: Sequence[str]) -> str | None:
 
 def by_light_and_height(files: Sequence[Path], *, heights: bool) -> list[Slicing]:
     """Pictures by their brightness and, with `heights`, by their height; one that cannot be read is in no part."""
-    looks = looks_of(files)
+    looks = Readings().read(files).looks(files)
     seen = [looks.get(file) for file in files]
     slicings = [by_light([look.brightness if look else np.nan for look in seen])]
     return [*slicings, by_height(seen)] if heights else slicings

@@ -5,10 +5,11 @@ from itertools import combinations
 from pathlib import Path
 
 from districts.box_files import YoloBox, parse_labels
-from districts.checks.looks import Look, looks_of
+from districts.checks.looks import Look
 from districts.checks.near_duplicates import near_duplicates
 from districts.checks.pictures import of_pictures
-from districts.checks.splits import attribute_pictures, digests_of
+from districts.checks.readings import Readings
+from districts.checks.splits import attribute_pictures
 from districts.findings import Finding, Shown, gathered
 from districts.layout import DISTRACTOR_IDENTITY, REID_PARTS, SPLITS, find_pictures, identity_and_camera
 from domain.errors import InputError
@@ -29,13 +30,13 @@ _TRAITS: dict[str, Callable[[Look], bool]] = {
 _TINY = f"are smaller than {_LEAST_WIDTH_PX} × {_LEAST_HEIGHT_PX} pixels, in which a person cannot be told"
 
 
-def check_appearance(folder: Path) -> Iterator[Finding]:
+def check_appearance(folder: Path, readings: Readings) -> Iterator[Finding]:
     """Pictures of the district in `folder` that show little, or the same as a picture of another split or identity."""
     scenes: dict[str, list[Path]] = {split: _pictures(folder / "detection" / "images" / split) for split in SPLITS}
     crops: dict[str, list[Path]] = {split: attribute_pictures(folder / "attributes", split) for split in SPLITS}
     parts: dict[str, list[Path]] = {part: _pictures(folder / "reid" / part) for part in REID_PARTS}
     people = [*parts.values(), _pictures(folder / "attributes" / "images")]
-    looks = looks_of([file for files in (*scenes.values(), *people) for file in files])
+    looks = readings.looks([file for files in (*scenes.values(), *people, *crops.values()) for file in files])
     for split, files in scenes.items():
         yield from _labelled_in_the_dark(folder / "detection" / "labels" / split, files, looks)
         yield from _odd(files, looks, _TRAITS)
@@ -44,7 +45,7 @@ def check_appearance(folder: Path) -> Iterator[Finding]:
     evaluated = parts["query"] + parts["bounding_box_test"]
     split_parts = {name: parts[name] for name in ("bounding_box_train", "bounding_box_val")}
     for splits in (scenes, crops, {**split_parts, "query and bounding_box_test": evaluated}):
-        yield from _across_splits(splits, looks)
+        yield from _across_splits(splits, looks, readings)
     for files in (*split_parts.values(), evaluated):
         yield from _across_identities(files, looks)
 
@@ -86,9 +87,11 @@ def _boxes(file: Path) -> list[YoloBox]:
         return []
 
 
-def _across_splits(splits: Mapping[str, Sequence[Path]], looks: Mapping[Path, Look]) -> Iterator[Finding]:
+def _across_splits(
+    splits: Mapping[str, Sequence[Path]], looks: Mapping[Path, Look], readings: Readings
+) -> Iterator[Finding]:
     """Pictures that show the same as one of another split, without those that are byte for byte the same."""
-    digests = digests_of([file for files in splits.values() for file in files])
+    digests = readings.digests([file for files in splits.values() for file in files])
     for first, other in combinations(splits, 2):
         known = {digests.get(file) for file in splits[first]} - {None}
         rest = [file for file in splits[other] if digests.get(file) not in known]

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from districts.checks.pictures import PictureChecks, unread
-from districts.checks.splits import digests_of
+from districts.checks.readings import Readings
 from districts.findings import Finding, Shown, fatal, gathered, listed
 from districts.layout import SPLITS, AttributeRow, find_pictures, read_attribute_row, read_attribute_rows
 from domain.attributes import AttributeSchema, Group
@@ -17,7 +17,7 @@ _FEW_LABELS = 5
 _LARGEST_SHARE = 0.9  # of a label in its group
 
 
-def check_attributes(folder: Path, schema: AttributeSchema, cameras: set[str]) -> Iterator[Finding]:
+def check_attributes(folder: Path, schema: AttributeSchema, cameras: set[str], readings: Readings) -> Iterator[Finding]:
     """Defects in the attribute set of the district in `folder`, which has these cameras."""
     images, named = folder / "attributes" / "images", set[str]()
     if images.is_dir():
@@ -34,20 +34,25 @@ def check_attributes(folder: Path, schema: AttributeSchema, cameras: set[str]) -
             continue
         if not rows:
             yield Finding(True, str(file), "must list pictures, got none")
-        yield from _check_rows(file, rows, schema, cameras, named)
-    yield from _check_contradictions(folder, schema)
+        checks = PictureChecks(images, readings, is_evaluated=split != "train")
+        yield from _check_rows(file, rows, schema, cameras, named, checks)
+    yield from _check_contradictions(folder, schema, readings)
     if images.is_dir() and (unnamed := [file.name for file in find_pictures(images) if file.name not in named]):
         pictures = tuple(Shown(images / name) for name in unnamed)
         yield Finding(False, str(images), f"{len(unnamed)} pictures are in no table: {listed(unnamed)}", pictures)
 
 
 def _check_rows(
-    file: Path, rows: dict[int, dict[str, str]], schema: AttributeSchema, cameras: set[str], named: set[str]
+    file: Path,
+    rows: dict[int, dict[str, str]],
+    schema: AttributeSchema,
+    cameras: set[str],
+    named: set[str],
+    checks: PictureChecks,
 ) -> Iterator[Finding]:
     """Defects of a table; adds its pictures to `named`."""
     counts = [np.zeros(len(group.labels), np.int64) for group in schema.groups]
-    images = file.parent / "images"
-    checks = PictureChecks(images, is_evaluated=file.stem != "train")
+    images = checks.folder
     first_lines: dict[str, int] = {}
     others = {name.name.casefold(): name.name for name in find_pictures(images)} if images.is_dir() else {}
     for line, cells in rows.items():
@@ -101,10 +106,10 @@ def _unequal(group: Group, count: np.ndarray) -> Iterator[str]:
         yield f"{group.name}={group.label_names[int(count.argmax())]} ({count.max()} of {total})"
 
 
-def _check_contradictions(folder: Path, schema: AttributeSchema) -> Iterator[Finding]:
+def _check_contradictions(folder: Path, schema: AttributeSchema, readings: Readings) -> Iterator[Finding]:
     """Pictures of the attribute set that are in the tables repeatedly, by name or byte for byte, with other labels."""
     images, rows = folder / "attributes" / "images", list(_rows_of(folder, schema))
-    digests = digests_of([images / row.image for _, row in rows])
+    digests = readings.digests([images / row.image for _, row in rows])
     seen: dict[str, tuple[str, AttributeRow]] = {}
     found = []
     for place, row in rows:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from districts.box_files import PEOPLE, YoloBox, parse_labels
 from districts.checks.pictures import PictureChecks, equal_but_for_case, unread
+from districts.checks.readings import Readings
 from districts.findings import Finding, Shown, contents, fatal, gathered, listed
 from districts.layout import Split, find_pictures
 from domain.errors import InputError, shown
@@ -17,7 +18,7 @@ _SMALLEST_PX = 2
 _WHOLE = 0.95  # of the picture's area: a box of everything, not of a person
 
 
-def check_detection(folder: Path, splits: Sequence[Split]) -> Iterator[Finding]:
+def check_detection(folder: Path, splits: Sequence[Split], readings: Readings) -> Iterator[Finding]:
     """Defects in `splits` of the detection set of the district in `folder`."""
     for split in splits:
         images, labels = folder / "detection" / "images" / split, folder / "detection" / "labels" / split
@@ -29,7 +30,7 @@ def check_detection(folder: Path, splits: Sequence[Split]) -> Iterator[Finding]:
             continue
         yield from _check_class_names(folder / "detection", labels)
         yield from _check_names(pictures, labels)
-        yield from _check_pictures(pictures, images, labels, split)
+        yield from _check_pictures(pictures, labels, PictureChecks(images, readings, is_evaluated=split != "train"))
 
 
 def _check_class_names(detection: Path, labels: Path) -> Iterator[Finding]:
@@ -65,9 +66,9 @@ def _check_names(pictures: Sequence[Path], labels: Path) -> Iterator[Finding]:
             yield Finding(False, str(file), message)
 
 
-def _check_pictures(pictures: Sequence[Path], images: Path, labels: Path, split: Split) -> Iterator[Finding]:
+def _check_pictures(pictures: Sequence[Path], labels: Path, checks: PictureChecks) -> Iterator[Finding]:
     """The pictures of a split and their boxes."""
-    checks, num_boxes, empty = PictureChecks(images, is_evaluated=split != "train"), 0, []
+    num_boxes, empty = 0, []
     odd: dict[str, list[Finding]] = {}
     for picture in pictures:
         size, file = checks.look_at(picture), labels / f"{picture.stem}.txt"

@@ -10,11 +10,12 @@ from districts.checks.appearance import check_appearance
 from districts.checks.attributes import check_attributes
 from districts.checks.cameras import check_cameras
 from districts.checks.detection import check_detection
+from districts.checks.readings import Readings
 from districts.checks.reid import check_reid
-from districts.checks.splits import check_identities, check_same_pictures
+from districts.checks.splits import attribute_pictures, check_identities, check_same_pictures
 from districts.checks.videos import check_videos
 from districts.findings import Finding, contents, fatal
-from districts.layout import SPLITS, District, read_district
+from districts.layout import REID_PARTS, SPLITS, District, find_pictures, read_district
 from districts.placeholders import check_placeholders
 from domain.attributes import AttributeSchema
 from domain.errors import InputError
@@ -39,26 +40,37 @@ def check_district(folder: Path, *, is_published: bool = False) -> list[Finding]
             Finding(True, str(folder), f"must hold one of the folders {', '.join(_PARTS)}; {contents(folder)}")
         )
     findings.extend(_check_folders(folder))
+    readings = Readings().read(_pictures_of(folder))
     checks: dict[str, Callable[[], Iterable[Finding]]] = {
-        "detection": lambda: check_detection(folder, SPLITS),
-        "reid": lambda: check_reid(folder, len(district.cameras) if district else 0),
+        "detection": lambda: check_detection(folder, SPLITS, readings),
+        "reid": lambda: check_reid(folder, len(district.cameras) if district else 0, readings),
     }
     if schema is not None and district is not None:
-        checks["attributes"] = lambda: check_attributes(folder, schema, {camera.id for camera in district.cameras})
+        cameras = {camera.id for camera in district.cameras}
+        checks["attributes"] = lambda: check_attributes(folder, schema, cameras, readings)
         checks["videos"] = lambda: check_videos(folder, district, schema)
     findings.extend(check_identities(folder))
-    findings.extend(check_same_pictures(folder, is_published=is_published))
+    findings.extend(check_same_pictures(folder, readings, is_published=is_published))
     for name in present:
         if name in checks:
             findings.extend(checks[name]())
         else:
             findings.append(Finding(False, str(folder / name), "is not checked before district.yaml is right"))
-    findings.extend(check_appearance(folder))
+    findings.extend(check_appearance(folder, readings))
     if district is not None:
         findings.extend(check_cameras(folder, district))
         place, has_videos = str(folder / "district.yaml"), "videos" in present
         findings.extend(check_placeholders(place, district, has_videos=has_videos))
     return findings
+
+
+def _pictures_of(folder: Path) -> Iterator[Path]:
+    """All pictures of the district in `folder`, but those of problems in videos."""
+    scenes = [folder / "detection" / "images" / split for split in SPLITS]
+    for place in (*scenes, *(folder / "reid" / part for part in REID_PARTS), folder / "attributes" / "images"):
+        yield from find_pictures(place) if place.is_dir() else ()
+    for split in SPLITS:
+        yield from attribute_pictures(folder / "attributes", split)
 
 
 def _check_folders(folder: Path) -> Iterator[Finding]:

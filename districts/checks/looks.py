@@ -1,23 +1,18 @@
-"""How pictures look: their size, brightness, contrast, sharpness and a perceptual hash, all read in threads."""
+"""How a picture looks: its size, brightness, contrast, sharpness and spectrum."""
 
-from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 
 import cv2
 import numpy as np
 from jaxtyping import Float32, UInt8
 
-from districts.checks.pictures import reduced_grey, with_stderr
-from domain.cores import available_cores
-from domain.errors import InputError
-from domain.images import require_picture
-
 SMALL_PX = 48
-_HASHED_PX, _HASH_PX = 32, 8  # the lowest 8 × 8 frequencies of 32 × 32 pixels
+WINDOW = cv2.createHanningWindow((SMALL_PX, SMALL_PX), cv2.CV_32F)
+_LOW = 9  # frequencies of the spectrum in each direction, from 0
 _SHARP_PX = 256  # longest side at which sharpness is measured
 _ROUNDING = 1 / 12  # variance that rounding to grey values adds
+
+Grey = UInt8[np.ndarray, "height width"]
 
 
 @dataclass(frozen=True)
@@ -29,43 +24,32 @@ class Look:
     brightness: float  # mean of its grey values, 0..255
     contrast: float  # their standard deviation
     sharpness: float  # share of the contrast that is finer than about two pixels
-    perceptual_hash: np.uint64
     small: UInt8[np.ndarray, "48 48"]  # grey
+    spectrum: Float32[np.ndarray, " frequency"]  # of `small`, without phases; length 1
 
 
-def looks_of(files: Iterable[Path]) -> dict[Path, Look]:
-    """The look of each picture; files that cannot be read are left to other checks."""
-    chosen = sorted({*files})
-    with ThreadPoolExecutor(available_cores()) as pool:  # OpenCV decodes without Python's lock
-        looks, _ = with_stderr(lambda: list(pool.map(_look_at, chosen)))
-    return {file: look for file, look in zip(chosen, looks, strict=True) if look is not None}
-
-
-def _look_at(file: Path) -> Look | None:
-    try:
-        width, height = require_picture(file)
-    except InputError:
-        return None
-    grey = cv2.imread(str(file), reduced_grey(width, height))
-    if grey is None:
-        return None
+def look_of(grey: Grey, width_px: int, height_px: int) -> Look:
+    """The look of a picture of `width_px` × `height_px` that may have been decoded smaller, as `grey`."""
     small = cv2.resize(grey, (SMALL_PX, SMALL_PX), interpolation=cv2.INTER_AREA)
     brightness, contrast = (float(value[0, 0]) for value in cv2.meanStdDev(grey))
-    return Look(width, height, brightness, contrast, _sharpness(grey), _hash(small), small)
+    return Look(width_px, height_px, brightness, contrast, _sharpness(grey), small, _spectrum(small))
 
 
-def _sharpness(grey: UInt8[np.ndarray, "height width"]) -> float:
+def _sharpness(grey: Grey) -> float:
     scale = _SHARP_PX / max(grey.shape)
     if scale < 1:
         height, width = (max(1, round(side * scale)) for side in grey.shape)
         grey = cv2.resize(grey, (width, height), interpolation=cv2.INTER_AREA)
     values: Float32[np.ndarray, "height width"] = grey.astype(np.float32)
     fine = values - cv2.GaussianBlur(values, (0, 0), 1.0)
-    return float(np.sqrt(max(fine.var() - _ROUNDING, 0)) / max(values.std(), 1e-3))
+    fine_contrast, contrast = (float(cv2.meanStdDev(each)[1][0, 0]) for each in (fine, values))
+    return float(np.sqrt(max(fine_contrast**2 - _ROUNDING, 0)) / max(contrast, 1e-3))
 
 
-def _hash(small: UInt8[np.ndarray, "48 48"]) -> np.uint64:
-    """Signs of the lowest frequencies against their median (pHash): alike after re-encoding, and after small shifts."""
-    hashed = cv2.resize(small, (_HASHED_PX, _HASHED_PX), interpolation=cv2.INTER_AREA).astype(np.float32)
-    low = cv2.dct(hashed)[:_HASH_PX, :_HASH_PX].ravel()
-    return np.uint64(np.packbits(low > np.median(low)).view(np.uint64)[0])
+def _spectrum(small: UInt8[np.ndarray, "48 48"]) -> Float32[np.ndarray, " frequency"]:
+    """Roots of the amplitudes of the lowest frequencies: alike after re-encoding, and after a shift or a small cut."""
+    values: Float32[np.ndarray, "48 48"] = small.astype(np.float32)
+    amplitudes = np.abs(np.fft.rfft2((values - values.mean()) * WINDOW)[:, :_LOW])
+    low = np.sqrt(np.concatenate([amplitudes[:_LOW], amplitudes[1 - _LOW :]])).ravel()
+    low -= low.mean()
+    return (low / max(float(np.linalg.norm(low)), 1e-6)).astype(np.float32)

@@ -1,7 +1,7 @@
 """Pictures that show the same although their files differ: re-encoded, or shifted or cut by a few pixels.
 
-Pictures whose perceptual hashes are close are candidates. Pixels decide: two moments of a standing camera have close
-hashes, too, but people in them stand elsewhere.
+Pictures whose spectra are nearly the same are candidates: a shift or a small cut changes the phases, not the
+amplitudes. Pixels decide: two moments of a standing camera have one spectrum, too, but people in them stand elsewhere.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,21 +12,21 @@ import cv2
 import numpy as np
 from jaxtyping import Float32, UInt8
 
-from districts.checks.looks import SMALL_PX, Look
-from districts.checks.pictures import with_stderr
+from districts.checks.looks import SMALL_PX, WINDOW, Look
+from districts.checks.readings import with_stderr
 from domain.cores import available_cores
 
-_HASH_BITS = 14  # that may differ
-_ROWS = 2048  # hashes that are compared at once
-_RANKED = 64  # nearest hashes of a picture that are compared as small pictures; frames of one camera have thousands
+_LEAST_SPECTRAL = 0.85  # correlation of two spectra
+_ROWS = 1024  # spectra that are compared at once
+_RANKED = 6  # nearest spectra of a picture that are compared as small pictures
 _COMPARED = 2  # of these, the most alike, that are compared by pixels
+_LEAST_LIKENESS = 0.7  # correlation of two small pictures
 _STILL_PX, _STILL_DIFFERENCE = 0.1, 20  # without a shift, small pictures of one scene differ less
 _LARGE_PX, _LARGE_DIFFERENCE = 600, 45  # longest side of pictures that also differ less after a shift
 _LEAST_CONTRAST = 4  # below, all pictures look alike
 _SHIFT_PX, _PATCH_PX = 12, 160  # the largest shift; side of the patch by which it is found
 _BLOCK_PX, _MOST_DIFFERENCE = 8, 7  # grey values by which blocks of one picture may differ
 _CUT = 0.1  # of the side
-_WINDOW = cv2.createHanningWindow((SMALL_PX, SMALL_PX), cv2.CV_32F)
 
 
 def near_duplicates(
@@ -57,31 +57,30 @@ def _clear(files: Sequence[Path], looks: Mapping[Path, Look]) -> list[Path]:
 def _candidates(
     first: Sequence[Path], other: Sequence[Path], looks: Mapping[Path, Look], identities: Mapping[Path, int] | None
 ) -> Iterator[tuple[Path, list[Path]]]:
-    """Pictures of `other`, each with those of `first` whose hashes are nearest."""
-    hashes, of_other = (
-        np.array([looks[file].perceptual_hash for file in files], np.uint64) for files in (first, other)
-    )
+    """Pictures of `other`, each with those of `first` whose spectra are nearest."""
+    if not first or not other:
+        return
+    spectra, of_other = (np.stack([looks[file].spectrum for file in files]) for files in (first, other))
     people, of_others = (
         np.array([identities[file] for file in files] if identities else ()) for files in (first, other)
     )
-    for start in range(0, len(other) if first else 0, _ROWS):
+    for start in range(0, len(other), _ROWS):
         rows = slice(start, start + _ROWS)
-        differing = np.bitwise_count(of_other[rows, None] ^ hashes[None])
-        is_close = differing <= _HASH_BITS
+        alike = of_other[rows] @ spectra.T
         if identities:
-            is_close &= people[None] < of_others[rows, None]
-        for row in np.flatnonzero(is_close.any(axis=1)):
-            near = np.flatnonzero(is_close[row])
-            nearest = near[np.argsort(differing[row, near], kind="stable")[:_RANKED]]
-            yield other[start + int(row)], [first[place] for place in nearest.tolist()]
+            alike[people[None] >= of_others[rows, None]] = 0
+        nearest = np.argpartition(-alike, min(_RANKED, len(first)) - 1, axis=1)[:, :_RANKED]
+        for file, places, likeness in zip(other[rows], nearest, np.take_along_axis(alike, nearest, 1), strict=True):
+            if (near := places[likeness >= _LEAST_SPECTRAL]).size:
+                yield file, [first[place] for place in near.tolist()]
 
 
 def _best(found: tuple[Path, list[Path]], looks: Mapping[Path, Look]) -> tuple[Path, Path] | None:
     file, near = found
     likeness = {other: _likeness(looks[file], looks[other]) for other in near}
-    best = [other for other in sorted(near, key=lambda other: -likeness[other])[:_COMPARED] if likeness[other] > 0]
-    picture = cv2.imread(str(file), cv2.IMREAD_GRAYSCALE) if best else None
-    for other in best:
+    alike = sorted((other for other in near if likeness[other] >= _LEAST_LIKENESS), key=lambda other: -likeness[other])
+    picture = cv2.imread(str(file), cv2.IMREAD_GRAYSCALE) if alike else None
+    for other in alike[:_COMPARED]:
         twin = cv2.imread(str(other), cv2.IMREAD_GRAYSCALE)
         if picture is not None and twin is not None and _show_the_same(picture, twin):
             return file, other
@@ -91,7 +90,7 @@ def _best(found: tuple[Path, list[Path]], looks: Mapping[Path, Look]) -> tuple[P
 def _likeness(look: Look, other: Look) -> float:
     """Correlation after the best shift; 0 where nothing is shifted, but something differs."""
     one, two = look.small.astype(np.float32), other.small.astype(np.float32)
-    (x, y), _ = cv2.phaseCorrelate(one, two, _WINDOW)
+    (x, y), _ = cv2.phaseCorrelate(one, two, WINDOW)
     if abs(x) + abs(y) < _STILL_PX and np.abs(one - two).max() > _STILL_DIFFERENCE:
         return 0.0
     shift = np.array([[1, 0, -x], [0, 1, -y]], np.float32)

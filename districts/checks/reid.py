@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from districts.checks.pictures import PictureChecks, equal_but_for_case, unread
+from districts.checks.readings import Readings
 from districts.findings import Finding, Shown, fatal, gathered, listed
 from districts.layout import (
     DISTRACTOR_IDENTITY,
@@ -19,7 +20,7 @@ _TRAINED: tuple[ReidPart, ...] = ("bounding_box_train", "bounding_box_val")
 _Named = dict[Path, tuple[int, int]]  # picture -> identity and camera
 
 
-def check_reid(folder: Path, num_cameras: int) -> Iterator[Finding]:
+def check_reid(folder: Path, num_cameras: int, readings: Readings) -> Iterator[Finding]:
     """Defects in the re-ID set of the district in `folder`; 0 cameras: their number is unknown."""
     named: dict[ReidPart, _Named] = {}
     for part in REID_PARTS:
@@ -35,7 +36,8 @@ def check_reid(folder: Path, num_cameras: int) -> Iterator[Finding]:
                 named[part][picture] = identity_and_camera(picture)
             except InputError as error:
                 yield fatal(picture, error)
-        yield from _check_pictures(place, named[part], num_cameras, is_evaluated=part != "bounding_box_train")
+        checks = PictureChecks(place, readings, is_evaluated=part != "bounding_box_train")
+        yield from _check_pictures(named[part], num_cameras, checks)
     for part in named.keys() & set(_TRAINED):
         yield from _check_positive_pairs(folder / "reid" / part, named[part])
     times = folder / "reid" / "times.csv"
@@ -47,10 +49,10 @@ def check_reid(folder: Path, num_cameras: int) -> Iterator[Finding]:
         yield from _check_queries(folder, named["query"], named["bounding_box_test"])
 
 
-def _check_pictures(place: Path, named: _Named, num_cameras: int, *, is_evaluated: bool) -> Iterator[Finding]:
+def _check_pictures(named: _Named, num_cameras: int, checks: PictureChecks) -> Iterator[Finding]:
+    place, unknown = checks.folder, set[int]()
     if not find_pictures(place):
         yield Finding(True, str(place), "must hold pictures, got none")
-    checks, unknown = PictureChecks(place, is_evaluated), set[int]()
     for picture, (_, camera) in named.items():
         checks.look_at(picture)
         if num_cameras and not 1 <= camera <= num_cameras and camera not in unknown:

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
 
+from districts.checks.readings import Readings
 from districts.findings import Finding, Shown, gathered
 from districts.layout import (
     DISTRACTOR_IDENTITY,
@@ -14,7 +15,6 @@ from districts.layout import (
     whole_number,
 )
 from domain.errors import InputError
-from domain.files import sha256_of
 from domain.foreign_files import read_rows
 
 _EVALUATED = "query and bounding_box_test"
@@ -32,24 +32,24 @@ def check_identities(folder: Path) -> Iterator[Finding]:
     yield from _shared(reid)
 
 
-def check_same_pictures(folder: Path, *, is_published: bool) -> Iterator[Finding]:
+def check_same_pictures(folder: Path, readings: Readings, *, is_published: bool) -> Iterator[Finding]:
     """Pictures that are byte for byte the same in two splits.
 
     Fatal for people: attributes and re-ID, as a shared identity is, but in a set that `is_published`. A warning for
     scenes, and for a query that is also in the gallery.
     """
     detection: dict[str, list[Path]] = {split: _pictures(folder / "detection" / "images" / split) for split in SPLITS}
-    yield from _same(detection, is_fatal=False)
+    yield from _same(detection, readings, is_fatal=False)
     attributes: dict[str, list[Path]] = {split: attribute_pictures(folder / "attributes", split) for split in SPLITS}
-    yield from _same(attributes, is_fatal=not is_published)
+    yield from _same(attributes, readings, is_fatal=not is_published)
     parts: dict[str, list[Path]] = {part: _pictures(folder / "reid" / part) for part in REID_PARTS}
     query, gallery = parts.pop("query"), parts.pop("bounding_box_test")
-    yield from _same({**parts, _EVALUATED: [*query, *gallery]}, is_fatal=not is_published)
-    yield from _same({"bounding_box_test": gallery, "query": query}, is_fatal=False)
+    yield from _same({**parts, _EVALUATED: [*query, *gallery]}, readings, is_fatal=not is_published)
+    yield from _same({"bounding_box_test": gallery, "query": query}, readings, is_fatal=False)
 
 
-def _same(splits: Mapping[str, Sequence[Path]], *, is_fatal: bool) -> Iterator[Finding]:
-    digests = digests_of([file for files in splits.values() for file in files])
+def _same(splits: Mapping[str, Sequence[Path]], readings: Readings, *, is_fatal: bool) -> Iterator[Finding]:
+    digests = readings.digests([file for files in splits.values() for file in files])
     for first, other in combinations(splits, 2):
         by_digest = {digests[file]: file for file in reversed(splits[first]) if file in digests}
         found = []
@@ -61,25 +61,6 @@ def _same(splits: Mapping[str, Sequence[Path]], *, is_fatal: bool) -> Iterator[F
             f"of {len(splits[other])} pictures of {other} are byte for byte in {first}; splits must share no picture"
         )
         yield from gathered(found, splits[other][0].parent if found else Path(), message)
-
-
-def digests_of(files: Sequence[Path]) -> dict[Path, str]:
-    """Checksum of each file whose size another one of `files` has; a file may be there repeatedly.
-
-    Files that cannot be read are left to other checks.
-    """
-    by_size: dict[int, list[Path]] = {}
-    for file in files:
-        if file.is_file():
-            by_size.setdefault(file.stat().st_size, []).append(file)
-    digests = {}
-    for same_size in by_size.values():
-        for file in {*same_size} if len(same_size) > 1 else ():
-            try:
-                digests[file] = sha256_of(file)
-            except OSError:
-                continue
-    return digests
 
 
 def _pictures(folder: Path) -> list[Path]:

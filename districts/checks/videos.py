@@ -8,6 +8,7 @@ import numpy as np
 
 from districts.box_files import ParsedTracks, parse_tracks
 from districts.checks.pictures import PictureChecks
+from districts.checks.readings import Readings
 from districts.findings import Finding, fatal, listed
 from districts.layout import District, read_problems
 from districts.placeholders import unknown_facts
@@ -139,7 +140,7 @@ def _check_problems(folder: Path, schema: AttributeSchema, seen: _Seen) -> Itera
         if not first <= problem.frame <= last:
             message = f"frame must be one in which {problem.camera} sees identity {problem.identity}, {first} to {last}"
             yield Finding(True, place, f"{message}, got {problem.frame}")
-        checks = PictureChecks(folder / "videos", is_evaluated=True)
+        checks = PictureChecks(folder / "videos", Readings(), is_evaluated=True)
         for crop in problem.crops:
             checks.look_at(folder / "videos" / crop, place)
         yield from checks.summary()

@@ -129,14 +129,15 @@ def link_or_copy(source: Path, target: Path) -> None:
     Raises:
         InputError: if `source` is no file, or unreadable.
     """
-    if source.is_symlink() and not source.exists():
+    is_link = source.is_symlink()
+    if is_link and not source.exists():
         raise InputError(f"{source} must be a file; it is a link to {source.readlink()}, which is missing")
     if not source.is_file():
         raise InputError(f"{source} must be a file; {'it is none' if source.exists() else 'it is missing'}")
     if not os.access(source, os.R_OK):
         raise InputError(f"{source} must be readable for this user; it is not")
     try:
-        os.link(source.resolve(), target)
+        os.link(source.resolve() if is_link else source, target)
     except OSError:
         try:
             shutil.copy2(source, target)

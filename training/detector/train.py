@@ -14,6 +14,7 @@ from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 
 from districts.box_files import LabelledFrame, read_detection_split
 from districts.checks.detection import check_detection
+from districts.checks.readings import Readings
 from districts.findings import require_sound, shown_first
 from domain.errors import InputError
 from domain.model_card import ModelCard, Nms
@@ -70,7 +71,7 @@ def main(argv: Sequence[str] = ()) -> None:
     params = read_params(argv)
     district, seed = configured_district(argv), int(params["seed"])
     detection, checkpoints = DATA.of(district) / "detection", CHECKPOINTS.of(district) / MODEL
-    findings = list(check_detection(detection.parent, ("train", "val")))
+    findings = list(check_detection(detection.parent, ("train", "val"), Readings()))
     for line in shown_first(findings):
         print(line)
     require_sound(findings)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from districts.checks.appearance import check_appearance
+from districts.checks.readings import Readings
 from districts.findings import Finding
 from domain.images import read_image
 from tests.helpers.districts import write_table
@@ -45,7 +46,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def found(folder: Path) -> list[Finding]:
-    findings = list(check_appearance(folder))
+    findings = list(check_appearance(folder, Readings()))
     assert not any(finding.is_fatal for finding in findings)
     return findings
 
@@ -82,7 +83,7 @@ def test_people_in_a_black_frame_are_named_with_their_boxes(folder: Path) -> Non
     assert black.message == "1 pictures are black: dark.jpg"
 
 
-@pytest.mark.parametrize("shift", [0, 1, 3])
+@pytest.mark.parametrize("shift", [0, 1, 3, 6])
 @pytest.mark.parametrize(
     ("file", "twin"),
     [

@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from districts.checks import readings
 from districts.checks.district import check_district
+from districts.checks.readings import Readings
 from tests.helpers.damages import (
     QUERY,
     TRAIN,
@@ -114,6 +116,26 @@ def test_decoders_say_nothing_on_the_screen(district: Path, capfd: pytest.Captur
         cut(name)(district)
     assert len([finding for finding in check_district(district) if "picture, got one" in finding.message]) == 2
     assert capfd.readouterr().err == ""
+
+
+def test_processes_find_what_one_finds_and_hard_links_are_read_once(
+    district: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    cut("detection/images/train/b.jpg")(district)
+    cut(TRAIN + "0001_c1s1_000009_00.jpg")(district)
+    twin = district / "detection/images/train/twin.jpg"
+    twin.hardlink_to(district / "detection/images/train/b.jpg")
+    expected = check_district(district)
+    monkeypatch.setattr(readings, "_PER_PROCESS", 1)
+    monkeypatch.setattr(readings, "available_cores", lambda: 2)
+    assert check_district(district) == expected
+    assert sum("picture, got one" in finding.message for finding in expected) == 3
+    assert capfd.readouterr().err == ""
+    monkeypatch.setattr(readings, "available_cores", lambda: 1)
+    read = []
+    monkeypatch.setattr(readings, "_decode", lambda file, *_: (read.append(file), (True, None))[1])
+    Readings().read([twin, district / "detection/images/train/b.jpg"])
+    assert len(read) == 1
 
 
 def test_damaged_exif_turns_nothing_and_is_not_on_the_screen(
