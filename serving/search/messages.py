@@ -16,6 +16,7 @@ from serving.search.search import Hit
 from serving.search.seen_at import SeenAt
 
 MOST_ITEMS = 5000  # of a list in a request; the settings' own limits are lower
+_BoxList = Annotated[list[float], Field(min_length=4, max_length=4)]  # left, top, right, bottom
 TrackletId = Annotated[int, Field(ge=0, le=2**63 - 1)]
 
 
@@ -89,8 +90,8 @@ class PhotoAnswer(BaseModel):
 
     width_px: int  # of the photo, upright
     height_px: int
-    detected_xyxy: list[Box]  # everybody detected, pixels, the likeliest to be meant first
-    selected_xyxy: Box | None  # the person whom a search takes unless another is marked; None: the whole photo
+    detected_xyxy: list[_BoxList]  # everybody detected, pixels, the likeliest to be meant first
+    selected_xyxy: _BoxList | None  # the person whom a search takes unless another is marked; None: the whole photo
 
 
 class WordsRead(BaseModel):

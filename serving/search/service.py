@@ -411,7 +411,12 @@ class SearchService:
             self._engines = None  # after their return they may be others
             raise
         width, height = seen.size
-        return PhotoAnswer(width_px=width, height_px=height, detected_xyxy=seen.detected, selected_xyxy=seen.selected)
+        return PhotoAnswer(
+            width_px=width,
+            height_px=height,
+            detected_xyxy=[list(box) for box in seen.detected],
+            selected_xyxy=None if seen.selected is None else list(seen.selected),
+        )
 
     def read_sentence(self, text: str) -> SentenceAnswer:
         """Conditions that a Korean or English sentence about a person says; times are of now, at the cameras.

@@ -526,7 +526,9 @@ def test_a_reviewer_holds_and_closes_a_case(served: Served, browser: Browser, ca
         details = client.get(f"/v1/cases/{case}").json()
     assert (details["legal_hold"], details["operators"], details["closed"] is None) == (True, ["kim"], False)
     click(browser, "#search .primary")
-    browser.wait_for("document.querySelector('#problem').innerText.includes('닫힌 사건에서는 찾을 수 없습니다')")
+    browser.wait_for(
+        "document.querySelector('#problem').innerText.includes('닫힌 사건에서는 찾거나 판단할 수 없습니다')"
+    )
 
 
 def test_an_operator_is_shown_the_own_cases_and_nothing_to_review(served: Served, chromium: str) -> None:

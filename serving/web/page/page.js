@@ -88,6 +88,10 @@ function filters() {
   const area = chosenArea();
   const cameras = all("[name=cameras]:checked").map(({ value }) => value);
   const times = ["since", "until"].filter((name) => form.elements[name].value);
+  for (const name of times) {
+    const year = Number(form.elements[name].value.split("-")[0]);
+    if (year < 1900 || year > 2199) throw new Error(words[`refused_field_${name}`]);
+  }
   return {
     ...(cameras.length ? { cameras } : {}),
     ...(area ? { area } : {}),
