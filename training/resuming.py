@@ -45,7 +45,7 @@ def digest_of_text(text: str) -> str:
     return blake2b(text.encode(errors="surrogateescape"), digest_size=16).hexdigest()
 
 
-def claim(folder: Path, identity: Mapping[str, Any], epochs_done: Callable[[Path], int]) -> bool:
+def claim(folder: Path, identity: Mapping[str, Any], epochs_done: Callable[[Path], int | None]) -> bool:
     """Let `folder` hold the checkpoints of the training that `identity` describes; True if it can go on there.
 
     A training goes on if only workers, memory, devices or the number of epochs differ. Checkpoints of any other
@@ -54,7 +54,7 @@ def claim(folder: Path, identity: Mapping[str, Any], epochs_done: Callable[[Path
     Args:
         folder: of the checkpoints; it is created.
         identity: nested plain values: settings, with `max_epochs`, seed, and the digest of the data.
-        epochs_done: from the folder to the number of epochs in its checkpoints; 0 if they cannot be used.
+        epochs_done: from the folder to the number of whole epochs in its checkpoints; None if they cannot be used.
     """
     now: dict[str, Any] = json.loads(json.dumps(_flat(identity), default=str))
     goes_on = _has_work(folder) and _goes_on(folder, now, epochs_done(folder))
@@ -66,13 +66,13 @@ def claim(folder: Path, identity: Mapping[str, Any], epochs_done: Callable[[Path
     return goes_on
 
 
-def _goes_on(folder: Path, now: dict[str, Any], done: int) -> bool:
+def _goes_on(folder: Path, now: dict[str, Any], done: int | None) -> bool:
     before = _read(folder / _NOTE)
     changed = {
         key: f"{before.get(key)} → {now.get(key)}" for key in now.keys() | before.keys() if _differ(key, before, now)
     }
     other = sorted(changed.keys() - _FREE)
-    if not before or not done:
+    if not before or done is None:
         why = "cannot be used"
     elif other:
         why = f"are of another training ({_listed(changed, other)})"

@@ -4,8 +4,9 @@ Crops stay `uint8` until they are on the device, where the whole batch is augmen
 feed a network, and no worker process repeats its random numbers in the next epoch.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -90,6 +91,32 @@ def shuffled_batches(crops: Dataset[Any], batch: int, seed: int, rank: int = 0, 
     return ShuffledBatches(order, min(batch // world_size, len(order)), drop_last=True)
 
 
+class Rest(Batches):
+    """Batches without those of a begun epoch that were trained on before the training was stopped.
+
+    Args:
+        batches: of whole epochs.
+        epoch: the begun epoch.
+        done: number of its batches to leave out.
+    """
+
+    def __init__(self, batches: Batches, epoch: int, done: int) -> None:
+        self._batches: Any = batches
+        self._begun, self._done = epoch, done
+        self.set_epoch(epoch)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the order of `epoch`."""
+        self._epoch = epoch
+        self._batches.set_epoch(epoch)
+
+    def __len__(self) -> int:
+        return len(self._batches)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        yield from islice(self._batches, self._done if self._epoch == self._begun else 0, None)
+
+
 class CropData(LightningDataModule):
     """Training and validation crops as Lightning takes them.
 
@@ -112,6 +139,7 @@ class CropData(LightningDataModule):
         super().__init__()
         self._train, self._train_batches, self._val = train, train_batches, val
         self._val_batch, self._num_workers = val_batch, num_workers
+        self.begun = (0, 0)  # where a stopped training goes on: epoch, and the number of its batches that are done
 
     @property
     def num_train(self) -> int:
@@ -119,9 +147,11 @@ class CropData(LightningDataModule):
         return len(self._train)
 
     def train_dataloader(self) -> DataLoader[CropBatch]:
-        """The training batches of this process."""
+        """The training batches of this process; in an epoch that a stopped training began, the rest of them."""
         assert self.trainer is not None
-        return self._load(self._train, self._train_batches(self.trainer.global_rank, self.trainer.world_size))
+        batches = self._train_batches(self.trainer.global_rank, self.trainer.world_size)
+        epoch, done = self.begun
+        return self._load(self._train, Rest(batches, epoch, done % len(batches)))
 
     def val_dataloader(self) -> list[DataLoader[CropBatch]]:
         """One loader or none; each process validates on all crops."""

@@ -1,9 +1,9 @@
 """A training by Lightning: resumes after a kill, keeps the best weights, and logs its curves to MLflow."""
 
 import logging
-import signal
 import warnings
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -22,16 +22,17 @@ from training.crops.task import CropTask
 from training.progress import Estimate, say, shows_bars
 from training.resuming import claim
 from training.settings import TrainingSettings
+from training.stopping import StopRequest, stopped
 from training.weights import UNREADABLE
 
 _LAST = "last.ckpt"
-_STOPPED = 128 + signal.SIGTERM  # as a shell says it
 Curves = Callable[[Mapping[str, float], int], None]
 # Messages below WARNING are advertisements.
 logging.getLogger("pytorch_lightning.utilities.rank_zero").setLevel(logging.WARNING)
 for _expected in (
     r"Checkpoint directory .* exists and is not empty",
     r"`isinstance\(treespec, LeafSpec\)` is deprecated",
+    r"You're resuming from a checkpoint that ended before the epoch ended",  # `CropData` leaves out what was trained on
 ):
     warnings.filterwarnings("ignore", _expected)
 
@@ -65,12 +66,18 @@ def checkpoint_folder(district: str, model: str, identity: Mapping[str, Any]) ->
     return folder
 
 
-def epochs_done(folder: Path) -> int:
-    """Epochs in the last checkpoint in `folder`; 0 if there is none that can be read."""
+def epochs_done(folder: Path) -> int | None:
+    """Whole epochs in the last checkpoint in `folder`; None if there is none that can be read."""
     try:
-        return int(torch.load(folder / _LAST, map_location="cpu", weights_only=True, mmap=True)["epoch"]) + 1
+        return _progress(folder / _LAST)[0]
     except UNREADABLE:
-        return 0
+        return None
+
+
+def _progress(checkpoint: Path) -> tuple[int, int]:
+    """Whole epochs, and batches of the last one that was begun."""
+    loop = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)["loops"]["fit_loop"]
+    return loop["epoch_progress"]["current"]["processed"], loop["epoch_loop.batch_progress"]["current"]["ready"]
 
 
 def fit(
@@ -109,21 +116,23 @@ def fit(
     averaging = [EMAWeightAveraging(decay=settings.ema_decay)] if settings.ema_decay else []
     devices = settings.hardware.devices
     keep_freed_memory()
-    own = [StepSeeds(seed), Schedule(), Pace(data.num_train), CurveLog(log_curves)]
-    trainer = _trainer(settings, folder, devices, [*averaging, best, last, *own])
     resumed = folder / _LAST
+    own = [StepSeeds(seed), Schedule(), Pace(data.num_train), CurveLog(log_curves), Stop(resumed)]
+    trainer = _trainer(settings, folder, devices, [*averaging, best, last, *own])
+    validator = _trainer(settings, folder, 1, [])
+    if resumed.is_file():
+        data.begun = _progress(resumed)
     try:
         trainer.fit(task, datamodule=data, ckpt_path=str(resumed) if resumed.is_file() else None)
+        best_file = folder / "best.ckpt"
+        checkpoint = torch.load(best_file if best_file.is_file() else resumed, map_location="cpu", weights_only=True)
+        task.load_state_dict(checkpoint["state_dict"])
+        scores = validator.validate(task, datamodule=data, verbose=False) if data.val_dataloader() else [{}]
     except SIGTERMException as asked:  # its exit status would be 0
-        print(f"stopped by SIGTERM: the same command goes on from the last epoch in {folder}", flush=True)
-        raise SystemExit(_STOPPED) from asked
-    best_file = folder / "best.ckpt"
-    checkpoint = torch.load(best_file if best_file.is_file() else resumed, map_location="cpu", weights_only=True)
-    task.load_state_dict(checkpoint["state_dict"])
-    if not data.val_dataloader():
-        return {}
-    validator = _trainer(settings, folder, 1, [])
-    return dict(validator.validate(task, datamodule=data, verbose=False)[0])
+        raise stopped(folder) from asked
+    if validator.received_sigterm:  # in its last batch
+        raise stopped(folder)
+    return dict(scores[0])
 
 
 def seed_run(seed: int) -> None:
@@ -193,6 +202,48 @@ class Schedule(Callback):
         trainer.lr_scheduler_configs[0].scheduler.load_state_dict(schedule.state_dict())
         for group, other in zip(trainer.optimizers[0].param_groups, optimizer.param_groups, strict=True):
             group["lr"] = other["lr"]
+
+
+class Stop(Callback):
+    """Ends a training on SIGTERM with a checkpoint within the epoch, after its last batch with that of the epoch.
+
+    Lightning, which would break off a validation and keep whole epochs only, learns of it from here. Several devices
+    are left to Lightning, for each process is at a batch of its own.
+
+    Args:
+        file: of the checkpoint.
+    """
+
+    def __init__(self, file: Path) -> None:
+        self._file, self._request, self._handling = file, StopRequest(), ExitStack()
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Take the place of Lightning's handler."""
+        if trainer.world_size == 1:
+            self._handling.enter_context(self._request)
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Write the checkpoint and end, unless the epoch's own follows."""
+        if self._request.is_there and batch_idx + 1 < trainer.num_training_batches:
+            trainer.save_checkpoint(self._file)
+            raise SIGTERMException
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """End after the checkpoint of the epoch before."""
+        if self._request.is_there:
+            raise SIGTERMException
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """End after the last epoch's."""
+        self._handling.close()
+        if self._request.is_there:
+            raise SIGTERMException
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """Leave SIGTERM to others."""
+        self._handling.close()
 
 
 class CurveLog(Callback):

@@ -4,7 +4,9 @@ import csv
 import json
 import shutil
 from collections.abc import Sequence
+from contextlib import nullcontext
 from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Any, Literal
 
@@ -30,6 +32,7 @@ from training.progress import Estimate, say
 from training.resuming import claim, digest, digest_of_text
 from training.settings import HardwareSettings, TrainingSettings
 from training.single_output import SingleOutput
+from training.stopping import StopRequest, stopped
 from training.trained_model import write_trained
 
 MODEL = "detector"
@@ -140,12 +143,12 @@ def _identity(settings: DetectorSettings, seed: int, frames: list[LabelledFrame]
     return settings.model_dump(mode="json") | {"seed": seed, "data": data}
 
 
-def _epochs_done(folder: Path) -> int:
-    """Epochs that `folder` has a checkpoint of, by the rows of ultralytics' table: one at most may be too much."""
+def _epochs_done(folder: Path) -> int | None:
+    """Whole epochs of the checkpoint in `folder`, by the rows of ultralytics' table: one at most may be too much."""
     table = folder / "run" / "results.csv"
-    if not (folder / "run" / "weights" / "last.pt").is_file() or not table.is_file():
-        return 0
-    return len(table.read_text().splitlines()) - 1
+    if not (folder / "run" / "weights" / "last.pt").is_file():
+        return None
+    return len(table.read_text().splitlines()) - 1 if table.is_file() else 0
 
 
 def _train(
@@ -163,9 +166,14 @@ def _train(
     curves = _CurveLog(trainer.csv, run, settings.max_epochs)
     trainer.add_callback("on_fit_epoch_end", curves)
     trainer.add_callback("on_train_start", _begin_estimate)
-    if not (can_resume and trainer.is_finished()):
-        trainer.train()
+    with nullcontext() if trainer.ddp else StopRequest() as request:
+        if request is not None:
+            _end_on(request, trainer, checkpoints)
+        if not (can_resume and trainer.is_finished()):
+            trainer.train()
     curves()
+    if request is not None and request.is_there:
+        raise stopped(checkpoints)
     return trainer.best_network(), Path(trainer.save_dir)
 
 
@@ -174,6 +182,26 @@ def _begin_estimate(trainer: Any) -> None:
     loader = trainer.train_loader
     estimate = Estimate(len(loader.dataset), len(loader), trainer.epochs - trainer.start_epoch)
     trainer.add_callback("on_train_batch_end", lambda _: estimate.after_batch())
+
+
+def _end_on(request: StopRequest, trainer: Any, checkpoints: Path) -> None:
+    """Let ultralytics' training end on `request` after a batch, or after the validation that follows an epoch's last.
+
+    Its process for each of several GPUs would not know of it.
+    """
+    batches = count(1)
+
+    def after_batch(_: Any) -> None:
+        if next(batches) % len(trainer.train_loader) and request.is_there:
+            trainer.save_within_epoch()
+            raise stopped(checkpoints)
+
+    def after_epoch(_: Any) -> None:
+        if request.is_there:
+            raise stopped(checkpoints)
+
+    trainer.add_callback("on_train_batch_end", after_batch)
+    trainer.add_callback("on_fit_epoch_end", after_epoch)
 
 
 def _overrides(settings: DetectorSettings, seed: int, largest_split: int, checkpoints: Path) -> dict[str, Any]:

@@ -4,6 +4,7 @@ Its side effects are off: it writes nothing to the user's home, downloads nothin
 """
 
 import logging
+import math
 import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
@@ -253,9 +254,15 @@ class DetectorTrainer(DetectionTrainer):
             self.args.model = self.args.resume
 
     def resume_training(self, ckpt: Any) -> None:
-        """Resume after the checkpoint's epoch, and remove rows of later epochs that a killed run wrote."""
-        super().resume_training(ckpt)
-        if self.resume and self.csv.is_file():
+        """Resume after the checkpoint's epoch, and remove rows of later epochs that a killed run wrote.
+
+        Ultralytics' own refuses a checkpoint within the first epoch.
+        """
+        if not self.resume:
+            return
+        self._load_checkpoint_state(ckpt)
+        self.start_epoch = ckpt["epoch"] + 1
+        if self.csv.is_file():
             title, *rows = self.csv.read_text().splitlines(keepends=True)
             with atomic_file(self.csv) as aside:
                 aside.write_text("".join([title, *rows[: self.start_epoch]]))
@@ -264,6 +271,12 @@ class DetectorTrainer(DetectionTrainer):
         """Write ultralytics' checkpoints whole or not at all: a kill during the writing leaves the previous ones."""
         with _written_aside(self, "last"), _written_aside(self, "best"):
             return bool(super().save_model())
+
+    def save_within_epoch(self) -> None:
+        """Write `last.pt` of an epoch that is not over; a resumed run begins it anew, from the weights of now."""
+        self.epoch -= 1
+        self.fitness = math.nan  # equals none, so the best epoch's checkpoint stays
+        self.save_model()
 
     def final_eval(self) -> None:
         """Load the best epoch's weights into the averaged model, validate it, and draw the plots."""

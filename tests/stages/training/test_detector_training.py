@@ -120,6 +120,39 @@ def test_a_killed_training_goes_on_and_writes_the_model(district: Path, capsys: 
     assert torch.equal(network(images)[0], again(images)[0])
 
 
+@pytest.mark.parametrize(
+    ("batch", "epochs_done"),
+    [
+        pytest.param(1, 0, id="within the first epoch"),
+        pytest.param(3, 1, id="within the second epoch"),
+        pytest.param(4, 2, id="in the last batch of an epoch"),
+    ],
+)
+def test_sigterm_leaves_a_checkpoint_within_the_epoch(
+    district: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], batch: int, epochs_done: int
+) -> None:
+    numbers = iter(range(1, 100))
+    loss = TrainableDetector.loss
+
+    def watched(self: TrainableDetector, *arguments: Any, **named: Any) -> Any:
+        if self.training and next(numbers) == batch:
+            signal.raise_signal(signal.SIGTERM)
+        return loss(self, *arguments, **named)
+
+    monkeypatch.setattr(TrainableDetector, "loss", watched)
+    with pytest.raises(SystemExit) as stopped:
+        train.main(["detector.max_epochs=3"])
+    assert stopped.value.code == 143
+    weights = district / CHECKPOINTS / "run" / "weights"
+    reached = torch.load(weights / "last.pt", map_location="cpu", weights_only=False)
+    assert reached["epoch"] == epochs_done - 1
+    assert reached["updates"] == batch
+    assert (weights / "best.pt").exists() == (epochs_done > 0)
+    train.main(["detector.max_epochs=3"])
+    assert f"going on after {epochs_done} of 3 epochs\n" in capsys.readouterr().out
+    assert epochs_in(district / "models/tiny/detector/training/results.csv") == [1, 2, 3]
+
+
 def pictures(district: Path) -> dict[str, tuple[bytes, int]]:
     folder = district / "data/tiny"
     return {

@@ -19,6 +19,7 @@ from domain.model_card import read_card
 from tests.helpers.crops import small_settings, write_reid_set
 from tests.helpers.project import ROOT
 from training.reid.network import load_reid
+from training.reid.task import ReidTask
 from training.reid.train import ReidSettings, main, train_reid
 
 BACKBONES = {
@@ -90,6 +91,62 @@ def test_a_training_killed_in_the_middle_ends_like_an_undisturbed_one(
     train_reid(settings, folder, 1, tmp_path / "undisturbed", lambda points, _: expected.update(points))
     assert {"train/loss", "val/map"} <= expected.keys()
     assert {name: resumed[name] for name in expected} == pytest.approx(expected, rel=1e-3)
+
+
+Trained = tuple[dict[str, torch.Tensor], dict[str, float]]
+
+
+def train_two_epochs(folder: Path, checkpoints: Path) -> Trained:
+    """Weights and scores after two epochs of four steps, each with two steps of validation."""
+    settings = ReidSettings.model_validate(values(max_epochs=2, ema_decay=0.9, validation_batch=16))
+    network, scores = train_reid(settings, folder, 0, checkpoints, lambda *_: None)
+    return network.state_dict(), scores
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Trained]:
+    """A re-ID set, and what an undisturbed training makes of it."""
+    folder = write_reid_set(tmp_path_factory.mktemp("town"), num_train=8, num_val=4)
+    return folder, train_two_epochs(folder, folder.parent / "checkpoints")
+
+
+@pytest.mark.parametrize(
+    ("place", "step"),
+    [
+        pytest.param("training_step", 2, id="within the first epoch"),
+        pytest.param("training_step", 4, id="in the last batch of an epoch"),
+        pytest.param("training_step", 7, id="within the second epoch"),
+        pytest.param("validation_step", 1, id="while the first epoch is validated"),
+        pytest.param("validation_step", 5, id="while the best weights are validated, after the training"),
+    ],
+)
+def test_sigterm_leaves_a_checkpoint_from_which_no_step_is_repeated_or_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, undisturbed: tuple[Path, Trained], place: str, step: int
+) -> None:
+    folder, (expected, expected_scores) = undisturbed
+    calls = dict.fromkeys(("training_step", "validation_step"), 0)
+
+    def counted(name: str) -> Any:
+        step_of_task = getattr(ReidTask, name)
+
+        def call(self: ReidTask, *arguments: Any) -> Any:
+            calls[name] += 1
+            if (name, calls[name]) == (place, step):
+                signal.raise_signal(signal.SIGTERM)
+            return step_of_task(self, *arguments)
+
+        return call
+
+    for name in calls:
+        monkeypatch.setattr(ReidTask, name, counted(name))
+    with pytest.raises(SystemExit) as stopped:
+        train_two_epochs(folder, tmp_path)
+    assert stopped.value.code == 143
+    weights, scores = train_two_epochs(folder, tmp_path)
+    assert calls["training_step"] == 2 * 4
+    assert scores == pytest.approx(expected_scores, rel=1e-3)
+    for name, weight in expected.items():
+        torch.testing.assert_close(weights[name], weight, rtol=1e-3, atol=1e-5)
 
 
 @pytest.mark.parametrize("schedule", ["cosine", "steps"])
