@@ -41,6 +41,18 @@ class LikelyPairs:
     distances: Float64[np.ndarray, " pair"]  # cosine
     ranks: Int64[np.ndarray, " pair"]  # place of each among the other's nearest, added up; 0: each other's nearest
 
+    def walks(self, cameras: Int[np.ndarray, " sighting"], times_s: Float[np.ndarray, " sighting"]) -> Walks:
+        """All pairs with the weight 1, in groups by the time of the earlier sighting; arguments as `learn_transits`."""
+        begins = np.fmin(times_s[self.first], times_s[self.second])
+        places = np.argsort(np.argsort(begins, kind="stable"))
+        return Walks(
+            cameras[self.first].astype(np.int64),
+            cameras[self.second].astype(np.int64),
+            (times_s[self.second] - times_s[self.first]).astype(np.float64),
+            np.ones(len(begins)),
+            places * _STRETCHES // max(len(begins), 1),
+        )
+
 
 def likely_pairs(
     embeddings: Float[np.ndarray, "sighting feature"], cameras: Int[np.ndarray, " sighting"]
@@ -81,7 +93,7 @@ def learn_transits(
         metres: as in `fit_transits`.
     """
     known = ~np.isnan(times_s[pairs.first] + times_s[pairs.second])
-    walks = _walks(pairs, cameras, times_s).chosen(known)
+    walks = pairs.walks(cameras, times_s).chosen(known)
     looks = np.stack([pairs.distances, pairs.ranks], axis=1)[known]
     folds = walks.groups % _FOLDS
     mutual = pairs.ranks[known] == 0
@@ -99,19 +111,6 @@ def learn_transits(
     of_all = np.zeros(len(known))
     of_all[known] = probabilities
     return fit_transits(counted, cameras, times_s, metres=metres), of_all
-
-
-def _walks(pairs: LikelyPairs, cameras: Int[np.ndarray, " sighting"], times_s: Float[np.ndarray, " sighting"]) -> Walks:
-    """All pairs with the weight 1, in groups by the time of the earlier sighting."""
-    begins = np.fmin(times_s[pairs.first], times_s[pairs.second])
-    places = np.argsort(np.argsort(begins, kind="stable"))
-    return Walks(
-        cameras[pairs.first].astype(np.int64),
-        cameras[pairs.second].astype(np.int64),
-        (times_s[pairs.second] - times_s[pairs.first]).astype(np.float64),
-        np.ones(len(begins)),
-        places * _STRETCHES // max(len(begins), 1),
-    )
 
 
 def _places(distances: Float[np.ndarray, "mine theirs"]) -> UInt8[np.ndarray, "mine theirs"]:

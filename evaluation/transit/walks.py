@@ -25,6 +25,12 @@ class Walks:
         """Some of the walks."""
         return Walks(*(values[which] for values in vars(self).values()))
 
+    def joined(self, other: "Walks") -> "Walks":
+        """These walks and `other`; no group is in both."""
+        groups = other.groups + (int(self.groups.max()) + 1 if len(self) else 0)
+        pairs = zip(vars(self).values(), vars(replace(other, groups=groups)).values(), strict=True)
+        return Walks(*(np.concatenate(each) for each in pairs))
+
     def weighted(self, weights: Float64[np.ndarray, " walk"]) -> "Walks":
         """The same walks with other weights."""
         return replace(self, weights=weights)

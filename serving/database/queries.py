@@ -138,6 +138,14 @@ def tracklets(connection: sa.Connection, ids: Collection[tuple[str, int]]) -> li
     return tracklets_of(connection.execute(whole(picked)))
 
 
+def latest(connection: sa.Connection, district: str, model_version: str, limit: int) -> list[StoredTracklet]:
+    """Up to `limit` tracklets of a district by one model, the latest first."""
+    table = tables.tracklets
+    picked = pick(-sa.extract("epoch", table.c.last_seen))
+    picked = picked.where(table.c.district == district, table.c.model_version == model_version).limit(limit)
+    return tracklets_of(connection.execute(whole(picked)))
+
+
 def attributes(connection: sa.Connection, of: Sequence[StoredTracklet]) -> list[dict[str, dict[str, float]]]:
     """Group -> label -> probability of each tracklet; empty if it was removed meanwhile.
 

@@ -24,11 +24,16 @@ class NamedCamera(NamedTuple):
     zone: ZoneInfo
 
 
-def routes_geojson(routes: Sequence[Sequence[Sighting]], cameras: Mapping[CameraKey, NamedCamera]) -> dict[str, Any]:
+def routes_geojson(
+    routes: Sequence[Sequence[Sighting]],
+    cameras: Mapping[CameraKey, NamedCamera],
+    told: Sequence[Mapping[str, Any]] = (),
+) -> dict[str, Any]:
     """`routes` as a GeoJSON FeatureCollection (RFC 7946): for each route a line, then a point for each sighting.
 
     A route of fewer than two sightings has no line. Positions are longitude, latitude; times ISO 8601 with the offset
-    of the camera's time zone.
+    of the camera's time zone. Last comes a point for each stop that was `told` and no camera saw; its other fields are
+    properties.
     """
     features = []
     for number, route in enumerate(routes, start=1):
@@ -38,6 +43,9 @@ def routes_geojson(routes: Sequence[Sequence[Sighting]], cameras: Mapping[Camera
         for stop, (sighting, position) in enumerate(zip(route, positions, strict=True), start=1):
             properties = sighting.model_dump(mode="json", include=_PROPERTIES) | _at_camera(sighting, cameras)
             features.append(_feature("Point", position, {"route": number, "stop": stop, **properties}))
+    for stop in told:
+        others = {name: value for name, value in stop.items() if name not in ("latitude", "longitude")}
+        features.append(_feature("Point", [stop["longitude"], stop["latitude"]], others))
     return {"type": "FeatureCollection", "features": features}
 
 

@@ -118,6 +118,7 @@ class RouteRequest(SearchScope):
     sightings: list[SightingId]  # confirmed
     rejected: list[SightingId] = []  # sightings of other people
     fill: bool = False  # add likely sightings, found by a search with the confirmed sightings
+    seen_at: list[SeenAt] = []  # stops that no camera saw; they move the likely sightings
 
 
 class RouteFound(BaseModel):
@@ -130,11 +131,19 @@ class RouteFound(BaseModel):
     relative_probability: float  # given that one of the answered routes is right; these add up to 1
 
 
+class ToldStop(SeenAt):
+    """A stop that no camera saw."""
+
+    latitude: float
+    longitude: float
+
+
 class RouteAnswer(RouteFound):
     """The likeliest route, and alternatives."""
 
     model_version: str  # re-ID model
     deployment_version: str  # one id of detector, attribute and re-ID model, and transit times
+    told: list[ToldStop] = []  # in order of time
     left_out: list[Hit]  # confirmed sightings that cannot be reached on foot in time
     alternatives: list[RouteFound]  # likeliest first; each has a stop that no route before it has
     coverage: Coverage | None  # of the search for likely sightings; None without that search

@@ -25,6 +25,7 @@ class SeenAt(BaseModel):
     area: Area | None = None
     time: Moment
     within_s: float = Field(default=300, ge=0, le=86_400, allow_inf_nan=False)  # the time is right up to so much
+    source: Annotated[str, AtMost(200)] | None = None  # who or what says so, such as a witness, a card or a telephone
 
     @model_validator(mode="after")
     def _one_place(self) -> Self:

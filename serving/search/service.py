@@ -48,6 +48,7 @@ from serving.search.messages import (
     SightingId,
     Status,
     StoredCamera,
+    ToldStop,
     WhereNextAnswer,
     WhereNextRequest,
 )
@@ -253,6 +254,7 @@ class SearchService:
             raise InputError("a route must have a confirmed sighting, got none", code="no_confirmed")
         store = self._ready_store()
         cameras = select_cameras(store, request.cameras, request.area)
+        seen = self._seen(store, request.seen_at)
         with store.begin() as connection:
             stored = stored_sightings(connection, _keys(request.sightings))
             attributes = queries.attributes(connection, stored)
@@ -266,6 +268,7 @@ class SearchService:
             hits = self._searcher(store).search(
                 confirmed=_keys(request.sightings),
                 rejected=_keys(request.rejected),
+                seen_at=seen,
                 top_k=self._limits.max_top_k,
                 where=TrackletFilter(cameras, request.since, request.until),
             )
@@ -283,6 +286,7 @@ class SearchService:
             **dict(first),
             model_version=engines.model_version,
             deployment_version=engines.deployment_version,
+            told=sorted(map(_told, request.seen_at, seen), key=lambda stop: stop.time),
             left_out=[one for one in confirmed if one not in first.route],
             alternatives=others,
             coverage=coverage,
@@ -307,7 +311,9 @@ class SearchService:
             raise InputError("where next must have a confirmed sighting or seen_at, got none")
         last = max(seen, key=lambda one: one.time_s)
         minutes = whole_minutes(last, request.until)
-        near = near_cameras(last, cameras if chosen is None else {key: cameras[key] for key in chosen})
+        engines = self._running_engines()
+        scope = cameras if chosen is None else {key: cameras[key] for key in chosen}
+        near = near_cameras(last, scope, engines.transits, minutes)
         since, until = moment_of(last), moment_of(last) + timedelta(minutes=minutes)
         hits: list[Hit] = []
         if request.sightings and near:
@@ -321,7 +327,6 @@ class SearchService:
             hits = [hit for hit in hits if not hit.confirmed and hit.match_probability >= _MAYBE]
         coverage = self._coverage(store, list(near), SearchScope(since=since, until=until)) if near else None
         searched = searched_minutes(last, near, coverage, minutes) if coverage else np.zeros((len(near), minutes))
-        engines = self._running_engines()
         listed, unseen, areas = expected(last, near, engines.transits, searched, maybe_there(last, near, hits, minutes))
         return WhereNextAnswer(
             model_version=engines.model_version,
@@ -582,6 +587,10 @@ class SearchService:
             raise InputError(
                 f"a request must have at most {most} confirmed and rejected sightings, got {number}", code="judged_many"
             )
+
+
+def _told(told: SeenAt, seen: Seen) -> ToldStop:
+    return ToldStop(**dict(told), latitude=seen.latitude, longitude=seen.longitude)
 
 
 def _keys(sightings: Sequence[SightingId]) -> set[SightingKey]:

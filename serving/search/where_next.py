@@ -20,11 +20,15 @@ _NEAREST = 40  # cameras that are told of
 _AREA_MINUTES = (5, 15, 30, 60, 120, 180)
 
 
-def near_cameras(last: Seen, cameras: Mapping[CameraKey, Camera]) -> dict[CameraKey, Camera]:
-    """The nearest cameras, but not that of `last` itself."""
-    others = {key: camera for key, camera in cameras.items() if key != last.camera}
-    nearest = sorted(others, key=lambda key: metres_between(last, others[key]))[:_NEAREST]
-    return {key: others[key] for key in nearest}
+def near_cameras(
+    last: Seen, cameras: Mapping[CameraKey, Camera], transits: Transits, minutes: int
+) -> dict[CameraKey, Camera]:
+    """The nearest cameras that can be reached on foot or were learnt to be, but not that of `last` itself."""
+    reach_m = transits.walking.max_walking_speed_m_s * 60 * minutes + last.radius_m
+    metres = {key: metres_between(last, camera) for key, camera in cameras.items() if key != last.camera}
+    learnt = transits.numbers if last.camera in transits.numbers else {}
+    within = [key for key, apart_m in metres.items() if apart_m <= reach_m or key in learnt]
+    return {key: cameras[key] for key in sorted(within, key=metres.__getitem__)[:_NEAREST]}
 
 
 def whole_minutes(last: Seen, until: datetime | None) -> int:

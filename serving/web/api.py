@@ -74,6 +74,7 @@ _CameraNames = Annotated[
 _CommaSeparated = Annotated[str, AtMost(100_000), AfterValidator(_each_once)]
 _Boxes = Annotated[list[Box | None], Field(max_length=100)]
 _Sightings = Annotated[list[SightingId], Field(max_length=MOST_ITEMS)]
+_SeenAt = Annotated[list[SeenAt], Field(max_length=MOST_SEEN_AT)]
 _Attributes = Annotated[dict[Label, LabelQuestion], Field(max_length=100)]
 
 
@@ -85,7 +86,7 @@ class CaseSightings(RootModel[_Sightings]):
     """Sightings of the case."""
 
 
-class SeenAtPlaces(RootModel[Annotated[list[SeenAt], Field(max_length=MOST_SEEN_AT)]]):
+class SeenAtPlaces(RootModel[_SeenAt]):
     """Where and when the person was seen."""
 
 
@@ -143,6 +144,7 @@ class RouteForm(RouteRequest):
     cameras: _CameraNames | None = None
     sightings: _Sightings  # confirmed
     rejected: _Sightings = Field(default=[])  # sightings of other people
+    seen_at: _SeenAt = Field(default=[])  # stops that no camera saw
     since: Moment | None = None
     until: Moment | None = None
 
@@ -163,7 +165,7 @@ class WhereNextForm(WhereNextRequest):
     cameras: _CameraNames | None = None
     sightings: _Sightings = Field(default=[])  # confirmed
     rejected: _Sightings = Field(default=[])  # of other people
-    seen_at: list[SeenAt] = Field(default=[], max_length=MOST_SEEN_AT)  # by witnesses
+    seen_at: _SeenAt = Field(default=[])  # by witnesses
     until: Moment | None = None
 
 
@@ -295,7 +297,8 @@ async def route(
         return answer
     routes = [each.route for each in (answer, *answer.alternatives)]
     cameras = await in_thread(request, service.named_cameras)
-    text = json.dumps(routes_geojson(routes, cameras)) if format == "geojson" else routes_csv(routes, cameras)
+    told = [stop.model_dump(mode="json", exclude_none=True) for stop in answer.told]
+    text = json.dumps(routes_geojson(routes, cameras, told)) if format == "geojson" else routes_csv(routes, cameras)
     return Response(text, media_type=_ROUTE_TYPES[format])
 
 

@@ -51,6 +51,7 @@ COMMANDS = [
     "serving.labels",
     "serving.retention",
     "serving.streams",
+    "serving.transits",
     "serving.worker",
 ]
 

@@ -218,6 +218,28 @@ def test_where_next_tells_cameras_and_minutes_from_the_last_that_is_known(client
     assert len(later["cameras"][0]["minutes"]) == 10
 
 
+def test_what_a_witness_says_is_a_stop_and_moves_the_likely_sightings(client: TestClient) -> None:
+    told = {"camera": "demo/cam1", "time": "2026-05-01T12:05:00Z", "within_s": 60, "source": "a shopkeeper"}
+    asked = FOR_CASE | {"sightings": [{"district": "demo", "tracklet_id": 1}], "fill": True}
+    plain, moved = (client.post("/route", json=asked | more).json() for more in ({}, {"seen_at": [told]}))
+    assert (plain["told"], moved["told"][0]["source"]) == ([], "a shopkeeper")
+    assert moved["told"][0]["latitude"] == CAMERAS[1].latitude
+    odds = [
+        {
+            hit["tracklet_id"]: hit["match_probability"]
+            for each in (answer, *answer["alternatives"])
+            for hit in each["route"]
+        }
+        for answer in (plain, moved)
+    ]
+    assert any(odds[0][number] != odds[1][number] for number in odds[0].keys() & odds[1].keys())
+    exported = client.post("/route?format=geojson", json=asked | {"seen_at": [told]}).json()["features"][-1]
+    assert exported["geometry"]["coordinates"] == [CAMERAS[1].longitude, CAMERAS[1].latitude]
+    assert exported["properties"]["source"] == "a shopkeeper"
+    records = client.get("/audit", params={"limit": 1000}).json()["records"]
+    assert any("a shopkeeper" in json.dumps(record["details"]) for record in records)
+
+
 @pytest.mark.parametrize(
     ("fields", "said"),
     [

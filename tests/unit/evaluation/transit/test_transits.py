@@ -224,3 +224,16 @@ def test_steps_are_two_seconds_near_zero_and_grow_with_the_time() -> None:
     assert times[HALF] == 0
     assert times[HALF + 1] == pytest.approx(2, abs=0.01)
     assert times[-1] == pytest.approx(86_400, rel=0.01)
+
+
+def test_arrivals_are_those_of_one_direction() -> None:
+    model = model_of([[-1, 0], [0, -1]], {5: 0.3, 90: 0.3, -3: 0.4}, background=0.25)  # 10 and some 190 s; back in 6
+    edges_s = np.array([0.0, 60.0, 120.0, 600.0])
+    walks, shares = model.arrivals(3, 8, edges_s)
+    assert walks == pytest.approx(0.6)
+    np.testing.assert_allclose(shares, [0.5, 0, 0.5], atol=1e-6)
+    walks, shares = model.arrivals(8, 3, edges_s)
+    assert walks == pytest.approx(0.4)
+    np.testing.assert_allclose(shares, [1, 0, 0], atol=1e-6)
+    assert model.arrivals(3, 4, edges_s)[0] == 0  # an unknown camera
+    assert model.has_evidence(np.array([3, 3, 3, 9]), np.array([8, 3, 4, 8])).tolist() == [True, False, False, False]

@@ -62,3 +62,12 @@ def test_who_comes_back_after_more_than_the_gap_makes_a_new_visit() -> None:
     times = np.array([0.0, VISIT_GAP_S, 2 * VISIT_GAP_S + 1])
     walks = walks_of_people(np.ones(3, int), np.ones(3, int), times)
     assert walks.times_s.tolist() == [121.0, 61.0]
+
+
+def test_joined_walks_share_no_group() -> None:
+    walks = walks_of_people(np.array([1, 1, 2, 2]), np.array([1, 2, 1, 2]), np.array([0.0, 90.0, 5.0, 99.0]))
+    both = walks.joined(walks)
+    assert both.times_s.tolist() == 2 * walks.times_s.tolist()
+    assert not set(both.groups[: len(walks)].tolist()) & set(both.groups[len(walks) :].tolist())
+    nobody = walks.chosen(np.zeros(len(walks), bool))
+    assert nobody.joined(walks).groups.tolist() == walks.groups.tolist()
