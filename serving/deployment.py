@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from domain.errors import ArtifactError, InputError
-from domain.model_card import read_card
+from domain.model_card import read_card, version_of_deployment
 from domain.paths import ENGINES, STORE, TRANSITS
 from domain.settings import PARAMS, Settings, name_in, read_params
 from serving.database.retention import RetentionSettings
@@ -90,16 +90,17 @@ class Deployment:
         )
 
     def configuration(self) -> dict[str, Any]:
-        """Configuration of the service as JSON, for the audit. `model_version` is None without a valid card."""
+        """Configuration of the service as JSON, for the audit. The versions are None without valid cards."""
         try:
-            version = read_card(self.engine(self.reid)).version
+            version, deployed = read_card(self.engine(self.reid)).version, self.version()
         except ArtifactError:
-            version = None
+            version = deployed = None
         return {
             "serving": self.settings.model_dump(mode="json"),
             "perception": self.perception.model_dump(mode="json"),
             "engines": list(self.engines),
             "model_version": version,
+            "deployment_version": deployed,
         }
 
     @property
@@ -129,6 +130,14 @@ class Deployment:
     def load_engines(self, side_by_side: int = 1) -> LoadedEngines:
         """The engines in this process; `side_by_side` calls or processes share the cores."""
         return LoadedEngines(EngineNames(self.detector, self.reid, self.attributes), self.open_engines, side_by_side)
+
+    def version(self) -> str:
+        """One id of all that is learnt and deployed together: engines and transit times.
+
+        Raises:
+            ArtifactError: if a card is missing or unusable, or the transit times are not whole.
+        """
+        return version_of_deployment((read_card(self.engine(name)) for name in self.engines), self.transits().version)
 
     def transits(self) -> Transits:
         """What place and time tell: the district's learnt transit times, if the deployment has them; else on foot.

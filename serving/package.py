@@ -22,7 +22,7 @@ import yaml
 
 from domain.atomic import atomic_folder
 from domain.errors import ArtifactError
-from domain.model_card import read_card, require_of_district, version_of_deployment
+from domain.model_card import ModelCard, read_card, require_of_district
 from domain.paths import BENTO, ENGINES, STORE, TRANSITS, configured_district
 from domain.settings import PARAMS, read_params
 from domain.stage import run_stage
@@ -44,6 +44,7 @@ _SECTIONS = ("serving", "tracking", "reid")  # of params.yaml: with the district
 _DOCKERFILE = "serving/Dockerfile.template"
 # BentoML's script of installation prefers `requirements.lock.txt`, which BentoML itself would write without hashes.
 _INSTALLED = Path("env") / "python"
+_SHOWN = 12  # characters of a hash
 _FOR_CPU, _FOR_GPU = ("requirements.lock.txt", "sbom.cdx.json"), ("requirements-gpu.lock.txt", "sbom-gpu.cdx.json")
 
 
@@ -127,13 +128,20 @@ def _stage_learnt(deployment: Deployment) -> Versions:
         if not card.engines:
             raise ArtifactError(f"{exported / name} must be an engine, its card lists no file; rerun export")
     require_of_district(deployment.district, cards)
+    if len(set(map(_training_data, cards.values()))) > 1:
+        told = "; ".join(f"{name} on {_training_data(card)}" for name, card in cards.items())
+        print(f"note: the models were not trained on the same data: {told}")
     for name in cards:
         shutil.copytree(exported / name, deployment.engine(name))
     learnt = TRANSITS.of(deployment.district)
     if learnt.is_dir():
         shutil.copytree(learnt, deployment.root / learnt)
-    version = version_of_deployment(cards.values(), deployment.transits().version)
-    return Versions(cards[deployment.reid].version, version)
+    return Versions(cards[deployment.reid].version, deployment.version())
+
+
+def _training_data(card: ModelCard) -> str:
+    known = f"data {card.data_hash[:_SHOWN]}" if card.data_hash else "data without a hash"
+    return f"{card.district}, {known}" if card.district else card.source or "unknown data"
 
 
 def _stage_code(staged: Path) -> None:

@@ -83,7 +83,8 @@ def main(argv: Sequence[str] = ()) -> None:
     # Frames of cameras do not arrive together, so no call waits for others: calls collect while an engine computes.
     perception = SharedPerception(*engines, tracking.perception, max_wait_s=0)
     with open_store(deployment.store) as store, closing(_lease_cameras(store, file, stopping)) as leases:
-        outbox = _open_outbox(store, file, engines.reid.card.version, settings)
+        versions = engines.reid.card.version, deployment.version()
+        outbox = _open_outbox(store, file, versions, settings)
         follow_streams(file, perception, outbox, settings, tracking, stopping)
         lost = outbox.close(_FLUSH_S)
     if lost:
@@ -189,9 +190,10 @@ def _lease_cameras(store: Store, file: StreamsFile, stopping: threading.Event) -
     return CameraLeases(store.engine, file.district, list(file.cameras), stopping.set)
 
 
-def _open_outbox(store: Store, file: StreamsFile, model_version: str, settings: StreamsSettings) -> Outbox:
+def _open_outbox(store: Store, file: StreamsFile, versions: tuple[str, str], settings: StreamsSettings) -> Outbox:
     """Outbox with an open gap for each camera that was followed before, from the end of its last segment on."""
-    outbox = Outbox(store, file.district, model_version, settings.max_waiting_bytes)
+    model, deployed = versions
+    outbox = Outbox(store, file.district, model, settings.max_waiting_bytes, deployed)
     for camera_id in file.cameras:
         with store.begin() as connection:
             moment = segments.resume_stream(connection, file.district, camera_id, stream_name(camera_id))

@@ -66,12 +66,13 @@ def main(argv: Sequence[str] = ()) -> None:
     engines = open_engines(
         exported / settings.detector, reid, exported / settings.attributes, settings.perception.without_plan
     )
+    version, transits = engines.reid.card.version, Transits.read(TRANSITS.of(name), route)
+    deployed = version_of_deployment((each.card for each in engines if each is not None), transits.version)
     perception = Perception(*engines, settings.perception)
     with open_store(STORE) as store, store.begin() as connection:
         require_no_hold(connection, district.name)  # checked before hours of video are processed
     followed = follow_cameras(district, folder, perception, settings)
     tracklets = renumber(one.tracklets for one in followed.values())
-    version = engines.reid.card.version
     with open_store(STORE) as store, atomic_folder(TRACKS.of(name)) as tracks:
         store.replace_sightings(
             district.name,
@@ -79,6 +80,7 @@ def main(argv: Sequence[str] = ()) -> None:
             version,
             tracklets,
             time_zone=district.time_zone,
+            deployment_version=deployed,
             videos={
                 camera.id: _processed_video(_video_of(camera, folder), followed[camera.id])
                 for camera in filmed_cameras(folder, district)
@@ -87,15 +89,12 @@ def main(argv: Sequence[str] = ()) -> None:
         curve = MatchCurve.of_calibration(
             read_calibration(reid), perception.match_distance, search.probability_softness
         )
-        transits = Transits.read(TRANSITS.of(name), route)
         searcher = Searcher(store, curve, search, version, transits)
         write_tracklets(tracks, district, tracklets, {camera: one.pixel_scale for camera, one in followed.items()})
         people = identify(tracklets, district.cameras, curve, identities, transits, district.name, search.time_trust)
         write_people(tracks, people)
         answers = Answers(
-            deployment_version=version_of_deployment(
-                (each.card for each in engines if each is not None), transits.version
-            ),
+            deployment_version=deployed,
             frame_times_s={
                 camera: tuple(round(time_s, 4) for time_s in one.times_s) for camera, one in followed.items()
             },

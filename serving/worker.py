@@ -55,7 +55,14 @@ def main(argv: Sequence[str] = ()) -> None:
     tracking = TrackingSettings.from_params("tracking", arguments.overrides)
     with open_store(deployment.store) as store:
         settings = deployment.settings
-        work = SegmentWork.load(store, deployment.open_engines, tracking, settings.ingest, settings.retention)
+        work = SegmentWork.load(
+            store,
+            deployment.open_engines,
+            tracking,
+            settings.ingest,
+            settings.retention,
+            deployment.version(),
+        )
         patience_s = settings.ingest.patience_s if arguments.until_empty else math.inf
         with _watching_database(store, settings.ingest.heartbeat_s):
             while True:

@@ -42,6 +42,7 @@ class RecordedSearch(BaseModel):
     question: dict[str, Any]  # as in `RecordedRequest`
     photo_sha256: str | None  # of each photo, separated by spaces
     model_version: str
+    deployment_version: str | None  # one id of the models that answered; None if nobody knows
     found: list[tuple[str, int]]  # district and tracklet id, nearest first; a route's sightings in its order
     coverage: Coverage  # what could be searched
 
@@ -59,7 +60,7 @@ def record_search(
         UnknownCaseError, InputError: if the case was closed or taken from the account while the search ran.
     """
     open_case_of(connection, account, request.case_id, locked=True)
-    row = request.model_dump() | {"photo_sha256": photo_sha256, "model_version": answer.model_version}
+    row = request.model_dump() | {"photo_sha256": photo_sha256} | _versions(answer)
     _record(connection, account, row, answer.sightings, answer.coverage)
 
 
@@ -74,7 +75,7 @@ def record_route(
     open_case_of(connection, account, request.case_id, locked=True)
     if answer.coverage is not None:
         hits = [hit for each in (answer, *answer.alternatives) for hit in each.route]
-        row = request.model_dump() | {"photo_sha256": None, "model_version": answer.model_version}
+        row = request.model_dump() | {"photo_sha256": None} | _versions(answer)
         _record(connection, account, row, hits, answer.coverage)
     if format == "json":
         audit.append(connection, account.name, Action.ROUTE, request.model_dump())
@@ -113,6 +114,10 @@ def searches_of(connection: sa.Connection, case_id: int) -> list[RecordedSearch]
     table = tables.searches
     rows = connection.execute(sa.select(table).where(table.c.case_id == case_id).order_by(table.c.id)).mappings()
     return [RecordedSearch(**{name: row[name] for name in RecordedSearch.model_fields}) for row in rows]
+
+
+def _versions(answer: SearchAnswer | RouteAnswer) -> dict[str, str]:
+    return {"model_version": answer.model_version, "deployment_version": answer.deployment_version}
 
 
 def _record(

@@ -142,6 +142,7 @@ def finish(
     tracklets: Sequence[Tracklet],
     model_version: str,
     *,
+    deployment_version: str | None,
     frames: int | None,
     end: datetime,
     damage: str | None,
@@ -160,6 +161,7 @@ def finish(
         "error": None,
         "postponed_since": None,
         "model_version": model_version,
+        "deployment_version": deployment_version,
         **(asdict(looks) if looks is not None else {}),
     }
     connection.execute(sa.update(table).where(table.c.id == segment_id).values(done))

@@ -88,6 +88,7 @@ class Store(AbstractContextManager["Store"]):
         *,
         time_zone: str = "UTC",
         videos: Mapping[str, ProcessedVideo] | None = None,
+        deployment_version: str | None = None,
     ) -> None:
         """Replaces everything stored for `district` in one transaction. Idempotent.
 
@@ -103,6 +104,7 @@ class Store(AbstractContextManager["Store"]):
             time_zone: time zone of the district, by its IANA name; times are shown in it.
             videos: video of each camera, by camera id; without one, a camera's segment lasts from its first tracklet to
                 its last.
+            deployment_version: `version_of_deployment` of all engines; None if nobody knows.
 
         Raises:
             InputError: if embeddings differ in length, an id occurs twice, a tracklet's camera is not among `cameras`,
@@ -131,8 +133,8 @@ class Store(AbstractContextManager["Store"]):
                     segment = segments.insert_processed(connection, ids[camera_id], district, camera_id, video)
                     _fill_segment(
                         connection, segment, by_camera[camera_id], model_version,
-                        frames=video.frames, end=video.end, damage=video.damage, looks=video.looks,
-                        left_out=video.left_out,
+                        deployment_version=deployment_version, frames=video.frames, end=video.end,
+                        damage=video.damage, looks=video.looks, left_out=video.left_out,
                     )  # fmt: skip
                 if replaced is not None:
                     audit.append_replacement(connection, replaced.details)
@@ -154,6 +156,7 @@ class Store(AbstractContextManager["Store"]):
         damage: str | None = None,
         looks: Looks | None = None,
         left_out: Sequence[tuple[datetime, datetime]] = (),
+        deployment_version: str | None = None,
     ) -> None:
         """Stores the tracklets of a registered segment and sets it done, in one transaction. Idempotent.
 
@@ -170,6 +173,7 @@ class Store(AbstractContextManager["Store"]):
             damage: what could not be decoded.
             looks: how densely it was looked at; None if nobody knows, which counts as densely.
             left_out: times within it that were not looked at, in order.
+            deployment_version: `version_of_deployment` of all engines; None if nobody knows.
 
         Raises:
             InputError: if the segment is not registered, embeddings differ in length, a tracklet is of another camera,
@@ -194,7 +198,8 @@ class Store(AbstractContextManager["Store"]):
                 replaced = removals.remove_segment(connection, segment.district, segment.replaces)
             _fill_segment(
                 connection, segment, new, model_version,
-                frames=frames, end=end, damage=damage, looks=looks, left_out=left_out,
+                deployment_version=deployment_version, frames=frames, end=end,
+                damage=damage, looks=looks, left_out=left_out,
             )  # fmt: skip
             if replaced is not None:
                 audit.append_replacement(connection, replaced.details)
@@ -211,6 +216,7 @@ def _fill_segment(
     tracklets: Sequence[Tracklet],
     model_version: str,
     *,
+    deployment_version: str | None,
     frames: int | None,
     end: datetime,
     damage: str | None,
@@ -226,5 +232,5 @@ def _fill_segment(
         connection.execute(sa.insert(tables.tracklet_attributes), attribute_rows(connection, rows))
     segments.finish(
         connection, segment.id, tracklets, model_version,
-        frames=frames, end=end, damage=damage, looks=looks, left_out=left_out,
+        deployment_version=deployment_version, frames=frames, end=end, damage=damage, looks=looks, left_out=left_out,
     )  # fmt: skip

@@ -76,6 +76,7 @@ segments = Table(  # see serving.database.segments
     Column("unreadable", Integer),  # packets that could not be decoded
     Column("left_out", TSTZMULTIRANGE),  # times in it that were not looked at: pauses, and what another segment has
     Column("model_version", Text),
+    Column("deployment_version", Text),  # of all models together; None if nobody knows
     Column("created", DateTime(timezone=True), nullable=False, server_default=func.now()),  # start of waiting
     Column("postponed_since", DateTime(timezone=True)),  # a resource is unreachable, such as a network share
     Column(
@@ -271,6 +272,7 @@ searches = Table(
     Column("question", JSONB, nullable=False),  # all fields of the request but the photo
     Column("photo_sha256", Text),
     Column("model_version", Text, nullable=False),
+    Column("deployment_version", Text),  # of all models together; None if nobody knows
     Column("found", JSONB, nullable=False),  # [[district, tracklet id], …], nearest first
     Column("coverage", JSONB, nullable=False),  # see serving.search.coverage.shorten_coverage
     Index("searches_by_case", "case_id"),

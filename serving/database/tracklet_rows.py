@@ -19,7 +19,7 @@ from serving.database.segments import RegisteredSegment
 
 _HALVES_HEADER_BYTES = 4  # before the big-endian numbers of a halfvec's binary form
 _CAMERA_PREFIX = "at_"
-_COLUMNS = ("district", "id", "camera_id", "first_seen", "last_seen", "quality", "crop", "model_version")
+_COLUMNS = ("district", "id", "camera_id", "first_seen", "last_seen", "quality", "crop", "model_version", "segment_id")
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,7 @@ class StoredTracklet:
     embedding: np.ndarray  # float32 [feature], unit length up to half precision
     crop: str  # path below the store's folder
     model_version: str  # `ModelCard.version` of the re-ID engine
+    deployment_version: str | None = None  # `version_of_deployment` of all models that made it; None if nobody knows
 
 
 def row_of(tracklet: Tracklet, segment: RegisteredSegment, model_version: str) -> dict[str, Any]:
@@ -69,17 +70,18 @@ def pick(place: sa.ColumnElement[Any]) -> sa.Select[Any]:
 
 
 def whole(picked: sa.Select[Any]) -> sa.Select[Any]:
-    """Selects the rows for `tracklets_of`: the picked tracklets with their cameras, in any order.
+    """Selects the rows for `tracklets_of`: the picked tracklets with their cameras and segments, in any order.
 
     Embeddings are encoded here, because in `pick` PostgreSQL would encode those of all rows that it sorts, not only of
     the rows in the limit.
     """
-    rows, cameras = picked.subquery("picked"), tables.cameras
+    rows, cameras, segments = picked.subquery("picked"), tables.cameras, tables.segments
     binary = sa.func.halfvec_send(rows.c.embedding, type_=sa.LargeBinary)  # read far faster than its text
     plain = [rows.c[name] for name in (*_COLUMNS, "place")]
     camera = [cameras.c[name].label(_CAMERA_PREFIX + name) for name in Camera.model_fields]
     at_camera = sa.and_(rows.c.district == cameras.c.district, rows.c.camera_id == cameras.c.id)
-    return sa.select(*plain, binary.label("halves"), *camera).join_from(rows, cameras, at_camera)
+    columns = [*plain, segments.c.deployment_version, binary.label("halves"), *camera]
+    return sa.select(*columns).join_from(rows, cameras, at_camera).join(segments, rows.c.segment_id == segments.c.id)
 
 
 def tracklets_of(rows: Iterable[sa.Row[Any]], limit: int | None = None) -> list[StoredTracklet]:
@@ -120,6 +122,7 @@ def _stored(row: sa.Row[Any], camera: Camera) -> StoredTracklet:
         embedding=np.frombuffer(row.halves, ">f2", offset=_HALVES_HEADER_BYTES).astype(np.float32),
         crop=row.crop,
         model_version=row.model_version,
+        deployment_version=row.deployment_version,
     )
 
 

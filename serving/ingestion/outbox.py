@@ -66,10 +66,19 @@ class Outbox:
         district: district of the cameras.
         model_version: `ModelCard.version` of the re-ID engine.
         max_bytes: memory limit of waiting segments.
+        deployment_version: `version_of_deployment` of all engines; None if nobody knows.
     """
 
-    def __init__(self, store: Store, district: str, model_version: str, max_bytes: int) -> None:
-        self._store, self._district, self._model_version, self._max_bytes = store, district, model_version, max_bytes
+    def __init__(
+        self,
+        store: Store,
+        district: str,
+        model_version: str,
+        max_bytes: int,
+        deployment_version: str | None = None,
+    ) -> None:
+        self._store, self._district, self._max_bytes = store, district, max_bytes
+        self._model_version, self._deployment_version = model_version, deployment_version
         self._queues: dict[str, deque[LiveSegment | _PendingGap]] = {}  # by camera, oldest first
         self._writing: LiveSegment | _PendingGap | None = None
         self._changed = threading.Condition()
@@ -194,6 +203,7 @@ class Outbox:
             end=entry.end,
             damage=entry.damage,
             looks=entry.looks,
+            deployment_version=self._deployment_version,
         )
 
     def _finish(self, entry: LiveSegment | _PendingGap, *, is_written: bool) -> None:

@@ -40,6 +40,7 @@ class SegmentWork:
     tracking: TrackingSettings
     ingest: IngestSettings
     retention: RetentionSettings
+    deployment_version: str | None = None
     worker_ids: set[int] = field(default_factory=set)  # numbers of this process among procrastinate's workers
 
     @classmethod
@@ -50,6 +51,7 @@ class SegmentWork:
         tracking: TrackingSettings,
         ingest: IngestSettings,
         retention: RetentionSettings,
+        deployment_version: str | None = None,
     ) -> "SegmentWork":
         """Open the engines by `open_engines`, which takes the number of threads of each engine.
 
@@ -60,7 +62,7 @@ class SegmentWork:
         perception = SharedPerception(
             *engines, tracking.perception, max_wait_s=ingest.batch_wait_s, batches_at_once=ingest.batches_at_once
         )
-        return cls(store, perception, engines.reid.card.version, tracking, ingest, retention)
+        return cls(store, perception, engines.reid.card.version, tracking, ingest, retention, deployment_version)
 
     def follow_segment(self, context: procrastinate.JobContext, segment_id: int) -> None:
         """Job: store the tracklets of a segment, or the error why it fails. A segment that is done stays unchanged.
@@ -134,6 +136,7 @@ class SegmentWork:
             damage=followed.damage,
             looks=followed.looks,
             left_out=followed.left_out,
+            deployment_version=self.deployment_version,
         )
         _log.info(
             "%s: %s frames, %s tracklets%s%s",

@@ -56,6 +56,7 @@ class Hit(Sighting):
     """Sighting in the answer of a search or route."""
 
     model_version: str  # re-ID model of its embedding
+    deployment_version: str | None = None  # one id of the models that made it; None if nobody knows
     confirmed: bool = False  # a verdict says that it shows the person
     evidence: Evidence | None = None  # of a search; None for a confirmed sighting
 
@@ -323,6 +324,7 @@ def hit_of(
         crop=tracklet.crop,
         attributes=attributes,
         model_version=tracklet.model_version,
+        deployment_version=tracklet.deployment_version,
         confirmed=confirmed,
         evidence=evidence,
     )

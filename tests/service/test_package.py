@@ -191,6 +191,21 @@ def test_the_transit_times_of_the_district_are_packed_and_are_part_of_the_versio
         staged("half")
 
 
+def test_models_of_different_training_data_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_deployment(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(package, "_build", lambda *_, **__: pytest.fail("reached"))
+    for name, of in (("detector", {"data_hash": "1f" * 16}), ("attributes", {"district": "", "source": "zoo.onnx"})):
+        folder = tmp_path / "engines/demo" / name
+        write_card(read_card(folder).model_copy(update=of | {"taken": name == "attributes"}), folder)
+    with pytest.raises(pytest.fail.Exception, match="reached"):
+        package.main()
+    told = "detector on demo, data 1f1f1f1f1f1f; attributes on zoo.onnx; reid-osnet on demo, data without a hash"
+    assert f"note: the models were not trained on the same data: {told}\n" in capsys.readouterr().out
+
+
 def test_a_build_that_fails_says_why(tmp_path: Path) -> None:
     (tmp_path / "source").mkdir()
     (tmp_path / "source" / "bentofile.yaml").write_text("service: nowhere:Service\n")

@@ -22,13 +22,13 @@ from tests.helpers.sightings import CAMERAS, tracklet, unit_vectors
 from training.reid.train import ReidSettings, read_training_crops, train_reid
 
 
-def judge(store: Store, title: str, verdicts: list[tuple[int, Verdict]]) -> None:
+def judge(store: Store, title: str, verdicts: list[tuple[int, Verdict]], district: str = "demo") -> None:
     """Open a case and give these verdicts in it, one after the other."""
     with store.begin() as connection:
         insert = sa.insert(tables.cases).values(title=title, legal_hold=False).returning(tables.cases.c.id)
         case = connection.execute(insert).scalar_one()
         for number, verdict in verdicts:
-            row = {"case_id": case, "district": "demo", "tracklet_id": number, "verdict": verdict, "account": "kim"}
+            row = {"case_id": case, "district": district, "tracklet_id": number, "verdict": verdict, "account": "kim"}
             connection.execute(sa.insert(tables.verdicts), row)
 
 

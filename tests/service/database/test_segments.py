@@ -50,11 +50,14 @@ def test_a_segment_is_registered_once_and_done_when_its_rows_are_stored(store: S
     assert register(store) == segment
     assert register(store, camera=1).id != segment.id
     seen = [replace(tracklet(9, EMBEDDINGS[0]), first_frame=30), replace(tracklet(4, EMBEDDINGS[1]), first_frame=2)]
-    store.add_segment(segment.id, seen, "net-1", frames=3000, end=LATER, damage="ends early")
+    store.add_segment(
+        segment.id, seen, "net-1", frames=3000, end=LATER, damage="ends early", deployment_version="0123456789ab"
+    )
     first = 1_000_000 * segment.id
     assert ids(store) == [first + 1, first + 2]
     found = queries.nearest(store.engine, EMBEDDINGS[1], 1)[0]
     assert (found.id, found.crop) == (first + 1, f"crops/demo/{segment.id}/{first + 1}.jpg")
+    assert (found.model_version, found.deployment_version) == ("net-1", "0123456789ab")
     assert store.crops.read(found.crop)
     assert register(store) == replace(segment, state="done")
     done = segment_rows(store)[0]

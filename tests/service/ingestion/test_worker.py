@@ -132,6 +132,8 @@ def test_recordings_that_come_too_fast_are_looked_at_in_fewer_frames_evenly(
         shed_is_said = f"only one in {shed} frames was looked at, because more come than can be looked at"
         assert said == (None if shed == 1 else shed_is_said)
         version = next(iter(set(column(store, "model_version").values())))
+        deployed = Deployment.read(Path()).configuration()["deployment_version"]
+        assert set(column(store, "deployment_version").values()) == {deployed} != {None}
         [camera] = coverage_of(store, str(version), cameras=[("demo", "c1")]).cameras
         assert bool(camera.thin) == (shed > 1)
         assert bool(camera.searched) == (shed == 1)
