@@ -321,6 +321,48 @@ def test_attributes_alone_by_keyboard(served: Served, browser: Browser, case: in
     assert "bag: backpack" in shown[0]
 
 
+def test_where_the_person_was_seen_is_pressed_on_the_map_and_moves_the_sightings(
+    served: Served, browser: Browser, case: int, tmp_path: Path
+) -> None:
+    browser.choose_files("[name=photo]", photo(tmp_path, "person.png", picture(RED, seed=99)))
+    browser.wait_for("document.querySelector('#photos svg')")
+    browser.evaluate("document.querySelector('.seen details').open = true")
+    browser.drag(point_of(browser, ".seen-map circle.camera"), point_of(browser, ".seen-map circle.camera"))
+    click(browser, "#search .primary")
+    browser.wait_for("document.querySelector('#problem').innerText.includes('장소와 시각을 둘 다')")
+    fill(browser, "#seen-time", "2026-05-01T21:00")  # in Seoul: noon
+    search(browser)
+    (seen,) = last_question(served, case)["seen_at"]
+    assert (seen["time"], seen["within_s"], seen["area"]["radius_m"]) == ("2026-05-01T12:00:00Z", 300, 100)
+    assert seen["area"]["latitude"] == pytest.approx(35.85, abs=2e-4)
+    assert "장소·시간 ×" in browser.evaluate("document.querySelector('#hits').innerText")
+    assert "장소·시간 ÷" in browser.evaluate("document.querySelector('#hits').innerText")
+    shown = browser.evaluate(f"[...{CARDS}].map(card => parseInt(card.querySelector('strong').textContent))")
+    assert shown == sorted(shown, reverse=True)
+    fill(browser, "#seen-place", "demo/cam1")
+    fill(browser, "#seen-source", "가게 주인")
+    search(browser)
+    assert last_question(served, case)["seen_at"][0]["source"] == "가게 주인"
+    assert last_question(served, case)["seen_at"][0]["camera"] == "demo/cam1"
+
+    browser.evaluate(f"{CARDS}[0].querySelector('[data-verdict=confirmed]').click()")
+    browser.open(f"{served.address}/?lang=en")
+    browser.wait_for(IS_READ)
+    click(browser, "[data-view=next]")
+    browser.wait_for("document.querySelectorAll('#next-table tbody tr').length === 2")
+    assert "Last seen: Gate" in browser.evaluate("document.querySelector('#next-last').textContent")
+    rows = browser.evaluate("[...document.querySelectorAll('#next-table tbody tr')].map(row => row.innerText)")
+    assert all("%" in row for row in rows)
+    assert browser.evaluate("document.querySelectorAll('#next-map .maybe').length > 100")
+    areas = "[...document.querySelectorAll('#next-times label')]"
+    assert browser.evaluate(f"{areas}.map(area => area.innerText.endsWith(' ha'))") == [True, True, True]
+    scale = "document.querySelector('#next-map text.scale').textContent"
+    before = browser.evaluate(scale)
+    browser.evaluate(f"{areas}[2].click()")  # half an hour on, the person may be much farther
+    browser.wait_for(f"{scale} !== {json.dumps(before)}")
+    assert last_question(served, case)["sightings"]
+
+
 def test_an_area_is_chosen_by_keyboard_and_on_the_map(served: Served, browser: Browser, case: int) -> None:
     ask(browser, "bag", "is", "backpack")
     browser.evaluate("document.querySelector('#area-centre').focus()")

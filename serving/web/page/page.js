@@ -5,9 +5,11 @@ import { chosenAttributes, foldAttributes, nameOfGroup, openQuestion } from "./a
 import { chosenCase, readCase, sightingsJudged } from "./cases.js";
 import { hideCoverage, showCoverage } from "./coverage.js";
 import { $, all, say, words } from "./dom.js";
+import { showNext } from "./next.js";
 import { chosenBoxes, chosenPhotos, clearPhotos, named, showSearched } from "./photos.js";
 import "./quick_times.js";
 import { showRoute } from "./route.js";
+import { chosenSeen, drawSeen } from "./seen.js";
 import "./sentence.js";
 import { attempt, fetchJson } from "./service.js";
 import { allSent, showHits, showJudged } from "./sightings.js";
@@ -35,6 +37,7 @@ caseField.addEventListener("change", () => {
 });
 document.addEventListener("verdict", () => {
   $("[data-view=route]").disabled = Boolean(chosenCase().closed) || !sightingsJudged("confirmed").length;
+  $("[data-view=next]").disabled = !chosenCase().id || Boolean(chosenCase().closed);
   $("[data-view=case]").disabled = !chosenCase().id;
 });
 
@@ -53,6 +56,7 @@ const view = () => $("[data-view][aria-current]").dataset.view;
 async function show(name) {
   await allSent();
   if (name === "route") await readRoute();
+  if (name === "next") await readNext();
   if (name === "case") {
     await readCase();
     showJudged();
@@ -80,7 +84,12 @@ const reason = () => reasonField.value.trim();
 
 async function readRoute() {
   if (!reason()) throw new Error(words.no_case);
-  await showRoute(reason(), filters());
+  await showRoute(reason(), filters(), chosenSeen());
+}
+
+async function readNext() {
+  if (!reason()) throw new Error(words.no_case);
+  await showNext(reason(), chosenSeen());
 }
 
 /** The chosen cameras (district/camera), area and times; fields that are not filled in are absent. */
@@ -121,6 +130,8 @@ function describedSearch(like) {
     }
   }
   if (!like && !photos.length && !fields.has("attributes") && !fields.has("confirmed")) throw new Error(words.refused_no_question);
+  const seen = chosenSeen();
+  if (seen.length) fields.set("seen_at", JSON.stringify(seen));
   const { area, ...others } = filters();
   if (area) fields.set("area", JSON.stringify(area));
   for (const [name, value] of Object.entries(others)) fields.set(name, value);
@@ -235,6 +246,7 @@ form.addEventListener("reset", () => {
     [caseField.value, reasonField.value] = kept;
     foldAttributes();
     drawArea();
+    drawSeen();
   });
   clearPhotos();
 });

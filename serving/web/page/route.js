@@ -9,15 +9,18 @@ import { districtCameras, placeOf, shortTimeOf, timeOf } from "./times.js";
 
 const MARGIN = 60; // of the map, in units of the drawing
 let shown = {}; // the request of the route in view
-let stopsInView = [];
+let [stopsInView, toldInView] = [[], []];
 const map = new ZoomedMap($("#map"), drawMap);
 map.svg.addEventListener("pointerdown", dragMap);
 
-/** Reads and shows the route through the case's matches; `filters` limit the likely sightings that fill it. */
-export async function showRoute(reason, filters) {
+/**
+ * Reads and shows the route through the case's matches; `filters` limit the likely sightings that fill it, and `seenAt`
+ * has the stops that no camera saw.
+ */
+export async function showRoute(reason, filters, seenAt) {
   const fill = $("#fill").checked;
   const [sightings, rejected] = ["confirmed", "rejected"].map(sightingsJudged);
-  shown = { case: chosenCase().id, reason, sightings, rejected, fill, ...(fill ? filters : {}) };
+  shown = { case: chosenCase().id, reason, sightings, rejected, fill, seen_at: seenAt, ...(fill ? filters : {}) };
   const answer = await fetchJson("v1/route", json(shown));
   const confirmed = new Set(sightings.map(keyOf));
   const isConfirmed = (one) => confirmed.has(keyOf(one));
@@ -25,14 +28,14 @@ export async function showRoute(reason, filters) {
   $("#left-out").hidden = !answer.left_out.length;
   const named = answer.left_out.map((one) => `${placeOf(one)} ${timeOf(one, one.first_seen)}`);
   $("#left-out span").textContent = named.join("; ");
-  $("#alternatives").replaceChildren(...routes.map((one, index) => choice(one, index, isConfirmed)));
+  $("#alternatives").replaceChildren(...routes.map((one, index) => choice(one, index, answer.told, isConfirmed)));
   $("#alternatives").hidden = routes.length < 2;
-  draw(answer.route, isConfirmed);
+  draw(answer.route, answer.told, isConfirmed);
 }
 
-function choice({ route, relative_probability: share }, index, isConfirmed) {
+function choice({ route, relative_probability: share }, index, told, isConfirmed) {
   const radio = element("input", { type: "radio", name: "alternative", checked: !index });
-  radio.addEventListener("change", () => draw(route, isConfirmed));
+  radio.addEventListener("change", () => draw(route, told, isConfirmed));
   const name = say(words.route_number, { number: index + 1, probability: percent(share) });
   return element("label", { className: "chip" }, radio, ` ${name}`);
 }
@@ -48,11 +51,12 @@ for (const button of all("[data-format]")) {
   );
 }
 
-function draw(route, isConfirmed) {
+function draw(route, told, isConfirmed) {
   const stops = route.map((one) => ({ ...one, isCertain: isConfirmed(one) }));
-  $("#route tbody").replaceChildren(...stops.map(row));
+  $("#route tbody").replaceChildren(...stops.map(row), ...told.map(toldRow));
   stopsInView = stops;
-  map.fit([...camerasOf(stops), ...stops], MARGIN);
+  toldInView = told;
+  map.fit([...camerasOf(stops), ...stops, ...told], MARGIN);
   drawTimeLine(stops);
 }
 
@@ -65,6 +69,15 @@ function row(stop, index) {
     element("td", {}, `${index + 1} `, picture),
     ...texts.map((textContent) => element("td", { textContent })),
   );
+}
+
+function toldRow(stop) {
+  const [district, camera_id] = (stop.camera ?? "/").split("/");
+  const seen = { district, camera_id };
+  const within = say(words.told_within, { minutes: Math.round(stop.within_s / 60) });
+  const place = stop.camera ? placeOf(seen) : words.place_on_map;
+  const texts = ["◆", place, shortTimeOf(seen, stop.time), within, stop.source ?? words.told];
+  return element("tr", { className: "told" }, ...texts.map((textContent) => element("td", { textContent })));
 }
 
 const kindOf = (...stops) => (stops.every(({ isCertain }) => isCertain) ? "certain" : "likely");
@@ -104,8 +117,9 @@ function drawMap({ at }) {
       shape("text", { class: `number ${kind}`, x, y: y + 5 }, numbers),
     ];
   });
+  const places = toldInView.map(at).map(({ x, y }) => shape("text", { class: "told", x: x + 26, y: y + 6 }, "◆"));
   const north = shape("text", { class: "north", x: 20, y: 28 }, "N ↑");
-  map.svg.replaceChildren(...legs, ...cameraShapes(camerasOf(stops), map), ...marks, ...scaleBar(map), north);
+  map.svg.replaceChildren(...legs, ...cameraShapes(camerasOf(stops), map), ...marks, ...places, ...scaleBar(map), north);
 }
 
 function drawTimeLine(stops) {

@@ -2,7 +2,7 @@
 
 import { describedAttributes } from "./attributes.js";
 import { chosenCase, keyOf, setVerdict } from "./cases.js";
-import { $, all, chance, percent, say, words } from "./dom.js";
+import { $, all, chance, element, percent, say, words } from "./dom.js";
 import { attempt, fetchJson, json } from "./service.js";
 import { placeOf, timeOf, timesOf } from "./times.js";
 import { arrange, cardsInView } from "./visits.js";
@@ -23,6 +23,7 @@ export function showHits(sightings, kind, searched) {
     const { confirmed, match_probability: probability } = seen;
     const item = confirmed ? card(seen, words.certain, percent(1)) : card(seen, kind, chance(probability));
     $("[data-slot=model]", item).textContent = `${words.model} ${seen.model_version}`;
+    $("[data-slot=evidence]", item).append(...describedEvidence(seen.evidence));
     $("[data-slot=attributes]", item).append(...describedAttributes(seen.attributes, searched));
     return { seen, item };
   });
@@ -47,6 +48,23 @@ $("#none-of-these").addEventListener("click", () => {
   rejectedAtOnce = cards;
   $("#none-of-these").textContent = words.take_back;
 });
+
+/** What looks, words, and place and time made of the probability: times likelier, or times less likely. */
+function describedEvidence(evidence) {
+  if (!evidence || !(evidence.words || evidence.place_and_time)) return []; // the looks alone are the probability
+  const shares = [
+    [words.evidence_looks, evidence.looks],
+    [words.evidence_words, evidence.words],
+    [words.evidence_place_and_time, evidence.place_and_time],
+  ];
+  return shares
+    .filter(([, nats]) => nats)
+    .map(([name, nats]) => {
+      const factor = Math.min(999, Math.exp(Math.abs(nats)));
+      const number = `${nats >= 0 ? "×" : "÷"}${factor.toFixed(factor < 9.95 ? 1 : 0)}`;
+      return element("li", { className: nats >= 0 ? "for" : "against", textContent: `${name} ${number}` });
+    });
+}
 
 /** Shows the judged sightings of the case as cards. */
 export function showJudged() {
