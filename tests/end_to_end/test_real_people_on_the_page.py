@@ -15,6 +15,7 @@ import pytest
 from districts.layout import read_reid_folder
 from domain.cameras import Camera
 from domain.images import Picture
+from domain.tracklets import Tracklet
 from export.import_weights import main as import_weights
 from serving import package
 from serving.access.roles import Role
@@ -85,7 +86,8 @@ def fill_with_market(deployment: Deployment, real_data: Path) -> tuple[dict[int,
     ]  # fmt: skip
     engines = deployment.open_engines()
     perception = Perception(*engines, deployment.perception)
-    found, identity_of = [], {}
+    found: list[Tracklet] = []
+    identity_of: dict[int, int] = {}
     for (identity, camera, _), group in groupby(sorted(rows), lambda each: (*each[:2], each[2] // VISIT_S)):
         crops = [(time_s, read(real_data / "market1501" / "bounding_box_test" / gallery.images[row]))
                  for _, _, time_s, row in group]  # fmt: skip
