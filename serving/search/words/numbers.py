@@ -33,7 +33,7 @@ _AGES = re.compile(
     rf"(?P<years>\d{{1,3}})\s*(?:세|살)|(?P<native>{NATIVE})\s*살(?!구|색|림)|"
     rf"(?:연세|나이|올해)(?:는|가|이|도)?\s*(?:만\s*)?(?P<age>\d{{1,3}}|{NATIVE})|(?P<honorific>(?:일흔|여든|아흔|예순|쉰|마흔){NATIVE}?)(?=이|세|다|에|이시|인|$|\s|,)|"
     rf"(?P<sino>[이삼사오육칠팔구]?십[일이삼사오육칠팔구]?)\s*세(?!대)|"
-    rf"(?P<when>early|mid|late)?[\s-]*(?:in\s+)?(?:(?:his|her|their|the)\s+)?(?P<when2>early|mid|late)?[\s-]*"
+    rf"(?P<when>early|mid|late)?[\s-]*+(?:in\s+)?(?:(?:his|her|their|the)\s+)?(?P<when2>early|mid|late)?[\s-]*+"
     rf"(?:(?P<s>[1-9]0)(?:'?s|ish\b)|(?P<decades>\b(?:{_DECADES})))\b|"
     rf"\b(?P<old>\d{{1,3}}|{ENGLISH})[\s-]*(?:years?|yrs?)[\s-]*olds?\b|\b(?P<short>\d{{1,3}})\s*(?:yo|y/o|yrs?)\b|"
     rf"\b(?:aged?|age of)\s*:?\s*(?:about\s+|around\s+)?(?P<aged>\d{{1,3}}|{ENGLISH})\b|"

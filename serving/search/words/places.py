@@ -13,9 +13,9 @@ _SIDES = "앞|옆|뒤|근처|부근|주변|인근|맞은편|건너편|입구|출
 _PREFIX = r"[가-힣A-Za-z0-9]*?"
 _NOUN = r"[가-힣A-Za-z0-9]+"
 _KOREAN = re.compile(
-    rf"(?<![가-힣])(?P<place>(?P<noun>(?:(?:시|{_PREFIX}(?:{_ENDS}))\s+){{0,3}}(?:{_PREFIX}(?:{_ENDS}|동\s\d*단지)|{_NOUN}))\s*(?P<side>{_SIDES}|안|위)"
+    rf"(?<![가-힣A-Za-z0-9])(?P<place>(?P<noun>(?:(?:시|{_PREFIX}(?:{_ENDS}))\s+){{0,3}}(?:{_PREFIX}(?:{_ENDS}|동\s\d*단지)|{_NOUN}))\s*(?P<side>{_SIDES}|안|위)"
     rf"(?:\s+(?P<more>{_PREFIX}(?:{_ENDS})))?)(?P<tail>에서|에서는|에|으로|로|까지|쪽으로|쪽에서|인데요?|이었|이고|$|(?=\s|[.,]))|"
-    rf"(?<![가-힣])(?P<bare>(?:(?:시|{_PREFIX}(?:{_ENDS}))\s+){{0,3}}{_PREFIX}(?:{_ENDS}))(?:에서|에서는|에|으로|로|까지)(?![가-힣])"
+    rf"(?<![가-힣A-Za-z0-9])(?P<bare>(?:(?:시|{_PREFIX}(?:{_ENDS}))\s+){{0,3}}{_PREFIX}(?:{_ENDS}))(?:에서|에서는|에|으로|로|까지)(?![가-힣])"
 )
 _ENGLISH = re.compile(
     rf"\b(?:(?P<sure>outside|in front of|opposite|across from|close to|in the direction of|inside)|"
@@ -72,7 +72,8 @@ def read_place(sentence: str, taken: Iterable[tuple[int, int]], names: Iterable[
         taken: spans of words that name a person, a thing or a time: what ends in one is no place.
         names: known names of places, such as cameras.
     """
-    for name in sorted(names, key=len, reverse=True):
+    said = sentence.lower()
+    for name in sorted((name for name in names if name.lower() in said), key=len, reverse=True):
         named = re.search(rf"(?<!\w){re.escape(name)}(?![A-Za-z0-9])(?:\s*(?:{_SIDES}))*", sentence, re.IGNORECASE)
         if name and named:
             return Place(named.start(), named.end())

@@ -15,6 +15,7 @@ from serving.search.words.schema_words import LabelKey, age_labels, labels_of, w
 from serving.search.words.times import Time, read_time
 from serving.search.words.vocabulary import Mention, Scanner, read_vocabulary
 
+_BLANKS = re.compile(r"\s+")  # of which many would take minutes: most expressions begin with any number
 _STOP = re.compile(
     r"[,.;/·()!?\n…]|(?<=[가-힣])\s*[-–]\s*(?=[가-힣])|\bbut\b|(?<!하)고(?:요)?\s|는데(?:요)?\s|인데(?:요)?\s|지만\s|[으이]며\s",
     re.IGNORECASE,
@@ -114,6 +115,7 @@ class Reader:
             now: the moment at the clocks of the cameras.
             names: known names of places.
         """
+        sentence = _BLANKS.sub(lambda blanks: "\n" if "\n" in blanks[0] else " ", sentence)
         time = read_time(sentence, now)
         found = self._scanner.scan(sentence)
         taken = [(each.start, each.end) for each in found if self._is_of_person(each)]

@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from serving.web.middleware.account import account_name
 from serving.web.middleware.metrics import REFUSED
 
-_SEARCHES = frozenset({"/v1/search", "/v1/route", "/v1/where-next", "/v1/photo"})
+_SEARCHES = frozenset(f"/v1/{path}" for path in ("search", "route", "where-next", "photo", "sentence"))
 _CROPS = "/v1/crops/"
 _PACE = 1.5  # of a minute's average: after a burst requests begin no faster, and those of others find the service free
 _BURST = 1 / 20  # of a minute's requests
@@ -41,7 +41,7 @@ class RateLimit:
 
     It may not use them up at once: after a burst, requests begin at most half as fast again as the average of a minute.
 
-    Searches, routes and photos share a second, lower limit, and crops have one. Requests without an account, such as
+    What computes for a search shares a second, lower limit, and crops have one. Requests without an account, such as
     probes, are not limited. Requests are counted in this process, which suffices for a service of one worker.
     """
 
@@ -53,7 +53,7 @@ class RateLimit:
         self._limiter = MovingWindowRateLimiter(MemoryStorage())
         amounts = {
             "requests": requests_per_minute,
-            "searches, routes and photos": searches_per_minute,
+            "searches, routes, photos and sentences": searches_per_minute,
             "crops": crops_per_minute,
         }
         self._paces = {
@@ -78,7 +78,7 @@ class RateLimit:
         """The limits of a request, by what they count."""
         limits = {"requests": self._requests}
         if path in _SEARCHES:
-            limits["searches, routes and photos"] = self._searches
+            limits["searches, routes, photos and sentences"] = self._searches
         elif path.startswith(_CROPS):
             limits["crops"] = self._crops
         return limits

@@ -12,6 +12,7 @@ from starlette.testclient import TestClient
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serving.web.middleware.rate_limit import Pace, PacedBodies, RateLimit
+from serving.web.permissions import ENDPOINTS
 
 MOST, MOST_SEARCHES, MOST_CROPS = 7, 3, 5
 KIM, LEE = {"X-Account": "kim"}, {"X-Account": "lee"}
@@ -49,10 +50,19 @@ def test_who_searched_too_often_is_told_when_to_come_back_and_may_still_look(cli
     assert [client.get(path, headers=KIM).status_code for path in paths] == [200] * 3 + [429] * 2
     refused = client.get("/v1/search", headers=KIM)
     assert 1 <= int(refused.headers["Retry-After"]) <= 60
-    expected = "an account may send 3 searches, routes and photos a minute; wait as long as Retry-After says"
+    expected = "an account may send 3 searches, routes, photos and sentences a minute; wait as long as Retry-After says"
     assert refused.json()["error"] == expected
     assert client.get("/v1/crops/demo/1", headers=KIM).status_code == 200
     assert client.get("/v1/search", headers=LEE).status_code == 200
+
+
+def test_whatever_computes_for_a_search_counts_as_one(client: TestClient) -> None:
+    posted = [path for method, path in ENDPOINTS if method == "POST"]
+    paths = [path for path in posted if path.startswith("/v1/") and not path.startswith("/v1/cases")]
+    assert len(paths) >= 5
+    for path in paths:
+        answers = [client.get(path, headers={"X-Account": path}) for _ in range(MOST_SEARCHES + 1)]
+        assert [answer.status_code for answer in answers] == [200] * MOST_SEARCHES + [429], path
 
 
 def test_who_looked_at_too_many_crops_has_to_wait_and_may_still_search(client: TestClient) -> None:
