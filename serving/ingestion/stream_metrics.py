@@ -1,8 +1,15 @@
 """Prometheus metrics of live cameras, read from the streams at each scrape."""
 
+import socket
+from collections import deque
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from socketserver import ThreadingMixIn
+from threading import Thread
+from typing import Any
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
-from prometheus_client import CollectorRegistry, start_http_server
+from prometheus_client import CollectorRegistry, make_wsgi_app
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
@@ -10,6 +17,7 @@ from domain.errors import InputError
 from serving.video.live_stream import LiveStream
 
 _LABELS = ("district", "camera")
+_MOST_REQUESTS = 16  # at the same time; each takes a thread and a descriptor, which cameras and database need
 
 
 class StreamMetrics(Collector):
@@ -39,6 +47,34 @@ class StreamMetrics(Collector):
         yield from (frames, dropped, reconnects, silence, gap)
 
 
+class _Server(ThreadingMixIn, WSGIServer):
+    """Answers each request in a thread; of too many at the same time the oldest is cut."""
+
+    daemon_threads = True
+
+    def __init__(self, address: tuple[str, int]) -> None:
+        self.address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+        self._open: deque[socket.socket] = deque()
+        super().__init__(address, _Silent)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        self._open.append(request)
+        if len(self._open) > _MOST_REQUESTS:
+            with suppress(OSError):  # its client is gone
+                self._open.popleft().shutdown(socket.SHUT_RDWR)
+        super().process_request(request, client_address)
+
+    def close_request(self, request: Any) -> None:
+        with suppress(ValueError):  # it was cut
+            self._open.remove(request)
+        super().close_request(request)
+
+
+class _Silent(WSGIRequestHandler):
+    def log_message(self, format: str, *args: Any) -> None:
+        pass
+
+
 def serve_metrics(district: str, streams: Mapping[str, LiveStream], host: str, port: int) -> None:
     """Serve metrics at `port` of the address `host` until the process ends.
 
@@ -48,8 +84,10 @@ def serve_metrics(district: str, streams: Mapping[str, LiveStream], host: str, p
     registry = CollectorRegistry()
     registry.register(StreamMetrics(district, streams))
     try:
-        start_http_server(port, host, registry)
+        server = _Server((host, port))
     except OSError as error:
         raise InputError(
             f"serving.streams.metrics_port must be free, got {port} at {host}: {error.strerror}"
         ) from error
+    server.set_app(make_wsgi_app(registry))
+    Thread(target=server.serve_forever, name="metrics", daemon=True).start()

@@ -6,6 +6,7 @@ import sys
 import threading
 import urllib.request
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import pairwise
@@ -343,6 +344,18 @@ def test_metrics_are_answered_at_the_address_of_the_setting_alone() -> None:
         assert b"dongseon_stream_frames" in answer.read()
     with pytest.raises(OSError, match="refused"):
         urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10)
+
+
+def test_many_half_requests_for_metrics_take_nothing_from_the_cameras() -> None:
+    port, threads = free_port(), threading.active_count()
+    serve_metrics("demo", {}, "127.0.0.1", port)
+    with ExitStack() as opened:
+        for _ in range(100):
+            peer = opened.enter_context(socket.create_connection(("127.0.0.1", port), timeout=30))
+            peer.sendall(b"GET /metrics HTTP/1.1\r\n")
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=60) as answer:  # after all of them
+            assert b"dongseon_stream_frames" in answer.read()
+        assert threading.active_count() - threads < 25
 
 
 @pytest.mark.slow
