@@ -15,7 +15,6 @@ params.yaml in the current folder.
 """
 
 import argparse
-import csv
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,7 +24,8 @@ import sqlalchemy as sa
 from pydantic import ValidationError
 
 from domain.cameras import Camera
-from domain.errors import InputError
+from domain.errors import InputError, shown
+from domain.foreign_files import read_rows
 from domain.names import require_name
 from serving.database import cameras
 from serving.database.cameras import CameraState
@@ -55,6 +55,7 @@ def main(argv: Sequence[str] = ()) -> None:
                 cameras.add_camera(connection, district, camera, _zone(connection, options), cameras.now())
                 print(f"{district} has {camera.id} ({camera.name})")
             case "rename":
+                _camera(options.id, options.name, "0", "0")
                 cameras.describe_camera(connection, options.district, options.id, name=options.name)
                 print(f"{options.id} of {options.district} is named {options.name}")
             case "move":
@@ -91,26 +92,16 @@ def _import(connection: sa.Connection, district: str, file: Path, zone: str) -> 
 
 
 def read_table(file: Path) -> list[Camera]:
-    """The cameras of a CSV file in UTF-8 with the columns id, name, latitude and longitude; others are left aside.
+    """The cameras of a table with the columns id, name, latitude and longitude; others are left aside.
 
     Raises:
-        InputError: if the file cannot be read, lacks a column, or a line describes no camera or one that stands above.
+        InputError: as `read_rows` does, or if a line describes no camera or one that stands above.
     """
-    try:
-        with file.open(encoding="utf-8-sig", newline="") as opened:
-            table = csv.DictReader(opened)
-            if missing := [name for name in _COLUMNS if name not in (table.fieldnames or ())]:
-                raise InputError(f"{file} must have the columns {', '.join(_COLUMNS)}, it lacks {', '.join(missing)}")
-            lines = [(table.line_num, row) for row in table]
-    except OSError as error:
-        raise InputError(f"{file} must be readable: {error.strerror}") from error
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{file} must be a CSV in UTF-8 (in Excel: CSV UTF-8): {error}") from error
     found: dict[str, Camera] = {}
     wrong = []
-    for number, row in lines:
+    for number, row in read_rows(file, _COLUMNS).items():
         try:
-            camera = _camera(*(row[name] or "" for name in _COLUMNS))
+            camera = _camera(*(row[name] for name in _COLUMNS))
         except InputError as error:
             wrong.append(f"  line {number}: {error}")
             continue
@@ -129,7 +120,7 @@ def _camera(camera_id: str, name: str, latitude: str, longitude: str) -> Camera:
         )
     except ValidationError as error:
         first = error.errors()[0]
-        raise InputError(f"{first['loc'][0]} {first['msg']}, got {first['input']!r}") from error
+        raise InputError(f"{first['loc'][0]} {first['msg']}, got {shown(first['input'])}") from error
 
 
 def _place(text: str) -> tuple[str, str]:

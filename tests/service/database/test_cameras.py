@@ -1,5 +1,6 @@
 """Cameras by command, and the coverage of cameras that came late or went."""
 
+import os
 from datetime import timedelta
 from pathlib import Path
 
@@ -70,6 +71,8 @@ def test_a_camera_is_added_renamed_moved_retired_and_brought_back(
         (["add", "../demo", "c9", "--at", AT, "--time-zone", "UTC"], "a name must have 1 to 64 letters"),
         (["move", "demo", "cam0", "here"], "a place must be LATITUDE,LONGITUDE such as .*, got 'here'"),
         (["rename", "demo", "c9", "x"], "the camera must be stored, demo has no c9; python -m serving.cameras list"),
+        (["rename", "demo", "cam0", "x\ud800"], "name .* no NUL and no half of a surrogate pair"),
+        (["add", "demo", "c9", "--at", AT, "--name", "x" * 201], "name Input should have at most 200 letters"),
         (["retire", "other", "cam0"], "the camera must be stored, other has no cam0"),
     ],
 )
@@ -103,15 +106,28 @@ def test_a_table_with_a_wrong_line_names_all_of_them_and_adds_none(here: Path, s
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (b"id,name\na,A\n", "must have the columns id, name, latitude, longitude, it lacks latitude, longitude"),
-        ("id,name,latitude,longitude\na,정문,35,128\n".encode("cp949"), r"must be a CSV in UTF-8 \(in Excel"),
+        (b"id,name\na,A\n", "line 1: must also have the columns latitude, longitude, got 'id, name'"),
+        ("id,name,latitude,longitude\na,門,35,128\n".encode("shift_jis"), "must be text in UTF-8, .* Excel"),
+        (b"id,name,latitude,longitude\na,A\0,35,128\n", "line 2: name .* no NUL"),
         (b"id,name,latitude,longitude\n", "must describe a camera of its own:\n  none"),
+        (f"id,name,latitude,longitude\na,A,{'9' * 9000},1\n".encode(), "latitude .*, got .{,200}$"),
     ],
 )
 def test_a_table_that_is_none(tmp_path: Path, content: bytes, said: str) -> None:
     (tmp_path / "cameras.csv").write_bytes(content)
     with pytest.raises(InputError, match=said):
         cameras.read_table(tmp_path / "cameras.csv")
+
+
+def test_a_table_of_korean_excel_is_read_and_a_device_is_not_waited_for(tmp_path: Path) -> None:
+    file = tmp_path / "cameras.csv"
+    file.write_bytes("id;name;latitude;longitude\na;정문;35;128\n".encode("cp949"))
+    assert [camera.name for camera in cameras.read_table(file)] == ["정문"]
+    for endless in (Path("/dev/zero"), tmp_path / "pipe.csv"):
+        if not endless.exists():
+            os.mkfifo(endless)
+        with pytest.raises(InputError, match="must be a regular file"):
+            cameras.read_table(endless)
 
 
 def test_coverage_misses_nothing_before_a_camera_came_and_after_it_went(store: Store) -> None:
