@@ -41,7 +41,7 @@ from evaluation.transit.files import read_transits
 
 _COUNTED = ("detection by split", "re-ID by part", "attributes by split", "data by camera")
 _ROUNDING = 1e-6
-_PICTURE = re.compile(r'src="(pictures/[^"]+)"')
+_PICTURE = re.compile(r'src="pictures/([^"]+)"')
 
 
 def main(argv: Sequence[str] = ()) -> None:
@@ -173,8 +173,13 @@ def write_report(parts: Sequence[Section], facts: dict[str, Any], reports: Path)
     text = templates.get_template("report.md.j2").render(sections=parts, **facts)
     text = re.sub(r"\n{3,}", "\n\n", text)
     (reports / "report.md").write_text(text, encoding="utf-8")
+    reader = markdown.Markdown(extensions=["tables"])
+    reader.preprocessors.deregister("html_block")  # names and sources are the data's: HTML in them is text
+    reader.inlinePatterns.deregister("html")
+    names = {picture.name for part in parts for picture in part.pictures}
     body = _PICTURE.sub(
-        lambda match: f'src="{_embedded(reports / match[1])}"', markdown.markdown(text, extensions=["tables"])
+        lambda match: f'src="{_embedded(reports / "pictures" / match[1])}"' if match[1] in names else match[0],
+        reader.convert(text),
     )
     html = templates.get_template("report.html.j2").render(body=Markup(body), **facts)
     (reports / "report.html").write_text(html, encoding="utf-8")

@@ -1,7 +1,9 @@
 """The report of everything, of some, and of nothing, from evaluation stages run on a tiny district."""
 
+import base64
 import json
 from datetime import timedelta
+from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +24,14 @@ from domain.settings import read_params
 from evaluation import evaluate_attributes, evaluate_detector, evaluate_reid, evaluate_tracking, fit_transits, report
 from evaluation.details import read_details
 from evaluation.experiments.results import read_all_metrics
+from evaluation.reporting.parts import Picture, Section, Table
 from evaluation.settings import EvaluationSettings
 from tests.helpers.project import ROOT
 
 SCHEMA = read_schema("suseong_no_colour")
 PERSON = [100.0, 50.0, 160.0, 200.0]
 IDENTITIES = (7, 8, 9)
+TAGS = {"body", "h1", "h2", "p", "strong", "em", "img", "table", "thead", "tbody", "tr", "th", "td"}
 
 
 @pytest.fixture
@@ -331,6 +335,31 @@ def test_a_district_of_real_streets_is_not_called_synthetic(workspace: Path) -> 
     text = (workspace / "reports/tiny" / "report.md").read_text()
     assert "synthetic" not in text
     assert "Data: made by a test (CC0-1.0)." in text
+
+
+def test_nothing_in_the_data_is_html_a_script_or_another_file_of_the_report(tmp_path: Path) -> None:
+    (tmp_path / "secret.txt").write_text("s3cret")
+    (tmp_path / "report").mkdir()
+    write_picture(tmp_path / "plots" / "curve.png")
+    hostile = "<script>alert(1)</script> <img src=x onerror=alert(2)> <!-- x --> ![](pictures/../../secret.txt) a<b"
+    table = Table(("label", "crops"), [(hostile, "7")], hostile, hostile)
+    part = Section("Attributes", "", True, hostile, (table,), (Picture(tmp_path / "plots" / "curve.png", "a curve"),))
+    block = f"<div onclick=alert(3)>\n\n{hostile}\n\n</div>"
+    facts = {"district": "tiny", "source": block, "licence": hostile, "origin": hostile, "synthetic": False}
+    report.write_report([part], facts, tmp_path / "report")
+    html = (tmp_path / "report" / "report.html").read_text()
+    found: list[tuple[str, tuple[str, ...]]] = []
+
+    class Reader(HTMLParser):
+        def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+            found.append((tag, tuple(name for name, _ in attrs)))
+
+    Reader().feed(html[html.index("<body>") :])
+    assert {tag for tag, _ in found} == TAGS
+    assert {name for _, names in found for name in names} <= {"alt", "src", "style"}
+    assert html.count('src="data:') == 1
+    assert base64.b64encode(b"s3cret").decode() not in html
+    assert "default-src 'none'; img-src data:; style-src 'unsafe-inline'" in html
 
 
 def test_predictions_of_other_pictures_are_refused(workspace: Path) -> None:
