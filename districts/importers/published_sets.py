@@ -1,7 +1,9 @@
 """Parts shared by the importers of attribute sets: MATLAB files, binary columns and our layout."""
 
 import csv
+import zlib
 from collections.abc import Iterable, Iterator
+from concurrent.futures import BrokenExecutor, ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -14,20 +16,26 @@ from districts.layout import Split
 from domain.attributes import UNKNOWN, AttributeSchema, Group
 from domain.errors import InputError
 
+_UNREADABLE = (  # what SciPy raises of a damaged file
+    MatReadError, OSError, ValueError, TypeError, LookupError, OverflowError, MemoryError, NotImplementedError,
+    zlib.error,
+)  # fmt: skip
 Row = tuple[str, int, str, dict[str, str]]  # image, identity, camera ("" if unknown), group -> label
 
 
 def read_matlab(file: Path, what: str) -> dict[str, Any]:
-    """The variables in a MATLAB `file`.
+    """The variables in a MATLAB `file`; SciPy reads it in a process of its own, which a damaged file can crash.
 
     Raises:
         InputError: if `file` cannot be read; the message says that it must be `what`.
     """
     try:
-        content: dict[str, Any] = loadmat(str(file))
-    except (OSError, ValueError, MatReadError) as error:
+        with ProcessPoolExecutor(1) as aside:
+            return aside.submit(loadmat, str(file)).result()
+    except BrokenExecutor as error:
+        raise InputError(f"{file} must be {what}; it is damaged") from error
+    except _UNREADABLE as error:
         raise InputError(f"{file} must be {what}: {error}") from error
-    return content
 
 
 def labels_of_columns(marks: Iterable[int], schema: AttributeSchema) -> dict[str, str]:

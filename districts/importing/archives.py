@@ -1,10 +1,12 @@
 """Zip archives of data, unpacked for an import: nothing outside of their folder, and no more than fits on the disk."""
 
+import errno
 import shutil
 import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from lzma import LZMAError
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 
@@ -14,6 +16,8 @@ from domain.names import is_hidden
 _MOST_FILES = 1_000_000
 _SPARE_BYTES = 1 << 30  # that stay free on the disk
 _MOST_TIMES, _ANY_BYTES = 100, 1 << 30  # growth of what exceeds a gigabyte; annotations shrink to a tenth
+# What Python's readers raise of a damaged archive; one of LZMA can ask for 4 GB of memory.
+_BROKEN = (zipfile.BadZipFile, zlib.error, LZMAError, UnicodeDecodeError, NotImplementedError, EOFError, MemoryError)
 _IN_UTF8 = 0x800  # flag of an entry whose name is in UTF-8
 _ENCRYPTED = 0x1
 
@@ -38,10 +42,17 @@ def unpacked(source: Path, beside: Path) -> Iterator[Path]:
         folder = Path(aside) / source.stem
         try:
             _unpack(source, folder)
-        except (zipfile.BadZipFile, zlib.error, NotImplementedError, EOFError) as error:
-            raise InputError(f"{source} must be a whole zip archive: {error}") from error
+        except _BROKEN as error:
+            raise InputError(f"{source} must be a whole zip archive: {str(error) or type(error).__name__}") from error
         except (FileExistsError, NotADirectoryError) as error:
             raise InputError(f"{source} must hold no file where it also has a folder: {error.filename}") from error
+        except OSError as error:
+            if error.errno == errno.ENAMETOOLONG:
+                named = shown(str(error.filename).removeprefix(f"{folder}/"))
+                raise InputError(f"{source} must hold files with names that fit this disk, got {named}") from error
+            if error.errno == errno.EINVAL:  # a place before the beginning of the archive
+                raise InputError(f"{source} must be a whole zip archive: {error}") from error
+            raise
         try:
             yield folder
         except InputError as error:

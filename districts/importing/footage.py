@@ -12,7 +12,7 @@ from districts.demo.video import read_frames
 from districts.importing.annotated import Footage
 from districts.importing.detection_set import picture_size
 from domain.errors import InputError
-from domain.images import read_image
+from domain.images import read_image, require_picture
 from domain.video_geometry import upright
 from domain.video_probe import opened_video
 
@@ -56,7 +56,9 @@ def frames_of(footage: Footage) -> Iterator[tuple[int, np.ndarray]]:
         InputError: if a file is missing or unreadable.
     """
     if isinstance(footage, tuple):
-        yield from ((number, read_image(file)) for number, file in enumerate(footage, start=1))
+        for number, file in enumerate(footage, start=1):
+            require_picture(file)
+            yield number, read_image(file)
     else:
         yield from read_frames(footage)
 

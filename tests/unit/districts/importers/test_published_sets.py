@@ -16,6 +16,7 @@ from districts.importers import peta
 from districts.importers.intake import Intake
 from districts.importers.market1501 import import_market1501
 from districts.importers.peta import import_peta
+from districts.importers.published_sets import read_matlab
 from districts.layout import read_attribute_split, read_reid_folder
 from domain.errors import InputError
 from domain.images import write_image
@@ -110,6 +111,19 @@ def test_a_colour_that_is_not_one_is_unknown(market: Path, tmp_path: Path) -> No
     import_market1501("market", Intake(market, tmp_path / "district"))
     (labels,) = labels_of(tmp_path / "district", "test", "market1501").values()
     assert (labels["upper_colour"], labels["lower_colour"], labels["age"], labels["hair"]) == ("", "", "", "long")
+
+
+def test_a_matlab_file_that_crashes_its_reader_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "a.mat"
+    savemat(file, {"names": np.array([["a.jpg"], ["b.jpg"]], dtype=object)})
+    assert read_matlab(file, "-")["names"].shape == (2, 1)
+    size = b"\x05\0\0\0\x08\0\0\0\x01\0\0\0\x05\0\0\0"  # eight bytes of whole numbers: 1 and 5, the letters of a name
+    file.write_bytes(file.read_bytes().replace(size, size.replace(b"\x08", b"\0")))
+    with pytest.raises(InputError, match=r"a\.mat must be the annotations; it is damaged"):
+        read_matlab(file, "the annotations")
+    file.write_bytes(b"MATLAB 7.3 MAT-file".ljust(124) + b"\0\x02IM" + bytes(500))
+    with pytest.raises(InputError, match=r"a\.mat must be the annotations: .*HDF"):
+        read_matlab(file, "the annotations")
 
 
 def test_imported_market1501_passes_the_checks(market: Path, tmp_path: Path) -> None:

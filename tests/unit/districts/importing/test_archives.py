@@ -1,9 +1,11 @@
 """Zip archives are unpacked into their own folder, within bounds, and named where they are wrong."""
 
+import resource
 import struct
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -91,6 +93,44 @@ def test_a_damaged_archive_is_named(spoil: Callable[[Path], object], message: st
     with pytest.raises(InputError, match=message):
         names_in(file)
     assert [*(tmp_path / "beside").iterdir()] == []
+
+
+def test_an_archive_with_any_bytes_changed_is_taken_or_refused(tmp_path: Path) -> None:
+    file, random = pack(tmp_path / "a.zip", {"a/1.jpg": bytes(range(50)), "b.txt": b"hello" * 50}), Random(0)
+    whole, num_refused = file.read_bytes(), 0
+    for _ in range(400):
+        content = bytearray(whole)
+        for _ in range(random.randint(1, 4)):
+            content[random.randrange(len(content))] = random.randrange(256)
+        file.write_bytes(content)
+        try:
+            names_in(file)
+        except InputError:  # any other error is a bug
+            num_refused += 1
+    assert 100 < num_refused < 400
+
+
+@pytest.mark.parametrize("name", ["가" * 100 + ".jpg", "a/" * 3000 + "1.jpg"], ids=["a name", "a path"])
+def test_a_name_that_no_disk_takes_is_named(name: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"a\.zip must hold files with names that fit this disk, got '[a가]"):
+        names_in(pack(tmp_path / "a.zip", {name: b""}))
+
+
+def test_an_archive_that_asks_for_more_memory_than_there_is_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "a.zip"
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_LZMA) as archive:
+        archive.writestr("1.txt", "one" * 100)
+    content = file.read_bytes()
+    at = content.index(b"\x5d\x00\x00") + 1  # the size of the dictionary, behind LZMA's usual properties
+    file.write_bytes(content[:at] + b"\xff\xff\xff\xff" + content[at + 4 :])
+    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (used + (1 << 30), hard))
+    try:
+        with pytest.raises(InputError, match="must be a whole zip archive: MemoryError"):
+            names_in(file)
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
 
 
 def test_files_of_one_name_are_refused(tmp_path: Path) -> None:

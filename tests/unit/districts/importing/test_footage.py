@@ -1,8 +1,12 @@
 from pathlib import Path
+from zlib import crc32
 
 import numpy as np
+import pytest
 
 from districts.importing.footage import facts_of, frames_of
+from domain.errors import InputError
+from domain.images import write_image
 from tests.helpers.stamped_videos import turn, write_stamped
 
 
@@ -10,6 +14,18 @@ def red_at_the_left(_: int) -> np.ndarray:
     image = np.full((64, 96, 3), 110, np.uint8)
     image[:, :24] = 220, 20, 20
     return image
+
+
+def test_a_frame_that_is_a_huge_picture_is_refused_before_it_is_decoded(tmp_path: Path) -> None:
+    frames = tuple(tmp_path / f"{number}.png" for number in (1, 2))
+    for frame in frames:
+        write_image(frame, red_at_the_left(0))
+    content = bytearray(frames[1].read_bytes())
+    content[16:24] = (8960).to_bytes(4, "big") * 2
+    content[29:33] = crc32(content[12:29]).to_bytes(4, "big")
+    frames[1].write_bytes(content)
+    with pytest.raises(InputError, match=r"2\.png must have at most 80000000 pixels, got 8960 × 8960"):
+        list(frames_of(frames))
 
 
 def test_footage_of_a_turned_camera_is_upright(tmp_path: Path) -> None:
