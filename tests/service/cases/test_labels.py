@@ -79,6 +79,17 @@ def test_the_last_verdicts_become_identities_and_distractors(deployment: Path) -
         assert record.details == {"what": "labels", "folder": str(deployment / "reid")}
 
 
+def test_no_cell_of_the_table_is_a_formula(deployment: Path) -> None:
+    strange = "=1+1"  # from before names were checked
+    with open_store(deployment / "store") as store:
+        store.replace_sightings(strange, CAMERAS, "net-1", [tracklet(1, unit_vectors(seed=0, number=1, feature=8)[0])])
+        with store.begin() as connection:
+            connection.execute(sa.update(tables.verdicts).values(district=strange, tracklet_id=1))
+    labels.main(["reid"])
+    rows = list(csv.DictReader((deployment / "reid" / "labels.csv").open(encoding="utf-8")))
+    assert {row["district"] for row in rows} == {f"'{strange}"}
+
+
 def test_an_export_that_is_broken_off_is_recorded(deployment: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(labels, "export_labels", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):

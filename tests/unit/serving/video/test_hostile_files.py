@@ -13,6 +13,7 @@ from domain import video_probe
 from domain.errors import InputError
 from domain.files import sha256_of
 from domain.videos import NO_SETTINGS, VideoLimits
+from serving.video import files
 from serving.video.files import VideoReader
 from tests.helpers.hostile_videos import declaring, encoded, opened_names, playlists, referring, with_scans
 from tests.helpers.stamped_videos import write_stamped
@@ -108,6 +109,17 @@ def test_a_rate_is_measured_and_not_what_the_file_declares(tmp_path: Path) -> No
     write_stamped(tmp_path / "slow.mkv", [number / 100 for number in range(300)], declared_fps=5)
     with pytest.raises(InputError, match=r"must have at most 50 frames a second .*, got 1\d\d in [12]\.\d+ s"):
         read(tmp_path / "slow.mkv", VideoLimits(max_fps=50))
+
+
+def test_a_video_whose_frames_take_longer_to_decode_than_a_cameras_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoded(tmp_path / "a.mp4", frames=40)
+    assert read(tmp_path / "a.mp4") == 40
+    for limit in ("_MOST_DECODING_S", "_MOST_DECODING_OF_VIDEO"):
+        monkeypatch.setattr(files, limit, 0.0)
+    with pytest.raises(InputError, match=r"a\.mp4 must be a video whose first \d+ frames are decoded within 0 s"):
+        read(tmp_path / "a.mp4")
 
 
 def test_a_jpeg_of_thousands_of_scans_is_refused(tmp_path: Path) -> None:
