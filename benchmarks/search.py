@@ -6,7 +6,8 @@
 Method: the store of the service, an embedded PostgreSQL with the same HNSW index, is filled with clustered vectors:
 people are points in a space of few dimensions, surrounded by their tracklets. Queries are further views of people in
 the store, one after the other. Attributes are random labels of the schema `suseong`. Recall is the share of the exact
-nearest neighbours that the store returns.
+nearest neighbours that the store returns; with a place and time, of the first 20 of all tracklets ranked by looks,
+place and time, without re-ranking.
 """
 
 import argparse
@@ -45,6 +46,8 @@ from serving.database.store import Store, open_store
 from serving.database.tracklet_filter import TrackletFilter
 from serving.matching.description import LabelQuestion, read_description
 from serving.matching.match_curve import MatchCurve
+from serving.matching.transits import Seen, Transits
+from serving.matching.walking import WalkingSettings
 from serving.search.coverage import coverage_of
 from serving.search.search import Hit, Searcher, SearchSettings
 
@@ -54,7 +57,8 @@ _CAMERAS, _DAYS = 40, 30
 _SEGMENT_S = 300  # of video, of each camera
 _START = datetime(2026, 5, 1, tzinfo=UTC)
 _CHUNK = 20_000
-_NEAREST = 100
+_NEAREST, _FIRST = 100, 20
+_EXHAUSTIVE = 25  # queries for which all tracklets are ranked by looks, place and time
 _BUILD_MEMORY = "2GB"
 _COLUMN_TYPES = {
     "district": "text",
@@ -134,7 +138,15 @@ class People:
         return unit_length(latent @ self._outward + own)
 
 
-def seen(place: int, number: int) -> dict[str, Any]:
+def camera_of(name: str) -> Camera:
+    """The camera `c<number>`: along a street, 900 m from the next."""
+    number = int(name[1:])
+    return Camera(
+        id=name, name=f"Gate {number}", latitude=35.8, longitude=128.5 + number / 100, fps=10, width_px=64, height_px=48
+    )
+
+
+def seen_there(place: int, number: int) -> dict[str, Any]:
     """Where and when tracklet `place` of `number` was seen: spread evenly over the days, and over the cameras."""
     first_seen = _START + timedelta(seconds=place * _DAYS * 86400 / number)
     last_seen = first_seen + timedelta(seconds=8)
@@ -161,12 +173,7 @@ def fill(
 
     Partitions and index are made as the store makes them; rows are copied, which inserts them faster.
     """
-    cameras = [
-        Camera(
-            id=f"c{i}", name=f"Gate {i}", latitude=35.8, longitude=128.5 + i / 100, fps=10, width_px=64, height_px=48
-        )
-        for i in range(_CAMERAS)
-    ]
+    cameras = [camera_of(f"c{i}") for i in range(_CAMERAS)]
     store.replace_sightings("bench", cameras, "bench", [])
     with store.begin() as connection:
         lock_writers(connection)
@@ -185,7 +192,7 @@ def fill(
                 part = people.seen(min(_CHUNK, number - first)).astype(np.float16)
                 kept[first : first + len(part)] = part
                 for place, vector in enumerate(part, first):
-                    row = seen(place, number) | {
+                    row = seen_there(place, number) | {
                         "segment_id": first_segment + segment_of(place, number),
                         "boxes": boxes,
                         "quality": 0.8,
@@ -199,7 +206,7 @@ def fill(
     with store.begin() as connection:
         for first in range(0, number, _CHUNK):
             places = range(first, min(first + _CHUNK, number))
-            rows = [seen(place, number) | {"attributes": attributes[place % _DESCRIPTIONS]} for place in places]
+            rows = [seen_there(place, number) | {"attributes": attributes[place % _DESCRIPTIONS]} for place in places]
             rows = attribute_rows(connection, rows)
             with connection.connection.cursor().copy(_copy("tracklet_attributes", _ATTRIBUTE_TYPES)) as copy:
                 copy.set_types(list(_ATTRIBUTE_TYPES.values()))
@@ -253,6 +260,25 @@ def true_nearest(queries: np.ndarray, kept: np.ndarray, count: int) -> list[set[
     return [set(row.tolist()) for row in np.argpartition(-similarity, count - 1, axis=1)[:, :count]]
 
 
+def fused_recall(
+    searcher: Searcher, transits: Transits, seen: Seen, curve: MatchCurve, photos: np.ndarray, kept: np.ndarray
+) -> float:
+    """Share of the first `_FIRST` of all tracklets, by looks, place and time, that a search finds among its first."""
+    number = len(kept)
+    rows = [seen_there(place, number) for place in range(number)]
+    cameras = {(row["district"], row["camera_id"]): camera_of(row["camera_id"]) for row in rows[:_CAMERAS]}
+    at = [(row["district"], row["camera_id"]) for row in rows]
+    times_s = np.array([row["first_seen"].timestamp() + 4 for row in rows])
+    evidence = transits.evidence([seen], at, times_s, cameras)
+    shares = []
+    for photo in photos[:_EXHAUSTIVE]:
+        distances = 1 - kept.astype(np.float32) @ photo - curve.softness * evidence
+        true = set(np.argpartition(distances, _FIRST)[:_FIRST].tolist())
+        found = {hit.tracklet_id for hit in searcher.search(photo, seen_at=[seen], top_k=_FIRST)}
+        shares.append(len(found & true) / _FIRST)
+    return float(np.mean(shares))
+
+
 def timed(search: Callable[[np.ndarray], Any], queries: np.ndarray) -> tuple[dict[str, float], list[Any]]:
     """Latencies and answers of `search` for `queries`; a tenth of them run before as warm-up."""
     for query in queries[: len(queries) // 10]:
@@ -276,15 +302,19 @@ def measure(number: int, num_queries: int) -> dict[str, Any]:
     """Measures a store of `number` tracklets."""
     serving = yaml.safe_load(Path(PARAMS).read_text())["serving"]
     settings, top_k = SearchSettings.model_validate(serving["search"]), serving["service"]["top_k"]
+    walking = {name: serving["route"][name] for name in WalkingSettings.model_fields}
     with tempfile.TemporaryDirectory() as folder, _started_again(Path(folder) / "store") as store:
         url = store.engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
         people = People(max(1, number // _TRACKLETS_A_PERSON))
         schema = read_schema("suseong")
         kept, filled = fill(store, url, people, number, descriptions(schema))
         photos = people.seen(num_queries)
-        searcher = Searcher(store, MatchCurve(0.3, 0.05), settings, "bench")
+        curve, transits = MatchCurve(0.3, 0.05), Transits(WalkingSettings.model_validate(walking))
+        searcher = Searcher(store, curve, settings, "bench", transits)
         four = [("bench", f"c{i}") for i in range(1, 5)]
         middle = _START + timedelta(days=_DAYS / 2)
+        place = camera_of("c20")
+        seen = Seen(place.latitude, place.longitude, middle.timestamp(), ("bench", "c20"), within_s=300)
         cases: dict[str, Callable[[np.ndarray], Any]] = {
             f"nearest {_NEAREST}": lambda query: queries.nearest(
                 store.engine, query, _NEAREST, TrackletFilter(model_version="bench")
@@ -296,6 +326,9 @@ def measure(number: int, num_queries: int) -> dict[str, Any]:
             f"re-ranked {settings.candidates}": lambda query: searcher.search(query, top_k=top_k),
             f"re-ranked {settings.candidates}, of 4 cameras": lambda query: searcher.search(
                 query, top_k=top_k, where=TrackletFilter(four)
+            ),
+            f"re-ranked {settings.candidates} and {settings.candidates // 2}, with seen at": lambda query: (
+                searcher.search(query, top_k=top_k, seen_at=[seen])
             ),
             **{
                 f"described: {words}": partial(by_words, searcher, read_description(question(asked), schema))
@@ -313,6 +346,8 @@ def measure(number: int, num_queries: int) -> dict[str, Any]:
             len({tracklet.id for tracklet in answer} & nearest) / _NEAREST
             for answer, nearest in zip(returned, true, strict=True)
         ]
+        by_looks = Searcher(store, curve, settings.model_copy(update={"lambda_value": 1.0}), "bench", transits)
+        recall_fused = fused_recall(by_looks, transits, seen, curve, photos, kept)
         with store.begin() as connection:
             huge_pages = connection.exec_driver_sql("SHOW huge_pages_status").scalar_one()
         return {
@@ -321,6 +356,7 @@ def measure(number: int, num_queries: int) -> dict[str, Any]:
             "latencies": latencies,
             f"recall_at_{_NEAREST}": float(np.mean(recall)),
             "least_recall": min(recall),
+            f"recall_at_{_FIRST}_with_seen_at": recall_fused,
         }
 
 
