@@ -2,12 +2,11 @@
 
 import math
 from datetime import datetime
-from typing import Annotated, Protocol
+from typing import Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from domain.names import Name
-from domain.texts import AtMost
 
 _EARTH_RADIUS_M = 6_371_008.8
 CameraKey = tuple[str, str]  # district, camera id
@@ -19,7 +18,7 @@ class Camera(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     id: Name
-    name: Annotated[str, AtMost(200)]
+    name: str
     latitude: float = Field(ge=-90, le=90)
     longitude: float = Field(ge=-180, le=180)
     fps: float = Field(ge=0.01, le=1000)

@@ -18,6 +18,7 @@ import argparse
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated
 from zoneinfo import available_timezones
 
 import sqlalchemy as sa
@@ -27,6 +28,7 @@ from domain.cameras import Camera
 from domain.errors import InputError, shown
 from domain.foreign_files import read_rows
 from domain.names import require_name
+from domain.texts import AtMost
 from serving.database import cameras
 from serving.database.cameras import CameraState
 from serving.database.commands import run_command
@@ -35,6 +37,10 @@ from serving.deployment import ServingSettings
 
 _COLUMNS = ("id", "name", "latitude", "longitude")
 _USUAL = {"fps": 25.0, "width_px": 1920, "height_px": 1080}  # of a live camera; nothing here depends on them
+
+
+class _Described(Camera):
+    name: Annotated[str, AtMost(200)]
 
 
 def main(argv: Sequence[str] = ()) -> None:
@@ -115,7 +121,7 @@ def read_table(file: Path) -> list[Camera]:
 
 def _camera(camera_id: str, name: str, latitude: str, longitude: str) -> Camera:
     try:
-        return Camera.model_validate(
+        return _Described.model_validate(
             {"id": camera_id, "name": name or camera_id, "latitude": latitude, "longitude": longitude, **_USUAL}
         )
     except ValidationError as error:
