@@ -89,6 +89,13 @@ def write_image(file: Path, image: Picture, jpeg_quality: int = 92) -> None:
         raise OSError(f"{file} could not be written")
 
 
+def encode_jpeg(image: Picture, quality: int = 92) -> bytes:
+    """`image` as a JPEG file."""
+    done, jpeg = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])
+    assert done, "OpenCV encodes any image that is not empty"
+    return jpeg.tobytes()
+
+
 def resize_for(card: ModelCard, image: Picture) -> Resized:
     """Resize `image` to the input size of `card`'s network, stretched or letterboxed as the card says."""
     size = card.input_height_px, card.input_width_px

@@ -9,6 +9,14 @@ from jaxtyping import Float32, Int64, UInt8
 
 
 @dataclass(frozen=True)
+class FullFrame:
+    """The whole picture in which a person is seen best."""
+
+    number: int  # of the frame
+    jpeg: bytes
+
+
+@dataclass(frozen=True)
 class Tracklet:
     """A person as the tracker of one camera describes them, from several frames.
 
@@ -29,6 +37,7 @@ class Tracklet:
     attributes: dict[str, dict[str, float]]  # group -> label -> mean probability; empty without an attribute engine
     quality: float  # 0..1, of the best crop
     crops: list[UInt8[np.ndarray, "_ _ 3"]]  # RGB, best first
+    full_frame: FullFrame | None = None  # of the best crop; None where none was kept
 
     @property
     def duration_s(self) -> float:

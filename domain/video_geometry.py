@@ -17,15 +17,17 @@ _MATRIX = struct.Struct("=9i")  # rows a b u, c d v, x y w: a point (x, y) is sh
 _LARGEST_ASPECT = 4  # of a pixel; beyond, the file is wrong about it
 
 
-def shown(picture: av.VideoFrame, aspect: Fraction | None, most_pixels: int) -> np.ndarray:
+def shown(picture: av.VideoFrame, aspect: Fraction | None, most_pixels: int, scale: float = 1.0) -> np.ndarray:
     """`picture` as it is shown: uint8 `[height, width, 3]` RGB.
 
     Args:
         picture: a decoded frame, as it is stored.
         aspect: width of its pixels divided by their height; None if unknown.
         most_pixels: a picture that would get larger is scaled down instead of up.
+        scale: by which its size is multiplied.
     """
-    width, height = square_size(picture.width, picture.height, aspect, most_pixels)
+    square = square_size(picture.width, picture.height, aspect, most_pixels)
+    width, height = (max(1, round(side * scale)) for side in square)
     image = picture.to_ndarray(format="rgb24", width=width, height=height)
     return np.ascontiguousarray(_turned(image, _matrix_of(picture)))
 

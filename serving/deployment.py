@@ -16,6 +16,7 @@ from domain.settings import PARAMS, Settings, name_in, read_params
 from serving.database.retention import RetentionSettings
 from serving.database.store import open_store
 from serving.database.viewing import ViewingSettings
+from serving.footage.vms_link import FootageSettings
 from serving.ingestion.settings import IngestSettings, StreamsSettings
 from serving.matching.route import RouteSettings
 from serving.matching.transits import Transits
@@ -24,6 +25,7 @@ from serving.perception.perception import EngineNames, Engines, PerceptionSettin
 from serving.search.engines import SearchEngines
 from serving.search.search import SearchSettings
 from serving.search.service import SearchService, SearchServiceSettings
+from serving.watching.webhook import AlertsSettings
 from serving.web.gate import AccessSettings
 from serving.web.http_settings import HttpSettings
 
@@ -38,6 +40,8 @@ class ServingSettings(Settings):
     engines: EnginesSettings
     access: AccessSettings
     viewing: ViewingSettings
+    alerts: AlertsSettings
+    footage: FootageSettings
     retention: RetentionSettings
     ingest: IngestSettings
     streams: StreamsSettings

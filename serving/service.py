@@ -17,7 +17,10 @@ from domain.errors import InputError
 from domain.privacy import TELEMETRY_OFF, switch_telemetry_off
 from serving.batched_engines import BatchedEngines
 from serving.deployment import Deployment
+from serving.footage.footage import Footage
 from serving.supervisor import keep_supervisor_private
+from serving.watching.watcher import Watcher
+from serving.watching.webhook import Webhook
 from serving.web.api import build_api
 from serving.web.connections import limit_connections
 from serving.web.gate import Gate, credential
@@ -31,6 +34,7 @@ from serving.web.middleware.refusals import RefusalsInAudit
 from serving.web.middleware.request_log import RequestLog, write_json_logs
 from serving.web.operator_page import build_page
 from serving.web.sign_in import refuse
+from serving.web.watch_api import EVENTS, EVENTS_S
 
 switch_telemetry_off()
 usage_stats.do_not_track.cache_clear()  # `bentoml serve` has cached the setting before it imports this
@@ -78,6 +82,15 @@ class PersonSearch:
         self._search_service = _deployment.open_search(self._engines)
         _api.state.search_service = _page.state.search_service = self._search_service
         _gate.store = self._search_service.store
+        _api.state.footage = Footage(self._search_service.store, _deployment.settings.footage)
+        _api.state.footage.start()
+        _api.state.watcher = Watcher(self._search_service, _deployment.settings.search.attribute_trust)
+        _api.state.watcher.start()
+        _api.state.events_s = EVENTS_S
+        address = _deployment.settings.alerts.webhook
+        self._webhook = Webhook(address, self._search_service.store) if address is not None else None
+        if self._webhook is not None:
+            self._webhook.start()
         _api.state.max_upload_bytes = _http.max_upload_bytes
         _api.state.threads = _http.threads
         _api.state.viewing = _deployment.settings.viewing
@@ -89,6 +102,10 @@ class PersonSearch:
     @bentoml.on_shutdown
     def close(self) -> None:
         """Leave the store; the embedded database stops with its last user."""
+        _api.state.watcher.close()
+        if self._webhook is not None:
+            self._webhook.close()
+        _api.state.footage.close()
         self._search_service.close()
 
 
@@ -96,7 +113,7 @@ assert isinstance(PersonSearch, bentoml.Service), "what bentoml.service makes of
 PersonSearch.add_asgi_middleware(RequestLog)  # the outermost, around all of BentoML's own answers too
 PersonSearch.add_asgi_middleware(PrivateAnswers)
 PersonSearch.add_asgi_middleware(AtMostOf, most=_http.max_concurrent_per_account, client=credential)
-PersonSearch.add_asgi_middleware(AtMost, most=_http.max_concurrent, below="/v1/")  # before the database is used
+PersonSearch.add_asgi_middleware(AtMost, most=_http.max_concurrent, below="/v1/", but=[EVENTS])  # before the database
 PersonSearch.add_asgi_middleware(Deadline, seconds=_http.timeout_s)
 PersonSearch.add_asgi_middleware(RefusalsInAudit, store=lambda: _api.state.search_service.store())
 PersonSearch.add_asgi_middleware(AuthenticationMiddleware, backend=_gate, on_error=refuse)  # and this too

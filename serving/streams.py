@@ -20,11 +20,12 @@ import os
 import re
 import signal
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from urllib.parse import quote
 
 from pydantic import ValidationError
@@ -42,6 +43,7 @@ from serving.deployment import Deployment
 from serving.ingestion.following import TrackingSettings
 from serving.ingestion.live_following import LiveFollower
 from serving.ingestion.outbox import Outbox, stream_name
+from serving.ingestion.recorder import Recorder, RingSettings
 from serving.ingestion.settings import StreamsSettings
 from serving.ingestion.stream_metrics import serve_metrics
 from serving.perception.batching import SharedPerception
@@ -70,7 +72,10 @@ def main(argv: Sequence[str] = ()) -> None:
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     deployment = Deployment.read(Path(), argv)
-    settings, tracking = deployment.settings.streams, TrackingSettings.from_params("tracking", argv)
+    settings = deployment.settings.streams
+    tracking = TrackingSettings.from_params("tracking", argv).with_tracker(
+        max_lost_s=settings.max_lost_s, max_tracklet_s=settings.max_tracklet_s
+    )
     if settings.file is None:
         raise InputError(
             "serving.streams.file must name the file of live cameras, got none; see docs/deploy.md for its form"
@@ -85,7 +90,10 @@ def main(argv: Sequence[str] = ()) -> None:
     with open_store(deployment.store) as store, closing(_lease_cameras(store, file, stopping)) as leases:
         versions = engines.reid.card.version, deployment.version()
         outbox = _open_outbox(store, file, versions, settings)
-        follow_streams(file, perception, outbox, settings, tracking, stopping)
+        recorders = _open_recorders(store, file, settings.ring)
+        follow_streams(file, perception, outbox, settings, tracking, stopping, recorders)
+        for recorder in recorders.values():
+            recorder.close(_FLUSH_S)
         lost = outbox.close(_FLUSH_S)
     if lost:
         _log.error("%d segments could not be stored; the next run records their time as a gap", lost)
@@ -125,6 +133,7 @@ def follow_streams(
     settings: StreamsSettings,
     tracking: TrackingSettings,
     stopping: threading.Event,
+    recorders: Mapping[str, Recorder] = MappingProxyType({}),
 ) -> None:
     """Follow all cameras until `stopping`. A thread that dies of a bug is restarted; its open segment becomes a gap."""
     streams: dict[str, LiveStream] = {}
@@ -135,7 +144,15 @@ def follow_streams(
         for camera_id in file.cameras
     }
     with ThreadPoolExecutor(len(followers), "follow") as pool:
-        run = partial(_run, streams=streams, file=file, settings=settings, tracking=tracking, stopping=stopping)
+        run = partial(
+            _run,
+            streams=streams,
+            file=file,
+            settings=settings,
+            tracking=tracking,
+            stopping=stopping,
+            recorders=recorders,
+        )
         futures = {camera_id: pool.submit(run, follower) for camera_id, follower in followers.items()}
         while not stopping.wait(settings.connection.first_pause_s):
             for camera_id, future in futures.items():
@@ -157,12 +174,14 @@ def _run(
     settings: StreamsSettings,
     tracking: TrackingSettings,
     stopping: threading.Event,
+    recorders: Mapping[str, Recorder],
 ) -> None:
     """Follow one camera until its stream is stopped."""
     camera_id = follower.camera_id
     address = file.cameras[camera_id]
     connection, stride = settings.connection, tracking.frame_stride
-    with LiveStream(camera_id, address, connection, follower.record_gap, stride, tracking.video) as stream:
+    recorder = recorders.get(camera_id)
+    with LiveStream(camera_id, address, connection, follower.record_gap, stride, tracking.video, recorder) as stream:
         streams[camera_id] = stream
         if stopping.is_set():
             return
@@ -188,6 +207,14 @@ def _lease_cameras(store: Store, file: StreamsFile, stopping: threading.Event) -
             "python -m serving.cameras, or take retired ones out of the file"
         )
     return CameraLeases(store.engine, file.district, list(file.cameras), stopping.set)
+
+
+def _open_recorders(store: Store, file: StreamsFile, ring: RingSettings) -> dict[str, Recorder]:
+    """A recorder for each camera, if the settings ask for a ring."""
+    if not ring.hours:
+        return {}
+    of_camera = ring.model_copy(update={"gigabytes": ring.gigabytes / len(file.cameras)})
+    return {camera_id: Recorder(store, file.district, camera_id, of_camera) for camera_id in file.cameras}
 
 
 def _open_outbox(store: Store, file: StreamsFile, versions: tuple[str, str], settings: StreamsSettings) -> Outbox:

@@ -227,7 +227,7 @@ def _processed_video(video: CameraVideo, followed: FollowedVideo) -> ProcessedVi
     except OSError as error:
         raise InputError(f"{video.file} must stay readable: {error.strerror}") from error
     return ProcessedVideo(
-        source=str(video.file),
+        source=str(video.file.resolve()),
         checksum=checksum,
         start=video.start,
         end=video.start + timedelta(seconds=followed.end_s),

@@ -48,6 +48,11 @@ def cases_of(connection: sa.Connection, account: Account) -> list[CaseAnswer]:
     return cases
 
 
+def visible_cases(account: Account) -> sa.Select[tuple[int]]:
+    """Selects the numbers of the cases on which the account may work."""
+    return _visible(account).with_only_columns(tables.cases.c.id).order_by(None)
+
+
 def case_of(connection: sa.Connection, account: Account, case_id: int, *, locked: bool = False) -> CaseAnswer:
     """A case on which the account may work; `locked` lets no other transaction change it before this one ends.
 

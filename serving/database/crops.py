@@ -1,4 +1,4 @@
-"""Crops of tracklets, encrypted: this module alone writes, lists and deletes them.
+"""Crops of tracklets and the full frames beside them, encrypted: this module alone writes, lists and deletes them.
 
 They lie below an address, a folder or an object storage that fsspec reaches, encrypted by AES-256-GCM with the crop's
 path as associated data: a crop that was changed, cut short or put in another's place does not decrypt. A file is the
@@ -14,31 +14,47 @@ import os
 import re
 from base64 import b64decode, b64encode
 from binascii import Error as NotBase64
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
-import cv2
 import fsspec
-import numpy as np
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from domain.errors import ArtifactError, InputError, shown
+from domain.images import encode_jpeg
 from domain.names import is_inner_path
 from domain.tracklets import Tracklet
 
 _NONCE_BYTES = 12
 _KEY_BYTES = 32
-_JPEG_QUALITY = 92
 _TOP = "crops"
+_CROP_ENDING, _FRAME_ENDING = ".jpg", ".frame.jpg"
 _SEGMENT = re.compile(r"[0-9]{1,18}")
-_CROP = re.compile(rf"crops/.+/{_SEGMENT.pattern}/[0-9]+\.jpg")  # what `crop_path` returns; other files are left alone
+_CROP = re.compile(
+    rf"crops/.+/{_SEGMENT.pattern}/[0-9]+(\.frame)?\.jpg"
+)  # of `crop_path` and `frame_path`; other files are left alone
 
 
 def crop_path(district: str, segment_id: int, tracklet_id: int) -> str:
     """Path of a tracklet's crop, below the address."""
-    return f"{_folder_of(district)}/{segment_id}/{tracklet_id:06d}.jpg"
+    return f"{_folder_of(district)}/{segment_id}/{tracklet_id:06d}{_CROP_ENDING}"
+
+
+def frame_path(crop: str) -> str:
+    """Path of the full frame that belongs to the crop at `crop`."""
+    return f"{crop.removesuffix(_CROP_ENDING)}{_FRAME_ENDING}"
+
+
+def crop_of(path: str) -> str:
+    """Path of the crop to which `path`, of a crop or of a full frame, belongs.
+
+    Example:
+        >>> crop_of(frame_path("crops/demo/3/000007.jpg")), crop_of("crops/demo/3/000007.jpg")
+        ('crops/demo/3/000007.jpg', 'crops/demo/3/000007.jpg')
+    """
+    return f"{path.removesuffix(_FRAME_ENDING)}{_CROP_ENDING}" if path.endswith(_FRAME_ENDING) else path
 
 
 def segment_of(path: str) -> int:
@@ -89,19 +105,32 @@ class Crops:
         self._ciphers = [AESGCM(key) for key in read_keys()]
 
     def write(self, district: str, segment_id: int, tracklets: Iterable[Tracklet]) -> None:
-        """Writes the best crop of each tracklet of a segment. Idempotent.
+        """Writes the best crop and the full frame of each tracklet of a segment. Idempotent.
 
         Raises:
             OSError: if a crop cannot be written, such as on a full disk.
         """
-        jpegs = {crop_path(district, segment_id, one.id): _jpeg(one.crops[0]) for one in tracklets}
-        if jpegs:
-            self._files.makedirs(self._address(f"{_folder_of(district)}/{segment_id}"), exist_ok=True)
-            # Object storages take many at a time.
-            self._files.pipe({self._address(path): self._encrypted(path, jpeg) for path, jpeg in jpegs.items()})
+        jpegs = {}
+        for one in tracklets:
+            path = crop_path(district, segment_id, one.id)
+            jpegs[path] = encode_jpeg(one.crops[0])
+            if one.full_frame is not None:
+                jpegs[frame_path(path)] = one.full_frame.jpeg
+        self.write_files(jpegs)
+
+    def write_files(self, files: Mapping[str, bytes]) -> None:
+        """Writes files, by path. Idempotent.
+
+        Raises:
+            OSError: if one cannot be written, such as on a full disk.
+        """
+        for folder in {self._address(path).rpartition("/")[0] for path in files}:
+            self._files.makedirs(folder, exist_ok=True)
+        if files:  # object storages take many at a time
+            self._files.pipe({self._address(path): self._encrypted(path, content) for path, content in files.items()})
 
     def read(self, path: str) -> bytes:
-        """The crop at `path`, as JPEG.
+        """The crop or full frame at `path`, as JPEG.
 
         Raises:
             FileNotFoundError: if there is none.
@@ -120,12 +149,12 @@ class Crops:
             ) from error
 
     def of_district(self, district: str) -> set[str]:
-        """Paths of all crops of `district`, also of crops that no row names."""
+        """Paths of all crops and full frames of `district`, also of those that no row names."""
         folder = _folder_of(district)
         return {path for path in self._below(folder) if path.count("/") == folder.count("/") + 2}
 
     def of_segment(self, district: str, segment_id: int) -> list[str]:
-        """Paths of all crops of a segment."""
+        """Paths of all crops and full frames of a segment."""
         return self._below(f"{_folder_of(district)}/{segment_id}")
 
     def strange(self, districts: Collection[str]) -> list[str]:
@@ -138,6 +167,13 @@ class Crops:
                 inside = self._inside(_folder_of(district))
                 strange += [path for path in inside if not _SEGMENT.fullmatch(path.rpartition("/")[2])]
         return sorted(strange)
+
+    def sizes(self, folder: str) -> dict[str, int]:
+        """Path -> bytes of every file below `folder`, whatever it is; none if there is no such folder."""
+        address = self._address(folder)
+        self._files.invalidate_cache()  # other processes write too
+        found = self._files.find(address, detail=True) if self._files.isdir(address) else {}
+        return {file.removeprefix(f"{self._root}/"): int(about["size"] or 0) for file, about in found.items()}
 
     def is_empty(self) -> bool:
         """Whether there is no crop of any district."""
@@ -189,12 +225,6 @@ class Crops:
 
 def _folder_of(district: str) -> str:
     return f"{_TOP}/{district}"
-
-
-def _jpeg(crop: np.ndarray) -> bytes:
-    done, jpeg = cv2.imencode(".jpg", cv2.cvtColor(crop, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
-    assert done, "OpenCV encodes any image that is not empty"
-    return jpeg.tobytes()
 
 
 def _make_key(file: Path) -> None:

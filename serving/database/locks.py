@@ -1,4 +1,4 @@
-"""Locks of the database, which must be taken in this order: removers, a segment's crops, writers, cases, rows, audit.
+"""Locks of the database, to be taken in this order: removers, a segment's crops, watches, writers, cases, rows, audit.
 
 Slow storage of crops is used under the first two only, so it does not delay writers of another segment's rows. All
 locks but `hold_removers` end with the transaction that took them.
@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 _WRITERS, _AUDIT, _REMOVERS = 2023, 2024, 2025  # any numbers but that of serving.database.connection
 _CROPS, _FILES = 2026, 2027  # each with a second number
+_WATCHES = 2029
 
 
 @contextmanager
@@ -39,6 +40,11 @@ def lock_file(connection: sa.Connection, checksum: str) -> None:
 def lock_writers(connection: sa.Connection) -> None:
     """Lets no other transaction write rows of tracklets, or create or drop partitions."""
     connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_WRITERS)))
+
+
+def lock_watches(connection: sa.Connection) -> None:
+    """Lets no other transaction look for the watches at new sightings, so that alerts have numbers in their order."""
+    connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_WATCHES)))
 
 
 def lock_cases(connection: sa.Connection) -> None:

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from domain.errors import ArtifactError
 from serving.database import tables
-from serving.database.crops import Crops, segment_of
+from serving.database.crops import Crops, crop_of, segment_of
 from serving.database.locks import try_lock_crops
 
 
@@ -34,17 +34,18 @@ def delete_orphans(engine: sa.Engine, crops: Crops, districts: Iterable[str]) ->
             orphans.failures.append(error)
             continue
         with engine.begin() as connection:
-            suspects = stored - _named(connection, tables.tracklets.c.district == district)
+            suspects = _unnamed(stored, connection, tables.tracklets.c.district == district)
         for segment_id, paths in groupby(sorted(suspects, key=segment_of), segment_of):
             with engine.begin() as connection:
                 if not try_lock_crops(connection, segment_id):
                     continue
-                unnamed = sorted(set(paths) - _named(connection, tables.tracklets.c.segment_id == segment_id))
+                unnamed = sorted(_unnamed(paths, connection, tables.tracklets.c.segment_id == segment_id))
                 failed = crops.delete(unnamed)
             orphans.deleted += len(unnamed) - len(failed)
             orphans.failures += failed
     return orphans
 
 
-def _named(connection: sa.Connection, which: sa.ColumnElement[bool]) -> set[str]:
-    return set(connection.execute(sa.select(tables.tracklets.c.crop).where(which)).scalars())
+def _unnamed(paths: Iterable[str], connection: sa.Connection, which: sa.ColumnElement[bool]) -> set[str]:
+    named = set(connection.execute(sa.select(tables.tracklets.c.crop).where(which)).scalars())
+    return {path for path in paths if crop_of(path) not in named}

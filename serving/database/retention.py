@@ -8,7 +8,8 @@ next run.
 A sighting is as old as its video says, and at least as old as the registration of the video, whatever start was given.
 """
 
-from collections import Counter
+import math
+from collections import Counter, defaultdict
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -20,12 +21,14 @@ from domain.errors import ArtifactError, InputError
 from domain.settings import Settings
 from serving.database import audit, removals, segments, tables
 from serving.database.audit import Action
+from serving.database.case_photos import delete_photos_without_case
 from serving.database.case_retention import has_old_cases, remove_closed_cases
 from serving.database.clocks import INSIST, correct_times_to_come, has_times_to_come, require_right_clock
 from serving.database.holds import held_sightings
 from serving.database.locks import hold_removers, lock_cases, lock_writers
 from serving.database.orphans import delete_orphans
 from serving.database.partitions import day_of, drop_partition, existing_partitions
+from serving.database.ring import Ring, held_spans
 from serving.database.store import Store
 
 _A_DAY = timedelta(hours=23)  # one day minus the hourly check interval
@@ -82,6 +85,8 @@ def remove_old(store: Store, settings: RetentionSettings, *, clock_is_right: boo
         with store.begin() as connection:
             reason, most_days = f"closed more than {settings.case_days} days ago", settings.most_days
             cases = remove_closed_cases(connection, case_cutoff, reason, None if clock_is_right else most_days)
+        with store.begin() as connection:
+            delete_photos_without_case(connection, store.crops)
     return Removal(removal.tracklets, removal.crops, cases, removal.strange)
 
 
@@ -128,6 +133,7 @@ def remove_before(store: Store, cutoff: datetime, reason: str, kept_districts: C
         orphans = delete_orphans(store.engine, store.crops, districts)
         with store.begin() as connection:
             removals.count_crops(connection, number, orphans.deleted)
+        _remove_recordings(store, cutoff, kept_districts)
         strange = store.crops.strange(districts)
     if orphans.failures:
         failed = len(orphans.failures)
@@ -136,6 +142,19 @@ def remove_before(store: Store, cutoff: datetime, reason: str, kept_districts: C
             f"{orphans.failures[0]}; allow it and run serving.retention again"
         )
     return Removal(tracklets, orphans.deleted, strange=tuple(strange))
+
+
+def _remove_recordings(store: Store, cutoff: datetime, kept_districts: Collection[str]) -> None:
+    """Removes pieces of the ring that ended before `cutoff`, but those around sightings under a legal hold."""
+    ring = Ring(store.crops)
+    of_camera = defaultdict(list)
+    for piece in ring.pieces():
+        if piece.district not in kept_districts:
+            of_camera[piece.district, piece.camera_id].append(piece)
+    for (district, camera_id), pieces in of_camera.items():
+        with store.begin() as connection:
+            kept = held_spans(connection, district, camera_id)
+        ring.remove_oldest(pieces, cutoff, math.inf, kept)
 
 
 def _old(cutoff: datetime) -> list[sa.ColumnElement[bool]]:

@@ -205,14 +205,21 @@ def resume_stream(connection: sa.Connection, district: str, camera_id: str, sour
     """
     table, gaps = tables.segments, tables.gaps
     of_stream = (table.c.district == district) & (table.c.camera_id == camera_id) & (table.c.source == source)
-    ended = {"state": "failed", "error": "the process ended before the sightings were stored"}
-    connection.execute(sa.update(table).where(of_stream, table.c.state == "waiting").values(ended))
+    give_up_stream(connection, district, camera_id, source)
     at_camera = (gaps.c.district == district) & (gaps.c.camera_id == camera_id)
     last_seen = sa.select(sa.func.max(table.c.end)).where(of_stream, table.c.state == "done")
     last_gap = sa.select(sa.func.max(sa.func.coalesce(gaps.c.until, gaps.c.since))).where(at_camera)
     latest = sa.func.greatest(last_seen.scalar_subquery(), last_gap.scalar_subquery())  # ignores NULL
     moment: datetime | None = connection.execute(sa.select(latest)).scalar_one()
     return moment
+
+
+def give_up_stream(connection: sa.Connection, district: str, camera_id: str, source: str) -> None:
+    """Sets unfinished segments of the live stream `source` failed; sightings that were stored with them stay."""
+    table = tables.segments
+    of_stream = (table.c.district == district) & (table.c.camera_id == camera_id) & (table.c.source == source)
+    ended = {"state": "failed", "error": "it ended before all of its sightings were stored"}
+    connection.execute(sa.update(table).where(of_stream, table.c.state == "waiting").values(ended))
 
 
 def remove_before(connection: sa.Connection, cutoff: datetime, kept_districts: Collection[str] = ()) -> None:

@@ -27,6 +27,7 @@ from serving.database.locks import hold_removers, lock_cases, lock_crops, lock_w
 from serving.database.orphans import delete_orphans
 from serving.database.partitions import create_partitions, day_of
 from serving.database.segments import Looks, ProcessedVideo, RegisteredSegment, require_storable, videos_of
+from serving.database.watches import announce_sightings
 
 
 def open_store(folder: Path, url: str | None = None) -> "Store":
@@ -145,6 +146,33 @@ class Store(AbstractContextManager["Store"]):
         if orphans.failures:
             raise orphans.failures[0]
 
+    def add_sightings(self, segment_id: int, tracklets: Iterable[Tracklet], model_version: str) -> None:
+        """Stores sightings of a segment that goes on, in one transaction. Idempotent.
+
+        `Tracklet.id` is their number in the segment. They are found from now on; `add_segment` with no others ends it.
+
+        Raises:
+            InputError: if the segment is not registered, embeddings differ in length, or a tracklet is of another
+                camera.
+        """
+        first = segment_id * segments.IDS_A_SEGMENT
+        new = [replace(tracklet, id=first + tracklet.id) for tracklet in tracklets]
+        with self.begin() as connection:
+            lock_crops(connection, segment_id)
+            segment = segments.of(connection, segment_id)
+            require_storable(new, {segment.camera_id})
+            table = tables.tracklets
+            stored = set(
+                connection.execute(sa.select(table.c.id).where(table.c.segment_id == segment_id)).scalars()
+            )  # by a process whose answer was lost
+            new = [tracklet for tracklet in new if tracklet.id not in stored]
+            if not new:
+                return
+            self.crops.write(segment.district, segment_id, new)
+            lock_writers(connection)
+            lock_cases(connection)
+            _insert_tracklets(connection, segment, new, model_version)
+
     def add_segment(
         self,
         segment_id: int,
@@ -225,12 +253,19 @@ def _fill_segment(
 ) -> None:
     """Inserts the rows of a segment and sets it done. Searches may wait from the rows to the commit."""
     if tracklets:
-        create_partitions(connection, (day_of(tracklet.last_seen) for tracklet in tracklets))
-        connection.execute(tables.create_embedding_index(len(tracklets[0].embedding)))
-        rows = [tracklet_rows.row_of(tracklet, segment, model_version) for tracklet in tracklets]
-        connection.execute(sa.insert(tables.tracklets), rows)
-        connection.execute(sa.insert(tables.tracklet_attributes), attribute_rows(connection, rows))
+        _insert_tracklets(connection, segment, tracklets, model_version)
     segments.finish(
         connection, segment.id, tracklets, model_version,
         deployment_version=deployment_version, frames=frames, end=end, damage=damage, looks=looks, left_out=left_out,
     )  # fmt: skip
+
+
+def _insert_tracklets(
+    connection: sa.Connection, segment: RegisteredSegment, tracklets: Sequence[Tracklet], model_version: str
+) -> None:
+    create_partitions(connection, (day_of(tracklet.last_seen) for tracklet in tracklets))
+    connection.execute(tables.create_embedding_index(len(tracklets[0].embedding)))
+    rows = [tracklet_rows.row_of(tracklet, segment, model_version) for tracklet in tracklets]
+    connection.execute(sa.insert(tables.tracklets), rows)
+    connection.execute(sa.insert(tables.tracklet_attributes), attribute_rows(connection, rows))
+    announce_sightings(connection, rows)

@@ -140,6 +140,7 @@ tracklets = Table(  # see serving.database.partitions
     Column("attributes", JSONB, nullable=False),  # {group: {label: probability}}
     Column("model_version", Text, nullable=False),  # embeddings of different models cannot be compared
     Column("crop", Text, nullable=False),  # path below the store's folder
+    Column("full_frame", Integer),  # number of the frame that lies beside the crop; None if none was kept
     ForeignKeyConstraint(["district", "camera_id"], ["cameras.district", "cameras.id"], ondelete="CASCADE"),
     Index("tracklets_by_time", "camera_id", "first_seen"),
     Index("tracklets_by_segment", "segment_id"),
@@ -259,6 +260,71 @@ verdicts = Table(  # all verdicts, of which the last on a sighting counts; they 
     Column("account", Text, nullable=False),
     Column("at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     Index("verdicts_by_sighting", "case_id", "district", "tracklet_id"),
+)
+
+case_photos = Table(  # of the person; see serving.cases.question
+    "case_photos",
+    metadata,
+    Column("id", BigInteger, Identity(), primary_key=True),
+    Column("case_id", BigInteger, ForeignKey("cases.id", ondelete="CASCADE"), nullable=False),
+    Column("account", Text, nullable=False),
+    Column("at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("sha256", Text, nullable=False),
+    Index("case_photos_by_case", "case_id"),
+)
+
+case_notes = Table(
+    "case_notes",
+    metadata,
+    Column("id", BigInteger, Identity(), primary_key=True),
+    Column("case_id", BigInteger, ForeignKey("cases.id", ondelete="CASCADE"), nullable=False),
+    Column("account", Text, nullable=False),
+    Column("at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("text", Text, nullable=False),
+    Index("case_notes_by_case", "case_id"),
+)
+
+watches = Table(  # standing searches of a case; see serving.watching
+    "watches",
+    metadata,
+    Column("id", BigInteger, Identity(), primary_key=True),
+    Column("case_id", BigInteger, ForeignKey("cases.id", ondelete="CASCADE"), nullable=False),
+    Column("account", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("created", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("until", DateTime(timezone=True), nullable=False),
+    Column("ended", DateTime(timezone=True)),  # before `until`
+    Column("min_probability", Float, nullable=False),  # of a match, from which on it is told
+    Column("question", JSONB, nullable=False),  # all fields of the request but the photos
+    Column("cameras", JSONB),  # [[district, camera id], …]; None for all
+    Column("embedding", HALFVEC),  # of the person; None where attributes alone are watched for
+    Column("model_version", Text, nullable=False),
+    Column("alarms_a_day", Float),  # expected when it was created; None if nothing was seen before
+    Index("watches_by_case", "case_id"),
+)
+
+alerts = Table(  # sightings that a watch told; they outlive the sighting
+    "alerts",
+    metadata,
+    Column("id", BigInteger, Identity(), primary_key=True),
+    Column("watch_id", BigInteger, ForeignKey("watches.id", ondelete="CASCADE"), nullable=False),
+    Column("district", Text, nullable=False),
+    Column("tracklet_id", BigInteger, nullable=False),
+    Column("probability", Float, nullable=False),
+    Column("at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("sent", DateTime(timezone=True)),  # when the webhook took it; None before, and without one
+    Column("tries", Integer, nullable=False, server_default="0"),  # to send it
+    Column("next_try", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Index("alerts_of_watch", "watch_id", "district", "tracklet_id", unique=True),
+    Index("alerts_unsent", "next_try", postgresql_where=text("sent IS NULL")),
+)
+
+new_sightings = Table(  # sightings that no watch has looked at; filled only while there is a watch
+    "new_sightings",
+    metadata,
+    Column("id", BigInteger, Identity(), primary_key=True),
+    Column("district", Text, nullable=False),
+    Column("tracklet_id", BigInteger, nullable=False),
 )
 
 searches = Table(

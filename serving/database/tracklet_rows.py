@@ -59,6 +59,7 @@ def row_of(tracklet: Tracklet, segment: RegisteredSegment, model_version: str) -
         },
         "model_version": model_version,
         "crop": crop_path(segment.district, segment.id, tracklet.id),
+        "full_frame": tracklet.full_frame.number if tracklet.full_frame is not None else None,
     }
 
 

@@ -5,16 +5,18 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import cache, partial
 from itertools import compress
 from pathlib import Path
+from typing import Self
 
 from pydantic import PositiveInt
 
 from domain.boxes import Detections
-from domain.images import crop_boxes
+from domain.images import crop_boxes, encode_jpeg
 from domain.names import Name
 from domain.settings import Settings
-from domain.tracklets import Tracklet
+from domain.tracklets import FullFrame, Tracklet
 from domain.videos import NO_SETTINGS, VideoLimits
 from serving.database.overlaps import Span
 from serving.database.segments import Looks
@@ -25,6 +27,7 @@ from serving.tracking.settings import TrackerSettings
 from serving.tracking.tracker import Tracker
 from serving.video.files import Frame, VideoReader
 
+_FULL_FRAME_QUALITY = 85  # of JPEG
 _LEAST_LOOKS_PER_S = 1.0  # however many more frames come than can be looked at
 
 
@@ -38,6 +41,10 @@ class TrackingSettings(Settings):
     motion_gate: MotionGateSettings
     perception: PerceptionSettings
     tracker: TrackerSettings
+
+    def with_tracker(self, **changed: float) -> Self:
+        """The same, with other settings of the tracker."""
+        return self.model_copy(update={"tracker": self.tracker.model_copy(update=changed)})
 
 
 @dataclass(frozen=True)
@@ -266,12 +273,17 @@ def advance(
     for (tracker, frame, _), plan, of_frame in zip(seen, plans, crops, strict=True):
         with clock.timed("track"):
             qualities = crop_qualities(frame.image, plan.boxes_xyxy, plan.scores, plan.to_embed, of_frame)
-            features = CropFeatures(embeddings[first : first + len(of_frame)], qualities, of_frame)
+            full_frame = cache(partial(_encoded, frame))
+            features = CropFeatures(embeddings[first : first + len(of_frame)], qualities, of_frame, full_frame)
             ended_now = tracker.update(plan, features)
         with clock.timed("describe"):
             ended.append(describe_tracklets(ended_now, perception, num_crops))
         first += len(of_frame)
     return ended
+
+
+def _encoded(frame: Frame) -> FullFrame:
+    return FullFrame(frame.number, encode_jpeg(frame.image, _FULL_FRAME_QUALITY))
 
 
 def describe_tracklets(ended: Sequence[Tracklet], perception: Perception, num_crops: int = 1) -> list[Tracklet]:

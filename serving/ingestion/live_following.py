@@ -1,8 +1,9 @@
 """Tracks the people in one live camera and divides its stream into segments.
 
-All tracks end with their segment and start again in the next one, so segments are independent and a killed process
-loses only the open segment. A segment ends after `segment_s`, when a gap begins, and when the size of the frames
-changes, because boxes are in pixels. With a motion gate the detector runs only on frames with motion.
+All tracks end with their segment and start again in the next one, so segments are independent. Sightings are handed on
+as they end, so a killed process loses only those that go on. A segment ends after `segment_s`, when a gap begins, and
+when the size of the frames changes, because boxes are in pixels. With a motion gate the detector runs only on frames
+with motion.
 """
 
 from datetime import datetime
@@ -12,7 +13,7 @@ from domain.tracklets import Tracklet
 from serving.database.segments import Looks
 from serving.ingestion.following import StageClock, TrackingSettings, advance, describe_tracklets, new_tracker
 from serving.ingestion.motion_gate import MotionGate
-from serving.ingestion.outbox import LiveSegment, Outbox
+from serving.ingestion.outbox import LiveSegment, LiveSightings, Outbox
 from serving.perception.perception import Perception
 from serving.video.files import Frame
 from serving.video.live_stream import Gap, LiveFrame
@@ -46,7 +47,9 @@ class LiveFollower:
         if self._segment is None:
             self._outbox.end_gap(self.camera_id, frame.time)
             self._segment = _OpenSegment(self.camera_id, frame, self._perception, self._settings)
-        self._segment.process(frame)
+        ended = self._segment.process(frame)
+        if ended:
+            self._outbox.put(LiveSightings(self.camera_id, self._segment.start, ended))
 
     def record_gap(self, gap: Gap) -> None:
         """Record the start of a gap; its end is recorded at the next processed frame."""
@@ -68,7 +71,7 @@ class LiveFollower:
 
 
 class _OpenSegment:
-    """Tracker and tracklets of a segment since its start."""
+    """Tracker of a segment since its start."""
 
     def __init__(self, camera_id: str, first: LiveFrame, perception: Perception, settings: TrackingSettings) -> None:
         self.start, self.shape = first.time, first.image.shape
@@ -76,23 +79,23 @@ class _OpenSegment:
         self._tracker = new_tracker(camera_id, first.time, perception, settings)
         self._first, self._last, self._num_frames = first, first, 0
         self._stride = settings.frame_stride
-        self._tracklets: list[Tracklet] = []
         self._gate = MotionGate(settings.motion_gate) if settings.motion_gate.enabled else None
         self._detections: Detections | None = None  # of the last frame that the detector saw
 
-    def process(self, frame: LiveFrame) -> None:
+    def process(self, frame: LiveFrame) -> list[Tracklet]:
+        """The sightings that ended with `frame`."""
         time_s = (frame.time - self.start).total_seconds()
         if self._gate is None or self._gate.passes(frame.image, time_s):
             [self._detections] = self._perception.detect([frame.image])
         assert self._detections is not None, "the first frame passes"
         segment_frame = Frame(frame.number - self._first.number + 1, time_s, frame.image)
         [ended] = advance([(self._tracker, segment_frame, self._detections)], self._perception, StageClock())
-        self._tracklets += ended
         self._num_frames += 1
         self._last = frame
+        return ended
 
     def finished(self, end: datetime | None, following: LiveFrame | None) -> LiveSegment:
-        self._tracklets += describe_tracklets(self._tracker.close(), self._perception)
+        tracklets = describe_tracklets(self._tracker.close(), self._perception)
         last = following or self._last
         num_decoded = self._last.number + 1 if following is None else following.number
         num_decoded -= self._first.number
@@ -100,7 +103,7 @@ class _OpenSegment:
         due = -(-(num_decoded + unreadable) // self._stride)
         looks = Looks(self._num_frames, max(self._num_frames, due), unreadable)
         end = self._last.time if end is None else max(end, self._last.time)
-        return LiveSegment(self._camera_id, self.start, end, num_decoded, self._tracklets, _damage(looks), looks)
+        return LiveSegment(self._camera_id, self.start, end, num_decoded, tracklets, _damage(looks), looks)
 
 
 def _damage(looks: Looks) -> str | None:

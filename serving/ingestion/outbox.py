@@ -1,7 +1,8 @@
-"""Queues between live cameras and the store, which hold segments in memory while the database is unreachable.
+"""Queues between live cameras and the store, which hold sightings in memory while the database is unreachable.
 
-A background thread writes, so cameras never wait for the database. Above the memory limit the oldest segment is dropped
-and replaced by a gap, so that the store records the missing time.
+A background thread writes, so cameras never wait for the database. Sightings are stored as they end, the rest and the
+times of their segment when the segment ends. Above the memory limit the oldest sightings are dropped, and a gap takes
+the place of their segment, so that the store records the missing time.
 """
 
 import logging
@@ -30,6 +31,20 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
+class LiveSightings:
+    """Sightings that ended in a piece of a live stream which goes on."""
+
+    camera_id: str
+    start: datetime  # of the piece
+    tracklets: Sequence[Tracklet]
+
+    @property
+    def num_bytes(self) -> int:
+        """Approximate memory."""
+        return sum(_num_bytes(tracklet) for tracklet in self.tracklets)
+
+
+@dataclass(frozen=True, eq=False)
 class LiveSegment:
     """A finished piece of a live stream."""
 
@@ -37,7 +52,7 @@ class LiveSegment:
     start: datetime
     end: datetime
     frames: int  # decoded
-    tracklets: Sequence[Tracklet]
+    tracklets: Sequence[Tracklet]  # but those that were put before, as `LiveSightings`
     damage: str | None  # skipped frames and what could not be read, `None` if there is neither
     looks: Looks | None = None
 
@@ -58,14 +73,17 @@ class _PendingGap:
     is_stored: bool = False
 
 
+_Entry = LiveSightings | LiveSegment | _PendingGap
+
+
 class Outbox:
-    """Writes segments and gaps of a district's live cameras, in each camera's order. Safe to share between threads.
+    """Writes what live cameras of a district saw and their gaps, in each camera's order. Safe to share between threads.
 
     Args:
         store: receives segments and gaps.
         district: district of the cameras.
         model_version: `ModelCard.version` of the re-ID engine.
-        max_bytes: memory limit of waiting segments.
+        max_bytes: memory limit of waiting sightings.
         deployment_version: `version_of_deployment` of all engines; None if nobody knows.
     """
 
@@ -79,18 +97,21 @@ class Outbox:
     ) -> None:
         self._store, self._district, self._max_bytes = store, district, max_bytes
         self._model_version, self._deployment_version = model_version, deployment_version
-        self._queues: dict[str, deque[LiveSegment | _PendingGap]] = {}  # by camera, oldest first
-        self._writing: LiveSegment | _PendingGap | None = None
+        self._queues: dict[str, deque[_Entry]] = {}  # by camera, oldest first
+        self._lost: dict[tuple[str, datetime], str] = {}  # why sightings of a segment that goes on are lost
+        self._writing: _Entry | None = None
         self._changed = threading.Condition()
         self._is_closing = False
         # A daemon, because a database that never answers must not prevent the process from ending.
         self._thread = threading.Thread(target=self._run, name="outbox", daemon=True)
         self._thread.start()
 
-    def put(self, segment: LiveSegment) -> None:
-        """Queue `segment` for storing."""
+    def put(self, entry: LiveSightings | LiveSegment) -> None:
+        """Queue `entry` for storing."""
         with self._changed:
-            self._queue(segment.camera_id).append(segment)
+            self._queue(entry.camera_id).append(entry)
+            if isinstance(entry, LiveSegment) and (reason := self._lost.pop((entry.camera_id, entry.start), None)):
+                self._replace_by_gap(entry, reason)
             self._drop_oldest()
             self._changed.notify_all()
 
@@ -108,15 +129,16 @@ class Outbox:
             self._changed.notify_all()
 
     def close(self, timeout_s: float) -> int:
-        """Write the queued entries for at most `timeout_s`, then end; returns the number of segments not stored."""
+        """Write the queued entries for at most `timeout_s`, then end; returns the number of segments left over."""
         with self._changed:
             self._is_closing = True
             self._changed.notify_all()
         self._thread.join(timeout_s)
         with self._changed:
-            return sum(isinstance(entry, LiveSegment) for queue in self._queues.values() for entry in queue)
+            entries = [entry for queue in self._queues.values() for entry in queue]
+            return len({(one.camera_id, one.start) for one in entries if not isinstance(one, _PendingGap)})
 
-    def _queue(self, camera_id: str) -> deque[LiveSegment | _PendingGap]:
+    def _queue(self, camera_id: str) -> deque[_Entry]:
         return self._queues.setdefault(camera_id, deque())
 
     def _end_gap(self, camera_id: str, until: datetime) -> None:
@@ -125,18 +147,30 @@ class Outbox:
             last.until = max(last.since, until)
 
     def _drop_oldest(self) -> None:
-        waiting = [entry for queue in self._queues.values() for entry in queue if isinstance(entry, LiveSegment)]
-        excess_bytes = sum(segment.num_bytes for segment in waiting) - self._max_bytes
-        for segment in sorted(waiting, key=lambda segment: segment.start):
+        waiting = [one for queue in self._queues.values() for one in queue if not isinstance(one, _PendingGap)]
+        excess_bytes = sum(entry.num_bytes for entry in waiting) - self._max_bytes
+        for entry in sorted(waiting, key=lambda entry: entry.start):
             if excess_bytes <= 0:
                 return
-            if segment is not self._writing:
-                self._replace_by_gap(segment, DROPPED)
-                excess_bytes -= segment.num_bytes
+            if entry is not self._writing:
+                self._drop(entry, DROPPED)
+                excess_bytes -= entry.num_bytes
+
+    def _drop(self, entry: LiveSightings | LiveSegment, reason: str) -> None:
+        if isinstance(entry, LiveSegment):
+            self._replace_by_gap(entry, reason)
+            return
+        queue = self._queues[entry.camera_id]
+        queue.remove(entry)
+        whole = [one for one in queue if isinstance(one, LiveSegment) and one.start == entry.start]
+        if whole:
+            self._replace_by_gap(whole[0], reason)
+        else:
+            self._lost[entry.camera_id, entry.start] = reason
 
     def _replace_by_gap(self, segment: LiveSegment, reason: str) -> None:
         """Replace `segment` by a gap, merged with adjacent gaps so that the queue stays short."""
-        merged: deque[LiveSegment | _PendingGap] = deque()
+        merged: deque[_Entry] = deque()
         for entry in self._queues[segment.camera_id]:
             new = _PendingGap(entry.camera_id, entry.start, entry.end, reason) if entry is segment else entry
             last = merged[-1] if merged else None
@@ -166,13 +200,13 @@ class Outbox:
                 is_unreachable = False
                 self._finish(entry, is_written=True)
 
-    def _next(self) -> LiveSegment | _PendingGap | None:
+    def _next(self) -> _Entry | None:
         """The next entry to write; a copy if it is a gap, which may change meanwhile. None after `close`."""
         with self._changed:
             while True:
                 for queue in self._queues.values():
                     entry = queue[0] if queue else None
-                    if isinstance(entry, LiveSegment):
+                    if entry is not None and not isinstance(entry, _PendingGap):
                         self._writing = entry
                         return entry
                     if isinstance(entry, _PendingGap) and not (entry.is_stored and entry.until is None):
@@ -182,11 +216,12 @@ class Outbox:
                     return None
                 self._changed.wait()
 
-    def _write(self, entry: LiveSegment | _PendingGap) -> None:
+    def _write(self, entry: _Entry) -> None:
         store, district, camera_id = self._store, self._district, entry.camera_id
         if isinstance(entry, _PendingGap):
             with store.begin() as connection:
                 if not entry.is_stored:
+                    segments.give_up_stream(connection, district, camera_id, stream_name(camera_id))
                     segments.open_gap(connection, district, camera_id, entry.since, entry.reason)
                 if entry.until is not None:
                     segments.close_gap(connection, district, camera_id, entry.until)
@@ -194,10 +229,13 @@ class Outbox:
         name = stream_name(camera_id)
         checksum = f"{name}@{entry.start.isoformat()}"
         with store.begin() as connection:
-            segment = segments.register(connection, district, camera_id, name, checksum, entry.start, entry.end)
+            segment = segments.register(connection, district, camera_id, name, checksum, entry.start)
+        store.add_sightings(segment.id, entry.tracklets, self._model_version)
+        if isinstance(entry, LiveSightings):
+            return
         store.add_segment(
             segment.id,
-            entry.tracklets,
+            [],
             self._model_version,
             frames=entry.frames,
             end=entry.end,
@@ -206,21 +244,21 @@ class Outbox:
             deployment_version=self._deployment_version,
         )
 
-    def _finish(self, entry: LiveSegment | _PendingGap, *, is_written: bool) -> None:
+    def _finish(self, entry: _Entry, *, is_written: bool) -> None:
         with self._changed:
             original, self._writing = self._writing, None
             if is_written and isinstance(original, _PendingGap):
                 original.is_stored = True
-            if is_written and (isinstance(entry, LiveSegment) or entry.until is not None):
+            if is_written and (not isinstance(entry, _PendingGap) or entry.until is not None):
                 self._queues[entry.camera_id].popleft()
 
-    def _reject(self, entry: LiveSegment | _PendingGap) -> None:
+    def _reject(self, entry: _Entry) -> None:
         with self._changed:
             self._writing = None
-            if isinstance(entry, LiveSegment):
-                self._replace_by_gap(entry, _REJECTED)
-            else:
+            if isinstance(entry, _PendingGap):
                 self._queues[entry.camera_id].popleft()
+            else:
+                self._drop(entry, _REJECTED)
 
 
 def stream_name(camera_id: str) -> str:
@@ -230,7 +268,8 @@ def stream_name(camera_id: str) -> str:
 
 def _num_bytes(tracklet: Tracklet) -> int:
     arrays = (tracklet.frames, tracklet.boxes_xyxy, tracklet.scores, tracklet.embedding, *tracklet.crops)
-    return sum(array.nbytes for array in arrays)
+    frame_bytes = len(tracklet.full_frame.jpeg) if tracklet.full_frame is not None else 0
+    return frame_bytes + sum(array.nbytes for array in arrays)
 
 
 def _cause(error: Exception) -> object:

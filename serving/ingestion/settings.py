@@ -7,6 +7,7 @@ from typing import Self
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, field_validator, model_validator
 
 from domain.settings import Settings
+from serving.ingestion.recorder import RingSettings
 from serving.video.live_stream import ConnectionSettings
 
 
@@ -45,6 +46,9 @@ class StreamsSettings(Settings):
     file: Path | None
     connection: ConnectionSettings
     segment_s: PositiveFloat
+    max_lost_s: PositiveFloat
+    max_tracklet_s: PositiveFloat
+    ring: RingSettings
     max_waiting_bytes: PositiveInt
     metrics_host: str
     metrics_port: int | None = Field(ge=1, le=65535)

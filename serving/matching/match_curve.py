@@ -4,6 +4,9 @@ import math
 from dataclasses import dataclass, replace
 from typing import Self
 
+import numpy as np
+from jaxtyping import Float
+
 from export.engines.match_calibration import Calibration
 
 
@@ -40,6 +43,13 @@ class MatchCurve:
         """
         shift = math.log(prior / (1 - prior)) - math.log(self.prior / (1 - self.prior))
         return replace(self, half_distance=self.half_distance + self.softness * shift, prior=prior)
+
+    def shift_of_rejected(self, distance: Float[np.ndarray, " candidate"]) -> Float[np.ndarray, " candidate"]:
+        """Distance that a rejected sighting at cosine `distance` from a candidate adds to it.
+
+        The odds o of the person become o / (1 + r), with the odds r of the rejected person.
+        """
+        return self.softness * np.logaddexp(0, (self.half_distance - distance) / self.softness)
 
     def probability(self, distance: float) -> float:
         """Match probability at a cosine distance, in 0..1.

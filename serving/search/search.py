@@ -277,14 +277,11 @@ class Searcher:
     def _rejection_shifts(
         self, rejected: Sequence[Float[np.ndarray, " feature"]], gallery: Float[np.ndarray, "gallery feature"]
     ) -> Float[np.ndarray, " gallery"]:
-        """Distance that rejected sightings add to candidates that look like them.
-
-        The odds o of the person become o / (1 + r), with the odds r of the most similar rejected person.
-        """
+        """Distance that the most similar of the rejected sightings adds to each candidate."""
         if not rejected:
             return np.zeros(len(gallery))
         nearest = cosine_distances(unit_length(np.stack(rejected)), gallery).min(axis=0)
-        return self._curve.softness * np.logaddexp(0, (self._curve.half_distance - nearest) / self._curve.softness)
+        return self._curve.shift_of_rejected(nearest)
 
 
 def stored_sightings(connection: sa.Connection, keys: Collection[SightingKey]) -> list[StoredTracklet]:

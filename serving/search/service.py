@@ -16,6 +16,7 @@ from domain.attribute_query import GroupQuery
 from domain.attributes import AttributeSchema
 from domain.cameras import CameraKey
 from domain.deadline import require_time
+from domain.embeddings import unit_length
 from domain.errors import ArtifactError, DongseonError, InputError
 from domain.images import Picture
 from serving.database import audit, queries
@@ -89,6 +90,16 @@ class _SearchedPhoto(NamedTuple):
     detected: list[Box]
     size: tuple[int, int]  # width and height, upright
     crop: Picture  # of the selected person, at the input size of the re-ID engine
+
+
+@dataclass(frozen=True)
+class Sought:
+    """A person sought, as a watch keeps it."""
+
+    embedding: np.ndarray | None  # float32 [feature], unit length; None: the description alone says who it is
+    description: dict[str, GroupQuery]
+    cameras: list[CameraKey] | None  # None: all
+    model_version: str
 
 
 @dataclass(frozen=True)
@@ -422,6 +433,40 @@ class SearchService:
             detected_xyxy=[list(box) for box in seen.detected],
             selected_xyxy=None if seen.selected is None else list(seen.selected),
         )
+
+    def sought(self, request: SearchRequest, *, slowly: bool = False) -> Sought:
+        """Who `request` searches for, and where, without searching.
+
+        Raises:
+            InputError, SlowPhotoError, NotReadyError, EnginesAwayError, OverdueError: as `search`.
+        """
+        if not (request.photos or request.attributes or request.confirmed):
+            raise InputError(
+                "a watch must have a file photo, attributes or confirmed sightings, got none", code="no_question"
+            )
+        marked = self._marked_boxes(request)
+        self._require_few(request.confirmed, request.rejected)
+        store, engines = self._ready_store(), self.engines()
+        description = self._describe(request.attributes, request.top_k)
+        cameras = select_cameras(store, request.cameras, request.area)
+        with store.begin() as connection:
+            confirmed = stored_sightings(connection, _keys(request.confirmed))
+        person = [one.embedding for one in confirmed if one.model_version == engines.model_version]
+        if request.photos:
+            crops = [seen.crop for seen in self._people(engines, request.photos, marked, slowly=slowly)]
+            person.append(unit_length(engines.embed(crops).mean(axis=0)))
+        if not (person or description):
+            raise InputError("confirmed sightings must be of the service's model, got only sightings of other models")
+        embedding = unit_length(np.mean(person, axis=0)) if person else None
+        return Sought(embedding, description, cameras, engines.model_version)
+
+    def engines(self) -> SearchEngines:
+        """The engines.
+
+        Raises:
+            NotReadyError: if they do not answer.
+        """
+        return self._running_engines()
 
     def read_sentence(self, text: str) -> SentenceAnswer:
         """Conditions that a Korean or English sentence about a person says; times are of now, at the cameras.

@@ -1,10 +1,13 @@
 """Quality of crops: how well a box shows its person."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 from jaxtyping import Bool, Float, Float32, Float64, Int, Real, UInt8
+
+from domain.tracklets import FullFrame
 
 _MEASURED_SIZE_PX = (32, 64)  # width, height; sharpness is measured at one size, independent of the distance
 _HALF_SHARPNESS = 150.0  # variance of the Laplacian at which the factor is 0.5
@@ -20,6 +23,7 @@ class CropFeatures:
     embeddings: Float32[np.ndarray, "crop feature"]  # unit length
     qualities: Float64[np.ndarray, " crop"]  # 0..1
     crops: list[UInt8[np.ndarray, "_ _ 3"]]  # [height, width, 3] RGB, may be views of the frame
+    full_frame: Callable[[], FullFrame] | None = None  # encodes the frame when it is first called; None keeps no frame
 
 
 def crop_qualities(

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float32, Float64, Int64, UInt8
 
 from domain.embeddings import unit_length
-from domain.tracklets import Tracklet
+from domain.tracklets import FullFrame, Tracklet
 
 _SLOWEST_MEMORY = 0.95  # weight of the previous appearance when the new crop has quality 0
 _LEAST_WEIGHT = 1e-6  # keeps the mean defined for a track whose crops all have quality 0
@@ -37,6 +37,7 @@ class TrackHistory:
     appearance: Float32[np.ndarray, " feature"] = field(default_factory=lambda: np.empty(0, np.float32))
     _embedding_sum: Float64[np.ndarray, " feature"] | float = 0.0
     _crops: list[_StoredCrop] = field(default_factory=list)
+    _full_frame: FullFrame | None = None  # of the best crop
 
     @property
     def last_seen_s(self) -> float:
@@ -58,6 +59,7 @@ class TrackHistory:
         embedding: Float32[np.ndarray, " feature"],
         quality: float,
         crop: UInt8[np.ndarray, "height width 3"],
+        full_frame: Callable[[], FullFrame] | None,
         *,
         best_crops: int,
         spacing_s: float,
@@ -68,6 +70,7 @@ class TrackHistory:
             embedding: of unit length.
             quality: 0..1; a crop of low quality changes the appearance less.
             crop: copied if stored.
+            full_frame: encodes the frame of the crop; called for a crop that is better than those before it.
             best_crops: maximum number of stored crops.
             spacing_s: minimum time between two stored crops; of nearer ones the better is stored.
         """
@@ -84,6 +87,8 @@ class TrackHistory:
             rivals = [min(self._crops, key=lambda stored: stored.quality)]
         if any(rival.quality >= quality for rival in rivals):
             return
+        if full_frame is not None and all(stored.quality < quality for stored in self._crops):
+            self._full_frame = full_frame()
         self._crops = [stored for stored in self._crops if stored not in rivals]
         self._crops.append(_StoredCrop(quality, time_s, crop.copy()))
 
@@ -115,6 +120,7 @@ class TrackHistory:
             attributes={},
             quality=crops[0].quality,
             crops=[stored.crop for stored in crops],
+            full_frame=self._full_frame,
         )
 
     def _interpolated(

@@ -209,6 +209,7 @@ class Tracker:
                 features.embeddings[crop],
                 float(features.qualities[crop]),
                 features.crops[crop],
+                features.full_frame,
                 best_crops=self._settings.best_crops,
                 spacing_s=self._settings.crop_spacing_s,
             )

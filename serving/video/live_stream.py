@@ -10,15 +10,17 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 from urllib.parse import urlsplit
 
 import av
 import numpy as np
+from av.video.stream import VideoStream
 from pydantic import PositiveFloat
 
 from domain.errors import InputError
@@ -71,6 +73,19 @@ class Gap:
     reason: str
 
 
+class PacketRecorder(Protocol):
+    """Records the packets of a camera, as they come."""
+
+    def begin(self) -> None:
+        """A connection begins."""
+
+    def add(self, packet: "av.Packet[VideoStream]", moment: Callable[[float], datetime | None]) -> None:
+        """Record a packet; `moment` says when a time of the camera's clock was, None before its first picture."""
+
+    def end(self, moment: Callable[[float], datetime | None]) -> None:
+        """The connection ended."""
+
+
 class LiveStream:
     """Frames of a live camera; iterate in one thread, `stop` from any.
 
@@ -83,6 +98,7 @@ class LiveStream:
             when it has ended.
         stride: yield every n-th frame; all frames are counted.
         limits: of the size of its pictures.
+        recorder: gets each packet after it was decoded; called by the decoding thread.
 
     Raises:
         InputError: if `address` is not an RTSP address.
@@ -96,6 +112,7 @@ class LiveStream:
         on_gap: Callable[[Gap], object],
         stride: int = 1,
         limits: VideoLimits = NO_SETTINGS,
+        recorder: PacketRecorder | None = None,
     ) -> None:
         require_rtsp(name, address)
         self.name = name
@@ -104,7 +121,7 @@ class LiveStream:
         self.num_unreadable = 0  # packets that could not be decoded
         self.num_reconnects = 0
         self._address, self._settings, self._on_gap, self._stride = address, settings, on_gap, stride
-        self._limits = limits
+        self._limits, self._recorder = limits, recorder
         self._clock = _Clock(settings.silence_s)
         self._last_seen = self._clock.now()
         self._last_decoded_s = time.monotonic()
@@ -226,15 +243,30 @@ class LiveStream:
             self._limits.require_size(f"camera {self.name}", stream.codec_context.width, stream.codec_context.height)
             stream.codec_context.thread_count = 1  # cameras share the cores; parallel decoding would add delay
             self._clock.restart()
-            for packet in container.demux(stream):
-                try:
-                    for picture in decode(packet, f"camera {self.name}", self._limits):
-                        self._receive(picture, stream.sample_aspect_ratio)
-                except av.FFmpegError:  # damaged packet; decoding may recover at the next key frame
-                    self.num_unreadable += 1
-                if self._is_silent_since(began_s) or self._stopping.is_set():
-                    break
+            with self._recording() as record:
+                for packet in container.demux(stream):
+                    try:
+                        for picture in decode(packet, f"camera {self.name}", self._limits):
+                            self._receive(picture, stream.sample_aspect_ratio)
+                    except av.FFmpegError:  # damaged packet; decoding may recover at the next key frame
+                        self.num_unreadable += 1
+                    record(packet)
+                    if self._is_silent_since(began_s) or self._stopping.is_set():
+                        break
         return "the stream ended"
+
+    @contextmanager
+    def _recording(self) -> "Iterator[Callable[[av.Packet[VideoStream]], None]]":
+        """Yields a function that records a packet of the connection."""
+        recorder = self._recorder
+        if recorder is None:
+            yield lambda packet: None
+            return
+        recorder.begin()
+        try:
+            yield lambda packet: recorder.add(packet, self._clock.moment)
+        finally:
+            recorder.end(self._clock.moment)
 
     def _is_silent_since(self, began_s: float) -> bool:
         return time.monotonic() - max(began_s, self._last_decoded_s) >= self._settings.silence_s
@@ -300,6 +332,10 @@ class _Clock:
     def now(self) -> datetime:
         """Time of this machine, UTC."""
         return datetime.fromtimestamp(self._epoch_s + time.monotonic(), UTC)
+
+    def moment(self, camera_s: float) -> datetime | None:
+        """The time at which the camera's clock showed `camera_s`; None before the first picture."""
+        return None if self._zero_s == -float("inf") else datetime.fromtimestamp(self._zero_s + camera_s, UTC)
 
     def time_of(self, picture: av.VideoFrame) -> datetime:
         """Time at which the just decoded `picture` was taken."""

@@ -17,6 +17,7 @@ from domain.errors import InputError
 from domain.moments import Moment
 from domain.names import Name
 from domain.texts import AtMost
+from serving.cases.question import keep_photos
 from serving.cases.searches import RecordedRequest, record_route, record_search, record_view, record_where_next
 from serving.cases.visible import open_case_of, require_in_view
 from serving.matching.description import Label, LabelQuestion
@@ -42,7 +43,10 @@ from serving.search.messages import (
 from serving.search.person_selection import Box
 from serving.search.photo import SlowPhotoError
 from serving.search.seen_at import MOST_SEEN_AT, SeenAt
-from serving.web import case_api
+from serving.search.service import Sought
+from serving.watching.watcher import Estimate, Watcher
+from serving.watching.watches import WatchAnswer, open_watch
+from serving.web import case_api, footage_api, question_api, watch_api
 from serving.web.case_api import CaseId, Text
 from serving.web.dependencies import (
     CurrentAccount,
@@ -65,6 +69,7 @@ def _each_once(names: str) -> str:
 
 
 _SENTENCE_LETTERS = 500
+MOST_WATCH_HOURS = 30 * 24
 _JSON_LETTERS = 100_000  # of a form field
 _CameraNames = Annotated[
     list[Annotated[str, AtMost(129)]],  # <district>/<camera>
@@ -136,6 +141,13 @@ class SearchForm(ScopeFields):
         )
 
 
+class WatchForm(SearchForm):
+    """A person to watch for, with the case and reason; it has no times but its end."""
+
+    hours: Annotated[float, Field(gt=0, le=MOST_WATCH_HOURS, allow_inf_nan=False)] = 24
+    min_probability: Annotated[float, Field(ge=0.01, le=0.9999)] = 0.9
+
+
 class RouteForm(RouteRequest):
     """A route, with its case and reason."""
 
@@ -197,7 +209,8 @@ class MapLayer(BaseModel):
 def build_api() -> FastAPI:
     """The application.
 
-    Set its `state.search_service` (a `SearchService`), `state.max_upload_bytes`, `state.threads` and `state.viewing`.
+    Set its `state.search_service` (a `SearchService`), `state.footage` (a `Footage`), `state.watcher` (a `Watcher`),
+    `state.events_s` (longest answer of /alerts/events), `state.max_upload_bytes`, `state.threads` and `state.viewing`.
     """
     api = _Api(
         title="Dongseon",
@@ -207,7 +220,7 @@ def build_api() -> FastAPI:
         redirect_slashes=False,
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
     )
-    for router in (_router, case_api.router):
+    for router in (_router, case_api.router, footage_api.router, watch_api.router, question_api.router):
         api.include_router(router, responses=declared(401, 403, 429))  # answered by the middleware
     api.add_middleware(UploadLimit)
     add_error_answers(api)
@@ -255,6 +268,8 @@ async def search(
     recorded = _recorded(form)
     digests = " ".join(hashlib.sha256(photo).hexdigest() for photo in photos) or None
     await in_transaction(request, record_search, account, recorded, digests, answer)
+    if photos:
+        await in_transaction(request, keep_photos, service.store().crops, account, form.case, photos)
     return answer
 
 
@@ -268,6 +283,56 @@ async def photo(
         return await in_search_thread(request, service.people_in, content)
     except SlowPhotoError:
         return await in_slow_thread(request, service.people_in, content, slowly=True)
+
+
+@_router.post(
+    "/watches", status_code=201, dependencies=[Depends(_each_field_once)], responses=declared(400, 404, 408, 413, 503)
+)
+async def watch(
+    request: Request,
+    service: SearchService,
+    account: CurrentAccount,
+    form: Annotated[WatchForm, Form(media_type="multipart/form-data")],
+) -> WatchAnswer:
+    """Let the case watch for a person: sightings that are stored from now on are told."""
+    sought = await _sought(request, service, account, form)
+    expected = await in_search_thread(request, _watcher(request).estimate, sought)
+    asked = _recorded(form).question
+    alarms = expected.alarms_a_day(form.min_probability)
+    return await in_transaction(
+        request, open_watch, account, form.case, form.reason, asked, sought, form.hours, form.min_probability, alarms
+    )
+
+
+@_router.post(
+    "/watches/estimate", dependencies=[Depends(_each_field_once)], responses=declared(400, 404, 408, 413, 503)
+)
+async def estimate(
+    request: Request,
+    service: SearchService,
+    account: CurrentAccount,
+    form: Annotated[WatchForm, Form(media_type="multipart/form-data")],
+) -> Estimate:
+    """How many alarms a day such a watch would have given on the last days with video."""
+    return await in_search_thread(request, _watcher(request).estimate, await _sought(request, service, account, form))
+
+
+async def _sought(request: Request, service: SearchService, account: CurrentAccount, form: WatchForm) -> Sought:
+    if form.since or form.until or form.top_k:
+        raise InputError("a watch looks at what is new: it must have hours, got since, until or top_k")
+    photos = [await _content(file) for file in form.photo]
+    await in_transaction(request, open_case_of, account, form.case, [*form.confirmed.root, *form.rejected.root])
+    wanted = form.request(photos)
+    try:
+        return await in_search_thread(request, service.sought, wanted)
+    except SlowPhotoError:
+        return await in_slow_thread(request, service.sought, wanted, slowly=True)
+
+
+def _watcher(request: Request) -> Watcher:
+    watcher = request.app.state.watcher
+    assert isinstance(watcher, Watcher), "serving.service sets it"
+    return watcher
 
 
 @_router.post("/sentence", responses=declared(400, 408, 413, 503))

@@ -11,6 +11,7 @@ from fastapi import Depends, Request
 
 from domain.deadline import require_time
 from serving.access.accounts import Account
+from serving.footage.footage import MOST_CLIPS
 from serving.search import service
 from serving.web.fair_places import FairPlaces
 
@@ -34,10 +35,11 @@ def _account(request: Request) -> Account:
 
 @dataclass(frozen=True)
 class _Limiters:
-    """Threads at the same time, by kind of work; searches of all accounts share theirs fairly."""
+    """Threads at the same time, by kind of work; searches and clips of all accounts share theirs fairly."""
 
     searches: FairPlaces
     slow: FairPlaces
+    clips: FairPlaces
     short: CapacityLimiter
     computing: CapacityLimiter
 
@@ -48,8 +50,9 @@ def _limiters(request: Request) -> _Limiters:
         state.limiters = _Limiters(
             FairPlaces(state.threads),
             FairPlaces(1),
+            FairPlaces(MOST_CLIPS),
             CapacityLimiter(_MOST_TRANSACTIONS),
-            CapacityLimiter(state.threads + 1),  # one for each place, so nobody waits here
+            CapacityLimiter(state.threads + 1 + MOST_CLIPS),  # one for each place, so nobody waits here
         )
     limiters = state.limiters
     assert isinstance(limiters, _Limiters)
@@ -114,6 +117,15 @@ async def in_slow_thread(request: Request, work: Callable[_P, _T], *args: _P.arg
         OverdueError: if the request's deadline passes before the thread is free.
     """
     return await _compute(request, _limiters(request).slow, lambda: work(*args, **kwargs))
+
+
+async def in_clip_thread(request: Request, work: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
+    """Value of `work(*args, **kwargs)`, run in one of the threads in which clips are made.
+
+    Raises:
+        OverdueError: if the request's deadline passes before a thread is free.
+    """
+    return await _compute(request, _limiters(request).clips, lambda: work(*args, **kwargs))
 
 
 async def in_transaction(

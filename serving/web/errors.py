@@ -14,11 +14,14 @@ from starlette.exceptions import HTTPException
 
 from domain.deadline import OverdueError
 from domain.errors import InputError, shown
+from serving.cases.question import UnknownPhotoError
 from serving.cases.visible import UnknownCaseError
 from serving.database.damage import DamagedError
+from serving.footage.clips import NoFootageError
 from serving.perception.engine_calls import EnginesAwayError
 from serving.search.photo import DecodersAwayError
 from serving.search.service import NotReadyError, UnknownSightingError
+from serving.watching.watches import UnknownWatchError
 from serving.web.map_layer import UnusableMapError
 from serving.web.middleware.refusals import mark_refused
 
@@ -31,7 +34,7 @@ _MEANINGS = {
     400: "The request is invalid; the error says what to change.",
     401: "The request has no token, or its token belongs to no account.",
     403: "The account's role does not have the permission.",
-    404: "The sighting is not stored, or the account has no such case.",
+    404: "The sighting is not stored or not recorded, or the account has no such case.",
     408: "The request's body arrived too slowly; try again.",
     413: "The request is longer than the limit.",
     429: "The account sent too many requests, or the address too many wrong tokens; Retry-After says how long to wait.",
@@ -59,6 +62,9 @@ def add_error_answers(api: FastAPI) -> None:
     api.add_exception_handler(InputError, _answer_input)
     api.add_exception_handler(UnknownSightingError, _answer_hidden(code="sighting_unknown"))
     api.add_exception_handler(UnknownCaseError, _answer_hidden(code="case_unknown"))
+    api.add_exception_handler(UnknownWatchError, _answer_hidden(code="watch_unknown"))
+    api.add_exception_handler(UnknownPhotoError, _answer_hidden(code="case_photo_unknown"))
+    api.add_exception_handler(NoFootageError, _answer_without_footage)
     api.add_exception_handler(NotReadyError, _answer_not_ready)
     api.add_exception_handler(UnusableMapError, _answer_without_map)
     api.add_exception_handler(EnginesAwayError, _answer_later)
@@ -79,6 +85,10 @@ def _answer_input(_: Request, error: Exception) -> JSONResponse:
 
 def _answer_not_ready(_: Request, error: Exception) -> JSONResponse:
     return _answer(503, str(error), _NOT_READY, code="not_ready")
+
+
+def _answer_without_footage(_: Request, error: Exception) -> JSONResponse:
+    return _answer(404, str(error), code="no_footage")
 
 
 def _answer_without_map(_: Request, error: Exception) -> JSONResponse:

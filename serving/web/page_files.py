@@ -16,8 +16,8 @@ from domain.errors import InputError
 
 _DEFAULT_LANGUAGE = "ko"
 _HEADERS = {
-    "Content-Security-Policy": "default-src 'self'; img-src 'self' blob: data:; base-uri 'none'; form-action 'self'; "
-    "frame-ancestors 'none'",
+    "Content-Security-Policy": "default-src 'self'; img-src 'self' blob: data:; media-src blob:; base-uri 'none'; "
+    "form-action 'self'; frame-ancestors 'none'",
     "Referrer-Policy": "same-origin",  # by no-referrer, browsers hide the origin of a form, which the gate asks for
 }
 

@@ -123,7 +123,8 @@ class Browser:
 
     def press(self, code: str, key: str, *, shift: bool = False) -> None:
         """Press and release a key, such as ("KeyC", "c"), where the focus is."""
-        number = {"Tab": 9, "Enter": 13, " ": 32, "ArrowRight": 39, "ArrowDown": 40, "Delete": 46}.get(key, 0)
+        numbers = {"Tab": 9, "Enter": 13, "Escape": 27, " ": 32, "ArrowLeft": 37, "ArrowRight": 39, "ArrowDown": 40}
+        number = (numbers | {"Delete": 46}).get(key, 0)
         text = {"text": {"Enter": "\r"}.get(key, key)} if key in ("Enter", " ") else {}
         pressed = {"code": code, "key": key, "windowsVirtualKeyCode": number, "modifiers": 8 if shift else 0}
         for kind in ("keyDown", "keyUp"):

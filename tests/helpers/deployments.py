@@ -21,8 +21,10 @@ from serving.cases.cases import open_case
 from serving.cases.visible import show_in_case
 from serving.database.store import open_store
 from serving.deployment import Deployment
+from serving.footage.footage import Footage
 from serving.perception.perception import Perception
 from serving.search.service import SearchService
+from serving.watching.watcher import Watcher
 from serving.web.api import build_api
 from serving.web.gate import AuthenticatedAccount
 from tests.helpers.project import ROOT
@@ -52,10 +54,14 @@ def client_of(app: Starlette, deployment: Deployment, account: Account = REVIEWE
     """Asks `app`, the API or the page, over the engines and store of `deployment` as `account`, who has signed in."""
     app.add_middleware(SignedIn, account=account)
     app.state.search_service = search_service(deployment)
+    app.state.footage = Footage(app.state.search_service.store)
+    app.state.events_s = 0.1
+    app.state.watcher = Watcher(app.state.search_service, deployment.settings.search.attribute_trust)
     try:
         with TestClient(app) as client:
             yield client
     finally:
+        app.state.footage.close()
         app.state.search_service.close()
 
 

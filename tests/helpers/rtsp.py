@@ -66,7 +66,8 @@ class Server:
 
     def start(self) -> "Server":
         server = str(ROOT / "tests/helpers/rtsp_server.py")
-        command = [_SYSTEM_PYTHON, server, str(self.folder), str(self.port), str(FPS)]
+        # Isolated: modules that lie beside the program must not be taken for Python's own.
+        command = [_SYSTEM_PYTHON, "-I", server, str(self.folder), str(self.port), str(FPS)]
         self._process = subprocess.Popen([*command, *self.login], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
         assert self._process.stdout is not None
         assert self._process.stdout.readline() == b"ready\n"

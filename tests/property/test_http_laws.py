@@ -13,7 +13,10 @@ from schemathesis.specs.openapi.checks import positive_data_acceptance
 from starlette.testclient import TestClient
 
 from serving.deployment import Deployment
+from serving.footage.footage import Footage
+from serving.watching.watcher import Watcher
 from serving.web.api import build_api
+from tests.helpers.clips import add_footage
 from tests.helpers.deployments import FOR_CASE, RED, SignedIn, picture, search_service
 
 API = build_api()
@@ -23,9 +26,14 @@ interface = schemathesis.openapi.from_asgi("/openapi.json", API)
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _served(deployment: Deployment) -> Iterator[None]:
+def _served(deployment: Deployment, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     API.state.search_service, API.state.viewing = search_service(deployment), deployment.settings.viewing
+    API.state.footage = Footage(API.state.search_service.store)
+    API.state.watcher = Watcher(API.state.search_service, deployment.settings.search.attribute_trust)
+    API.state.events_s = 0.02
+    add_footage(API.state.search_service.store(), tmp_path_factory.mktemp("recordings") / "cam0.mp4")
     yield
+    API.state.footage.close()
     API.state.search_service.close()
 
 
@@ -46,10 +54,14 @@ def test_answers_to_what_is_stored_are_as_declared() -> None:
         verdict = {"district": "demo", "tracklet_id": 1, "verdict": "confirmed"}
         asked = FOR_CASE | {"case": str(opened.json()["id"])}
         route = asked | {"sightings": [{"district": "demo", "tracklet_id": 1}], "fill": True}
+        photos = {"photo": photo.getvalue()}
+        searched = client.post("/search", files=photos, data=asked)
+        kept = client.get(f"{case}/question").json()["photos"][0]["id"]
+        watched = client.post("/watches", files=photos, data=asked)
         answers = {
             ("/cases", "POST"): opened,
             ("/cases", "GET"): client.get("/cases"),
-            ("/search", "POST"): client.post("/search", files={"photo": photo.getvalue()}, data=asked),
+            ("/search", "POST"): searched,
             ("/cases/{case_id}/verdicts", "POST"): client.post(f"{case}/verdicts", json=verdict),
             ("/cases/{case_id}/legal-hold", "PUT"): client.put(f"{case}/legal-hold", json={"held": True}),
             ("/cases/{case_id}/operators", "PUT"): client.put(f"{case}/operators", json={"operators": []}),
@@ -62,6 +74,19 @@ def test_answers_to_what_is_stored_are_as_declared() -> None:
             ("/where-next", "POST"): client.post("/where-next", json=asked | {"sightings": route["sightings"]}),
             ("/sentence", "POST"): client.post("/sentence", json={"text": "a child in a red coat"}),
             ("/crops/{district}/{tracklet_id}", "GET"): client.get("/crops/demo/1", params={"case": asked["case"]}),
+            ("/footage/{district}/{tracklet_id}", "GET"): client.get("/footage/demo/1", params={"case": asked["case"]}),
+            ("/footage/{district}/{tracklet_id}/frame", "POST"): client.post("/footage/demo/1/frame", json=asked),
+            ("/footage/{district}/{tracklet_id}/clip", "POST"): client.post("/footage/demo/1/clip", json=asked),
+            ("/cases/{case_id}/question", "GET"): client.get(f"{case}/question"),
+            ("/cases/{case_id}/notes", "POST"): client.post(f"{case}/notes", json={"text": "red cap"}),
+            ("/cases/{case_id}/photos/{photo_id}", "GET"): client.get(f"{case}/photos/{kept}"),
+            ("/cases/{case_id}/photos/{photo_id}/remove", "POST"): client.post(f"{case}/photos/{kept}/remove"),
+            ("/watches", "POST"): watched,
+            ("/watches/estimate", "POST"): client.post("/watches/estimate", files=photos, data=asked),
+            ("/watches", "GET"): client.get("/watches", params={"case": asked["case"]}),
+            ("/watches/{watch_id}/end", "POST"): client.post(f"/watches/{watched.json()['id']}/end"),
+            ("/alerts", "GET"): client.get("/alerts"),
+            ("/alerts/events", "GET"): client.get("/alerts/events", params={"after": 0}),
             ("/cameras", "GET"): client.get("/cameras"),
             ("/map", "GET"): client.get("/map"),
             ("/coverage", "GET"): client.get("/coverage"),

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 import anyio
 from starlette.exceptions import HTTPException
@@ -24,17 +24,20 @@ class AtMost:
         app: the application.
         most: requests in work at the same time.
         below: path prefix of the limited requests; others, such as probes and the page, cost little.
+        but: paths that are not limited, though they are below, because their requests only wait.
     """
 
-    def __init__(self, app: ASGIApp, most: int, below: str) -> None:
+    def __init__(self, app: ASGIApp, most: int, below: str, but: Collection[str] = ()) -> None:
         self._app = app
         self._below = below
+        self._but = frozenset(but)
         self._most = most
         self._in_work = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or answer 503."""
-        if scope["type"] != "http" or not scope["path"].startswith(self._below):
+        path = scope.get("path", "")
+        if scope["type"] != "http" or not path.startswith(self._below) or path in self._but:
             await self._app(scope, receive, send)
             return
         if self._in_work >= self._most:

@@ -13,8 +13,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from serving.web.middleware.account import account_name
 from serving.web.middleware.metrics import REFUSED
 
-_SEARCHES = frozenset(f"/v1/{path}" for path in ("search", "route", "where-next", "photo", "sentence"))
-_CROPS = "/v1/crops/"
+_SEARCHES = frozenset(
+    f"/v1/{path}" for path in ("search", "route", "where-next", "photo", "sentence", "watches", "watches/estimate")
+)
+_CROPS = ("/v1/crops/", "/v1/footage/")
 _PACE = 1.5  # of a minute's average: after a burst requests begin no faster, and those of others find the service free
 _BURST = 1 / 20  # of a minute's requests
 _LEAST_BURST = 10
@@ -41,8 +43,8 @@ class RateLimit:
 
     It may not use them up at once: after a burst, requests begin at most half as fast again as the average of a minute.
 
-    What computes for a search shares a second, lower limit, and crops have one. Requests without an account, such as
-    probes, are not limited. Requests are counted in this process, which suffices for a service of one worker.
+    What computes for a search shares a second, lower limit; crops and footage another. Requests without an account, as
+    of probes, are not limited. Requests are counted in this process, which suffices for a service of one worker.
     """
 
     def __init__(self, app: ASGIApp, requests_per_minute: int, searches_per_minute: int, crops_per_minute: int) -> None:

@@ -6,6 +6,8 @@ import { chosenCase, readCase, sightingsJudged } from "./cases.js";
 import { hideCoverage, showCoverage } from "./coverage.js";
 import { $, all, say, words } from "./dom.js";
 import { showNext } from "./next.js";
+import "./footage.js";
+import { readQuestion } from "./handover.js";
 import { chosenBoxes, chosenPhotos, clearPhotos, named, showSearched } from "./photos.js";
 import "./quick_times.js";
 import { showRoute } from "./route.js";
@@ -14,6 +16,7 @@ import "./sentence.js";
 import { attempt, fetchJson } from "./service.js";
 import { allSent, showHits, showJudged } from "./sightings.js";
 import { moment, placeOf, timeOf } from "./times.js";
+import { offerWatch, showWatches } from "./watch.js";
 
 const form = $("#search");
 const more = $("#more");
@@ -32,6 +35,7 @@ caseField.addEventListener("change", () => {
   showNothing();
   attempt(async () => {
     await readCase();
+    await readQuestion();
     await show(chosenCase().id && view() === "case" ? "case" : "results");
   });
 });
@@ -60,6 +64,7 @@ async function show(name) {
   if (name === "case") {
     await readCase();
     showJudged();
+    await Promise.all([readQuestion(), showWatches()]);
   }
   for (const button of all("[data-view]")) {
     if (button.dataset.view === name) button.setAttribute("aria-current", "page");
@@ -139,6 +144,8 @@ function describedSearch(like) {
   for (const photo of photos) fields.append("photo", photo);
   return { fields, attributes, photos };
 }
+
+offerWatch(describedSearch);
 
 let running = new AbortController();
 let shown; // the search whose sightings are in view
@@ -254,6 +261,7 @@ form.addEventListener("reset", () => {
 if (caseField.value) {
   attempt(async () => {
     await readCase();
+    await readQuestion();
     showKept();
   });
 }

@@ -43,7 +43,7 @@ $("#none-of-these").addEventListener("click", () => {
   const again = rejectedAtOnce.filter(({ dataset }) => dataset.verdict === "rejected");
   const cards = again.length ? again : cardsInView().filter(({ dataset }) => dataset.verdict === "none");
   forgetRejected();
-  for (const item of cards) judge(item, "rejected");
+  for (const item of cards) judge(sightingOf.get(item), "rejected");
   if (again.length || !cards.length) return;
   rejectedAtOnce = cards;
   $("#none-of-these").textContent = words.take_back;
@@ -79,6 +79,7 @@ function card(seen, kind, probability = "") {
   const fill = (slot, text) => ($(`[data-slot=${slot}]`, item).textContent = text);
   const isStored = seen.camera_id !== null;
   if (isStored) $("img", item).src = cropOf(seen);
+  $(".picture", item).disabled = !isStored;
   fill("kind", kind);
   fill("probability", probability);
   fill("camera", isStored ? placeOf(seen) : words.removed);
@@ -104,15 +105,15 @@ function mark(item) {
 
 let sending = Promise.resolve(); // verdicts are sent one after the other, so that the last counts
 
-/** Gives the card a verdict, or takes the same verdict back; a verdict that the service refuses is undone. */
-function judge(item, verdict) {
-  const before = item.dataset.verdict;
+/** Gives a sighting a verdict, or takes the same verdict back; a verdict that the service refuses is undone. */
+export function judge(seen, verdict) {
+  const before = chosenCase().given.get(keyOf(seen)) ?? "none";
   const given = before === verdict ? "none" : verdict;
   const { id } = chosenCase();
-  const { district, tracklet_id } = sightingOf.get(item);
+  const { district, tracklet_id } = seen;
   const show = (shown) => {
-    if (id === chosenCase().id) setVerdict(sightingOf.get(item), shown);
-    mark(item);
+    if (id === chosenCase().id) setVerdict(seen, shown);
+    for (const item of all(".hits > li")) if (keyOf(sightingOf.get(item)) === keyOf(seen)) mark(item);
   };
   show(given);
   sending = sending.then(() =>
@@ -125,16 +126,20 @@ function judge(item, verdict) {
   );
 }
 
+/** Asks footage.js to show the recording behind a card. */
+const openFootage = (item) => document.dispatchEvent(new CustomEvent("footage", { detail: sightingOf.get(item) }));
+
 /** Resolves when every verdict has been sent. */
 export const allSent = () => sending;
 
 for (const list of all(".hits")) {
   list.addEventListener("click", (event) => {
     const button = event.target.closest(".verdict button");
-    if (button) judge(button.closest("li[data-verdict]"), button.dataset.verdict);
+    const item = event.target.closest("li[data-verdict]");
+    if (button) judge(sightingOf.get(item), button.dataset.verdict);
+    else if (event.target.closest(".picture")) openFootage(item);
     const like = event.target.closest("[data-like]");
-    const detail = like && sightingOf.get(like.closest("li[data-verdict]"));
-    if (like) document.dispatchEvent(new CustomEvent("like", { detail }));
+    if (like) document.dispatchEvent(new CustomEvent("like", { detail: sightingOf.get(item) }));
   });
   list.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
@@ -142,7 +147,11 @@ for (const list of all(".hits")) {
     const verdict = VERDICT_OF_KEY[event.code];
     const cards = all(":scope > li:not([hidden])", list);
     const next = cards[cards.indexOf(item) + ({ ArrowRight: 1, ArrowLeft: -1 }[event.code] ?? Infinity)];
-    if (verdict && !$(".verdict", item).hidden) judge(item, verdict);
+    if (verdict && !$(".verdict", item).hidden) judge(sightingOf.get(item), verdict);
+    if (event.code === "Enter" && event.target === item && !$(".picture", item).disabled) {
+      event.preventDefault(); // the dialog's button, which gets the focus, must not be pressed by it
+      openFootage(item);
+    }
     next?.focus();
   });
 }

@@ -11,7 +11,8 @@ const cameras = new Map(
   ]),
 );
 export const districtCameras = (districts) => [...cameras.values()].filter(({ district }) => districts.has(district));
-const cameraOf = ({ district, camera_id }) => cameras.get(`${district}/${camera_id}`);
+/** The camera of a sighting, with name and position. */
+export const cameraOf = ({ district, camera_id }) => cameras.get(`${district}/${camera_id}`);
 export const placeOf = (seen) => cameraOf(seen)?.name ?? seen.camera_id;
 const homeZone = () => $("[name=cameras]")?.dataset.timeZone ?? "UTC";
 const zoneOf = (seen) => cameraOf(seen)?.timeZone ?? homeZone();

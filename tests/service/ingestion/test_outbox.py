@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from serving.database import segments, tables
 from serving.database.store import Store
 from serving.ingestion import outbox as module
-from serving.ingestion.outbox import DROPPED, LiveSegment, Outbox
+from serving.ingestion.outbox import DROPPED, LiveSegment, LiveSightings, Outbox
 from tests.helpers.rtsp import until
 from tests.helpers.sightings import CAMERAS, NOON, in_transaction, tracklet, unit_vectors
 
@@ -244,3 +244,53 @@ class TestResumingAStream:
         in_transaction(store, segments.register, "demo", "cam0", "gate.mp4", "abc", minute(0))
         in_transaction(store, segments.resume_stream, "demo", "cam0", "stream cam0")
         assert rows(store, tables.segments, "source", "state") == [("gate.mp4", "waiting"), ("stream cam0", "failed")]
+
+
+class TestSightingsOfASegmentThatGoesOn:
+    def part(self, number: int, people: range, crop_bytes: int = CROP_BYTES) -> LiveSightings:
+        whole = segment(number, people=people.stop, crop_bytes=crop_bytes)
+        return LiveSightings(whole.camera_id, whole.start, whole.tracklets[people.start :])
+
+    def test_they_are_stored_before_it_ends_and_not_again_with_it(self, store: Store, outbox: Outbox) -> None:
+        outbox.put(self.part(0, range(2)))
+        until(lambda: len(rows(store, tables.tracklets, "id")) == 2)
+        assert [state for *_, state, _, _ in segment_rows(store)] == ["waiting"]
+        outbox.put(replace(segment(0), tracklets=self.part(0, range(2, 3)).tracklets))
+        assert outbox.close(5) == 0
+        [number] = {one // segments.IDS_A_SEGMENT for [one] in rows(store, tables.tracklets, "id")}
+        assert [one % segments.IDS_A_SEGMENT for [one] in rows(store, tables.tracklets, "id")] == [1, 2, 3]
+        assert rows(store, tables.segments, "id", "state", "frames") == [(number, "done", 600)]
+        assert gaps(store) == []
+
+    def test_written_twice_they_are_stored_once(self, store: Store, outbox: Outbox) -> None:
+        """As when the database's answer is lost."""
+        for _ in range(2):
+            outbox.put(self.part(0, range(2)))
+        outbox.put(replace(segment(0), tracklets=[]))
+        outbox.close(5)
+        assert len(rows(store, tables.tracklets, "id")) == 2
+
+    def test_where_some_were_dropped_their_segment_is_a_gap(
+        self, store: Store, outbox: Outbox, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        outbox.put(self.part(0, range(1)))
+        until(lambda: len(rows(store, tables.tracklets, "id")) == 1)
+        with away(store):
+            outbox.put(self.part(0, range(1, 2)))
+            until(lambda: "the store cannot be written" in caplog.text)
+            for number in range(2, 9):
+                outbox.put(self.part(0, range(number, number + 1), crop_bytes=48_000))
+            outbox.put(replace(segment(0), tracklets=[]))
+        outbox.put(segment(1))
+        outbox.close(5)
+        assert gaps(store) == [("cam0", minute(0), minute(1), DROPPED)]
+        assert rows(store, tables.segments, "start", "state") == [(minute(0), "failed"), (minute(1), "done")]
+
+    def test_a_killed_process_leaves_those_that_it_stored(self, store: Store, outbox: Outbox) -> None:
+        outbox.put(self.part(0, range(2)))
+        outbox.close(5)  # nothing ends the segment
+        assert in_transaction(store, segments.resume_stream, "demo", "cam0", "stream cam0") is None
+        assert len(rows(store, tables.tracklets, "id")) == 2
+        assert rows(store, tables.segments, "state", "error") == [
+            ("failed", "it ended before all of its sightings were stored")
+        ]

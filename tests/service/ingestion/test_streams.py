@@ -7,6 +7,7 @@ import threading
 import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import pairwise
@@ -19,11 +20,12 @@ import sqlalchemy as sa
 import yaml
 
 from domain.errors import InputError
+from domain.tracklets import Tracklet
 from serving.database import tables
 from serving.database.store import Store, open_store
 from serving.ingestion.following import TrackingSettings
 from serving.ingestion.live_following import LiveFollower
-from serving.ingestion.outbox import LiveSegment, Outbox
+from serving.ingestion.outbox import LiveSegment, LiveSightings, Outbox
 from serving.ingestion.settings import StreamsSettings
 from serving.ingestion.stream_metrics import serve_metrics
 from serving.streams import StreamsFile, follow_streams, main, read_streams
@@ -93,9 +95,13 @@ class Kept(Outbox):
 
     def __init__(self) -> None:
         self.notes: list[object] = []
+        self._ended: list[Tracklet] = []  # sightings of the segment that goes on
 
-    def put(self, segment: LiveSegment) -> None:
-        self.notes.append(segment)
+    def put(self, entry: LiveSightings | LiveSegment) -> None:
+        self._ended += entry.tracklets
+        if isinstance(entry, LiveSegment):
+            self.notes.append(replace(entry, tracklets=self._ended))
+            self._ended = []
 
     def begin_gap(self, camera_id: str, since: datetime, reason: str) -> None:
         self.notes.append(Gap(since, None, reason))
@@ -226,6 +232,7 @@ class Following:
 
     def __init__(self, store: Store, cameras: dict[str, str], engines: object = None, **more: object) -> None:
         values = {"file": None, "connection": CONNECTION, "segment_s": 1.5, "max_waiting_bytes": 10**7}
+        values |= {"max_lost_s": 6, "max_tracklet_s": 60, "ring": {"hours": 0, "gigabytes": 1, "piece_s": 4}}
         chosen = StreamsSettings.model_validate({**values, "metrics_host": "127.0.0.1", "metrics_port": None, **more})
         self.stopping = threading.Event()
         self._outbox = Outbox(store, "demo", "m", chosen.max_waiting_bytes)

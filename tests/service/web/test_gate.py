@@ -21,7 +21,9 @@ from serving.access import accounts
 from serving.access.roles import Role
 from serving.database import audit, tables
 from serving.deployment import Deployment
+from serving.footage.footage import Footage
 from serving.search.service import NotReadyError
+from serving.watching.watcher import Watcher
 from serving.web.api import build_api
 from serving.web.gate import COOKIE, Gate
 from serving.web.middleware import refusals
@@ -45,8 +47,18 @@ MATRIX = {  # who may ask what; the case is one that nobody has opened
     "POST /v1/photo": {OPERATOR, REVIEWER},
     "POST /v1/search": {OPERATOR, REVIEWER},
     "POST /v1/route": {OPERATOR, REVIEWER},
+    "POST /v1/where-next": {OPERATOR, REVIEWER},
     "GET /v1/crops/demo/1": {OPERATOR, REVIEWER},
     "HEAD /v1/crops/demo/1": {OPERATOR, REVIEWER},
+    "POST /v1/watches": {OPERATOR, REVIEWER},
+    "POST /v1/watches/estimate": {OPERATOR, REVIEWER},
+    "GET /v1/watches": {OPERATOR, REVIEWER},
+    "POST /v1/watches/77/end": {OPERATOR, REVIEWER},
+    "GET /v1/alerts": {OPERATOR, REVIEWER},
+    "GET /v1/alerts/events?after=x": {OPERATOR, REVIEWER},
+    "GET /v1/footage/demo/1": {OPERATOR, REVIEWER},
+    "POST /v1/footage/demo/1/frame": {OPERATOR, REVIEWER},
+    "POST /v1/footage/demo/1/clip": {OPERATOR, REVIEWER},
     "GET /v1/cases": {OPERATOR, REVIEWER},
     "POST /v1/cases": {REVIEWER},
     "GET /v1/cases/99": {OPERATOR, REVIEWER},
@@ -54,6 +66,10 @@ MATRIX = {  # who may ask what; the case is one that nobody has opened
     "POST /v1/cases/99/close": {REVIEWER},
     "PUT /v1/cases/99/legal-hold": {REVIEWER},
     "PUT /v1/cases/99/operators": {REVIEWER},
+    "GET /v1/cases/99/question": {OPERATOR, REVIEWER},
+    "POST /v1/cases/99/notes": {OPERATOR, REVIEWER},
+    "GET /v1/cases/99/photos/66": {OPERATOR, REVIEWER},
+    "POST /v1/cases/99/photos/66/remove": {OPERATOR, REVIEWER},
     "GET /v1/cases/99/export": {REVIEWER},
     "GET /v1/audit": {AUDITOR},
     "GET /v1/audit/unusual": {AUDITOR},
@@ -85,6 +101,9 @@ def application(deployment: Deployment) -> Starlette:
     gate = page.state.gate = Gate(deployment.settings.access)
     api.state.search_service = page.state.search_service = search_service(deployment)
     gate.store = api.state.search_service.store
+    api.state.footage = Footage(api.state.search_service.store)
+    api.state.events_s = 0.1
+    api.state.watcher = Watcher(api.state.search_service, deployment.settings.search.attribute_trust)
     api.state.max_upload_bytes, api.state.threads = 300_000, 2
     api.state.viewing = deployment.settings.viewing
     through_gate = Middleware(AuthenticationMiddleware, backend=gate, on_error=refuse)
@@ -155,10 +174,13 @@ def test_the_table_of_endpoints_lists_all_of_ours_and_of_bentomls_the_metrics_al
         ("POST", "/sign-in"),
         ("GET", "/sign-in.css"),
     }
-    tested = {
-        tuple(asked.replace("demo/1", "{district}/{tracklet_id}").replace("99", "{case_id}").split())
-        for asked in (each.replace("/page/page.js", "/page/{file}") for each in MATRIX)
-    }
+    asked = (each.split("?")[0].replace("/page/page.js", "/page/{file}") for each in MATRIX)
+    places = {"demo/1": "{district}/{tracklet_id}", "99": "{case_id}", "77": "{watch_id}", "66": "{photo_id}"}
+    tested = set()
+    for each in asked:
+        for example, place in places.items():
+            each = each.replace(example, place)
+        tested.add(tuple(each.split()))
     assert set(ENDPOINTS) <= tested
 
 

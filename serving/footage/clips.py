@@ -1,0 +1,162 @@
+"""Clips of recordings, made by processes of their own; see `serving.footage.clip_maker`."""
+
+import logging
+import os
+import queue
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from array import array
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from domain.deadline import OverdueError, remaining_s
+from domain.errors import DongseonError
+from serving.footage.clip_order import ANSWER, MOST_CLIP_BYTES, MOST_REFUSAL_BYTES, ORDER, READY, TIME, ClipOrder
+
+_log = logging.getLogger(__name__)
+_PROGRAM = "serving.footage.clip_maker"
+_ROOT = Path(__file__).resolve().parents[2]
+_KEPT_ENVIRONMENT = ("LD_LIBRARY_PATH",)  # what an interpreter may need to start; nothing that holds a secret
+_START_S = 60.0
+_LEAST_S = 0.001  # of a limit of time: none at all would mean no limit
+
+
+class NoFootageError(DongseonError):
+    """There is no such picture: nothing was recorded, the recording is gone, or it cannot be read."""
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A part of a recording."""
+
+    mp4: bytes
+    times_s: "array[float]"  # of each frame, since the begin that was asked for
+
+
+class ClipMakers:
+    """Processes that make clips; each starts with its first clip, or before. Safe to share between threads.
+
+    Args:
+        number: of processes, which is how many clips are made at the same time.
+    """
+
+    def __init__(self, number: int) -> None:
+        self._idle: queue.SimpleQueue[_Maker | None] = queue.SimpleQueue()
+        self._number = number
+        for _ in range(number):
+            self._idle.put(None)
+
+    def start(self) -> None:
+        """Start the processes ahead of their first clips, without waiting for them."""
+        threading.Thread(target=self._start_all, name="starts-clip-makers", daemon=True).start()
+
+    def _start_all(self) -> None:
+        for _ in range(self._number):
+            maker = self._idle.get()
+            try:
+                maker = maker or _Maker()
+            except (OSError, NoFootageError) as error:  # the next clip says so, too
+                _log.error("clips cannot be made: %s", error)
+            self._idle.put(maker)
+
+    def make(self, descriptor: int, order: ClipOrder) -> Clip:
+        """The part of the video behind the open `descriptor` that `order` says.
+
+        Raises:
+            NoFootageError: if the video cannot be read, or takes too much memory or processor time.
+            OverdueError: if the deadline of the request passes.
+        """
+        try:
+            maker = self._idle.get(timeout=remaining_s())
+        except queue.Empty as error:
+            raise OverdueError("a clip must be begun by the deadline, which has passed") from error
+        try:
+            if maker is None or not maker.is_running():
+                maker = _Maker()
+            return maker.make(descriptor, order)
+        finally:
+            self._idle.put(maker)
+
+    def close(self) -> None:
+        """End the processes that are idle."""
+        with suppress(queue.Empty):
+            for _ in range(self._number):
+                maker = self._idle.get_nowait()
+                if maker is not None:
+                    maker.end()
+
+
+class _Maker:
+    """One process of `clip_maker.py`."""
+
+    def __init__(self) -> None:
+        self._socket, theirs = socket.socketpair()
+        environment = {name: os.environ[name] for name in _KEPT_ENVIRONMENT if name in os.environ}
+        with theirs:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", _PROGRAM, str(theirs.fileno())],
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,  # libraries quote there what they read
+                cwd="/",
+                env=environment | {"PYTHONPATH": str(_ROOT)},
+            )
+        self._socket.settimeout(_START_S)
+        if self._socket.recv(len(READY)) != READY:
+            raise NoFootageError(f"a clip must be made by a process, which ended with {self.end()} when it started")
+
+    def make(self, descriptor: int, order: ClipOrder) -> Clip:
+        content = order.model_dump_json().encode()
+        try:
+            self._wait_until_deadline()
+            socket.send_fds(self._socket, [ORDER.pack(len(content))], [descriptor])
+            self._socket.sendall(content)
+            refusal_bytes, times_bytes, clip_bytes = ANSWER.unpack(self._receive(ANSWER.size))
+            if refusal_bytes > MOST_REFUSAL_BYTES or times_bytes % TIME.size or clip_bytes > MOST_CLIP_BYTES:
+                raise ConnectionError("the process must answer as agreed")  # a video has misled it
+            received = self._receive(refusal_bytes or times_bytes + clip_bytes)
+        except TimeoutError as error:
+            self.end()
+            raise OverdueError("the clip must be made by the deadline, which has passed") from error
+        except OSError as error:
+            status = self.end()
+            why = f"in {order.cpu_s:g} s of processor time" if status == -signal.SIGPROF else "without harm"
+            raise NoFootageError(f"{order.name} must be a video that can be decoded {why}, it is not") from error
+        except BaseException:  # what it answers to would be unclear
+            self.end()
+            raise
+        if refusal_bytes:
+            raise NoFootageError(received.decode(errors="replace"))
+        return Clip(bytes(received[times_bytes:]), array("d", bytes(received[:times_bytes])))
+
+    def is_running(self) -> bool:
+        return self._process.poll() is None
+
+    def end(self) -> int:
+        """End the process; its exit status."""
+        self._socket.close()
+        try:
+            return self._process.wait(0.2)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            return self._process.wait()
+
+    def _receive(self, length: int) -> bytearray:
+        received = bytearray(length)
+        rest = memoryview(received)
+        while rest:
+            self._wait_until_deadline()
+            got = self._socket.recv_into(rest)
+            if got == 0:
+                raise ConnectionError("the process has closed its socket")
+            rest = rest[got:]
+        return received
+
+    def _wait_until_deadline(self) -> None:
+        left_s = remaining_s()
+        self._socket.settimeout(None if left_s is None else max(left_s, _LEAST_S))

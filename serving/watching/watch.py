@@ -1,0 +1,64 @@
+"""One watch: whom it looks for, and how probable it is that a new sighting shows this person."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from jaxtyping import Float
+
+from domain.attribute_query import AttributeQuery
+from domain.cameras import CameraKey
+from domain.embeddings import cosine_distances, unit_length
+from serving.database.tracklet_rows import StoredTracklet
+from serving.matching.description import attribute_evidence, description_likelihood
+from serving.matching.match_curve import MatchCurve
+
+
+@dataclass(frozen=True)
+class Watch:
+    """A person sought, and where."""
+
+    embedding: Float[np.ndarray, " feature"] | None  # None: the description alone says who it is
+    description: AttributeQuery
+    cameras: frozenset[CameraKey] | None = None  # None: all
+    min_probability: float = 0.0  # from which on a sighting is told
+    rejected: Sequence[Float[np.ndarray, " feature"]] = ()  # of other people, by the case's verdicts
+    id: int = 0
+    case_id: int = 0
+    account: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Sightings:
+    """New sightings of one model, whose attributes were read."""
+
+    tracklets: Sequence[StoredTracklet]
+    attributes: Sequence[dict[str, dict[str, float]]]
+    embeddings: Float[np.ndarray, "sighting feature"] = field(init=False)  # unit length
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "embeddings", unit_length(np.stack([one.embedding for one in self.tracklets])))
+
+
+def match_probabilities(
+    watch: Watch, seen: Sightings, curve: MatchCurve, attribute_trust: float
+) -> Float[np.ndarray, " sighting"]:
+    """Probability that each of `seen` shows the person of `watch`, as a search gives it; 0 at other cameras.
+
+    A search re-ranks its candidates, which changes their order but not these probabilities.
+    """
+    if watch.embedding is None:
+        likely = np.array([description_likelihood(described, watch.description) for described in seen.attributes])
+    else:
+        distances = cosine_distances(watch.embedding[None], seen.embeddings)[0].astype(np.float64)
+        if watch.description:
+            evidence = np.array([attribute_evidence(described, watch.description) for described in seen.attributes])
+            distances -= curve.softness * attribute_trust * evidence
+        if watch.rejected:
+            nearest = cosine_distances(np.stack(watch.rejected), seen.embeddings).min(axis=0)
+            distances += curve.shift_of_rejected(nearest)
+        likely = np.array([curve.probability(distance) for distance in distances.tolist()])
+    if watch.cameras is None:
+        return likely
+    return np.where([(one.district, one.camera.id) in watch.cameras for one in seen.tracklets], likely, 0.0)

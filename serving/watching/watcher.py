@@ -1,0 +1,191 @@
+"""Looks at new sightings for all watches at once, and says how many alarms a watch would have given."""
+
+import logging
+import threading
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import numpy as np
+import sqlalchemy as sa
+from pydantic import BaseModel, ConfigDict
+
+from domain.errors import DongseonError
+from serving.database import queries, tables
+from serving.database.locks import lock_watches
+from serving.database.store import Store
+from serving.database.tracklet_filter import TrackletFilter
+from serving.database.tracklet_rows import StoredTracklet
+from serving.database.watches import take_new_sightings
+from serving.search.service import SearchService, Sought
+from serving.watching.watch import Sightings, Watch, match_probabilities
+from serving.watching.watches import active_watches, record_alerts
+
+LEAST_PROBABILITIES = (0.5, 0.7, 0.9, 0.95, 0.99)  # for which an estimate says the alarms a day
+_EVERY_S = 1.0
+_MOST_SIGHTINGS = 500  # in a pass
+_LAST_DAYS = 7  # of an estimate
+_MOST_CANDIDATES = 1000  # of an estimate
+_log = logging.getLogger(__name__)
+
+
+class ExpectedAlarms(BaseModel):
+    """Alarms a day that a watch would have given at a least probability."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    min_probability: float
+    alarms_a_day: float
+
+
+class Estimate(BaseModel):
+    """Alarms a day that a watch would have given on the last days with video."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    video_hours: float  # of a camera, on average, in these days; 0: nothing is known
+    at: list[ExpectedAlarms]  # by rising probability; none where nothing is known
+
+    def alarms_a_day(self, min_probability: float) -> float | None:
+        """The number for the greatest of the estimated probabilities that is not above `min_probability`."""
+        return next((one.alarms_a_day for one in reversed(self.at) if one.min_probability <= min_probability), None)
+
+
+@dataclass(frozen=True)
+class _Seen:
+    hours: float
+    sightings: list[StoredTracklet]
+
+
+class Watcher:
+    """Looks for all watches at what is new, in a thread of its own; the thread ends with `close`.
+
+    A sighting leaves the queue in the transaction that records what the watches tell of it, so none is lost or told
+    twice, whenever the process is killed and however many processes there are.
+
+    Args:
+        search_service: has the store and the engines.
+        attribute_trust: as of a search.
+    """
+
+    def __init__(self, search_service: SearchService, attribute_trust: float) -> None:
+        self._search_service, self._attribute_trust = search_service, attribute_trust
+        self._had_more = False
+        self._is_over = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="watcher", daemon=True)
+
+    def start(self) -> None:
+        """Begin to look."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """End after the pass that is in work."""
+        self._is_over.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def look(self) -> int:
+        """One pass over the new sightings, for all watches; the number of sightings that it took.
+
+        Raises:
+            NotReadyError: if the engines or the store do not answer.
+        """
+        engines = self._search_service.engines()
+        with self._search_service.store().begin() as connection:
+            lock_watches(connection)
+            new = take_new_sightings(connection, _MOST_SIGHTINGS)
+            if not new:
+                return 0
+            stored = queries.tracklets(connection, new)
+            stored = [one for one in stored if one.model_version == engines.model_version]
+            watches = active_watches(connection, engines.model_version, engines.perception.attribute_schema)
+            if stored and watches:
+                seen = Sightings(stored, _attributes(connection, stored, watches))
+                told = [(watch, self._told(watch, seen)) for watch in watches]
+                record_alerts(connection, [(watch, found) for watch, found in told if found])
+        return len(new)
+
+    def estimate(self, sought: Sought) -> Estimate:
+        """How many alarms a day the watch would have given on the last days.
+
+        Raises:
+            NotReadyError: if the engines or the store do not answer.
+        """
+        store, engines = self._search_service.store(), self._search_service.engines()
+        watch = Watch(sought.embedding, sought.description)
+        seen = _last_days(store, watch, sought)
+        if not seen.hours:
+            return Estimate(video_hours=0, at=[])
+        probabilities = np.zeros(0)
+        if seen.sightings:
+            with store.begin() as connection:
+                described = Sightings(seen.sightings, _attributes(connection, seen.sightings, [watch]))
+            probabilities = match_probabilities(watch, described, engines.curve, self._attribute_trust)
+        return Estimate(
+            video_hours=seen.hours,
+            at=[
+                ExpectedAlarms(min_probability=least, alarms_a_day=number * 24 / seen.hours)
+                for least in LEAST_PROBABILITIES
+                for number in [int((probabilities >= least).sum())]
+            ],
+        )
+
+    def _told(self, watch: Watch, seen: Sightings) -> dict[tuple[str, int], float]:
+        probabilities = match_probabilities(watch, seen, self._search_service.engines().curve, self._attribute_trust)
+        return {
+            (one.district, one.id): float(probability)
+            for one, probability in zip(seen.tracklets, probabilities, strict=True)
+            if probability >= watch.min_probability
+        }
+
+    def _run(self) -> None:
+        failure = ""
+        with ThreadPoolExecutor(1, thread_name_prefix="watcher") as pool:  # a bug in a pass ends no later one
+            while not self._is_over.wait(0 if self._had_more else _EVERY_S):
+                looking = pool.submit(self.look)
+                error = looking.exception()
+                self._had_more = error is None and looking.result() == _MOST_SIGHTINGS
+                reason = "" if error is None else str(getattr(error, "orig", error))
+                if error is not None and reason != failure:
+                    is_known = isinstance(error, (DongseonError, sa.exc.SQLAlchemyError))
+                    _log.error("watches cannot look at new sightings: %s", reason, exc_info=None if is_known else error)
+                failure = reason
+
+
+def _attributes(
+    connection: sa.Connection, stored: Sequence[StoredTracklet], watches: Sequence[Watch]
+) -> list[dict[str, dict[str, float]]]:
+    """Attributes of the sightings, if a watch asks for some."""
+    if any(watch.description for watch in watches):
+        return queries.attributes(connection, stored)
+    return [{} for _ in stored]
+
+
+def _last_days(store: Store, watch: Watch, sought: Sought) -> _Seen:
+    """The likeliest sightings of the last days with video, and the hours of video of a camera on average."""
+    table = tables.processed
+    is_asked = table.c.model_version == sought.model_version
+    if sought.cameras is not None:
+        is_asked &= sa.tuple_(table.c.district, table.c.camera_id).in_(sought.cameras)
+    with store.begin() as connection:
+        until: datetime | None = connection.execute(
+            sa.select(sa.func.max(sa.func.upper(table.c.times, type_=sa.DateTime(timezone=True)))).where(is_asked)
+        ).scalar_one()
+        if until is None:
+            return _Seen(0.0, [])
+        since = until - timedelta(days=_LAST_DAYS)
+        part = sa.func.unnest(table.c.times * sa.func.tstzmultirange(sa.func.tstzrange(since, until)))
+        parts = sa.select(table.c.district, table.c.camera_id, part.label("part")).where(is_asked).subquery()
+        seconds = sa.extract("epoch", sa.func.upper(parts.c.part) - sa.func.lower(parts.c.part))
+        cameras = sa.func.count(sa.distinct(sa.tuple_(parts.c.district, parts.c.camera_id)))
+        total_s, num_cameras = connection.execute(sa.select(sa.func.sum(seconds), cameras)).one()
+    if not num_cameras:
+        return _Seen(0.0, [])
+    where = TrackletFilter(sought.cameras, since, until, sought.model_version)
+    if watch.embedding is not None:
+        found = queries.nearest(store.engine, watch.embedding, _MOST_CANDIDATES, where)
+    else:
+        with store.begin() as connection:
+            found = queries.described(connection, watch.description, _MOST_CANDIDATES, where)
+    return _Seen(float(total_s) / 3600 / num_cameras, found)

@@ -1,0 +1,181 @@
+"""Sends alerts to the address of a control room, signed and until they are taken: at least once.
+
+    POST <address>
+    Dongseon-Time: 1779012345
+    Dongseon-Signature: sha256=<HMAC-SHA256 of "<time>.<body>" by the secret, in hexadecimal digits>
+
+    {"alert": 7, "watch": 3, "case": 12, "district": "suseong", "sighting": 4000001, "camera": "c1", …}
+
+The body has no picture and no title: who may see the case opens it on the page. The receiver answers 2xx, compares the
+signature, refuses times that are minutes old, and takes a number that it has only once. The secret is in the
+environment variable `DONGSEON_WEBHOOK_SECRET`.
+"""
+
+import hashlib
+import hmac
+import json
+import logging
+import os
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import urlsplit
+
+import sqlalchemy as sa
+from pydantic import field_validator
+
+from domain.errors import DongseonError, InputError
+from domain.settings import Settings
+from serving.database import tables
+from serving.database.store import Store
+
+SECRET = "DONGSEON_WEBHOOK_SECRET"
+_LEAST_SECRET = 32  # letters
+_EVERY_S = 1.0
+_TIMEOUT_S = 5.0
+_LONGEST_PAUSE_S = 300.0
+_GIVEN_UP = timedelta(days=1)
+_log = logging.getLogger(__name__)
+
+
+class AlertsSettings(Settings):
+    """Settings of alerts."""
+
+    webhook: str | None  # address
+
+    @field_validator("webhook")
+    @classmethod
+    def _is_address(cls, value: str | None) -> str | None:
+        if value is not None and (urlsplit(value).scheme not in ("http", "https") or not urlsplit(value).hostname):
+            raise ValueError("must be an address such as https://control.example/alerts")
+        return value
+
+
+class Webhook:
+    """Sends alerts in a thread of its own, which ends with `close`.
+
+    An alert that is not taken is sent again after 1, 2, 4, … up to 300 s, for a day.
+
+    Args:
+        address: of the receiver; redirections are not followed.
+        store: returns the open store.
+
+    Raises:
+        InputError: if the secret is missing or short.
+    """
+
+    def __init__(self, address: str, store: Callable[[], Store]) -> None:
+        secret = os.environ.get(SECRET, "")
+        if len(secret) < _LEAST_SECRET:
+            raise InputError(
+                f"the environment variable {SECRET} must have {_LEAST_SECRET} letters or more to sign alerts, it has "
+                f"{len(secret)}; make one by openssl rand -hex 32, and give it to the receiver"
+            )
+        self._address, self._secret, self._store = address, secret.encode(), store
+        self._opener = urllib.request.build_opener(_NoRedirect)
+        self._is_over = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="webhook", daemon=True)
+
+    def start(self) -> None:
+        """Begin to send."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """End after the alert that is being sent."""
+        self._is_over.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def send_next(self) -> bool:
+        """Send the alert that is due for longest; whether there was one.
+
+        No other process sends it meanwhile. A process that is killed after the receiver took it sends it again.
+        """
+        table, watches, seen = tables.alerts, tables.watches, tables.tracklets
+        is_seen = (seen.c.district == table.c.district) & (seen.c.id == table.c.tracklet_id)
+        due = (
+            sa.select(table, watches.c.case_id)
+            .join(watches, watches.c.id == table.c.watch_id)
+            .where(
+                table.c.sent.is_(None), table.c.next_try <= sa.func.now(), table.c.at > datetime.now(UTC) - _GIVEN_UP
+            )
+            .order_by(table.c.next_try)
+            .limit(1)
+            .with_for_update(of=table, skip_locked=True)
+        )
+        with self._store().begin() as connection:
+            alert = connection.execute(due).first()
+            if alert is None:
+                return False
+            sighting = connection.execute(
+                sa.select(seen.c.camera_id, seen.c.first_seen, seen.c.last_seen)
+                .join(table, is_seen)
+                .where(table.c.id == alert.id)
+            ).first()
+            refusal = self._send(_body(alert, sighting))
+            pause_s = min(_LONGEST_PAUSE_S, 2.0 ** min(alert.tries, 30))
+            later = datetime.now(UTC) + timedelta(seconds=pause_s)
+            outcome = {"tries": alert.tries + 1} | ({"next_try": later} if refusal else {"sent": sa.func.now()})
+            connection.execute(sa.update(table).where(table.c.id == alert.id).values(outcome))
+        if refusal:
+            _log.warning("the alert %s was not taken, it is sent again in %.0f s: %s", alert.id, pause_s, refusal)
+        return True
+
+    def _send(self, body: bytes) -> str | None:
+        """Why the receiver did not take `body`; None if it did."""
+        at = str(int(time.time()))
+        signature = hmac.new(self._secret, at.encode() + b"." + body, hashlib.sha256).hexdigest()
+        headers = {
+            "Content-Type": "application/json",
+            "Dongseon-Time": at,
+            "Dongseon-Signature": f"sha256={signature}",
+        }
+        request = urllib.request.Request(self._address, body, headers, method="POST")
+        try:
+            with self._opener.open(request, timeout=_TIMEOUT_S) as answer:
+                return None if 200 <= answer.status < 300 else f"status {answer.status}"
+        except urllib.error.HTTPError as error:
+            return f"status {error.code}"
+        except (OSError, ValueError) as error:
+            return str(error)
+
+    def _run(self) -> None:
+        failure = ""
+        with ThreadPoolExecutor(1, thread_name_prefix="webhook") as pool:  # a bug ends no later attempt
+            had_one = False
+            while not self._is_over.wait(0 if had_one else _EVERY_S):
+                sending = pool.submit(self.send_next)
+                error = sending.exception()
+                had_one = error is None and sending.result()
+                reason = "" if error is None else str(getattr(error, "orig", error))
+                if error is not None and reason != failure:
+                    is_known = isinstance(error, (DongseonError, sa.exc.SQLAlchemyError))
+                    _log.error("alerts cannot be sent: %s", reason, exc_info=None if is_known else error)
+                failure = reason
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    def redirect_request(self, *_: Any, **__: Any) -> None:
+        """Follow none: the answer counts as refused."""
+
+
+def _body(alert: sa.Row[Any], sighting: sa.Row[Any] | None) -> bytes:
+    return json.dumps(
+        {
+            "alert": alert.id,
+            "watch": alert.watch_id,
+            "case": alert.case_id,
+            "at": alert.at.isoformat(),
+            "match_probability": round(alert.probability, 4),
+            "district": alert.district,
+            "sighting": alert.tracklet_id,
+            "camera": sighting.camera_id if sighting is not None else None,
+            "first_seen": sighting.first_seen.isoformat() if sighting is not None else None,
+            "last_seen": sighting.last_seen.isoformat() if sighting is not None else None,
+        }
+    ).encode()

@@ -1,0 +1,147 @@
+"""The recording behind a sighting, in a real browser: one action from a hit to the playing clip."""
+
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import httpx
+import pytest
+
+from serving import package
+from serving.access.roles import Role
+from serving.database import audit, queries, segments
+from serving.database.store import open_store
+from serving.deployment import Deployment
+from tests.end_to_end.conftest import free_port, server
+from tests.end_to_end.test_operator_page import CARDS, Served, ask, click, search, sign_in
+from tests.helpers.browser import Browser
+from tests.helpers.deployments import fill_store, token_of, write_deployment
+from tests.helpers.sightings import in_transaction
+from tests.helpers.walkers import START, Walker, follow_files, write_video
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+CLIP, PROBLEM = "document.querySelector('#clip')", "document.querySelector('#footage-problem').hidden"
+PLAYS = f"{CLIP}.readyState >= 2 && !{CLIP}.hidden"
+RED = Walker("red", -100, 20, seen_s=(6.0, 14.0))
+
+
+@pytest.fixture(scope="module")
+def deployment(tmp_path_factory: pytest.TempPathFactory) -> Deployment:
+    written = write_deployment(tmp_path_factory.mktemp("footage") / "service")
+    fill_store(written)
+    add_recordings(written, tmp_path_factory.mktemp("recordings"))
+    return written
+
+
+@pytest.fixture(scope="module")
+def served(deployment: Deployment) -> Iterator[Served]:
+    package._stage_code(deployment.root)
+    port = free_port()
+    command = [sys.executable, "-m", "bentoml", "serve", "serving.service:PersonSearch", "--port", str(port)]
+    with server(deployment.root, command, f"http://127.0.0.1:{port}/readyz"):
+        yield Served(f"http://127.0.0.1:{port}", token_of(deployment, "lee", Role.REVIEWER), "")
+
+
+def add_recordings(deployment: Deployment, folder: Path) -> None:
+    """Somebody walks past Gate 0, looking as the red person; Gate 1 has a recording of that time, Gate 2 has none."""
+    [followed] = follow_files([write_video(folder / "cam0.mp4", [RED], seconds=20)])
+    write_video(folder / "cam1.mp4", [Walker("blue", 10, 5)], seconds=20)
+    with open_store(deployment.store) as store:
+        red = in_transaction(store, queries.tracklets, [("demo", 1)])[0]
+        [described] = in_transaction(store, queries.attributes, [red])
+        for camera, tracklets in (("cam0", followed.tracklets), ("cam1", [])):
+            file = str(folder / f"{camera}.mp4")
+            segment = in_transaction(store, segments.register, "demo", camera, file, f"{camera:f<64}", START)
+            walking = [replace(one, embedding=red.embedding, attributes=described) for one in tracklets]
+            end = START.replace(second=20)
+            store.add_segment(segment.id, walking, red.model_version, frames=200, end=end)
+
+
+@pytest.fixture
+def browser(chromium: str, served: Served) -> Iterator[Browser]:
+    """Signed in, with what a search found in view, the recorded sighting first."""
+    with served.client() as client:
+        case = int(client.post("/v1/cases", json={"title": "빨간 외투의 아이"}).json()["id"])
+    with Browser(chromium) as opened:
+        sign_in(opened, served.address, served.token)
+        opened.evaluate(f"sessionStorage.setItem('case', '{case}'); sessionStorage.setItem('reason', '실종 아동')")
+        opened.open(f"{served.address}/")
+        opened.wait_for("!document.querySelector('[data-view=case]').disabled")
+        opened.evaluate("document.querySelector('[name=until]').value = '2026-05-01T18:30'")
+        ask(opened, "bag", "is", "backpack")
+        search(opened)
+        assert opened.evaluate(f"{CARDS}.length") == 1
+        yield opened
+        assert opened.complaints == []
+        assert [one for one in opened.requests if not one.startswith((served.address, "blob:", "data:"))] == []
+
+
+def test_one_click_plays_the_clip_with_the_cameras_near_it(browser: Browser, deployment: Deployment) -> None:
+    click(browser, "#hits .picture")
+    browser.wait_for(PLAYS)
+    browser.wait_for("document.querySelector('#near video')?.readyState >= 2")
+    browser.wait_for("document.querySelector('#full-frame rect') && !document.querySelector('#full-frame').hidden")
+    assert browser.evaluate("document.querySelectorAll('#near figure').length") == 1
+    assert "Gate 1" in browser.evaluate("document.querySelector('#near').innerText")
+    assert browser.evaluate(f"{CLIP}.duration") == pytest.approx(16, abs=1.5), "4 s before and after 8 s"
+    assert browser.evaluate(PROBLEM)
+    browser.screenshot(Path("/tmp/h24-footage.png"))
+    assert browser.barriers() == []
+    with open_store(deployment.store) as store, store.begin() as connection:
+        looked = [one for one in audit.records(connection) if one.action == audit.Action.FOOTAGE]
+    assert {one.details["reason"] for one in looked} == {"실종 아동"}
+    assert {one.details.get("camera_id") for one in looked} == {None, "cam0", "cam1"}
+
+
+def test_keys_alone_lead_to_the_clip_through_its_frames_and_to_a_verdict(browser: Browser) -> None:
+    browser.evaluate(f"{CARDS}[0].focus()")
+    browser.press("Enter", "Enter")
+    browser.wait_for(PLAYS)
+    browser.wait_for("document.querySelector('#near video')?.readyState >= 2")
+    browser.evaluate(f"{CLIP}.pause(), {CLIP}.currentTime = 5")
+    browser.wait_for(f"!{CLIP}.seeking && {CLIP}.paused")
+    browser.press("ArrowRight", "ArrowRight")
+    browser.wait_for(f"Math.abs({CLIP}.currentTime - 5.1) < 0.01")
+    browser.wait_for(f"Math.abs(document.querySelector('#near video').currentTime - {CLIP}.currentTime) < 0.01")
+    browser.press("ArrowLeft", "ArrowLeft")
+    browser.press("ArrowLeft", "ArrowLeft")
+    browser.wait_for(f"Math.abs({CLIP}.currentTime - 4.9) < 0.01")
+    browser.press("KeyC", "c")
+    browser.wait_for(f"{CARDS}[0].dataset.verdict === 'confirmed'")
+    browser.wait_for("document.querySelector('#footage [data-verdict=confirmed]').ariaPressed === 'true'")
+    browser.press("Escape", "Escape")
+    browser.wait_for("!document.querySelector('#footage').open")
+    assert browser.evaluate("document.activeElement === document.querySelector('#hits > li')"), "where it was before"
+    browser.press("KeyC", "c")  # taken back, for the next test
+    browser.wait_for(f"{CARDS}[0].dataset.verdict === 'none'")
+
+
+def test_before_and_after_is_a_line_of_time(browser: Browser) -> None:
+    click(browser, "#hits .picture")
+    browser.wait_for(PLAYS)
+    click(browser, "#around")
+    browser.wait_for("!document.querySelector('#around-line').hidden")
+    times = browser.evaluate("[...document.querySelectorAll('#around-line strong')].map(each => each.textContent)")
+    assert len(times) > 2
+    assert times == sorted(times)
+    assert browser.evaluate("document.querySelectorAll('#around-line [aria-current]').length") == 1
+    assert browser.barriers() == []
+    click(browser, "#around-line li:not([aria-current]) button")
+    browser.wait_for(f"document.querySelector('#clip-status').textContent && {CLIP}.hidden")  # of it there is none
+
+
+def test_a_telephone_shows_the_clip_in_its_width(chromium: str, served: Served, browser: Browser) -> None:
+    browser.tell("Emulation.setDeviceMetricsOverride", width=390, height=844, deviceScaleFactor=1, mobile=True)
+    click(browser, "#hits .picture")
+    browser.wait_for(PLAYS)
+    assert browser.evaluate("document.querySelector('#footage').scrollWidth <= innerWidth")
+
+
+def test_footage_without_a_reason_is_refused(served: Served) -> None:
+    with served.client() as client:
+        assert client.post("/v1/footage/demo/1/frame", json={"case": 1}).status_code == 400
+        answer = client.post("/v1/footage/demo/1/frame", json={"case": 1, "reason": " "})
+        assert (answer.status_code, answer.headers["cache-control"]) == (400, "no-store")
+        refused = httpx.post(f"{served.address}/v1/footage/demo/1/clip", json={"case": 1, "reason": "x"})
+        assert refused.status_code == 401

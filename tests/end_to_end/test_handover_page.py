@@ -1,0 +1,68 @@
+"""The next shift goes on with a case, in a browser of its own, without asking the last one."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from serving import package
+from serving.access.roles import Role
+from tests.end_to_end.conftest import free_port, server
+from tests.end_to_end.test_operator_page import CARDS, Served, ask, click, fill, photo, search, sign_in
+from tests.helpers.browser import Browser
+from tests.helpers.deployments import RED, fill_store, picture, token_of, write_deployment
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+CASE_READ = "!document.querySelector('[data-view=case]').disabled"
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    deployment = write_deployment(tmp_path_factory.mktemp("handover") / "service")
+    fill_store(deployment)
+    package._stage_code(deployment.root)
+    port = free_port()
+    command = [sys.executable, "-m", "bentoml", "serve", "serving.service:PersonSearch", "--port", str(port)]
+    with server(deployment.root, command, f"http://127.0.0.1:{port}/readyz"):
+        tokens = [token_of(deployment, "lee", Role.REVIEWER), token_of(deployment, "kim", Role.OPERATOR)]
+        yield Served(f"http://127.0.0.1:{port}", *tokens)
+
+
+def test_the_second_shift_goes_on_where_the_first_ended(chromium: str, served: Served, tmp_path: Path) -> None:
+    with served.client() as client:
+        opened = client.post("/v1/cases", json={"title": "빨간 외투의 아이", "operators": ["kim"]})
+        case = str(opened.json()["id"])
+    with Browser(chromium) as first:
+        sign_in(first, served.address, served.token)
+        fill(first, "[name=case]", case)
+        fill(first, "[name=reason]", "보호자 실종 신고")
+        first.wait_for(CASE_READ)
+        first.choose_files("[name=photo]", photo(tmp_path, "child.png", picture(RED, seed=9)))
+        first.wait_for("document.querySelectorAll('#photos li').length === 1")
+        ask(first, "bag", "is", "backpack")
+        search(first)
+        found = first.evaluate(f"[...{CARDS}].map(card => card.ariaLabel)")
+        click(first, "[data-view=case]")
+        first.wait_for("!document.querySelector('#case').hidden")
+        fill(first, "#note", "빨간 모자를 벗었을 수 있음")
+        click(first, "#add-note button")
+        first.wait_for("document.querySelectorAll('#case-notes li').length === 1")
+        assert first.complaints == []
+    with Browser(chromium) as second:
+        sign_in(second, served.address, served.operator)
+        fill(second, "[name=case]", case)
+        second.wait_for("!document.querySelector('#go-on').hidden")
+        assert "lee" in second.evaluate("document.querySelector('#go-on').innerText")
+        second.evaluate("document.querySelector('#go-on button').focus()")
+        second.press("Enter", "Enter")
+        second.wait_for("document.querySelectorAll('#photos li').length === 1")
+        assert second.evaluate("document.querySelector('[name=reason]').value") == "보호자 실종 신고"
+        search(second)
+        assert second.evaluate(f"[...{CARDS}].map(card => card.ariaLabel)") == found
+        click(second, "[data-view=case]")
+        second.wait_for("document.querySelector('#case-notes').innerText.includes('빨간 모자를')")
+        second.wait_for("document.querySelector('#case-photos img').naturalWidth")
+        second.screenshot(Path("/tmp/h24-handover.png"))
+        assert second.barriers() == []
+        assert second.complaints == []

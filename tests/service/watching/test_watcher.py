@@ -1,0 +1,278 @@
+"""Watches tell new sightings of the person sought: once, whatever happens, and to those who work on the case."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+import pytest
+import sqlalchemy as sa
+from PIL import Image
+from starlette.testclient import TestClient
+
+from domain.tracklets import Tracklet
+from serving.access.accounts import Account
+from serving.access.roles import Role
+from serving.cases.cases import open_case
+from serving.database import audit, segments, tables
+from serving.database.store import Store
+from serving.deployment import Deployment
+from serving.perception.perception import Perception
+from serving.watching import watcher as module
+from serving.watching.watcher import Watcher
+from serving.watching.watches import Alert, alerts_after
+from tests.helpers.deployments import GREEN, RED, REVIEWER, api_client_of, picture
+from tests.helpers.rtsp import until
+from tests.helpers.sightings import in_transaction, tracklet
+
+OPERATOR = Account("kim", Role.OPERATOR, datetime.now(UTC), expires=None, disabled=None)
+
+
+def png(pixels: np.ndarray) -> bytes:
+    file = BytesIO()
+    Image.fromarray(pixels).save(file, "PNG")
+    return file.getvalue()
+
+
+@pytest.fixture(scope="module")
+def client(deployment: Deployment) -> Iterator[TestClient]:
+    with api_client_of(deployment) as opened:
+        yield opened
+
+
+@pytest.fixture
+def store(client: TestClient) -> Store:
+    """Without watches."""
+    opened: Store = client.app.state.search_service.store()
+    with opened.begin() as connection:
+        connection.execute(sa.delete(tables.watches))
+        connection.execute(sa.delete(tables.new_sightings))
+    return opened
+
+
+@pytest.fixture
+def watcher(client: TestClient) -> Watcher:
+    watcher: Watcher = client.app.state.watcher
+    return watcher
+
+
+@pytest.fixture
+def case(store: Store) -> int:
+    return in_transaction(store, open_case, REVIEWER, "빨간 외투의 아이", operators=[]).id
+
+
+def watch(client: TestClient, case: int, colour: tuple[int, int, int] = RED, **fields: str) -> dict[str, Any]:
+    form = {"case": str(case), "reason": "a child is missing", "min_probability": "0.6", **fields}
+    answer = client.post("/watches", files={"photo": png(picture(colour, seed=77))}, data=form)
+    assert answer.status_code == 201, answer.text
+    opened: dict[str, Any] = answer.json()
+    return opened
+
+
+def walk_by(
+    deployment: Deployment, store: Store, colour: tuple[int, int, int] = RED, camera: int = 0, seed: int = 50
+) -> int:
+    """Number of the sighting of somebody who has just been seen."""
+    engines = deployment.open_engines()
+    crop = picture(colour, seed=seed)
+    perception = Perception(*engines, deployment.perception)
+    one: Tracklet = tracklet(1, perception.embed([crop])[0], camera=camera)
+    now = datetime.now(UTC)
+    [one] = perception.described([replace(one, first_seen=now - timedelta(seconds=5), last_seen=now, crops=[crop])])
+    segment = in_transaction(store, segments.register, "demo", f"cam{camera}", "stream", f"stream@{now}", now)
+    store.add_sightings(segment.id, [one], engines.reid.card.version)
+    return segment.id * segments.IDS_A_SEGMENT + 1
+
+
+def told(store: Store, account: Account = REVIEWER) -> list[Alert]:
+    return in_transaction(store, alerts_after, account, 0)
+
+
+def test_the_next_walk_by_is_told_and_nobody_else(
+    client: TestClient, deployment: Deployment, store: Store, watcher: Watcher, case: int
+) -> None:
+    opened = watch(client, case)
+    seen = walk_by(deployment, store)
+    walk_by(deployment, store, GREEN)
+    assert watcher.look() == 2
+    [alert] = told(store)
+    assert (alert.watch_id, alert.case_id, alert.tracklet_id) == (opened["id"], case, seen)
+    assert alert.match_probability >= 0.6
+    assert alert.camera_id == "cam0"
+    assert client.get(f"/crops/demo/{seen}?case={case}").status_code == 200, "the case shows what was told"
+    assert client.get("/watches", params={"case": case}).json()["watches"][0]["told"] == 1
+    with store.begin() as connection:
+        recorded = [one.details for one in audit.records(connection) if one.action == audit.Action.ALERT]
+    assert {
+        "watch": opened["id"],
+        "case_id": case,
+        "reason": "a child is missing",
+        "found": [["demo", seen]],
+    } in recorded
+
+
+def test_a_process_that_ends_during_a_pass_loses_nothing_and_tells_nothing_twice(
+    client: TestClient,
+    deployment: Deployment,
+    store: Store,
+    watcher: Watcher,
+    case: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    watch(client, case)
+    walk_by(deployment, store)
+    with monkeypatch.context() as broken:
+        broken.setattr(module, "record_alerts", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            watcher.look()
+    assert told(store) == []
+    assert watcher.look() == 1
+    assert watcher.look() == 0
+    assert len(told(store)) == 1
+
+
+def test_other_places_and_times_and_ended_watches_tell_nothing(
+    client: TestClient, deployment: Deployment, store: Store, watcher: Watcher, case: int
+) -> None:
+    watch(client, case, cameras="demo/cam1")
+    over = watch(client, case)
+    ended = watch(client, case)
+    with store.begin() as connection:
+        table = tables.watches
+        past = datetime.now(UTC) - timedelta(seconds=1)
+        connection.execute(sa.update(table).where(table.c.id == over["id"]).values(until=past))
+    assert client.post(f"/watches/{ended['id']}/end").json()["is_active"] is False
+    walk_by(deployment, store)
+    watcher.look()
+    assert told(store) == []
+    walk_by(deployment, store, camera=1)
+    watcher.look()
+    assert [alert.camera_id for alert in told(store)] == ["cam1"]
+    client.post(f"/cases/{case}/close")
+    walk_by(deployment, store, camera=1)
+    assert watcher.look() == 0, "nothing is kept for closed cases"
+
+
+def test_words_alone_are_watched_for(
+    client: TestClient, deployment: Deployment, store: Store, watcher: Watcher, case: int
+) -> None:
+    form = {"case": str(case), "reason": "x", "attributes": '{"bag": "backpack"}', "min_probability": "0.5"}
+    assert client.post("/watches", data=form).status_code == 201
+    seen = walk_by(deployment, store)  # the red ones carry one
+    walk_by(deployment, store, GREEN)
+    watcher.look()
+    assert [alert.tracklet_id for alert in told(store)] == [seen]
+
+
+def test_who_was_rejected_is_told_with_less_probability(
+    client: TestClient, deployment: Deployment, store: Store, watcher: Watcher, case: int
+) -> None:
+    watch(client, case, min_probability="0.01")
+    first = walk_by(deployment, store)
+    watcher.look()
+    verdict = {"district": "demo", "tracklet_id": first, "verdict": "rejected"}
+    assert client.post(f"/cases/{case}/verdicts", json=verdict).status_code == 204
+    walk_by(deployment, store, seed=51)
+    watcher.look()
+    before, *after = told(store)
+    assert all(alert.match_probability < before.match_probability / 1.8 for alert in after)
+
+
+def test_the_estimate_counts_the_alarms_of_the_last_days(client: TestClient, store: Store, case: int) -> None:
+    form = {"case": str(case), "reason": "x"}
+    photo = {"photo": png(picture(RED, seed=77))}
+    answer = client.post("/watches/estimate", files=photo, data=form).json()
+    assert answer["video_hours"] > 0
+    alarms = [one["alarms_a_day"] for one in answer["at"]]
+    assert alarms == sorted(alarms, reverse=True)
+    assert alarms[0] >= 4 * 24 / answer["video_hours"], "the red person was seen four times"
+    nowhere = client.post("/watches/estimate", files=photo, data=form | {"cameras": "demo/cam2"}).json()
+    assert nowhere == {"video_hours": 0, "at": []}
+    assert watch(client, case)["alarms_a_day"] == pytest.approx(alarms[0])
+
+
+def test_alerts_are_for_those_who_work_on_the_case(
+    client: TestClient, deployment: Deployment, store: Store, watcher: Watcher, case: int
+) -> None:
+    opened = watch(client, case)
+    walk_by(deployment, store)
+    watcher.look()
+    assert told(store, OPERATOR) == []
+    with api_client_of(deployment, account=OPERATOR) as stranger:
+        assert stranger.get("/alerts").json()["alerts"] == []
+        assert stranger.get("/alerts", params={"case": case}).status_code == 404
+        assert stranger.post(f"/watches/{opened['id']}/end").status_code == 404
+        assert "event: alert" not in stranger.get("/alerts/events?after=0").text
+
+
+def test_server_sent_events_go_on_after_the_last_that_was_told(
+    client: TestClient, deployment: Deployment, store: Store, watcher: Watcher, case: int
+) -> None:
+    watch(client, case)
+    walk_by(deployment, store)
+    watcher.look()
+    answer = client.get("/alerts/events?after=0")
+    assert answer.headers["content-type"].startswith("text/event-stream")
+    blocks = [block.split("\n") for block in answer.text.split("\n\n") if block.startswith("id:")]
+    assert len(blocks) == 1
+    number, kind, data = blocks[0]
+    assert kind == "event: alert"
+    alert = json.loads(data.removeprefix("data: "))
+    assert number == f"id: {alert['id']}"
+    again = client.get("/alerts/events?after=0", headers={"Last-Event-ID": str(alert["id"])})
+    assert "event: alert" not in again.text, "the header of the browser counts"
+    assert "event: alert" not in client.get("/alerts/events").text, "without a number: from now on"
+
+
+def test_a_hundred_watches_are_one_pass(
+    client: TestClient, deployment: Deployment, store: Store, watcher: Watcher, case: int
+) -> None:
+    opened = watch(client, case)
+    table = tables.watches
+    with store.begin() as connection:
+        row = connection.execute(sa.select(table).where(table.c.id == opened["id"])).mappings().one()
+        copied = {name: value for name, value in row.items() if name != "id"}
+        connection.execute(sa.insert(table), [copied] * 99)
+    for seed in range(5):
+        walk_by(deployment, store, seed=seed)
+    statements: list[str] = []
+    count = lambda *arguments: statements.append(arguments[2])  # noqa: E731
+    sa.event.listen(store.engine, "before_cursor_execute", count)
+    try:
+        watcher.look()
+    finally:
+        sa.event.remove(store.engine, "before_cursor_execute", count)
+    reads = [one for one in statements if one.startswith("SELECT") and "tracklets" in one]
+    assert len(reads) <= 2, "the sightings are read once for all"
+    assert np.array([alert.tracklet_id for alert in told(store)]).size == 100, "a page of them"
+
+
+def test_a_watch_has_no_beginning(client: TestClient, case: int) -> None:
+    form = {"case": str(case), "reason": "x", "since": "2026-05-01T00:00:00Z"}
+    answer = client.post("/watches", files={"photo": png(picture(RED))}, data=form)
+    assert answer.status_code == 400
+    nothing = client.post("/watches", data={"case": str(case), "reason": "x"})
+    assert "a watch must have a file photo, attributes or confirmed sightings, got none" in nothing.json()["error"]
+
+
+def test_a_bug_in_a_pass_is_logged_and_ends_no_later_one(
+    client: TestClient,
+    deployment: Deployment,
+    store: Store,
+    case: int,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(module, "_EVERY_S", 0.05)
+    watch(client, case)
+    walk_by(deployment, store)
+    watcher = Watcher(client.app.state.search_service, 0.7)
+    with monkeypatch.context() as broken:
+        broken.setattr(module, "record_alerts", lambda *_: 1 / 0)
+        watcher.start()
+        until(lambda: "watches cannot look at new sightings: division by zero" in caplog.text)
+    until(lambda: len(told(store)) == 1)
+    watcher.close()
