@@ -94,7 +94,7 @@ def record_where_next(
     """
     open_case_of(connection, account, request.case_id, locked=True)
     if answer.coverage is not None:
-        row = request.model_dump() | {"photo_sha256": None, "model_version": answer.model_version}
+        row = request.model_dump() | {"photo_sha256": None} | _versions(answer)
         _record(connection, account, row, answer.sightings, answer.coverage)
     audit.append(connection, account.name, Action.WHERE_NEXT, request.model_dump())
 
@@ -116,7 +116,7 @@ def searches_of(connection: sa.Connection, case_id: int) -> list[RecordedSearch]
     return [RecordedSearch(**{name: row[name] for name in RecordedSearch.model_fields}) for row in rows]
 
 
-def _versions(answer: SearchAnswer | RouteAnswer) -> dict[str, str]:
+def _versions(answer: SearchAnswer | RouteAnswer | WhereNextAnswer) -> dict[str, str]:
     return {"model_version": answer.model_version, "deployment_version": answer.deployment_version}
 
 
