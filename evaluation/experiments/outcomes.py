@@ -53,7 +53,12 @@ def log_engine(card: ModelCard, files: Sequence[Path], parity: Mapping[str, Any]
 
 
 def log_evaluation(
-    name: str, card: ModelCard, district: str, metrics: Mapping[str, Any], figures: Sequence[Path] = ()
+    name: str,
+    card: ModelCard,
+    district: str,
+    metrics: Mapping[str, Any],
+    figures: Sequence[Path] = (),
+    engine: Sequence[Path] = (),
 ) -> bool:
     """Add test figures to the run of the model's training; figures on other data become a run of their own.
 
@@ -63,6 +68,7 @@ def log_evaluation(
         district: whose test data was used.
         metrics: nested; numbers are logged as `test/outer/inner`, or `tracking/…`.
         figures: pictures or other files.
+        engine: files of an imported model, whose run is that of its evaluation.
 
     Returns:
         False if the log does not answer.
@@ -81,6 +87,7 @@ def log_evaluation(
             MlflowClient().log_text(run.info.run_id, card.model_dump_json(indent=2, exclude_defaults=True), CARD)
         _log_numbers(run, prefix, metrics, data)
         _log_files(run, figures, prefix)
+        _log_files(run, engine, "engines")
         describe(run.info.run_id)
         pipeline = runs.pipeline_of(beginning, experiment)
         _log_headlines(pipeline, name, metrics, beginning.settings)

@@ -8,7 +8,7 @@ from typing import Any
 from domain.atomic import atomic_file
 from domain.errors import ArtifactError
 from domain.model_card import ModelCard
-from domain.paths import METRICS, PLOTS
+from domain.paths import ENGINES, METRICS, PLOTS
 from evaluation.origin import origin_of
 
 
@@ -33,7 +33,9 @@ def keep_results(
         aside.write_text(json.dumps(origin | dict(metrics), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     METRICS.of(district).chmod(0o700)  # DVC has made it, and copies the file back into it, by the umask of its user
     figures = sorted((PLOTS.of(district) / name).iterdir())
-    log_evaluation(name, card, district, metrics, figures)
+    imported = not card.mlflow_run_id and (ENGINES.of(district) / name).is_dir()  # no training's run has its engine
+    engine = sorted((ENGINES.of(district) / name).iterdir()) if imported else []
+    log_evaluation(name, card, district, metrics, figures, engine)
 
 
 def read_all_metrics(folder: Path) -> dict[str, dict[str, Any]]:

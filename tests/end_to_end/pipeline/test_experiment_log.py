@@ -65,7 +65,10 @@ def test_models_carry_their_signature(smoke: Path, runs: dict[str, mlflow.entiti
     client = mlflow.MlflowClient(f"sqlite:///{smoke / 'mlflow.db'}")
     model = client.get_logged_model(runs["train_reid-osnet"].outputs.model_outputs[0].model_id)
     mlflow.set_tracking_uri(f"sqlite:///{smoke / 'mlflow.db'}")
-    signature = mlflow.models.get_model_info(f"models:/{model.model_id}").signature
+    try:
+        signature = mlflow.models.get_model_info(f"models:/{model.model_id}").signature
+    finally:
+        mlflow.set_tracking_uri("")  # it is in the environment too, so other tests' stages would log here
     assert signature is not None
 
 

@@ -18,6 +18,7 @@ from evaluation.experiments.description import description
 from evaluation.experiments.log import training_run
 from evaluation.experiments.outcomes import log_engine, log_evaluation, log_report
 from evaluation.experiments.provenance import Provenance
+from evaluation.experiments.results import keep_results
 
 pytestmark = pytest.mark.slow
 SCORES = {"plain": {"map": 0.4, "map_low": 0.35, "map_high": 0.45, "rank1": 0.5}, "per_query": [0.1], "num_query": 2}
@@ -104,6 +105,11 @@ def log(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
         second = card_of("town", ids["second"])
         assert log_evaluation("reid-osnet", second, "town", BETTER)
         assert log_evaluation("reid-resnet50", second.model_copy(update={"mlflow_run_id": ""}), "town", WORSE)
+        imported = second.model_copy(update={"mlflow_run_id": "", "district": "", "source": "zoo.pth", "taken": True})
+        for place in ("engines/town/reid-zoo/model.onnx", "plots/town/reid-zoo/cmc.png"):
+            (folder / place).parent.mkdir(parents=True)
+            (folder / place).touch()
+        keep_results("town", "reid-zoo", imported, WORSE)
         assert log_evaluation("tracking", second, "town", {"rank1": 0.75, "idf1": 0.6})
         write_params("port", 0.2)
         assert log_evaluation("reid-osnet", second, "port", WORSE)
@@ -133,6 +139,7 @@ def test_runs_are_named_by_what_differs_and_lie_below_their_pipeline(runs: dict[
         "town demo lr=0.2": None,
         "train_reid-osnet lr=0.2": "town demo lr=0.2",
         "evaluate_reid-resnet50": "town demo lr=0.2",
+        "evaluate_reid-zoo": "town demo lr=0.2",
         "track": "town demo lr=0.2",
         "port demo": None,
         "evaluate_reid-osnet of town": "port demo",
@@ -223,6 +230,11 @@ def test_engines_and_plots_are_files_of_the_training(log: dict[str, str]) -> Non
     for folder in ("engines", "test"):
         (file,) = client.list_artifacts(log["first"], folder)
         assert file.path == f"{folder}/cmc.png"
+
+
+def test_the_engine_of_an_imported_model_is_a_file_of_its_evaluation(runs: dict[str, Run]) -> None:
+    (engine,) = mlflow.MlflowClient().list_artifacts(runs["evaluate_reid-zoo"].info.run_id, "engines")
+    assert engine.path == "engines/model.onnx"
 
 
 def test_changed_settings_alone_are_no_change_of_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
