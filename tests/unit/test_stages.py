@@ -128,7 +128,7 @@ def _computed(path: str) -> str:
         return path
     stage, key = keys[path]
     (computed,) = (item[key] for item in PARAMS["stages"][stage].values())
-    return str(computed).replace(f"/{PARAMS['district']['name']}/", f"/{OF_DISTRICT}/")
+    return "/".join(OF_DISTRICT if part == PARAMS["district"]["name"] else part for part in str(computed).split("/"))
 
 
 def _holds(folder: str, path: str) -> bool:
