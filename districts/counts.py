@@ -23,7 +23,7 @@ from districts.layout import (
 )
 from domain.attributes import AttributeSchema
 from domain.errors import InputError
-from domain.schemas import read_schema
+from domain.schemas import schema_in
 
 Records = list[dict[str, str | int]]
 
@@ -106,10 +106,9 @@ def _attribute_tables(folder: Path, district: District | None) -> dict[str, tupl
     tables: dict[str, tuple[AttributeTable, AttributeSchema]] = {}
     if district is None or not (folder / "attributes").is_dir():
         return tables
-    file = folder / district.attribute_schema
     for split in SPLITS:
         try:
-            schema = read_schema(file if file.is_file() else district.attribute_schema)
+            schema = schema_in(folder, district.attribute_schema)
             tables[split] = read_attribute_split(folder, split, schema), schema
         except InputError:
             continue

@@ -29,7 +29,7 @@ from domain.attributes import AttributeSchema
 from domain.errors import InputError
 from domain.images import read_image, write_image
 from domain.paths import district_folder
-from domain.schemas import read_schema
+from domain.schemas import schema_in
 from domain.stage import run_stage
 
 _FRAME_SIZE, _FRAME_COLUMNS = (495, 278), 4
@@ -64,8 +64,7 @@ def contact_sheet(folder: Path) -> np.ndarray:
         InputError: if the district has none of these.
     """
     district = read_district(folder)
-    file = folder / district.attribute_schema
-    schema = read_schema(file if file.is_file() else district.attribute_schema)
+    schema = schema_in(folder, district.attribute_schema)
     frames = _frames(folder, district) or _scenes(folder)
     people = _described_people(folder, schema) or _people(folder)
     grids = [(frames, _FRAME_COLUMNS), (people, _CROP_COLUMNS)]

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Int64
 
-from districts.layout import Split, read_attribute_split
+from districts.layout import AttributeTable, Split, read_attribute_split
 from domain.atomic import atomic_folder
 from domain.attributes import AttributeSchema
 from domain.errors import ArtifactError
@@ -35,10 +35,10 @@ from evaluation.intervals.of_attributes import attribute_sample
 from evaluation.past import digest_of, keep_run
 from evaluation.reporting.figures import plot_attribute_bars
 from evaluation.settings import EvaluationSettings
-from evaluation.slices import by_camera, by_label, by_light_and_height, score_slices
+from evaluation.slices import Slicing, by_camera, by_label, by_light_and_height, score_slices
 from evaluation.thresholds import answers_above, most_probable_answers
 
-_SLICED = ("instance_f1", "label_mean_accuracy")
+SLICED = ("instance_f1", "label_mean_accuracy")
 _MODEL = "attributes"
 _TIME = "time"  # the group that says day, sunset or night
 _SPLITS: tuple[Split, Split] = ("test", "train")
@@ -71,14 +71,9 @@ def main(argv: Sequence[str] = ()) -> None:
     if study:
         of_study = answers.only(study)
         metrics["no_colour"] = of_study.metrics(resample(of_study.sample(), repeats))
-    files = [DATA.of(district) / "attributes" / "images" / name for name in table.images]
-    slicings = [by_camera(table.cameras, "As the table of the split says."), *by_light_and_height(files, heights=True)]
-    if _TIME in schema.group_names:
-        known = table.labels[:, schema.group_names.index(_TIME)]
-        slicings.append(by_label(_TIME, known, schema.group(_TIME).label_names))
     details = answers.details(resampled) | {
         "run": keep_run(district, _MODEL, card, digest_of(table.images, table.labels, table.identities), resampled),
-        "slices": score_slices(slicings, answers.sample, _SLICED, repeats),
+        "slices": score_slices(crop_slicings(DATA.of(district), table, schema), answers.sample, SLICED, repeats),
     }
     with atomic_folder(PLOTS.of(district) / _MODEL) as plots:
         titles = {group.name: group.english for group in schema.groups}
@@ -141,6 +136,18 @@ class Answers:
             "confusions": confusions(self.scores, self.schema),
             "thresholds": answers_above(*answers),
         }
+
+
+def crop_slicings(folder: Path, table: AttributeTable, schema: AttributeSchema) -> list[Slicing]:
+    """The crops of a split of the district in `folder` by camera, light, height and, where it is labelled, time."""
+    files = [folder / "attributes" / "images" / name for name in table.images]
+    slicings = [by_camera(table.cameras, "As the table of the split says."), *by_light_and_height(files, heights=True)]
+    return slicings + ([slicing_of(_TIME, table, schema)] if _TIME in schema.group_names else [])
+
+
+def slicing_of(group: str, table: AttributeTable, schema: AttributeSchema) -> Slicing:
+    """The crops of a split by their label of a group."""
+    return by_label(group, table.labels[:, schema.group_names.index(group)], schema.group(group).label_names)
 
 
 def confusions(scores: AttributeScores, schema: AttributeSchema) -> list[dict[str, Any]]:

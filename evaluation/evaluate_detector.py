@@ -27,10 +27,10 @@ from evaluation.past import digest_of, keep_run
 from evaluation.reporting.box_figures import BoxedPicture, plot_boxes
 from evaluation.reporting.figures import plot_precision_recall
 from evaluation.settings import EvaluationSettings
-from evaluation.slices import by_camera, by_light_and_height, camera_in_name, height_title, score_slices
+from evaluation.slices import Slicing, by_camera, by_light_and_height, camera_in_name, height_title, score_slices
 from evaluation.thresholds import score_thresholds
 
-_SLICED = ("ap50", "precision", "recall")
+SLICED = ("ap50", "precision", "recall")
 _MISTAKES = 12  # pictures of each kind
 _MODEL = "detector"
 
@@ -84,11 +84,8 @@ class _Test:
 
     def slices(self, cameras: Sequence[str]) -> list[dict[str, Any]]:
         """Figures of each camera, of dark and bright frames, and of people of some height."""
-        files = [frame.image for frame in self.frames]
-        named = [camera_in_name(file.name, cameras) for file in files]
-        note = "A frame's camera is the one that its file name begins with."
-        slicings = [by_camera(named, note), *by_light_and_height(files, heights=False)]
-        scored = score_slices(slicings, self.sample, _SLICED, self.settings.bootstrap_repeats)
+        slicings = frame_slicings(self.frames, cameras)
+        scored = score_slices(slicings, self.sample, SLICED, self.settings.bootstrap_repeats)
         return scored if self.score_threshold is None else [*scored, self._heights(self.score_threshold)]
 
     def _heights(self, score_threshold: float) -> dict[str, Any]:
@@ -125,6 +122,14 @@ class _Test:
         ]
         if boxed:
             plot_boxes(boxed, plots / "missed_people.jpg")
+
+
+def frame_slicings(frames: Sequence[LabelledFrame], cameras: Sequence[str]) -> list[Slicing]:
+    """Frames by their camera, one of `cameras`, and by their light."""
+    files = [frame.image for frame in frames]
+    named = [camera_in_name(file.name, cameras) for file in files]
+    note = "A frame's camera is the one that its file name begins with."
+    return [by_camera(named, note), *by_light_and_height(files, heights=False)]
 
 
 def by_picture(predictions: DetectorPredictions) -> list[Detections]:

@@ -31,12 +31,12 @@ from evaluation.reporting.figures import plot_camera_pairs, plot_cmc, plot_dista
 from evaluation.reranking import k_reciprocal_distances
 from evaluation.retrieval import JUNK, RetrievalScores, camera_pair_precision, evaluate_retrieval
 from evaluation.settings import EvaluationSettings
-from evaluation.slices import by_camera, by_light_and_height, score_slices
+from evaluation.slices import Slicing, by_camera, by_light_and_height, score_slices
 from evaluation.thresholds import distance_thresholds
 from evaluation.transit.files import read_transits
 
-_FALSE_ALARM_RATES = (0.01, 0.1)
-_SLICED = ("map", "rank1")
+FALSE_ALARM_RATES = (0.01, 0.1)
+SLICED = ("map", "rank1")
 _TITLES = {
     "plain": "plain",
     "reranked": "re-ranked",
@@ -120,7 +120,7 @@ def resample_rankings(
 ) -> dict[str, Resampled]:
     """The figures of each ranking, and of all draws of its people."""
     samples = {
-        name: retrieval_sample(each, nearest[name], query.identities, _FALSE_ALARM_RATES)
+        name: retrieval_sample(each, nearest[name], query.identities, FALSE_ALARM_RATES)
         for name, each in scores.items()
     }
     return {name: resample(sample, repeats) for name, sample in samples.items()}
@@ -137,15 +137,19 @@ def slices(ranking: Ranking, scores: RetrievalScores, nearest: Nearest, repeats:
     query, folder = ranking.query, ranking.folder
 
     def sample_of(chosen: Bool[np.ndarray, " query"]) -> Sample:
-        return retrieval_sample(scores, nearest, query.identities, _FALSE_ALARM_RATES, chosen)
+        return retrieval_sample(scores, nearest, query.identities, FALSE_ALARM_RATES, chosen)
 
+    return score_slices(query_slicings(folder, query), sample_of, SLICED, repeats)
+
+
+def query_slicings(folder: Path, query: ReidTable) -> list[Slicing]:
+    """The queries of the district in `folder` by camera, light and height."""
     numbers = sorted({*query.cameras.tolist()})
     names = dict(zip(numbers, camera_names(folder, numbers), strict=True))
     files = [folder / "reid" / "query" / name for name in query.images]
     note = "Of the query, from its file name; it is searched in the whole gallery of the other cameras."
-    slicings = [by_camera([names[number] for number in query.cameras.tolist()], note)]
-    slicings += by_light_and_height(files, heights=True)
-    return score_slices(slicings, sample_of, _SLICED, repeats)
+    by_number = by_camera([names[number] for number in query.cameras.tolist()], note)
+    return [by_number, *by_light_and_height(files, heights=True)]
 
 
 def rank(

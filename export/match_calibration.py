@@ -15,10 +15,10 @@ from scipy.special import expit
 
 from districts.layout import read_reid_folder
 from domain.embeddings import cosine_distances, unit_length
+from domain.match_calibration import Calibration, write_calibration
 from domain.model_card import ModelCard
 from export.engines import load
 from export.engines.engine import Engine
-from export.engines.match_calibration import Calibration, write_calibration
 from export.pictures import resized_batches, stacked
 from export.settings import ExportSettings
 

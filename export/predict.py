@@ -29,9 +29,13 @@ def main(argv: Sequence[str] = ()) -> None:
     settings = ExportSettings.from_params("export", argv)
     district = configured_district(argv)
     engine = load(ENGINES.of(district) / settings.model, threads=settings.threads)
-    data = DATA.of(district)
     require_of_district(district, {settings.model: engine.card})
-    with atomic_folder(PREDICTIONS.of(district) / settings.model) as out:
+    write_predictions(engine, DATA.of(district), settings, PREDICTIONS.of(district) / settings.model)
+
+
+def write_predictions(engine: Engine, data: Path, settings: ExportSettings, target: Path) -> None:
+    """Replace `target` by the predictions of an engine on the district in the folder `data`, and its card."""
+    with atomic_folder(target) as out:
         write_card(engine.card, out)
         if engine.card.task == "reid":
             for name, part in _REID_FILES.items():

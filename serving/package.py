@@ -1,5 +1,10 @@
 """DVC stage `package`: engines, transit times and the service's code -> a Bento in `bento/<district>`, all it needs.
 
+    python -m serving.package [--from champions/DISTRICT] [key=value …]
+
+The engines are those of the pipeline, to try them out; with --from those that are in use by the model registry, which
+`evaluation.promote` wrote, and the Bento carries their registered versions.
+
 The Bento holds the folders of code that the service and its commands import, `params.yaml` with the sections they read
 (without a store: who serves it names one by `DONGSEON_STORE`), the engines, the transit times of a district that has
 crops of people, and the packages of the locks that they need, on a CPU and on a GPU, with hashes, and as SBOMs
@@ -7,6 +12,7 @@ crops of people, and the packages of the locks that they need, on a CPU and on a
 nothing is written to a user's home. (BentoML refuses to build in a hidden folder.)
 """
 
+import argparse
 import json
 import os
 import shutil
@@ -24,6 +30,7 @@ from domain.atomic import atomic_folder
 from domain.errors import ArtifactError
 from domain.model_card import ModelCard, read_card, require_of_district
 from domain.paths import BENTO, ENGINES, STORE, TRANSITS, configured_district
+from domain.registered import RegisteredModel, read_registered, write_registered
 from domain.settings import PARAMS, read_params
 from domain.stage import run_stage
 from serving.deployment import Deployment
@@ -57,22 +64,33 @@ class Versions(NamedTuple):
 
 def main(argv: Sequence[str] = ()) -> None:
     """Build the Bento and say how to serve it."""
-    params = read_params(argv)
+    parser = argparse.ArgumentParser(add_help=False)
+    parser.add_argument("--from", dest="folder", type=Path)
+    given, overrides = parser.parse_known_args(argv)
+    params, district = read_params(overrides), configured_district(overrides)
     kept = {section: params[section] for section in _SECTIONS}
-    kept["district"] = {"name": configured_district(argv)}
+    kept["district"] = {"name": district}
+    registered = _registered(given.folder) if given.folder else ()
+    for model in registered:
+        section, key = ("reid", "backbone") if model.task == "reid" else ("tracking", model.task)
+        kept[section] |= {key: model.engine.removeprefix("reid-")}
+    if registered and not any(model.task == "attributes" for model in registered):
+        kept["tracking"] |= {"attributes": None}
     kept["serving"] |= {"store": None}
     with tempfile.TemporaryDirectory(prefix="bento-build-", dir=Path.cwd()) as temporary:
         staged = Path(temporary) / "source"
         staged.mkdir()
         (staged / PARAMS).write_text(yaml.safe_dump(kept, sort_keys=False, allow_unicode=True))
         deployment = Deployment.read(staged)
-        versions = _stage_learnt(deployment)
+        versions = _stage_learnt(deployment, given.folder)
+        if registered:
+            write_registered(registered, staged / ENGINES.of(district))
         _stage_code(staged)
         packages = service_packages(_CODE / "pyproject.toml", _CODE / "requirements.lock")
         variants = {_FOR_CPU: packages, _FOR_GPU: gpu_packages(packages, _CODE / "requirements-gpu.lock")}
         for (_, bill), needed in variants.items():
             (staged / bill).write_text(json.dumps(sbom(needed, "dongseon", versions.deployment), indent=1))
-        _write_bentofile(staged, versions, packages)
+        _write_bentofile(staged, versions, packages, registered)
         built = _build(staged, home=Path(temporary) / "bentoml")
         for (lock, _), needed in variants.items():
             (built / _INSTALLED / lock).write_text("\n".join(package.requirement for package in needed) + "\n")
@@ -116,13 +134,39 @@ def gpu_packages(packages: Sequence[LockedPackage], lock: Path) -> list[LockedPa
     return together([package for package in packages if package.name != "onnxruntime"], read_lock(lock))
 
 
-def _stage_learnt(deployment: Deployment) -> Versions:
+def _registered(champions: Path) -> tuple[RegisteredModel, ...]:
+    """What the registry says of the engines in a folder.
+
+    Raises:
+        ArtifactError: if it names no detector or re-ID model, or an engine is not the one that it names.
+    """
+    models = read_registered(champions)
+    missing = [task for task in ("detector", "reid") if task not in {model.task for model in models}]
+    if missing:
+        raise ArtifactError(
+            f"{champions} must hold a registered champion for {' and '.join(missing)}; register and promote one"
+        )
+    for model in models:
+        if (version := read_card(champions / model.engine).version) != model.model_version:
+            raise ArtifactError(
+                f"{champions / model.engine} must be {model.model_version}, as the registry says, it is {version}; run "
+                "evaluation.promote again"
+            )
+    return models
+
+
+def _stage_learnt(deployment: Deployment, champions: Path | None) -> Versions:
     """Copy the engines and the transit times beside the code; their versions.
+
+    Args:
+        deployment: in the folder of the code.
+        champions: folder of registered champions; None: the pipeline's.
 
     Raises:
         ArtifactError: if an engine is missing, they do not belong together, or the transit times are not whole.
     """
-    exported = ENGINES.of(deployment.district)
+    exported = champions or ENGINES.of(deployment.district)
+    learnt = champions / TRANSITS.name if champions else TRANSITS.of(deployment.district)
     cards = {name: read_card(exported / name) for name in deployment.engines}
     for name, card in cards.items():
         if not card.engines:
@@ -133,9 +177,8 @@ def _stage_learnt(deployment: Deployment) -> Versions:
         print(f"note: the models were not trained on the same data: {told}")
     for name in cards:
         shutil.copytree(exported / name, deployment.engine(name))
-    learnt = TRANSITS.of(deployment.district)
     if learnt.is_dir():
-        shutil.copytree(learnt, deployment.root / learnt)
+        shutil.copytree(learnt, deployment.root / TRANSITS.of(deployment.district))
     return Versions(cards[deployment.reid].version, deployment.version())
 
 
@@ -155,12 +198,15 @@ def _stage_code(staged: Path) -> None:
             shutil.copyfile(_CODE / part.parent / "__init__.py", staged / part.parent / "__init__.py")
 
 
-def _write_bentofile(staged: Path, versions: Versions, packages: Sequence[LockedPackage]) -> None:
+def _write_bentofile(
+    staged: Path, versions: Versions, packages: Sequence[LockedPackage], registered: Sequence[RegisteredModel]
+) -> None:
+    of_registry = {model.registered_model: model.registered_version for model in registered}
     bentofile = {
         "service": "serving.service:PersonSearch",
         "name": "person_search",
         "description": f"Dongseon: search by photo over the sightings of the re-ID model {versions.reid}.",
-        "labels": {"model_version": versions.reid, "deployment_version": versions.deployment},
+        "labels": {"model_version": versions.reid, "deployment_version": versions.deployment} | of_registry,
         "include": ["*"],
         "python": {
             "packages": [f"{package.name}=={package.version}" for package in packages],

@@ -24,11 +24,11 @@ from domain.cameras import Camera, Sighting
 from domain.errors import InputError
 from domain.files import sha256_of
 from domain.images import read_image, write_image
+from domain.match_calibration import read_calibration
 from domain.model_card import version_of_deployment
 from domain.paths import DATA, ENGINES, STORE, TRACKS, TRANSITS, configured_district
 from domain.settings import name_in, read_params
 from domain.tracklets import Tracklet, renumber
-from export.engines.match_calibration import read_calibration
 from serving.database.commands import run_command
 from serving.database.holds import require_no_hold
 from serving.database.segments import ProcessedVideo

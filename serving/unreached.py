@@ -21,6 +21,7 @@ FOLDERS = {
     "districts-in/*": "pictures and videos of a district, as they were imported",
     "predictions/*": "embeddings of a district's people",
     "label_reports/*": "pictures of a district's people",
+    "comparisons/*": "pictures of people whom two models see differently",
     "plots/*": "pictures of people and their ranks",
     "reports": "the same pictures",
     "tracks": "crops and embeddings of sightings",

@@ -11,6 +11,11 @@ from domain.foreign_files import read_yaml
 _FOLDER = Path(__file__).parent
 
 
+def schema_in(folder: Path, name: str) -> AttributeSchema:
+    """The schema in the file `name` of a district's folder, or the project's one of that name; raises as below."""
+    return read_schema(folder / name if (folder / name).is_file() else name)
+
+
 def read_schema(name_or_file: str | Path) -> AttributeSchema:
     """Read one of the project's schemas by name, or another schema by the path of its YAML file.
 

@@ -58,16 +58,18 @@ def change_text(comparison: Comparison, other: Run | None, name: str, write: Cal
     if other is None or comparison.ours is None or name not in other.resampled.values:
         return NOTHING
     change = comparison.ours.change_from(other, name)
-    return "other test data" if change is None else _signed(change, write)
+    return "other test data" if change is None else signed(change, write)
 
 
-def _signed(change: Estimate, write: Callable[[Any], str]) -> str:
-    def signed(value: float) -> str:
+def signed(change: Estimate, write: Callable[[Any], str]) -> str:
+    """A change with sign and interval; * marks one whose interval holds no 0, a dash one that is undefined."""
+
+    def one(value: float) -> str:
         return f"{'+' if value >= 0 else '−'}{write(abs(value))}"
 
     if change.value != change.value:
         return NOTHING
     if change.low is None or change.high is None:
-        return signed(change.value)
+        return one(change.value)
     mark = " *" if change.low > 0 or change.high < 0 else ""
-    return f"{signed(change.value)} ({signed(change.low)} to {signed(change.high)}){mark}"
+    return f"{one(change.value)} ({one(change.low)} to {one(change.high)}){mark}"

@@ -11,6 +11,7 @@ from jaxtyping import UInt8
 from domain.images import read_image, write_image
 
 _HEIGHT_PX, _WIDTH_PX, _FRAME_PX, _GAP_PX, _CAPTION_PX = 128, 64, 4, 6, 18
+_A_ROW = 10
 _RIGHT, _WRONG, _QUERY = (47, 133, 90), (197, 48, 48), (45, 55, 72)
 _WHITE, _TEXT = 255, (45, 55, 72)
 
@@ -38,6 +39,15 @@ def plot_ranked_crops(rows: Sequence[RankedRow], file: Path) -> None:
     num_crops = max(len(row.answers) for row in rows)
     strips = [_strip(row, num_crops) for row in rows]
     write_image(file, np.concatenate(strips))
+
+
+def plot_crops(crops: Sequence[RankedCrop], file: Path) -> None:
+    """Write crops in rows of ten, without queries."""
+    cells = [_cell(crop.image, _RIGHT if crop.right else _WRONG, crop.caption) for crop in crops]
+    a_row = min(_A_ROW, len(cells))
+    cells += [np.full_like(cells[0], _WHITE)] * (-len(cells) % a_row)
+    rows = [np.concatenate(cells[first : first + a_row], axis=1) for first in range(0, len(cells), a_row)]
+    write_image(file, np.concatenate(rows))
 
 
 def _strip(row: RankedRow, num_crops: int) -> UInt8[np.ndarray, "height width 3"]:

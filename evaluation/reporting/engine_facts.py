@@ -22,13 +22,20 @@ def read_parities(engines: Path) -> dict[str, dict[str, Any]]:
     Raises:
         ArtifactError: if a file is not JSON.
     """
-    parities = {}
-    for file in sorted(engines.glob(f"*/{_PARITY}")):
-        try:
-            parities[file.parent.name] = dict(json.loads(file.read_text(encoding="utf-8")))
-        except ValueError as error:
-            raise ArtifactError(f"{file} must be JSON; rerun export@{file.parent.name} ({error})") from error
-    return parities
+    return {file.parent.name: read_parity(file.parent) for file in sorted(engines.glob(f"*/{_PARITY}"))}
+
+
+def read_parity(engine: Path) -> dict[str, Any]:
+    """What export measured of the model in the folder `engine`; nothing of one that it did not export.
+
+    Raises:
+        ArtifactError: if the file is not JSON.
+    """
+    file = engine / _PARITY
+    try:
+        return dict(json.loads(file.read_text(encoding="utf-8"))) if file.is_file() else {}
+    except ValueError as error:
+        raise ArtifactError(f"{file} must be JSON; rerun export@{engine.name} ({error})") from error
 
 
 def engines_section(parities: Mapping[str, Mapping[str, Any]]) -> Section:

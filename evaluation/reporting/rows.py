@@ -80,6 +80,12 @@ REID = (
     Row("detection_rate_far1", "identified at 1 % false alarms"),
     Row("detection_rate_far10", "identified at 10 % false alarms"),
 )
+RANKINGS = {  # of re-ID, with what each adds to a title
+    "plain": "",
+    "reranked": " + re-ranking",
+    "with_time": " + times",
+    "reranked_with_time": " + re-ranking + times",
+}
 REID_SLICED = (Row("map", "mAP without re-ranking"), Row("rank1", "Rank-1 without re-ranking"))
 REID_RUNS = (
     Row("plain/map", "mAP"),

@@ -20,12 +20,6 @@ from evaluation.reporting.parts import Evaluated, Metrics, Picture, Section, Tab
 from evaluation.reporting.rows import NOTHING, Row, percent
 
 _REID = "reid-"  # begins the names of the metrics of re-ID
-_VARIANTS = {
-    "plain": "",
-    "reranked": " + re-ranking",
-    "with_time": " + times",
-    "reranked_with_time": " + re-ranking + times",
-}
 _ROUTE_PICTURES = 3
 
 
@@ -346,12 +340,12 @@ def _name(backbone: str) -> str:
 
 
 def _title(backbone: str, variant: str) -> str:
-    return _name(backbone) + _VARIANTS[variant]
+    return _name(backbone) + rows.RANKINGS[variant]
 
 
 def _variants(metrics: Metrics) -> list[str]:
     """The rankings of a backbone: without times of crops there are two."""
-    return [name for name in _VARIANTS if name in metrics]
+    return [name for name in rows.RANKINGS if name in metrics]
 
 
 def _times(time: Metrics) -> str:

@@ -7,7 +7,7 @@ from typing import Self
 import numpy as np
 from jaxtyping import Float
 
-from export.engines.match_calibration import Calibration
+from domain.match_calibration import Calibration
 
 
 @dataclass(frozen=True)

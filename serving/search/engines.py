@@ -9,9 +9,9 @@ import numpy as np
 
 from domain.boxes import suppress_overlaps
 from domain.errors import ArtifactError
+from domain.match_calibration import read_calibration
 from domain.model_card import version_of_deployment
 from evaluation.reranking import k_reciprocal_distances
-from export.engines.match_calibration import read_calibration
 from serving.matching.match_curve import MatchCurve
 from serving.matching.transits import Transits
 from serving.perception.engine_calls import CalledEngine, EngineCalls, EngineStatus, reach

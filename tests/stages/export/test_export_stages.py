@@ -15,12 +15,12 @@ from torch import Tensor, nn
 from domain.attributes import AttributeSchema, Group, Label
 from domain.errors import ArtifactError, InputError
 from domain.images import write_image
+from domain.match_calibration import read_calibration
 from domain.model_card import ModelCard, read_card, write_card
 from domain.predictions import AttributePredictions, DetectorPredictions, ReidPredictions
 from domain.settings import read_params
 from export import export, parity, predict
 from export.engines import load
-from export.engines.match_calibration import read_calibration
 from export.onnx_graph import EngineNetwork
 from tests.helpers.project import ROOT
 from training.detector.network import build_yolov4

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from scipy.special import expit
 
 from domain.errors import InputError
+from domain.match_calibration import Calibration, read_calibration, write_calibration
 from evaluation.reliability import score_reliability
-from export.engines.match_calibration import Calibration, read_calibration, write_calibration
 from export.match_calibration import fit_logistic, pairs_of_visits
 from serving.matching.match_curve import MatchCurve
 

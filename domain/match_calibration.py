@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import numpy as np
+from jaxtyping import Float, Float64
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError
 
 from domain.atomic import atomic_file
@@ -25,6 +27,16 @@ class Calibration(BaseModel):
     num_identities: PositiveInt  # of the validation set
     num_same: PositiveInt  # pairs of a crop and a visit to another camera
     num_different: PositiveInt
+
+    def probabilities(self, distances: Float[np.ndarray, "*shape"]) -> Float64[np.ndarray, "*shape"]:
+        """Match probability at each cosine distance, 0..1.
+
+        Example:
+            >>> counts = {"num_identities": 5, "num_same": 9, "num_different": 9}
+            >>> Calibration(half_distance=0.3, softness=0.05, prior=0.5, **counts).probabilities(np.array([0.3]))
+            array([0.5])
+        """
+        return 1 / (1 + np.exp(np.clip((distances - self.half_distance) / self.softness, -700.0, 700.0)))
 
 
 def read_calibration(folder: Path) -> Calibration | None:

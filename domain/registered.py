@@ -1,0 +1,57 @@
+"""`registered.json`: which versions of the model registry the engines beside it are, and why they are in use.
+
+Written on promotion, carried by the Bento, read by the service: it leads from a sighting to the run and the commit.
+"""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+
+from domain.atomic import atomic_file
+from domain.errors import ArtifactError, InputError
+from domain.foreign_files import DESCRIPTION_BYTES, read_text
+from domain.names import Name
+
+REGISTERED = "registered.json"
+
+
+class RegisteredModel(BaseModel):
+    """An engine and its version in the registry."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    task: Literal["detector", "attributes", "reid"]
+    engine: Name  # folder of the engine beside the file
+    registered_model: str  # such as demo-reid
+    registered_version: str
+    model_version: str  # see `domain.model_card.ModelCard.version`
+    mlflow_run: str
+    data_hash: str
+    git_revision: str
+    promotion: dict[str, str] = {}  # who promoted it, when, why, and what the comparison said
+
+
+_MODELS = TypeAdapter(tuple[RegisteredModel, ...])
+
+
+def read_registered(folder: Path) -> tuple[RegisteredModel, ...]:
+    """The registered models in `folder`; none without the file.
+
+    Raises:
+        ArtifactError: if the file cannot be used.
+    """
+    file = folder / REGISTERED
+    try:
+        return _MODELS.validate_json(read_text(file, DESCRIPTION_BYTES)) if file.exists() else ()
+    except (InputError, ValidationError) as error:
+        raise ArtifactError(f"{file} must hold registered models; run evaluation.promote again ({error})") from error
+
+
+def write_registered(models: Sequence[RegisteredModel], folder: Path) -> None:
+    """Write `registered.json` into `folder`."""
+    text = json.dumps([model.model_dump(mode="json") for model in models], indent=2, ensure_ascii=False)
+    with atomic_file(folder / REGISTERED) as aside:
+        aside.write_text(text + "\n", encoding="utf-8")

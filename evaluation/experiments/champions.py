@@ -1,0 +1,44 @@
+"""The engines in use, as files: `champions/<district>`, which `serving.package --from` makes a Bento of."""
+
+import shutil
+from collections.abc import Mapping
+
+from domain.atomic import atomic_folder
+from domain.paths import CHAMPIONS
+from domain.registered import RegisteredModel, write_registered
+from evaluation.comparison.sides import ENGINE_PART, TRANSITS_PART
+from evaluation.experiments.registry import Registered
+
+_SHOWN = (
+    "promoted_by", "promoted_because", "promoted_at", "gate", "override", "verdict_reason", "compared_with",
+)  # fmt: skip
+
+
+def write_champions(district: str, champions: Mapping[str, Registered]) -> None:
+    """Replace `champions/<district>` by the engines of these versions, by task, and what the registry says of each.
+
+    Raises:
+        ArtifactError: if the log does not have the files of a version.
+    """
+    with atomic_folder(CHAMPIONS.of(district)) as folder:
+        listed = []
+        for task, version in champions.items():
+            with version.files() as files:
+                shutil.copytree(files / ENGINE_PART, folder / version.name)
+                if (files / TRANSITS_PART).is_dir():
+                    shutil.copytree(files / TRANSITS_PART, folder / TRANSITS_PART)
+            promotion = {name: version.tags[name] for name in _SHOWN if name in version.tags}
+            listed.append(
+                RegisteredModel(
+                    task=task,
+                    engine=version.name,
+                    registered_model=version.model,
+                    registered_version=version.number,
+                    model_version=version.tags["model_version"],
+                    mlflow_run=version.run,
+                    data_hash=version.tags.get("data_hash", ""),
+                    git_revision=version.tags.get("git_revision", ""),
+                    promotion=promotion,
+                )
+            )
+        write_registered(listed, folder)
