@@ -116,12 +116,16 @@ def _worse(compared: Compared, gate: Gate, asked: TaskGate) -> list[str]:
         for name, margin in margins.items()
         if name in compared.figures and _falls(compared.figures[name], margin)
     ]
-    fallen += [
-        f"for {part.by} {part.part}, {in_words(name, change)}"
+    losses = [
+        GroupLoss(part.by, part.part, figure, change)
         for part in compared.people
-        for name, change in part.figures.items()
+        for figure, change in part.figures.items()
         if change.num_units >= gate.min_group_units and _falls(change, gate.max_group_loss)
     ]
+    if losses:
+        worst = min(losses, key=lambda loss: loss.change.change.value)
+        others = f" (and {len(losses) - 1} more)" if len(losses) > 1 else ""
+        fallen.append(f"for {worst.by} {worst.part}, {in_words(worst.figure, worst.change)}{others}")
     slower = [
         f"{file} takes {ratio:.1f} times as long, at most {gate.max_slowdown:g} is allowed"
         for file, ratio in slowdowns(compared).items()

@@ -86,10 +86,11 @@ class _Ranked:
             for part, table in zip(("query", "gallery"), tables, strict=True)
         )
         ranking = rank(test.data, *tables, query, gallery, test.settings)
-        timed = with_time(ranking, side.transits, side.predictions, test.settings)
         distances = {"plain": ranking.plain, "reranked": ranking.reranked}
-        if isinstance(timed, TimedRanking):
-            distances |= {"with_time": timed.plain, "reranked_with_time": timed.reranked}
+        if side.transits.is_dir():
+            timed = with_time(ranking, side.transits, side.predictions, test.settings)
+            if isinstance(timed, TimedRanking):
+                distances |= {"with_time": timed.plain, "reranked_with_time": timed.reranked}
         scores = {
             name: (evaluate_retrieval(each, *ranking.labels), nearest_distances(each, *ranking.labels))
             for name, each in distances.items()

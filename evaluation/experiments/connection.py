@@ -26,6 +26,7 @@ _PLACES = {"experiments": "artifact_location", "runs": "artifact_uri", "logged_m
 # MLflow would retry a request for minutes; a training goes on sooner.
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")
+os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 # Messages below are of no use to a reader, as is the one that an environment of uv has no pip.
 logging.getLogger("mlflow").setLevel(logging.WARNING)
 logging.getLogger("mlflow.utils.environment").setLevel(logging.ERROR)
