@@ -116,11 +116,13 @@ def _worse(compared: Compared, gate: Gate, asked: TaskGate) -> list[str]:
         for name, margin in margins.items()
         if name in compared.figures and _falls(compared.figures[name], margin)
     ]
+    main = asked.must_rise.rpartition("/")[2]  # alone: of many figures of many kinds of people one falls by chance
     losses = [
-        GroupLoss(part.by, part.part, figure, change)
+        GroupLoss(part.by, part.part, main, part.figures[main])
         for part in compared.people
-        for figure, change in part.figures.items()
-        if change.num_units >= gate.min_group_units and _falls(change, gate.max_group_loss)
+        if main in part.figures
+        and part.figures[main].num_units >= gate.min_group_units
+        and _falls(part.figures[main], gate.max_group_loss)
     ]
     if losses:
         worst = min(losses, key=lambda loss: loss.change.change.value)
