@@ -28,7 +28,7 @@ def write_project(folder: Path) -> None:
     params["evaluation"]["bootstrap_repeats"] = 300
     (folder / "params.yaml").write_text(yaml.safe_dump(params))
     data = folder / "data/noise"
-    camera = {"latitude": 35.8, "longitude": 128.6, "fps": 2, "width_px": 64, "height_px": 64}
+    camera: dict[str, object] = {"latitude": 35.8, "longitude": 128.6, "fps": 2, "width_px": 64, "height_px": 64}
     camera |= {"start": "2026-05-12T18:40:00+09:00"}
     described = {
         "name": "noise", "time_zone": "Asia/Seoul", "attribute_schema": SCHEMA.name, "source": "a test",
