@@ -24,6 +24,7 @@ from domain.settings import read_params
 from evaluation import evaluate_attributes, evaluate_detector, evaluate_reid, evaluate_tracking, fit_transits, report
 from evaluation.details import read_details
 from evaluation.experiments.results import read_all_metrics
+from evaluation.reporting.document import write_report
 from evaluation.reporting.parts import Picture, Section, Table
 from evaluation.settings import EvaluationSettings
 from tests.helpers.project import ROOT
@@ -346,7 +347,7 @@ def test_nothing_in_the_data_is_html_a_script_or_another_file_of_the_report(tmp_
     part = Section("Attributes", "", True, hostile, (table,), (Picture(tmp_path / "plots" / "curve.png", "a curve"),))
     block = f"<div onclick=alert(3)>\n\n{hostile}\n\n</div>"
     facts = {"district": "tiny", "source": block, "licence": hostile, "origin": hostile, "synthetic": False}
-    report.write_report([part], facts, tmp_path / "report")
+    write_report([part], facts | {"title": hostile}, tmp_path / "report", "report")
     html = (tmp_path / "report" / "report.html").read_text()
     found: list[tuple[str, tuple[str, ...]]] = []
 
