@@ -96,15 +96,15 @@ class Deployment:
     def configuration(self) -> dict[str, Any]:
         """Configuration of the service as JSON, for the audit. The versions are None without valid cards."""
         try:
-            version, deployed = read_card(self.engine(self.reid)).version, self.version()
+            versions: tuple[str | None, str | None] = read_card(self.engine(self.reid)).version, self.version()
         except ArtifactError:
-            version = deployed = None
+            versions = None, None
         return {
             "serving": self.settings.model_dump(mode="json"),
             "perception": self.perception.model_dump(mode="json"),
             "engines": list(self.engines),
-            "model_version": version,
-            "deployment_version": deployed,
+            "model_version": versions[0],
+            "deployment_version": versions[1],
         }
 
     @property

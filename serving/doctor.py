@@ -124,7 +124,9 @@ def _engines(deployment: Deployment) -> Generator[Finding, None, float | None]:
     softness = deployment.settings.search.probability_softness
     try:
         reid = deployment.engine(deployment.reid)
-        engines = SearchEngines.reach(deployment.load_engines(), deployment.perception, reid, softness)
+        engines = SearchEngines.reach(
+            deployment.load_engines(), deployment.perception, reid, softness, deployment.transits()
+        )
     except DongseonError as error:
         yield Finding("error", str(error))
         return None

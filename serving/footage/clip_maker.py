@@ -225,7 +225,7 @@ def make_nothing() -> None:
         stream.width, stream.height, stream.pix_fmt = 64, 64, "yuv420p"
         for coded in (av.VideoFrame.from_ndarray(np.zeros((64, 64, 3), np.uint8), format="rgb24"), None):
             written.mux(stream.encode(coded))
-    make_clip(lambda: av.open(BytesIO(source.getvalue())), ClipOrder(name="nothing", begin_s=0, end_s=1))
+    make_clip(lambda: av.open(BytesIO(source.getvalue()), "r"), ClipOrder(name="nothing", begin_s=0, end_s=1))
 
 
 def _receive(connection: socket.socket, length: int) -> bytes:

@@ -43,9 +43,9 @@ def routes_geojson(
         for stop, (sighting, position) in enumerate(zip(route, positions, strict=True), start=1):
             properties = sighting.model_dump(mode="json", include=_PROPERTIES) | _at_camera(sighting, cameras)
             features.append(_feature("Point", position, {"route": number, "stop": stop, **properties}))
-    for stop in told:
-        others = {name: value for name, value in stop.items() if name not in ("latitude", "longitude")}
-        features.append(_feature("Point", [stop["longitude"], stop["latitude"]], others))
+    for witness in told:
+        others = {name: value for name, value in witness.items() if name not in ("latitude", "longitude")}
+        features.append(_feature("Point", [witness["longitude"], witness["latitude"]], others))
     return {"type": "FeatureCollection", "features": features}
 
 

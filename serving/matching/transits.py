@@ -118,7 +118,7 @@ class Transits:
         between_s = times_s - (seen.time_s + shifts_s[:, None])
         ratios = walking_log_ratio((metres - view_m).clip(min=0), metres + view_m, np.abs(between_s), self.walking)
         ratios = np.where(same, 0.0, ratios.clip(max=LARGEST))
-        if self.model is not None and seen.camera in self.numbers:
+        if self.model is not None and seen.camera is not None and seen.camera in self.numbers:
             numbers = {camera: self.numbers.get(camera, _UNKNOWN) for camera in distinct}
             there = np.array([numbers[camera] for camera in cameras])
             here = np.full(len(there), self.numbers[seen.camera])

@@ -83,7 +83,7 @@ def _ways(
     near = 1 / metres.clip(min=views_m)
     walks = _PRIOR_WALKS * near / near.sum() if len(near) else near
     unseen = walking.wandering_share
-    if model is not None and last.camera in numbers:
+    if model is not None and last.camera is not None and last.camera in numbers:
         for place, camera in enumerate(cameras):
             learnt, of_them = model.arrivals(numbers[last.camera], numbers.get(camera, -1), edges_s)
             if learnt > 0:

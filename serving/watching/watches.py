@@ -84,11 +84,12 @@ def open_watch(
     """
     open_case_of(connection, account, case_id, locked=True)
     table = tables.watches
+    until = datetime.now(UTC) + timedelta(hours=hours)
     row = {
         "case_id": case_id,
         "account": account.name,
         "reason": reason,
-        "until": datetime.now(UTC) + timedelta(hours=hours),
+        "until": until,
         "min_probability": min_probability,
         "question": dict(question),
         "cameras": None if sought.cameras is None else [list(camera) for camera in sought.cameras],
@@ -98,7 +99,7 @@ def open_watch(
     }
     watch_id = connection.execute(sa.insert(table).values(row).returning(table.c.id)).scalar_one()
     details = {"opened": watch_id, "case_id": case_id, "reason": reason, "min_probability": min_probability}
-    audit.append(connection, account.name, Action.WATCH, details | {"until": row["until"].isoformat()})
+    audit.append(connection, account.name, Action.WATCH, details | {"until": until.isoformat()})
     return _watch(connection, account, watch_id)
 
 

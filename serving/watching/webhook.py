@@ -116,7 +116,7 @@ class Webhook:
                 sa.select(seen.c.camera_id, seen.c.first_seen, seen.c.last_seen)
                 .join(table, is_seen)
                 .where(table.c.id == alert.id)
-            ).first()
+            ).one_or_none()
             refusal = self._send(_body(alert, sighting))
             pause_s = min(_LONGEST_PAUSE_S, 2.0 ** min(alert.tries, 30))
             later = datetime.now(UTC) + timedelta(seconds=pause_s)

@@ -103,7 +103,7 @@ def test_a_walk_by_is_told_on_the_page_and_at_the_webhook_within_seconds(
     with server(deployment.root, command, f"http://127.0.0.1:{port}/readyz"):
         served = Served(f"http://127.0.0.1:{port}", token_of(deployment, "lee", Role.REVIEWER), "")
         with streams(deployment):
-            wait_until(lambda: live_sightings(deployment), 120, log)
+            wait_until(lambda: bool(live_sightings(deployment)), 120, log)
             first = live_sightings(deployment)[0]
             case = watched_case(served, first)
             with Browser(chromium) as browser:
@@ -112,7 +112,6 @@ def test_a_walk_by_is_told_on_the_page_and_at_the_webhook_within_seconds(
                 browser.open(f"{served.address}/")
                 told_s = told_on_the_page(browser, walks)
                 assert browser.evaluate("document.title").startswith(f"({walks}) ")
-                browser.screenshot(Path("/tmp/h24-alerts.png"))
                 assert browser.barriers() == []
                 click(browser, "#alerts .told")
                 browser.wait_for("document.querySelector('#clip').readyState >= 2")  # from the ring

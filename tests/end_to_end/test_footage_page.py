@@ -86,7 +86,6 @@ def test_one_click_plays_the_clip_with_the_cameras_near_it(browser: Browser, dep
     assert "Gate 1" in browser.evaluate("document.querySelector('#near').innerText")
     assert browser.evaluate(f"{CLIP}.duration") == pytest.approx(16, abs=1.5), "4 s before and after 8 s"
     assert browser.evaluate(PROBLEM)
-    browser.screenshot(Path("/tmp/h24-footage.png"))
     assert browser.barriers() == []
     with open_store(deployment.store) as store, store.begin() as connection:
         looked = [one for one in audit.records(connection) if one.action == audit.Action.FOOTAGE]

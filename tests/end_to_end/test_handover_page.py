@@ -63,6 +63,5 @@ def test_the_second_shift_goes_on_where_the_first_ended(chromium: str, served: S
         click(second, "[data-view=case]")
         second.wait_for("document.querySelector('#case-notes').innerText.includes('빨간 모자를')")
         second.wait_for("document.querySelector('#case-photos img').naturalWidth")
-        second.screenshot(Path("/tmp/h24-handover.png"))
         assert second.barriers() == []
         assert second.complaints == []

@@ -275,7 +275,7 @@ class DetectorTrainer(DetectionTrainer):
     def save_within_epoch(self) -> None:
         """Write `last.pt` of an epoch that is not over; a resumed run begins it anew, from the weights of now."""
         self.epoch -= 1
-        self.fitness = math.nan  # equals none, so the best epoch's checkpoint stays
+        self.fitness = math.nan  # type: ignore[assignment]  # equals none, so the best epoch's checkpoint stays
         self.save_model()
 
     def final_eval(self) -> None:

@@ -38,7 +38,7 @@ def client(deployment: Deployment) -> Iterator[TestClient]:
 
 @pytest.fixture
 def store(client: TestClient) -> Store:
-    opened: Store = client.app.state.search_service.store()
+    opened: Store = client.app.state.search_service.store()  # type: ignore[attr-defined]
     return opened
 
 

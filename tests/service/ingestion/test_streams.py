@@ -231,7 +231,12 @@ class Following:
     """`follow_streams` in a thread."""
 
     def __init__(self, store: Store, cameras: dict[str, str], engines: object = None, **more: object) -> None:
-        values = {"file": None, "connection": CONNECTION, "segment_s": 1.5, "max_waiting_bytes": 10**7}
+        values: dict[str, object] = {
+            "file": None,
+            "connection": CONNECTION,
+            "segment_s": 1.5,
+            "max_waiting_bytes": 10**7,
+        }
         values |= {"max_lost_s": 6, "max_tracklet_s": 60, "ring": {"hours": 0, "gigabytes": 1, "piece_s": 4}}
         chosen = StreamsSettings.model_validate({**values, "metrics_host": "127.0.0.1", "metrics_port": None, **more})
         self.stopping = threading.Event()

@@ -46,7 +46,7 @@ def client(deployment: Deployment) -> Iterator[TestClient]:
 @pytest.fixture
 def store(client: TestClient) -> Store:
     """Without watches."""
-    opened: Store = client.app.state.search_service.store()
+    opened: Store = client.app.state.search_service.store()  # type: ignore[attr-defined]
     with opened.begin() as connection:
         connection.execute(sa.delete(tables.watches))
         connection.execute(sa.delete(tables.new_sightings))
@@ -55,7 +55,7 @@ def store(client: TestClient) -> Store:
 
 @pytest.fixture
 def watcher(client: TestClient) -> Watcher:
-    watcher: Watcher = client.app.state.watcher
+    watcher: Watcher = client.app.state.watcher  # type: ignore[attr-defined]
     return watcher
 
 
@@ -269,7 +269,7 @@ def test_a_bug_in_a_pass_is_logged_and_ends_no_later_one(
     monkeypatch.setattr(module, "_EVERY_S", 0.05)
     watch(client, case)
     walk_by(deployment, store)
-    watcher = Watcher(client.app.state.search_service, 0.7)
+    watcher = Watcher(client.app.state.search_service, 0.7)  # type: ignore[attr-defined]
     with monkeypatch.context() as broken:
         broken.setattr(module, "record_alerts", lambda *_: 1 / 0)
         watcher.start()

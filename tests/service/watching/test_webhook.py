@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -26,7 +27,8 @@ class Receiver(ThreadingHTTPServer):
 
     def __init__(self, statuses: list[int]) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
-        self.statuses, self.taken, self.came = statuses, [], 0
+        self.statuses, self.came = statuses, 0
+        self.taken: list[dict[str, Any]] = []
         self.address = f"http://127.0.0.1:{self.server_address[1]}/alerts"
         threading.Thread(target=self.serve_forever, daemon=True).start()
 

@@ -132,8 +132,13 @@ def test_processes_find_what_one_finds_and_hard_links_are_read_once(
     assert sum("picture, got one" in finding.message for finding in expected) == 3
     assert capfd.readouterr().err == ""
     monkeypatch.setattr(readings, "available_cores", lambda: 1)
-    read = []
-    monkeypatch.setattr(readings, "_decode", lambda file, *_: (read.append(file), (True, None))[1])
+    read: list[Path] = []
+
+    def decode(file: Path, *_: object) -> tuple[bool, None]:
+        read.append(file)
+        return True, None
+
+    monkeypatch.setattr(readings, "_decode", decode)
     Readings().read([twin, district / "detection/images/train/b.jpg"])
     assert len(read) == 1
 
