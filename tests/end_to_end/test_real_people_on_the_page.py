@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import pytest
 
-from districts.layout import read_reid_folder
+from districts.layout import read_crop_times, read_reid_folder
 from domain.cameras import Camera
 from domain.images import Picture
 from domain.tracklets import Tracklet
@@ -76,12 +76,15 @@ def fill_with_market(deployment: Deployment, real_data: Path) -> tuple[dict[int,
     photo_of = {identity: row for row, identity in reversed(list(enumerate(query.identities.tolist())))}
     people = sorted(photo_of)[: SOUGHT + OTHERS]
     sought = people[:SOUGHT]
+    times = {
+        Path(image).name: time_s for image, time_s in read_crop_times(real_data / "market1501" / "times.csv").items()
+    }
     rows = [
-        (identity, camera, float(time_s), row)
-        for row, (identity, camera, time_s) in enumerate(
-            zip(gallery.identities.tolist(), gallery.cameras.tolist(), gallery.times_s, strict=True)
+        (identity, camera, times[gallery.images[row]], row)
+        for row, (identity, camera) in enumerate(
+            zip(gallery.identities.tolist(), gallery.cameras.tolist(), strict=True)
         )
-        if identity in people and np.isfinite(time_s)
+        if identity in people
         and not (identity in sought and camera == query.cameras[photo_of[identity]])
     ]  # fmt: skip
     engines = deployment.open_engines()
