@@ -18,29 +18,20 @@ import argparse
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
-from zoneinfo import available_timezones
 
 import sqlalchemy as sa
-from pydantic import ValidationError
 
 from domain.cameras import Camera
-from domain.errors import InputError, shown
+from domain.errors import InputError
 from domain.foreign_files import read_rows
 from domain.names import require_name
-from domain.texts import AtMost
-from serving.database import cameras
+from serving.database import audit, cameras
 from serving.database.cameras import CameraState
 from serving.database.commands import run_command
 from serving.database.store import open_store
 from serving.deployment import ServingSettings
 
 _COLUMNS = ("id", "name", "latitude", "longitude")
-_USUAL = {"fps": 25.0, "width_px": 1920, "height_px": 1080}  # of a live camera; nothing here depends on them
-
-
-class _Described(Camera):
-    name: Annotated[str, AtMost(200)]
 
 
 def main(argv: Sequence[str] = ()) -> None:
@@ -49,37 +40,50 @@ def main(argv: Sequence[str] = ()) -> None:
     Raises:
         InputError: if the settings, a camera or the table is invalid, or the database does not answer.
     """
-    options = _parser().parse_args(argv)
+    options, by = _parser().parse_args(argv), audit.command_account()
     with open_store(ServingSettings.from_params("serving").store_folder) as store, store.begin() as connection:
         match options.command:
             case "list":
                 for state in cameras.camera_states(connection, options.district):
                     print(_line(state))
             case "add":
-                camera = _camera(options.id, options.name, *_place(options.at))
+                camera = cameras.camera_of(options.id, options.name, *_place(options.at))
                 district = require_name(options.district)
-                cameras.add_camera(connection, district, camera, _zone(connection, options), cameras.now())
+                cameras.add_camera(
+                    connection,
+                    district,
+                    camera,
+                    cameras.zone_for(connection, options.district, options.time_zone or ""),
+                    cameras.now(),
+                    by,
+                )
                 print(f"{district} has {camera.id} ({camera.name})")
             case "rename":
-                _camera(options.id, options.name, "0", "0")
-                cameras.describe_camera(connection, options.district, options.id, name=options.name)
+                cameras.camera_of(options.id, options.name, "0", "0")
+                cameras.describe_camera(connection, options.district, options.id, by, name=options.name)
                 print(f"{options.id} of {options.district} is named {options.name}")
             case "move":
                 latitude, longitude = _place(options.at)
-                _camera(options.id, "", latitude, longitude)
+                cameras.camera_of(options.id, "", latitude, longitude)
                 place = {"latitude": float(latitude), "longitude": float(longitude)}
-                cameras.describe_camera(connection, options.district, options.id, **place)
+                cameras.describe_camera(connection, options.district, options.id, by, **place)
                 print(f"{options.id} of {options.district} is at {latitude}, {longitude}, past sightings included")
             case "retire":
-                cameras.retire_camera(connection, options.district, options.id, cameras.now())
+                cameras.retire_camera(connection, options.district, options.id, cameras.now(), by)
                 print(f"{options.id} of {options.district} is retired; take it out of the file of live cameras, too")
             case _:
-                counts = _import(connection, require_name(options.district), options.file, _zone(connection, options))
+                counts = _import(
+                    connection,
+                    require_name(options.district),
+                    options.file,
+                    cameras.zone_for(connection, options.district, options.time_zone or ""),
+                    by,
+                )
                 print(f"{options.district}: {counts['new']} cameras added, {counts['changed']} changed, "
                       f"{counts['same']} as they were, {counts['others']} not in the table stay")  # fmt: skip
 
 
-def _import(connection: sa.Connection, district: str, file: Path, zone: str) -> Counter[str]:
+def _import(connection: sa.Connection, district: str, file: Path, zone: str, by: str) -> Counter[str]:
     """Add or change the cameras of the table; how many were `new`, `changed`, the `same`, or `others`."""
     described = read_table(file)
     known = {state.camera.id: state for state in cameras.camera_states(connection, district)}
@@ -87,12 +91,12 @@ def _import(connection: sa.Connection, district: str, file: Path, zone: str) -> 
     for camera in described:
         state = known.get(camera.id)
         if state is None or state.service.retired is not None:
-            cameras.add_camera(connection, district, camera, zone, cameras.now())
+            cameras.add_camera(connection, district, camera, zone, cameras.now(), by)
             counts["new"] += 1
             continue
         new = {name: getattr(camera, name) for name in _COLUMNS[1:]}
         if changed := {name: value for name, value in new.items() if value != getattr(state.camera, name)}:
-            cameras.describe_camera(connection, district, camera.id, **changed)
+            cameras.describe_camera(connection, district, camera.id, by, **changed)
         counts["changed" if changed else "same"] += 1
     return counts
 
@@ -107,7 +111,7 @@ def read_table(file: Path) -> list[Camera]:
     wrong = []
     for number, row in read_rows(file, _COLUMNS).items():
         try:
-            camera = _camera(*(row[name] for name in _COLUMNS))
+            camera = cameras.camera_of(*(row[name] for name in _COLUMNS))
         except InputError as error:
             wrong.append(f"  line {number}: {error}")
             continue
@@ -119,31 +123,11 @@ def read_table(file: Path) -> list[Camera]:
     return list(found.values())
 
 
-def _camera(camera_id: str, name: str, latitude: str, longitude: str) -> Camera:
-    try:
-        return _Described.model_validate(
-            {"id": camera_id, "name": name or camera_id, "latitude": latitude, "longitude": longitude, **_USUAL}
-        )
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise InputError(f"{first['loc'][0]} {first['msg']}, got {shown(first['input'])}") from error
-
-
 def _place(text: str) -> tuple[str, str]:
     latitude, separator, longitude = text.partition(",")
     if not separator:
         raise InputError(f"a place must be LATITUDE,LONGITUDE such as 35.8584,128.6306, got {text!r}")
     return latitude.strip(), longitude.strip()
-
-
-def _zone(connection: sa.Connection, options: argparse.Namespace) -> str:
-    zone = options.time_zone or cameras.zone_of(connection, options.district)
-    if zone not in available_timezones():
-        raise InputError(
-            f"--time-zone must be the IANA name of the time zone of the new district {options.district}, "
-            f"such as Asia/Seoul, got {zone}"
-        )
-    return str(zone)
 
 
 def _line(state: CameraState) -> str:

@@ -47,6 +47,44 @@ class Account:
         return self.disabled is None and (self.expires is None or datetime.now(UTC) < self.expires)
 
 
+@dataclass(frozen=True)
+class Person:
+    """Somebody whom an OpenID provider knows."""
+
+    subject: str  # unique and lasting: the provider, and its name for the person
+    name: str
+    role: Role
+
+
+class NotAdmittedError(Exception):
+    """The person of a provider gets no account; the message says why."""
+
+
+def admit(connection: sa.Connection, person: Person) -> Account:
+    """The account of a provider's person: created at the first sign-in, and with the role that the person has now.
+
+    Raises:
+        NotAdmittedError: if the account is disabled, or the name is invalid or another account's.
+    """
+    table = tables.accounts
+    row = _find(connection, table.c.subject == person.subject)
+    if row is None:
+        try:
+            create_account(connection, person.name, person.role, by=person.name)  # nobody sees its token
+        except InputError as error:
+            raise NotAdmittedError(str(error)) from error
+        connection.execute(sa.update(table).where(table.c.name == person.name).values(subject=person.subject))
+    elif row["role"] != person.role:
+        connection.execute(sa.update(table).where(table.c.subject == person.subject).values(role=person.role))
+        audit.append(connection, row["name"], Action.ACCOUNT, {"changed": row["name"], "role": person.role})
+    found = _find(connection, table.c.subject == person.subject)
+    assert found is not None, "it was there, or was created"
+    account = account_of_row(found)
+    if not account.is_open():
+        raise NotAdmittedError(f"the account {account.name} must be neither disabled nor expired")
+    return account
+
+
 def create_account(connection: sa.Connection, name: str, role: Role, by: str, expires_days: int | None = None) -> str:
     """Creates an account and returns its token, which is not stored.
 

@@ -51,6 +51,7 @@ class Action(StrEnum):
     ACCOUNT = "account"
     CAMERA = "camera"
     RETENTION = "retention"
+    KEYS = "keys"
     REPLACEMENT = "replacement"
     CONFIGURATION = "configuration"
 

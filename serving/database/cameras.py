@@ -3,18 +3,26 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Annotated, Any
+from zoneinfo import available_timezones
 
 import sqlalchemy as sa
+from pydantic import ValidationError
 
 from domain.cameras import Camera, CameraKey
-from domain.errors import InputError
+from domain.errors import InputError, shown
+from domain.texts import AtMost
 from serving.database import audit, tables
 from serving.database.audit import Action
 from serving.database.districts import add_cameras
 from serving.database.segments import close_gap
 
 _CAMERAS = tables.cameras
+_USUAL = {"fps": 25.0, "width_px": 1920, "height_px": 1080}  # of a live camera; nothing here depends on them
+
+
+class _Described(Camera):
+    name: Annotated[str, AtMost(200)]
 
 
 @dataclass(frozen=True)
@@ -36,7 +44,23 @@ class CameraState:
     gap: str | None  # why its stream is away now
 
 
-def add_camera(connection: sa.Connection, district: str, camera: Camera, time_zone: str, begun: datetime) -> None:
+def camera_of(camera_id: str, name: str, latitude: str, longitude: str) -> Camera:
+    """The live camera that an administrator describes; without a name its id is one.
+
+    Raises:
+        InputError: if an entry is invalid.
+    """
+    described = {"id": camera_id, "name": name or camera_id, "latitude": latitude, "longitude": longitude}
+    try:
+        return _Described.model_validate(described | _USUAL)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise InputError(f"{first['loc'][0]} {first['msg']}, got {shown(first['input'])}") from error
+
+
+def add_camera(
+    connection: sa.Connection, district: str, camera: Camera, time_zone: str, begun: datetime, by: str
+) -> None:
     """Adds `camera`, or brings it back with a new description if it is retired.
 
     Raises:
@@ -53,10 +77,10 @@ def add_camera(connection: sa.Connection, district: str, camera: Camera, time_zo
     add_cameras(connection, district, [camera], time_zone=time_zone)
     _update(connection, district, camera.id, begun=begun if known is None else known.begun, retired=None)
     place = {"name": camera.name, "latitude": camera.latitude, "longitude": camera.longitude}
-    _record(connection, "add", district, camera.id, place)
+    _record(connection, by, "add", district, camera.id, place)
 
 
-def describe_camera(connection: sa.Connection, district: str, camera_id: str, **changed: Any) -> None:
+def describe_camera(connection: sa.Connection, district: str, camera_id: str, by: str, **changed: Any) -> None:
     """Changes `name`, `latitude` or `longitude`, also of past sightings; the audit keeps what they were.
 
     Raises:
@@ -65,10 +89,10 @@ def describe_camera(connection: sa.Connection, district: str, camera_id: str, **
     known = _require(connection, district, camera_id)
     _update(connection, district, camera_id, **changed)
     before = {name: known._mapping[name] for name in changed}
-    _record(connection, "change", district, camera_id, {"from": before, "to": changed})
+    _record(connection, by, "change", district, camera_id, {"from": before, "to": changed})
 
 
-def retire_camera(connection: sa.Connection, district: str, camera_id: str, at: datetime) -> None:
+def retire_camera(connection: sa.Connection, district: str, camera_id: str, at: datetime, by: str) -> None:
     """Takes a camera out of service; its sightings stay until the retention removes them.
 
     Raises:
@@ -81,7 +105,21 @@ def retire_camera(connection: sa.Connection, district: str, camera_id: str, at: 
         )
     _update(connection, district, camera_id, retired=at)
     close_gap(connection, district, camera_id, at)
-    _record(connection, "retire", district, camera_id, {"at": at.isoformat()})
+    _record(connection, by, "retire", district, camera_id, {"at": at.isoformat()})
+
+
+def zone_for(connection: sa.Connection, district: str, given: str) -> str:
+    """The time zone `given` for a district, else that which it has.
+
+    Raises:
+        InputError: if it is none.
+    """
+    zone = given or zone_of(connection, district)
+    if zone not in available_timezones():
+        raise InputError(
+            f"the time zone of the new district {district} must be an IANA name, such as Asia/Seoul, got {zone}"
+        )
+    return str(zone)
 
 
 def zone_of(connection: sa.Connection, district: str) -> str | None:
@@ -137,9 +175,11 @@ def _update(connection: sa.Connection, district: str, camera_id: str, **values: 
     connection.execute(sa.update(_CAMERAS).where(is_it).values(**values))
 
 
-def _record(connection: sa.Connection, change: str, district: str, camera_id: str, details: Mapping[str, Any]) -> None:
+def _record(
+    connection: sa.Connection, by: str, change: str, district: str, camera_id: str, details: Mapping[str, Any]
+) -> None:
     described = {"camera": f"{district}/{camera_id}", "change": change, **details}
-    audit.append(connection, audit.command_account(), Action.CAMERA, described)
+    audit.append(connection, by, Action.CAMERA, described)
 
 
 def now() -> datetime:

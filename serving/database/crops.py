@@ -6,6 +6,7 @@ number of its key (1 byte), 12 bytes of nonce, and the ciphertext of a JPEG with
 
 The keys lie outside database and crops, in the file that `DONGSEON_CROP_KEY` names, else `<folder of the store>.key`.
 Each line is a key, 32 bytes in base64, the newest last: it encrypts new crops, and old crops still decrypt with theirs.
+A line `-` stands for a key that was destroyed. `python -m serving.keys` adds keys, and encrypts old crops anew.
 `DONGSEON_CROPS` names another address than the store's folder, such as `s3://bucket/crops`, which needs fsspec's
 package for it.
 """
@@ -14,14 +15,17 @@ import os
 import re
 from base64 import b64decode, b64encode
 from binascii import Error as NotBase64
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 import fsspec
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from fsspec.implementations.local import LocalFileSystem
 
+from domain.atomic import atomic_file
 from domain.errors import ArtifactError, InputError, shown
 from domain.images import encode_jpeg
 from domain.names import is_inner_path
@@ -31,6 +35,9 @@ _NONCE_BYTES = 12
 _KEY_BYTES = 32
 _TOP = "crops"
 _CROP_ENDING, _FRAME_ENDING = ".jpg", ".frame.jpg"
+_ENCRYPTED = (_TOP, "ring", "photos")  # folders of all that the keys encrypt, see `ring` and `case_photos`
+_DESTROYED = b"-"  # in place of a key, so that the following keys keep their numbers
+_ASIDE = ".new"  # ending of a crop that is being encrypted anew
 _SEGMENT = re.compile(r"[0-9]{1,18}")
 _CROP = re.compile(
     rf"crops/.+/{_SEGMENT.pattern}/[0-9]+(\.frame)?\.jpg"
@@ -91,18 +98,57 @@ def key_file_of(folder: Path) -> Path:
     return Path(os.environ.get("DONGSEON_CROP_KEY") or f"{folder.resolve()}.key")
 
 
+def read_backup(address: str, key_file: Path) -> "Crops":
+    """The crops of a backup: a folder or an address that contains `crops`, or a tar of it; nothing is written there.
+
+    Raises:
+        InputError: if the key file or the address is not one, or is missing.
+    """
+    try:
+        is_tar = address.endswith((".tar", ".tar.gz", ".tgz"))
+        files, root = fsspec.core.url_to_fs(f"tar://::{address}" if is_tar else address)
+        return Crops(files, root, lambda: _read_keys(key_file))
+    except (ValueError, ImportError, OSError) as error:
+        raise InputError(f"the crops {address} and their keys {key_file} must be readable: {error}") from error
+
+
+def add_key(file: Path) -> int:
+    """Add a new key to `file`, which encrypts from now on; returns its number.
+
+    Raises:
+        InputError: if the file does not hold keys.
+    """
+    keys = _read_keys(file)
+    _replace_keys(file, [*keys, AESGCM.generate_key(bit_length=8 * _KEY_BYTES)])
+    return len(keys)
+
+
+def destroy_old_keys(file: Path) -> int:
+    """Remove all keys but the newest from `file`; returns how many there were. Crops of theirs cannot be read any more.
+
+    Raises:
+        InputError: if the file does not hold keys.
+    """
+    *old, newest = _read_keys(file)
+    _replace_keys(file, [*(None for _ in old), newest])
+    return sum(key is not None for key in old)
+
+
 class Crops:
     """Encrypted crops, named by `crop_path`; `open_crops` makes it. Safe to share between threads.
 
     Args:
         files: storage of the crops.
         root: address of the crops in `files`.
-        read_keys: returns the keys, of which the last encrypts; called again when a crop has a number without a key.
+        read_keys: returns the keys, of which the last encrypts; called again when a crop has a number without a key,
+            and before crops are written. None is a key that was destroyed.
     """
 
-    def __init__(self, files: fsspec.AbstractFileSystem, root: str, read_keys: Callable[[], Collection[bytes]]) -> None:
+    def __init__(
+        self, files: fsspec.AbstractFileSystem, root: str, read_keys: Callable[[], Collection[bytes | None]]
+    ) -> None:
         self._files, self._root, self._read_keys = files, root.rstrip("/"), read_keys
-        self._ciphers = [AESGCM(key) for key in read_keys()]
+        self._load_keys()
 
     def write(self, district: str, segment_id: int, tracklets: Iterable[Tracklet]) -> None:
         """Writes the best crop and the full frame of each tracklet of a segment. Idempotent.
@@ -124,6 +170,9 @@ class Crops:
         Raises:
             OSError: if one cannot be written, such as on a full disk.
         """
+        if files:
+            with suppress(OSError, InputError):  # the file is being changed: the keys are those from before
+                self._load_keys()
         for folder in {self._address(path).rpartition("/")[0] for path in files}:
             self._files.makedirs(folder, exist_ok=True)
         if files:  # object storages take many at a time
@@ -137,16 +186,7 @@ class Crops:
             ArtifactError: if `path` leads out of the crops' folder, the crop was changed or is of another path, or its
                 key is missing.
         """
-        content = self._files.cat_file(self._address(path))
-        number, nonce, ciphertext = content[:1], content[1 : 1 + _NONCE_BYTES], content[1 + _NONCE_BYTES :]
-        try:
-            if number[0] >= len(self._ciphers):  # another process may write with a newer key than this one has read
-                self._ciphers = [AESGCM(key) for key in self._read_keys()]
-            return self._ciphers[number[0]].decrypt(nonce, ciphertext, path.encode())
-        except (IndexError, ValueError, OSError, InvalidTag) as error:  # InputError, of the key file, is a ValueError
-            raise ArtifactError(
-                f"the crop {path} must be as it was written and its key in the key file; it does not decrypt"
-            ) from error
+        return self._decrypted(path, self._files.cat_file(self._address(path)))
 
     def of_district(self, district: str) -> set[str]:
         """Paths of all crops and full frames of `district`, also of those that no row names."""
@@ -195,9 +235,74 @@ class Crops:
                 self._files.rmdir(address.rpartition("/")[0])
         return failures
 
+    def encrypt_anew(self, path: str) -> bool:
+        """Encrypt the crop at `path` with the newest key; False if it is, or the crop was removed meanwhile.
+
+        A process that is killed meanwhile leaves the crop as it was, or as it shall be.
+
+        Raises:
+            ArtifactError: as `read` does.
+            OSError: if it cannot be written.
+        """
+        address = self._address(path)
+        try:
+            if self._files.cat_file(address, start=0, end=1) == bytes([len(self._ciphers) - 1]):
+                return False
+            content = self._encrypted(path, self._decrypted(path, self._files.cat_file(address)))
+        except FileNotFoundError:
+            return False
+        if isinstance(self._files, LocalFileSystem):
+            self._files.pipe_file(f"{address}{_ASIDE}", content)
+            Path(f"{address}{_ASIDE}").replace(address)
+        else:  # an object storage has the old or the new object
+            self._files.pipe_file(address, content)
+        return True
+
+    def all(self) -> list[str]:
+        """Paths of all that is encrypted, in order; removes what an `encrypt_anew` that was killed left beside."""
+        self._files.invalidate_cache()  # other processes write too
+        found = []
+        for address in (self._address(top) for top in _ENCRYPTED):
+            for file in self._files.find(address) if self._files.isdir(address) else []:
+                if file.endswith(_ASIDE):
+                    self._files.rm_file(file)
+                else:
+                    found.append(file.removeprefix(f"{self._root}/"))
+        return sorted(found)
+
+    def by_key(self, paths: Iterable[str]) -> Counter[int]:
+        """How many of the crops each key encrypts, by its number."""
+        numbers = Counter[int]()
+        for path in paths:
+            with suppress(FileNotFoundError):
+                numbers[self._files.cat_file(self._address(path), start=0, end=1)[0]] += 1
+        return numbers
+
+    @property
+    def newest_key(self) -> int:
+        """Number of the key that encrypts, from 0."""
+        return len(self._ciphers) - 1
+
+    def _load_keys(self) -> None:
+        self._ciphers = [None if key is None else AESGCM(key) for key in self._read_keys()]
+
+    def _decrypted(self, path: str, content: bytes) -> bytes:
+        number, nonce, ciphertext = content[:1], content[1 : 1 + _NONCE_BYTES], content[1 + _NONCE_BYTES :]
+        try:
+            if number[0] >= len(self._ciphers):  # another process may write with a newer key than this one has read
+                self._load_keys()
+            if (cipher := self._ciphers[number[0]]) is None:
+                raise ArtifactError(f"the crop {path} does not decrypt: its key was destroyed")
+            return cipher.decrypt(nonce, ciphertext, path.encode())
+        except (IndexError, ValueError, OSError, InvalidTag) as error:  # InputError, of the key file, is a ValueError
+            raise ArtifactError(
+                f"the crop {path} must be as it was written and its key in the key file; it does not decrypt"
+            ) from error
+
     def _encrypted(self, path: str, content: bytes) -> bytes:
-        number, nonce = len(self._ciphers) - 1, os.urandom(_NONCE_BYTES)
-        return bytes([number]) + nonce + self._ciphers[number].encrypt(nonce, content, path.encode())
+        number, nonce, cipher = len(self._ciphers) - 1, os.urandom(_NONCE_BYTES), self._ciphers[-1]
+        assert cipher is not None, "the newest key is never destroyed"
+        return bytes([number]) + nonce + cipher.encrypt(nonce, content, path.encode())
 
     def _below(self, folder: str) -> list[str]:
         address = self._address(folder)
@@ -241,11 +346,18 @@ def _make_key(file: Path) -> None:
         aside.unlink()
 
 
-def _read_keys(file: Path) -> list[bytes]:
+def _replace_keys(file: Path, keys: Sequence[bytes | None]) -> None:
+    with atomic_file(file) as aside:
+        aside.touch(file.stat().st_mode & 0o777)
+        aside.write_bytes(b"".join((_DESTROYED if key is None else b64encode(key)) + b"\n" for key in keys))
+
+
+def _read_keys(file: Path) -> list[bytes | None]:
     try:
-        keys = [b64decode(line, validate=True) for line in file.read_bytes().split()]
+        lines = file.read_bytes().split()
+        keys = [None if line == _DESTROYED else b64decode(line, validate=True) for line in lines]
     except NotBase64:
         keys = []
-    if not keys or any(len(key) != _KEY_BYTES for key in keys):
+    if not keys or keys[-1] is None or any(key is not None and len(key) != _KEY_BYTES for key in keys):
         raise InputError(f"{file} must hold a key a line, {_KEY_BYTES} bytes in base64; it holds something else")
     return keys

@@ -227,6 +227,7 @@ accounts = Table(
     Column("role", Text, nullable=False),  # serving.web.permissions.Role
     Column("token_id", Text, nullable=False, unique=True),  # the public half of the token
     Column("token_hash", Text, nullable=False),  # Argon2id of the secret half
+    Column("subject", Text, unique=True),  # of a person whom an OpenID provider knows: the provider, and who it is
     Column("created", DateTime(timezone=True), nullable=False, server_default=func.now()),
     Column("expires", DateTime(timezone=True)),
     Column("disabled", DateTime(timezone=True)),

@@ -25,7 +25,7 @@ from starlette.types import Scope
 
 from domain.errors import DongseonError
 from domain.settings import Settings
-from serving.access.accounts import Account, TokenCheck
+from serving.access.accounts import Account, NotAdmittedError, Person, TokenCheck, admit
 from serving.access.roles import PERMISSIONS
 from serving.access.sessions import account_of_session, begin_session, end_sessions
 from serving.database import audit
@@ -34,6 +34,7 @@ from serving.database.store import Store
 from serving.web.addresses import counted_address
 from serving.web.middleware.refusals import mark_refused
 from serving.web.permissions import permission_for
+from serving.web.single_sign_on import OidcSettings, Provider, ProviderError, SignOnError
 
 COOKIE = "dongseon_session"
 _BEARER = "bearer "
@@ -51,6 +52,7 @@ class AccessSettings(Settings):
     open_paths: tuple[str, ...]
     session_hours: PositiveFloat
     failures_per_minute: PositiveInt
+    oidc: OidcSettings | None
 
 
 class RefusedError(AuthenticationError):
@@ -88,6 +90,7 @@ class Gate(AuthenticationBackend):
 
     def __init__(self, settings: AccessSettings) -> None:
         self.session_hours = settings.session_hours
+        self.provider = Provider(settings.oidc) if settings.oidc is not None else None
         self._open_paths = frozenset(settings.open_paths)
         self._tokens = TokenCheck()
         self._failures = MovingWindowRateLimiter(MemoryStorage())
@@ -101,6 +104,7 @@ class Gate(AuthenticationBackend):
         Raises:
             RefusedError: if there is no valid token or session, or the role lacks the permission.
         """
+        conn.scope["has_provider"] = self.provider is not None
         if conn.scope["path"] in self._open_paths:
             return None
         account = await self._account(conn)
@@ -122,6 +126,22 @@ class Gate(AuthenticationBackend):
         earlier = conn.cookies.get(COOKIE, "")
         return await self._in_thread(lambda store: _begin(store, account, self.session_hours, earlier))
 
+    async def sign_on(self, conn: HTTPConnection, provider: Provider, kept: str) -> str:
+        """As `sign_in`, for a person whom the provider vouches for in the query of `conn`; `kept` is from `begin`.
+
+        Raises:
+            RefusedError: if the person may not sign in, or the provider does not answer.
+        """
+        address = _address_of(conn)
+        self._require_few_failures(address)
+        try:
+            person = await provider.finish(kept, conn.query_params)
+        except (SignOnError, ProviderError) as error:
+            self._failures.hit(self._most_failures, address)
+            raise RefusedError(403 if isinstance(error, SignOnError) else 503, str(error)) from error
+        earlier = conn.cookies.get(COOKIE, "")
+        return await self._in_thread(lambda store: _admit(store, person, self.session_hours, earlier))
+
     async def sign_out(self, conn: HTTPConnection, account: Account, *, everywhere: bool) -> None:
         """End the session of the request, if it has one; or all sessions of the account."""
         session_id = None if everywhere else conn.cookies.get(COOKIE, "")
@@ -139,15 +159,13 @@ class Gate(AuthenticationBackend):
         return account
 
     async def _account_of_token(self, conn: HTTPConnection, token: str) -> Account:
-        address = counted_address(conn.client.host if conn.client is not None else "")
+        address = _address_of(conn)
         is_new = not self._tokens.is_known(token)
         return await self._in_thread(lambda store: self._look_up(store, token, address), is_new=is_new)
 
     def _look_up(self, store: Store, token: str, address: str) -> Account:
-        if not self._tokens.is_known(token) and not self._failures.test(self._most_failures, address):
-            ends = self._failures.get_window_stats(self._most_failures, address).reset_time
-            wait_s = max(1, math.ceil(ends - time.time()))
-            raise RefusedError(429, f"too many wrong tokens came from this address; try again in {wait_s} s", wait_s)
+        if not self._tokens.is_known(token):
+            self._require_few_failures(address)
         with store.begin() as connection:
             account = self._tokens.account_of(connection, token)
             if account is None:
@@ -156,6 +174,12 @@ class Gate(AuthenticationBackend):
             self._failures.hit(self._most_failures, address)
             raise RefusedError(401, "the token must belong to an account that is neither disabled nor expired")
         return account
+
+    def _require_few_failures(self, address: str) -> None:
+        if not self._failures.test(self._most_failures, address):
+            ends = self._failures.get_window_stats(self._most_failures, address).reset_time
+            wait_s = max(1, math.ceil(ends - time.time()))
+            raise RefusedError(429, f"too many wrong tokens came from this address; try again in {wait_s} s", wait_s)
 
     async def _in_thread(self, work: Callable[[Store], _T], *, is_new: bool = False) -> _T:
         """Value of `work`; a token that `is_new` takes long to check, one after the other, and delays no other work."""
@@ -186,6 +210,10 @@ def require_own_origin(conn: HTTPConnection) -> None:
         )
 
 
+def _address_of(conn: HTTPConnection) -> str:
+    return counted_address(conn.client.host if conn.client is not None else "")
+
+
 def _bearer(conn: HTTPConnection) -> str:
     header = conn.headers.get("authorization", "")
     return header[len(_BEARER) :].strip() if header.lower().startswith(_BEARER) else ""
@@ -199,6 +227,16 @@ def _of_session(store: Store, session_id: str) -> Account | None:
 def _begin(store: Store, account: Account, hours: float, earlier: str) -> str:
     with store.begin() as connection:
         return begin_session(connection, account, hours, earlier)
+
+
+def _admit(store: Store, person: Person, hours: float, earlier: str) -> str:
+    try:
+        with store.begin() as connection:
+            return begin_session(connection, admit(connection, person), hours, earlier)
+    except NotAdmittedError as error:
+        with store.begin() as connection:
+            audit.append(connection, _NO_ACCOUNT, Action.REFUSED, {"subject": person.subject, "name": person.name})
+        raise RefusedError(403, str(error)) from error
 
 
 def _end(store: Store, account: Account, session_id: str | None) -> None:

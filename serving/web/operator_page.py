@@ -12,17 +12,18 @@ from starlette.routing import Route
 from serving.access.roles import Permission
 from serving.cases.visible import CaseAnswer, cases_of
 from serving.search.service import NotReadyError
+from serving.web.administration import ADMIN_ROUTES
 from serving.web.middleware.upload_limit import UploadLimit
 from serving.web.page_files import render, send_file
 from serving.web.sign_in import SIGN_IN_ROUTES
 
 _RARE_GROUPS = {"view", "height"}  # witnesses say little about them
-_MAX_FORM_BYTES = 4096  # of the sign-in form, the only form posted here
+_MAX_FORM_BYTES = 4096  # of the forms for signing in and for administrators
 
 
 def build_page() -> Starlette:
     """The application; set its `state.search_service` (a `SearchService`) and `state.gate` (a `Gate`)."""
-    page = Starlette(routes=[Route("/", _page), Route("/page/{file}", send_file), *SIGN_IN_ROUTES])
+    page = Starlette(routes=[Route("/", _page), Route("/page/{file}", send_file), *ADMIN_ROUTES, *SIGN_IN_ROUTES])
     page.add_middleware(UploadLimit)
     page.state.max_upload_bytes = _MAX_FORM_BYTES
     return page
@@ -49,6 +50,7 @@ def _page(request: Request) -> Response:
         may_search=account.may(Permission.SEARCH),
         may_review=account.may(Permission.REVIEW),
         may_audit=account.may(Permission.AUDIT),
+        may_administer=account.may(Permission.OPERATE),
         cases=cases,
         common_groups=[group for group in groups if group not in rare],
         rare_groups=rare,

@@ -44,6 +44,8 @@ ENDPOINTS: Mapping[tuple[str, str], Permission] = {
     ("GET", "/v1/audit"): Permission.AUDIT,
     ("GET", "/v1/audit/unusual"): Permission.AUDIT,
     ("GET", "/metrics"): Permission.MONITOR,
+    ("GET", "/admin"): Permission.OPERATE,
+    ("POST", "/admin"): Permission.OPERATE,
 }
 
 _PATTERNS = [(method, compile_path(path)[0], permission) for (method, path), permission in ENDPOINTS.items()]

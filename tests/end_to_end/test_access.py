@@ -62,6 +62,8 @@ def test_nothing_but_the_open_paths_answers_without_a_token(served: tuple[httpx.
         assert answer.status_code == 401, f"{method} {path}"
     for path in ("/livez", "/readyz", "/healthz", "/sign-in", "/sign-in.css"):
         assert client.get(path).status_code == 200
+    for path in ("/sign-in/begin", "/sign-in/done"):  # of an OpenID provider, which is not set
+        assert client.get(path).status_code == 404
 
 
 def test_metrics_are_the_admins_and_monitors_and_documents_the_admins(

@@ -61,7 +61,7 @@ def test_a_camera_is_added_renamed_moved_retired_and_brought_back(
     [
         (
             ["add", "new", "c1", "--at", AT],
-            "--time-zone must be the IANA name of the time zone of the new district new",
+            "the time zone of the new district new must be an IANA name, such as Asia/Seoul, got None",
         ),
         (["add", "new", "c1", "--at", AT, "--time-zone", "KST"], "such as Asia/Seoul, got KST"),
         (["add", "demo", "cam0", "--at", AT], "must have an id of its own, demo has cam0; rename or move"),
@@ -137,7 +137,7 @@ def test_coverage_misses_nothing_before_a_camera_came_and_after_it_went(store: S
         began = sa.update(tables.cameras).where(tables.cameras.c.id == came)
         connection.execute(began.values(begun=NOON + timedelta(seconds=2)))
         segments.open_gap(connection, "demo", went, NOON - timedelta(days=3), "away")
-        retire_camera(connection, "demo", went, NOON - timedelta(days=2))
+        retire_camera(connection, "demo", went, NOON - timedelta(days=2), "kim")
 
     def shares(since_s: float, until_s: float) -> dict[str, float]:
         window = (NOON + timedelta(seconds=since_s), NOON + timedelta(seconds=until_s))

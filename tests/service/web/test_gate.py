@@ -74,6 +74,8 @@ MATRIX = {  # who may ask what; the case is one that nobody has opened
     "GET /v1/audit": {AUDITOR},
     "GET /v1/audit/unusual": {AUDITOR},
     "POST /sign-out": EVERYBODY,
+    "GET /admin": {ADMIN},
+    "POST /admin": {ADMIN},
     # What is not listed: of BentoML, of FastAPI, of nobody; other methods; paths that only look like open ones.
     "GET /metrics": {ADMIN, Role.MONITOR},
     "POST /metrics": {ADMIN},
@@ -173,6 +175,8 @@ def test_the_table_of_endpoints_lists_all_of_ours_and_of_bentomls_the_metrics_al
         ("GET", "/sign-in"),
         ("POST", "/sign-in"),
         ("GET", "/sign-in.css"),
+        ("GET", "/sign-in/begin"),
+        ("GET", "/sign-in/done"),
     }
     asked = (each.split("?")[0].replace("/page/page.js", "/page/{file}") for each in MATRIX)
     places = {"demo/1": "{district}/{tracklet_id}", "99": "{case_id}", "77": "{watch_id}", "66": "{photo_id}"}
