@@ -18,6 +18,7 @@ from domain.privacy import TELEMETRY_OFF, switch_telemetry_off
 from serving.batched_engines import BatchedEngines
 from serving.deployment import Deployment
 from serving.footage.footage import Footage
+from serving.logs import write_json_logs
 from serving.supervisor import keep_supervisor_private
 from serving.watching.watcher import Watcher
 from serving.watching.webhook import Webhook
@@ -31,7 +32,7 @@ from serving.web.middleware.overload import AtMost, AtMostOf, Deadline, SteadyBo
 from serving.web.middleware.private_answers import PrivateAnswers
 from serving.web.middleware.rate_limit import PacedBodies, RateLimit
 from serving.web.middleware.refusals import RefusalsInAudit
-from serving.web.middleware.request_log import RequestLog, write_json_logs
+from serving.web.middleware.request_log import RequestLog
 from serving.web.operator_page import build_page
 from serving.web.sign_in import refuse
 from serving.web.watch_api import EVENTS, EVENTS_S

@@ -11,8 +11,9 @@ replaced by the percent-encoded value of an environment variable, such as a pass
 
 Each camera has a thread; all share the batches of the engines. Sightings are stored in segments, with the gaps between
 them. A process that is killed loses its open segments; the time until the next process runs is a gap. A camera that
-another process follows is refused. Settings: sections `serving` and `tracking` of params.yaml in the current folder;
-`key=value` arguments override them.
+another process follows is refused. With `serving.streams.shared=true`, processes with the same file share its cameras,
+and the others take over those of a process that ends. Settings: sections `serving` and `tracking` of params.yaml in the
+current folder; `key=value` arguments override them.
 """
 
 import logging
@@ -34,24 +35,23 @@ from domain.errors import InputError
 from domain.foreign_files import read_yaml
 from domain.names import Name
 from domain.settings import Settings
-from serving.database import segments
-from serving.database.camera_leases import CameraLeases
+from serving.database.camera_leases import CameraLeases, SharedCameras
 from serving.database.commands import run_command
 from serving.database.districts import camera_ids
 from serving.database.store import Store, open_store
 from serving.deployment import Deployment
 from serving.ingestion.following import TrackingSettings
 from serving.ingestion.live_following import LiveFollower
-from serving.ingestion.outbox import Outbox, stream_name
+from serving.ingestion.outbox import Outbox
 from serving.ingestion.recorder import Recorder, RingSettings
 from serving.ingestion.settings import StreamsSettings
 from serving.ingestion.stream_metrics import serve_metrics
+from serving.logs import write_json_logs
 from serving.perception.batching import SharedPerception
 from serving.perception.perception import Perception
 from serving.video.live_stream import LiveStream, require_rtsp
 
 _FLUSH_S = 20.0  # time limit for storing the last segments; supervisors kill after 30 s or more
-_NOT_RUNNING = "not running"
 _log = logging.getLogger(__name__)
 
 
@@ -70,7 +70,6 @@ def main(argv: Sequence[str] = ()) -> None:
             camera, or the database does not answer.
         ArtifactError: if an engine is missing or for another task.
     """
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     deployment = Deployment.read(Path(), argv)
     settings = deployment.settings.streams
     tracking = TrackingSettings.from_params("tracking", argv).with_tracker(
@@ -87,17 +86,20 @@ def main(argv: Sequence[str] = ()) -> None:
     engines = deployment.open_engines()
     # Frames of cameras do not arrive together, so no call waits for others: calls collect while an engine computes.
     perception = SharedPerception(*engines, tracking.perception, max_wait_s=0)
-    with open_store(deployment.store) as store, closing(_lease_cameras(store, file, stopping)) as leases:
-        versions = engines.reid.card.version, deployment.version()
-        outbox = _open_outbox(store, file, versions, settings)
-        recorders = _open_recorders(store, file, settings.ring)
-        follow_streams(file, perception, outbox, settings, tracking, stopping, recorders)
-        for recorder in recorders.values():
-            recorder.close(_FLUSH_S)
-        lost = outbox.close(_FLUSH_S)
+    with open_store(deployment.store) as store:
+        _require_known(store, file)
+        with closing(_leases(store, file, settings, stopping)) as leases:
+            model, most_bytes = engines.reid.card.version, settings.max_waiting_bytes
+            outbox = Outbox(store, file.district, model, most_bytes, deployment.version())
+            recorders = _open_recorders(store, file, settings.ring)
+            shared = leases if isinstance(leases, SharedCameras) else None
+            follow_streams(file, perception, outbox, settings, tracking, stopping, recorders, shared)
+            for recorder in recorders.values():
+                recorder.close(_FLUSH_S)
+            lost = outbox.close(_FLUSH_S)
     if lost:
         _log.error("%d segments could not be stored; the next run records their time as a gap", lost)
-    if leases.lost is not None:
+    if isinstance(leases, CameraLeases) and leases.lost is not None:
         raise leases.lost
 
 
@@ -134,36 +136,51 @@ def follow_streams(
     tracking: TrackingSettings,
     stopping: threading.Event,
     recorders: Mapping[str, Recorder] = MappingProxyType({}),
+    shared: SharedCameras | None = None,
 ) -> None:
-    """Follow all cameras until `stopping`. A thread that dies of a bug is restarted; its open segment becomes a gap."""
+    """Follow all cameras, or those of `shared` that are this process's, until `stopping`.
+
+    A thread that dies of a bug is restarted; its open segment becomes a gap.
+    """
     streams: dict[str, LiveStream] = {}
     if settings.metrics_port is not None:
         serve_metrics(file.district, streams, settings.metrics_host, settings.metrics_port)
-    followers = {
-        camera_id: LiveFollower(camera_id, perception, tracking, outbox, settings.segment_s)
-        for camera_id in file.cameras
-    }
-    with ThreadPoolExecutor(len(followers), "follow") as pool:
-        run = partial(
-            _run,
-            streams=streams,
-            file=file,
-            settings=settings,
-            tracking=tracking,
-            stopping=stopping,
-            recorders=recorders,
-        )
-        futures = {camera_id: pool.submit(run, follower) for camera_id, follower in followers.items()}
-        while not stopping.wait(settings.connection.first_pause_s):
-            for camera_id, future in futures.items():
-                if future.done():
-                    _report_death(followers[camera_id], future)
-                    futures[camera_id] = pool.submit(run, followers[camera_id])
+    running: dict[str, tuple[LiveFollower, Future[None]]] = {}
+    run = partial(
+        _run,
+        streams=streams,
+        file=file,
+        settings=settings,
+        tracking=tracking,
+        stopping=stopping,
+        recorders=recorders,
+    )
+    with ThreadPoolExecutor(len(file.cameras), "follow") as pool:
+        while not stopping.is_set():
+            mine = frozenset(file.cameras) if shared is None else shared.following
+            for camera_id in sorted(mine - running.keys()):
+                if outbox.resume(camera_id):
+                    follower = LiveFollower(camera_id, perception, tracking, outbox, settings.segment_s)
+                    running[camera_id] = follower, pool.submit(run, follower)
+                    _log.info("camera %s is followed by this process", camera_id)
+            for camera_id, (follower, future) in list(running.items()):
+                if not future.done():
+                    if camera_id not in mine and camera_id in streams:
+                        streams[camera_id].stop()
+                    continue
+                _report_death(follower, future)
+                if camera_id in mine:
+                    running[camera_id] = follower, pool.submit(run, follower)
+                elif shared is not None and outbox.leave(camera_id):
+                    del running[camera_id]
+                    streams.pop(camera_id, None)
+                    shared.give_up(camera_id)
+                    _log.info("camera %s is left to another process", camera_id)
+            stopping.wait(settings.connection.first_pause_s)
         for stream in list(streams.values()):
             stream.stop()
-    for camera_id, future in futures.items():
-        if future.exception() is not None:
-            _report_death(followers[camera_id], future)
+    for follower, future in running.values():
+        _report_death(follower, future)
 
 
 def _run(
@@ -191,12 +208,12 @@ def _run(
 
 
 def _report_death(follower: LiveFollower, future: Future[None]) -> None:
-    _log.error("camera %s: a bug ended its thread", follower.camera_id, exc_info=future.exception())
-    follower.discard_segment("an internal error; the log has its traceback")
+    if (error := future.exception()) is not None:
+        _log.error("camera %s: a bug ended its thread", follower.camera_id, exc_info=error)
+        follower.discard_segment("an internal error; the log has its traceback")
 
 
-def _lease_cameras(store: Store, file: StreamsFile, stopping: threading.Event) -> CameraLeases:
-    """Leases the cameras for this process; `stopping` is set if another gets one while the database is away."""
+def _require_known(store: Store, file: StreamsFile) -> None:
     with store.begin() as connection:
         known = camera_ids(connection, file.district, in_service=True)
     unknown = sorted(set(file.cameras) - known)
@@ -206,6 +223,14 @@ def _lease_cameras(store: Store, file: StreamsFile, stopping: threading.Event) -
             f"({', '.join(sorted(known)) or 'it has none'}), got {', '.join(unknown)}; add them by "
             "python -m serving.cameras, or take retired ones out of the file"
         )
+
+
+def _leases(
+    store: Store, file: StreamsFile, settings: StreamsSettings, stopping: threading.Event
+) -> CameraLeases | SharedCameras:
+    """Leases of all cameras, or of a part; `stopping` is set if another process gets one that cannot be shared."""
+    if settings.shared:
+        return SharedCameras(store.engine, file.district, list(file.cameras))
     return CameraLeases(store.engine, file.district, list(file.cameras), stopping.set)
 
 
@@ -215,18 +240,6 @@ def _open_recorders(store: Store, file: StreamsFile, ring: RingSettings) -> dict
         return {}
     of_camera = ring.model_copy(update={"gigabytes": ring.gigabytes / len(file.cameras)})
     return {camera_id: Recorder(store, file.district, camera_id, of_camera) for camera_id in file.cameras}
-
-
-def _open_outbox(store: Store, file: StreamsFile, versions: tuple[str, str], settings: StreamsSettings) -> Outbox:
-    """Outbox with an open gap for each camera that was followed before, from the end of its last segment on."""
-    model, deployed = versions
-    outbox = Outbox(store, file.district, model, settings.max_waiting_bytes, deployed)
-    for camera_id in file.cameras:
-        with store.begin() as connection:
-            moment = segments.resume_stream(connection, file.district, camera_id, stream_name(camera_id))
-        if moment is not None:
-            outbox.begin_gap(camera_id, moment, _NOT_RUNNING)
-    return outbox
 
 
 def _with_variables(camera_id: str, address: str) -> str:
@@ -242,4 +255,5 @@ def _with_variables(camera_id: str, address: str) -> str:
 
 
 if __name__ == "__main__":
+    write_json_logs()
     run_command(main)

@@ -34,6 +34,7 @@ from serving.deployment import Deployment
 from serving.ingestion.following import TrackingSettings
 from serving.ingestion.segment_work import RetryTransient, SegmentWork
 from serving.ingestion.settings import IngestSettings
+from serving.logs import write_json_logs
 
 _FIRST_PAUSE_S, _MAX_PAUSE_S = 0.5, 10.0  # between two attempts to reach a database that went away
 _HOURLY = "17 * * * *"  # cron syntax
@@ -48,9 +49,6 @@ def main(argv: Sequence[str] = ()) -> None:
         ArtifactError: if an engine is missing.
     """
     arguments = _arguments(argv)
-    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s")
-    for name in (_log.name, "serving.ingestion"):
-        logging.getLogger(name).setLevel(logging.INFO)
     deployment = Deployment.read(Path(), arguments.overrides)
     tracking = TrackingSettings.from_params("tracking", arguments.overrides)
     with open_store(deployment.store) as store:
@@ -183,4 +181,5 @@ def _arguments(argv: Sequence[str]) -> argparse.Namespace:
 
 
 if __name__ == "__main__":
+    write_json_logs()
     run_command(main)

@@ -23,6 +23,7 @@ from serving.database.store import Store
 
 DROPPED = "the database was unreachable for too long; the sightings in memory were dropped"
 _REJECTED = "the sightings could not be stored; the log has the reason"
+_NOT_RUNNING = "not running"
 _RETRY_S = 1.0
 _EMPTY_SEGMENT_BYTES = 1000  # approximate size of a segment without tracklets
 # The database is unreachable, or its disk is full.
@@ -122,11 +123,34 @@ class Outbox:
             self._queue(camera_id).append(_PendingGap(camera_id, since, None, reason))
             self._changed.notify_all()
 
+    def resume(self, camera_id: str) -> bool:
+        """Open a gap from the end of what the store has of the camera, if it has any; False if it is unreachable."""
+        try:
+            with self._store.begin() as connection:
+                moment = segments.resume_stream(connection, self._district, camera_id, stream_name(camera_id))
+        except _TRANSIENT_STORE_ERRORS as error:
+            _log.warning("camera %s waits for the store: %s", camera_id, _cause(error))
+            return False
+        if moment is not None:
+            self.begin_gap(camera_id, moment, _NOT_RUNNING)
+        return True
+
     def end_gap(self, camera_id: str, until: datetime) -> None:
         """Close the open gap of the camera, if any."""
         with self._changed:
             self._end_gap(camera_id, until)
             self._changed.notify_all()
+
+    def leave(self, camera_id: str) -> bool:
+        """Forget the camera, whose open gap another process continues; False if something of it waits to be stored."""
+        with self._changed:
+            is_stored = all(
+                isinstance(entry, _PendingGap) and entry.is_stored and entry.until is None
+                for entry in self._queue(camera_id)
+            )
+            if is_stored:
+                del self._queues[camera_id]
+            return is_stored
 
     def close(self, timeout_s: float) -> int:
         """Write the queued entries for at most `timeout_s`, then end; returns the number of segments left over."""

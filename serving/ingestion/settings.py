@@ -45,6 +45,7 @@ class StreamsSettings(Settings):
 
     file: Path | None
     connection: ConnectionSettings
+    shared: bool
     segment_s: PositiveFloat
     max_lost_s: PositiveFloat
     max_tracklet_s: PositiveFloat

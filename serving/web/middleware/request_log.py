@@ -1,19 +1,16 @@
-"""Logs of the service's process: JSON, one object a line; all lines of a request have its id.
+"""Log lines of requests; all lines of a request have its id.
 
 A request has one line of its own: method, the route's template, status, milliseconds, account. No token, photo, form or
 query string is ever written: the path is the route's template of the OpenAPI document, never the request's own path.
 """
 
-import logging
 import re
-import sys
 from time import perf_counter
 from uuid import uuid4
 
 import structlog
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-from structlog.typing import Processor
 
 from serving.web.middleware.account import account_name
 from serving.web.middleware.metrics import IN_WORK, REQUESTS
@@ -22,40 +19,6 @@ _log = structlog.stdlib.get_logger(__name__)
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _UNKNOWN = "unknown"  # route of a path without an endpoint
 _FAILED = 500
-
-
-def write_json_logs() -> None:
-    """Write all log lines of this process, packages' included, as JSON to the standard output."""
-    shared: list[Processor] = [
-        structlog.contextvars.merge_contextvars,
-        structlog.stdlib.add_log_level,
-        structlog.stdlib.add_logger_name,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-    ]
-    formatter = structlog.stdlib.ProcessorFormatter(
-        foreign_pre_chain=shared,
-        processors=[
-            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-            structlog.processors.format_exc_info,
-            structlog.processors.JSONRenderer(),
-        ],
-    )
-    handler = logging.StreamHandler(sys.stdout)
-    handler.setFormatter(formatter)
-    for name in list(logging.root.manager.loggerDict):
-        logger = logging.getLogger(name)
-        logger.handlers, logger.propagate = [], True
-    logging.root.handlers = [handler]
-    logging.root.setLevel(logging.WARNING)
-    logging.getLogger("serving").setLevel(logging.INFO)
-    logging.getLogger("bentoml.access").setLevel(logging.WARNING)  # our line has the id and the account
-    logging.getLogger("python_multipart").setLevel(logging.ERROR)  # it warns of every broken form
-    logging.captureWarnings(True)
-    structlog.configure(
-        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
-        logger_factory=structlog.stdlib.LoggerFactory(),
-        wrapper_class=structlog.stdlib.BoundLogger,
-    )
 
 
 class RequestLog:

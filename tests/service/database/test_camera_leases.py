@@ -1,7 +1,7 @@
 import os
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from domain.errors import InputError
 from serving.database import camera_leases
-from serving.database.camera_leases import CameraLeases
+from serving.database.camera_leases import CameraLeases, SharedCameras
 from serving.database.districts import add_cameras
 from serving.database.store import Store
 from serving.streams import main
@@ -83,6 +83,43 @@ def test_whoever_comes_first_when_the_database_is_back_has_the_camera(
             assert is_lost.wait(10)
             assert "cam0 is followed by serving.streams" in str(leases.lost)
             assert not other_is_lost.is_set()
+
+
+def leave_what_is_due(*processes: SharedCameras) -> None:
+    """As `serving.streams` does once a camera's segments are stored."""
+    for process in processes:
+        for camera_id in process._held - process.following:
+            process.give_up(camera_id)
+
+
+def test_processes_share_cameras_and_take_over_those_of_one_that_ended(engine: sa.Engine) -> None:
+    names = ["c1", "c2", "c3", "c4", "c5"]
+    first = SharedCameras(engine, "demo", names)
+    assert first.following == {*names}
+    with closing(SharedCameras(engine, "demo", names)) as second:
+        with closing(SharedCameras(engine, "other", names)) as other:
+            assert other.following == {*names}
+        until(lambda: len(first.following) == 3)
+        assert second.following == frozenset()  # the first still follows all
+
+        def is_shared() -> bool:
+            leave_what_is_due(first, second)
+            return len(second.following) == 2 and first._held == first.following
+
+        until(is_shared)
+        assert first.following | second.following == {*names}
+        first.close()
+        until(lambda: second.following == {*names})
+
+
+def test_shared_cameras_stay_with_their_process_while_the_database_is_away(engine: sa.Engine) -> None:
+    with closing(SharedCameras(engine, "demo", ["c1", "c2"])) as shared:
+        connection = shared._connection
+        end_leases(engine)
+        until(lambda: shared._connection not in (None, connection))
+        assert shared.following == {"c1", "c2"}
+        with pytest.raises(InputError, match="c1 is followed by"), leased(engine, "c1"):
+            pass
 
 
 def test_the_command_refuses_a_camera_that_is_taken(

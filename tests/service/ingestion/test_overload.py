@@ -61,7 +61,7 @@ def follow(store: Store, server: Server, *, pictures_per_s: float, seconds: floa
     store.replace_sightings("demo", TEN, "m", [])
     chosen = StreamsSettings.model_validate(
         {"file": None, "connection": CONNECTION, "segment_s": segment_s, "max_waiting_bytes": 10**8}
-        | {"metrics_host": "127.0.0.1", "metrics_port": None}
+        | {"metrics_host": "127.0.0.1", "metrics_port": None, "shared": False}
     )
     tracking = settings()
     perception = SharedPerception(SlowDetector(pictures_per_s), ColourReid(), None, tracking.perception, max_wait_s=0)

@@ -1,10 +1,12 @@
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
 import threading
 import urllib.request
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
@@ -234,6 +236,7 @@ class Following:
         values: dict[str, object] = {
             "file": None,
             "connection": CONNECTION,
+            "shared": False,
             "segment_s": 1.5,
             "max_waiting_bytes": 10**7,
         }
@@ -430,3 +433,52 @@ def test_the_command_survives_kill_and_cuts_in_the_same_memory_and_ends_well_on_
     everything = log.read() + str([rows(store, table, "cam0") for table in (tables.segments, tables.gaps)])
     assert "viewer" not in everything
     assert SECRET not in everything
+
+
+@pytest.mark.slow
+def test_a_process_takes_over_the_cameras_of_one_that_was_killed_within_10_s(
+    tmp_path: Path, store: Store, server: Server
+) -> None:
+    write_deployment(tmp_path)
+    addresses = {camera.id: server.address() for camera in CAMERAS}
+    (tmp_path / "cameras.yaml").write_text(yaml.safe_dump({"district": "demo", "cameras": addresses}))
+    command = [sys.executable, "-m", "serving.streams", "serving.streams.file=cameras.yaml"]
+    command += ["serving.streams.segment_s=0.5", "serving.streams.shared=true"]
+    here = {"PYTHONPATH": str(ROOT), "DONGSEON_STORE": str(store.folder), "OMP_NUM_THREADS": "1"}
+    logs = [tmp_path / "0.log", tmp_path / "1.log"]
+    processes = []
+
+    def followed_since(moment: datetime) -> set[str]:
+        return {name for name in addresses if any(one.start > moment for one in done(store, name))}
+
+    def followed_by(number: int) -> set[str]:
+        text = logs[number].read_text()
+        begun, left = (Counter(re.findall(rf"camera (\S+) is {event}", text)) for event in ("followed", "left"))
+        return {*(begun - left)}
+
+    try:
+        for log, is_ready in zip(
+            logs,
+            (lambda: followed_by(0) == {*addresses}, lambda: len(followed_by(0)) == 2 and len(followed_by(1)) == 1),
+            strict=True,
+        ):
+            with log.open("w") as file:
+                processes.append(
+                    subprocess.Popen(command, cwd=tmp_path, env=os.environ | here, stdout=file, stderr=file)
+                )
+            until(is_ready, 180)  # two processes start on a busy machine
+        mine, shared = followed_by(0), now()
+        assert mine | followed_by(1) == {*addresses}
+        until(lambda: followed_since(shared) == {*addresses}, 60)
+        processes[0].kill()
+        killed = now()
+        until(lambda: mine <= followed_since(killed), 60)
+        taken_over = [min(one.start for one in done(store, name) if one.start > killed) for name in mine]
+        processes[1].terminate()
+        assert processes[1].wait(30) == 0
+    finally:
+        for process in processes:
+            process.kill()
+    assert max(taken_over) - killed < timedelta(seconds=10)
+    for name in addresses:
+        require_whole(store, name)  # nobody was followed twice

@@ -1,3 +1,5 @@
+import json
+import logging
 import os
 import resource
 import signal
@@ -49,14 +51,14 @@ def start(
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
     return subprocess.Popen(
         [sys.executable, *program, *arguments],
-        cwd=folder, env=environment, stderr=subprocess.PIPE, text=True, preexec_fn=limit,
+        cwd=folder, env=environment, stdout=subprocess.PIPE, text=True, preexec_fn=limit,
     )  # fmt: skip
 
 
 def wait_until_looking(process: subprocess.Popen[str]) -> None:
-    assert process.stderr is not None
-    for line in process.stderr:
-        if "waiting for segments" in line:
+    assert process.stdout is not None
+    for line in process.stdout:
+        if json.loads(line)["event"].startswith("waiting for segments"):
             return
     pytest.fail("the worker ended before it looked for segments")
 
@@ -145,7 +147,7 @@ def test_a_full_disk_fails_the_segment_and_a_later_attempt_mends_it(deployment: 
     with open_store(Path("store")) as store:  # so that the database runs already, without the limit
         ingest.main([str(district), "--district", "demo"])
         process = start(deployment, "--until-empty", "serving.ingest.patience_s=0.5", max_file_bytes=700)
-        said = process.communicate(timeout=120)[1]
+        said = process.communicate(timeout=120)[0]
         assert process.returncode == 0, said
         assert "will be retried: [Errno 27] File too large" in said
         assert segment_states(store) == {"c1.mp4": "failed"}
@@ -187,7 +189,7 @@ def test_a_worker_waits_for_a_database_that_was_killed_and_no_segment_is_blamed(
         while statuses_now(store) != ["doing"] and time.monotonic() < deadline:
             time.sleep(0.05)
         os.kill(int((store.folder / "postgres" / "postmaster.pid").read_text().splitlines()[0]), signal.SIGKILL)
-        _, said = process.communicate(timeout=150)  # nobody else starts it again
+        said, _ = process.communicate(timeout=150)  # nobody else starts it again
         assert process.returncode == 0, said
         assert segment_states(store) == {"c1.mp4": "done"}
 
@@ -206,7 +208,7 @@ def test_two_workers_share_the_segments(deployment: Path, tmp_path: Path) -> Non
     with open_store(Path("store")) as store:
         ingest.main([str(district), "--district", "demo"])
         both = [start(deployment, "--until-empty", "serving.ingest.cameras_at_once=1") for _ in range(2)]
-        said = [process.communicate(timeout=120)[1] for process in both]
+        said = [process.communicate(timeout=120)[0] for process in both]
         assert [process.returncode for process in both] == [0, 0], said
         assert set(segment_states(store).values()) == {"done"}
         assert sum(one.count(" frames, ") for one in said) == 8
@@ -304,6 +306,7 @@ def test_a_worker_removes_what_is_old_once_a_day(
 ) -> None:
     ingest.main([str(write_district(tmp_path / "demo", num_cameras=1)), "--district", "demo"])
     monkeypatch.setattr(worker, "_HOURLY", "* * * * *")
+    caplog.set_level(logging.INFO, "serving")
     with open_store(Path("store")) as store:
         store.replace_sightings("old", CAMERAS, "net-1", [tracklet(1, unit_vectors(0, 1, 16)[0])])
         worker.main(["--until-empty"])

@@ -109,7 +109,7 @@ def test_requests_are_counted_by_route_and_status_also_those_that_fail(client: T
 
 def test_every_line_of_the_process_is_json_and_lines_of_a_request_carry_its_id() -> None:
     code = (
-        "import logging, uvicorn, warnings; from serving.web.middleware.request_log import write_json_logs;"
+        "import logging, uvicorn, warnings; from serving.logs import write_json_logs;"
         "write_json_logs();"
         "from starlette.testclient import TestClient;"
         "from tests.service.web.middleware.test_request_log import watched;"
