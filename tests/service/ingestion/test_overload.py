@@ -62,6 +62,7 @@ def follow(store: Store, server: Server, *, pictures_per_s: float, seconds: floa
     chosen = StreamsSettings.model_validate(
         {"file": None, "connection": CONNECTION, "segment_s": segment_s, "max_waiting_bytes": 10**8}
         | {"metrics_host": "127.0.0.1", "metrics_port": None, "shared": False}
+        | {"max_lost_s": 6, "max_tracklet_s": 60, "ring": {"hours": 0, "gigabytes": 1, "piece_s": 4}}
     )
     tracking = settings()
     perception = SharedPerception(SlowDetector(pictures_per_s), ColourReid(), None, tracking.perception, max_wait_s=0)
