@@ -19,6 +19,7 @@ from domain.names import Name
 CARD = "card.json"
 _ID_LENGTH = 12
 Fraction = float  # 0..1; percent only on screen
+Task = Literal["detector", "attributes", "reid"]
 Nms = Literal["iou", "diou"]  # measure of overlap in non-maximum suppression
 
 
@@ -44,7 +45,7 @@ class ModelCard(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    task: Literal["detector", "attributes", "reid"]
+    task: Task
     architecture: str  # "yolov4-tiny", "osnet_x0_25", "resnet50"
     input_height_px: PositiveInt
     input_width_px: PositiveInt

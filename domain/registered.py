@@ -6,13 +6,13 @@ Written on promotion, carried by the Bento, read by the service: it leads from a
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from domain.atomic import atomic_file
 from domain.errors import ArtifactError, InputError
 from domain.foreign_files import DESCRIPTION_BYTES, read_text
+from domain.model_card import Task
 from domain.names import Name
 
 REGISTERED = "registered.json"
@@ -23,7 +23,7 @@ class RegisteredModel(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    task: Literal["detector", "attributes", "reid"]
+    task: Task
     engine: Name  # folder of the engine beside the file
     registered_model: str  # such as demo-reid
     registered_version: str

@@ -15,7 +15,7 @@ from typing import Any
 
 from domain.atomic import atomic_folder
 from domain.errors import InputError
-from domain.model_card import version_of_deployment
+from domain.model_card import Task, version_of_deployment
 from domain.paths import COMPARISONS, DATA, configured_district
 from domain.settings import read_params
 from domain.stage import run_stage
@@ -121,7 +121,7 @@ def _replays(
     return challenger, champion
 
 
-def _deployment(sides: Mapping[str, Side]) -> str:
+def _deployment(sides: Mapping[Task, Side]) -> str:
     """The version of these models together, by task, with the transit times of the re-ID model."""
     folder = sides["reid"].transits if "reid" in sides else None
     transits = read_transits(folder)[1].version if folder is not None and folder.is_dir() else ""

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 from domain.errors import InputError
+from domain.model_card import Task
 from domain.paths import CHAMPIONS, configured_district
 from domain.stage import run_stage
 from evaluation.experiments.champions import write_champions
@@ -97,7 +98,7 @@ def _refusal(version: Registered, champion: Registered | None) -> str | None:
     return None if verdict == "promote" else f"the gate says {verdict}: {version.tags['verdict_reason']}"
 
 
-def _of_task(found: Mapping[str, Registered], task: str | None) -> dict[str, Registered]:
+def _of_task(found: Mapping[Task, Registered], task: str | None) -> dict[Task, Registered]:
     return {each: version for each, version in found.items() if task in (None, each)}
 
 

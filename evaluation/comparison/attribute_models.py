@@ -41,7 +41,8 @@ def compare_attribute_models(challenger: Side, champion: Side, test: Test) -> Co
         return attribute_sample(first[chosen], *of), attribute_sample(second[chosen], *of)
 
     all_crops, repeats = np.ones(len(people), bool), test.settings.bootstrap_repeats
-    brier = changes(*(_brier_sample(each, table.labels, schema, people) for each in (first, second)), repeats)
+    told = table.labels, schema, people
+    brier = changes(_brier_sample(first, *told), _brier_sample(second, *told), repeats)
     told_apart = [slicing_of(group, table, schema) for group in test.groups if group in schema.group_names]
     return Compared(
         challenger,

@@ -54,13 +54,13 @@ def compare_detectors(challenger: Side, champion: Side, test: Test) -> Compared:
 
     repeats = test.settings.bootstrap_repeats
     slicings = frame_slicings(frames, [camera.id for camera in read_district(test.data).cameras])
-    found = [
+    ours, theirs = (
         [
             _found(*pair, side.card.score_threshold, test.settings.iou_threshold)
             for pair in zip(each, true_boxes, strict=True)
         ]
         for side, each in zip(sides, predicted, strict=True)
-    ]
+    )
     return Compared(
         challenger,
         champion,
@@ -70,7 +70,7 @@ def compare_detectors(challenger: Side, champion: Side, test: Test) -> Compared:
         changes(*samples(np.ones(len(frames), bool)), repeats),
         part_changes(slicings, samples, SLICED, repeats),
         [],
-        (*_picture("better", frames, *found, test), *_picture("worse", frames, *found[::-1], test)),
+        (*_picture("better", frames, ours, theirs, test), *_picture("worse", frames, theirs, ours, test)),
         (_NOTE,),
     )
 

@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Mapping
 
 from domain.atomic import atomic_folder
+from domain.model_card import Task
 from domain.paths import CHAMPIONS
 from domain.registered import RegisteredModel, write_registered
 from evaluation.comparison.sides import ENGINE_PART, TRANSITS_PART
@@ -14,7 +15,7 @@ _SHOWN = (
 )  # fmt: skip
 
 
-def write_champions(district: str, champions: Mapping[str, Registered]) -> None:
+def write_champions(district: str, champions: Mapping[Task, Registered]) -> None:
     """Replace `champions/<district>` by the engines of these versions, by task, and what the registry says of each.
 
     Raises:

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import get_args
 
 from mlflow import MlflowClient
 from mlflow.artifacts import download_artifacts
@@ -20,7 +21,7 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
 from domain.errors import ArtifactError, InputError
-from domain.model_card import ModelCard, read_card
+from domain.model_card import ModelCard, Task, read_card
 from domain.paths import DATA, ENGINES, PREDICTIONS, TRANSITS
 from evaluation.comparison.sides import ENGINE_PART, PREDICTIONS_PART, TRANSITS_PART, Alias
 from evaluation.experiments import runs
@@ -29,7 +30,7 @@ from evaluation.experiments.connection import AWAY, AwayError, connect, place, r
 from evaluation.experiments.datasets import DistrictData
 from evaluation.experiments.provenance import Provenance
 
-TASKS = ("detector", "attributes", "reid")
+TASKS: tuple[Task, ...] = get_args(Task)
 
 
 @dataclass(frozen=True)
@@ -103,9 +104,9 @@ def versions(model: str) -> list[Registered]:
     return [_registered(MlflowClient().get_model_version(model, str(number))) for number in numbers]  # with its aliases
 
 
-def aliased(district: str, alias: Alias) -> dict[str, Registered]:
+def aliased(district: str, alias: Alias) -> dict[Task, Registered]:
     """The version with an alias for each task of the district that has one."""
-    found = {}
+    found: dict[Task, Registered] = {}
     for task in TASKS:
         for version in versions(model_name(district, task)):
             if alias in version.aliases:
@@ -198,7 +199,7 @@ def _own_run(district: str, name: str, card: ModelCard, experiment: str) -> str:
 def _registered(version: ModelVersion) -> Registered:
     tags = dict(version.tags)
     return Registered(
-        version.name, str(version.version), tags, tuple(version.aliases), version.run_id, tags.get("path", "")
+        version.name, str(version.version), tags, tuple(version.aliases), version.run_id or "", tags.get("path", "")
     )
 
 

@@ -199,9 +199,7 @@ def _sighting(connection: sa.Connection, district: str, tracklet_id: int) -> sa.
     columns = [seen.c[name] for name in ("camera_id", "first_seen", "last_seen", "boxes", "crop", "full_frame")]
     query = sa.select(*columns, segment.c.source, segment.c.start, segment.c.damage)
     query = query.join_from(seen, segment, seen.c.segment_id == segment.c.id)
-    row: sa.Row[Any] | None = connection.execute(
-        query.where(seen.c.district == district, seen.c.id == tracklet_id)
-    ).one_or_none()
+    row: Any = connection.execute(query.where(seen.c.district == district, seen.c.id == tracklet_id)).one_or_none()
     if row is None:
         raise NoFootageError(f"footage must be of a stored sighting, got {district}/{tracklet_id}")
     return row

@@ -112,7 +112,7 @@ class Webhook:
             alert = connection.execute(due).first()
             if alert is None:
                 return False
-            sighting = connection.execute(
+            sighting: Any = connection.execute(
                 sa.select(seen.c.camera_id, seen.c.first_seen, seen.c.last_seen)
                 .join(table, is_seen)
                 .where(table.c.id == alert.id)

@@ -178,7 +178,7 @@ def test_the_transit_times_of_the_district_are_packed_and_are_part_of_the_versio
     def staged(name: str) -> package.Versions:
         (tmp_path / name).mkdir()
         shutil.copyfile("params.yaml", tmp_path / name / "params.yaml")
-        return package._stage_learnt(Deployment.read(tmp_path / name))
+        return package._stage_learnt(Deployment.read(tmp_path / name), None)
 
     without = staged("without")
     version = write_learnt_times(tmp_path)

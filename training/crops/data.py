@@ -97,12 +97,12 @@ class Rest(Batches):
     Args:
         batches: of whole epochs.
         epoch: the begun epoch.
-        done: number of its batches to leave out.
+        done: number of its batches to leave out; all of them count as none.
     """
 
     def __init__(self, batches: Batches, epoch: int, done: int) -> None:
         self._batches: Any = batches
-        self._begun, self._done = epoch, done
+        self._begun, self._done = epoch, done % len(self)
         self.set_epoch(epoch)
 
     def set_epoch(self, epoch: int) -> None:
@@ -151,7 +151,7 @@ class CropData(LightningDataModule):
         assert self.trainer is not None
         batches = self._train_batches(self.trainer.global_rank, self.trainer.world_size)
         epoch, done = self.begun
-        return self._load(self._train, Rest(batches, epoch, done % len(batches)))
+        return self._load(self._train, Rest(batches, epoch, done))
 
     def val_dataloader(self) -> list[DataLoader[CropBatch]]:
         """One loader or none; each process validates on all crops."""
