@@ -32,7 +32,7 @@ def post(client: TestClient, change: str, **form: str) -> httpx.Response:
 
 
 def recorded(client: TestClient) -> audit.Record:
-    with client.app.state.search_service.store().begin() as connection:
+    with client.app.state.search_service.store().begin() as connection:  # type: ignore[attr-defined]
         return list(audit.records(connection))[-1]
 
 
@@ -45,7 +45,7 @@ def test_a_camera_is_added_changed_and_retired(client: TestClient) -> None:
     assert post(client, "change-camera", **changed).status_code == 303
     assert (recorded(client).account, recorded(client).details["change"]) == ("admin", "change")
     assert post(client, "retire-camera", district="harbour", id="h2").status_code == 303
-    with client.app.state.search_service.store().begin() as connection:
+    with client.app.state.search_service.store().begin() as connection:  # type: ignore[attr-defined]
         h1, h2 = camera_states(connection, "harbour")
     assert (h1.camera.name, h1.camera.latitude, h1.service.retired) == ("Quay 1", 35.86, None)
     assert h2.service.retired is not None
@@ -62,7 +62,7 @@ def test_an_account_is_created_renewed_and_disabled_and_its_token_is_shown_once(
     def account_of(answer: httpx.Response) -> Account | None:
         (token,) = re.findall(r"<code>(\S+)</code>", answer.text)
         assert token not in client.get("/admin").text
-        with client.app.state.search_service.store().begin() as connection:
+        with client.app.state.search_service.store().begin() as connection:  # type: ignore[attr-defined]
             return TokenCheck().account_of(connection, token)
 
     first = post(client, "create-account", name="night-shift", role="operator", expires_days="30")
@@ -72,10 +72,10 @@ def test_an_account_is_created_renewed_and_disabled_and_its_token_is_shown_once(
     assert (recorded(client).account, recorded(client).details["created"]) == ("admin", "night-shift")
     assert account_of(post(client, "renew-account", name="night-shift", expires_days="")) is not None
     (token,) = re.findall(r"<code>(\S+)</code>", first.text)
-    with client.app.state.search_service.store().begin() as connection:
+    with client.app.state.search_service.store().begin() as connection:  # type: ignore[attr-defined]
         assert TokenCheck().account_of(connection, token) is None
     assert post(client, "disable-account", name="night-shift").status_code == 303
-    with client.app.state.search_service.store().begin() as connection:
+    with client.app.state.search_service.store().begin() as connection:  # type: ignore[attr-defined]
         assert [one.name for one in accounts(connection) if one.disabled] == ["night-shift"]
 
 
