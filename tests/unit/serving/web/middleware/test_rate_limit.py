@@ -58,7 +58,7 @@ def test_who_searched_too_often_is_told_when_to_come_back_and_may_still_look(cli
 
 def test_whatever_computes_for_a_search_counts_as_one(client: TestClient) -> None:
     posted = [path for method, path in ENDPOINTS if method == "POST"]
-    paths = [path for path in posted if path.startswith("/v1/") and not path.startswith("/v1/cases")]
+    paths = [path for path in posted if path.startswith("/v1/") and path.count("{") == 0 and path != "/v1/cases"]
     assert len(paths) >= 5
     for path in paths:
         answers = [client.get(path, headers={"X-Account": path}) for _ in range(MOST_SEARCHES + 1)]
@@ -108,12 +108,12 @@ def test_what_an_account_may_send_in_a_minute_does_not_come_at_once(path: str, m
 
 
 def test_a_pace_lets_a_burst_through_and_then_so_much_a_second() -> None:
-    pace = Pace(per_s=10, burst=3)
+    pace = Pace(per_s=0.1, burst=3)
     waits_s = [pace.wait_s("kim") for _ in range(6)]
     assert waits_s[:4] == [0] * 4
-    assert waits_s[4:] == pytest.approx([0.1, 0.2], abs=0.05)
+    assert waits_s[4:] == pytest.approx([10, 20], abs=5)
     assert pace.wait_s("lee", units=50) == 0
-    assert pace.wait_s("lee") == pytest.approx(4.7, abs=0.05), "50 units less the burst"
+    assert pace.wait_s("lee") == pytest.approx(470, abs=5), "50 units less the burst"
 
 
 def test_large_bodies_of_one_account_come_in_at_their_pace_and_those_of_others_at_once() -> None:
