@@ -70,8 +70,9 @@ def written(project: Path) -> set[str]:
 
 def test_a_district_taken_over_from_an_open_folder_is_its_users_alone(project: Path) -> None:
     opened = project / "opened"
-    opened.mkdir()
-    opened.chmod(0o755)
+    for folder in (opened, project / "data"):
+        folder.mkdir()
+        folder.chmod(0o755)
     with atomic_folder(project / "data" / "toy") as aside:
         subprocess.run(["cp", "-a", f"{opened}/.", str(aside)], check=True)
         (aside / "1.jpg").write_text("a person")
