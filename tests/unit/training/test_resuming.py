@@ -88,16 +88,16 @@ def test_nothing_that_was_moved_aside_is_replaced(folder: Path) -> None:
 
 
 def test_checkpoints_that_cannot_be_used_are_moved_aside(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert not claim(folder, IDENTITY, lambda _: 0)
+    assert not claim(folder, IDENTITY, lambda _: None)
     assert "cannot be used: moved to" in capsys.readouterr().out
     assert folder.with_name("reid-osnet-before-1").is_dir()
 
 
 def test_before_the_first_checkpoint_there_is_nothing_to_move(folder: Path) -> None:
     (folder / "last.ckpt").unlink()
-    assert not claim(folder, IDENTITY, lambda _: 0)
+    assert not claim(folder, IDENTITY, lambda _: None)
     assert (folder / "mlflow_run_id").exists()  # the same run goes on
-    assert not claim(folder, identity(lr=0.2), lambda _: 0)
+    assert not claim(folder, identity(lr=0.2), lambda _: None)
     assert [path.name for path in folder.parent.iterdir()] == ["reid-osnet"]
     assert not (folder / "mlflow_run_id").exists()
 
