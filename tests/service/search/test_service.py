@@ -487,6 +487,19 @@ def test_the_openapi_document_declares_every_answer(client: TestClient) -> None:
         "get /audit": {"200", "400"} | refused,
         "get /audit/unusual": {"200", "400"} | refused,
         "get /coverage": {"200", "400"} | refused,
+        "post /watches": {"201", "400", "404", "408", "413"} | refused,
+        "get /watches": {"200", "400", "404"} | refused,
+        "post /watches/estimate": {"200", "400", "404", "408", "413"} | refused,
+        "get /footage/{district}/{tracklet_id}": {"200", "400", "404"} | refused,
+        "post /footage/{district}/{tracklet_id}/frame": {"200", "400", "404", "408", "413"} | refused,
+        "post /footage/{district}/{tracklet_id}/clip": {"200", "400", "404", "408", "413"} | refused,
+        "post /watches/{watch_id}/end": {"200", "400", "404"} | refused,
+        "get /alerts": {"200", "400", "404"} | refused,
+        "get /alerts/events": {"200", "400"} | refused,
+        "get /cases/{case_id}/question": {"200", "404"} | refused,
+        "post /cases/{case_id}/notes": {"201", "400", "404", "408", "413"} | refused,
+        "get /cases/{case_id}/photos/{photo_id}": {"200", "404"} | refused,
+        "post /cases/{case_id}/photos/{photo_id}/remove": {"204", "400", "404"} | refused,
     }
 
 
