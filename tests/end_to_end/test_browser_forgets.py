@@ -77,7 +77,7 @@ def test_a_large_photo_is_scaled_upright_before_it_is_sent_and_a_small_one_is_no
     browser.wait_for("document.querySelectorAll('#photos li').length === 2")
     choose_case(browser, 1)
     browser.evaluate(
-        "(send => { window.fetch = (address, request) => request?.body instanceof FormData"
+        "(send => { window.fetch = (address, request) => request?.body?.getAll?.('photo').length === 2"
         " ? ((window.sent = request.body.getAll('photo')), new Promise(() => {})) : send(address, request); })(fetch)"
     )
     browser.evaluate("document.querySelector('#search .primary').click()")
