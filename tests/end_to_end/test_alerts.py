@@ -91,7 +91,8 @@ def live_sightings(deployment: Deployment) -> list[int]:
         return list(connection.execute(query).scalars())
 
 
-@pytest.mark.parametrize("walks", [2, pytest.param(20, marks=pytest.mark.soak)])
+@pytest.mark.soak
+@pytest.mark.parametrize("walks", [2, 20])
 def test_a_walk_by_is_told_on_the_page_and_at_the_webhook_within_seconds(
     chromium: str, deployment: Deployment, receiver: Receiver, monkeypatch: pytest.MonkeyPatch, walks: int
 ) -> None:
