@@ -333,7 +333,7 @@ def test_where_the_person_was_seen_is_pressed_on_the_map_and_moves_the_sightings
     fill(browser, "#seen-time", "2026-05-01T21:00")  # in Seoul: noon
     search(browser)
     (seen,) = last_question(served, case)["seen_at"]
-    assert (seen["time"], seen["within_s"], seen["area"]["radius_m"]) == ("2026-05-01T12:00:00Z", 300, 100)
+    assert (seen["time"], seen["area"]["radius_m"]) == ("2026-05-01T12:00:00Z", 100)  # five minutes are the default
     assert seen["area"]["latitude"] == pytest.approx(35.85, abs=2e-4)
     assert "장소·시간 ×" in browser.evaluate("document.querySelector('#hits').innerText")
     assert "장소·시간 ÷" in browser.evaluate("document.querySelector('#hits').innerText")
