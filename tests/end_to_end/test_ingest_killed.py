@@ -71,8 +71,8 @@ def test_nothing_is_lost_or_doubled_by_kills(
             if victim == "the service":
                 services[-1].kill()
                 services.append(Service(folder, token, answers))
-            elif victim == "the database" and workers[chosen].process.poll() is None:
-                os.kill(postmaster(folder), signal.SIGKILL)  # the workers wait for it
+            elif victim == "the database" and (number := postmaster(folder, workers[chosen])) is not None:
+                os.kill(number, signal.SIGKILL)  # the workers wait for it
             elif workers[chosen].kill():
                 victim = "a worker"
                 workers[chosen] = Worker(folder)

@@ -113,11 +113,14 @@ def take_in(folder: Path, district: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
     return folder
 
 
-def postmaster(folder: Path) -> int:
-    """Number of the first process of the embedded database, which must be running or be started by somebody."""
+def postmaster(folder: Path, worker: Worker) -> int | None:
+    """Number of the first process of the embedded database, which `worker` uses; None once the worker has ended."""
     file = folder / "store" / "postgres" / "postmaster.pid"
-    wait_until(lambda: file.exists() and bool(file.read_text()), 60, lambda: "no database")
-    return int(file.read_text().splitlines()[0])
+    while worker.process.poll() is None:
+        with suppress(OSError, IndexError):
+            return int(file.read_text().splitlines()[0])
+        time.sleep(0.05)
+    return None
 
 
 def reviewer_with_case(folder: Path) -> str:
