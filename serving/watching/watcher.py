@@ -1,9 +1,6 @@
 """Looks at new sightings for all watches at once, and says how many alarms a watch would have given."""
 
-import logging
-import threading
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -11,7 +8,6 @@ import numpy as np
 import sqlalchemy as sa
 from pydantic import BaseModel, ConfigDict
 
-from domain.errors import DongseonError
 from serving.database import queries, tables
 from serving.database.locks import lock_watches
 from serving.database.store import Store
@@ -19,15 +15,14 @@ from serving.database.tracklet_filter import TrackletFilter
 from serving.database.tracklet_rows import StoredTracklet
 from serving.database.watches import take_new_sightings
 from serving.search.service import SearchService, Sought
+from serving.watching.rounds import Rounds
 from serving.watching.watch import Sightings, Watch, match_probabilities
 from serving.watching.watches import active_watches, record_alerts
 
 LEAST_PROBABILITIES = (0.5, 0.7, 0.9, 0.95, 0.99)  # for which an estimate says the alarms a day
-_EVERY_S = 1.0
 _MOST_SIGHTINGS = 500  # in a pass
 _LAST_DAYS = 7  # of an estimate
 _MOST_CANDIDATES = 1000  # of an estimate
-_log = logging.getLogger(__name__)
 
 
 class ExpectedAlarms(BaseModel):
@@ -58,7 +53,7 @@ class _Seen:
     sightings: list[StoredTracklet]
 
 
-class Watcher:
+class Watcher(Rounds):
     """Looks for all watches at what is new, in a thread of its own; the thread ends with `close`.
 
     A sighting leaves the queue in the transaction that records what the watches tell of it, so none is lost or told
@@ -70,20 +65,8 @@ class Watcher:
     """
 
     def __init__(self, search_service: SearchService, attribute_trust: float) -> None:
+        super().__init__("watcher", lambda: self.look() == _MOST_SIGHTINGS, "watches cannot look at new sightings")
         self._search_service, self._attribute_trust = search_service, attribute_trust
-        self._had_more = False
-        self._is_over = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="watcher", daemon=True)
-
-    def start(self) -> None:
-        """Begin to look."""
-        self._thread.start()
-
-    def close(self) -> None:
-        """End after the pass that is in work."""
-        self._is_over.set()
-        if self._thread.is_alive():
-            self._thread.join()
 
     def look(self) -> int:
         """One pass over the new sightings, for all watches; the number of sightings that it took.
@@ -138,19 +121,6 @@ class Watcher:
             for one, probability in zip(seen.tracklets, probabilities, strict=True)
             if probability >= watch.min_probability
         }
-
-    def _run(self) -> None:
-        failure = ""
-        with ThreadPoolExecutor(1, thread_name_prefix="watcher") as pool:  # a bug in a pass ends no later one
-            while not self._is_over.wait(0 if self._had_more else _EVERY_S):
-                looking = pool.submit(self.look)
-                error = looking.exception()
-                self._had_more = error is None and looking.result() == _MOST_SIGHTINGS
-                reason = "" if error is None else str(getattr(error, "orig", error))
-                if error is not None and reason != failure:
-                    is_known = isinstance(error, (DongseonError, sa.exc.SQLAlchemyError))
-                    _log.error("watches cannot look at new sightings: %s", reason, exc_info=None if is_known else error)
-                failure = reason
 
 
 def _attributes(

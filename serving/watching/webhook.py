@@ -16,12 +16,10 @@ import hmac
 import json
 import logging
 import os
-import threading
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
@@ -29,14 +27,14 @@ from urllib.parse import urlsplit
 import sqlalchemy as sa
 from pydantic import field_validator
 
-from domain.errors import DongseonError, InputError
+from domain.errors import InputError
 from domain.settings import Settings
 from serving.database import tables
 from serving.database.store import Store
+from serving.watching.rounds import Rounds
 
 SECRET = "DONGSEON_WEBHOOK_SECRET"
 _LEAST_SECRET = 32  # letters
-_EVERY_S = 1.0
 _TIMEOUT_S = 5.0
 _LONGEST_PAUSE_S = 300.0
 _GIVEN_UP = timedelta(days=1)
@@ -56,7 +54,7 @@ class AlertsSettings(Settings):
         return value
 
 
-class Webhook:
+class Webhook(Rounds):
     """Sends alerts in a thread of its own, which ends with `close`.
 
     An alert that is not taken is sent again after 1, 2, 4, … up to 300 s, for a day.
@@ -76,20 +74,9 @@ class Webhook:
                 f"the environment variable {SECRET} must have {_LEAST_SECRET} letters or more to sign alerts, it has "
                 f"{len(secret)}; make one by openssl rand -hex 32, and give it to the receiver"
             )
+        super().__init__("webhook", self.send_next, "alerts cannot be sent")
         self._address, self._secret, self._store = address, secret.encode(), store
         self._opener = urllib.request.build_opener(_NoRedirect)
-        self._is_over = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="webhook", daemon=True)
-
-    def start(self) -> None:
-        """Begin to send."""
-        self._thread.start()
-
-    def close(self) -> None:
-        """End after the alert that is being sent."""
-        self._is_over.set()
-        if self._thread.is_alive():
-            self._thread.join()
 
     def send_next(self) -> bool:
         """Send the alert that is due for longest; whether there was one.
@@ -143,20 +130,6 @@ class Webhook:
             return f"status {error.code}"
         except (OSError, ValueError) as error:
             return str(error)
-
-    def _run(self) -> None:
-        failure = ""
-        with ThreadPoolExecutor(1, thread_name_prefix="webhook") as pool:  # a bug ends no later attempt
-            had_one = False
-            while not self._is_over.wait(0 if had_one else _EVERY_S):
-                sending = pool.submit(self.send_next)
-                error = sending.exception()
-                had_one = error is None and sending.result()
-                reason = "" if error is None else str(getattr(error, "orig", error))
-                if error is not None and reason != failure:
-                    is_known = isinstance(error, (DongseonError, sa.exc.SQLAlchemyError))
-                    _log.error("alerts cannot be sent: %s", reason, exc_info=None if is_known else error)
-                failure = reason
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):

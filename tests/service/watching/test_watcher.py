@@ -21,6 +21,7 @@ from serving.database import audit, segments, tables
 from serving.database.store import Store
 from serving.deployment import Deployment
 from serving.perception.perception import Perception
+from serving.watching import rounds
 from serving.watching import watcher as module
 from serving.watching.watcher import Watcher
 from serving.watching.watches import Alert, alerts_after
@@ -266,7 +267,7 @@ def test_a_bug_in_a_pass_is_logged_and_ends_no_later_one(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr(module, "_EVERY_S", 0.05)
+    monkeypatch.setattr(rounds, "_EVERY_S", 0.05)
     watch(client, case)
     walk_by(deployment, store)
     watcher = Watcher(client.app.state.search_service, 0.7)  # type: ignore[attr-defined]
