@@ -25,7 +25,7 @@ def main(argv: Sequence[str] = ()) -> None:
     """Move the aliases, and write the engines that are now in use.
 
     Raises:
-        InputError: if nobody or no reason is named, there is nothing to promote or to return to, or the gate refuses.
+        InputError: if person or reason is missing, there is nothing to promote or to return to, or the gate refuses.
         AwayError: if the registry does not answer.
     """
     given = _arguments(argv)

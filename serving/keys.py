@@ -26,7 +26,7 @@ _PROGRESS = 1000  # crops from one line to the next
 
 
 def main(argv: Sequence[str] = ()) -> None:
-    """List, add or destroy keys, or encrypt crops anew; all but the list is recorded in the audit.
+    """List, add or destroy keys, or re-encrypt crops; all but the list is recorded in the audit.
 
     Raises:
         InputError: if the key file holds something else than keys, or the database does not answer.
@@ -74,7 +74,7 @@ def _reencrypt(store: Store) -> None:
                     damaged.append(f"  {error}")
                 if done and done % _PROGRESS == 0:
                     print(f"{done} of {num_old}", flush=True)
-    _record(store, {"what": "crops encrypted anew", "key": store.crops.newest_key, "crops": done})
+    _record(store, {"what": "crops re-encrypted", "key": store.crops.newest_key, "crops": done})
     if damaged:
         listed = "\n".join(damaged)
         raise ArtifactError(f"all crops must decrypt, {len(damaged)} of {len(paths)} do not and were left:\n{listed}")

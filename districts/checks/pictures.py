@@ -1,4 +1,4 @@
-"""What is wrong, or worth a word, with the pictures of a folder."""
+"""Findings about the pictures of a folder: defects, and traits such as darkness."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field

@@ -53,7 +53,7 @@ class GroupLoss:
 def decide(compared: Compared, gate: Gate) -> Decision:
     """The decision on one model, by what changes beyond chance.
 
-    What has fallen keeps the champion, whatever else has risen. Without a fall the main figure must have risen; where
+    A figure that fell keeps the champion, whatever else rose. If none fell, the main figure must have risen; where
     the test data could not have shown a change of the size `visible`, nothing is decided.
     """
     asked = gate.tasks[compared.challenger.card.task]

@@ -49,7 +49,7 @@ class Account:
 
 @dataclass(frozen=True)
 class Person:
-    """Somebody whom an OpenID provider knows."""
+    """A person with an account at an OpenID provider."""
 
     subject: str  # unique and lasting: the provider, and its name for the person
     name: str

@@ -132,7 +132,7 @@ def photo_of(connection: sa.Connection, crops: Crops, account: Account, case_id:
 
 
 def remove_photo(connection: sa.Connection, crops: Crops, account: Account, case_id: int, photo_id: int) -> None:
-    """Take a photo out of a case, such as one of somebody else.
+    """Remove a photo from a case, such as a photo of another person.
 
     Raises:
         UnknownCaseError, InputError: as `open_case_of`.

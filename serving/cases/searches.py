@@ -42,7 +42,7 @@ class RecordedSearch(BaseModel):
     question: dict[str, Any]  # as in `RecordedRequest`
     photo_sha256: str | None  # of each photo, separated by spaces
     model_version: str
-    deployment_version: str | None  # one id of the models that answered; None if nobody knows
+    deployment_version: str | None  # one id of the models that answered; None if unknown
     found: list[tuple[str, int]]  # district and tracklet id, nearest first; a route's sightings in its order
     coverage: Coverage  # what could be searched
 

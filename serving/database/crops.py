@@ -6,7 +6,7 @@ number of its key (1 byte), 12 bytes of nonce, and the ciphertext of a JPEG with
 
 The keys lie outside database and crops, in the file that `DONGSEON_CROP_KEY` names, else `<folder of the store>.key`.
 Each line is a key, 32 bytes in base64, the newest last: it encrypts new crops, and old crops still decrypt with theirs.
-A line `-` stands for a key that was destroyed. `python -m serving.keys` adds keys, and encrypts old crops anew.
+A line `-` stands for a key that was destroyed. `python -m serving.keys` adds keys, and re-encrypts old crops.
 `DONGSEON_CROPS` names another address than the store's folder, such as `s3://bucket/crops`, which needs fsspec's
 package for it.
 """
@@ -37,7 +37,7 @@ _TOP = "crops"
 _CROP_ENDING, _FRAME_ENDING = ".jpg", ".frame.jpg"
 _ENCRYPTED = (_TOP, "ring", "photos")  # folders of all that the keys encrypt, see `ring` and `case_photos`
 _DESTROYED = b"-"  # in place of a key, so that the following keys keep their numbers
-_ASIDE = ".new"  # ending of a crop that is being encrypted anew
+_ASIDE = ".new"  # ending of a crop that is being re-encrypted
 _SEGMENT = re.compile(r"[0-9]{1,18}")
 _CROP = re.compile(
     rf"crops/.+/{_SEGMENT.pattern}/[0-9]+(\.frame)?\.jpg"

@@ -105,7 +105,7 @@ class Store(AbstractContextManager["Store"]):
             time_zone: time zone of the district, by its IANA name; times are shown in it.
             videos: video of each camera, by camera id; without one, a camera's segment lasts from its first tracklet to
                 its last.
-            deployment_version: `version_of_deployment` of all engines; None if nobody knows.
+            deployment_version: `version_of_deployment` of all engines; None if unknown.
 
         Raises:
             InputError: if embeddings differ in length, an id occurs twice, a tracklet's camera is not among `cameras`,
@@ -199,9 +199,9 @@ class Store(AbstractContextManager["Store"]):
             frames: number of decoded frames.
             end: end of the segment, with a time zone.
             damage: what could not be decoded.
-            looks: how densely it was looked at; None if nobody knows, which counts as densely.
+            looks: how densely it was looked at; None if unknown, which counts as densely.
             left_out: times within it that were not looked at, in order.
-            deployment_version: `version_of_deployment` of all engines; None if nobody knows.
+            deployment_version: `version_of_deployment` of all engines; None if unknown.
 
         Raises:
             InputError: if the segment is not registered, embeddings differ in length, a tracklet is of another camera,

@@ -71,12 +71,12 @@ segments = Table(  # see serving.database.segments
     Column("frames", Integer),
     Column("error", Text),  # why it failed
     Column("damage", Text),  # what could not be decoded
-    Column("looked_at", Integer),  # frames; None if nobody knows
+    Column("looked_at", Integer),  # frames; None if unknown
     Column("due", Integer),  # frames that should have been looked at, see serving.database.segments.Looks
     Column("unreadable", Integer),  # packets that could not be decoded
     Column("left_out", TSTZMULTIRANGE),  # times in it that were not looked at: pauses, and what another segment has
     Column("model_version", Text),
-    Column("deployment_version", Text),  # of all models together; None if nobody knows
+    Column("deployment_version", Text),  # of all models together; None if unknown
     Column("created", DateTime(timezone=True), nullable=False, server_default=func.now()),  # start of waiting
     Column("postponed_since", DateTime(timezone=True)),  # a resource is unreachable, such as a network share
     Column(
@@ -227,7 +227,7 @@ accounts = Table(
     Column("role", Text, nullable=False),  # serving.web.permissions.Role
     Column("token_id", Text, nullable=False, unique=True),  # the public half of the token
     Column("token_hash", Text, nullable=False),  # Argon2id of the secret half
-    Column("subject", Text, unique=True),  # of a person whom an OpenID provider knows: the provider, and who it is
+    Column("subject", Text, unique=True),  # issuer and subject at an OpenID provider
     Column("created", DateTime(timezone=True), nullable=False, server_default=func.now()),
     Column("expires", DateTime(timezone=True)),
     Column("disabled", DateTime(timezone=True)),
@@ -339,7 +339,7 @@ searches = Table(
     Column("question", JSONB, nullable=False),  # all fields of the request but the photo
     Column("photo_sha256", Text),
     Column("model_version", Text, nullable=False),
-    Column("deployment_version", Text),  # of all models together; None if nobody knows
+    Column("deployment_version", Text),  # of all models together; None if unknown
     Column("found", JSONB, nullable=False),  # [[district, tracklet id], …], nearest first
     Column("coverage", JSONB, nullable=False),  # see serving.search.coverage.shorten_coverage
     Index("searches_by_case", "case_id"),

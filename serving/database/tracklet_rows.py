@@ -35,7 +35,7 @@ class StoredTracklet:
     embedding: np.ndarray  # float32 [feature], unit length up to half precision
     crop: str  # path below the store's folder
     model_version: str  # `ModelCard.version` of the re-ID engine
-    deployment_version: str | None = None  # `version_of_deployment` of all models that made it; None if nobody knows
+    deployment_version: str | None = None  # `version_of_deployment` of all models that made it; None if unknown
 
 
 def row_of(tracklet: Tracklet, segment: RegisteredSegment, model_version: str) -> dict[str, Any]:

@@ -85,7 +85,7 @@ class Outbox:
         district: district of the cameras.
         model_version: `ModelCard.version` of the re-ID engine.
         max_bytes: memory limit of waiting sightings.
-        deployment_version: `version_of_deployment` of all engines; None if nobody knows.
+        deployment_version: `version_of_deployment` of all engines; None if unknown.
     """
 
     def __init__(

@@ -91,7 +91,7 @@ class PhotoAnswer(BaseModel):
     width_px: int  # of the photo, upright
     height_px: int
     detected_xyxy: list[_BoxList]  # everybody detected, pixels, the likeliest to be meant first
-    selected_xyxy: _BoxList | None  # the person whom a search takes unless another is marked; None: the whole photo
+    selected_xyxy: _BoxList | None  # the person of a search unless another is marked; None: the whole photo
 
 
 class WordsRead(BaseModel):
@@ -184,7 +184,7 @@ class NextCamera(BaseModel):
     longitude: float
     probability: float  # that they are seen there next, within the minutes
     minutes: list[float]  # the same in each minute after the last time
-    searched: float  # share of its minutes in which nobody can have passed unsearched
+    searched: float  # share of the minutes whose video was searched
 
 
 class SearchArea(BaseModel):

@@ -79,7 +79,7 @@ def _drawn_person(boxes: np.ndarray, image: np.ndarray, drawn: Box) -> Box:
         return _box(min(around, key=lambda box: np.prod(box[2:] - box[:2])))
     if min(right - left, bottom - top) < _MIN_SIDE_PX:
         raise InputError(
-            f"people_xyxy must point at a person, got {list(drawn)} with nobody around it; draw a box around the "
+            f"people_xyxy must point at a person, got {list(drawn)} without a person there; draw a box around the "
             "person",
             code="nobody_there",
         )

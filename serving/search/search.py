@@ -56,7 +56,7 @@ class Hit(Sighting):
     """Sighting in the answer of a search or route."""
 
     model_version: str  # re-ID model of its embedding
-    deployment_version: str | None = None  # one id of the models that made it; None if nobody knows
+    deployment_version: str | None = None  # one id of the models that made it; None if unknown
     confirmed: bool = False  # a verdict says that it shows the person
     evidence: Evidence | None = None  # of a search; None for a confirmed sighting
 
@@ -125,7 +125,7 @@ class Searcher:
             description: attributes of the person, see `serving.matching.description.read_description`.
             confirmed: sightings that certainly show the person.
             rejected: sightings that certainly show another person.
-            like: sightings that are searched for as the confirmed ones are, though nobody has confirmed them.
+            like: unconfirmed sightings that are searched for as confirmed ones are.
             seen_at: where the person was seen besides.
             top_k: maximum number of sightings; None for all candidates.
             where: filter of the sightings; the searcher sets its model.

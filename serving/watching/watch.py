@@ -1,4 +1,4 @@
-"""One watch: whom it looks for, and how probable it is that a new sighting shows this person."""
+"""One watch: the person, and the probability that a new sighting shows them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field

@@ -37,7 +37,7 @@ _FAILURES = (aiohttp.ClientError, TimeoutError, JoseError, KeyError, TypeError, 
 
 
 class OidcSettings(Settings):
-    """The provider, and whom it lets in."""
+    """The OpenID provider and the roles of its groups."""
 
     issuer: str = Field(pattern="^https?://")
     client_id: str

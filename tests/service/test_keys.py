@@ -70,7 +70,7 @@ def test_all_crops_are_encrypted_anew_though_the_command_is_killed_half_way(
         assert {path: store.crops.read(path) for path in crops} == crops
         with store.begin() as connection:
             recorded = [record.details for record in audit.records(connection) if record.action == audit.Action.KEYS]
-    assert [details["what"] for details in recorded] == ["key added", "crops encrypted anew", "old keys destroyed"]
+    assert [details["what"] for details in recorded] == ["key added", "crops re-encrypted", "old keys destroyed"]
     key_file_of(folder / "store").write_bytes(leaked)
     with open_store(folder / "store") as store, pytest.raises(ArtifactError, match="does not decrypt"):
         store.crops.read(next(iter(crops)))

@@ -14,7 +14,7 @@ const caseField = $("[name=case]");
 let described = () => {}; // the search that the form describes
 let unseen = 0;
 
-/** Lets the operator watch for whom `search` describes. */
+/** Lets the operator watch for the person that `search` describes. */
 export function offerWatch(search) {
   described = search;
 }

@@ -546,7 +546,7 @@ def test_no_page_of_documentation_asks_the_network(client: TestClient, address: 
         ({"people_xyxy": "[[40, 0, 20, 9]]"}, "people_xyxy must contain boxes [left, top, right, bottom] in an image"),
         (
             {"people_xyxy": "[[20, 9, 24, 13]]"},
-            "people_xyxy must point at a person, got [20.0, 9.0, 24.0, 13.0] with nobody around it",
+            "people_xyxy must point at a person, got [20.0, 9.0, 24.0, 13.0] without a person there",
         ),
         ({"people_xyxy": "[[NaN, 0, 20, 9]]"}, "people_xyxy"),
         ({"confirmed": "7"}, "confirmed must be a valid"),

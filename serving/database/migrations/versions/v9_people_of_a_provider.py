@@ -1,4 +1,4 @@
-"""Accounts of people whom an OpenID provider knows."""
+"""Accounts of people who sign in at an OpenID provider."""
 
 import sqlalchemy as sa
 from alembic import op
