@@ -182,9 +182,12 @@ def _pictures(
                 yield picture
 
 
-def _serve(descriptor: int) -> None:
-    """Answer orders until the service closes the socket."""
-    os.dup2(descriptor, _CONNECTION)
+def _serve() -> None:
+    """Answer orders until the service closes the socket, which is standard input."""
+    os.dup2(0, _CONNECTION)
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for used in (0, 1):  # what a library prints is no answer
+        os.dup2(nothing, used)
     os.closerange(_CONNECTION + 1, _CONNECTION + 100)
     connection = socket.socket(fileno=_CONNECTION)
     make_nothing()
@@ -236,4 +239,4 @@ def _receive(connection: socket.socket, length: int) -> bytes:
 
 
 if __name__ == "__main__":
-    _serve(int(sys.argv[1]))
+    _serve()

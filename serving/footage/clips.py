@@ -1,18 +1,16 @@
 """Clips of recordings, made by processes of their own; see `serving.footage.clip_maker`."""
 
 import logging
-import os
 import queue
 import signal
 import socket
-import subprocess
-import sys
 import threading
 from array import array
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from domain.confined_process import ConfinedProcess
 from domain.deadline import OverdueError, remaining_s
 from domain.errors import DongseonError
 from serving.footage.clip_order import ANSWER, MOST_CLIP_BYTES, MOST_REFUSAL_BYTES, ORDER, READY, TIME, ClipOrder
@@ -20,9 +18,6 @@ from serving.footage.clip_order import ANSWER, MOST_CLIP_BYTES, MOST_REFUSAL_BYT
 _log = logging.getLogger(__name__)
 _PROGRAM = "serving.footage.clip_maker"
 _ROOT = Path(__file__).resolve().parents[2]
-_KEPT_ENVIRONMENT = ("LD_LIBRARY_PATH",)  # what an interpreter may need to start; nothing that holds a secret
-_START_S = 60.0
-_LEAST_S = 0.001  # of a limit of time: none at all would mean no limit
 
 
 class NoFootageError(DongseonError):
@@ -90,36 +85,25 @@ class ClipMakers:
                     maker.end()
 
 
-class _Maker:
+class _Maker(ConfinedProcess):
     """One process of `clip_maker.py`."""
 
     def __init__(self) -> None:
-        self._socket, theirs = socket.socketpair()
-        environment = {name: os.environ[name] for name in _KEPT_ENVIRONMENT if name in os.environ}
-        with theirs:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", _PROGRAM, str(theirs.fileno())],
-                pass_fds=[theirs.fileno()],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,  # libraries quote there what they read
-                cwd="/",
-                env=environment | {"PYTHONPATH": str(_ROOT)},
-            )
-        self._socket.settimeout(_START_S)
-        if self._socket.recv(len(READY)) != READY:
-            raise NoFootageError(f"a clip must be made by a process, which ended with {self.end()} when it started")
+        try:
+            super().__init__(["-m", _PROGRAM], READY, {"PYTHONPATH": str(_ROOT)})
+        except ChildProcessError as error:
+            raise NoFootageError(f"a clip must be made by a process: {error}") from error
 
     def make(self, descriptor: int, order: ClipOrder) -> Clip:
         content = order.model_dump_json().encode()
         try:
-            self._wait_until_deadline()
-            socket.send_fds(self._socket, [ORDER.pack(len(content))], [descriptor])
-            self._socket.sendall(content)
-            refusal_bytes, times_bytes, clip_bytes = ANSWER.unpack(self._receive(ANSWER.size))
+            self.wait_until_deadline()
+            socket.send_fds(self.socket, [ORDER.pack(len(content))], [descriptor])
+            self.socket.sendall(content)
+            refusal_bytes, times_bytes, clip_bytes = ANSWER.unpack(self.receive(ANSWER.size))
             if refusal_bytes > MOST_REFUSAL_BYTES or times_bytes % TIME.size or clip_bytes > MOST_CLIP_BYTES:
                 raise ConnectionError("the process must answer as agreed")  # a video has misled it
-            received = self._receive(refusal_bytes or times_bytes + clip_bytes)
+            received = self.receive(refusal_bytes or times_bytes + clip_bytes)
         except TimeoutError as error:
             self.end()
             raise OverdueError("the clip must be made by the deadline, which has passed") from error
@@ -133,30 +117,3 @@ class _Maker:
         if refusal_bytes:
             raise NoFootageError(received.decode(errors="replace"))
         return Clip(bytes(received[times_bytes:]), array("d", bytes(received[:times_bytes])))
-
-    def is_running(self) -> bool:
-        return self._process.poll() is None
-
-    def end(self) -> int:
-        """End the process; its exit status."""
-        self._socket.close()
-        try:
-            return self._process.wait(0.2)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            return self._process.wait()
-
-    def _receive(self, length: int) -> bytearray:
-        received = bytearray(length)
-        rest = memoryview(received)
-        while rest:
-            self._wait_until_deadline()
-            got = self._socket.recv_into(rest)
-            if got == 0:
-                raise ConnectionError("the process has closed its socket")
-            rest = rest[got:]
-        return received
-
-    def _wait_until_deadline(self) -> None:
-        left_s = remaining_s()
-        self._socket.settimeout(None if left_s is None else max(left_s, _LEAST_S))

@@ -10,9 +10,6 @@ import logging
 import os
 import queue
 import signal
-import socket
-import subprocess
-import sys
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -21,6 +18,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from domain.confined_process import ConfinedProcess
 from domain.deadline import OverdueError, remaining_s
 from domain.errors import DongseonError, InputError
 from domain.images import Picture
@@ -30,9 +28,7 @@ from serving.search.photo_decoder import ANSWER, MOST_REFUSAL_BYTES, READY, REQU
 
 _log = logging.getLogger(__name__)
 _PROGRAM = Path(photo_decoder.__file__).resolve()
-_KEPT_ENVIRONMENT = ("LD_LIBRARY_PATH",)  # what an interpreter may need to start; nothing that holds a secret
 _BASE_BYTES = 256_000_000  # of a decoder's memory: interpreter, libraries, the file
-_START_S = 60  # a decoder starts in a tenth of a second where nothing else runs
 _LEAST_S = 0.001  # of a limit of time: none at all would mean no limit
 _BYTES_A_PIXEL = 16  # a WebP with transparency takes the most, 14
 _ENDED_FROM_OUTSIDE = (-signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT, -signal.SIGHUP)  # not by the file
@@ -153,24 +149,11 @@ class _EndedError(DongseonError):
         self.status = status
 
 
-class _Decoder:
+class _Decoder(ConfinedProcess):
     """One process of `photo_decoder.py`."""
 
     def __init__(self, arguments: list[str]) -> None:
-        self._service, theirs = socket.socketpair()
-        environment = {name: os.environ[name] for name in _KEPT_ENVIRONMENT if name in os.environ}
-        with theirs:
-            self._process = subprocess.Popen(
-                [sys.executable, "-I", "-W", "ignore", str(_PROGRAM), *arguments],
-                stdin=theirs.fileno(),
-                stdout=theirs.fileno(),
-                stderr=subprocess.DEVNULL,  # libraries quote there what they read
-                cwd="/",
-                env=environment,
-            )
-        self._service.settimeout(_START_S)
-        if self._service.recv(len(READY)) != READY:
-            raise ChildProcessError(f"it ended with the exit status {self.end()}")
+        super().__init__(["-I", "-W", "ignore", str(_PROGRAM), *arguments], READY)
 
     def decode(self, content: bytes, most_pixels: int, cpu_s: float) -> DecodedPhoto:
         """As `PhotoDecoders.decode`; unless it answers, the process is ended.
@@ -181,13 +164,13 @@ class _Decoder:
             _EndedError: if the process ends.
         """
         try:
-            self._wait_until_deadline()
-            self._service.sendall(REQUEST.pack(len(content), most_pixels, cpu_s))
-            self._service.sendall(content)
-            width, height, *size, refusal_bytes, spent_s = ANSWER.unpack(self._receive(ANSWER.size))
+            self.wait_until_deadline()
+            self.socket.sendall(REQUEST.pack(len(content), most_pixels, cpu_s))
+            self.socket.sendall(content)
+            width, height, *size, refusal_bytes, spent_s = ANSWER.unpack(self.receive(ANSWER.size))
             if refusal_bytes > MOST_REFUSAL_BYTES or width * height > most_pixels:
                 raise ConnectionError("a decoder must answer as agreed")  # a photo has misled it
-            received = self._receive(refusal_bytes or width * height * 3)
+            received = self.receive(refusal_bytes or width * height * 3)
         except TimeoutError as error:
             self.end(patience_s=0)
             raise OverdueError("the photo must be decoded by the deadline, which has passed") from error
@@ -201,31 +184,3 @@ class _Decoder:
             raise InputError(reason, code=code)
         image = np.frombuffer(received, np.uint8).reshape(height, width, 3)
         return DecodedPhoto(image, spent_s, (width / max(1, size[0]), height / max(1, size[1])))
-
-    def is_running(self) -> bool:
-        """Whether it can decode another photo."""
-        return self._process.poll() is None
-
-    def end(self, patience_s: float = 1.0) -> int:
-        """End the process, unless it ends by itself within `patience_s`; its exit status."""
-        self._service.close()
-        try:
-            return self._process.wait(patience_s)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            return self._process.wait()
-
-    def _receive(self, length: int) -> bytearray:
-        received = bytearray(length)
-        rest = memoryview(received)
-        while rest:
-            self._wait_until_deadline()
-            got = self._service.recv_into(rest)
-            if got == 0:
-                raise ConnectionError("the decoder has closed its socket")
-            rest = rest[got:]
-        return received
-
-    def _wait_until_deadline(self) -> None:
-        left_s = remaining_s()
-        self._service.settimeout(None if left_s is None else max(left_s, _LEAST_S))
