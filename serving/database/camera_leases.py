@@ -41,7 +41,46 @@ _COUNT = sa.text(
 )
 
 
-class CameraLeases:
+class _Kept:
+    """A connection that a thread keeps alive by `_renew`, and opens again when the database was away."""
+
+    def __init__(self, engine: sa.Engine, district: str, camera_ids: Sequence[str]) -> None:
+        self._engine, self._district, self._camera_ids = engine, district, sorted(camera_ids)
+        self._connection: sa.Connection | None = None
+        self._closing = threading.Event()
+        # A daemon: a database that never answers must not keep the process from ending.
+        self._thread = threading.Thread(target=self._keep, name="camera leases", daemon=True)
+
+    def close(self) -> None:
+        """Leave the cameras to other processes."""
+        self._closing.set()
+        self._thread.join(_PATIENCE_S)
+
+    def _begin(self) -> None:
+        self._renew()
+        self._thread.start()
+
+    def _keep(self) -> None:
+        while not self._closing.wait(_EVERY_S):
+            try:
+                self._renew_later()
+            except sa.exc.SQLAlchemyError:  # the database is away: no other process can get a lease now
+                self._disconnect()
+        self._disconnect()
+
+    def _renew(self) -> None:
+        raise NotImplementedError
+
+    def _renew_later(self) -> None:
+        self._renew()
+
+    def _disconnect(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            _close(connection)
+
+
+class CameraLeases(_Kept):
     """Leases of the live cameras of this process, held until `close`. Safe to share between threads.
 
     Args:
@@ -57,32 +96,18 @@ class CameraLeases:
     def __init__(
         self, engine: sa.Engine, district: str, camera_ids: Sequence[str], on_lost: Callable[[], object]
     ) -> None:
-        self._engine, self._on_lost = engine, on_lost
-        self._district, self._camera_ids = district, sorted(camera_ids)
-        self._connection: sa.Connection | None = None
-        self._closing = threading.Event()
+        super().__init__(engine, district, camera_ids)
+        self._on_lost = on_lost
         self.lost: InputError | None = None
-        self._renew()
-        # A daemon: a database that never answers must not keep the process from ending.
-        self._thread = threading.Thread(target=self._keep, name="camera leases", daemon=True)
-        self._thread.start()
+        self._begin()
 
-    def close(self) -> None:
-        """Ends the leases."""
-        self._closing.set()
-        self._thread.join(_PATIENCE_S)
-
-    def _keep(self) -> None:
-        while not self._closing.wait(_EVERY_S):
-            try:
-                self._renew()
-            except sa.exc.SQLAlchemyError:  # the database is away: no other process can get a lease now
-                self._disconnect()
-            except InputError as error:
-                self.lost = error
-                self._on_lost()
-                return
-        self._disconnect()
+    def _renew_later(self) -> None:
+        try:
+            self._renew()
+        except InputError as error:
+            self.lost = error
+            self._on_lost()
+            self._closing.set()
 
     def _renew(self) -> None:
         """Shows that the connection lives, or gets all leases with a new connection."""
@@ -110,13 +135,8 @@ class CameraLeases:
                 f"{_holder(connection, camera)}; end that process, or take the camera out of the file"
             ) from error
 
-    def _disconnect(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            _close(connection)
 
-
-class SharedCameras:
+class SharedCameras(_Kept):
     """Cameras that several processes share: each follows its part, and the part of a process that ended.
 
     A process follows the number of cameras divided by that of the processes that live, rounded up. When another process
@@ -130,15 +150,11 @@ class SharedCameras:
     """
 
     def __init__(self, engine: sa.Engine, district: str, camera_ids: Sequence[str]) -> None:
-        self._engine, self._district, self._camera_ids = engine, district, sorted(camera_ids)
-        self._connection: sa.Connection | None = None
+        super().__init__(engine, district, camera_ids)
         self._held: set[str] = set()
         self._given_up: set[str] = set()
         self._following: frozenset[str] = frozenset()
-        self._closing = threading.Event()
-        self._renew()
-        self._thread = threading.Thread(target=self._keep, name="shared cameras", daemon=True)  # as that of leases
-        self._thread.start()
+        self._begin()
 
     @property
     def following(self) -> frozenset[str]:
@@ -148,19 +164,6 @@ class SharedCameras:
     def give_up(self, camera_id: str) -> None:
         """Leave a camera that is no longer in `following` to other processes."""
         self._given_up.add(camera_id)
-
-    def close(self) -> None:
-        """Leave all cameras to other processes."""
-        self._closing.set()
-        self._thread.join(_PATIENCE_S)
-
-    def _keep(self) -> None:
-        while not self._closing.wait(_EVERY_S):
-            try:
-                self._renew()
-            except sa.exc.SQLAlchemyError:  # the database is away: no other process can get a camera now
-                self._disconnect()
-        self._disconnect()
 
     def _renew(self) -> None:
         if self._connection is None:
@@ -183,11 +186,6 @@ class SharedCameras:
     def _acquire(self, camera_id: str) -> bool:
         assert self._connection is not None
         return bool(self._connection.execute(_TRY_LOCK, _lock_of(self._district, camera_id)).scalar_one())
-
-    def _disconnect(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            _close(connection)
 
 
 def _connect(engine: sa.Engine) -> sa.Connection:
