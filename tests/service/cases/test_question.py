@@ -1,6 +1,5 @@
 """A case holds its question: photos, notes and the last search, for whoever works on it next."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from io import BytesIO
 
@@ -28,12 +27,6 @@ def png(pixels: np.ndarray) -> bytes:
     file = BytesIO()
     Image.fromarray(pixels).save(file, "PNG")
     return file.getvalue()
-
-
-@pytest.fixture(scope="module")
-def client(deployment: Deployment) -> Iterator[TestClient]:
-    with api_client_of(deployment) as opened:
-        yield opened
 
 
 @pytest.fixture

@@ -1,12 +1,10 @@
 """Who may search and look for which case, and what is kept of it; over HTTP."""
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import pytest
 from starlette.testclient import TestClient
 
 from serving.access.roles import Role
@@ -15,12 +13,6 @@ from serving.deployment import Deployment
 from tests.helpers.deployments import FOR_CASE, REVIEWER, api_client_of, fill_store, write_deployment
 
 SIGHTING = {"district": "demo", "tracklet_id": 4}
-
-
-@pytest.fixture(scope="module")
-def client(deployment: Deployment) -> Iterator[TestClient]:
-    with api_client_of(deployment) as client:
-        yield client
 
 
 def test_nothing_is_shown_of_people_but_for_an_open_case_that_is_ones_own(tmp_path: Path) -> None:

@@ -1,7 +1,6 @@
 """Watches tell new sightings of the person sought: once, whatever happens, and to those who work on the case."""
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from io import BytesIO
@@ -36,12 +35,6 @@ def png(pixels: np.ndarray) -> bytes:
     file = BytesIO()
     Image.fromarray(pixels).save(file, "PNG")
     return file.getvalue()
-
-
-@pytest.fixture(scope="module")
-def client(deployment: Deployment) -> Iterator[TestClient]:
-    with api_client_of(deployment) as opened:
-        yield opened
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 import json
 import logging
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -15,22 +14,15 @@ from domain.errors import InputError
 from serving.database import audit
 from serving.database.audit import Action
 from serving.database.store import Store
-from serving.deployment import Deployment
 from serving.perception.engine_calls import EnginesAwayError
 from serving.search.photo import DecodersAwayError
 from serving.search.service import NotReadyError
 from serving.web.errors import add_error_answers
-from tests.helpers.deployments import FOR_CASE, REVIEWER, api_client_of
+from tests.helpers.deployments import FOR_CASE, REVIEWER
 
 JSON = {"Content-Type": "application/json"}
 SECRET = "s3cret-of-the-form"
 BODY: dict[str, Any] = {"sightings": [{"district": "demo", "tracklet_id": 1}], **FOR_CASE}
-
-
-@pytest.fixture(scope="module")
-def client(deployment: Deployment) -> Iterator[TestClient]:
-    with api_client_of(deployment) as client:
-        yield client
 
 
 def answer_to(error: Exception | None = None, store: Store | None = None, statement: str = "") -> tuple[int, str, str]:
