@@ -184,8 +184,18 @@ class SearchService:
             deployment_version=self._engines.deployment_version if self._engines is not None else None,
             engines=self._engines.status if self._engines is not None else {},
             transits_version=(self._engines.transits.version or None) if self._engines is not None else None,
-            warnings=self._warnings(),
+            warnings=self.warnings(),
         )
+
+    def warnings(self) -> list[str]:
+        """Sentences on what makes answers incomplete; none while the store does not answer."""
+        version = self._model_version()
+        try:
+            engine = self.store().engine
+            empty = queries.nothing_processed(engine, version) if version is not None else None
+            return [warning for warning in (old_pgvector(engine), empty) if warning is not None]
+        except (NotReadyError, sa.exc.DBAPIError):  # which `reason` tells
+            return []
 
     @property
     def limits(self) -> SearchLimits:
@@ -595,15 +605,6 @@ class SearchService:
         if reason:
             raise NotReadyError(reason)
         return self.store()
-
-    def _warnings(self) -> list[str]:
-        version = self._model_version()
-        try:
-            engine = self.store().engine
-            empty = queries.nothing_processed(engine, version) if version is not None else None
-            return [warning for warning in (old_pgvector(engine), empty) if warning is not None]
-        except (NotReadyError, sa.exc.DBAPIError):  # which `reason` tells
-            return []
 
     def _describe(self, attributes: Question, top_k: int | None) -> dict[str, GroupQuery]:
         if top_k is not None and not 1 <= top_k <= self._limits.max_top_k:

@@ -57,5 +57,5 @@ def _page(request: Request) -> Response:
         limits=service.limits,
         districts=districts,
         reason=reason,
-        warnings=service.status().warnings,
+        warnings=service.warnings(),
     )
