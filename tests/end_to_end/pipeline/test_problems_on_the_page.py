@@ -70,7 +70,8 @@ def test_every_problem_is_searched_by_few_clicks_and_shows_pictures(smoke: Path,
     with searching(smoke, tmp_path, chromium) as operator:
         found = found_of(smoke, operator)
         page = operator.browser
-        page.evaluate(f"{CARDS}.forEach(card => {{ card.hidden = false; card.scrollIntoView(); }})")
+        eager = "card.querySelector('img').loading = 'eager'"  # the browser leaves out what is far from what it shows
+        page.evaluate(f"{CARDS}.forEach(card => {{ card.hidden = false; {eager}; }})")
         page.wait_for(f"{CARDS}.every(card => card.querySelector('img').naturalWidth > 0)")
         shown = page.evaluate(f"{CARDS}.map(card => card.querySelector('[data-slot=probability]').textContent)")
         assert all(re.fullmatch(r"\d+%", each) for each in shown)
