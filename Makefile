@@ -44,7 +44,7 @@ demo: setup ## run the whole pipeline on the demo district, then print its resul
 # nothing from a second thread, so two models are made at a time, each on half of the cores.
 .PHONY: demo-models
 demo-models:
-	$(PRIVATE) dvc repro prepare
+	$(PRIVATE) dvc repro prepare fit_transits
 	@models="$$(dvc stage list --name-only | sed -n 's/^train_/demo-/p')"; \
 	  OMP_NUM_THREADS=$$(( $$(nproc) > 1 ? $$(nproc) / 2 : 1 )) $(MAKE) --no-print-directory -j2 $$models
 

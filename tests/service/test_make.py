@@ -1,12 +1,16 @@
+import os
+import re
 import shutil
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.helpers.project import ROOT
 
+CODE = {"domain", "districts", "evaluation", "training", "export", "serving"}
 STUB = """#!/bin/sh
 [ "$1" = -c ] && { echo demo; exit; } # the configured district
 echo "$(basename "$0") $*" >> said
@@ -71,3 +75,27 @@ def test_what_dvc_and_bentoml_write_is_their_users_alone(tmp_path: Path, target:
     assert {
         umask for line, umask in zip(said, umasks, strict=True) if not line.startswith(("python", "dvc stage"))
     } == {"0077"}
+
+
+def test_the_demos_models_are_made_after_all_that_their_stages_read() -> None:
+    """`dvc repro --single-item` makes nothing that a stage depends on; DVC says so after half an hour."""
+    environment = os.environ | {"PATH": f"{ROOT / '.venv' / 'bin'}:{os.environ['PATH']}"}
+    asked = subprocess.run(
+        ["make", "--dry-run", "demo-models"], cwd=ROOT, env=environment, capture_output=True, text=True, check=True
+    )
+    first, *chains = re.findall(r"repro ((?:--single-item)?[^;&\n]*(?:\\\n[^\n]*)?)", asked.stdout)
+    assert len(chains) == 4, asked.stdout  # detector, attributes, two backbones
+    for chain in chains:
+        made = {folder for name in first.split() for folder in folders(name, "outs")}
+        for stage in re.findall(r"(\w+)@", chain):
+            missing = folders(stage, "deps") - CODE - made
+            assert not missing, f"{stage} reads {missing}, which nothing before it in `make demo` writes"
+            made |= folders(stage, "outs")
+
+
+def folders(stage: str, kind: str) -> set[str]:
+    """Top folders of what a stage of dvc.yaml reads or writes."""
+    body = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"][stage]
+    paths = body.get("do", body).get(kind, [])
+    named = {path if isinstance(path, str) else next(iter(path)) for path in paths}
+    return {path.partition("/")[0] for path in named if not path.startswith("$")}
