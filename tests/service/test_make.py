@@ -83,11 +83,13 @@ def test_the_demos_models_are_made_after_all_that_their_stages_read() -> None:
     asked = subprocess.run(
         ["make", "--dry-run", "demo-models"], cwd=ROOT, env=environment, capture_output=True, text=True, check=True
     )
-    first, *chains = re.findall(r"repro ((?:--single-item)?[^;&\n]*(?:\\\n[^\n]*)?)", asked.stdout)
+    first, *chains = re.findall(r"repro ((?:[^;&\n\\]|\\\n)*)", asked.stdout)
     assert len(chains) == 4, asked.stdout  # detector, attributes, two backbones
     for chain in chains:
         made = {folder for name in first.split() for folder in folders(name, "outs")}
-        for stage in re.findall(r"(\w+)@", chain):
+        stages = re.findall(r"(\w+)@", chain)
+        assert len(stages) == 4, chain
+        for stage in stages:
             missing = folders(stage, "deps") - CODE - made
             assert not missing, f"{stage} reads {missing}, which nothing before it in `make demo` writes"
             made |= folders(stage, "outs")
