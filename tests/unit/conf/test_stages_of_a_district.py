@@ -100,7 +100,8 @@ def test_a_taken_model_is_scored_beside_the_trained_ones(project: Path) -> None:
     [
         (
             "experiment=finetune",
-            "reid.backbones.osnet.weights must be there, weights/osnet_x1_0_msmt17.pth is missing",
+            "reid.backbones.osnet.weights must be there, weights/osnet_x1_0_msmt17.pth is missing.*; "
+            "reid.backbones.resnet50.weights must be there",
         ),
         (
             "+take.detector=engines/none",
