@@ -54,6 +54,15 @@ class Operator:
         addresses: list[Any] = self.browser.evaluate(f"{_CARDS}.map(card => card.querySelector('img').src)")
         return [_sighting(address) for address in addresses]
 
+    def tell_where_seen(self, camera: str, time: str, within_minutes: int) -> None:
+        """The person was seen at a camera at a local time, `2026-05-01T21:00:00`: a click, the rest by keyboard."""
+        self.clicks += 1  # opens the browser's own list of places
+        for field, value in {"place": camera, "time": time, "within": str(within_minutes)}.items():
+            changed = "field.dispatchEvent(new Event('input', {bubbles: true}))"
+            self.browser.evaluate(
+                f"(field => (field.value = {value!r}, {changed}))(document.querySelector('#seen-{field}'))"
+            )
+
     def clear(self) -> None:
         """Empties the form for the next person; case and reason stay."""
         self.click("#search [type=reset]")
