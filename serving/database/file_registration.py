@@ -72,7 +72,7 @@ def _register_known(
         connection.execute(sa.delete(table).where(table.c.id == known.id))
         renewed_segment = segments.insert(connection, district, video, replaces=known.replaces)
         return FileRegistration(renewed_segment, known.state)
-    renewed: dict[str, Any] = {"state": "waiting", "error": None, "postponed_since": None}
+    renewed: dict[str, Any] = {"state": "waiting", "error": None, "postponed_since": None, "ended": None}
     renewed |= {"source": video.source, "end": video.end}
     if known.state == "failed":
         renewed["created"] = sa.func.now()

@@ -160,6 +160,7 @@ def finish(
         "left_out": [postgresql.Range(*span) for span in left_out],
         "error": None,
         "postponed_since": None,
+        "ended": sa.func.now(),
         "model_version": model_version,
         "deployment_version": deployment_version,
         **(asdict(looks) if looks is not None else {}),
@@ -171,7 +172,7 @@ def fail(connection: sa.Connection, segment_id: int, error: str) -> None:
     """Sets a segment failed, unless it is done."""
     table = tables.segments
     failing = (table.c.id == segment_id) & (table.c.state != "done")
-    failed = {"state": "failed", "error": error, "postponed_since": None}
+    failed = {"state": "failed", "error": error, "postponed_since": None, "ended": sa.func.now()}
     connection.execute(sa.update(table).where(failing).values(failed))
 
 
@@ -218,7 +219,8 @@ def give_up_stream(connection: sa.Connection, district: str, camera_id: str, sou
     """Sets unfinished segments of the live stream `source` failed; sightings that were stored with them stay."""
     table = tables.segments
     of_stream = (table.c.district == district) & (table.c.camera_id == camera_id) & (table.c.source == source)
-    ended = {"state": "failed", "error": "it ended before all of its sightings were stored"}
+    reason = "it ended before all of its sightings were stored"
+    ended = {"state": "failed", "error": reason, "ended": sa.func.now()}
     connection.execute(sa.update(table).where(of_stream, table.c.state == "waiting").values(ended))
 
 

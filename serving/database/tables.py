@@ -79,6 +79,7 @@ segments = Table(  # see serving.database.segments
     Column("deployment_version", Text),  # of all models together; None if unknown
     Column("created", DateTime(timezone=True), nullable=False, server_default=func.now()),  # start of waiting
     Column("postponed_since", DateTime(timezone=True)),  # a resource is unreachable, such as a network share
+    Column("ended", DateTime(timezone=True)),  # when it was done or failed
     Column(
         "replaces", BigInteger, ForeignKey("segments.id", ondelete="SET NULL")
     ),  # segment that is removed when this one is done
@@ -94,6 +95,7 @@ segments = Table(  # see serving.database.segments
     ),
     Index("segments_replacing", "replaces", unique=True),
     Index("segments_by_length", text('("end" - start)')),  # the longest one bounds how long a tracklet lasts
+    Index("segments_by_ended", "ended"),
     Index("segments_unfinished", "district", "camera_id", postgresql_where=text("state <> 'done'")),
 )
 

@@ -74,7 +74,7 @@ def contents(store: Store) -> list[Any]:
     with store.begin() as connection:
         segments = connection.execute(sa.select(tables.segments)).mappings().all()
         tracklets = connection.execute(sa.select(tables.tracklets)).mappings().all()
-    without_id = {"id", "created"}
+    without_id = {"id", "created", "ended"}
     held = [
         (
             sorted((key, str(value)) for key, value in segment.items() if key not in without_id),
