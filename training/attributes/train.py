@@ -15,7 +15,7 @@ from torch.utils.data import BatchSampler
 from districts.layout import Split, read_attribute_split, read_district
 from domain.attributes import AttributeSchema
 from domain.model_card import ModelCard
-from domain.paths import DATA, configured_district, users_file
+from domain.paths import CHECKPOINTS, DATA, configured_district, users_file
 from domain.schemas import read_schema
 from domain.settings import read_params
 from domain.stage import run_stage
@@ -29,6 +29,7 @@ from training.crops.backbone import load_pretrained
 from training.crops.data import CropData, CropDataset, shuffled_batches
 from training.crops.lightning_run import CropTrainingSettings, Curves, checkpoint_folder, fit, seed_run
 from training.crops.optimization import configure_optimizer
+from training.nodes import trains_along
 from training.resuming import digest
 from training.single_output import SingleOutput
 from training.trained_model import write_trained
@@ -53,6 +54,9 @@ def main(argv: Sequence[str] = ()) -> None:
     district, seed = configured_district(argv), read_params(argv)["seed"]
     folder = DATA.of(district)
     schema = choose_schema(settings, folder)
+    if trains_along():
+        train_attributes(settings, folder, schema, seed, CHECKPOINTS.of(district) / MODEL, lambda *_: None)
+        return
     plain = settings.model_dump(mode="json", by_alias=True) | {"seed": seed}
     checkpoints = checkpoint_folder(district, MODEL, plain | _identity(settings, folder, schema))
     with training_run(

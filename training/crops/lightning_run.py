@@ -19,6 +19,7 @@ from training.allocator import keep_freed_memory
 from training.crops.augmentation import AugmentationSettings
 from training.crops.data import CropData
 from training.crops.task import CropTask
+from training.nodes import first_says, is_launched, num_nodes, part, trains_along
 from training.progress import Estimate, say, shows_bars
 from training.resuming import claim
 from training.settings import TrainingSettings
@@ -102,7 +103,7 @@ def fit(
         log_curves: takes points of named curves and their epoch, from 1; picklable if there are several devices.
 
     Returns:
-        the validation scores of these weights; empty without validation.
+        the validation scores of these weights; empty without validation, and in a process that trains along.
     """
     best = ModelCheckpoint(
         folder,
@@ -118,12 +119,19 @@ def fit(
     keep_freed_memory()
     resumed = folder / _LAST
     own = [StepSeeds(seed), Schedule(), Pace(data.num_train), CurveLog(log_curves), Stop(resumed)]
-    trainer = _trainer(settings, folder, devices, [*averaging, best, last, *own])
-    validator = _trainer(settings, folder, 1, [])
-    if resumed.is_file():
-        data.begun = _progress(resumed)
+    # Without torchrun, processes for the training alone, not the stage.
+    strategy = "ddp" if is_launched() else "ddp_spawn" if devices > 1 else "auto"
+    nodes = num_nodes(settings.hardware)
+    trainer = _trainer(settings, folder, devices, [*averaging, best, last, *own], nodes=nodes, strategy=strategy)
+    validator = _trainer(settings, folder, 1, [], nodes=1, strategy="auto")
+    begun = first_says(lambda: _progress(resumed) if resumed.is_file() else None)
+    if begun is not None:
+        data.begun = begun[0], begun[1]
     try:
-        trainer.fit(task, datamodule=data, ckpt_path=str(resumed) if resumed.is_file() else None)
+        trainer.fit(task, datamodule=data, ckpt_path=str(resumed) if begun is not None else None)
+        part()
+        if trains_along():
+            return {}
         best_file = folder / "best.ckpt"
         checkpoint = torch.load(best_file if best_file.is_file() else resumed, map_location="cpu", weights_only=True)
         task.load_state_dict(checkpoint["state_dict"])
@@ -276,12 +284,15 @@ class CurveLog(Callback):
             self._log_curves(values | more, trainer.current_epoch + 1)
 
 
-def _trainer(settings: CropTrainingSettings, folder: Path, devices: int, callbacks: list[Callback]) -> Trainer:
+def _trainer(
+    settings: CropTrainingSettings, folder: Path, devices: int, callbacks: list[Callback], *, nodes: int, strategy: str
+) -> Trainer:
     hardware = settings.hardware
     return Trainer(
         accelerator=hardware.accelerator,
         devices=devices,
-        strategy="ddp_spawn" if devices > 1 else "auto",  # processes for the training alone, not the stage
+        num_nodes=nodes,
+        strategy=strategy,
         precision=hardware.precision,
         accumulate_grad_batches=hardware.accumulate_batches,
         max_epochs=settings.max_epochs,

@@ -28,6 +28,7 @@ from training.detector.darknet import save_weights
 from training.detector.network import CFG, DarknetNetwork
 from training.detector.operating_point import best_f1_threshold, detect
 from training.detector.preparation import define_network, link_data, start_network
+from training.nodes import require_one_node
 from training.progress import Estimate, say
 from training.resuming import claim, digest, digest_of_text
 from training.settings import HardwareSettings, TrainingSettings
@@ -70,6 +71,7 @@ class DetectorSettings(TrainingSettings):
 
 def main(argv: Sequence[str] = ()) -> None:
     """Check the data, train or resume training, choose the score threshold, and write the model."""
+    require_one_node()
     settings = DetectorSettings.from_params("detector", argv)
     params = read_params(argv)
     district, seed = configured_district(argv), int(params["seed"])

@@ -14,7 +14,7 @@ from districts.layout import find_pictures, read_reid_folder
 from domain.errors import InputError
 from domain.model_card import ModelCard
 from domain.names import Name
-from domain.paths import DATA, configured_district, users_file
+from domain.paths import CHECKPOINTS, DATA, configured_district, users_file
 from domain.settings import Settings, read_params
 from domain.stage import run_stage
 from evaluation.experiments.log import training_run
@@ -22,6 +22,7 @@ from training.crops.augmentation import CHANNEL_MEAN, CHANNEL_STD, Preparation
 from training.crops.data import CropData, CropDataset
 from training.crops.lightning_run import CropTrainingSettings, Curves, checkpoint_folder, fit, seed_run
 from training.crops.optimization import configure_optimizer
+from training.nodes import trains_along
 from training.reid.losses import ReidLoss, ReidLossSettings
 from training.reid.network import ReidNetwork, build_reid_network, load_pretrained
 from training.reid.sampling import IdentityBatches
@@ -73,6 +74,9 @@ def main(argv: Sequence[str] = ()) -> None:
     settings = ReidSettings.from_params("reid", argv).for_chosen()
     district, seed = configured_district(argv), read_params(argv)["seed"]
     model, data_folder = f"reid-{settings.backbone}", DATA.of(district) / "reid"
+    if trains_along():
+        train_reid(settings, data_folder, seed, CHECKPOINTS.of(district) / model, lambda *_: None)
+        return
     checkpoints = checkpoint_folder(district, model, _identity(settings, data_folder, seed))
     with training_run(
         model,
