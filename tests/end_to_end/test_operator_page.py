@@ -218,7 +218,9 @@ def test_sightings_are_judged_by_key_and_the_next_search_uses_it(browser: Browse
     assert "같은 사람일 확률" in first
     assert "Gate" in first
     assert "2026. 5. 1. 21:" in first  # stored as noon UTC, shown as in Seoul
-    assert "모델 mean-colour-" in first
+    model = browser.evaluate(f"{CARDS}[0].querySelector('[data-slot=probability]').title")
+    assert "모델 mean-colour-" in model
+    assert "mean-colour" not in first, "who asks for the model finds it; on the card it is noise"
     assert any("가방: 배낭" in text for text in browser.evaluate(f"[...{CARDS}].map(card => card.innerText)"))
     assert "찾은 장면 13건" in browser.evaluate("document.querySelector('#status').textContent")
     assert browser.evaluate("document.querySelector('[data-view=route]').disabled")

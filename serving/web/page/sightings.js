@@ -22,7 +22,7 @@ export function showHits(sightings, kind, searched) {
   found = sightings.map((seen) => {
     const { confirmed, match_probability: probability } = seen;
     const item = confirmed ? card(seen, words.certain, percent(1)) : card(seen, kind, chance(probability));
-    $("[data-slot=model]", item).textContent = `${words.model} ${seen.model_version}`;
+    $("[data-slot=probability]", item).title = `${words.model} ${seen.model_version}`;
     $("[data-slot=evidence]", item).append(...describedEvidence(seen.evidence));
     $("[data-slot=attributes]", item).append(...describedAttributes(seen.attributes, searched));
     return { seen, item };
