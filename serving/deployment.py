@@ -13,6 +13,7 @@ from domain.errors import ArtifactError, InputError
 from domain.model_card import read_card, version_of_deployment
 from domain.paths import ENGINES, STORE, TRANSITS
 from domain.settings import PARAMS, Settings, name_in, read_params
+from serving.cases.settings import CasesSettings
 from serving.database.retention import RetentionSettings
 from serving.database.store import open_store
 from serving.database.viewing import ViewingSettings
@@ -40,6 +41,7 @@ class ServingSettings(Settings):
     engines: EnginesSettings
     access: AccessSettings
     viewing: ViewingSettings
+    cases: CasesSettings
     alerts: AlertsSettings
     footage: FootageSettings
     retention: RetentionSettings

@@ -95,6 +95,7 @@ class PersonSearch:
         _api.state.max_upload_bytes = _http.max_upload_bytes
         _api.state.threads = _http.threads
         _api.state.viewing = _deployment.settings.viewing
+        _api.state.cases = _deployment.settings.cases
 
     def __is_ready__(self) -> bool:
         """Whether a search can be answered; BentoML calls it for /readyz."""

@@ -11,12 +11,13 @@ from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 from pydantic import BaseModel
-from sqlalchemy.dialects.postgresql import distinct_on, insert
+from sqlalchemy.dialects.postgresql import insert
 
 from domain.errors import InputError
 from serving.access.accounts import Account, account_named
 from serving.access.roles import Role
-from serving.cases.searches import RecordedSearch, searches_of
+from serving.cases.searches import RecordedSearch, searches_of, without_verdicts
+from serving.cases.standing import Standing, standing_of, standings, voices
 from serving.cases.verdict import Verdict
 from serving.cases.visible import CaseAnswer, case_of, open_case_of
 from serving.database import audit, tables
@@ -28,26 +29,39 @@ from serving.search.service import UnknownSightingError
 _Record = TypeVar("_Record", bound=BaseModel)
 
 
-class CaseSighting(SightingId):
-    """A sighting with a verdict; place and times while it is stored."""
+class CasePlace(SightingId):
+    """A sighting of a case; place and times while it is stored."""
 
     district: str  # verdicts of old may be on names that are none now
-    verdict: Verdict
-    account: str
-    at: datetime
     camera_id: str | None
     first_seen: datetime | None
     last_seen: datetime | None
 
 
+class CaseSighting(CasePlace):
+    """A sighting with a verdict."""
+
+    verdict: Verdict
+    account: str
+    at: datetime
+    standing: Standing  # what all verdicts on it come to
+
+
+class JudgedSighting(CaseSighting):
+    """A sighting with the verdict of the account that asks, or the last one; `account` and `at` are of the last one."""
+
+    judges: list[str]  # accounts whose verdicts count
+
+
 class CaseDetails(CaseAnswer):
     """A case and its judged sightings."""
 
-    verdicts: list[CaseSighting]  # the last verdict on each sighting
+    verdicts: list[JudgedSighting]
+    to_judge: list[CasePlace]  # a second person's verdict is missing, and the account has given none
 
 
 class ExportedSighting(CaseSighting):
-    """A judged sighting for people who do not know the cameras by their ids."""
+    """A verdict for people who do not know the cameras by their ids."""
 
     camera_name: str | None
 
@@ -55,36 +69,51 @@ class ExportedSighting(CaseSighting):
 class CaseExport(CaseAnswer):
     """The whole record of a case; times as clocks of the district show them, with their offset from UTC."""
 
-    verdicts: list[ExportedSighting]  # all verdicts, by time
+    verdicts: list[ExportedSighting]  # all verdicts, by time, but those that await a second person's verdict
     searches: list[RecordedSearch]  # by time
 
 
-def open_case(connection: sa.Connection, account: Account, title: str, operators: Sequence[str]) -> CaseAnswer:
+def open_case(
+    connection: sa.Connection, account: Account, title: str, operators: Sequence[str], *, second_person: bool = False
+) -> CaseAnswer:
     """Open a case on which `operators` may work.
+
+    Args:
+        connection: in a transaction.
+        account: who opens it.
+        title: of the case.
+        operators: accounts.
+        second_person: whether a verdict counts only when a second person agrees.
 
     Raises:
         InputError: if an operator is no account with the role operator.
     """
-    new = sa.insert(tables.cases).values(title=title, legal_hold=False).returning(tables.cases.c.id)
-    case_id = connection.execute(new).scalar_one()
+    row = {"title": title, "legal_hold": False, "second_person": second_person}
+    case_id = connection.execute(sa.insert(tables.cases).values(row).returning(tables.cases.c.id)).scalar_one()
     _name_operators(connection, case_id, operators)
-    _record(connection, account, case_id, {"opened": title, "operators": sorted(set(operators))})
+    opened = {"opened": title, "operators": sorted(set(operators)), "second_person": second_person}
+    _record(connection, account, case_id, opened)
     return case_of(connection, account, case_id)
 
 
 def case_details(connection: sa.Connection, account: Account, case_id: int) -> CaseDetails:
-    """A case with the last verdict on each sighting, in order of time. The view is recorded.
+    """A case and its judged sightings, in order of time. The view is recorded.
 
     Raises:
         UnknownCaseError: if the account may not work on the case.
     """
     case = case_of(connection, account, case_id)
-    last = _last_verdicts(case_id)
-    judged = _with_place(last).where(last.c.verdict != Verdict.NONE)
-    rows = connection.execute(judged.order_by(tables.tracklets.c.first_seen, last.c.id)).mappings()
-    sightings = [CaseSighting(**{name: row[name] for name in CaseSighting.model_fields}) for row in rows]
+    sightings, to_judge = [], []
+    for row in connection.execute(_judged(account, case_id)).mappings():
+        if row["standing"] == Standing.OPEN and row["own"] is None:
+            if row["camera_id"] is not None:  # it is still stored
+                to_judge.append(CasePlace(**{name: row[name] for name in CasePlace.model_fields}))
+            continue
+        verdict = row["own"] or row["standing"]
+        told = {name: row[name] for name in JudgedSighting.model_fields if name != "verdict"}
+        sightings.append(JudgedSighting(**told, verdict=verdict))
     audit.append(connection, account.name, Action.VIEW_CASE, {"case_id": case_id})
-    return CaseDetails(**case.model_dump(), verdicts=sightings)
+    return CaseDetails(**case.model_dump(), verdicts=sightings, to_judge=to_judge if case.closed is None else [])
 
 
 def close_case(connection: sa.Connection, account: Account, case_id: int) -> CaseAnswer:
@@ -110,8 +139,10 @@ def hold_case(connection: sa.Connection, account: Account, case_id: int, *, held
     case_of(connection, account, case_id)
     _update(connection, case_id, legal_hold=held)
     if not held:
-        in_case, last = tables.case_sightings, _last_verdicts(case_id)
-        withdrawn = sa.select(last.c.district, last.c.tracklet_id).where(last.c.verdict != Verdict.CONFIRMED)
+        in_case, voice = tables.case_sightings, voices(tables.cases.c.id == case_id)
+        sighting = (voice.c.district, voice.c.tracklet_id)
+        is_confirmed = sa.func.bool_or(voice.c.verdict == Verdict.CONFIRMED)
+        withdrawn = sa.select(*sighting).group_by(*sighting).having(~is_confirmed)
         is_withdrawn = sa.tuple_(in_case.c.district, in_case.c.tracklet_id).in_(withdrawn)
         connection.execute(sa.delete(in_case).where(in_case.c.case_id == case_id, is_withdrawn))
     _record(connection, account, case_id, {"legal_hold": held})
@@ -135,8 +166,10 @@ def name_operators(connection: sa.Connection, account: Account, case_id: int, op
 
 def give_verdict(
     connection: sa.Connection, account: Account, case_id: int, sighting: SightingId, verdict: Verdict
-) -> None:
-    """Judge a sighting. A confirmed sighting belongs to the case; under a legal hold no sighting leaves it.
+) -> Standing:
+    """Judge a sighting; what the verdicts on it come to.
+
+    A sighting that somebody confirms belongs to the case; under a legal hold no sighting leaves it.
 
     Raises:
         UnknownCaseError, InputError: as `open_case_of`.
@@ -153,15 +186,17 @@ def give_verdict(
         raise UnknownSightingError(
             f"a verdict must be on a stored sighting, got {sighting.district}/{sighting.tracklet_id}"
         )
+    given = {"case_id": case_id, **sighting.model_dump(), "verdict": verdict}
+    connection.execute(sa.insert(tables.verdicts).values(account=account.name, **given))
     if verdict is Verdict.CONFIRMED:
         confirmed = insert(in_case).values(case_id=case_id, day=day, **sighting.model_dump())
         connection.execute(confirmed.on_conflict_do_nothing())  # another account may have confirmed it
-    elif not case.legal_hold:
+    elif not case.legal_hold and not _is_confirmed_by_any(connection, case_id, sighting):
         is_judged = (in_case.c.district == sighting.district) & (in_case.c.tracklet_id == sighting.tracklet_id)
         connection.execute(sa.delete(in_case).where(is_judged, in_case.c.case_id == case_id))
-    given = {"case_id": case_id, **sighting.model_dump(), "verdict": verdict}
-    connection.execute(sa.insert(tables.verdicts).values(account=account.name, **given))
+    standing = standing_of(connection, case_id, sighting)
     audit.append(connection, account.name, Action.VERDICT, given)
+    return standing
 
 
 def export_case(connection: sa.Connection, account: Account, case_id: int) -> CaseExport:
@@ -177,10 +212,12 @@ def export_case(connection: sa.Connection, account: Account, case_id: int) -> Ca
     home = next(iter(zones.values()), ZoneInfo("UTC"))  # of what belongs to no district: the case and its searches
     names = {(district.name, camera.id): camera.name for district in districts for camera in district.cameras}
     verdicts = []
-    for judged in _verdicts(connection, case_id):
+    for judged in _verdicts(connection, account, case_id):
         name = names.get((judged.district, judged.camera_id)) if judged.camera_id is not None else None
         local = _in_zone(judged, zones.get(judged.district, home))
         verdicts.append(ExportedSighting(**local.model_dump(), camera_name=name))
+    if case.second_person:
+        searches = [one.model_copy(update={"question": without_verdicts(one.question)}) for one in searches]
     return CaseExport(
         **_in_zone(case, home).model_dump(),
         verdicts=verdicts,
@@ -220,27 +257,53 @@ def _lock_for_verdict(connection: sa.Connection, case_id: int) -> None:
     connection.execute(sa.select(tables.cases.c.id).where(tables.cases.c.id == case_id).with_for_update(read=True))
 
 
-def _last_verdicts(case_id: int) -> sa.Subquery:
-    """The last verdict on each sighting of a case."""
-    table = tables.verdicts
+def _is_confirmed_by_any(connection: sa.Connection, case_id: int, sighting: SightingId) -> bool:
+    voice = voices(tables.cases.c.id == case_id)
+    is_it = (voice.c.district == sighting.district) & (voice.c.tracklet_id == sighting.tracklet_id)
+    query = sa.select(sa.exists().where(is_it, voice.c.verdict == Verdict.CONFIRMED))
+    return bool(connection.execute(query).scalar())
+
+
+def _judged(account: Account, case_id: int) -> sa.Select[Any]:
+    """The judged sightings of a case with the account's `own` verdict, and account and time of the last one."""
+    stands, voice, last = standings(tables.cases.c.id == case_id), voices(tables.cases.c.id == case_id), tables.verdicts
+    is_own = _is_same(voice, stands) & (voice.c.account == account.name) & (voice.c.verdict != Verdict.NONE)
+    own = sa.select(voice.c.verdict).where(is_own).scalar_subquery()
+    seen = tables.tracklets
     return (
-        sa.select(table)
-        .ext(distinct_on(table.c.district, table.c.tracklet_id))
-        .where(table.c.case_id == case_id)
-        .order_by(table.c.district, table.c.tracklet_id, table.c.id.desc())
-        .subquery()
+        sa.select(stands, own.label("own"), last.c.account, last.c.at, *_places())
+        .join_from(stands, last, last.c.id == stands.c.last)
+        .join(seen, (seen.c.district == stands.c.district) & (seen.c.id == stands.c.tracklet_id), isouter=True)
+        .order_by(seen.c.first_seen, stands.c.last)
     )
 
 
-def _verdicts(connection: sa.Connection, case_id: int) -> list[CaseSighting]:
-    table = tables.verdicts
-    rows = connection.execute(_with_place(table).where(table.c.case_id == case_id).order_by(table.c.id)).mappings()
+def _verdicts(connection: sa.Connection, account: Account, case_id: int) -> list[CaseSighting]:
+    """All verdicts of a case by time, but those on sightings that the account is still to judge."""
+    given, seen = tables.verdicts, tables.tracklets
+    stands, is_case = standings(tables.cases.c.id == case_id), tables.cases.c.id == case_id
+    standing = sa.func.coalesce(stands.c.standing, Standing.OPEN)
+    is_told = (
+        ~tables.cases.c.second_person
+        | (standing != Standing.OPEN)
+        | (sa.literal(account.name) == sa.any_(stands.c.judges))
+    )
+    query = (
+        sa.select(given, standing.label("standing"), *_places())
+        .join_from(given, tables.cases, given.c.case_id == tables.cases.c.id)
+        .join(stands, _is_same(stands, given), isouter=True)
+        .join(seen, (seen.c.district == given.c.district) & (seen.c.id == given.c.tracklet_id), isouter=True)
+        .where(is_case, is_told)
+        .order_by(given.c.id)
+    )
+    rows = connection.execute(query).mappings()
     return [CaseSighting(**{name: row[name] for name in CaseSighting.model_fields}) for row in rows]
 
 
-def _with_place(verdicts: sa.FromClause) -> sa.Select[Any]:
-    """`verdicts` with camera and times of their sightings, while these are stored."""
+def _is_same(one: sa.FromClause, other: sa.FromClause) -> sa.ColumnElement[bool]:
+    return (one.c.district == other.c.district) & (one.c.tracklet_id == other.c.tracklet_id)
+
+
+def _places() -> tuple[sa.Column[Any], ...]:
     seen = tables.tracklets
-    is_seen = (seen.c.district == verdicts.c.district) & (seen.c.id == verdicts.c.tracklet_id)
-    places = (seen.c.camera_id, seen.c.first_seen, seen.c.last_seen)
-    return sa.select(verdicts, *places).join_from(verdicts, seen, is_seen, isouter=True)
+    return seen.c.camera_id, seen.c.first_seen, seen.c.last_seen

@@ -7,8 +7,8 @@ import sqlalchemy as sa
 
 from domain.atomic import atomic_folder
 from domain.csv_cells import inert
-from serving.cases.verdict import Verdict
-from serving.database import queries, tables
+from serving.cases.standing import Standing, sightings_standing
+from serving.database import queries
 from serving.database.districts import stored_districts
 from serving.database.store import Store
 
@@ -23,7 +23,7 @@ def export_labels(store: Store, folder: Path) -> int:
         ArtifactError: if a crop cannot be decrypted.
     """
     judged = _judged(store)
-    confirmed_cases = sorted({case for case, _, _, verdict in judged if verdict == Verdict.CONFIRMED})
+    confirmed_cases = sorted({case for case, _, _, verdict in judged if verdict == Standing.CONFIRMED})
     identity_of_case = {case: identity for identity, case in enumerate(confirmed_cases, start=1)}
     with store.begin() as connection:
         stored = queries.tracklets(connection, {(row[1], row[2]) for row in judged})
@@ -39,7 +39,7 @@ def export_labels(store: Store, folder: Path) -> int:
             tracklet = tracklets.get((district, tracklet_id))
             if tracklet is None:
                 continue
-            identity = identity_of_case[case] if verdict == Verdict.CONFIRMED else 0
+            identity = identity_of_case[case] if verdict == Standing.CONFIRMED else 0
             camera = cameras.index((district, tracklet.camera.id)) + 1
             name = f"{identity:04d}_c{camera}s1_{number:06d}_00.jpg"
             (aside / _CROPS / name).write_bytes(store.crops.read(tracklet.crop))
@@ -51,9 +51,10 @@ def export_labels(store: Store, folder: Path) -> int:
 
 
 def _judged(store: Store) -> list[tuple[int, str, int, str]]:
-    """Case, district, tracklet id and last verdict, confirmed or rejected, of each judged sighting, in this order."""
-    table = tables.verdicts
-    verdicts = sa.select(table.c.case_id, table.c.district, table.c.tracklet_id, table.c.verdict).order_by(table.c.id)
+    """Case, district, tracklet id and standing, confirmed or rejected, of each judged sighting, in this order."""
     with store.begin() as connection:
-        last = {tuple(key): verdict for *key, verdict in connection.execute(verdicts)}
-    return sorted((*key, verdict) for key, verdict in last.items() if verdict != Verdict.NONE)
+        return sorted(
+            (case, *key, standing)
+            for standing in (Standing.CONFIRMED, Standing.REJECTED)
+            for case, key in sightings_standing(connection, sa.true(), standing)
+        )

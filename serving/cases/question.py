@@ -14,6 +14,7 @@ from sqlalchemy.dialects.postgresql import array
 
 from domain.errors import ArtifactError, DongseonError
 from serving.access.accounts import Account
+from serving.cases.searches import without_verdicts
 from serving.cases.visible import case_of, open_case_of
 from serving.database import audit, tables
 from serving.database.audit import Action
@@ -87,7 +88,7 @@ def question_of(connection: sa.Connection, account: Account, case_id: int) -> Ca
     answer = CaseQuestion(
         photos=[_of(CasePhoto, one) for one in connection.execute(of_case).mappings()],
         notes=[_of(CaseNote, one) for one in connection.execute(noted).mappings()],
-        last_search=_of(LastSearch, row) if row is not None else None,
+        last_search=_last_search(row) if row is not None else None,
     )
     audit.append(connection, account.name, Action.VIEW_CASE, {"case_id": case_id, "what": "question"})
     return answer
@@ -171,5 +172,13 @@ def _require_photo(connection: sa.Connection, case_id: int, photo_id: int) -> No
         raise UnknownPhotoError(f"the photo must be one of case {case_id}, got {photo_id}")
 
 
+def _last_search(row: sa.RowMapping) -> LastSearch:
+    return LastSearch(**_fields(LastSearch, row) | {"question": without_verdicts(row["question"])})
+
+
 def _of(kind: type[Any], row: sa.RowMapping) -> Any:
-    return kind(**{name: row[name] for name in kind.model_fields})
+    return kind(**_fields(kind, row))
+
+
+def _fields(kind: type[BaseModel], row: sa.RowMapping) -> dict[str, Any]:
+    return {name: row[name] for name in kind.model_fields}

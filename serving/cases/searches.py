@@ -3,7 +3,7 @@
 The case must still be open, and the account's, when the answer is recorded: otherwise nothing is answered.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -19,6 +19,8 @@ from serving.search.coverage import Coverage
 from serving.search.messages import RouteAnswer, SearchAnswer, SightingId, WhereNextAnswer
 from serving.search.search import Hit, SightingKey
 
+_OF_ONE_ACCOUNT = {"rejected", "like"}
+
 
 class RecordedRequest(BaseModel):
     """A request for a search or route, with its case and reason."""
@@ -28,6 +30,11 @@ class RecordedRequest(BaseModel):
     case_id: int
     reason: str
     question: dict[str, Any]  # fields of the request without photos, case and reason
+
+
+def without_verdicts(question: Mapping[str, Any]) -> dict[str, Any]:
+    """The question but for sightings that one account judged: who judges them next is not told."""
+    return {name: value for name, value in question.items() if name not in _OF_ONE_ACCOUNT}
 
 
 class RecordedSearch(BaseModel):

@@ -37,6 +37,7 @@ class CaseAnswer(BaseModel):
     opened: datetime
     closed: datetime | None
     legal_hold: bool
+    second_person: bool  # a verdict counts when a second person agrees
     operators: list[str]  # accounts, besides the reviewers
 
 

@@ -10,8 +10,8 @@ from jaxtyping import Float, Float64, Int64
 from domain.cameras import Camera, metres_between
 from domain.errors import InputError
 from evaluation.transit import TransitModel, Walks, fit_transits, learn_transits, likely_pairs, walks_of_people
-from serving.cases.verdict import Verdict
-from serving.database import queries, tables
+from serving.cases.standing import Standing, sightings_standing
+from serving.database import queries
 
 MOST = 20_000  # sightings, the latest; pairs of them are compared
 _LEAST_LIKELY = 1e-3
@@ -62,11 +62,9 @@ def walks_of_district(connection: sa.Connection, cameras: Sequence[Camera], dist
 
 
 def _confirmed(connection: sa.Connection, district: str) -> dict[int, int]:
-    """Case of each sighting whose last verdict in a case is that it shows the person."""
-    table = tables.verdicts
-    verdicts = sa.select(table.c.case_id, table.c.tracklet_id, table.c.verdict).where(table.c.district == district)
-    last = {(row.case_id, row.tracklet_id): row.verdict for row in connection.execute(verdicts.order_by(table.c.id))}
-    return {tracklet: case for (case, tracklet), verdict in last.items() if verdict == Verdict.CONFIRMED}
+    """Case of each sighting that is confirmed in a case."""
+    confirmed = sightings_standing(connection, sa.true(), Standing.CONFIRMED)
+    return {tracklet: case for case, (of_district, tracklet) in reversed(confirmed) if of_district == district}
 
 
 def _metres(cameras: Sequence[Camera]) -> Float[np.ndarray, "camera camera"]:

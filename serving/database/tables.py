@@ -184,6 +184,7 @@ cases = Table(
     Column("opened", DateTime(timezone=True), nullable=False, server_default=func.now()),
     Column("closed", DateTime(timezone=True)),
     Column("legal_hold", Boolean, nullable=False),  # keeps the case's sightings, also when it is closed
+    Column("second_person", Boolean, nullable=False, server_default="false"),  # see serving.cases.standing
 )
 
 case_sightings = Table(

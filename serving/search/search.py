@@ -93,6 +93,7 @@ class Searcher:
         *,
         confirmed: Collection[SightingKey] = (),
         rejected: Collection[SightingKey] = (),
+        left_out: Collection[SightingKey] = (),
         like: Collection[SightingKey] = (),
         seen_at: Sequence[Seen] = (),
         top_k: int | None = None,
@@ -125,6 +126,7 @@ class Searcher:
             description: attributes of the person, see `serving.matching.description.read_description`.
             confirmed: sightings that certainly show the person.
             rejected: sightings that certainly show another person.
+            left_out: sightings that are no hits, besides the rejected ones; they change no probability.
             like: unconfirmed sightings that are searched for as confirmed ones are.
             seen_at: where the person was seen besides.
             top_k: maximum number of sightings; None for all candidates.
@@ -150,23 +152,22 @@ class Searcher:
         if embedding is not None:
             person = [_mean_of_photos(embedding), *person]
         limit = max(self._settings.candidates, top_k or 0)
-        limit_with_rejected = limit + len(rejected)
+        gone = {*rejected, *left_out} - set(confirmed)
+        limit_with_gone = limit + len(gone)
         where = replace(where, model_version=self._model_version)
         seen = [*seen_at, *map(seen_in, known)] if self._transits is not None else []
         if person:
             query = unit_length(np.mean(person, axis=0))
             with STAGE_SECONDS.labels("database").time():
-                candidates = queries.nearest(self._store.engine, query, limit_with_rejected, where)
-            candidates = _without(rejected, candidates)[:limit]
-            candidates += _without(
-                {*rejected, *_keys(candidates)}, self._nearest_in_time(query, seen, limit // 2, where)
-            )
+                candidates = queries.nearest(self._store.engine, query, limit_with_gone, where)
+            candidates = _without(gone, candidates)[:limit]
+            candidates += _without({*gone, *_keys(candidates)}, self._nearest_in_time(query, seen, limit // 2, where))
             hits = self._by_appearance(query, candidates, description, others, seen, top_k)
         elif description:
             with STAGE_SECONDS.labels("database").time(), self._store.begin() as connection:
-                candidates = queries.described(connection, description, limit_with_rejected, where)
+                candidates = queries.described(connection, description, limit_with_gone, where)
             first = limit if seen else top_k or limit  # place and time may bring later ones to the front
-            hits = self._by_description(_without(rejected, candidates)[:first], description, seen)[:top_k]
+            hits = self._by_description(_without(gone, candidates)[:first], description, seen)[:top_k]
         else:
             raise InputError(
                 "confirmed sightings must be of the service's model, got only sightings of other models",

@@ -262,8 +262,12 @@ class SearchService:
             f"a crop must be of a stored sighting, got {sighting.district}/{sighting.tracklet_id}"
         )
 
-    def route(self, request: RouteRequest) -> RouteAnswer:
+    def route(self, request: RouteRequest, left_out: Collection[SightingKey] = ()) -> RouteAnswer:
         """The likeliest walk through the confirmed sightings and, if requested, through likely ones; with alternatives.
+
+        Args:
+            request: the route.
+            left_out: sightings through which it does not go unless they are confirmed.
 
         Raises:
             InputError: if a sighting is not stored, there are too many sightings, or the scope holds no camera, whether
@@ -289,6 +293,7 @@ class SearchService:
             hits = self._searcher(store).search(
                 confirmed=_keys(request.sightings),
                 rejected=_keys(request.rejected),
+                left_out=left_out,
                 seen_at=seen,
                 top_k=self._limits.max_top_k,
                 where=TrackletFilter(cameras, request.since, request.until),
@@ -313,8 +318,12 @@ class SearchService:
             coverage=coverage,
         )
 
-    def where_next(self, request: WhereNextRequest) -> WhereNextAnswer:
+    def where_next(self, request: WhereNextRequest, left_out: Collection[SightingKey] = ()) -> WhereNextAnswer:
         """Where the person is next, from the last of the confirmed sightings and of what witnesses say.
+
+        Args:
+            request: the question.
+            left_out: later sightings that are not the person's.
 
         Raises:
             InputError: without any of these, if a sighting is not stored, a camera does not exist, or the minutes are
@@ -341,6 +350,7 @@ class SearchService:
             hits = self._searcher(store).search(
                 confirmed=_keys(request.sightings),
                 rejected=_keys(request.rejected),
+                left_out=left_out,
                 seen_at=[seen_of(one, cameras) for one in request.seen_at],
                 top_k=self._limits.max_top_k,
                 where=TrackletFilter(list(near), since, until),
@@ -360,13 +370,16 @@ class SearchService:
             coverage=shorten_coverage(coverage) if coverage is not None else None,
         )
 
-    def search(self, request: SearchRequest, *, slowly: bool = False) -> SearchAnswer:
+    def search(
+        self, request: SearchRequest, left_out: Collection[SightingKey] = (), *, slowly: bool = False
+    ) -> SearchAnswer:
         """Sightings of the person of `request`, likeliest first.
 
         Photos are decoded one after the other: at any time a search has the pixels of one photo in memory.
 
         Args:
             request: the search.
+            left_out: sightings that are not answered, besides the rejected ones.
             slowly: whether decoding the photos may take `max_decoding_s` of processor time, one slow search after the
                 other; else half a second.
 
@@ -403,6 +416,7 @@ class SearchService:
             description,
             confirmed=_keys(request.confirmed),
             rejected=_keys(request.rejected),
+            left_out=left_out,
             like=_keys(request.like),
             seen_at=seen_at,
             top_k=request.top_k or self._limits.top_k,

@@ -14,7 +14,8 @@ from domain.attributes import AttributeSchema
 from domain.embeddings import unit_length
 from domain.errors import DongseonError
 from serving.access.accounts import Account
-from serving.cases.verdict import Verdict
+from serving.cases.searches import without_verdicts
+from serving.cases.standing import Standing, sightings_standing
 from serving.cases.visible import open_case_of, show_in_case, visible_cases
 from serving.database import audit, queries, tables
 from serving.database.audit import Action
@@ -219,20 +220,11 @@ def record_alerts(connection: sa.Connection, told: Sequence[tuple[Watch, Mapping
 
 def _rejected(connection: sa.Connection, cases: Collection[int], model_version: str) -> dict[int, list[np.ndarray]]:
     """Embeddings of the sightings of other people, by case: the latest of them."""
-    table = tables.verdicts
-    last = (
-        sa.select(table)
-        .where(table.c.case_id.in_(cases))
-        .distinct(table.c.case_id, table.c.district, table.c.tracklet_id)
-        .order_by(table.c.case_id, table.c.district, table.c.tracklet_id, table.c.id.desc())
-        .subquery()
-    )
-    query = sa.select(last.c.case_id, last.c.district, last.c.tracklet_id).where(last.c.verdict == Verdict.REJECTED)
     of_case: dict[int, list[tuple[str, int]]] = {}
-    for row in connection.execute(query.order_by(last.c.id.desc())):
-        keys = of_case.setdefault(row.case_id, [])
+    for case, key in sightings_standing(connection, tables.cases.c.id.in_(cases), Standing.REJECTED):
+        keys = of_case.setdefault(case, [])
         if len(keys) < _MOST_REJECTED:
-            keys.append((row.district, row.tracklet_id))
+            keys.append(key)
     everybody = {key for keys in of_case.values() for key in keys}
     stored = queries.tracklets(connection, everybody) if everybody else []
     of_model = [one for one in stored if one.model_version == model_version]
@@ -260,4 +252,5 @@ def _watch(connection: sa.Connection, account: Account, watch_id: int) -> WatchA
 
 
 def _answer(row: sa.RowMapping) -> WatchAnswer:
-    return WatchAnswer(**{name: row[name] for name in WatchAnswer.model_fields})
+    told = {name: row[name] for name in WatchAnswer.model_fields}
+    return WatchAnswer(**told | {"question": without_verdicts(row["question"])})

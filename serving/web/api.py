@@ -8,8 +8,10 @@ from the network.
 
 import hashlib
 import json
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
+import sqlalchemy as sa
 from fastapi import APIRouter, Depends, FastAPI, Form, Path, Query, Request, Response, UploadFile
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, Json, RootModel
 
@@ -17,8 +19,10 @@ from domain.errors import InputError
 from domain.moments import Moment
 from domain.names import Name
 from domain.texts import AtMost
+from serving.access.accounts import Account
 from serving.cases.question import keep_photos
 from serving.cases.searches import RecordedRequest, record_route, record_search, record_view, record_where_next
+from serving.cases.standing import left_out_for, require_confirmed
 from serving.cases.visible import open_case_of, require_in_view
 from serving.matching.description import Label, LabelQuestion
 from serving.matching.route_files import routes_csv, routes_geojson
@@ -42,6 +46,7 @@ from serving.search.messages import (
 )
 from serving.search.person_selection import Box
 from serving.search.photo import SlowPhotoError
+from serving.search.search import SightingKey
 from serving.search.seen_at import MOST_SEEN_AT, SeenAt
 from serving.search.service import Sought
 from serving.watching.watcher import Estimate, Watcher
@@ -70,6 +75,7 @@ def _each_once(names: str) -> str:
 
 _SENTENCE_LETTERS = 500
 MOST_WATCH_HOURS = 30 * 24
+_MOST_LEFT_OUT = 1000  # rejected sightings of a case
 _JSON_LETTERS = 100_000  # of a form field
 _CameraNames = Annotated[
     list[Annotated[str, AtMost(129)]],  # <district>/<camera>
@@ -210,7 +216,8 @@ def build_api() -> FastAPI:
     """The application.
 
     Set its `state.search_service` (a `SearchService`), `state.footage` (a `Footage`), `state.watcher` (a `Watcher`),
-    `state.events_s` (longest answer of /alerts/events), `state.max_upload_bytes`, `state.threads` and `state.viewing`.
+    `state.events_s` (longest answer of /alerts/events), `state.max_upload_bytes`, `state.threads`, `state.viewing`
+    and `state.cases`.
     """
     api = _Api(
         title="Dongseon",
@@ -257,14 +264,13 @@ async def search(
 ) -> SearchAnswer:
     """Sightings of the person that photos, confirmed sightings or attributes show; recorded with the case."""
     photos = [await _content(file) for file in form.photo]
-    await in_transaction(
-        request, open_case_of, account, form.case, [*form.confirmed.root, *form.rejected.root, *form.like.root]
-    )
+    others = [*form.rejected.root, *form.like.root]
+    left_out = await in_transaction(request, _judged_in, account, form.case, form.confirmed.root, others)
     wanted = form.request(photos)
     try:
-        answer = await in_search_thread(request, service.search, wanted)
+        answer = await in_search_thread(request, service.search, wanted, left_out)
     except SlowPhotoError:
-        answer = await in_slow_thread(request, service.search, wanted, slowly=True)
+        answer = await in_slow_thread(request, service.search, wanted, left_out, slowly=True)
     recorded = _recorded(form)
     digests = " ".join(hashlib.sha256(photo).hexdigest() for photo in photos) or None
     await in_transaction(request, record_search, account, recorded, digests, answer)
@@ -321,7 +327,7 @@ async def _sought(request: Request, service: SearchService, account: CurrentAcco
     if form.since or form.until or form.top_k:
         raise InputError("a watch looks at what is new: it must have hours, got since, until or top_k")
     photos = [await _content(file) for file in form.photo]
-    await in_transaction(request, open_case_of, account, form.case, [*form.confirmed.root, *form.rejected.root])
+    await in_transaction(request, _judged_in, account, form.case, form.confirmed.root, form.rejected.root)
     wanted = form.request(photos)
     try:
         return await in_search_thread(request, service.sought, wanted)
@@ -354,8 +360,8 @@ async def route(
     format: Literal["json", "geojson", "csv"] = "json",
 ) -> RouteAnswer | Response:
     """The likeliest walk through confirmed sightings, and alternatives. Filling in likely sightings is a search."""
-    await in_transaction(request, open_case_of, account, form.case, [*form.sightings, *form.rejected])
-    answer = await in_search_thread(request, service.route, form)
+    left_out = await in_transaction(request, _judged_in, account, form.case, form.sightings, form.rejected)
+    answer = await in_search_thread(request, service.route, form, left_out)
     recorded = _recorded(form)
     await in_transaction(request, record_route, account, recorded, format, answer)
     if format == "json":
@@ -372,8 +378,8 @@ async def where_next(
     request: Request, service: SearchService, account: CurrentAccount, form: WhereNextForm
 ) -> WhereNextAnswer:
     """Cameras and minutes with the probability that the person comes there next; recorded as a search of the case."""
-    await in_transaction(request, open_case_of, account, form.case, [*form.sightings, *form.rejected])
-    answer = await in_search_thread(request, service.where_next, form)
+    left_out = await in_transaction(request, _judged_in, account, form.case, form.sightings, form.rejected)
+    answer = await in_search_thread(request, service.where_next, form, left_out)
     await in_transaction(request, record_where_next, account, _recorded(form), answer)
     return answer
 
@@ -423,6 +429,19 @@ async def coverage(request: Request, service: SearchService, fields: Annotated[S
 async def status(request: Request, service: SearchService) -> Status:
     """Readiness, model version and engines of the service."""
     return await in_thread(request, service.status)
+
+
+def _judged_in(
+    connection: sa.Connection,
+    account: Account,
+    case_id: int,
+    confirmed: Sequence[SightingId],
+    others: Sequence[SightingId],
+) -> frozenset[SightingKey]:
+    """Check that a request may use these sightings of its case; returns those that it leaves out."""
+    open_case_of(connection, account, case_id, [*confirmed, *others])
+    require_confirmed(connection, case_id, confirmed)
+    return left_out_for(connection, account, case_id, _MOST_LEFT_OUT)
 
 
 async def _content(file: UploadFile) -> bytes:

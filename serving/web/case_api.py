@@ -9,13 +9,14 @@ from pydantic import BaseModel, ConfigDict, Field, StrictBool
 from domain.texts import AtMost
 from serving.cases import cases
 from serving.cases.cases import CaseDetails, CaseExport
+from serving.cases.standing import Standing
 from serving.cases.verdict import Verdict
 from serving.cases.visible import CaseAnswer, cases_of
 from serving.database import audit
 from serving.database.audit import Action
 from serving.database.viewing import unusual_days
 from serving.search.messages import SightingId
-from serving.web.dependencies import CurrentAccount, Transaction
+from serving.web.dependencies import CaseRules, CurrentAccount, Transaction
 from serving.web.errors import declared
 
 Text = Annotated[str, Field(pattern=r"\S"), AtMost(500)]  # not blank
@@ -55,6 +56,14 @@ class GivenVerdict(SightingId):
     """A sighting and the verdict on it."""
 
     verdict: Verdict
+
+
+class VerdictAnswer(BaseModel):
+    """What the verdicts on a sighting come to."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    standing: Standing
 
 
 class CasesAnswer(BaseModel):
@@ -109,9 +118,9 @@ class UnusualDaysAnswer(BaseModel):
 
 
 @router.post("/cases", status_code=201, responses=declared(400, 408, 413, 503))
-def open_case(connection: Transaction, account: CurrentAccount, new: NewCase) -> CaseAnswer:
+def open_case(connection: Transaction, account: CurrentAccount, rules: CaseRules, new: NewCase) -> CaseAnswer:
     """Open a case."""
-    return cases.open_case(connection, account, new.title, new.operators)
+    return cases.open_case(connection, account, new.title, new.operators, second_person=rules.second_person)
 
 
 @router.get("/cases", responses=declared(503))
@@ -146,11 +155,13 @@ def name_operators(
     return cases.name_operators(connection, account, case_id, named.operators)
 
 
-@router.post("/cases/{case_id}/verdicts", status_code=204, responses=declared(400, 404, 408, 413, 503))
-def give_verdict(connection: Transaction, account: CurrentAccount, case_id: CaseInPath, given: GivenVerdict) -> None:
-    """Judge a sighting; the last verdict counts."""
+@router.post("/cases/{case_id}/verdicts", responses=declared(400, 404, 408, 413, 503))
+def give_verdict(
+    connection: Transaction, account: CurrentAccount, case_id: CaseInPath, given: GivenVerdict
+) -> VerdictAnswer:
+    """Judge a sighting; the last verdict counts, or that of each person where the case asks for a second person."""
     sighting = SightingId(district=given.district, tracklet_id=given.tracklet_id)
-    cases.give_verdict(connection, account, case_id, sighting, given.verdict)
+    return VerdictAnswer(standing=cases.give_verdict(connection, account, case_id, sighting, given.verdict))
 
 
 @router.get("/cases/{case_id}/export", responses=declared(404, 503))

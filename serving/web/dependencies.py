@@ -11,6 +11,7 @@ from fastapi import Depends, Request
 
 from domain.deadline import require_time
 from serving.access.accounts import Account
+from serving.cases.settings import CasesSettings
 from serving.footage.footage import MOST_CLIPS
 from serving.search import service
 from serving.web.fair_places import FairPlaces
@@ -72,6 +73,13 @@ async def _compute(request: Request, places: FairPlaces, work: Callable[[], _T])
         return await _run(_limiters(request).computing, work)
 
 
+def _case_rules(request: Request) -> CasesSettings:
+    rules = request.app.state.cases
+    assert isinstance(rules, CasesSettings), "serving.service sets it"
+    return rules
+
+
+CaseRules = Annotated[CasesSettings, Depends(_case_rules)]
 SearchService = Annotated[service.SearchService, Depends(_search_service)]
 CurrentAccount = Annotated[Account, Depends(_account)]
 

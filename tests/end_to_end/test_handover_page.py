@@ -5,7 +5,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
+from domain.settings import PARAMS
 from serving import package
 from serving.access.roles import Role
 from tests.end_to_end.conftest import free_port, server
@@ -20,6 +22,9 @@ CASE_READ = "!document.querySelector('[data-view=case]').disabled"
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     deployment = write_deployment(tmp_path_factory.mktemp("handover") / "service")
+    params = yaml.safe_load((deployment.root / PARAMS).read_text())
+    params["serving"]["cases"] |= {"second_person": True}
+    (deployment.root / PARAMS).write_text(yaml.safe_dump(params))
     fill_store(deployment)
     package._stage_code(deployment.root)
     port = free_port()
@@ -63,5 +68,55 @@ def test_the_second_shift_goes_on_where_the_first_ended(chromium: str, served: S
         click(second, "[data-view=case]")
         second.wait_for("document.querySelector('#case-notes').innerText.includes('빨간 모자를')")
         second.wait_for("document.querySelector('#case-photos img').naturalWidth")
+        assert second.barriers() == []
+        assert second.complaints == []
+
+
+def test_the_second_person_judges_without_knowing_the_first_verdict(chromium: str, served: Served) -> None:
+    with served.client() as client:
+        case = str(client.post("/v1/cases", json={"title": "두 사람", "operators": ["kim"]}).json()["id"])
+
+    def begin(browser: Browser, token: str) -> None:
+        sign_in(browser, served.address, token)
+        fill(browser, "[name=case]", case)
+        fill(browser, "[name=reason]", "보호자 실종 신고")
+        browser.wait_for(CASE_READ)
+
+    with Browser(chromium) as first:
+        begin(first, served.operator)
+        ask(first, "bag", "is", "backpack")
+        search(first)
+        first.evaluate(f"{CARDS}[0].focus()")
+        for code, key in [("KeyC", "c"), ("ArrowRight", "ArrowRight"), ("KeyR", "r")]:
+            first.press(code, key)
+        waits = "다른 사람의 판단을 기다림"
+        first.wait_for(f"[...{CARDS}].slice(0, 2).every(card => card.innerText.includes('{waits}'))")
+        assert first.evaluate("document.querySelector('[data-view=route]').disabled")
+        assert first.complaints == []
+    with Browser(chromium) as second:
+        begin(second, served.token)
+        second.wait_for("document.querySelector('#to-judge').innerText.includes('2건')")
+        click(second, "#to-judge button")
+        cards = "document.querySelectorAll('#second > li')"
+        second.wait_for(f"{cards}.length === 2 && {cards}[0].querySelector('img').naturalWidth")
+        assert second.evaluate(f"[...{cards}].map(card => card.dataset.verdict)") == ["none", "none"]
+        assert "kim" not in second.evaluate("document.querySelector('#for-second').innerText")
+        assert second.evaluate("document.querySelectorAll('#judged > li').length") == 0
+        assert second.barriers() == []
+        second.evaluate(f"{cards}[0].focus()")
+        second.press("KeyC", "c")
+        second.wait_for(f"/두 사람이 ‘맞음’|기다림/.test({cards}[0].innerText)")
+        second.press("ArrowRight", "ArrowRight")
+        second.press("KeyC", "c")
+        second.wait_for(f"/두 사람이 ‘맞음’|기다림/.test({cards}[1].innerText)")
+        standing = f"[...{cards}].map(card => card.querySelector('.standing').innerText).sort()"
+        assert second.evaluate(standing) == [waits, "두 사람이 ‘맞음’"]
+        click(second, "[data-view=route]")
+        second.wait_for(
+            "!document.querySelector('#route').hidden && document.querySelectorAll('#route tbody tr').length"
+        )
+        click(second, "[data-view=case]")
+        second.wait_for("document.querySelectorAll('#judged > li').length === 2")
+        assert "kim, lee" in second.evaluate("document.querySelector('#judged').innerText")
         assert second.barriers() == []
         assert second.complaints == []

@@ -72,7 +72,7 @@ def api_client_of(
     """Asks the API of `deployment` as `account`."""
     api = build_api()
     api.state.max_upload_bytes, api.state.threads = max_upload_bytes, 2
-    api.state.viewing = deployment.settings.viewing
+    api.state.viewing, api.state.cases = deployment.settings.viewing, deployment.settings.cases
     with client_of(api, deployment, account) as client:
         yield client
 

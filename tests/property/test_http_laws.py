@@ -28,6 +28,7 @@ interface = schemathesis.openapi.from_asgi("/openapi.json", API)
 @pytest.fixture(scope="module", autouse=True)
 def _served(deployment: Deployment, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     API.state.search_service, API.state.viewing = search_service(deployment), deployment.settings.viewing
+    API.state.cases = deployment.settings.cases
     API.state.footage = Footage(API.state.search_service.store)
     API.state.watcher = Watcher(API.state.search_service, deployment.settings.search.attribute_trust)
     API.state.events_s = 0.02

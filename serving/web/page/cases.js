@@ -4,19 +4,28 @@ import { $, all, say, words } from "./dom.js";
 import { attempt, fetchJson, json } from "./service.js";
 import { timeOf } from "./times.js";
 
-const NO_CASE = { id: null, closed: null, verdicts: [], given: new Map() };
+const NO_CASE = { id: null, closed: null, second_person: false, verdicts: [], to_judge: [], given: new Map(), counted: new Map() };
 const field = $("[name=case]");
 const names = (text) => text.split(",").map((name) => name.trim()).filter(Boolean);
 let chosen = NO_CASE;
 
-/** The case with its stored `verdicts`, and `given`: key of a sighting -> verdict as the page shows it. */
+/**
+ * The case with its stored `verdicts`; `given`: key of a sighting -> verdict as the page shows it; `counted`: key ->
+ * what all verdicts come to, which is another where a second person's verdict is missing.
+ */
 export const chosenCase = () => chosen;
 export const keyOf = ({ district, tracklet_id }) => `${district}/${tracklet_id}`;
 
-/** Sightings with this verdict, without those known to be removed from the store. */
-export function sightingsJudged(verdict) {
+/** Sightings that count as `verdict`, without those known to be removed from the store. */
+export const sightingsJudged = (verdict) => sightingsIn(chosen.counted, verdict);
+
+/** Sightings that the operator confirmed and that await a second person, likewise. */
+export const sightingsAwaiting = () =>
+  sightingsIn(chosen.given, "confirmed").filter((one) => chosen.counted.get(keyOf(one)) === "open");
+
+function sightingsIn(judged, verdict) {
   const removed = new Set(chosen.verdicts.filter((one) => one.camera_id === null).map(keyOf));
-  return [...chosen.given]
+  return [...judged]
     .filter(([key, given]) => given === verdict && !removed.has(key))
     .map(([key]) => {
       const cut = key.lastIndexOf("/");
@@ -24,9 +33,14 @@ export function sightingsJudged(verdict) {
     });
 }
 
-export function setVerdict(sighting, verdict) {
-  if (verdict === "none") chosen.given.delete(keyOf(sighting));
-  else chosen.given.set(keyOf(sighting), verdict);
+/** Notes the verdict that the operator gives, and what it counts as: by default the verdict itself. */
+export function setVerdict(sighting, verdict, standing = chosen.second_person ? "open" : verdict) {
+  const key = keyOf(sighting);
+  if (verdict === "none") chosen.given.delete(key);
+  else chosen.given.set(key, verdict);
+  if (verdict === "none" && standing !== "confirmed") chosen.counted.delete(key);
+  else chosen.counted.set(key, standing);
+  if (verdict !== "none") chosen.to_judge = chosen.to_judge.filter((one) => keyOf(one) !== key);
   const [confirmed, rejected] = ["confirmed", "rejected"].map((each) => sightingsJudged(each).length);
   $("#status").textContent = say(words.judged, { confirmed, rejected });
   document.dispatchEvent(new Event("verdict"));
@@ -35,7 +49,8 @@ export function setVerdict(sighting, verdict) {
 /** Reads the case that is chosen in the form. */
 export async function readCase(request) {
   const read = field.value ? await fetchJson(`v1/cases/${field.value}`, request) : NO_CASE;
-  chosen = { ...read, given: new Map(read.verdicts.map((one) => [keyOf(one), one.verdict])) };
+  const mapped = (name) => new Map(read.verdicts.map((one) => [keyOf(one), one[name]]));
+  chosen = { ...read, given: mapped("verdict"), counted: mapped("standing") };
   showFacts();
   document.dispatchEvent(new Event("verdict"));
 }
@@ -47,6 +62,7 @@ function showFacts() {
   $("#case-title").textContent = `${chosen.id} · ${chosen.title}`;
   $("#case-facts").textContent = [opened, closed, chosen.operators.join(", ")].filter(Boolean).join(" · ");
   $("#on-hold").hidden = !chosen.legal_hold;
+  $("#by-two").hidden = !chosen.second_person;
   if (!$("#hold")) return; // not a reviewer
   $("#hold").checked = chosen.legal_hold;
   $("#case-operators").value = chosen.operators.join(", ");

@@ -2,7 +2,7 @@
 
 import { chosenArea, drawArea } from "./area.js";
 import { chosenAttributes, foldAttributes, nameOfGroup, openQuestion } from "./attributes.js";
-import { chosenCase, readCase, sightingsJudged } from "./cases.js";
+import { chosenCase, readCase, sightingsAwaiting, sightingsJudged } from "./cases.js";
 import { hideCoverage, showCoverage } from "./coverage.js";
 import { $, all, say, words } from "./dom.js";
 import { showNext } from "./next.js";
@@ -43,7 +43,11 @@ document.addEventListener("verdict", () => {
   $("[data-view=route]").disabled = Boolean(chosenCase().closed) || !sightingsJudged("confirmed").length;
   $("[data-view=next]").disabled = !chosenCase().id || Boolean(chosenCase().closed);
   $("[data-view=case]").disabled = !chosenCase().id;
+  const { length } = chosenCase().to_judge;
+  $("#to-judge").hidden = !length;
+  $("#to-judge span").textContent = say(words.to_judge, { number: length });
 });
+$("#to-judge button").addEventListener("click", () => $("[data-view=case]").click());
 
 addEventListener("beforeprint", () => {
   const { id, title } = chosenCase();
@@ -133,8 +137,10 @@ function describedSearch(like) {
       const judged = sightingsJudged(verdict);
       if (judged.length) fields.set(verdict, JSON.stringify(judged));
     }
+    const awaiting = sightingsAwaiting(); // searched for, though they do not count yet
+    if (awaiting.length) fields.set("like", JSON.stringify(awaiting));
   }
-  if (!like && !photos.length && !fields.has("attributes") && !fields.has("confirmed")) throw new Error(words.refused_no_question);
+  if (!photos.length && !["attributes", "confirmed", "like"].some((name) => fields.has(name))) throw new Error(words.refused_no_question);
   const seen = chosenSeen();
   if (seen.length) fields.set("seen_at", JSON.stringify(seen));
   const { area, ...others } = filters();

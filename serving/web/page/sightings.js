@@ -8,6 +8,7 @@ import { placeOf, timeOf, timesOf } from "./times.js";
 import { arrange, cardsInView } from "./visits.js";
 
 const VERDICT_OF_KEY = { KeyC: "confirmed", KeyR: "rejected" }; // positions on the keyboard, in any language
+const STANDINGS = { confirmed: words.two_confirmed, rejected: words.two_rejected, open: words.second_missing };
 const sightingOf = new WeakMap(); // card -> sighting
 
 let found = []; // the cards of the search in view: { seen, item }
@@ -68,10 +69,12 @@ function describedEvidence(evidence) {
 
 /** Shows the judged sightings of the case as cards. */
 export function showJudged() {
-  const { verdicts } = chosenCase();
+  const { verdicts, to_judge } = chosenCase();
   $("#nothing-judged").hidden = verdicts.length > 0;
-  const judgedBy = (seen) => say(words.judged_by, { account: seen.account, time: timeOf(seen, seen.at) });
+  const judgedBy = (seen) => say(words.judged_by, { account: seen.judges.join(", "), time: timeOf(seen, seen.at) });
   $("#judged").replaceChildren(...verdicts.map((seen) => card(seen, judgedBy(seen))));
+  $("#for-second").hidden = !to_judge.length;
+  $("#second").replaceChildren(...to_judge.map((seen) => card(seen, "")));
 }
 
 function card(seen, kind, probability = "") {
@@ -96,8 +99,10 @@ export const cropOf = ({ district, tracklet_id }) =>
   `v1/crops/${encodeURIComponent(district)}/${tracklet_id}?case=${chosenCase().id}`;
 
 function mark(item) {
-  const verdict = chosenCase().given.get(keyOf(sightingOf.get(item))) ?? "none";
+  const key = keyOf(sightingOf.get(item));
+  const verdict = chosenCase().given.get(key) ?? "none";
   item.dataset.verdict = verdict;
+  $("[data-slot=standing]", item).textContent = chosenCase().second_person ? (STANDINGS[chosenCase().counted.get(key)] ?? "") : "";
   for (const button of all(".verdict button", item)) {
     button.setAttribute("aria-pressed", button.dataset.verdict === verdict);
   }
@@ -107,21 +112,26 @@ let sending = Promise.resolve(); // verdicts are sent one after the other, so th
 
 /** Gives a sighting a verdict, or takes the same verdict back; a verdict that the service refuses is undone. */
 export function judge(seen, verdict) {
-  const before = chosenCase().given.get(keyOf(seen)) ?? "none";
+  const key = keyOf(seen);
+  const before = chosenCase().given.get(key) ?? "none";
+  const stood = chosenCase().counted.get(key);
   const given = before === verdict ? "none" : verdict;
   const { id } = chosenCase();
   const { district, tracklet_id } = seen;
-  const show = (shown) => {
-    if (id === chosenCase().id) setVerdict(seen, shown);
-    for (const item of all(".hits > li")) if (keyOf(sightingOf.get(item)) === keyOf(seen)) mark(item);
+  const show = (shown, standing) => {
+    if (id === chosenCase().id) setVerdict(seen, shown, standing);
+    for (const item of all(".hits > li")) if (keyOf(sightingOf.get(item)) === key) mark(item);
   };
   show(given);
   sending = sending.then(() =>
     attempt(() =>
-      fetchJson(`v1/cases/${id}/verdicts`, json({ district, tracklet_id, verdict: given })).catch((error) => {
-        show(before);
-        throw error;
-      }),
+      fetchJson(`v1/cases/${id}/verdicts`, json({ district, tracklet_id, verdict: given })).then(
+        ({ standing }) => chosenCase().second_person && (chosenCase().given.get(key) ?? "none") === given && show(given, standing),
+        (error) => {
+          show(before, stood);
+          throw error;
+        },
+      ),
     ),
   );
 }

@@ -5,7 +5,7 @@ import { $, all, chance, element, percent, say, words } from "./dom.js";
 import { attempt, fetchJson } from "./service.js";
 import { placeOf, shortTimeOf, timeOf } from "./times.js";
 
-const NOT_OF_A_WATCH = ["since", "until", "top_k"]; // it looks at what comes
+const NOT_OF_A_WATCH = ["since", "until", "top_k", "like"]; // it looks at what comes
 const MOST_SHOWN = 30;
 const BEEP = { hertz: 880, s: 0.25 };
 

@@ -20,7 +20,7 @@ def test_nothing_is_shown_of_people_but_for_an_open_case_that_is_ones_own(tmp_pa
     fill_store(deployment)
     kim = replace(REVIEWER, name="kim", role=Role.OPERATOR)
     with api_client_of(deployment) as lee:
-        assert lee.post("/cases/1/verdicts", json=SIGHTING | {"verdict": "confirmed"}).status_code == 204
+        assert lee.post("/cases/1/verdicts", json=SIGHTING | {"verdict": "confirmed"}).status_code == 200
     with api_client_of(deployment, account=kim) as client:
         described = FOR_CASE | {"attributes": '{"bag": "backpack"}'}
         route = FOR_CASE | {"sightings": [SIGHTING], "fill": True}

@@ -107,7 +107,7 @@ def application(deployment: Deployment) -> Starlette:
     api.state.events_s = 0.1
     api.state.watcher = Watcher(api.state.search_service, deployment.settings.search.attribute_trust)
     api.state.max_upload_bytes, api.state.threads = 300_000, 2
-    api.state.viewing = deployment.settings.viewing
+    api.state.viewing, api.state.cases = deployment.settings.viewing, deployment.settings.cases
     through_gate = Middleware(AuthenticationMiddleware, backend=gate, on_error=refuse)
     in_audit = Middleware(RefusalsInAudit, store=api.state.search_service.store)
     app = Starlette(routes=[Mount("/v1", api), Mount("/", page)], middleware=[in_audit, through_gate])

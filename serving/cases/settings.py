@@ -1,0 +1,9 @@
+"""Settings of cases."""
+
+from domain.settings import Settings
+
+
+class CasesSettings(Settings):
+    """Rules of the cases that are opened from now on."""
+
+    second_person: bool
