@@ -305,7 +305,7 @@ def test_the_fuzzer_finds_no_answer_that_is_not_declared(served: Served) -> None
     asked: Counter[str] = Counter()
 
     @seed(2023)
-    @settings(max_examples=15, database=None, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=8, database=None, deadline=None, suppress_health_check=list(HealthCheck))
     @given(data=st.data())
     def ask(operation: Any, data: st.DataObject) -> None:
         mode = data.draw(st.sampled_from([schemathesis.GenerationMode.POSITIVE, schemathesis.GenerationMode.NEGATIVE]))
