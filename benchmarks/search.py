@@ -2,6 +2,7 @@
 
     python -m benchmarks.search                               # 10,000 and 100,000 tracklets
     python -m benchmarks.search --tracklets 1000000           # some 5 GB of disk, and minutes to build the index
+    python -m benchmarks.search --models 2                    # as while a new model is rolled out
 
 Method: the store of the service, an embedded PostgreSQL with the same HNSW index, is filled with clustered vectors:
 people are points in a space of few dimensions, surrounded by their tracklets. Queries are further views of people in
@@ -15,7 +16,7 @@ import json
 import platform
 import sys
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -60,28 +61,24 @@ _CHUNK = 20_000
 _NEAREST, _FIRST = 100, 20
 _EXHAUSTIVE = 25  # queries for which all tracklets are ranked by looks, place and time
 _BUILD_MEMORY = "2GB"
-_COLUMN_TYPES = {
+_COPIED_TYPES = {
     "district": "text",
-    "id": "int8",
     "day": "date",
-    "segment_id": "int8",
     "camera_id": "text",
     "first_seen": "timestamptz",
     "last_seen": "timestamptz",
+    "model_version": "text",
+}
+_COLUMN_TYPES = {
+    **_COPIED_TYPES,
+    "id": "int8",
+    "segment_id": "int8",
     "boxes": "jsonb",
     "quality": "float8",
-    "feature": "int4",
-    "embedding": "halfvec",
-    "attributes": "jsonb",
-    "model_version": "text",
     "crop": "text",
 }
-_ATTRIBUTE_TYPES = {
-    **{name: _COLUMN_TYPES[name] for name in ("district", "day", "camera_id", "first_seen", "last_seen")},
-    "model_version": "text",
-    "tracklet_id": "int8",
-    "probabilities": "int4[]",
-}
+_EMBEDDING_TYPES = {**_COPIED_TYPES, "tracklet_id": "int8", "segment_id": "int8", "embedding": "halfvec"}
+_ATTRIBUTE_TYPES = {**_COPIED_TYPES, "tracklet_id": "int8", "probabilities": "int4[]"}
 
 
 _SEGMENTS = (
@@ -94,6 +91,9 @@ _SEGMENTS = (
     ORDER BY begin_s, camera
     """
     )
+)
+_SEGMENT_MODELS = sa.text(
+    "INSERT INTO segment_models SELECT id, :model, 'reid' FROM segments WHERE state = 'done' ON CONFLICT DO NOTHING"
 )
 _DESCRIPTIONS = 1000
 _QUESTIONS: dict[str, dict[str, Any]] = {
@@ -167,9 +167,15 @@ def segment_of(place: int, number: int) -> int:
 
 
 def fill(
-    store: Store, url: str, people: People, number: int, attributes: Sequence[dict[str, dict[str, float]]]
+    store: Store,
+    url: str,
+    people: People,
+    number: int,
+    attributes: Sequence[dict[str, dict[str, float]]],
+    models: Sequence[str],
 ) -> tuple[np.ndarray, dict[str, float]]:
-    """Put `number` tracklets into the empty store; their embeddings in half precision, and what it took.
+    """Put `number` tracklets into the empty store, with what each of `models` says; returns the first model's
+    embeddings in half precision, and what it took.
 
     Partitions and index are made as the store makes them; rows are copied, which inserts them faster.
     """
@@ -179,55 +185,54 @@ def fill(
         lock_writers(connection)
         lock_cases(connection)
         connection.execute(_SEGMENTS, {"start": _START, "last_s": _DAYS * 86400, "length_s": _SEGMENT_S})
+        for model in models:
+            connection.execute(_SEGMENT_MODELS, {"model": model})
         create_partitions(connection, (day_of(_START + timedelta(days=day)) for day in range(_DAYS + 1)))
         first_segment = connection.execute(sa.select(sa.func.min(tables.segments.c.id))).scalar_one()
+
+    def seen() -> Iterator[dict[str, Any]]:
+        for place in range(number):
+            yield seen_there(place, number) | {"segment_id": first_segment + segment_of(place, number)}
+
     kept = np.empty((number, _FEATURE), np.float16)
-    boxes, described = Jsonb([[1, 2, 3, 4, 5, 0.9]]), [Jsonb(each) for each in attributes]
+    more = {"boxes": Jsonb([[1, 2, 3, 4, 5, 0.9]]), "quality": 0.8, "crop": "none"}
     start = perf_counter()
     with psycopg.connect(url) as writing:
         register_vector(writing)
-        with writing.cursor().copy(_copy("tracklets", _COLUMN_TYPES)) as copy:
-            copy.set_types(list(_COLUMN_TYPES.values()))
-            for first in range(0, number, _CHUNK):
-                part = people.seen(min(_CHUNK, number - first)).astype(np.float16)
-                kept[first : first + len(part)] = part
-                for place, vector in enumerate(part, first):
-                    row = seen_there(place, number) | {
-                        "segment_id": first_segment + segment_of(place, number),
-                        "boxes": boxes,
-                        "quality": 0.8,
-                        "feature": _FEATURE,
-                        "embedding": HalfVector(vector),
-                        "attributes": described[place % _DESCRIPTIONS],
-                        "crop": "none",
-                    }
-                    copy.write_row([row[name] for name in _COLUMN_TYPES])
+        _write(writing, "tracklets", _COLUMN_TYPES, (row | more for row in seen()))
+        for model in models:
+            vectors = _vectors(people, number, kept if model == models[0] else np.empty_like(kept))
+            named = {"model_version": model}
+            rows = (
+                row | named | {"tracklet_id": row["id"], "embedding": HalfVector(vector)}
+                for row, vector in zip(seen(), vectors, strict=True)
+            )
+            _write(writing, "tracklet_embeddings", _EMBEDDING_TYPES, rows)
     copied = perf_counter()
     with store.begin() as connection:
-        for first in range(0, number, _CHUNK):
-            places = range(first, min(first + _CHUNK, number))
-            rows = [seen_there(place, number) | {"attributes": attributes[place % _DESCRIPTIONS]} for place in places]
-            rows = attribute_rows(connection, rows)
-            with connection.connection.cursor().copy(_copy("tracklet_attributes", _ATTRIBUTE_TYPES)) as copy:
-                copy.set_types(list(_ATTRIBUTE_TYPES.values()))
-                for row in rows:
-                    copy.write_row([row[name] for name in _ATTRIBUTE_TYPES])
+        for model in models:
+            for first in range(0, number, _CHUNK):
+                places = range(first, min(first + _CHUNK, number))
+                pairs = [(seen_there(place, number), attributes[place % _DESCRIPTIONS]) for place in places]
+                rows = attribute_rows(connection, pairs, model)
+                _write(connection.connection, "tracklet_attributes", _ATTRIBUTE_TYPES, rows)
     attributed = perf_counter()
     with store.begin() as connection:
         connection.execute(sa.text(f"SET LOCAL maintenance_work_mem = '{_BUILD_MEMORY}'"))
-        connection.execute(tables.create_embedding_index(_FEATURE))
+        for model in models:
+            connection.execute(tables.create_embedding_index(model, _FEATURE))
     built = perf_counter()
     with store.begin() as connection:
         engine = connection.engine
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        connection.execute(sa.text("VACUUM ANALYZE tracklets, tracklet_attributes"))
+        connection.execute(sa.text("VACUUM ANALYZE tracklets, tracklet_embeddings, tracklet_attributes"))
         sizes = connection.execute(
             sa.text(
                 "SELECT sum(pg_table_size(inhrelid)) FILTER (WHERE relkind IN ('r', 'p')),"
                 " sum(pg_relation_size(inhrelid)) FILTER (WHERE inhparent = to_regclass(:index))"
                 " FROM pg_inherits JOIN pg_class ON oid = inhrelid"
             ),
-            {"index": f"tracklets_embedding_{_FEATURE}"},
+            {"index": tables.embedding_index(models[0])},
         ).one()
     return kept, {
         "copy_s": copied - start,
@@ -236,6 +241,21 @@ def fill(
         "table_gb": float(sizes[0]) / 1e9,
         "index_gb": float(sizes[1]) / 1e9,
     }
+
+
+def _vectors(people: People, number: int, kept: np.ndarray) -> Iterator[np.ndarray]:
+    """`number` embeddings, which are written to `kept` too."""
+    for first in range(0, number, _CHUNK):
+        part = people.seen(min(_CHUNK, number - first)).astype(np.float16)
+        kept[first : first + len(part)] = part
+        yield from part
+
+
+def _write(connection: Any, table: str, types: Mapping[str, str], rows: Iterable[Mapping[str, Any]]) -> None:
+    with connection.cursor().copy(_copy(table, types)) as copy:
+        copy.set_types(list(types.values()))
+        for row in rows:
+            copy.write_row([row[name] for name in types])
 
 
 def _copy(table: str, columns: Mapping[str, str]) -> str:
@@ -298,8 +318,8 @@ def _started_again(folder: Path) -> Store:
     return open_store(folder)
 
 
-def measure(number: int, num_queries: int) -> dict[str, Any]:
-    """Measures a store of `number` tracklets."""
+def measure(number: int, num_queries: int, num_models: int) -> dict[str, Any]:
+    """Measures a store of `number` tracklets with embeddings and attributes of so many models."""
     serving = yaml.safe_load(Path(PARAMS).read_text())["serving"]
     settings, top_k = SearchSettings.model_validate(serving["search"]), serving["service"]["top_k"]
     walking = {name: serving["route"][name] for name in WalkingSettings.model_fields}
@@ -307,21 +327,23 @@ def measure(number: int, num_queries: int) -> dict[str, Any]:
         url = store.engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
         people = People(max(1, number // _TRACKLETS_A_PERSON))
         schema = read_schema("suseong")
-        kept, filled = fill(store, url, people, number, descriptions(schema))
+        kept, filled = fill(
+            store, url, people, number, descriptions(schema), ["bench", *(f"bench-{i}" for i in range(1, num_models))]
+        )
         photos = people.seen(num_queries)
         curve, transits = MatchCurve(0.3, 0.05), Transits(WalkingSettings.model_validate(walking))
-        searcher = Searcher(store, curve, settings, "bench", transits)
+        searcher = Searcher(store, curve, settings, "bench", transits, "bench")
         four = [("bench", f"c{i}") for i in range(1, 5)]
         middle = _START + timedelta(days=_DAYS / 2)
         place = camera_of("c20")
         seen = Seen(place.latitude, place.longitude, middle.timestamp(), ("bench", "c20"), within_s=300)
         cases: dict[str, Callable[[np.ndarray], Any]] = {
-            f"nearest {_NEAREST}": lambda query: queries.nearest(
-                store.engine, query, _NEAREST, TrackletFilter(model_version="bench")
+            f"nearest {_NEAREST}": lambda query: queries.nearest(store.engine, query, "bench", _NEAREST),
+            "… of 4 cameras": lambda query: queries.nearest(
+                store.engine, query, "bench", _NEAREST, TrackletFilter(four)
             ),
-            "… of 4 cameras": lambda query: queries.nearest(store.engine, query, _NEAREST, TrackletFilter(four)),
             "… of one day": lambda query: queries.nearest(
-                store.engine, query, _NEAREST, TrackletFilter(None, middle, middle + timedelta(days=1), "bench")
+                store.engine, query, "bench", _NEAREST, TrackletFilter(None, middle, middle + timedelta(days=1))
             ),
             f"re-ranked {settings.candidates}": lambda query: searcher.search(query, top_k=top_k),
             f"re-ranked {settings.candidates}, of 4 cameras": lambda query: searcher.search(
@@ -346,7 +368,7 @@ def measure(number: int, num_queries: int) -> dict[str, Any]:
             len({tracklet.id for tracklet in answer} & nearest) / _NEAREST
             for answer, nearest in zip(returned, true, strict=True)
         ]
-        by_looks = Searcher(store, curve, settings.model_copy(update={"lambda_value": 1.0}), "bench", transits)
+        by_looks = Searcher(store, curve, settings.model_copy(update={"lambda_value": 1.0}), "bench", transits, "bench")
         recall_fused = fused_recall(by_looks, transits, seen, curve, photos, kept)
         with store.begin() as connection:
             huge_pages = connection.exec_driver_sql("SHOW huge_pages_status").scalar_one()
@@ -365,16 +387,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tracklets", nargs="+", type=int, default=[10_000, 100_000])
     parser.add_argument("--queries", type=int, default=300)
+    parser.add_argument("--models", type=int, default=1, help="with embeddings and attributes of each tracklet")
     options = parser.parse_args()
     results = {}
     for number in options.tracklets:
         print(f"{number} tracklets", file=sys.stderr)
-        results[number] = measure(number, options.queries)
+        results[number] = measure(number, options.queries, options.models)
     metadata = {
         "machine": platform.machine(),
         "cores": available_cores(),
         "feature": _FEATURE,
         "queries": options.queries,
+        "models": options.models,
     }
     json.dump({"metadata": metadata, "results": results}, sys.stdout, indent=2)
     print()

@@ -96,6 +96,18 @@ def encode_jpeg(image: Picture, quality: int = 92) -> bytes:
     return jpeg.tobytes()
 
 
+def decode_jpeg(content: bytes) -> Picture:
+    """The picture of a JPEG that `encode_jpeg` made.
+
+    Raises:
+        InputError: if it is none.
+    """
+    image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR) if content else None
+    if image is None:
+        raise InputError(f"a picture must be a JPEG, got {len(content)} bytes that are none")
+    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+
+
 def resize_for(card: ModelCard, image: Picture) -> Resized:
     """Resize `image` to the input size of `card`'s network, stretched or letterboxed as the card says."""
     size = card.input_height_px, card.input_width_px

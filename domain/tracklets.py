@@ -1,6 +1,6 @@
 """A tracklet: one person, followed without a long break in one camera."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -38,6 +38,7 @@ class Tracklet:
     quality: float  # 0..1, of the best crop
     crops: list[UInt8[np.ndarray, "_ _ 3"]]  # RGB, best first
     full_frame: FullFrame | None = None  # of the best crop; None where none was kept
+    more_crops: Sequence[bytes] = ()  # JPEG: those that are next best to `crops`, for models that come later
 
     @property
     def duration_s(self) -> float:

@@ -90,7 +90,9 @@ def main(argv: Sequence[str] = ()) -> None:
         _require_known(store, file)
         with closing(_leases(store, file, settings, stopping)) as leases:
             model, most_bytes = engines.reid.card.version, settings.max_waiting_bytes
-            outbox = Outbox(store, file.district, model, most_bytes, deployment.version())
+            outbox = Outbox(
+                store, file.district, model, most_bytes, deployment.version(), perception.attributes_version
+            )
             recorders = _open_recorders(store, file, settings.ring)
             shared = leases if isinstance(leases, SharedCameras) else None
             follow_streams(file, perception, outbox, settings, tracking, stopping, recorders, shared)

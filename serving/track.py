@@ -81,6 +81,7 @@ def main(argv: Sequence[str] = ()) -> None:
             tracklets,
             time_zone=district.time_zone,
             deployment_version=deployed,
+            attributes_version=perception.attributes_version,
             videos={
                 camera.id: _processed_video(_video_of(camera, folder), followed[camera.id])
                 for camera in filmed_cameras(folder, district)

@@ -52,6 +52,7 @@ class Action(StrEnum):
     CAMERA = "camera"
     RETENTION = "retention"
     KEYS = "keys"
+    REEMBEDDING = "re-embedding"
     REPLACEMENT = "replacement"
     CONFIGURATION = "configuration"
 

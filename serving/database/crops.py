@@ -40,13 +40,24 @@ _DESTROYED = b"-"  # in place of a key, so that the following keys keep their nu
 _ASIDE = ".new"  # ending of a crop that is being re-encrypted
 _SEGMENT = re.compile(r"[0-9]{1,18}")
 _CROP = re.compile(
-    rf"crops/.+/{_SEGMENT.pattern}/[0-9]+(\.frame)?\.jpg"
-)  # of `crop_path` and `frame_path`; other files are left alone
+    rf"crops/.+/{_SEGMENT.pattern}/[0-9]+(\.frame|\.[0-9]+)?\.jpg"
+)  # of `crop_paths` and `frame_path`; other files are left alone
+_MORE = re.compile(r"\.[0-9]+\.jpg$")  # ending of a crop that is not the best
 
 
 def crop_path(district: str, segment_id: int, tracklet_id: int) -> str:
     """Path of a tracklet's crop, below the address."""
     return f"{_folder_of(district)}/{segment_id}/{tracklet_id:06d}{_CROP_ENDING}"
+
+
+def crop_paths(crop: str, number: int) -> list[str]:
+    """Paths of the `number` crops of the tracklet whose best crop lies at `crop`, the best first.
+
+    Example:
+        >>> crop_paths("crops/demo/3/000007.jpg", 2)
+        ['crops/demo/3/000007.jpg', 'crops/demo/3/000007.2.jpg']
+    """
+    return [crop, *(f"{crop.removesuffix(_CROP_ENDING)}.{place}{_CROP_ENDING}" for place in range(2, number + 1))]
 
 
 def frame_path(crop: str) -> str:
@@ -55,13 +66,15 @@ def frame_path(crop: str) -> str:
 
 
 def crop_of(path: str) -> str:
-    """Path of the crop to which `path`, of a crop or of a full frame, belongs.
+    """Path of the best crop of the tracklet to which `path`, of a crop or of a full frame, belongs.
 
     Example:
-        >>> crop_of(frame_path("crops/demo/3/000007.jpg")), crop_of("crops/demo/3/000007.jpg")
+        >>> crop_of(frame_path("crops/demo/3/000007.jpg")), crop_of("crops/demo/3/000007.2.jpg")
         ('crops/demo/3/000007.jpg', 'crops/demo/3/000007.jpg')
     """
-    return f"{path.removesuffix(_FRAME_ENDING)}{_CROP_ENDING}" if path.endswith(_FRAME_ENDING) else path
+    if path.endswith(_FRAME_ENDING):
+        return f"{path.removesuffix(_FRAME_ENDING)}{_CROP_ENDING}"
+    return _MORE.sub(_CROP_ENDING, path)
 
 
 def segment_of(path: str) -> int:
@@ -151,15 +164,16 @@ class Crops:
         self._load_keys()
 
     def write(self, district: str, segment_id: int, tracklets: Iterable[Tracklet]) -> None:
-        """Writes the best crop and the full frame of each tracklet of a segment. Idempotent.
+        """Writes the crops and the full frame of each tracklet of a segment. Idempotent.
 
         Raises:
             OSError: if a crop cannot be written, such as on a full disk.
         """
-        jpegs = {}
+        jpegs: dict[str, bytes] = {}
         for one in tracklets:
             path = crop_path(district, segment_id, one.id)
-            jpegs[path] = encode_jpeg(one.crops[0])
+            encoded = [encode_jpeg(one.crops[0]), *one.more_crops]
+            jpegs |= dict(zip(crop_paths(path, len(encoded)), encoded, strict=True))
             if one.full_frame is not None:
                 jpegs[frame_path(path)] = one.full_frame.jpeg
         self.write_files(jpegs)

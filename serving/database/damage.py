@@ -7,7 +7,6 @@ not ready, and says what is damaged.
 import logging
 import re
 import threading
-from typing import Any
 
 import psycopg
 import sqlalchemy as sa
@@ -20,9 +19,10 @@ _FILE = re.compile(r"base/\d+/(\d+)")
 _NAME = re.compile(r'index "([^"]+)"')
 _RELATION_OF_FILE = sa.text("SELECT pg_filenode_relation(0, :file)::regclass::text")
 _IS_INDEX = sa.text("SELECT relkind = 'i' FROM pg_class WHERE oid = to_regclass(:name)")
-_GRAPHS = sa.text(  # of each day, with the length of their embeddings
+_GRAPHS = sa.text(  # of each day, with the length of their embeddings, and the condition of those
     "SELECT indexrelid::regclass::text AS name, indrelid::regclass::text AS partition, "
-    "substring(pg_get_indexdef(indexrelid) FROM 'halfvec\\((\\d+)\\)')::int AS feature "
+    "substring(pg_get_indexdef(indexrelid) FROM 'halfvec\\((\\d+)\\)')::int AS feature, "
+    "pg_get_expr(indpred, indrelid) AS condition "
     "FROM pg_index JOIN pg_class ON pg_class.oid = indexrelid JOIN pg_am ON pg_am.oid = relam "
     "WHERE amname = 'hnsw' AND relkind = 'i'"
 )
@@ -131,14 +131,14 @@ def _is_damage(error: psycopg.Error) -> bool:
 def _broken_graphs(connection: sa.Connection) -> list[str]:
     """Names of the indexes of embeddings in which a search fails."""
     broken = []
-    for name, partition, feature in connection.execute(_GRAPHS).all():
-        query: Any = sa.text(
-            f"SELECT 1 FROM {partition} WHERE feature = {feature} "
+    for name, partition, feature, condition in connection.execute(_GRAPHS).all():
+        query = (
+            f"SELECT 1 FROM {partition} WHERE {condition} "
             f"ORDER BY embedding::halfvec({feature}) <=> '[1{',0' * (feature - 1)}]' LIMIT 1"
         )
         try:
             connection.exec_driver_sql("SET enable_seqscan = off")
-            connection.execute(query).all()
+            connection.exec_driver_sql(query).all()
         except sa.exc.DBAPIError:
             broken.append(name)
     connection.exec_driver_sql("RESET enable_seqscan")

@@ -11,7 +11,8 @@ import sqlalchemy as sa
 
 _WRITERS, _AUDIT, _REMOVERS = 2023, 2024, 2025  # any numbers but that of serving.database.connection
 _CROPS, _FILES = 2026, 2027  # each with a second number
-_WATCHES = 2029
+_WATCHES = 2030
+_MODELS = 2031  # with a second number
 
 
 @contextmanager
@@ -50,6 +51,12 @@ def lock_watches(connection: sa.Connection) -> None:
 def lock_cases(connection: sa.Connection) -> None:
     """Lets no other transaction add a sighting to a case, or put a case under hold."""
     connection.execute(sa.text("LOCK TABLE cases, case_sightings IN SHARE ROW EXCLUSIVE MODE"))
+
+
+def try_lock_models(connection: sa.Connection, versions: str) -> bool:
+    """Lets no other transaction give sightings embeddings by these models; False if another does."""
+    number = sa.func.hashtext(versions)
+    return bool(connection.execute(sa.select(sa.func.pg_try_advisory_xact_lock(_MODELS, number))).scalar())
 
 
 def lock_audit(connection: sa.Connection) -> None:

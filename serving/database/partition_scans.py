@@ -53,8 +53,8 @@ def partition_scans(connection: sa.Connection, limit: int, where: TrackletFilter
 
 
 def rows_of_scans(engine: sa.Engine, scans: PartitionScans, picked: sa.Select[Any]) -> list[sa.Row[Any]]:
-    """Rows of `picked` (see `tracklet_rows.pick`) on the days of `scans`: its limit per connection, in any order."""
-    query = whole(picked.where(tables.tracklets.c.day.in_(sa.bindparam("days", expanding=True))))
+    """Rows of `picked` (see `tracklet_rows.pick_embedded`) on the days of `scans`: its limit each, in any order."""
+    query = whole(picked.where(tables.tracklet_embeddings.c.day.in_(sa.bindparam("days", expanding=True))))
     parts = [part for part in (scans.days[first::_CONNECTIONS] for first in range(_CONNECTIONS)) if part]
 
     def read(days: Sequence[date]) -> Sequence[sa.Row[Any]]:

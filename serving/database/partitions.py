@@ -1,6 +1,6 @@
-"""Partitions of the table `tracklets`, one per UTC day, so that a search of some days reads no others.
+"""Partitions of the tracklets and of their embeddings, one per UTC day, so that a search of some days reads no others.
 
-The index over embeddings belongs to the whole table (`tables.create_embedding_index`), so PostgreSQL creates it in each
+An index over embeddings belongs to the whole table (`tables.create_embedding_index`), so PostgreSQL creates it in each
 new partition, one graph per day.
 """
 
@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from serving.database import tables
 
-_PREFIX = "tracklets_"
+_TABLES = ("tracklets", "tracklet_embeddings")  # the second refers to the first
 
 
 def day_of(moment: datetime) -> date:
@@ -19,9 +19,9 @@ def day_of(moment: datetime) -> date:
     return moment.astimezone(UTC).date()
 
 
-def partition_name(day: date) -> str:
-    """Name of the table of `day`, such as `tracklets_20260501`."""
-    return f"{_PREFIX}{day:%Y%m%d}"
+def partition_name(table: str, day: date) -> str:
+    """Name of the partition of `table` for `day`, such as `tracklets_20260501`."""
+    return f"{table}_{day:%Y%m%d}"
 
 
 def create_partitions(connection: sa.Connection, days: Iterable[date]) -> None:
@@ -31,9 +31,10 @@ def create_partitions(connection: sa.Connection, days: Iterable[date]) -> None:
     If one is created, searches wait until the transaction ends.
     """
     for day in sorted(set(days) - set(existing_partitions(connection))):
-        connection.exec_driver_sql(
-            f"CREATE TABLE {partition_name(day)} PARTITION OF tracklets FOR VALUES IN ('{day.isoformat()}')"
-        )
+        for table in _TABLES:
+            connection.exec_driver_sql(
+                f"CREATE TABLE {partition_name(table, day)} PARTITION OF {table} FOR VALUES IN ('{day.isoformat()}')"
+            )
 
 
 def existing_partitions(connection: sa.Connection) -> list[date]:
@@ -42,7 +43,7 @@ def existing_partitions(connection: sa.Connection) -> list[date]:
         "SELECT child.relname FROM pg_inherits JOIN pg_class AS child ON child.oid = inhrelid "
         "WHERE inhparent = 'tracklets'::regclass ORDER BY 1"
     )
-    return [date.fromisoformat(name.removeprefix(_PREFIX)) for name in children.scalars()]
+    return [date.fromisoformat(name.removeprefix("tracklets_")) for name in children.scalars()]
 
 
 def days_between(connection: sa.Connection, since: datetime | None, until: datetime | None) -> list[date]:
@@ -65,10 +66,11 @@ def days_between(connection: sa.Connection, since: datetime | None, until: datet
 
 def drop_partition(connection: sa.Connection, day: date) -> int:
     """Removes all tracklets of `day`, also from cases; returns their number. Needs the locks of `create_partitions`."""
-    table = partition_name(day)
-    count = connection.exec_driver_sql(f"SELECT count(*) FROM {table}").scalar_one()
+    count = connection.exec_driver_sql(f"SELECT count(*) FROM {partition_name('tracklets', day)}").scalar_one()
     for referring in (tables.case_sightings, tables.tracklet_attributes):
         connection.execute(sa.delete(referring).where(referring.c.day == day))
-    connection.exec_driver_sql(f"ALTER TABLE tracklets DETACH PARTITION {table}")  # else the foreign keys forbid it
-    connection.exec_driver_sql(f"DROP TABLE {table}")
+    for table in reversed(_TABLES):
+        partition = partition_name(table, day)
+        connection.exec_driver_sql(f"ALTER TABLE {table} DETACH PARTITION {partition}")  # else foreign keys forbid it
+        connection.exec_driver_sql(f"DROP TABLE {partition}")
     return int(count)

@@ -141,6 +141,7 @@ def finish(
     segment_id: int,
     tracklets: Sequence[Tracklet],
     model_version: str,
+    attributes_version: str,
     *,
     deployment_version: str | None,
     frames: int | None,
@@ -165,6 +166,11 @@ def finish(
         "deployment_version": deployment_version,
         **(asdict(looks) if looks is not None else {}),
     }
+    models = tables.segment_models
+    connection.execute(sa.delete(models).where(models.c.segment_id == segment_id))  # of an attempt that failed
+    made_by = {"reid": model_version, "attributes": attributes_version}
+    of_task = [{"segment_id": segment_id, "task": task, "model_version": one} for task, one in made_by.items() if one]
+    connection.execute(sa.insert(models), of_task)
     connection.execute(sa.update(table).where(table.c.id == segment_id).values(done))
 
 

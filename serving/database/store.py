@@ -90,6 +90,7 @@ class Store(AbstractContextManager["Store"]):
         time_zone: str = "UTC",
         videos: Mapping[str, ProcessedVideo] | None = None,
         deployment_version: str | None = None,
+        attributes_version: str = "",
     ) -> None:
         """Replaces everything stored for `district` in one transaction. Idempotent.
 
@@ -106,6 +107,7 @@ class Store(AbstractContextManager["Store"]):
             videos: video of each camera, by camera id; without one, a camera's segment lasts from its first tracklet to
                 its last.
             deployment_version: `version_of_deployment` of all engines; None if unknown.
+            attributes_version: `ModelCard.version` of the attribute engine; empty if unknown, or without one.
 
         Raises:
             InputError: if embeddings differ in length, an id occurs twice, a tracklet's camera is not among `cameras`,
@@ -133,7 +135,7 @@ class Store(AbstractContextManager["Store"]):
                 for camera_id, video in processed.items():
                     segment = segments.insert_processed(connection, ids[camera_id], district, camera_id, video)
                     _fill_segment(
-                        connection, segment, by_camera[camera_id], model_version,
+                        connection, segment, by_camera[camera_id], model_version, attributes_version,
                         deployment_version=deployment_version, frames=video.frames, end=video.end,
                         damage=video.damage, looks=video.looks, left_out=video.left_out,
                     )  # fmt: skip
@@ -146,7 +148,9 @@ class Store(AbstractContextManager["Store"]):
         if orphans.failures:
             raise orphans.failures[0]
 
-    def add_sightings(self, segment_id: int, tracklets: Iterable[Tracklet], model_version: str) -> None:
+    def add_sightings(
+        self, segment_id: int, tracklets: Iterable[Tracklet], model_version: str, attributes_version: str = ""
+    ) -> None:
         """Stores sightings of a segment that goes on, in one transaction. Idempotent.
 
         `Tracklet.id` is their number in the segment. They are found from now on; `add_segment` with no others ends it.
@@ -171,7 +175,7 @@ class Store(AbstractContextManager["Store"]):
             self.crops.write(segment.district, segment_id, new)
             lock_writers(connection)
             lock_cases(connection)
-            _insert_tracklets(connection, segment, new, model_version)
+            _insert_tracklets(connection, segment, new, model_version, attributes_version)
 
     def add_segment(
         self,
@@ -185,6 +189,7 @@ class Store(AbstractContextManager["Store"]):
         looks: Looks | None = None,
         left_out: Sequence[tuple[datetime, datetime]] = (),
         deployment_version: str | None = None,
+        attributes_version: str = "",
     ) -> None:
         """Stores the tracklets of a registered segment and sets it done, in one transaction. Idempotent.
 
@@ -202,6 +207,7 @@ class Store(AbstractContextManager["Store"]):
             looks: how densely it was looked at; None if unknown, which counts as densely.
             left_out: times within it that were not looked at, in order.
             deployment_version: `version_of_deployment` of all engines; None if unknown.
+            attributes_version: as of `replace_sightings`.
 
         Raises:
             InputError: if the segment is not registered, embeddings differ in length, a tracklet is of another camera,
@@ -225,7 +231,7 @@ class Store(AbstractContextManager["Store"]):
             if segment.replaces is not None:
                 replaced = removals.remove_segment(connection, segment.district, segment.replaces)
             _fill_segment(
-                connection, segment, new, model_version,
+                connection, segment, new, model_version, attributes_version,
                 deployment_version=deployment_version, frames=frames, end=end,
                 damage=damage, looks=looks, left_out=left_out,
             )  # fmt: skip
@@ -243,6 +249,7 @@ def _fill_segment(
     segment: RegisteredSegment,
     tracklets: Sequence[Tracklet],
     model_version: str,
+    attributes_version: str,
     *,
     deployment_version: str | None,
     frames: int | None,
@@ -253,19 +260,27 @@ def _fill_segment(
 ) -> None:
     """Inserts the rows of a segment and sets it done. Searches may wait from the rows to the commit."""
     if tracklets:
-        _insert_tracklets(connection, segment, tracklets, model_version)
+        _insert_tracklets(connection, segment, tracklets, model_version, attributes_version)
     segments.finish(
-        connection, segment.id, tracklets, model_version,
+        connection, segment.id, tracklets, model_version, attributes_version,
         deployment_version=deployment_version, frames=frames, end=end, damage=damage, looks=looks, left_out=left_out,
     )  # fmt: skip
 
 
 def _insert_tracklets(
-    connection: sa.Connection, segment: RegisteredSegment, tracklets: Sequence[Tracklet], model_version: str
+    connection: sa.Connection,
+    segment: RegisteredSegment,
+    tracklets: Sequence[Tracklet],
+    model_version: str,
+    attributes_version: str,
 ) -> None:
     create_partitions(connection, (day_of(tracklet.last_seen) for tracklet in tracklets))
-    connection.execute(tables.create_embedding_index(len(tracklets[0].embedding)))
+    connection.execute(tables.create_embedding_index(model_version, len(tracklets[0].embedding)))
     rows = [tracklet_rows.row_of(tracklet, segment, model_version) for tracklet in tracklets]
+    pairs = list(zip(rows, tracklets, strict=True))
+    embeddings = [tracklet_rows.embedding_row(row, one.embedding, model_version) for row, one in pairs]
+    described = attribute_rows(connection, [(row, one.attributes) for row, one in pairs], attributes_version)
     connection.execute(sa.insert(tables.tracklets), rows)
-    connection.execute(sa.insert(tables.tracklet_attributes), attribute_rows(connection, rows))
+    connection.execute(sa.insert(tables.tracklet_embeddings), embeddings)
+    connection.execute(sa.insert(tables.tracklet_attributes), described)
     announce_sightings(connection, rows)

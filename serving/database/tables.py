@@ -3,6 +3,8 @@
 A change here needs a revision in `serving/database/migrations/versions`.
 """
 
+import hashlib
+
 from pgvector.sqlalchemy import HALFVEC
 from sqlalchemy import (
     DDL,
@@ -10,7 +12,6 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
-    ColumnElement,
     Date,
     DateTime,
     Float,
@@ -32,7 +33,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, TSTZMULTIRANGE
 
 metadata = MetaData()
-_EMBEDDING_INDEX = "tracklets_embedding_"  # and the length
+_EMBEDDING_INDEX = "embeddings_of_"  # and digits of the model's version
 
 districts = Table(
     "districts",
@@ -75,7 +76,7 @@ segments = Table(  # see serving.database.segments
     Column("due", Integer),  # frames that should have been looked at, see serving.database.segments.Looks
     Column("unreadable", Integer),  # packets that could not be decoded
     Column("left_out", TSTZMULTIRANGE),  # times in it that were not looked at: pauses, and what another segment has
-    Column("model_version", Text),
+    Column("model_version", Text),  # re-ID model that processed it; see `segment_models` for those that came later
     Column("deployment_version", Text),  # of all models together; None if unknown
     Column("created", DateTime(timezone=True), nullable=False, server_default=func.now()),  # start of waiting
     Column("postponed_since", DateTime(timezone=True)),  # a resource is unreachable, such as a network share
@@ -99,8 +100,17 @@ segments = Table(  # see serving.database.segments
     Index("segments_unfinished", "district", "camera_id", postgresql_where=text("state <> 'done'")),
 )
 
-# Times of the segments that are done. Triggers merge them, so that no query merges a month of them, and say which are
-# thin: looked at less than about twice a second, or with a tenth of the frames skipped that were due.
+segment_models = Table(  # models from which all sightings of the segment have an embedding, or attributes
+    "segment_models",
+    metadata,
+    Column("segment_id", BigInteger, ForeignKey("segments.id", ondelete="CASCADE"), primary_key=True),
+    Column("model_version", Text, primary_key=True),
+    Column("task", Text, nullable=False),  # reid or attributes
+)
+
+# Times of the segments that are done, by each re-ID model from which their sightings have embeddings. Triggers merge
+# them, so that no query merges a month of them, and say which are thin: looked at less than about twice a second, or
+# with a tenth of the frames skipped that were due.
 processed = Table(
     "processed",
     metadata,
@@ -137,11 +147,9 @@ tracklets = Table(  # see serving.database.partitions
     Column("last_seen", DateTime(timezone=True), nullable=False),
     Column("boxes", JSONB, nullable=False),  # [[frame, left, top, right, bottom, score], …], pixels
     Column("quality", Float, nullable=False),
-    Column("feature", Integer, nullable=False),  # length of the embedding: models differ in it
-    Column("embedding", HALFVEC, nullable=False),
-    Column("attributes", JSONB, nullable=False),  # {group: {label: probability}}
-    Column("model_version", Text, nullable=False),  # embeddings of different models cannot be compared
-    Column("crop", Text, nullable=False),  # path below the store's folder
+    Column("model_version", Text, nullable=False),  # re-ID model that made it
+    Column("crop", Text, nullable=False),  # path of the best one below the store's folder
+    Column("num_crops", Integer, nullable=False, server_default="1"),
     Column("full_frame", Integer),  # number of the frame that lies beside the crop; None if none was kept
     ForeignKeyConstraint(["district", "camera_id"], ["cameras.district", "cameras.id"], ondelete="CASCADE"),
     Index("tracklets_by_time", "camera_id", "first_seen"),
@@ -157,16 +165,38 @@ attribute_labels = Table(  # see serving.database.attribute_rows
     Column("place", Integer, nullable=False, unique=True),  # of its probability, from 1 on
 )
 
-tracklet_attributes = Table(  # narrow copy of the attributes, which a search by description reads for all tracklets
+tracklet_embeddings = Table(  # of each re-ID model, for no model's can be compared with another's; partitions as above
+    "tracklet_embeddings",
+    metadata,
+    Column("district", Text, primary_key=True),
+    Column("tracklet_id", BigInteger, primary_key=True),
+    Column("day", Date, primary_key=True),
+    Column("model_version", Text, primary_key=True),
+    Column("segment_id", BigInteger, nullable=False),  # copies of the tracklet's, so that a search reads no other table
+    Column("camera_id", Text, nullable=False),
+    Column("first_seen", DateTime(timezone=True), nullable=False),
+    Column("last_seen", DateTime(timezone=True), nullable=False),
+    Column("embedding", HALFVEC, nullable=False),
+    ForeignKeyConstraint(
+        ["district", "tracklet_id", "day"],
+        ["tracklets.district", "tracklets.id", "tracklets.day"],
+        ondelete="CASCADE",
+    ),
+    Index("tracklet_embeddings_by_time", "camera_id", "first_seen"),
+    Index("tracklet_embeddings_by_model", "model_version"),
+    postgresql_partition_by="LIST (day)",
+)
+
+tracklet_attributes = Table(  # of each attribute model, in narrow rows, for a search by description reads all of them
     "tracklet_attributes",
     metadata,
     Column("district", Text, primary_key=True),
     Column("tracklet_id", BigInteger, primary_key=True),
     Column("day", Date, primary_key=True),
+    Column("model_version", Text, primary_key=True),  # empty: unknown, or without an attribute model
     Column("camera_id", Text, nullable=False),
     Column("first_seen", DateTime(timezone=True), nullable=False),
     Column("last_seen", DateTime(timezone=True), nullable=False),
-    Column("model_version", Text, nullable=False),
     Column("probabilities", ARRAY(Integer), nullable=False),  # millionths
     ForeignKeyConstraint(
         ["district", "tracklet_id", "day"],
@@ -361,25 +391,26 @@ audit = Table(  # append-only, by triggers; see serving.database.audit
 )
 
 
-def embedding_index(feature: int) -> str:
-    """Name of the index over all embeddings of length `feature`."""
-    return f"{_EMBEDDING_INDEX}{int(feature)}"
+def embedding_index(model_version: str) -> str:
+    """Name of the index over the embeddings of a re-ID model."""
+    return f"{_EMBEDDING_INDEX}{hashlib.sha256(model_version.encode()).hexdigest()[:12]}"
 
 
-def embedding_index_is_whole(feature: ColumnElement[int]) -> ScalarSelect[bool]:
-    """Whether the index over embeddings of this length is valid in every partition; NULL if it does not exist."""
+def embedding_index_is_whole(model_version: str) -> ScalarSelect[bool]:
+    """Whether the index over the embeddings of a model is valid in every partition; NULL if it does not exist."""
     indexes = table("pg_index", column("indisvalid", Boolean), column("indexrelid"))
-    name = func.concat(_EMBEDDING_INDEX, feature)
-    return select(indexes.c.indisvalid).where(indexes.c.indexrelid == func.to_regclass(name)).scalar_subquery()
+    name = func.to_regclass(embedding_index(model_version))
+    return select(indexes.c.indisvalid).where(indexes.c.indexrelid == name).scalar_subquery()
 
 
-def create_embedding_index(feature: int) -> DDL:
-    """Creates, if it does not exist, the HNSW index by cosine distance over embeddings of this length, a graph per day.
+def create_embedding_index(model_version: str, feature: int) -> DDL:
+    """Creates, if it does not exist, the HNSW index by cosine distance over a model's embeddings, a graph per day.
 
-    The column has no fixed length, so that it holds embeddings of any model; the index casts to its length and covers
-    only rows of that length.
+    The column has no fixed length, so that it holds embeddings of any model; the index casts to the length of its
+    model's, and covers only these: a search reads no more, however many models have embeddings.
     """
+    quoted = model_version.replace("'", "''").replace("%", "%%")  # a DDL formats with %
     return DDL(
-        f"CREATE INDEX IF NOT EXISTS {embedding_index(feature)} ON tracklets "
-        f"USING hnsw ((embedding::halfvec({int(feature)})) halfvec_cosine_ops) WHERE feature = {int(feature)}"
+        f"CREATE INDEX IF NOT EXISTS {embedding_index(model_version)} ON tracklet_embeddings "
+        f"USING hnsw ((embedding::halfvec({int(feature)})) halfvec_cosine_ops) WHERE model_version = '{quoted}'"
     )

@@ -1,4 +1,4 @@
-"""Filter of a search: cameras, times and the model of the tracklets that it may return."""
+"""Filter of a search: cameras and times of the tracklets that it may return."""
 
 from collections import defaultdict
 from collections.abc import Collection
@@ -17,16 +17,14 @@ class TrackletFilter:
     cameras: Collection[CameraKey] | None = None
     since: datetime | None = None  # leaves out tracklets that ended earlier; with a time zone
     until: datetime | None = None  # leaves out tracklets that began later; with a time zone
-    model_version: str | None = None  # leaves out tracklets of other models
 
     def conditions(self, table: sa.Table) -> list[sa.ColumnElement[bool]]:
-        """The conditions on rows of `table`, which is `tracklets` or `tracklet_attributes`."""
+        """The conditions on rows of `table`, which is `tracklet_embeddings` or `tracklet_attributes`."""
         columns = table.c
         return [
             *([at_cameras(self.cameras, columns.district, columns.camera_id)] if self.cameras is not None else []),
             *([columns.last_seen >= self.since] if self.since is not None else []),
             *([columns.first_seen <= self.until] if self.until is not None else []),
-            *([columns.model_version == self.model_version] if self.model_version is not None else []),
         ]
 
 

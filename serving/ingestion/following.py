@@ -172,7 +172,7 @@ def follow(
         settings: with fewer videos than `detector_batch`, a detector batch has several frames of each video.
         on_frames: called with the number of frames processed since the last call.
         clock: records the time of each step.
-        num_crops: maximum number of crops of a tracklet, the best ones; memory grows with it.
+        num_crops: maximum number of pictures of a tracklet, the best crops; memory grows with it.
 
     Raises:
         InputError: if a video is missing or cannot be read.
@@ -287,8 +287,11 @@ def _encoded(frame: Frame) -> FullFrame:
 
 
 def describe_tracklets(ended: Sequence[Tracklet], perception: Perception, num_crops: int = 1) -> list[Tracklet]:
-    """Tracklets with attributes from all their crops, reduced to the best `num_crops` crops of each.
+    """Tracklets with attributes from all their crops, of which the best `num_crops` of each remain as pictures.
 
-    The store writes one crop of a tracklet; crops stay in memory until the end of the video.
+    They stay in memory until the end of the video; the others are encoded.
     """
-    return [replace(tracklet, crops=tracklet.crops[:num_crops]) for tracklet in perception.described(ended)]
+    return [
+        replace(one, crops=one.crops[:num_crops], more_crops=[encode_jpeg(crop) for crop in one.crops[num_crops:]])
+        for one in perception.described(ended)
+    ]

@@ -86,6 +86,7 @@ class Outbox:
         model_version: `ModelCard.version` of the re-ID engine.
         max_bytes: memory limit of waiting sightings.
         deployment_version: `version_of_deployment` of all engines; None if unknown.
+        attributes_version: `ModelCard.version` of the attribute engine; empty if unknown, or without one.
     """
 
     def __init__(
@@ -95,9 +96,11 @@ class Outbox:
         model_version: str,
         max_bytes: int,
         deployment_version: str | None = None,
+        attributes_version: str = "",
     ) -> None:
         self._store, self._district, self._max_bytes = store, district, max_bytes
-        self._model_version, self._deployment_version = model_version, deployment_version
+        self._versions = (model_version, attributes_version)
+        self._deployment_version = deployment_version
         self._queues: dict[str, deque[_Entry]] = {}  # by camera, oldest first
         self._lost: dict[tuple[str, datetime], str] = {}  # why sightings of a segment that goes on are lost
         self._writing: _Entry | None = None
@@ -254,18 +257,19 @@ class Outbox:
         checksum = f"{name}@{entry.start.isoformat()}"
         with store.begin() as connection:
             segment = segments.register(connection, district, camera_id, name, checksum, entry.start)
-        store.add_sightings(segment.id, entry.tracklets, self._model_version)
+        store.add_sightings(segment.id, entry.tracklets, *self._versions)
         if isinstance(entry, LiveSightings):
             return
         store.add_segment(
             segment.id,
             [],
-            self._model_version,
+            self._versions[0],
             frames=entry.frames,
             end=entry.end,
             damage=entry.damage,
             looks=entry.looks,
             deployment_version=self._deployment_version,
+            attributes_version=self._versions[1],
         )
 
     def _finish(self, entry: _Entry, *, is_written: bool) -> None:
@@ -292,8 +296,8 @@ def stream_name(camera_id: str) -> str:
 
 def _num_bytes(tracklet: Tracklet) -> int:
     arrays = (tracklet.frames, tracklet.boxes_xyxy, tracklet.scores, tracklet.embedding, *tracklet.crops)
-    frame_bytes = len(tracklet.full_frame.jpeg) if tracklet.full_frame is not None else 0
-    return frame_bytes + sum(array.nbytes for array in arrays)
+    encoded = list(tracklet.more_crops) + ([tracklet.full_frame.jpeg] if tracklet.full_frame is not None else [])
+    return sum(map(len, encoded)) + sum(array.nbytes for array in arrays)
 
 
 def _cause(error: Exception) -> object:

@@ -137,6 +137,7 @@ class SegmentWork:
             looks=followed.looks,
             left_out=followed.left_out,
             deployment_version=self.deployment_version,
+            attributes_version=self.perception.attributes_version,
         )
         _log.info(
             "%s: %s frames, %s tracklets%s%s",

@@ -117,6 +117,11 @@ class Perception:
         return self._attributes is not None
 
     @property
+    def attributes_version(self) -> str:
+        """`ModelCard.version` of the attribute engine; empty without one."""
+        return self._attributes.card.version if self._attributes is not None else ""
+
+    @property
     def attribute_schema(self) -> AttributeSchema | None:
         """Groups and labels of the attributes; None without an attribute engine."""
         return self._attributes.card.attribute_schema if self._attributes is not None else None
@@ -160,24 +165,28 @@ class Perception:
 
     def described(self, tracklets: Sequence[Tracklet]) -> list[Tracklet]:
         """Copies of `tracklets` with the mean attribute probabilities of their crops."""
-        schema = self.attribute_schema
-        if schema is None or not tracklets:
+        attributes = self.describe([tracklet.crops for tracklet in tracklets])
+        if self.attribute_schema is None:
             return list(tracklets)
-        probabilities = self.attributes([crop for tracklet in tracklets for crop in tracklet.crops])
-        ends = np.cumsum([len(tracklet.crops) for tracklet in tracklets])[:-1]
+        return [replace(one, attributes=each) for one, each in zip(tracklets, attributes, strict=True)]
+
+    def describe(self, crops_of: Sequence[Sequence[np.ndarray]]) -> list[dict[str, dict[str, float]]]:
+        """Group -> label -> mean probability of the crops of each person; empty without an attribute engine."""
+        schema = self.attribute_schema
+        if schema is None or not crops_of:
+            return [{} for _ in crops_of]
+        probabilities = self.attributes([crop for crops in crops_of for crop in crops])
+        ends = np.cumsum([len(crops) for crops in crops_of])[:-1]
         means = {
             group.name: [part.mean(axis=0) for part in np.split(probabilities[group.name], ends)]
             for group in schema.groups
         }
         return [
-            replace(
-                tracklet,
-                attributes={
-                    group.name: dict(zip(group.label_names, means[group.name][i].astype(float).tolist(), strict=True))
-                    for group in schema.groups
-                },
-            )
-            for i, tracklet in enumerate(tracklets)
+            {
+                group.name: dict(zip(group.label_names, means[group.name][i].astype(float).tolist(), strict=True))
+                for group in schema.groups
+            }
+            for i in range(len(crops_of))
         ]
 
     def _run(self, engine: Engine, crops: Sequence[np.ndarray]) -> dict[str, np.ndarray]:

@@ -51,7 +51,7 @@ class CameraCoverage(_Answer):
     share: float  # searched part of its window, 0..1; without what was seen thinly
     searched: list[Span]
     waiting: list[Span]  # video that is not processed yet
-    failed: list[Span]  # video that could not be processed, or was processed by another model only
+    failed: list[Span]  # video that could not be processed, or has embeddings by another model only
     gaps: list[Span]  # the camera delivered no pictures
     num_left_out: int = 0  # spans that `shorten_coverage` has dropped
     thin: list[Span] = []  # video that was looked at too seldom to say that nobody passed; searched as far as it goes
@@ -74,16 +74,16 @@ class Coverage(_Answer):
 
 def coverage_of(
     store: Store,
-    model_version: str,
+    model_version: str | None,
     cameras: Collection[CameraKey] | None = None,
     since: datetime | None = None,
     until: datetime | None = None,
 ) -> Coverage:
-    """Coverage of a time window by sightings of the model `model_version`.
+    """Coverage of a time window by sightings that the model `model_version` has embedded.
 
     Args:
         store: the store of the sightings.
-        model_version: re-ID model whose sightings can be searched.
+        model_version: re-ID model whose embeddings are searched; None for a search by words, which needs none.
         cameras: cameras to report; None for all.
         since: begin of the window; None for the begin of each camera's own first video or gap.
         until: end of the window; None for the end of the last one in the camera's district, which is now if a gap has
@@ -303,18 +303,22 @@ _ENDS = sa.text(
     WHERE {_AT_CAMERAS} AND first IS NOT NULL GROUP BY district, camera_id
     """
 )
+_SEARCHABLE = f"""
+    SELECT district, camera_id, looks_per_s, range_agg(part) AS times FROM processed, unnest(times) AS part
+    WHERE (CAST(:model AS text) IS NULL OR model_version = :model) AND {_AT_CAMERAS} GROUP BY 1, 2, 3
+"""
 _SEARCHED = sa.text(  # PostgreSQL merges and subtracts times far faster than we could
     f"""
+    WITH searchable AS MATERIALIZED ({_SEARCHABLE})
     SELECT district, camera_id, CASE WHEN looks_per_s = 'infinity' THEN 'searched' ELSE 'thin' END AS kind,
         lower(part) AS since, upper(part) AS until, '' AS reason, nullif(looks_per_s, 'infinity') AS looks_per_s
     FROM (
         SELECT district, camera_id, looks_per_s, times, (
-            SELECT range_agg(other) FROM processed AS denser, unnest(denser.times) AS other
-            WHERE (denser.district, denser.camera_id, denser.model_version)
-                = (processed.district, processed.camera_id, processed.model_version)
+            SELECT range_agg(other) FROM searchable AS denser, unnest(denser.times) AS other
+            WHERE (denser.district, denser.camera_id) = (processed.district, processed.camera_id)
             AND denser.looks_per_s > processed.looks_per_s
         ) AS seen_better
-        FROM processed WHERE model_version = :model AND {_AT_CAMERAS}
+        FROM searchable AS processed
     ) AS looked_at
     LEFT JOIN (
         SELECT district, camera_id, range_agg(tstzrange(since, until)) AS missing
@@ -328,10 +332,15 @@ _SEARCHED = sa.text(  # PostgreSQL merges and subtracts times far faster than we
 )
 _MISSING = sa.text(
     f"""
+    WITH searchable AS MATERIALIZED (
+        SELECT district, camera_id, range_agg(part) AS searched
+        FROM ({_SEARCHABLE}) AS of_each, unnest(times) AS part GROUP BY 1, 2
+    )
     SELECT district, camera_id, 'failed' AS kind, lower(part) AS since, upper(part) AS until,
         'processed by the model ' || model_version || ' only' AS reason, NULL::float8 AS looks_per_s
-    FROM processed CROSS JOIN LATERAL unnest(times * {_WINDOW}) AS part
-    WHERE model_version <> :model AND {_AT_CAMERAS}
+    FROM processed LEFT JOIN searchable USING (district, camera_id)
+    CROSS JOIN LATERAL unnest(times * {_WINDOW} - coalesce(searched, tstzmultirange())) AS part
+    WHERE model_version <> CAST(:model AS text) AND {_AT_CAMERAS}
     UNION ALL SELECT district, camera_id, state, start, "end", coalesce(error, ''), NULL FROM {_UNPROCESSED}
     UNION ALL SELECT district, camera_id, 'gaps', since, until, reason, NULL FROM gaps WHERE {_GAPS}
     ORDER BY district, camera_id, since

@@ -26,7 +26,7 @@ class SearchEngines:
     perception: Perception
     curve: MatchCurve
     transits: Transits
-    model_version: str  # of the re-ID engine: sightings of other versions are not searched
+    model_version: str  # of the re-ID engine: sightings without an embedding by it are not searched by appearance
     deployment_version: str  # of all engines and transit times together
     status: dict[str, EngineStatus]  # engine name -> status
 

@@ -1,7 +1,7 @@
 """Search: ranks stored sightings by photos of a person, confirmed sightings, a description, or all of them."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import replace
+from typing import TypeVar
 
 import numpy as np
 import sqlalchemy as sa
@@ -20,13 +20,14 @@ from serving.database import queries
 from serving.database.districts import cameras_by_key
 from serving.database.store import Store
 from serving.database.tracklet_filter import ALL_TRACKLETS, TrackletFilter
-from serving.database.tracklet_rows import StoredTracklet
+from serving.database.tracklet_rows import EmbeddedTracklet, StoredTracklet
 from serving.matching.description import attribute_evidence, description_likelihood
 from serving.matching.match_curve import MatchCurve
 from serving.matching.transits import Seen, Transits
 from serving.search.metrics import STAGE_SECONDS
 
 SightingKey = tuple[str, int]  # district and tracklet id
+_Stored = TypeVar("_Stored", bound=StoredTracklet)
 _CERTAIN = 1e-9  # probabilities are clipped to this distance from 0 and 1, so that evidence is finite
 
 
@@ -55,21 +56,22 @@ class Evidence(BaseModel):
 class Hit(Sighting):
     """Sighting in the answer of a search or route."""
 
-    model_version: str  # re-ID model of its embedding
+    model_version: str  # re-ID model of its embedding; found by words, that which made it
     deployment_version: str | None = None  # one id of the models that made it; None if unknown
     confirmed: bool = False  # a verdict says that it shows the person
     evidence: Evidence | None = None  # of a search; None for a confirmed sighting
 
 
 class Searcher:
-    """Finds a person among the stored sightings of one model. Has no state of a search.
+    """Finds a person among the stored sightings, by the embeddings of one model. Has no state of a search.
 
     Args:
         store: the store of the sightings; its owner closes it after the last search.
         curve: match curve of the re-ID engine.
         settings: see `SearchSettings`.
-        model_version: searches only sightings of this model; None if the store has no other.
+        model_version: re-ID model; a search by appearance finds only sightings with an embedding by it.
         transits: what place and time tell; None: nothing.
+        attributes_version: attribute model by which sightings are described, see `serving.database.queries.described`.
     """
 
     def __init__(
@@ -77,14 +79,16 @@ class Searcher:
         store: Store,
         curve: MatchCurve,
         settings: SearchSettings,
-        model_version: str | None = None,
+        model_version: str,
         transits: Transits | None = None,
+        attributes_version: str = "",
     ) -> None:
         self._store = store
         self._curve = curve
         self._settings = settings
         self._model_version = model_version
         self._transits = transits
+        self._attributes_version = attributes_version
 
     def search(
         self,
@@ -118,8 +122,8 @@ class Searcher:
         With attributes alone, `match_probability` is the likelihood of the description, changed by place and time; it
         says nothing about the identity. `distance` is then 1 - `match_probability`.
 
-        Confirmed sightings have probability 1; rejected ones are left out. Judged sightings of another model do not
-        change the ranking.
+        Confirmed sightings have probability 1; rejected ones are left out. Judged sightings without an embedding by the
+        model do not change the ranking.
 
         Args:
             embedding: `[feature]` of one photo, or `[photo, feature]` of several photos of one person.
@@ -130,7 +134,7 @@ class Searcher:
             like: unconfirmed sightings that are searched for as confirmed ones are.
             seen_at: where the person was seen besides.
             top_k: maximum number of sightings; None for all candidates.
-            where: filter of the sightings; the searcher sets its model.
+            where: filter of the sightings.
 
         Raises:
             InputError: if there is neither photo, confirmed sighting nor attribute, `top_k` is below 1, a time has no
@@ -154,18 +158,23 @@ class Searcher:
         limit = max(self._settings.candidates, top_k or 0)
         gone = {*rejected, *left_out} - set(confirmed)
         limit_with_gone = limit + len(gone)
-        where = replace(where, model_version=self._model_version)
         seen = [*seen_at, *map(seen_in, known)] if self._transits is not None else []
         if person:
             query = unit_length(np.mean(person, axis=0))
             with STAGE_SECONDS.labels("database").time():
-                candidates = queries.nearest(self._store.engine, query, limit_with_gone, where)
-            candidates = _without(gone, candidates)[:limit]
-            candidates += _without({*gone, *_keys(candidates)}, self._nearest_in_time(query, seen, limit // 2, where))
-            hits = self._by_appearance(query, candidates, description, others, seen, top_k)
+                nearest = queries.nearest(self._store.engine, query, self._model_version, limit_with_gone, where)
+            nearest = _without(gone, nearest)[:limit]
+            nearest += _without({*gone, *_keys(nearest)}, self._nearest_in_time(query, seen, limit // 2, where))
+            hits = self._by_appearance(query, nearest, description, others, seen, top_k)
         elif description:
             with STAGE_SECONDS.labels("database").time(), self._store.begin() as connection:
-                candidates = queries.described(connection, description, limit_with_gone, where)
+                candidates = queries.described(
+                    connection,
+                    description,
+                    limit_with_gone,
+                    where,
+                    attributes_version=self._attributes_version,
+                )
             first = limit if seen else top_k or limit  # place and time may bring later ones to the front
             hits = self._by_description(_without(gone, candidates)[:first], description, seen)[:top_k]
         else:
@@ -182,11 +191,14 @@ class Searcher:
             return stored_sightings(connection, judged)
 
     def _embeddings(self, stored: Sequence[StoredTracklet]) -> list[Float[np.ndarray, " feature"]]:
-        return [sighting.embedding for sighting in stored if self._model_version in (None, sighting.model_version)]
+        if not stored:
+            return []
+        with self._store.begin() as connection:
+            return [sighting.embedding for sighting in queries.embedded(connection, stored, self._model_version)]
 
     def _nearest_in_time(
         self, query: Float[np.ndarray, " feature"], seen: Sequence[Seen], limit: int, where: TrackletFilter
-    ) -> list[StoredTracklet]:
+    ) -> list[EmbeddedTracklet]:
         """The nearest of those whose camera and time are likely for who was `seen`."""
         if self._transits is None or not seen:
             return []
@@ -194,7 +206,7 @@ class Searcher:
             cameras = cameras_by_key(connection)
             places = {key: camera for key, camera in cameras.items() if where.cameras is None or key in where.cameras}
             cells = self._transits.cells(seen, places)
-            return queries.nearest_in_cells(connection, query, limit, cells, where)
+            return queries.nearest_in_cells(connection, query, self._model_version, limit, cells, where)
 
     def _place_and_time(
         self, candidates: Sequence[StoredTracklet], seen: Sequence[Seen]
@@ -212,7 +224,7 @@ class Searcher:
     def _by_appearance(
         self,
         query: Float[np.ndarray, " feature"],
-        candidates: Sequence[StoredTracklet],
+        candidates: Sequence[EmbeddedTracklet],
         description: AttributeQuery,
         rejected: Sequence[Float[np.ndarray, " feature"]],
         seen: Sequence[Seen],
@@ -273,7 +285,7 @@ class Searcher:
 
     def _attributes_of(self, tracklets: Sequence[StoredTracklet]) -> list[dict[str, dict[str, float]]]:
         with STAGE_SECONDS.labels("attributes").time(), self._store.begin() as connection:
-            return queries.attributes(connection, tracklets)
+            return queries.attributes(connection, tracklets, self._attributes_version)
 
     def _rejection_shifts(
         self, rejected: Sequence[Float[np.ndarray, " feature"]], gallery: Float[np.ndarray, "gallery feature"]
@@ -360,7 +372,7 @@ def _mean_of_photos(embedding: Float[np.ndarray, "*photo feature"]) -> Float[np.
     return unit_length(photos.mean(axis=0))
 
 
-def _without(left_out: Collection[SightingKey], candidates: Sequence[StoredTracklet]) -> list[StoredTracklet]:
+def _without(left_out: Collection[SightingKey], candidates: Sequence[_Stored]) -> list[_Stored]:
     return [candidate for candidate in candidates if (candidate.district, candidate.id) not in left_out]
 
 

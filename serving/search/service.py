@@ -282,7 +282,8 @@ class SearchService:
         seen = self._seen(store, request.seen_at)
         with store.begin() as connection:
             stored = stored_sightings(connection, _keys(request.sightings))
-            attributes = queries.attributes(connection, stored)
+            version = self._running_engines().perception.attributes_version
+            attributes = queries.attributes(connection, stored, version)
         confirmed = [
             hit_of(one, described, distance=0.0, probability=1.0, confirmed=True)
             for one, described in zip(stored, attributes, strict=True)
@@ -422,8 +423,8 @@ class SearchService:
             top_k=request.top_k or self._limits.top_k,
             where=TrackletFilter(cameras, request.since, request.until),
         )
-        coverage = self._short_coverage(store, cameras, request)
-        kind = "photo" if request.photos or request.confirmed or request.like else "attributes"
+        coverage = self._coverage_of_search(store, cameras, request)
+        kind = "photo" if _is_by_appearance(request) else "attributes"
         SEARCH_SECONDS.labels(kind).observe(perf_counter() - began)
         return SearchAnswer(
             model_version=engines.model_version,
@@ -475,7 +476,7 @@ class SearchService:
         cameras = select_cameras(store, request.cameras, request.area)
         with store.begin() as connection:
             confirmed = stored_sightings(connection, _keys(request.confirmed))
-        person = [one.embedding for one in confirmed if one.model_version == engines.model_version]
+            person = [one.embedding for one in queries.embedded(connection, confirmed, engines.model_version)]
         if request.photos:
             crops = [seen.crop for seen in self._people(engines, request.photos, marked, slowly=slowly)]
             person.append(unit_length(engines.embed(crops).mean(axis=0)))
@@ -561,9 +562,24 @@ class SearchService:
     def _short_coverage(self, store: Store, cameras: Collection[CameraKey] | None, scope: SearchScope) -> Coverage:
         return shorten_coverage(self._coverage(store, cameras, scope))
 
+    def _coverage_of_search(
+        self, store: Store, cameras: Collection[CameraKey] | None, request: SearchRequest
+    ) -> Coverage:
+        """Coverage of `request`; words alone search sightings of all models."""
+        if _is_by_appearance(request):
+            return self._short_coverage(store, cameras, request)
+        return shorten_coverage(coverage_of(store, None, cameras, request.since, request.until))
+
     def _searcher(self, store: Store) -> Searcher:
         engines = self._running_engines()
-        return Searcher(store, engines.curve, self._settings.search, engines.model_version, engines.transits)
+        return Searcher(
+            store,
+            engines.curve,
+            self._settings.search,
+            engines.model_version,
+            engines.transits,
+            engines.perception.attributes_version,
+        )
 
     def _seen(self, store: Store, told: Sequence[SeenAt]) -> list[Seen]:
         if not told:
@@ -647,6 +663,10 @@ class SearchService:
             raise InputError(
                 f"a request must have at most {most} confirmed and rejected sightings, got {number}", code="judged_many"
             )
+
+
+def _is_by_appearance(request: SearchRequest) -> bool:
+    return bool(request.photos or request.confirmed or request.like)
 
 
 def _told(told: SeenAt, seen: Seen) -> ToldStop:

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from domain.attribute_query import AttributeQuery
 from domain.cameras import CameraKey
 from domain.embeddings import cosine_distances, unit_length
-from serving.database.tracklet_rows import StoredTracklet
+from serving.database.tracklet_rows import EmbeddedTracklet, StoredTracklet
 from serving.matching.description import attribute_evidence, description_likelihood
 from serving.matching.match_curve import MatchCurve
 
@@ -31,14 +31,15 @@ class Watch:
 
 @dataclass(frozen=True)
 class Sightings:
-    """New sightings of one model, whose attributes were read."""
+    """New sightings, whose attributes were read."""
 
-    tracklets: Sequence[StoredTracklet]
+    tracklets: Sequence[StoredTracklet]  # with embeddings of one model; without, they are looked at for words alone
     attributes: Sequence[dict[str, dict[str, float]]]
     embeddings: Float[np.ndarray, "sighting feature"] = field(init=False)  # unit length
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "embeddings", unit_length(np.stack([one.embedding for one in self.tracklets])))
+        embedded = [one.embedding for one in self.tracklets if isinstance(one, EmbeddedTracklet)]
+        object.__setattr__(self, "embeddings", unit_length(np.stack(embedded)) if embedded else np.zeros((0, 0)))
 
 
 def match_probabilities(

@@ -14,6 +14,7 @@ from serving.database.store import Store
 from serving.database.tracklet_filter import TrackletFilter
 from serving.database.tracklet_rows import StoredTracklet
 from serving.database.watches import take_new_sightings
+from serving.search.engines import SearchEngines
 from serving.search.service import SearchService, Sought
 from serving.watching.rounds import Rounds
 from serving.watching.watch import Sightings, Watch, match_probabilities
@@ -50,7 +51,7 @@ class Estimate(BaseModel):
 @dataclass(frozen=True)
 class _Seen:
     hours: float
-    sightings: list[StoredTracklet]
+    sightings: Sequence[StoredTracklet]
 
 
 class Watcher(Rounds):
@@ -81,12 +82,19 @@ class Watcher(Rounds):
             if not new:
                 return 0
             stored = queries.tracklets(connection, new)
-            stored = [one for one in stored if one.model_version == engines.model_version]
+            embedded = queries.embedded(connection, stored, engines.model_version)
             watches = active_watches(connection, engines.model_version, engines.perception.attribute_schema)
-            if stored and watches:
-                seen = Sightings(stored, _attributes(connection, stored, watches))
-                told = [(watch, self._told(watch, seen)) for watch in watches]
-                record_alerts(connection, [(watch, found) for watch, found in told if found])
+            by_words = [watch for watch in watches if watch.embedding is None]
+            by_looks = [watch for watch in watches if watch.embedding is not None]
+            told = [
+                (watch, found)
+                for some, tracklets in ((by_words, stored), (by_looks, embedded))
+                if some and tracklets
+                for seen in [Sightings(tracklets, _attributes(connection, tracklets, some, engines))]
+                for watch in some
+                if (found := self._told(watch, seen))
+            ]
+            record_alerts(connection, told)
         return len(new)
 
     def estimate(self, sought: Sought) -> Estimate:
@@ -97,13 +105,13 @@ class Watcher(Rounds):
         """
         store, engines = self._search_service.store(), self._search_service.engines()
         watch = Watch(sought.embedding, sought.description)
-        seen = _last_days(store, watch, sought)
+        seen = _last_days(store, watch, sought, engines.perception.attributes_version)
         if not seen.hours:
             return Estimate(video_hours=0, at=[])
         probabilities = np.zeros(0)
         if seen.sightings:
             with store.begin() as connection:
-                described = Sightings(seen.sightings, _attributes(connection, seen.sightings, [watch]))
+                described = Sightings(seen.sightings, _attributes(connection, seen.sightings, [watch], engines))
             probabilities = match_probabilities(watch, described, engines.curve, self._attribute_trust)
         return Estimate(
             video_hours=seen.hours,
@@ -124,15 +132,15 @@ class Watcher(Rounds):
 
 
 def _attributes(
-    connection: sa.Connection, stored: Sequence[StoredTracklet], watches: Sequence[Watch]
+    connection: sa.Connection, stored: Sequence[StoredTracklet], watches: Sequence[Watch], engines: SearchEngines
 ) -> list[dict[str, dict[str, float]]]:
     """Attributes of the sightings, if a watch asks for some."""
     if any(watch.description for watch in watches):
-        return queries.attributes(connection, stored)
+        return queries.attributes(connection, stored, engines.perception.attributes_version)
     return [{} for _ in stored]
 
 
-def _last_days(store: Store, watch: Watch, sought: Sought) -> _Seen:
+def _last_days(store: Store, watch: Watch, sought: Sought, attributes_version: str) -> _Seen:
     """The likeliest sightings of the last days with video, and the hours of video of a camera on average."""
     table = tables.processed
     is_asked = table.c.model_version == sought.model_version
@@ -152,10 +160,15 @@ def _last_days(store: Store, watch: Watch, sought: Sought) -> _Seen:
         total_s, num_cameras = connection.execute(sa.select(sa.func.sum(seconds), cameras)).one()
     if not num_cameras:
         return _Seen(0.0, [])
-    where = TrackletFilter(sought.cameras, since, until, sought.model_version)
+    where, hours = TrackletFilter(sought.cameras, since, until), float(total_s) / 3600 / num_cameras
     if watch.embedding is not None:
-        found = queries.nearest(store.engine, watch.embedding, _MOST_CANDIDATES, where)
-    else:
-        with store.begin() as connection:
-            found = queries.described(connection, watch.description, _MOST_CANDIDATES, where)
-    return _Seen(float(total_s) / 3600 / num_cameras, found)
+        return _Seen(
+            hours, queries.nearest(store.engine, watch.embedding, sought.model_version, _MOST_CANDIDATES, where)
+        )
+    with store.begin() as connection:
+        return _Seen(
+            hours,
+            queries.described(
+                connection, watch.description, _MOST_CANDIDATES, where, attributes_version=attributes_version
+            ),
+        )

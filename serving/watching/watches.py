@@ -165,10 +165,12 @@ def newest_alert(connection: sa.Connection) -> int:
 
 
 def active_watches(connection: sa.Connection, model_version: str, schema: AttributeSchema | None) -> list[Watch]:
-    """Watches that go on and look for embeddings of this model, with the verdicts of their cases."""
+    """Watches that go on and look for embeddings of this model, or for words, with the verdicts of their cases."""
     table = tables.watches
     rows = connection.execute(
-        sa.select(table).where(is_active(), table.c.model_version == model_version).order_by(table.c.id)
+        sa.select(table)
+        .where(is_active(), (table.c.model_version == model_version) | table.c.embedding.is_(None))
+        .order_by(table.c.id)
     ).all()
     rejected = _rejected(connection, {row.case_id for row in rows}, model_version)
     return [
@@ -227,7 +229,7 @@ def _rejected(connection: sa.Connection, cases: Collection[int], model_version: 
             keys.append(key)
     everybody = {key for keys in of_case.values() for key in keys}
     stored = queries.tracklets(connection, everybody) if everybody else []
-    of_model = [one for one in stored if one.model_version == model_version]
+    of_model = queries.embedded(connection, stored, model_version)
     embeddings = {(one.district, one.id): unit_length(one.embedding) for one in of_model}
     return {case: [embeddings[key] for key in keys if key in embeddings] for case, keys in of_case.items()}
 

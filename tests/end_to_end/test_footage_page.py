@@ -17,7 +17,7 @@ from tests.end_to_end.conftest import free_port, server
 from tests.end_to_end.test_operator_page import CARDS, Served, ask, click, search, sign_in
 from tests.helpers.browser import Browser
 from tests.helpers.deployments import fill_store, token_of, write_deployment
-from tests.helpers.sightings import in_transaction
+from tests.helpers.sightings import embedded_as_made, in_transaction
 from tests.helpers.walkers import START, Walker, follow_files, write_video
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
@@ -48,7 +48,7 @@ def add_recordings(deployment: Deployment, folder: Path) -> None:
     [followed] = follow_files([write_video(folder / "cam0.mp4", [RED], seconds=20)])
     write_video(folder / "cam1.mp4", [Walker("blue", 10, 5)], seconds=20)
     with open_store(deployment.store) as store:
-        red = in_transaction(store, queries.tracklets, [("demo", 1)])[0]
+        [red] = in_transaction(store, embedded_as_made, ("demo", 1))
         [described] = in_transaction(store, queries.attributes, [red])
         for camera, tracklets in (("cam0", followed.tracklets), ("cam1", [])):
             file = str(folder / f"{camera}.mp4")

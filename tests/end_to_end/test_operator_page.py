@@ -15,13 +15,13 @@ from PIL import Image
 
 from serving import package
 from serving.access.roles import Role
-from serving.database import queries, segments
+from serving.database import segments
 from serving.database.store import open_store
 from serving.deployment import Deployment
 from tests.end_to_end.conftest import free_port, server, wait_until
 from tests.helpers.browser import Browser
 from tests.helpers.deployments import GREEN, RED, fill_store, picture, token_of, write_deployment
-from tests.helpers.sightings import NOON, in_transaction, tracklet
+from tests.helpers.sightings import NOON, embedded_as_made, in_transaction, tracklet
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 CARDS = "document.querySelectorAll('#hits > li')"
@@ -59,7 +59,7 @@ def add_double_and_gap(deployment: Deployment) -> None:
     Later Gate 2 is looked at once a second for a minute.
     """
     with open_store(deployment.store) as store:
-        red = in_transaction(store, queries.tracklets, [("demo", 7)])[0]
+        [red] = in_transaction(store, embedded_as_made, ("demo", 7))
         start = NOON + timedelta(minutes=6)
         segment = in_transaction(store, segments.register, "demo", "cam2", "gate2.mp4", "f" * 64, start)
         double = tracklet(1, red.embedding, camera=2, after_s=360)

@@ -88,8 +88,8 @@ def token_of(deployment: Deployment, name: str, role: Role) -> str:
         return create_account(connection, name, role, "test")
 
 
-def write_deployment(folder: Path) -> Deployment:
-    """`params.yaml` with the repository's own settings, and `engines/demo`."""
+def write_deployment(folder: Path, reid: int = 0, attributes: float = 3.0) -> Deployment:
+    """`params.yaml` with the repository's own settings, and `engines/demo` by `tiny_engines.write_engines`."""
     sections = {
         "serving": yaml.safe_load((ROOT / "conf" / "serving" / "deployment.yaml").read_text()),
         "tracking": yaml.safe_load((ROOT / "conf" / "tracking" / "tracklets.yaml").read_text()),
@@ -98,7 +98,7 @@ def write_deployment(folder: Path) -> Deployment:
     }
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "params.yaml").write_text(yaml.safe_dump(sections))
-    write_engines(folder / "engines" / "demo")
+    write_engines(folder / "engines" / "demo", reid, attributes)
     return Deployment.read(folder)
 
 
@@ -120,7 +120,10 @@ def fill_store(deployment: Deployment) -> None:
     found = [replace(tracklet(i + 1, embeddings[i], camera=i % 2, after_s=60 * i), crops=[crops[i]]) for i in range(12)]
     with open_store(deployment.store) as store:
         version = engines.reid.card.version
-        store.replace_sightings("demo", CAMERAS, version, perception.described(found), time_zone="Asia/Seoul")
+        store.replace_sightings(
+            "demo", CAMERAS, version, perception.described(found),
+            time_zone="Asia/Seoul", attributes_version=perception.attributes_version,
+        )  # fmt: skip
         with store.begin() as connection:
             case = open_case(connection, REVIEWER, "A missing child", operators=[])
             show_in_case(connection, case.id, [("demo", one.id) for one in found])

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 import yaml
 
 from serving.database import tables
-from serving.database.crops import frame_path
+from serving.database.crops import crop_paths, frame_path
 from serving.database.store import Store
 from serving.video.files import video_writer
 from tests.helpers.deployments import BLUE, GREEN, RED
@@ -74,13 +74,29 @@ def contents(store: Store) -> list[Any]:
     with store.begin() as connection:
         segments = connection.execute(sa.select(tables.segments)).mappings().all()
         tracklets = connection.execute(sa.select(tables.tracklets)).mappings().all()
+        seen_by = {
+            table.name: connection.execute(sa.select(table)).mappings().all()
+            for table in (tables.tracklet_embeddings, tables.tracklet_attributes)
+        }
     without_id = {"id", "created", "ended"}
+
+    def learnt(tracklet_id: int) -> list[str]:
+        """What models say of a tracklet."""
+        others = {"tracklet_id", "segment_id"}
+        return sorted(
+            f"{name}: { {key: str(value) for key, value in row.items() if key not in others} }"
+            for name, rows in seen_by.items()
+            for row in rows
+            if row["tracklet_id"] == tracklet_id
+        )
+
     held = [
         (
             sorted((key, str(value)) for key, value in segment.items() if key not in without_id),
             sorted(
                 (
                     sorted((key, str(value)) for key, value in one.items() if key not in {"id", "segment_id", "crop"}),
+                    learnt(one["id"]),
                     store.crops.read(one["crop"]),
                 )
                 for one in tracklets
@@ -89,7 +105,7 @@ def contents(store: Store) -> list[Any]:
         )
         for segment in segments
     ]
-    crops = {one["crop"] for one in tracklets}
+    crops = {path for one in tracklets for path in crop_paths(one["crop"], one["num_crops"])}
     frames = {frame_path(one["crop"]) for one in tracklets if one["full_frame"] is not None}
     assert crops | frames == store.crops.of_district("demo"), "every file has its row and every row its files"
     return sorted(held)

@@ -9,8 +9,9 @@ import sqlalchemy as sa
 
 from domain.cameras import Camera
 from domain.tracklets import Tracklet
-from serving.database import tables
+from serving.database import queries, tables
 from serving.database.store import Store
+from serving.database.tracklet_rows import EmbeddedTracklet
 from serving.matching.walking import WalkingSettings
 
 P = ParamSpec("P")
@@ -79,6 +80,12 @@ def put_into_case(
         )
         columns = ["case_id", "district", "tracklet_id", "day"]
         connection.execute(sa.insert(tables.case_sightings).from_select(columns, wanted))
+
+
+def embedded_as_made(connection: sa.Connection, *keys: tuple[str, int]) -> list[EmbeddedTracklet]:
+    """The sightings, by time, with the embedding by the model that made each."""
+    stored = queries.tracklets(connection, keys)
+    return [each for one in stored for each in queries.embedded(connection, [one], one.model_version)]
 
 
 def in_transaction(

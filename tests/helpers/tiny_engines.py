@@ -28,8 +28,14 @@ BAGS = AttributeSchema(
 )
 
 
-def write_engines(engines: Path) -> None:
-    """`engines/{detector,attributes,reid-osnet}`."""
+def write_engines(engines: Path, reid: int = 0, attributes: float = 3.0) -> None:
+    """`engines/{detector,attributes,reid-osnet}`.
+
+    Args:
+        engines: folder of theirs.
+        reid: seed of the re-ID model; another makes another model.
+        attributes: sharpness of the attribute model; another makes another model, below 0 one that is always wrong.
+    """
     person = np.array([[[0, 0, WIDTH / 2, HEIGHT]]], np.float32)
     _write(
         engines / "detector",
@@ -51,10 +57,10 @@ def write_engines(engines: Path) -> None:
             helper.make_node("MatMul", ["colours", "weights"], ["logits"]),
             helper.make_node("Softmax", ["logits"], ["bag"], axis=1),
         ],
-        {"weights": np.array([[-3, 3], [0, 0], [3, -3]], np.float32)},
+        {"weights": attributes * np.array([[-1, 1], [0, 0], [1, -1]], np.float32)},
         {"bag": ["batch", 2]},
     )
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(reid)
     _write(
         engines / "reid-osnet",
         _card("reid", output_names=("embeddings",), feature=FEATURE, match_distance=0.2),

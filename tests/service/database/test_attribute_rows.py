@@ -118,7 +118,6 @@ def test_a_label_is_sure_from_one_half_on(store: Store) -> None:
         (TrackletFilter(cameras=[("other", "cam1")]), []),
         (TrackletFilter(since=NOON + timedelta(hours=3)), [("cam1", 1), ("cam1", 1)]),
         (TrackletFilter(until=NOON + timedelta(seconds=30)), [("cam0", 0)]),
-        (TrackletFilter(model_version="net-2"), []),
     ],
 )
 def test_filters_hold_for_descriptions_too(

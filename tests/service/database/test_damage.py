@@ -37,8 +37,9 @@ def find(store: Store) -> int:
     with store.begin() as one:
         one.exec_driver_sql("SET LOCAL enable_seqscan = off")
         vector = "[" + ",".join(map(str, EMBEDDINGS[6])) + "]"
-        statement = "SELECT id FROM tracklets WHERE feature = 16 ORDER BY embedding::halfvec(16) <=> %s::halfvec(16)"
-        return int(one.exec_driver_sql(statement + " LIMIT 1", (vector,)).scalar_one())
+        statement = "SELECT tracklet_id FROM tracklet_embeddings WHERE model_version = 'net-1' "
+        statement += "ORDER BY embedding::halfvec(16) <=> %s::halfvec(16) LIMIT 1"
+        return int(one.exec_driver_sql(statement, (vector,)).scalar_one())
 
 
 def overwrite(folder: Path, relation: str, damage: Callable[[bytes], bytes]) -> None:

@@ -132,7 +132,7 @@ def test_a_role_that_is_no_superuser_restores_into_a_postgresql_of_its_own(
                 "off",
             )
         store.replace_sightings("demo", CAMERAS, "net-1", people)
-        before = sorted(one.id for one in queries.nearest(store.engine, QUERY, 5))
+        before = sorted(one.id for one in queries.nearest(store.engine, QUERY, "net-1", 5))
     run_documented(tmp_path, "--no-comments", DATABASE_URL=url, RESTORED_URL=restored)
     with open_store(tmp_path / "own" / "store", restored) as store:
-        assert sorted(one.id for one in queries.nearest(store.engine, QUERY, 5)) == before == [1, 2, 3]
+        assert sorted(one.id for one in queries.nearest(store.engine, QUERY, "net-1", 5)) == before == [1, 2, 3]

@@ -306,7 +306,7 @@ def test_a_day_that_was_dropped_can_come_again(store: Store) -> None:
     assert 0 not in partitions(store)
     on_days(store, {1: 0, 2: 3})
     assert rows(store) == crops(store) == {1, 2}
-    found = queries.nearest(store.engine, unit_vectors(seed=0, number=2, feature=16)[1], 1)
+    found = queries.nearest(store.engine, unit_vectors(seed=0, number=2, feature=16)[1], "net-1", 1)
     assert [one.id for one in found] == [2]
 
 

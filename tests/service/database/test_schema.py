@@ -36,7 +36,7 @@ def differences(connection: sa.Connection) -> list[Any]:
     """Between the database and `serving.database.tables`; indices of embeddings and partitions come with the rows."""
 
     def is_listed(one: Any, name: str | None, kind: str, *_: object) -> bool:
-        made_with_rows = r"tracklets_(embedding_\d+|\d{8})"
+        made_with_rows = r"embeddings_of_|tracklet(s|_embeddings)_\d{8}"
         referred = one.elements[0].target_fullname if kind == "foreign_key_constraint" else str(name)
         return re.match(made_with_rows, referred) is None
 

@@ -55,7 +55,7 @@ def test_a_segment_is_registered_once_and_done_when_its_rows_are_stored(store: S
     )
     first = 1_000_000 * segment.id
     assert ids(store) == [first + 1, first + 2]
-    found = queries.nearest(store.engine, EMBEDDINGS[1], 1)[0]
+    found = queries.nearest(store.engine, EMBEDDINGS[1], "net-1", 1)[0]
     assert (found.id, found.crop) == (first + 1, f"crops/demo/{segment.id}/{first + 1}.jpg")
     assert (found.model_version, found.deployment_version) == ("net-1", "0123456789ab")
     assert store.crops.read(found.crop)
@@ -199,4 +199,4 @@ def test_writers_of_the_same_new_days_do_not_disturb_each_other(tmp_path: Path) 
         assert len(set(ids(store))) == 80
         with store.begin() as connection:
             assert existing_partitions(connection) == [NOON.date() + timedelta(days=i) for i in range(4)]
-        assert len(queries.nearest(store.engine, EMBEDDINGS[2], 80)) == 80
+        assert len(queries.nearest(store.engine, EMBEDDINGS[2], "net-1", 80)) == 80

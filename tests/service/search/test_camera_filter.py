@@ -79,13 +79,13 @@ def test_without_a_camera_the_error_names_near_ones(
 
 def test_of_two_cameras_with_one_id_only_the_named_one_is_searched_and_covered(store: Store) -> None:
     [look] = unit_vectors(seed=0, number=1, feature=16)
-    both = queries.nearest(store.engine, look, 5, TrackletFilter([("demo", "cam0"), ("park", "cam0")]))
+    both = queries.nearest(store.engine, look, "net-1", 5, TrackletFilter([("demo", "cam0"), ("park", "cam0")]))
     assert sorted(one.district for one in both) == ["demo", "park"]
-    assert [one.district for one in queries.nearest(store.engine, look, 5, TrackletFilter([("park", "cam0")]))] == [
-        "park"
-    ]
+    assert [
+        one.district for one in queries.nearest(store.engine, look, "net-1", 5, TrackletFilter([("park", "cam0")]))
+    ] == ["park"]
     assert (
-        queries.nearest(store.engine, look, 5, TrackletFilter([("park", "cam1"), ("demo", "cam2")])) == []
+        queries.nearest(store.engine, look, "net-1", 5, TrackletFilter([("park", "cam1"), ("demo", "cam2")])) == []
     )  # no pair mixes the two lists
     found = coverage_of(store, "net-1", [("park", "cam0")], since=NOON)
     assert [(one.district, one.camera_id, len(one.searched)) for one in found.cameras] == [("park", "cam0", 1)]

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from domain.errors import InputError
-from serving.database import segments
+from serving.database import segments, tables
 from serving.database.districts import add_cameras
 from serving.database.segments import Looks
 from serving.database.store import Store, open_store
@@ -265,13 +265,15 @@ def test_searched_are_the_minutes_of_videos_that_are_in_no_gap(
 
 PROCESSED = "SELECT district, camera_id, model_version, looks_per_s, times FROM processed ORDER BY 1, 2, 3, 4"
 ADDED_UP = """
-    SELECT district, camera_id, model_version,
+    SELECT district, camera_id, model,
         CASE WHEN looked_at = 6 AND "end" > start THEN 0.05 ELSE 'infinity' END::float8,
         range_agg(tstzrange(start, "end"))
-    FROM segments WHERE state = 'done' GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4
+    FROM (SELECT segments.*, models.model_version AS model FROM segments
+        JOIN segment_models AS models ON segment_id = id WHERE task = 'reid') AS by_model
+    WHERE state = 'done' GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4
 """
 changes = st.lists(
-    st.tuples(st.sampled_from(["add", "add", "process", "fail", "remove"]), st.integers(0, 1), st.integers(0, 2)),
+    st.tuples(st.sampled_from(["add", "add", "embed", "fail", "remove"]), st.integers(0, 1), st.integers(0, 2)),
     max_size=12,
 )
 
@@ -290,10 +292,10 @@ def test_processed_times_are_always_the_sum_of_the_segments_that_are_done(
             looks = Looks(6, due=6) if minute == 2 else None
             store.add_segment(segment.id, [], f"net-{minute % 2}", frames=10, end=at(minute + 2), looks=looks)
         with store.begin() as connection:
-            its = {"id": segment.id, "model": f"net-{minute % 2}"}
-            if change == "process":  # another model does so too late
-                again = "UPDATE segments SET model_version = :model, state = 'done', \"end\" = start WHERE id = :id"
-                connection.execute(sa.text(again), its)
+            its = {"id": segment.id}
+            if change == "embed":  # by another model, and what it describes does not count
+                again = "INSERT INTO segment_models VALUES (:id, 'net-2', 'reid'), (:id, 'words-1', 'attributes')"
+                connection.execute(sa.text(f"{again} ON CONFLICT DO NOTHING"), its)
             if change == "fail":
                 connection.execute(sa.text("UPDATE segments SET state = 'failed' WHERE id = :id"), its)
             if change == "remove":
@@ -310,7 +312,10 @@ def test_segments_of_a_camera_that_end_at_once_are_all_counted(store: Store) -> 
         in_transaction(store, segments.register, "demo", "cam0", "a.mp4", str(minute), at(minute)).id
         for minute in range(2)
     ]
-    done = "UPDATE segments SET state = 'done', model_version = 'net-1', \"end\" = :end WHERE id = :id"
+    with store.begin() as connection:
+        made = [{"segment_id": one, "model_version": "net-1", "task": "reid"} for one in ids]
+        connection.execute(sa.insert(tables.segment_models), made)
+    done = "UPDATE segments SET state = 'done', \"end\" = :end WHERE id = :id"
 
     def end_second() -> None:
         with store.begin() as connection:

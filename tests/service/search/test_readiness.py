@@ -20,9 +20,8 @@ def test_without_its_index_a_store_is_not_ready_and_says_so_until_it_is_made_aga
     try:
         assert service.reason_not_ready() is None
         with open_store(deployment.store) as store, store.begin() as connection:
-            name = connection.execute(
-                sa.text("SELECT indexname FROM pg_indexes WHERE tablename = 'tracklets' AND indexdef LIKE '%hnsw%'")
-            ).scalar_one()
+            indexes = "SELECT indexname FROM pg_indexes WHERE tablename = 'tracklet_embeddings' "
+            name = connection.execute(sa.text(f"{indexes} AND indexdef LIKE '%hnsw%'")).scalar_one()
             connection.execute(sa.text(f"DROP INDEX {name}"))
         assert f"the index {name} must be whole, it is missing or broken" in str(service.reason_not_ready())
         with pytest.raises(NotReadyError, match=name):

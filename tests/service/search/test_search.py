@@ -124,7 +124,7 @@ def test_a_rejected_sighting_is_left_out_and_similar_ones_rank_lower(searcher: S
 
 
 def test_a_rejected_sighting_makes_room_for_another(store: Store) -> None:
-    few = Searcher(store, CURVE, SETTINGS.model_copy(update={"candidates": 5}))
+    few = Searcher(store, CURVE, SETTINGS.model_copy(update={"candidates": 5}), "net-1")
     assert len(few.search(person(0), rejected=keys(1, 2, 3))) == 5
     described = few.search(description=BACKPACK, rejected=keys(1))
     assert len(described) == 5
@@ -145,7 +145,7 @@ def test_sightings_of_another_model_are_not_compared(store: Store) -> None:
 
 
 def test_top_k_may_exceed_the_number_of_candidates(store: Store) -> None:
-    few = Searcher(store, CURVE, SETTINGS.model_copy(update={"candidates": 5}))
+    few = Searcher(store, CURVE, SETTINGS.model_copy(update={"candidates": 5}), "net-1")
     assert len(few.search(person(0))) == 5
     assert len(few.search(person(0), top_k=12)) == 12
 
@@ -219,7 +219,7 @@ def test_probabilities_fall_along_the_list_and_are_their_evidence(
 
 def test_who_is_near_in_place_and_time_is_a_candidate_however_many_look_more_alike(store: Store) -> None:
     few = SETTINGS.model_copy(update={"candidates": 4})
-    timed = Searcher(store, CURVE, few, transits=Transits(WALKING))
+    timed = Searcher(store, CURVE, few, "net-1", transits=Transits(WALKING))
     assert {hit.tracklet_id for hit in timed.search(person(7))} == sightings_of(7)
     found = [hit.tracklet_id for hit in timed.search(person(7), seen_at=[GATE])]
     assert set(found) > sightings_of(7)
