@@ -35,6 +35,7 @@ REPORTS = OutputFolder("reports")  # report.md, report.html, by evaluation.repor
 COMPARISONS = OutputFolder("comparisons")  # <challenger>/: compare.html, compare.json; not a DVC output
 CHAMPIONS = OutputFolder("champions")  # <model>/, registered.json: what is in use, by evaluation.promote
 HISTORY = OutputFolder("history")  # <model>/<id>.npz: figures of each evaluation, for later ones; not a DVC output
+PREVIOUS = "previous"  # folder of the re-ID engine in use before, beside the others in engines/ and champions/
 BENTO = OutputFolder("bento")  # the built Bento, by serving.package
 STORE = Path("store")  # embedded PostgreSQL and crops of all districts, filled by serving.track; not a DVC output
 DVC = ".dvc"

@@ -38,7 +38,7 @@ def main(argv: Sequence[str] = ()) -> None:
         move = _roll_back if given.action == "rollback" else _promote
         for line in move(district, given):
             print(line)
-        write_champions(district, aliased(district, "champion"))
+        write_champions(district, aliased(district, "champion"), aliased(district, "previous"))
     print(f"{CHAMPIONS.of(district)}: python -m serving.package --from {CHAMPIONS.of(district)}")
 
 

@@ -56,6 +56,11 @@ class BatchedEngines:
         return self._engines.embed(images)
 
     @_in_batches
+    def embed_as_before(self, images: np.ndarray) -> Outputs:
+        """Outputs of the re-ID engine that was in use before."""
+        return self._engines.embed_as_before(images)
+
+    @_in_batches
     def describe(self, images: np.ndarray) -> Outputs:
         """Outputs of the attribute engine."""
         return self._engines.describe(images)

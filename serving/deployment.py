@@ -11,7 +11,7 @@ from typing import Any, Self
 
 from domain.errors import ArtifactError, InputError
 from domain.model_card import read_card, version_of_deployment
-from domain.paths import ENGINES, STORE, TRANSITS
+from domain.paths import ENGINES, PREVIOUS, STORE, TRANSITS
 from domain.settings import PARAMS, Settings, name_in, read_params
 from serving.cases.settings import CasesSettings
 from serving.database.retention import RetentionSettings
@@ -22,7 +22,7 @@ from serving.ingestion.settings import IngestSettings, StreamsSettings
 from serving.matching.route import RouteSettings
 from serving.matching.transits import Transits
 from serving.perception.engine_calls import EngineCalls, EnginesSettings, LoadedEngines
-from serving.perception.perception import EngineNames, Engines, PerceptionSettings, open_engines
+from serving.perception.perception import Engine, EngineNames, Engines, PerceptionSettings, open_engine, open_engines
 from serving.search.engines import SearchEngines
 from serving.search.search import SearchSettings
 from serving.search.service import SearchService, SearchServiceSettings
@@ -123,6 +123,11 @@ class Deployment:
         """Folder of the engine `name`."""
         return self.root / ENGINES.of(self.district) / name
 
+    @property
+    def previous_reid(self) -> Path | None:
+        """Folder of the re-ID engine that was in use before this deployment's; None if it carries none."""
+        return next(iter(sorted(self.engine(PREVIOUS).glob("reid-*"))), None)
+
     def open_engines(self, threads: int | None = None) -> Engines:
         """Opens the engines, each on `threads` threads; None for the engine's own choice.
 
@@ -135,7 +140,12 @@ class Deployment:
 
     def load_engines(self, side_by_side: int = 1) -> LoadedEngines:
         """The engines in this process; `side_by_side` calls or processes share the cores."""
-        return LoadedEngines(EngineNames(self.detector, self.reid, self.attributes), self.open_engines, side_by_side)
+        names = EngineNames(self.detector, self.reid, self.attributes)
+        return LoadedEngines(names, self.open_engines, side_by_side, self._open_previous)
+
+    def _open_previous(self, threads: int) -> Engine | None:
+        folder = self.previous_reid
+        return open_engine(folder, "reid", self.perception.without_plan, threads) if folder is not None else None
 
     def version(self) -> str:
         """One id of all that is learnt and deployed together: engines and transit times.
@@ -159,7 +169,12 @@ class Deployment:
         return SearchService(
             SearchServiceSettings(http, search, route),
             lambda: SearchEngines.reach(
-                calls, self.perception, self.engine(self.reid), search.probability_softness, self.transits()
+                calls,
+                self.perception,
+                self.engine(self.reid),
+                search.probability_softness,
+                self.transits(),
+                self.previous_reid,
             ),
             lambda: open_store(self.store),
             self.configuration,

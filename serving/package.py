@@ -29,7 +29,7 @@ import yaml
 from domain.atomic import atomic_folder
 from domain.errors import ArtifactError
 from domain.model_card import ModelCard, read_card, require_of_district
-from domain.paths import BENTO, ENGINES, STORE, TRANSITS, configured_district
+from domain.paths import BENTO, ENGINES, PREVIOUS, STORE, TRANSITS, configured_district
 from domain.registered import RegisteredModel, read_registered, write_registered
 from domain.settings import PARAMS, read_params
 from domain.stage import run_stage
@@ -177,6 +177,8 @@ def _stage_learnt(deployment: Deployment, champions: Path | None) -> Versions:
         print(f"note: the models were not trained on the same data: {told}")
     for name in cards:
         shutil.copytree(exported / name, deployment.engine(name))
+    if (before := exported / PREVIOUS).is_dir():
+        shutil.copytree(before, deployment.engine(PREVIOUS))
     if learnt.is_dir():
         shutil.copytree(learnt, deployment.root / TRANSITS.of(deployment.district))
     return Versions(cards[deployment.reid].version, deployment.version())

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from domain.atomic import atomic_folder
 from domain.model_card import Task
-from domain.paths import CHAMPIONS
+from domain.paths import CHAMPIONS, PREVIOUS
 from domain.registered import RegisteredModel, write_registered
 from evaluation.comparison.sides import ENGINE_PART, TRANSITS_PART
 from evaluation.experiments.registry import Registered
@@ -15,14 +15,20 @@ _SHOWN = (
 )  # fmt: skip
 
 
-def write_champions(district: str, champions: Mapping[Task, Registered]) -> None:
+def write_champions(district: str, champions: Mapping[Task, Registered], previous: Mapping[Task, Registered]) -> None:
     """Replace `champions/<district>` by the engines of these versions, by task, and what the registry says of each.
+
+    The re-ID engine of `previous` goes along: the service searches with it until stored sightings have embeddings by
+    the champion.
 
     Raises:
         ArtifactError: if the log does not have the files of a version.
     """
     with atomic_folder(CHAMPIONS.of(district)) as folder:
         listed = []
+        if (before := previous.get("reid")) is not None:
+            with before.files() as files:
+                shutil.copytree(files / ENGINE_PART, folder / PREVIOUS / before.name)
         for task, version in champions.items():
             with version.files() as files:
                 shutil.copytree(files / ENGINE_PART, folder / version.name)

@@ -52,6 +52,7 @@ class Action(StrEnum):
     CAMERA = "camera"
     RETENTION = "retention"
     KEYS = "keys"
+    MODEL = "model in use"
     REEMBEDDING = "re-embedding"
     REPLACEMENT = "replacement"
     CONFIGURATION = "configuration"

@@ -157,6 +157,16 @@ tracklets = Table(  # see serving.database.partitions
     postgresql_partition_by="LIST (day)",
 )
 
+models_in_use = Table(  # re-ID models with which searches compare, of which the last counts; see rollout
+    "models_in_use",
+    metadata,
+    Column("id", BigInteger, Identity(), primary_key=True),
+    Column("model_version", Text, nullable=False),
+    Column("at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("account", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+)
+
 attribute_labels = Table(  # see serving.database.attribute_rows
     "attribute_labels",
     metadata,

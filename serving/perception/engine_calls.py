@@ -54,6 +54,7 @@ class EnginesState(BaseModel):
     failure: str | None  # why no engine runs, else None
     cards: tuple[ModelCard, ...]
     status: dict[str, EngineStatus]  # by the engine's name
+    previous: ModelCard | None = None  # of the re-ID engine that was in use before
 
 
 class EngineCalls(Protocol):
@@ -71,6 +72,9 @@ class EngineCalls(Protocol):
     def embed(self, images: np.ndarray) -> Outputs:
         """Outputs of the re-ID engine."""
 
+    def embed_as_before(self, images: np.ndarray) -> Outputs:
+        """Outputs of the re-ID engine that was in use before."""
+
     def describe(self, images: np.ndarray) -> Outputs:
         """Outputs of the attribute engine."""
 
@@ -84,22 +88,33 @@ class LoadedEngines:
         names: names of the engines.
         open_engines: opens the engines, each on the given number of threads.
         side_by_side: number of parallel calls or processes that share the cores.
+        open_previous: opens the re-ID engine that was in use before, if there is one.
     """
 
-    def __init__(self, names: EngineNames, open_engines: Callable[[int], Engines], side_by_side: int = 1) -> None:
+    def __init__(
+        self,
+        names: EngineNames,
+        open_engines: Callable[[int], Engines],
+        side_by_side: int = 1,
+        open_previous: Callable[[int], Engine | None] = lambda _: None,
+    ) -> None:
+        threads = max(1, available_cores() // side_by_side)
         try:
-            engines = open_engines(max(1, available_cores() // side_by_side))
+            engines, self._previous = open_engines(threads), open_previous(threads)
         except DongseonError as error:
             self._state = EnginesState(failure=str(error), cards=(), status={})
             return
         self._detector, self._reid, self._attributes = engines
         running = {name: engine for name, engine in zip(names, engines, strict=True) if name and engine is not None}
         for engine in running.values():
-            engine(np.full((1, engine.card.input_height_px, engine.card.input_width_px, 3), 128, np.uint8))
+            _warm_up(engine)
+        if self._previous is not None:
+            _warm_up(self._previous)
         self._state = EnginesState(
             failure=None,
             cards=tuple(engine.card for engine in running.values()),
             status={name: _status_of(engine) for name, engine in running.items()},
+            previous=self._previous.card if self._previous is not None else None,
         )
 
     def state(self) -> EnginesState:
@@ -113,6 +128,11 @@ class LoadedEngines:
     def embed(self, images: np.ndarray) -> Outputs:
         """Outputs of the re-ID engine."""
         return _by_picture(self._reid(images))
+
+    def embed_as_before(self, images: np.ndarray) -> Outputs:
+        """Outputs of the re-ID engine that was in use before."""
+        assert self._previous is not None, "callers have no card of a missing engine"
+        return _by_picture(self._previous(images))
 
     def describe(self, images: np.ndarray) -> Outputs:
         """Outputs of the attribute engine."""
@@ -160,6 +180,10 @@ def reach(call: Callable[[], _T]) -> _T:
         if error.error_code not in _BUSY_OR_LATE:
             raise
         raise EnginesAwayError("the engines must answer, but they are overloaded; try again in a moment") from error
+
+
+def _warm_up(engine: Engine) -> None:
+    engine(np.full((1, engine.card.input_height_px, engine.card.input_width_px, 3), 128, np.uint8))
 
 
 def _by_picture(outputs: dict[str, np.ndarray]) -> Outputs:

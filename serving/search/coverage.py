@@ -19,6 +19,7 @@ from domain.cameras import CameraKey
 from domain.errors import InputError
 from serving.database.cameras import InService, in_service
 from serving.database.districts import stored_districts
+from serving.database.rollout import only_by
 from serving.database.store import Store
 
 _MAX_SPANS = 1000  # of all cameras: about 80 kB
@@ -69,6 +70,7 @@ class Coverage(_Answer):
     share: float  # searched part of the windows of the cameras that have video, 0..1
     cameras: list[CameraCoverage]
     thin_share: float = 0.0  # thin part of these windows
+    also_by: list[str] = []  # other re-ID models, which searched the times that only they have seen
     statement: str = ""  # the same in a sentence; "" in searches of earlier versions
 
 
@@ -78,6 +80,8 @@ def coverage_of(
     cameras: Collection[CameraKey] | None = None,
     since: datetime | None = None,
     until: datetime | None = None,
+    *,
+    also: Sequence[str] = (),
 ) -> Coverage:
     """Coverage of a time window by sightings that the model `model_version` has embedded.
 
@@ -86,6 +90,7 @@ def coverage_of(
         model_version: re-ID model whose embeddings are searched; None for a search by words, which needs none.
         cameras: cameras to report; None for all.
         since: begin of the window; None for the begin of each camera's own first video or gap.
+        also: re-ID models that search the times that `model_version` has not embedded.
         until: end of the window; None for the end of the last one in the camera's district, which is now if a gap has
             not ended.
 
@@ -97,13 +102,22 @@ def coverage_of(
             f"until must not be before since, got {until.isoformat()} and {since.isoformat()}", code="time_order"
         )
     names = None if cameras is None else [f"{district}/{camera_id}" for district, camera_id in cameras]
-    parameters: dict[str, Any] = {"model": model_version, "cameras": names}
+    models = None if model_version is None else [model_version, *also]
+    parameters: dict[str, Any] = {"models": models, "cameras": names}
     with store.begin() as connection:
         windows = _windows(connection.execute(_ENDS, parameters).all(), _in_utc(since), _in_utc(until))
         begin = min((first for first, _ in windows.values()), default=_in_utc(since or until))
         end = max((last for _, last in windows.values()), default=_in_utc(until or since))
         parameters |= {"since": begin, "until": end}
         rows = [*connection.execute(_SEARCHED, parameters), *connection.execute(_MISSING, parameters)]
+        also_by = [
+            other
+            for other in (also if model_version is not None else ())
+            if any(
+                cameras is None or camera in cameras
+                for camera, _, _ in only_by(connection, other, model_version or "", begin, end)
+            )
+        ]
         districts, services = stored_districts(connection), in_service(connection)
     spans: dict[tuple[str, str], dict[str, list[Span]]] = {}
     for row in rows:
@@ -120,7 +134,7 @@ def coverage_of(
     whole = sum((length for _, length in counted), timedelta()) or timedelta.resolution
     share = sum((camera.share * length for camera, length in counted), timedelta()) / whole
     thin_share = sum((camera.thin_share * length for camera, length in counted), timedelta()) / whole
-    covered = Coverage(since=begin, until=end, share=share, cameras=coverages, thin_share=thin_share)
+    covered = Coverage(since=begin, until=end, share=share, cameras=coverages, thin_share=thin_share, also_by=also_by)
     return covered.model_copy(update={"statement": _statement(covered)})
 
 
@@ -248,6 +262,8 @@ def _statement(coverage: Coverage) -> str:
     said += [f"{kind}: {count}" for kind, count in counts.items() if count]
     if len(said) == 1:
         said.append("nothing is missing" if coverage.share > _ALL else "of the rest there is no video")
+    if coverage.also_by:
+        said.append(f"what only {' and '.join(coverage.also_by)} has seen was compared by that model")
     if silent:
         said.append(f"no video has ever come from {silent} other camera{'s' * (silent > 1)}")
     return "; ".join(said) + "."
@@ -305,7 +321,8 @@ _ENDS = sa.text(
 )
 _SEARCHABLE = f"""
     SELECT district, camera_id, looks_per_s, range_agg(part) AS times FROM processed, unnest(times) AS part
-    WHERE (CAST(:model AS text) IS NULL OR model_version = :model) AND {_AT_CAMERAS} GROUP BY 1, 2, 3
+    WHERE (CAST(:models AS text[]) IS NULL OR model_version = ANY(CAST(:models AS text[]))) AND {_AT_CAMERAS}
+    GROUP BY 1, 2, 3
 """
 _SEARCHED = sa.text(  # PostgreSQL merges and subtracts times far faster than we could
     f"""
@@ -340,7 +357,7 @@ _MISSING = sa.text(
         'processed by the model ' || model_version || ' only' AS reason, NULL::float8 AS looks_per_s
     FROM processed LEFT JOIN searchable USING (district, camera_id)
     CROSS JOIN LATERAL unnest(times * {_WINDOW} - coalesce(searched, tstzmultirange())) AS part
-    WHERE model_version <> CAST(:model AS text) AND {_AT_CAMERAS}
+    WHERE model_version <> ALL(CAST(:models AS text[])) AND {_AT_CAMERAS}
     UNION ALL SELECT district, camera_id, state, start, "end", coalesce(error, ''), NULL FROM {_UNPROCESSED}
     UNION ALL SELECT district, camera_id, 'gaps', since, until, reason, NULL FROM gaps WHERE {_GAPS}
     ORDER BY district, camera_id, since

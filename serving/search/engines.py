@@ -1,6 +1,6 @@
 """Engines of a search: connection, match curve and model version."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -10,13 +10,15 @@ import numpy as np
 from domain.boxes import suppress_overlaps
 from domain.errors import ArtifactError
 from domain.match_calibration import read_calibration
-from domain.model_card import version_of_deployment
+from domain.model_card import ModelCard, version_of_deployment
 from evaluation.reranking import k_reciprocal_distances
 from serving.matching.match_curve import MatchCurve
 from serving.matching.transits import Transits
-from serving.perception.engine_calls import CalledEngine, EngineCalls, EngineStatus, reach
+from serving.perception.engine_calls import CalledEngine, EngineCalls, EngineStatus, Outputs, reach
 from serving.perception.perception import Perception, PerceptionSettings
 from serving.search.metrics import STAGE_SECONDS
+
+Embed = Callable[[np.ndarray], Outputs]
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,7 @@ class SearchEngines:
     model_version: str  # of the re-ID engine: sightings without an embedding by it are not searched by appearance
     deployment_version: str  # of all engines and transit times together
     status: dict[str, EngineStatus]  # engine name -> status
+    previous: "SearchEngines | None" = None  # with the re-ID engine that was in use before, and the same others
 
     @classmethod
     def reach(
@@ -38,6 +41,7 @@ class SearchEngines:
         reid: Path,
         probability_softness: float,
         transits: Transits,
+        previous_reid: Path | None = None,
     ) -> Self:
         """Connects to the engines that answer `calls`.
 
@@ -47,6 +51,7 @@ class SearchEngines:
             reid: folder of the re-ID engine, with its calibration.
             probability_softness: softness of the match curve if the re-ID engine has no calibration.
             transits: what place and time tell.
+            previous_reid: folder of the re-ID engine that was in use before, if it runs too.
 
         Raises:
             ArtifactError: if an engine did not load, or the calibration of the re-ID engine is invalid.
@@ -56,20 +61,23 @@ class SearchEngines:
         if state.failure is not None:
             raise ArtifactError(state.failure)
         cards = {card.task: card for card in state.cards}
-        perception = Perception(
-            CalledEngine(cards["detector"], calls.detect),
-            CalledEngine(cards["reid"], calls.embed),
-            CalledEngine(cards["attributes"], calls.describe) if "attributes" in cards else None,
-            settings,
-        )
-        return cls(
-            perception=perception,
-            curve=MatchCurve.of_calibration(read_calibration(reid), perception.match_distance, probability_softness),
-            transits=transits,
-            model_version=cards["reid"].version,
-            deployment_version=version_of_deployment(state.cards, transits.version),
-            status=state.status,
-        )
+
+        def with_reid(card: ModelCard, embed: Embed, folder: Path, previous: Self | None) -> Self:
+            perception = Perception(
+                CalledEngine(cards["detector"], calls.detect),
+                CalledEngine(card, embed),
+                CalledEngine(cards["attributes"], calls.describe) if "attributes" in cards else None,
+                settings,
+            )
+            curve = MatchCurve.of_calibration(read_calibration(folder), perception.match_distance, probability_softness)
+            others = [each for task, each in cards.items() if task != "reid"]
+            version = version_of_deployment([card, *others], transits.version)
+            return cls(perception, curve, transits, card.version, version, state.status, previous)
+
+        before = None
+        if state.previous is not None and previous_reid is not None:
+            before = with_reid(state.previous, calls.embed_as_before, previous_reid, None)
+        return with_reid(cards["reid"], calls.embed, reid, before)
 
     @STAGE_SECONDS.labels("embed").time()
     def embed(self, crops: Sequence[np.ndarray]) -> np.ndarray:

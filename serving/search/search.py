@@ -1,6 +1,6 @@
 """Search: ranks stored sightings by photos of a person, confirmed sightings, a description, or all of them."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import TypeVar
 
 import numpy as np
@@ -72,6 +72,7 @@ class Searcher:
         model_version: re-ID model; a search by appearance finds only sightings with an embedding by it.
         transits: what place and time tell; None: nothing.
         attributes_version: attribute model by which sightings are described, see `serving.database.queries.described`.
+        embed_stored: embeddings of judged sightings that have none by the model; None: they do not count.
     """
 
     def __init__(
@@ -82,6 +83,7 @@ class Searcher:
         model_version: str,
         transits: Transits | None = None,
         attributes_version: str = "",
+        embed_stored: Callable[[Sequence[StoredTracklet]], Sequence[np.ndarray]] | None = None,
     ) -> None:
         self._store = store
         self._curve = curve
@@ -89,6 +91,7 @@ class Searcher:
         self._model_version = model_version
         self._transits = transits
         self._attributes_version = attributes_version
+        self._embed_stored = embed_stored
 
     def search(
         self,
@@ -102,6 +105,7 @@ class Searcher:
         seen_at: Sequence[Seen] = (),
         top_k: int | None = None,
         where: TrackletFilter = ALL_TRACKLETS,
+        cells: Sequence[tuple[CameraKey, float, float]] | None = None,
     ) -> list[Hit]:
         """Sightings of the person, likeliest first; ties keep the store's order.
 
@@ -122,8 +126,7 @@ class Searcher:
         With attributes alone, `match_probability` is the likelihood of the description, changed by place and time; it
         says nothing about the identity. `distance` is then 1 - `match_probability`.
 
-        Confirmed sightings have probability 1; rejected ones are left out. Judged sightings without an embedding by the
-        model do not change the ranking.
+        Confirmed sightings have probability 1; rejected ones are left out.
 
         Args:
             embedding: `[feature]` of one photo, or `[photo, feature]` of several photos of one person.
@@ -135,6 +138,8 @@ class Searcher:
             seen_at: where the person was seen besides.
             top_k: maximum number of sightings; None for all candidates.
             where: filter of the sightings.
+            cells: cameras and times, as of `serving.database.queries.nearest_in_cells`, whose sightings alone a search
+                by appearance compares; None for all.
 
         Raises:
             InputError: if there is neither photo, confirmed sighting nor attribute, `top_k` is below 1, a time has no
@@ -161,10 +166,10 @@ class Searcher:
         seen = [*seen_at, *map(seen_in, known)] if self._transits is not None else []
         if person:
             query = unit_length(np.mean(person, axis=0))
-            with STAGE_SECONDS.labels("database").time():
-                nearest = queries.nearest(self._store.engine, query, self._model_version, limit_with_gone, where)
-            nearest = _without(gone, nearest)[:limit]
-            nearest += _without({*gone, *_keys(nearest)}, self._nearest_in_time(query, seen, limit // 2, where))
+            nearest = _without(gone, self._nearest(query, limit_with_gone, where, cells))[:limit]
+            if cells is None:
+                near = self._nearest_in_time(query, seen, limit // 2, where)
+                nearest += _without({*gone, *_keys(nearest)}, near)
             hits = self._by_appearance(query, nearest, description, others, seen, top_k)
         elif description:
             with STAGE_SECONDS.labels("database").time(), self._store.begin() as connection:
@@ -194,7 +199,23 @@ class Searcher:
         if not stored:
             return []
         with self._store.begin() as connection:
-            return [sighting.embedding for sighting in queries.embedded(connection, stored, self._model_version)]
+            embedded = queries.embedded(connection, stored, self._model_version)
+        lacking = _without(_keys(embedded), stored) if self._embed_stored is not None else []
+        others = self._embed_stored(lacking) if self._embed_stored is not None and lacking else []
+        return [*(sighting.embedding for sighting in embedded), *others]
+
+    def _nearest(
+        self,
+        query: Float[np.ndarray, " feature"],
+        limit: int,
+        where: TrackletFilter,
+        cells: Sequence[tuple[CameraKey, float, float]] | None,
+    ) -> list[EmbeddedTracklet]:
+        with STAGE_SECONDS.labels("database").time():
+            if cells is None:
+                return queries.nearest(self._store.engine, query, self._model_version, limit, where)
+            with self._store.begin() as connection:
+                return queries.nearest_in_cells(connection, query, self._model_version, limit, cells, where)
 
     def _nearest_in_time(
         self, query: Float[np.ndarray, " feature"], seen: Sequence[Seen], limit: int, where: TrackletFilter

@@ -56,7 +56,8 @@ from serving.search.messages import (
 from serving.search.metrics import SEARCH_SECONDS
 from serving.search.person_selection import Box, crop_of, people_in_photo, scaled
 from serving.search.photo import PhotoDecoders, SlowPhotoError
-from serving.search.search import Hit, Searcher, SearchSettings, SightingKey, hit_of, seen_in, stored_sightings
+from serving.search.rollout import Rollout, embed_stored, search_with
+from serving.search.search import Hit, SearchSettings, SightingKey, hit_of, seen_in, stored_sightings
 from serving.search.seen_at import SeenAt, seen_of
 from serving.search.sentence import read_sentence
 from serving.search.where_next import (
@@ -89,7 +90,7 @@ class _SearchedPhoto(NamedTuple):
     selected: Box | None  # None: the whole photo
     detected: list[Box]
     size: tuple[int, int]  # width and height, upright
-    crop: Picture  # of the selected person, at the input size of the re-ID engine
+    crops: list[Picture]  # of the selected person, at the input size of each re-ID engine
 
 
 @dataclass(frozen=True)
@@ -144,6 +145,7 @@ class SearchService:
         self._store: Store | None = None
         self._store_lock = threading.Lock()
         self._last_reason: str | None = None
+        self._rollout = Rollout()
 
     def close(self) -> None:
         """Close the store, and end the decoders of photos."""
@@ -176,23 +178,23 @@ class SearchService:
 
     def status(self) -> Status:
         """Readiness, model version and engines."""
-        reason = self.reason_not_ready()
+        reason, engines = self.reason_not_ready(), self._engines_in_use()
         return Status(
             ready=reason is None,
             reason=reason,
-            model_version=self._model_version(),
-            deployment_version=self._engines.deployment_version if self._engines is not None else None,
-            engines=self._engines.status if self._engines is not None else {},
-            transits_version=(self._engines.transits.version or None) if self._engines is not None else None,
+            model_version=engines.model_version if engines is not None else None,
+            deployment_version=engines.deployment_version if engines is not None else None,
+            engines=engines.status if engines is not None else {},
+            transits_version=(engines.transits.version or None) if engines is not None else None,
             warnings=self.warnings(),
         )
 
     def warnings(self) -> list[str]:
         """Sentences on what makes answers incomplete; none while the store does not answer."""
-        version = self._model_version()
+        engines = self._engines_in_use()
         try:
             engine = self.store().engine
-            empty = queries.nothing_processed(engine, version) if version is not None else None
+            empty = queries.nothing_processed(engine, engines.model_version) if engines is not None else None
             return [warning for warning in (old_pgvector(engine), empty) if warning is not None]
         except (NotReadyError, sa.exc.DBAPIError):  # which `reason` tells
             return []
@@ -280,10 +282,11 @@ class SearchService:
         store = self._ready_store()
         cameras = select_cameras(store, request.cameras, request.area)
         seen = self._seen(store, request.seen_at)
+        models = self.models()
+        engines = models[0]
         with store.begin() as connection:
             stored = stored_sightings(connection, _keys(request.sightings))
-            version = self._running_engines().perception.attributes_version
-            attributes = queries.attributes(connection, stored, version)
+            attributes = queries.attributes(connection, stored, engines.perception.attributes_version)
         confirmed = [
             hit_of(one, described, distance=0.0, probability=1.0, confirmed=True)
             for one, described in zip(stored, attributes, strict=True)
@@ -291,17 +294,19 @@ class SearchService:
         hits: list[Hit] = []
         coverage = None
         if request.fill:
-            hits = self._searcher(store).search(
+            hits = search_with(
+                store,
+                self._settings.search,
+                models,
+                TrackletFilter(cameras, request.since, request.until),
                 confirmed=_keys(request.sightings),
                 rejected=_keys(request.rejected),
                 left_out=left_out,
                 seen_at=seen,
                 top_k=self._limits.max_top_k,
-                where=TrackletFilter(cameras, request.since, request.until),
             )
             coverage = self._short_coverage(store, cameras, request)
         settings = self._settings.route
-        engines = self._running_engines()
         routes = likeliest_routes(
             hits, settings, confirmed=confirmed, most=settings.most_routes, transits=engines.transits
         )
@@ -342,19 +347,23 @@ class SearchService:
             raise InputError("where next must have a confirmed sighting or seen_at, got none")
         last = max(seen, key=lambda one: one.time_s)
         minutes = whole_minutes(last, request.until)
-        engines = self._running_engines()
+        models = self.models()
+        engines = models[0]
         scope = cameras if chosen is None else {key: cameras[key] for key in chosen}
         near = near_cameras(last, scope, engines.transits, minutes)
         since, until = moment_of(last), moment_of(last) + timedelta(minutes=minutes)
         hits: list[Hit] = []
         if request.sightings and near:
-            hits = self._searcher(store).search(
+            hits = search_with(
+                store,
+                self._settings.search,
+                models,
+                TrackletFilter(list(near), since, until),
                 confirmed=_keys(request.sightings),
                 rejected=_keys(request.rejected),
                 left_out=left_out,
                 seen_at=[seen_of(one, cameras) for one in request.seen_at],
                 top_k=self._limits.max_top_k,
-                where=TrackletFilter(list(near), since, until),
             )
             hits = [hit for hit in hits if not hit.confirmed and hit.match_probability >= _MAYBE]
         coverage = self._coverage(store, list(near), SearchScope(since=since, until=until)) if near else None
@@ -404,31 +413,37 @@ class SearchService:
         description = self._describe(request.attributes, request.top_k)
         cameras = select_cameras(store, request.cameras, request.area)
         seen_at = self._seen(store, request.seen_at)
-        engines = self._running_engines()
+        models = self.models()
         try:
-            people = list(self._people(engines, request.photos, marked, slowly=slowly))
-            embeddings = engines.embed([photo.crop for photo in people]) if people else None
+            people = list(self._people(models, request.photos, marked, slowly=slowly))
+            embeddings = [
+                engines.embed([photo.crops[place] for photo in people]) if people else None
+                for place, engines in enumerate(models)
+            ]
         except EnginesAwayError:
             self._engines = None  # after their return they may be others
             raise
         require_time()
-        hits = self._searcher(store).search(
+        hits = search_with(
+            store,
+            self._settings.search,
+            models,
+            TrackletFilter(cameras, request.since, request.until),
             embeddings,
-            description,
+            description=description,
             confirmed=_keys(request.confirmed),
             rejected=_keys(request.rejected),
             left_out=left_out,
             like=_keys(request.like),
             seen_at=seen_at,
             top_k=request.top_k or self._limits.top_k,
-            where=TrackletFilter(cameras, request.since, request.until),
         )
         coverage = self._coverage_of_search(store, cameras, request)
         kind = "photo" if _is_by_appearance(request) else "attributes"
         SEARCH_SECONDS.labels(kind).observe(perf_counter() - began)
         return SearchAnswer(
-            model_version=engines.model_version,
-            deployment_version=engines.deployment_version,
+            model_version=models[0].model_version,
+            deployment_version=models[0].deployment_version,
             people_xyxy=[photo.selected for photo in people],
             detected_xyxy=[photo.detected for photo in people],
             sightings=hits,
@@ -447,7 +462,7 @@ class SearchService:
             InputError, SlowPhotoError, NotReadyError, EnginesAwayError, OverdueError: as `search`.
         """
         try:
-            (seen,) = self._people(self._running_engines(), [photo], [None], slowly=slowly)
+            (seen,) = self._people([self._running_engines()], [photo], [None], slowly=slowly)
         except EnginesAwayError:
             self._engines = None  # after their return they may be others
             raise
@@ -476,9 +491,12 @@ class SearchService:
         cameras = select_cameras(store, request.cameras, request.area)
         with store.begin() as connection:
             confirmed = stored_sightings(connection, _keys(request.confirmed))
-            person = [one.embedding for one in queries.embedded(connection, confirmed, engines.model_version)]
+            embedded = queries.embedded(connection, confirmed, engines.model_version)
+        known = {(one.district, one.id) for one in embedded}
+        lacking = [one for one in confirmed if (one.district, one.id) not in known]
+        person = [*(one.embedding for one in embedded), *embed_stored(store, engines, lacking)]
         if request.photos:
-            crops = [seen.crop for seen in self._people(engines, request.photos, marked, slowly=slowly)]
+            crops = [seen.crops[0] for seen in self._people([engines], request.photos, marked, slowly=slowly)]
             person.append(unit_length(engines.embed(crops).mean(axis=0)))
         if not (person or description):
             raise InputError("confirmed sightings must be of the service's model, got only sightings of other models")
@@ -486,12 +504,23 @@ class SearchService:
         return Sought(embedding, description, cameras, engines.model_version)
 
     def engines(self) -> SearchEngines:
-        """The engines.
+        """The engines, with the re-ID model in use.
 
         Raises:
             NotReadyError: if they do not answer.
         """
-        return self._running_engines()
+        return self.models()[0]
+
+    def models(self) -> list[SearchEngines]:
+        """The engines with the re-ID model in use, then those with the other one, if the deployment carries two.
+
+        Raises:
+            NotReadyError: if they do not answer.
+        """
+        newest = self._running_engines()
+        if newest.previous is None:
+            return [newest]
+        return self._rollout.in_order(self.store(), newest, newest.previous)
 
     def read_sentence(self, text: str) -> SentenceAnswer:
         """Conditions that a Korean or English sentence about a person says; times are of now, at the cameras.
@@ -516,13 +545,13 @@ class SearchService:
         return QuestionToAsk(group=best.group, bits=best.bits) if best is not None else None
 
     def _people(
-        self, engines: SearchEngines, photos: Sequence[bytes], marked: Sequence[Box | None], *, slowly: bool
+        self, models: Sequence[SearchEngines], photos: Sequence[bytes], marked: Sequence[Box | None], *, slowly: bool
     ) -> Iterator[_SearchedPhoto]:
         decoders, left_s = (self._slow_decoders, self._limits.max_decoding_s) if slowly else (self._decoders, _QUICK_S)
         for number, (photo, drawn) in enumerate(zip(photos, marked, strict=True), start=1):
             try:
                 image, spent_s, scale = decoders.decode(photo, left_s)
-                found = people_in_photo(engines.perception, image, drawn and scaled(drawn, scale))
+                found = people_in_photo(models[0].perception, image, drawn and scaled(drawn, scale))
             except SlowPhotoError as error:
                 if not slowly:
                     raise
@@ -535,7 +564,8 @@ class SearchService:
             except InputError as error:
                 raise InputError(f"photo {number}: {error}", code=error.code, number=number) from error
             left_s -= spent_s
-            crop = engines.perception.reid_input(crop_of(image, found.selected))
+            person = crop_of(image, found.selected)
+            crops = [engines.perception.reid_input(person) for engines in models]
             back = (1 / scale[0], 1 / scale[1])
             height, width = image.shape[:2]
             del image  # before the next is decoded
@@ -543,7 +573,7 @@ class SearchService:
                 selected=found.selected and scaled(found.selected, back),
                 detected=[scaled(box, back) for box in found.detected],
                 size=(round(width * back[0]), round(height * back[1])),
-                crop=crop,
+                crops=crops,
             )
 
     def coverage(self, scope: SearchScope) -> Coverage:
@@ -557,7 +587,8 @@ class SearchService:
         return self._coverage(store, select_cameras(store, scope.cameras, scope.area), scope)
 
     def _coverage(self, store: Store, cameras: Collection[CameraKey] | None, scope: SearchScope) -> Coverage:
-        return coverage_of(store, self._running_engines().model_version, cameras, scope.since, scope.until)
+        first, *others = [engines.model_version for engines in self.models()]
+        return coverage_of(store, first, cameras, scope.since, scope.until, also=others)
 
     def _short_coverage(self, store: Store, cameras: Collection[CameraKey] | None, scope: SearchScope) -> Coverage:
         return shorten_coverage(self._coverage(store, cameras, scope))
@@ -569,17 +600,6 @@ class SearchService:
         if _is_by_appearance(request):
             return self._short_coverage(store, cameras, request)
         return shorten_coverage(coverage_of(store, None, cameras, request.since, request.until))
-
-    def _searcher(self, store: Store) -> Searcher:
-        engines = self._running_engines()
-        return Searcher(
-            store,
-            engines.curve,
-            self._settings.search,
-            engines.model_version,
-            engines.transits,
-            engines.perception.attributes_version,
-        )
 
     def _seen(self, store: Store, told: Sequence[SeenAt]) -> list[Seen]:
         if not told:
@@ -600,8 +620,14 @@ class SearchService:
                 raise NotReadyError(str(error)) from error
             return self._engines
 
-    def _model_version(self) -> str | None:
-        return self._engines.model_version if self._engines is not None else None
+    def _engines_in_use(self) -> SearchEngines | None:
+        """As `engines`, without an attempt to reach them; the newest while the store does not answer."""
+        if self._engines is None:
+            return None
+        try:
+            return self.engines()
+        except (NotReadyError, sa.exc.DBAPIError):
+            return self._engines
 
     def _record_configuration(self, opened: Store) -> None:
         """Record in the audit with what the service runs, or leave the store."""
@@ -615,18 +641,21 @@ class SearchService:
     def _reason_not_ready(self, engines: Callable[[], SearchEngines], *, is_asked: bool = False) -> str | None:
         """The reason; only who asks for it (`is_asked`) is told of accounts, which a search has passed already."""
         try:
-            version = engines().model_version
+            engines()
             store = self.store()
+            version = self.engines().model_version
             reason = store.damage.reason or queries.reason_not_ready(store.engine, version)
             if reason is None and is_asked:
                 reason = queries.reason_no_account_is_let_in(store.engine)
         except DongseonError as error:
             reason = str(error)
+        except sa.exc.DBAPIError as error:
+            reason = f"the database does not answer: {error.orig}"
         if reason != self._last_reason:
             if reason:
                 _log.warning("not ready: %s", reason)
             else:
-                _log.info("ready: searching sightings of the model %s", self._model_version())
+                _log.info("ready: searching sightings of the model %s", self.engines().model_version)
             self._last_reason = reason
         return reason
 

@@ -75,25 +75,27 @@ class Watcher(Rounds):
         Raises:
             NotReadyError: if the engines or the store do not answer.
         """
-        engines = self._search_service.engines()
+        models = self._search_service.models()
         with self._search_service.store().begin() as connection:
             lock_watches(connection)
             new = take_new_sightings(connection, _MOST_SIGHTINGS)
             if not new:
                 return 0
             stored = queries.tracklets(connection, new)
-            embedded = queries.embedded(connection, stored, engines.model_version)
-            watches = active_watches(connection, engines.model_version, engines.perception.attribute_schema)
-            by_words = [watch for watch in watches if watch.embedding is None]
-            by_looks = [watch for watch in watches if watch.embedding is not None]
-            told = [
-                (watch, found)
-                for some, tracklets in ((by_words, stored), (by_looks, embedded))
-                if some and tracklets
-                for seen in [Sightings(tracklets, _attributes(connection, tracklets, some, engines))]
-                for watch in some
-                if (found := self._told(watch, seen))
-            ]
+            told: list[tuple[Watch, dict[tuple[str, int], float]]] = []
+            for place, engines in enumerate(models):
+                embedded = queries.embedded(connection, stored, engines.model_version)
+                watches = active_watches(connection, engines.model_version, engines.perception.attribute_schema)
+                by_words = [watch for watch in watches if watch.embedding is None and place == 0]
+                by_looks = [watch for watch in watches if watch.embedding is not None]
+                told += [
+                    (watch, found)
+                    for some, tracklets in ((by_words, stored), (by_looks, embedded))
+                    if some and tracklets
+                    for seen in [Sightings(tracklets, _attributes(connection, tracklets, some, engines))]
+                    for watch in some
+                    if (found := self._told(watch, seen, engines))
+                ]
             record_alerts(connection, told)
         return len(new)
 
@@ -122,8 +124,8 @@ class Watcher(Rounds):
             ],
         )
 
-    def _told(self, watch: Watch, seen: Sightings) -> dict[tuple[str, int], float]:
-        probabilities = match_probabilities(watch, seen, self._search_service.engines().curve, self._attribute_trust)
+    def _told(self, watch: Watch, seen: Sightings, engines: SearchEngines) -> dict[tuple[str, int], float]:
+        probabilities = match_probabilities(watch, seen, engines.curve, self._attribute_trust)
         return {
             (one.district, one.id): float(probability)
             for one, probability in zip(seen.tracklets, probabilities, strict=True)

@@ -21,6 +21,7 @@ from PIL import Image
 
 from domain.errors import ArtifactError, InputError
 from domain.model_card import read_card, write_card
+from domain.paths import PREVIOUS
 from domain.privacy import TELEMETRY_OFF
 from serving import package
 from serving.access.roles import Role
@@ -39,6 +40,7 @@ from tests.helpers.image import run_image
 from tests.helpers.imports import imported_modules
 from tests.helpers.other_user import require_root
 from tests.helpers.project import ROOT
+from tests.helpers.tiny_engines import write_engines
 
 LOCK = ROOT / "requirements.lock"
 # Run beside the service, on a machine that has nothing but the Bento.
@@ -348,6 +350,8 @@ def test_the_bento_is_served_from_a_clean_folder(
     project, clean = tmp_path / "project", tmp_path / "clean"
     deployment = write_deployment(project)
     times = write_learnt_times(project)
+    write_engines(tmp_path / "before", reid=1)  # and every photo is embedded by both
+    shutil.copytree(tmp_path / "before" / "reid-osnet", project / "engines" / "demo" / PREVIOUS / "reid-osnet")
     (clean / "home").mkdir(parents=True)
     monkeypatch.chdir(project)
     package.main()
@@ -368,6 +372,7 @@ def test_the_bento_is_served_from_a_clean_folder(
         found = search(files={"photo": photo.getvalue()})
         assert found.status_code == 200, found.text
         assert found.json()["sightings"][0]["tracklet_id"] in {3, 6, 9, 12}
+        assert Deployment.read(project / "bento" / "demo" / "src").previous_reid is not None
         page = httpx.get(f"{address}/", headers=headers, timeout=20)
         assert (page.status_code, "사람 찾기" in page.text) == (200, True)
         text = search(files={"photo": ("a.jpg", b"I am a text file")})

@@ -9,6 +9,7 @@ from mlflow import MlflowClient
 
 from domain.errors import ArtifactError, InputError
 from domain.model_card import EngineFile, read_card, write_card
+from domain.paths import PREVIOUS
 from domain.registered import read_registered
 from evaluation import compare, promote, register
 from serving import package
@@ -92,6 +93,8 @@ def test_a_worse_challenger_is_refused_a_better_one_promoted_and_rolled_back(
     compare.main(["challenger"])
     promote.main(BY)
     assert champions() == dict.fromkeys(MODELS, "better")
+    before = Path("champions/noise", PREVIOUS, "reid-osnet")
+    assert (before / "model.onnx").read_text() == "first"
     [reid] = (each for each in read_registered(Path("champions/noise")) if each.task == "reid")
     assert (reid.registered_model, reid.registered_version) == ("noise-reid", "3")
     assert reid.promotion["promoted_by"] == "Kim"
@@ -102,6 +105,7 @@ def test_a_worse_challenger_is_refused_a_better_one_promoted_and_rolled_back(
 
     promote.main(["rollback", *BY])
     assert champions() == dict.fromkeys(MODELS, "first")
+    assert (before / "model.onnx").read_text() == "better"
     assert (
         "noise-reid version 1 (toy-000000000000) is the champion again, not noise-reid version 3"
         in capsys.readouterr().out
