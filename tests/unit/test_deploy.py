@@ -124,6 +124,7 @@ def test_systemd_takes_the_units(tmp_path: Path) -> None:
 def test_a_unit_keeps_files_private_and_starts_its_process_again(unit: Path) -> None:
     said = unit.read_text().splitlines()
     assert {"User=dongseon", "UMask=0077", "Restart=always", "KillMode=control-group", "NoNewPrivileges=yes"} <= {*said}
+    assert "PrivateTmp=yes" in said, "what killed processes leave in the temporary folder goes with the service"
 
 
 def test_nginx_takes_the_configuration_of_the_proxy(tmp_path: Path) -> None:

@@ -60,6 +60,9 @@ def doors(kim: TestClient, case: int, seen: dict[str, Any]) -> dict[str, int]:
         "where next": kim.post("/where-next", json=asked | {"sightings": [seen]}).status_code,
         "confirmed": kim.post("/search", data=asked | {"confirmed": known}).status_code,
         "rejected": kim.post("/search", data=asked | described | {"rejected": known}).status_code,
+        "like": kim.post("/search", data=asked | {"like": known}).status_code,
+        "watch": kim.post("/watches", data=asked | {"confirmed": known}).status_code,
+        "estimate of a watch": kim.post("/watches/estimate", data=asked | {"confirmed": known}).status_code,
         **{
             given: kim.post(f"/cases/{case}/verdicts", json=seen | {"verdict": given}).status_code
             for given in ("none", "rejected", "confirmed")
@@ -89,7 +92,7 @@ def test_what_a_search_found_opens_every_door_of_its_case_alone(
     found = sighting(hit["tracklet_id"])
     statuses = doors(kim, case, found)
     assert statuses.pop("rejected of a route") == 400  # a route must have a confirmed one
-    assert set(statuses.values()) == {200}
+    assert set(statuses.values()) == {200, 201, 204}
     other = 1 + found["tracklet_id"] % 12
     assert kim.get(f"/crops/demo/{other}", params={"case": case}).status_code in (200, 404)
     with open_store(deployment.store) as store, store.begin() as connection:
@@ -116,6 +119,23 @@ def test_what_was_judged_is_shown_though_no_search_found_it(kim: TestClient, dep
             connection.execute(sa.insert(table).values(given))
     assert kim.get("/crops/demo/5", params={"case": case}).status_code == 200
     assert kim.get("/crops/demo/6", params={"case": case}).status_code == 404  # taken back is no verdict
+
+
+def test_no_footage_is_shown_of_a_sighting_that_the_case_has_not_found(
+    kim: TestClient, deployment: Deployment, case: int
+) -> None:
+    """Neither frame nor clip, nor whether there are any."""
+    asked = {"case": case, "reason": REASON}
+
+    def codes_of(number: int) -> list[str | None]:
+        address = f"/footage/demo/{number}"
+        about, frame = kim.get(address, params={"case": case}), kim.post(f"{address}/frame", json=asked)
+        return [answer.json().get("code") for answer in (about, frame, kim.post(f"{address}/clip", json=asked))]
+
+    assert codes_of(7) == codes_of(99) == 3 * ["sighting_unknown"]
+    with open_store(deployment.store) as store, store.begin() as connection:
+        show_in_case(connection, case, [("demo", 7)])
+    assert codes_of(7) == [None, "no_footage", "no_footage"]  # whose footage is not stored here
 
 
 @pytest.mark.parametrize("what", ["closed", "taken away", "disabled"])

@@ -1,4 +1,5 @@
 import shutil
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -13,6 +14,7 @@ from domain.errors import InputError
 from domain.files import sha256_of
 from serving import ingest
 from serving.database import audit, segments, tables
+from serving.database.commands import run_command
 from serving.database.crops import segment_of
 from serving.database.districts import stored_districts
 from serving.database.retention import remove_before
@@ -277,6 +279,30 @@ def test_files_that_cannot_be_taken_are_all_named_and_the_others_taken(store: St
     assert ("c1_20260512T184000.mkv", "todo") in jobs(store)
 
 
+def test_a_disk_that_is_full_when_a_job_is_added_is_a_line(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    district = write_district(tmp_path / "demo", num_cameras=1)
+    full = "RAISE EXCEPTION 'No space left on device' USING ERRCODE = 'disk_full'"
+    monkeypatch.setattr(sys, "argv", ["ingest", str(district), "--district", "demo"])
+    with store.begin() as connection:
+        connection.exec_driver_sql(
+            f"CREATE FUNCTION is_full() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {full}; END $$;"
+            "CREATE TRIGGER full_disk BEFORE INSERT ON jobs.procrastinate_jobs EXECUTE FUNCTION is_full()"
+        )
+    try:
+        with pytest.raises(SystemExit):
+            run_command(ingest.main)
+    finally:
+        with store.begin() as connection:
+            connection.exec_driver_sql("DROP FUNCTION is_full CASCADE")
+    said = capsys.readouterr().err
+    assert said.startswith("error: the database must answer until the command ends, it did not: No space left")
+    assert rows(store) == []
+    take_in(district)
+    assert jobs(store) == [("c1.mp4", "todo")]
+
+
 def test_a_file_that_goes_away_before_its_checksum_is_named_and_the_others_taken(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -294,6 +320,34 @@ def test_a_file_that_goes_away_before_its_checksum_is_named_and_the_others_taken
     write_recording(folder / "c1_20260512T190000.mp4", [GREEN])
     monkeypatch.setattr("serving.ingestion.registration.VideoReader", LosesItsShare)
     with pytest.raises(InputError, match=r"1 are not:\n +\S+c1_20260512T184000\.mp4 must stay readable: No such file"):
+        take_in(folder)
+    assert ("c1_20260512T190000.mp4", "todo") in jobs(store)
+
+
+@pytest.mark.parametrize("which", ["video", "sidecar"])
+def test_a_file_for_which_memory_does_not_suffice_is_named_and_the_others_taken(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, which: str
+) -> None:
+    class NeedsMuch(VideoReader):
+        """Has not enough memory for the first recording."""
+
+        def __init__(self, file: Path, *given: Any, **more: Any) -> None:
+            if which == "video" and file.name == "c1_20260512T184000.mp4":
+                raise MemoryError
+            super().__init__(file, *given, **more)
+
+    def read_much(*given: Any, **more: Any) -> Any:
+        raise MemoryError
+
+    take_in(write_district(tmp_path / "demo", num_cameras=1))
+    folder = tmp_path / "recordings"
+    write_recording(folder / "c1_20260512T184000.mp4", [RED])
+    write_recording(folder / "c1_20260512T190000.mp4", [GREEN])
+    monkeypatch.setattr("serving.ingestion.registration.VideoReader", NeedsMuch)
+    if which == "sidecar":
+        (folder / "c1_20260512T184000.mp4.yaml").write_text("camera: c1\n")
+        monkeypatch.setattr("serving.video.recordings.read_yaml", read_much)
+    with pytest.raises(InputError, match=r"1 are not:\n +\S+c1_20260512T184000\.mp4 .* it ended with MemoryError"):
         take_in(folder)
     assert ("c1_20260512T190000.mp4", "todo") in jobs(store)
 

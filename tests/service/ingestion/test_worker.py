@@ -9,7 +9,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -23,9 +23,10 @@ from serving.deployment import Deployment
 from serving.ingestion.following import TrackingSettings
 from serving.ingestion.segment_work import SegmentWork
 from serving.search.coverage import coverage_of
+from serving.video import recordings
 from tests.helpers.deployments import BLUE, GREEN, RED, write_deployment
 from tests.helpers.project import ROOT
-from tests.helpers.recordings import contents, segment_states, write_district, write_recording
+from tests.helpers.recordings import START, contents, segment_states, write_district, write_recording
 from tests.helpers.sightings import CAMERAS, in_transaction, tracklet, unit_vectors
 
 MANY_FRAMES = 400
@@ -330,6 +331,17 @@ def test_a_worker_needs_a_longer_silence_than_its_heartbeats(deployment: Path) -
 def test_a_file_name_must_be_a_pattern(deployment: Path, pattern: str) -> None:
     with pytest.raises(InputError, match=r"serving\.ingest\.file_name: .*must be a regular expression"):
         worker.main([f"serving.ingest.file_name={pattern}"])
+
+
+def test_a_recording_that_runs_into_the_future_by_a_clock_that_was_set_back_fails(
+    deployment: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ingest.main([str(write_district(tmp_path / "demo", num_cameras=1)), "--district", "demo"])
+    with open_store(Path("store")) as store:
+        monkeypatch.setattr(recordings, "_LEAD", START - datetime.now(UTC))  # as if it were that day
+        worker.main(["--until-empty"])
+        assert segment_states(store) == {"c1.mp4": "failed"}
+        assert "the time of each frame of" in str(column(store, "error")["c1.mp4"])
 
 
 def statuses(store: Store) -> Sequence[str]:

@@ -1,6 +1,7 @@
 import json
 import re
 import shutil
+import weakref
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from domain.errors import InputError
 from serving.cases.visible import show_in_case
 from serving.database.store import open_store
 from serving.deployment import Deployment
+from serving.search.photo import DecodedPhoto, PhotoDecoders
 from tests.helpers.deployments import (
     BLUE,
     FOR_CASE,
@@ -378,6 +380,21 @@ def test_several_photos_of_one_person_ask_together(client: TestClient) -> None:
     answer = client.post("/search", data=FOR_CASE, files=photos).json()
     assert answer["people_xyxy"] == [None, [0, 0, 40, 60]]  # one fills the crop
     assert {sighting["tracklet_id"] for sighting in answer["sightings"][:4]} == {2, 5, 8, 11}
+
+
+def test_at_any_time_the_pixels_of_one_photo_are_in_memory(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    decode, decoded = PhotoDecoders.decode, list[weakref.ref[np.ndarray]]()
+
+    def decode_alone(decoders: PhotoDecoders, content: bytes, cpu_s: float) -> DecodedPhoto:
+        assert [photo() for photo in decoded] == [None] * len(decoded)
+        photo = decode(decoders, content, cpu_s)
+        decoded.append(weakref.ref(photo.image))
+        return photo
+
+    monkeypatch.setattr(PhotoDecoders, "decode", decode_alone)
+    photos = [("photo", ("a.png", png(picture(GREEN, seed=seed)))) for seed in range(4)]
+    assert client.post("/search", data=FOR_CASE, files=photos).status_code == 200
+    assert len(decoded) == 4
 
 
 @pytest.mark.parametrize(

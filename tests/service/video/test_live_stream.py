@@ -18,6 +18,7 @@ import psutil
 import pytest
 
 from domain.errors import InputError
+from domain.videos import NO_SETTINGS, VideoLimits
 from serving.video.live_stream import ConnectionSettings, Gap, LiveFrame, LiveStream, _Clock
 from tests.helpers.rtsp import FPS, FalseCamera, Line, Server, free_port, require_server, until
 from tests.helpers.walkers import HEIGHT, WIDTH, Walker
@@ -30,9 +31,16 @@ WALKERS = (Walker("red", 20, 40),)
 class Watched:
     """A live stream whose frames and gaps a thread of its own takes, in one list and in order."""
 
-    def __init__(self, address: str, settings: ConnectionSettings = QUICK, *, wait_s: float = 0) -> None:
+    def __init__(
+        self,
+        address: str,
+        settings: ConnectionSettings = QUICK,
+        *,
+        wait_s: float = 0,
+        limits: VideoLimits = NO_SETTINGS,
+    ) -> None:
         self.events: list[LiveFrame | Gap] = []
-        self.stream = LiveStream("gate", address, settings, self.events.append)
+        self.stream = LiveStream("gate", address, settings, self.events.append, limits=limits)
         self._wait_s = wait_s
         self.thread = threading.Thread(target=self._take)
         self.thread.start()
@@ -140,6 +148,13 @@ def test_frames_are_rgb_numbered_and_dated(street: Server, watch: type[Watched])
     assert spacing.total_seconds() == pytest.approx(1 / FPS, rel=0.2)
     assert not watched.gaps
     assert watched.stream.seconds_since_frame < 1
+
+
+def test_pictures_that_are_too_large_are_refused(street: Server, watch: type[Watched]) -> None:
+    watched = watch(street.address(), limits=VideoLimits(max_pixels=WIDTH * HEIGHT - 1))
+    until(watched.gap_is_open)
+    assert f"camera gate must have frames of at most {WIDTH * HEIGHT - 1} pixels" in watched.gaps[0].reason
+    assert not watched.frames
 
 
 def test_every_second_frame_only(street: Server) -> None:

@@ -1,5 +1,6 @@
 """Nobody gets past the gate without a token, nor further than the role allows."""
 
+import asyncio
 import logging
 from collections.abc import Iterator
 from dataclasses import replace
@@ -7,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import sqlalchemy as sa
 import yaml
@@ -111,7 +113,7 @@ def application(deployment: Deployment) -> Starlette:
     through_gate = Middleware(AuthenticationMiddleware, backend=gate, on_error=refuse)
     in_audit = Middleware(RefusalsInAudit, store=api.state.search_service.store)
     app = Starlette(routes=[Mount("/v1", api), Mount("/", page)], middleware=[in_audit, through_gate])
-    app.state.search_service = api.state.search_service
+    app.state.search_service, app.state.gate = api.state.search_service, gate
     return app
 
 
@@ -359,6 +361,29 @@ def test_an_address_with_too_many_wrong_tokens_has_to_wait_and_others_do_not(
     refused = [record for record in recorded(app, "refused token") if record.details["address"] == "10.0.0.1"]
     assert len(refused) == 10
     assert {record.account for record in refused} == {"-"}
+
+
+def test_new_tokens_that_are_checked_let_nobody_else_wait(deployment: Deployment, tokens: dict[Role, str]) -> None:
+    app = application(deployment)
+
+    async def main() -> int:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://testserver") as client:
+            assert (await client.get("/v1/status", headers=bearer(tokens[OPERATOR]))).status_code == 200
+            with app.state.gate._tokens._lock:  # of a check, which lasts
+                guesses = [bearer(f"dongseon_{number:016x}_{'A' * 43}") for number in range(9)]
+                checked = [asyncio.create_task(client.get("/v1/status", headers=guess)) for guess in guesses]
+                await asyncio.sleep(0.1)
+                let_in = client.get("/v1/status", headers=bearer(tokens[OPERATOR]))
+                try:
+                    return (await asyncio.wait_for(let_in, 20)).status_code
+                finally:
+                    for each in checked:
+                        each.cancel()
+
+    try:
+        assert asyncio.run(main()) == 200
+    finally:
+        app.state.search_service.close()
 
 
 def test_no_token_is_in_the_log_an_answer_or_the_audit(
