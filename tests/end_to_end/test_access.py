@@ -104,6 +104,15 @@ def test_nobody_chooses_the_address_for_which_a_wrong_token_counts(
     assert refused[-3:] == [{"address": "127.0.0.1"}] * 3
 
 
+def test_what_was_refused_is_in_the_audit(served: tuple[httpx.Client, dict[Role, str]]) -> None:
+    client, tokens = served
+    monitor, auditor = ({"Authorization": f"Bearer {tokens[role]}"} for role in (Role.MONITOR, Role.AUDITOR))
+    assert client.get("/v1/cases/1", headers=monitor).status_code == 403
+    records = client.get("/v1/audit", params={"limit": 1000}, headers=auditor).json()["records"]
+    refused = [one["details"] for one in records if (one["account"], one["action"]) == ("monitor", "refused access")]
+    assert "needs the permission search, which the role monitor does not have" in refused[-1]["reason"]
+
+
 @pytest.mark.parametrize(
     "path", ["/readyz", "/sign-in", "/sign-in.css", "/", "/v1/status", "/metrics", "/v1/nothing", "/x"]
 )

@@ -386,7 +386,7 @@ def test_at_any_time_the_pixels_of_one_photo_are_in_memory(client: TestClient, m
     decode, decoded = PhotoDecoders.decode, list[weakref.ref[np.ndarray]]()
 
     def decode_alone(decoders: PhotoDecoders, content: bytes, cpu_s: float) -> DecodedPhoto:
-        assert [photo() for photo in decoded] == [None] * len(decoded)
+        assert not [earlier for earlier in decoded if earlier() is not None]
         photo = decode(decoders, content, cpu_s)
         decoded.append(weakref.ref(photo.image))
         return photo

@@ -231,7 +231,7 @@ def test_an_account_takes_no_more_places_than_its_own() -> None:
         app.add_middleware(AtMostOf, most=MOST, client=account_name)
         slow = [asyncio.create_task(Arriving(app, "kim").answered()) for _ in range(MOST)]
         await asyncio.sleep(0)
-        assert await Arriving(app, "kim").answered() == 429
+        assert await asyncio.wait_for(Arriving(app, "kim").answered(), 5) == 429
         other = Arriving(app, "lee")
         other.arrive(b"", more=False)
         assert await other.answered() == 200
