@@ -110,7 +110,7 @@ def test_what_was_refused_is_in_the_audit(served: tuple[httpx.Client, dict[Role,
     assert client.get("/v1/cases/1", headers=monitor).status_code == 403
     records = client.get("/v1/audit", params={"limit": 1000}, headers=auditor).json()["records"]
     refused = [one["details"] for one in records if (one["account"], one["action"]) == ("monitor", "refused access")]
-    assert "needs the permission operate, which the role monitor does not have" in refused[-1]["reason"]
+    assert "needs the permission search, which the role monitor does not have" in refused[0]["reason"]
 
 
 @pytest.mark.parametrize(
