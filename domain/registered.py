@@ -4,7 +4,7 @@ Written on promotion, carried by the Bento, read by the service: it leads from a
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from domain.atomic import atomic_file
 from domain.errors import ArtifactError, InputError
 from domain.foreign_files import DESCRIPTION_BYTES, read_text
-from domain.model_card import Task
+from domain.model_card import ModelCard, Task
 from domain.names import Name
 
 REGISTERED = "registered.json"
@@ -32,6 +32,39 @@ class RegisteredModel(BaseModel):
     data_hash: str
     git_revision: str
     promotion: dict[str, str] = {}  # who promoted it, when, why, and what the comparison said
+
+
+class ModelOrigin(BaseModel):
+    """Where a deployed model comes from, by its card and, if it is registered, by the registry."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    task: Task
+    model_version: str
+    district: str  # of the training data
+    data_hash: str  # empty if unknown, as are the next two
+    git_revision: str
+    mlflow_run: str
+    source: str  # of weights that were not trained here
+    registered: RegisteredModel | None
+
+
+def origins_of(cards: Iterable[ModelCard], registered: Iterable[RegisteredModel] = ()) -> list[ModelOrigin]:
+    """Origin of each model."""
+    known = {(one.task, one.model_version): one for one in registered}
+    return [
+        ModelOrigin(
+            task=card.task,
+            model_version=card.version,
+            district=card.district,
+            data_hash=card.data_hash,
+            git_revision=card.git_revision,
+            mlflow_run=card.mlflow_run_id,
+            source=card.source,
+            registered=known.get((card.task, card.version)),
+        )
+        for card in cards
+    ]
 
 
 _MODELS = TypeAdapter(tuple[RegisteredModel, ...])

@@ -3,19 +3,24 @@
 The folder is the repository, or lies inside a Bento.
 """
 
+import logging
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
+import sqlalchemy as sa
+
 from domain.errors import ArtifactError, InputError
 from domain.model_card import read_card, version_of_deployment
 from domain.paths import ENGINES, PREVIOUS, STORE, TRANSITS
+from domain.registered import origins_of, read_registered
 from domain.settings import PARAMS, Settings, name_in, read_params
 from serving.cases.settings import CasesSettings
+from serving.database import deployments
 from serving.database.retention import RetentionSettings
-from serving.database.store import open_store
+from serving.database.store import Store, open_store
 from serving.database.viewing import ViewingSettings
 from serving.footage.vms_link import FootageSettings
 from serving.ingestion.settings import IngestSettings, StreamsSettings
@@ -29,6 +34,8 @@ from serving.search.service import SearchService, SearchServiceSettings
 from serving.watching.webhook import AlertsSettings
 from serving.web.gate import AccessSettings
 from serving.web.http_settings import HttpSettings
+
+_log = logging.getLogger(__name__)
 
 
 class ServingSettings(Settings):
@@ -155,6 +162,17 @@ class Deployment:
         """
         return version_of_deployment((read_card(self.engine(name)) for name in self.engines), self.transits().version)
 
+    def record_in(self, store: Store) -> None:
+        """Let the store know of which models the deployment consists, for the trail of what it makes or finds.
+
+        Raises:
+            ArtifactError: if a card is missing or unusable.
+        """
+        cards = [read_card(self.engine(name)) for name in self.engines]
+        registered = read_registered(self.root / ENGINES.of(self.district))
+        with store.begin() as connection:
+            deployments.record(connection, self.version(), origins_of(cards, registered))
+
     def transits(self) -> Transits:
         """What place and time tell: the district's learnt transit times, if the deployment has them; else on foot.
 
@@ -176,9 +194,17 @@ class Deployment:
                 self.transits(),
                 self.previous_reid,
             ),
-            lambda: open_store(self.store),
+            self._open_store,
             self.configuration,
         )
+
+    def _open_store(self) -> Store:
+        store = open_store(self.store)
+        try:
+            self.record_in(store)
+        except (ArtifactError, sa.exc.DBAPIError) as error:  # of which the readiness tells
+            _log.warning("the store must know the models of the service: %s", error)
+        return store
 
 
 def _describes(params: dict[str, Any]) -> bool:

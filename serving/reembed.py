@@ -57,6 +57,7 @@ def main(argv: Sequence[str] = ()) -> None:
     perception = Perception(*deployment.open_engines(), deployment.perception)
     models = Models(read_card(deployment.engine(deployment.reid)).version, perception.attributes_version)
     with open_store(deployment.store) as store, reembedding.hold_models(store.engine, models):
+        deployment.record_in(store)
         work = Reembedding(store, perception, models, options.rate)
         work.run(stopping)
         while options.follow and not stopping.wait(_PAUSE_S):

@@ -88,6 +88,7 @@ def main(argv: Sequence[str] = ()) -> None:
     perception = SharedPerception(*engines, tracking.perception, max_wait_s=0)
     with open_store(deployment.store) as store:
         _require_known(store, file)
+        deployment.record_in(store)
         with closing(_leases(store, file, settings, stopping)) as leases:
             model, most_bytes = engines.reid.card.version, settings.max_waiting_bytes
             outbox = Outbox(

@@ -27,8 +27,10 @@ from domain.images import read_image, write_image
 from domain.match_calibration import read_calibration
 from domain.model_card import version_of_deployment
 from domain.paths import DATA, ENGINES, STORE, TRACKS, TRANSITS, configured_district
+from domain.registered import origins_of
 from domain.settings import name_in, read_params
 from domain.tracklets import Tracklet, renumber
+from serving.database import deployments
 from serving.database.commands import run_command
 from serving.database.holds import require_no_hold
 from serving.database.segments import ProcessedVideo
@@ -71,6 +73,7 @@ def main(argv: Sequence[str] = ()) -> None:
     perception = Perception(*engines, settings.perception)
     with open_store(STORE) as store, store.begin() as connection:
         require_no_hold(connection, district.name)  # checked before hours of video are processed
+        deployments.record(connection, deployed, origins_of(each.card for each in engines if each is not None))
     followed = follow_cameras(district, folder, perception, settings)
     tracklets = renumber(one.tracklets for one in followed.values())
     with open_store(STORE) as store, atomic_folder(TRACKS.of(name)) as tracks:

@@ -52,6 +52,7 @@ def main(argv: Sequence[str] = ()) -> None:
     deployment = Deployment.read(Path(), arguments.overrides)
     tracking = TrackingSettings.from_params("tracking", arguments.overrides)
     with open_store(deployment.store) as store:
+        deployment.record_in(store)
         settings = deployment.settings
         work = SegmentWork.load(
             store,

@@ -37,6 +37,7 @@ class Action(StrEnum):
     REFUSED_ACCESS = "refused access"
     SEARCH = "search"
     VIEW = "view crop"
+    TRAIL = "view trail"
     FOOTAGE = "view footage"
     WATCH = "watch"
     ALERT = "alert"

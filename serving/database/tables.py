@@ -167,6 +167,14 @@ models_in_use = Table(  # re-ID models with which searches compare, of which the
     Column("reason", Text, nullable=False),
 )
 
+deployments = Table(  # that have worked on the store; see serving.database.deployments
+    "deployments",
+    metadata,
+    Column("version", Text, primary_key=True),
+    Column("recorded", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("models", JSONB, nullable=False),  # [domain.registered.ModelOrigin, …]
+)
+
 attribute_labels = Table(  # see serving.database.attribute_rows
     "attribute_labels",
     metadata,

@@ -74,7 +74,7 @@ class SearchEngines:
             version = version_of_deployment([card, *others], transits.version)
             return cls(perception, curve, transits, card.version, version, state.status, previous)
 
-        before = None
+        before: Self | None = None
         if state.previous is not None and previous_reid is not None:
             before = with_reid(state.previous, calls.embed_as_before, previous_reid, None)
         return with_reid(cards["reid"], calls.embed, reid, before)
