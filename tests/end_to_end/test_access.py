@@ -109,8 +109,11 @@ def test_what_was_refused_is_in_the_audit(served: tuple[httpx.Client, dict[Role,
     monitor, auditor = ({"Authorization": f"Bearer {tokens[role]}"} for role in (Role.MONITOR, Role.AUDITOR))
     assert client.get("/v1/cases/1", headers=monitor).status_code == 403
     records = client.get("/v1/audit", params={"limit": 1000}, headers=auditor).json()["records"]
-    refused = [one["details"] for one in records if (one["account"], one["action"]) == ("monitor", "refused access")]
-    assert "needs the permission search, which the role monitor does not have" in refused[0]["reason"]
+    told = [
+        one["details"]["reason"] for one in records if (one["account"], one["action"]) == ("monitor", "refused access")
+    ]
+    assert told  # of many refusals within a short time the first ones are
+    assert all("which the role monitor does not have" in reason for reason in told)
 
 
 @pytest.mark.parametrize(
