@@ -20,6 +20,7 @@ from serving.deployment import Deployment
 from serving.footage.footage import Footage
 from serving.logs import write_json_logs
 from serving.supervisor import keep_supervisor_private
+from serving.watching.lapses import Lapses
 from serving.watching.watcher import Watcher
 from serving.watching.webhook import Webhook
 from serving.web.api import build_api
@@ -88,6 +89,8 @@ class PersonSearch:
         _api.state.watcher = Watcher(self._search_service, _deployment.settings.search.attribute_trust)
         _api.state.watcher.start()
         _api.state.events_s = EVENTS_S
+        self._lapses = Lapses(self._search_service.store)
+        self._lapses.start()
         address = _deployment.settings.alerts.webhook
         self._webhook = Webhook(address, self._search_service.store) if address is not None else None
         if self._webhook is not None:
@@ -95,7 +98,7 @@ class PersonSearch:
         _api.state.max_upload_bytes = _http.max_upload_bytes
         _api.state.threads = _http.threads
         _api.state.viewing = _deployment.settings.viewing
-        _api.state.cases = _deployment.settings.cases
+        _api.state.cases = _page.state.cases = _deployment.settings.cases
 
     def __is_ready__(self) -> bool:
         """Whether a search can be answered; BentoML calls it for /readyz."""
@@ -105,6 +108,7 @@ class PersonSearch:
     def close(self) -> None:
         """Leave the store; the embedded database stops with its last user."""
         _api.state.watcher.close()
+        self._lapses.close()
         if self._webhook is not None:
             self._webhook.close()
         _api.state.footage.close()

@@ -19,6 +19,7 @@ class Permission(StrEnum):
 
     ENTER = auto()  # the page, sign-in and sign-out, cameras, status
     SEARCH = auto()  # searches, crops, routes, verdicts, the assigned cases
+    EMERGENCY = auto()  # open a case, to which a reviewer must agree
     REVIEW = auto()  # open, close, hold and export cases, assign their operators
     AUDIT = auto()  # read the audit
     MONITOR = auto()  # metrics
@@ -26,7 +27,7 @@ class Permission(StrEnum):
 
 
 PERMISSIONS: Mapping[Role, frozenset[Permission]] = {
-    Role.OPERATOR: frozenset({Permission.ENTER, Permission.SEARCH}),
+    Role.OPERATOR: frozenset({Permission.ENTER, Permission.SEARCH, Permission.EMERGENCY}),
     Role.REVIEWER: frozenset({Permission.ENTER, Permission.SEARCH, Permission.REVIEW}),
     Role.AUDITOR: frozenset({Permission.ENTER, Permission.AUDIT}),
     Role.ADMIN: frozenset({Permission.ENTER, Permission.MONITOR, Permission.OPERATE}),

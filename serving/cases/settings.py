@@ -1,5 +1,7 @@
 """Settings of cases."""
 
+from pydantic import PositiveFloat
+
 from domain.settings import Settings
 
 
@@ -7,3 +9,4 @@ class CasesSettings(Settings):
     """Rules of the cases that are opened from now on."""
 
     second_person: bool
+    emergency_hours: PositiveFloat | None

@@ -18,6 +18,7 @@ from serving.access.roles import Permission
 from serving.cases.verdict import Verdict
 from serving.database import audit, tables
 from serving.database.audit import Action
+from serving.database.open_cases import closed_at
 from serving.search.messages import SightingId
 from serving.search.search import SightingKey
 from serving.search.service import UnknownSightingError
@@ -25,6 +26,17 @@ from serving.search.service import UnknownSightingError
 
 class UnknownCaseError(DongseonError):
     """The case does not exist, or the account may not work on it."""
+
+
+class Emergency(BaseModel):
+    """How a case was opened by an operator, and which reviewer agreed."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    account: str
+    reason: str
+    agree_by: datetime  # if nobody agrees before, the case is closed
+    agreed_by: str | None
 
 
 class CaseAnswer(BaseModel):
@@ -39,6 +51,7 @@ class CaseAnswer(BaseModel):
     legal_hold: bool
     second_person: bool  # a verdict counts when a second person agrees
     operators: list[str]  # accounts, besides the reviewers
+    emergency: Emergency | None  # None: a reviewer opened it
 
 
 def cases_of(connection: sa.Connection, account: Account) -> list[CaseAnswer]:
@@ -156,10 +169,23 @@ def _visible(account: Account) -> sa.Select[Any]:
     operators = sa.func.array(named.order_by(table.c.account).scalar_subquery()).label("operators")
     is_over = accounts.c.disabled.is_not(None) | (accounts.c.expires <= sa.func.now())
     is_closed = sa.exists().where(accounts.c.name == account.name, is_over)
-    query = sa.select(cases, operators).where(~is_closed).order_by(cases.c.id.desc())
+    emergency = tables.emergencies
+    query = (
+        sa.select(
+            *(column for column in cases.c if column is not cases.c.closed),
+            closed_at().label("closed"),
+            operators,
+            *(emergency.c[name] for name in Emergency.model_fields),
+        )
+        .join_from(cases, emergency, isouter=True)
+        .where(~is_closed)
+        .order_by(cases.c.id.desc())
+    )
     is_named = sa.literal(account.name).in_(named)
     return query if account.may(Permission.REVIEW) else query.where(is_named)
 
 
 def _case(row: sa.RowMapping) -> CaseAnswer:
-    return CaseAnswer(**{name: row[name] for name in CaseAnswer.model_fields})
+    emergency = Emergency(**{name: row[name] for name in Emergency.model_fields}) if row["agree_by"] else None
+    told = {name: row[name] for name in CaseAnswer.model_fields if name != "emergency"}
+    return CaseAnswer(**told, emergency=emergency)

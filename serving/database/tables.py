@@ -235,6 +235,22 @@ cases = Table(
     Column("second_person", Boolean, nullable=False, server_default="false"),  # see serving.cases.standing
 )
 
+emergencies = Table(  # cases that an operator opened, to which a reviewer must agree; see serving.cases.emergency
+    "emergencies",
+    metadata,
+    Column("case_id", BigInteger, ForeignKey("cases.id", ondelete="CASCADE"), primary_key=True),
+    Column("account", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("agree_by", DateTime(timezone=True), nullable=False),
+    Column("agreed", DateTime(timezone=True)),
+    Column("agreed_by", Text),
+    Column("told", DateTime(timezone=True)),  # when the first reviewer was told on the page
+    Column("sent", DateTime(timezone=True)),  # as of alerts
+    Column("tries", Integer, nullable=False, server_default="0"),
+    Column("next_try", DateTime(timezone=True), nullable=False, server_default=func.now()),
+)
+
 case_sightings = Table(
     "case_sightings",
     metadata,

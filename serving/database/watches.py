@@ -6,12 +6,13 @@ from typing import Any
 import sqlalchemy as sa
 
 from serving.database import tables
+from serving.database.open_cases import closed_at
 
 
 def is_active() -> sa.ColumnElement[bool]:
     """Condition of a watch that goes on: it was not ended, its time is not over, and its case is open."""
     watches, cases = tables.watches, tables.cases
-    is_closed = sa.exists().where(cases.c.id == watches.c.case_id, cases.c.closed.is_not(None))
+    is_closed = sa.exists().where(cases.c.id == watches.c.case_id, closed_at().is_not(None))
     return watches.c.ended.is_(None) & (watches.c.until > sa.func.now()) & ~is_closed
 
 

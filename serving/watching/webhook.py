@@ -6,6 +6,10 @@
 
     {"alert": 7, "watch": 3, "case": 12, "district": "suseong", "sighting": 4000001, "camera": "c1", …}
 
+So are cases that an operator opened in an emergency and that await a reviewer:
+
+    {"emergency": 13, "case": 13, "account": "kim", "at": "…", "agree_by": "…"}
+
 The body has no picture and no title: who may see the case opens it on the page. The receiver answers 2xx, compares the
 signature, refuses times that are minutes old, and takes a number that it has only once. The secret is in the
 environment variable `DONGSEON_WEBHOOK_SECRET`.
@@ -20,6 +24,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
@@ -30,6 +35,7 @@ from pydantic import field_validator
 from domain.errors import InputError
 from domain.settings import Settings
 from serving.database import tables
+from serving.database.open_cases import has_lapsed
 from serving.database.store import Store
 from serving.watching.rounds import Rounds
 
@@ -79,38 +85,22 @@ class Webhook(Rounds):
         self._opener = urllib.request.build_opener(_NoRedirect)
 
     def send_next(self) -> bool:
-        """Send the alert that is due for longest; whether there was one.
+        """Send the emergency or the alert that is due for longest; whether there was one.
 
         No other process sends it meanwhile. A process that is killed after the receiver took it sends it again.
         """
-        table, watches, seen = tables.alerts, tables.watches, tables.tracklets
-        is_seen = (seen.c.district == table.c.district) & (seen.c.id == table.c.tracklet_id)
-        due = (
-            sa.select(table, watches.c.case_id)
-            .join(watches, watches.c.id == table.c.watch_id)
-            .where(
-                table.c.sent.is_(None), table.c.next_try <= sa.func.now(), table.c.at > datetime.now(UTC) - _GIVEN_UP
-            )
-            .order_by(table.c.next_try)
-            .limit(1)
-            .with_for_update(of=table, skip_locked=True)
-        )
         with self._store().begin() as connection:
-            alert = connection.execute(due).first()
-            if alert is None:
+            due = _due_emergency(connection) or _due_alert(connection)
+            if due is None:
                 return False
-            sighting: Any = connection.execute(
-                sa.select(seen.c.camera_id, seen.c.first_seen, seen.c.last_seen)
-                .join(table, is_seen)
-                .where(table.c.id == alert.id)
-            ).one_or_none()
-            refusal = self._send(_body(alert, sighting))
-            pause_s = min(_LONGEST_PAUSE_S, 2.0 ** min(alert.tries, 30))
+            refusal = self._send(due.body)
+            pause_s = min(_LONGEST_PAUSE_S, 2.0 ** min(due.tries, 30))
             later = datetime.now(UTC) + timedelta(seconds=pause_s)
-            outcome = {"tries": alert.tries + 1} | ({"next_try": later} if refusal else {"sent": sa.func.now()})
-            connection.execute(sa.update(table).where(table.c.id == alert.id).values(outcome))
+            outcome = {"tries": due.tries + 1} | ({"next_try": later} if refusal else {"sent": sa.func.now()})
+            connection.execute(sa.update(due.number.table).where(due.number == due.id).values(outcome))
         if refusal:
-            _log.warning("the alert %s was not taken, it is sent again in %.0f s: %s", alert.id, pause_s, refusal)
+            message = "the %s %s was not taken, it is sent again in %.0f s: %s"
+            _log.warning(message, due.kind, due.id, pause_s, refusal)
         return True
 
     def _send(self, body: bytes) -> str | None:
@@ -135,6 +125,47 @@ class Webhook(Rounds):
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
     def redirect_request(self, *_: Any, **__: Any) -> None:
         """Follow none: the answer counts as refused."""
+
+
+@dataclass(frozen=True)
+class _Due:
+    """What is to be sent: a row of the table of `number`."""
+
+    kind: str
+    number: sa.Column[int]
+    id: int
+    tries: int
+    body: bytes
+
+
+def _next(query: sa.Select[Any], table: sa.Table) -> sa.Select[Any]:
+    """The row of `query` that is due for longest and that no other process sends."""
+    is_due = table.c.sent.is_(None) & (table.c.next_try <= sa.func.now())
+    is_new = table.c.at > datetime.now(UTC) - _GIVEN_UP
+    first = query.where(is_due, is_new).order_by(table.c.next_try).limit(1)
+    return first.with_for_update(of=table, skip_locked=True)
+
+
+def _due_emergency(connection: sa.Connection) -> _Due | None:
+    table = tables.emergencies
+    row = connection.execute(_next(sa.select(table).where(table.c.agreed.is_(None), ~has_lapsed()), table)).first()
+    if row is None:
+        return None
+    times = {"at": row.at.isoformat(), "agree_by": row.agree_by.isoformat()}
+    body = json.dumps({"emergency": row.case_id, "case": row.case_id, "account": row.account, **times}).encode()
+    return _Due("emergency", table.c.case_id, row.case_id, row.tries, body)
+
+
+def _due_alert(connection: sa.Connection) -> _Due | None:
+    table, watches, seen = tables.alerts, tables.watches, tables.tracklets
+    query = sa.select(table, watches.c.case_id).join(watches, watches.c.id == table.c.watch_id)
+    alert = connection.execute(_next(query, table)).first()
+    if alert is None:
+        return None
+    is_seen = (seen.c.district == alert.district) & (seen.c.id == alert.tracklet_id)
+    columns = seen.c.camera_id, seen.c.first_seen, seen.c.last_seen
+    sighting: Any = connection.execute(sa.select(*columns).where(is_seen)).one_or_none()
+    return _Due("alert", table.c.id, alert.id, alert.tries, _body(alert, sighting))
 
 
 def _body(alert: sa.Row[Any], sighting: sa.Row[Any] | None) -> bytes:

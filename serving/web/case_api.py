@@ -7,7 +7,7 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, StrictBool
 
 from domain.texts import AtMost
-from serving.cases import cases
+from serving.cases import cases, emergency
 from serving.cases.cases import CaseDetails, CaseExport
 from serving.cases.standing import Standing
 from serving.cases.verdict import Verdict
@@ -34,6 +34,15 @@ class NewCase(BaseModel):
 
     title: Text
     operators: AccountNames = Field(default=[])  # accounts that may work on it, besides the reviewers
+
+
+class NewEmergency(BaseModel):
+    """A case to open in an emergency."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    title: Text
+    reason: Text
 
 
 class LegalHold(BaseModel):
@@ -121,6 +130,20 @@ class UnusualDaysAnswer(BaseModel):
 def open_case(connection: Transaction, account: CurrentAccount, rules: CaseRules, new: NewCase) -> CaseAnswer:
     """Open a case."""
     return cases.open_case(connection, account, new.title, new.operators, second_person=rules.second_person)
+
+
+@router.post("/emergencies", status_code=201, responses=declared(400, 408, 413, 503))
+def open_in_emergency(
+    connection: Transaction, account: CurrentAccount, rules: CaseRules, new: NewEmergency
+) -> CaseAnswer:
+    """Open a case of the operator's own; unless a reviewer agrees in time, it is closed."""
+    return emergency.open_in_emergency(connection, account, rules, new.title, new.reason)
+
+
+@router.post("/cases/{case_id}/agree", responses=declared(400, 404, 503))
+def agree(connection: Transaction, account: CurrentAccount, case_id: CaseInPath) -> CaseAnswer:
+    """Agree to a case that an operator opened in an emergency."""
+    return emergency.agree(connection, account, case_id)
 
 
 @router.get("/cases", responses=declared(503))

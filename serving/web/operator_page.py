@@ -10,6 +10,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from serving.access.roles import Permission
+from serving.cases.settings import CasesSettings
 from serving.cases.visible import CaseAnswer, cases_of
 from serving.search.service import NotReadyError
 from serving.web.administration import ADMIN_ROUTES
@@ -22,11 +23,19 @@ _MAX_FORM_BYTES = 4096  # of the forms for signing in and for administrators
 
 
 def build_page() -> Starlette:
-    """The application; set its `state.search_service` (a `SearchService`) and `state.gate` (a `Gate`)."""
+    """The application.
+
+    Set its `state.search_service` (a `SearchService`), `state.gate` (a `Gate`) and `state.cases` (`CasesSettings`).
+    """
     page = Starlette(routes=[Route("/", _page), Route("/page/{file}", send_file), *ADMIN_ROUTES, *SIGN_IN_ROUTES])
     page.add_middleware(UploadLimit)
     page.state.max_upload_bytes = _MAX_FORM_BYTES
     return page
+
+
+def _hours(rules: CasesSettings) -> str | None:
+    """Hours in which a reviewer must agree, such as 0.5 or 2; None where operators open no case."""
+    return None if rules.emergency_hours is None else f"{rules.emergency_hours:g}"
 
 
 def _page(request: Request) -> Response:
@@ -49,6 +58,7 @@ def _page(request: Request) -> Response:
         account=account,
         may_search=account.may(Permission.SEARCH),
         may_review=account.may(Permission.REVIEW),
+        emergency_hours=_hours(request.app.state.cases) if account.may(Permission.EMERGENCY) else None,
         may_audit=account.may(Permission.AUDIT),
         may_administer=account.may(Permission.OPERATE),
         cases=cases,

@@ -32,6 +32,8 @@ ENDPOINTS: Mapping[tuple[str, str], Permission] = {
     ("GET", "/v1/alerts/events"): Permission.SEARCH,
     ("GET", "/v1/cases"): Permission.SEARCH,
     ("POST", "/v1/cases"): Permission.REVIEW,
+    ("POST", "/v1/emergencies"): Permission.EMERGENCY,
+    ("POST", "/v1/cases/{case_id}/agree"): Permission.REVIEW,
     ("GET", "/v1/cases/{case_id}"): Permission.SEARCH,
     ("GET", "/v1/cases/{case_id}/question"): Permission.SEARCH,
     ("POST", "/v1/cases/{case_id}/notes"): Permission.SEARCH,

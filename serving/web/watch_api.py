@@ -11,6 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from domain.deadline import remaining_s
 from domain.errors import DongseonError
+from serving.access.roles import Permission
+from serving.cases.emergency import AwaitedCase, tell_reviewer
 from serving.cases.visible import case_of
 from serving.watching import watches
 from serving.watching.watches import Alert, WatchAnswer
@@ -87,6 +89,7 @@ async def events(
 ) -> StreamingResponse:
     """Alerts of the account's cases as server-sent events, each with its number as id, from `after` or from now on.
 
+    Reviewers get the event `emergencies` too: the cases that await their agreement, at first and whenever they change.
     The answer ends after 25 s; a browser then asks again with the header Last-Event-ID.
     """
     given = last_event_id if last_event_id is not None else after
@@ -99,15 +102,25 @@ async def events(
 async def _events(request: Request, account: CurrentAccount, after: int, lasts_s: float) -> AsyncIterator[str]:
     loop = asyncio.get_running_loop()
     ends = loop.time() + lasts_s
+    awaited = "[]" if account.may(Permission.REVIEW) else None
     yield f"retry: {round(1000 * _EVERY_S)}\n\n"
     while loop.time() < ends and not await request.is_disconnected():
         try:
             told = await in_transaction(request, watches.alerts_after, account, after)
+            before = awaited
+            if awaited is not None:
+                awaited = _as_json(await in_transaction(request, tell_reviewer, account))
         except (DongseonError, sa.exc.SQLAlchemyError):  # the browser asks again, and is told then
             return
+        if awaited != before:
+            yield f"event: emergencies\ndata: {awaited}\n\n"
         for alert in told:
             after = alert.id
             yield f"id: {alert.id}\nevent: alert\ndata: {alert.model_dump_json()}\n\n"
         if not told:
             yield ": nothing new\n\n"
             await asyncio.sleep(_EVERY_S)
+
+
+def _as_json(cases: list[AwaitedCase]) -> str:
+    return f"[{','.join(case.model_dump_json() for case in cases)}]"

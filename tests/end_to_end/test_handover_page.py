@@ -23,7 +23,7 @@ CASE_READ = "!document.querySelector('[data-view=case]').disabled"
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     deployment = write_deployment(tmp_path_factory.mktemp("handover") / "service")
     params = yaml.safe_load((deployment.root / PARAMS).read_text())
-    params["serving"]["cases"] |= {"second_person": True}
+    params["serving"]["cases"] |= {"second_person": True, "emergency_hours": 1}
     (deployment.root / PARAMS).write_text(yaml.safe_dump(params))
     fill_store(deployment)
     package._stage_code(deployment.root)
@@ -120,3 +120,30 @@ def test_the_second_person_judges_without_knowing_the_first_verdict(chromium: st
         assert "kim, lee" in second.evaluate("document.querySelector('#judged').innerText")
         assert second.barriers() == []
         assert second.complaints == []
+
+
+def test_a_reviewer_is_told_of_an_emergency_and_agrees(chromium: str, served: Served) -> None:
+    with Browser(chromium) as reviewer, Browser(chromium) as operator:
+        sign_in(reviewer, served.address, served.token)
+        sign_in(operator, served.address, served.operator)
+        assert reviewer.evaluate("document.querySelector('#emergency-title')") is None
+        operator.evaluate("document.querySelector('#emergency-title').closest('details').open = true")
+        fill(operator, "#emergency-title", "강가의 아이")
+        fill(operator, "#emergency-reason", "물가에 있음")
+        operator.evaluate("document.querySelector('#emergency-reason').focus()")
+        operator.press("Enter", "Enter")
+        operator.wait_for(CASE_READ)
+        assert operator.evaluate("document.querySelector('[name=reason]').value") == "물가에 있음"
+        click(operator, "[data-view=case]")
+        operator.wait_for("document.querySelector('#emergency').innerText.includes('동의하지 않으면')")
+        reviewer.wait_for("!document.querySelector('#emergencies').hidden")
+        shown = reviewer.evaluate("document.querySelector('#emergencies').innerText")
+        assert "kim" in shown
+        assert "강가의 아이" in shown
+        assert "물가에 있음" in shown
+        assert reviewer.barriers() == operator.barriers() == []
+        click(reviewer, "#emergencies li button")
+        reviewer.wait_for("document.querySelector('#emergencies').hidden")
+        click(operator, "[data-view=case]")
+        operator.wait_for("document.querySelector('#emergency').innerText.includes('lee님이 동의했습니다')")
+        assert reviewer.complaints == operator.complaints == []

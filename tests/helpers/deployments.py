@@ -56,6 +56,7 @@ def client_of(app: Starlette, deployment: Deployment, account: Account = REVIEWE
     app.state.search_service = search_service(deployment)
     app.state.footage = Footage(app.state.search_service.store)
     app.state.events_s = 0.1
+    app.state.cases = deployment.settings.cases
     app.state.watcher = Watcher(app.state.search_service, deployment.settings.search.attribute_trust)
     try:
         with TestClient(app) as client:
@@ -72,7 +73,7 @@ def api_client_of(
     """Asks the API of `deployment` as `account`."""
     api = build_api()
     api.state.max_upload_bytes, api.state.threads = max_upload_bytes, 2
-    api.state.viewing, api.state.cases = deployment.settings.viewing, deployment.settings.cases
+    api.state.viewing = deployment.settings.viewing
     with client_of(api, deployment, account) as client:
         yield client
 

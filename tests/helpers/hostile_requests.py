@@ -74,6 +74,7 @@ _BODIES: dict[tuple[str, str], dict[str, object]] = {
     },
     ("POST", "/v1/sentence"): {"text": "빨간 외투"},
     ("POST", "/v1/cases"): {"title": "x", "operators": []},
+    ("POST", "/v1/emergencies"): {"title": "x", "reason": "x"},
     ("PUT", "/v1/cases/1/operators"): {"operators": []},
     ("PUT", "/v1/cases/1/legal-hold"): {"held": False},
     ("POST", "/v1/cases/1/verdicts"): {**_SIGHTING, "verdict": "none"},

@@ -12,12 +12,13 @@ from schemathesis.core.failures import FailureGroup
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 from starlette.testclient import TestClient
 
+from serving.access.roles import Role
 from serving.deployment import Deployment
 from serving.footage.footage import Footage
 from serving.watching.watcher import Watcher
 from serving.web.api import build_api
 from tests.helpers.clips import add_footage
-from tests.helpers.deployments import FOR_CASE, RED, SignedIn, picture, search_service
+from tests.helpers.deployments import FOR_CASE, RED, REVIEWER, SignedIn, picture, search_service, token_of
 
 API = build_api()
 API.add_middleware(SignedIn)
@@ -29,6 +30,7 @@ interface = schemathesis.openapi.from_asgi("/openapi.json", API)
 def _served(deployment: Deployment, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     API.state.search_service, API.state.viewing = search_service(deployment), deployment.settings.viewing
     API.state.cases = deployment.settings.cases
+    token_of(deployment, REVIEWER.name, Role.OPERATOR)  # the account, who opens a case in an emergency too
     API.state.footage = Footage(API.state.search_service.store)
     API.state.watcher = Watcher(API.state.search_service, deployment.settings.search.attribute_trust)
     API.state.events_s = 0.02
@@ -59,9 +61,13 @@ def test_answers_to_what_is_stored_are_as_declared() -> None:
         searched = client.post("/search", files=photos, data=asked)
         kept = client.get(f"{case}/question").json()["photos"][0]["id"]
         watched = client.post("/watches", files=photos, data=asked)
+        API.state.cases = API.state.cases.model_copy(update={"emergency_hours": 1.0})
+        emergency = client.post("/emergencies", json={"title": "A child at the river", "reason": "it is cold"})
         answers = {
             ("/cases", "POST"): opened,
             ("/cases", "GET"): client.get("/cases"),
+            ("/emergencies", "POST"): emergency,
+            ("/cases/{case_id}/agree", "POST"): client.post(f"/cases/{emergency.json()['id']}/agree"),
             ("/search", "POST"): searched,
             ("/cases/{case_id}/verdicts", "POST"): client.post(f"{case}/verdicts", json=verdict),
             ("/cases/{case_id}/legal-hold", "PUT"): client.put(f"{case}/legal-hold", json={"held": True}),

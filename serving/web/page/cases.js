@@ -46,6 +46,10 @@ export function setVerdict(sighting, verdict, standing = chosen.second_person ? 
   document.dispatchEvent(new Event("verdict"));
 }
 
+/** Adds a case to those that can be chosen, and chooses it. */
+export const offerCase = (id, title) =>
+  field.insertBefore(new Option(`${id} · ${title}`, id, true, true), $("#closed-cases"));
+
 /** Reads the case that is chosen in the form. */
 export async function readCase(request) {
   const read = field.value ? await fetchJson(`v1/cases/${field.value}`, request) : NO_CASE;
@@ -63,6 +67,9 @@ function showFacts() {
   $("#case-facts").textContent = [opened, closed, chosen.operators.join(", ")].filter(Boolean).join(" · ");
   $("#on-hold").hidden = !chosen.legal_hold;
   $("#by-two").hidden = !chosen.second_person;
+  const { emergency } = chosen;
+  const told = emergency && { ...emergency, time: timeOf({}, emergency.agree_by) };
+  $("#emergency").textContent = told ? say(told.agreed_by ? words.emergency_agreed : words.emergency_until, told) : "";
   if (!$("#hold")) return; // not a reviewer
   $("#hold").checked = chosen.legal_hold;
   $("#case-operators").value = chosen.operators.join(", ");
@@ -84,7 +91,7 @@ $("#open-case")?.addEventListener("click", () =>
     const title = $("#title").value.trim();
     if (!title) throw new Error(words.no_title);
     const { id } = await fetchJson("v1/cases", json({ title, operators: names($("#operators").value) }));
-    field.insertBefore(new Option(`${id} · ${title}`, id, true, true), $("#closed-cases"));
+    offerCase(id, title);
     field.dispatchEvent(new Event("change"));
     $("#title").value = $("#operators").value = "";
     $("#title").closest("details").open = false;

@@ -5,6 +5,7 @@ import { chosenAttributes, foldAttributes, nameOfGroup, openQuestion } from "./a
 import { chosenCase, readCase, sightingsAwaiting, sightingsJudged } from "./cases.js";
 import { hideCoverage, showCoverage } from "./coverage.js";
 import { $, all, say, words } from "./dom.js";
+import "./emergencies.js";
 import { showNext } from "./next.js";
 import "./footage.js";
 import { readQuestion } from "./handover.js";

@@ -113,7 +113,7 @@ function tell(alert) {
   $("#alerts").hidden = false;
   unseen += 1;
   document.title = `(${unseen}) ${title}`;
-  if ($("#sound").checked) beep();
+  beep();
 }
 
 let audio; // browsers let a page make a sound only after a person has used it
@@ -121,8 +121,9 @@ for (const gesture of ["pointerdown", "keydown"]) {
   document.addEventListener(gesture, () => (audio ??= new AudioContext()), { once: true });
 }
 
-function beep() {
-  if (!audio) return;
+/** Makes a sound, if the operator wants sounds. */
+export function beep() {
+  if (!audio || !$("#sound").checked) return;
   const tone = new OscillatorNode(audio, { frequency: BEEP.hertz });
   tone.connect(audio.destination);
   tone.start();
@@ -136,6 +137,6 @@ $("#alerts-seen").addEventListener("click", () => {
   $("#alerts ol").replaceChildren();
 });
 
-const told = new EventSource("v1/alerts/events"); // of new ones; the case shows those before
-told.addEventListener("alert", ({ data }) => tell(JSON.parse(data)));
-$("#sign-out").addEventListener("submit", () => told.close());
+export const events = new EventSource("v1/alerts/events"); // alerts: new ones, for the case shows those before
+events.addEventListener("alert", ({ data }) => tell(JSON.parse(data)));
+$("#sign-out").addEventListener("submit", () => events.close());

@@ -488,6 +488,8 @@ def test_the_openapi_document_declares_every_answer(client: TestClient) -> None:
         "get /status": {"200"} | refused,
         "get /cases": {"200"} | refused,
         "post /cases": {"201", "400", "408", "413"} | refused,
+        "post /emergencies": {"201", "400", "408", "413"} | refused,
+        "post /cases/{case_id}/agree": {"200", "400", "404"} | refused,
         "get /cases/{case_id}": {"200", "404"} | refused,
         "post /cases/{case_id}/close": {"200", "400", "404"} | refused,
         "put /cases/{case_id}/legal-hold": {"200", "400", "404", "408", "413"} | refused,

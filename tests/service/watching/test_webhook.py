@@ -122,6 +122,30 @@ def test_what_is_not_taken_is_sent_again(shared_store: Store, alert: int, receiv
     assert (receiver.came, [sent["alert"] for sent in receiver.taken]) == (3, [alert])
 
 
+def test_an_emergency_is_sent_until_a_reviewer_agrees(shared_store: Store, alert: int, receiver: Receiver) -> None:
+    table, now = tables.emergencies, datetime.now(UTC)
+    opened = [
+        {"agree_by": now + timedelta(hours=1)},
+        {"agree_by": now - timedelta(hours=1)},
+        {"agree_by": now + timedelta(hours=1), "agreed": now, "agreed_by": "lee"},
+    ]
+    with shared_store.begin() as connection:
+        new = sa.insert(tables.cases).values(title="secret", legal_hold=False).returning(tables.cases.c.id)
+        cases = [connection.execute(new).scalar_one() for _ in opened]
+        for case, more in zip(cases, opened, strict=True):
+            connection.execute(sa.insert(table).values(case_id=case, account="kim", reason="secret", **more))
+    receiver.statuses = [500]
+    webhook = Webhook(receiver.address, lambda: shared_store)
+    assert webhook.send_next()
+    assert webhook.send_next(), "the alert does not wait for it"
+    with shared_store.begin() as connection:
+        connection.execute(sa.update(table).values(next_try=now))
+    assert webhook.send_next()
+    assert not webhook.send_next()
+    assert [(sent.get("alert"), sent.get("emergency")) for sent in receiver.taken] == [(alert, None), (None, cases[0])]
+    assert set(receiver.taken[1]) == {"emergency", "case", "account", "at", "agree_by"}
+
+
 def test_a_receiver_that_is_away_gets_it_when_it_is_back(shared_store: Store, alert: int, receiver: Receiver) -> None:
     away = Webhook("http://127.0.0.1:1/alerts", lambda: shared_store)
     assert away.send_next()

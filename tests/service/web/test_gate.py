@@ -64,6 +64,8 @@ MATRIX = {  # who may ask what; the case is one that nobody has opened
     "POST /v1/footage/demo/1/clip": {OPERATOR, REVIEWER},
     "GET /v1/cases": {OPERATOR, REVIEWER},
     "POST /v1/cases": {REVIEWER},
+    "POST /v1/emergencies": {OPERATOR},
+    "POST /v1/cases/99/agree": {REVIEWER},
     "GET /v1/cases/99": {OPERATOR, REVIEWER},
     "POST /v1/cases/99/verdicts": {OPERATOR, REVIEWER},
     "POST /v1/cases/99/close": {REVIEWER},
@@ -110,7 +112,8 @@ def application(deployment: Deployment) -> Starlette:
     api.state.events_s = 0.1
     api.state.watcher = Watcher(api.state.search_service, deployment.settings.search.attribute_trust)
     api.state.max_upload_bytes, api.state.threads = 300_000, 2
-    api.state.viewing, api.state.cases = deployment.settings.viewing, deployment.settings.cases
+    api.state.viewing = deployment.settings.viewing
+    api.state.cases = page.state.cases = deployment.settings.cases
     through_gate = Middleware(AuthenticationMiddleware, backend=gate, on_error=refuse)
     in_audit = Middleware(RefusalsInAudit, store=api.state.search_service.store)
     app = Starlette(routes=[Mount("/v1", api), Mount("/", page)], middleware=[in_audit, through_gate])

@@ -126,7 +126,7 @@ def app(deployment: Deployment, provider: CityProvider, monkeypatch: pytest.Monk
     )  # fmt: skip
     page = build_page()
     gate = page.state.gate = Gate(deployment.settings.access.model_copy(update={"oidc": oidc}))
-    page.state.search_service = search_service(deployment)
+    page.state.search_service, page.state.cases = search_service(deployment), deployment.settings.cases
     gate.store = page.state.search_service.store
     with gate.store().begin() as connection:
         connection.execute(sa.delete(tables.accounts))
