@@ -2,9 +2,11 @@
 
     FOLDER/bounding_box_train/0001_c3s1_000042_00.jpg    Market-1501 names: identity, camera, tracklet, crop
     FOLDER/labels.csv    file, identity, case, verdict, district, camera_id, tracklet_id, first_seen, last_seen
+    FOLDER/attributes/train.csv, FOLDER/attributes/images/    sightings with corrected attributes, where there are some
 
 Each case with a confirmed sighting is an identity, numbered from 1 by case. A sighting that is rejected in a case shows
-an unknown person and gets the identity 0 (a distractor). The last verdict on a sighting counts. Cameras are numbered by
+an unknown person and gets the identity 0 (a distractor). The last verdict on a sighting counts; in a case that asks for
+a second person, the verdicts of two. Of attributes, only what people corrected is known. Cameras are numbered by
 district and id. Sightings that are no longer stored are left out. Stage `prepare` uses the folder as `district.labels`.
 """
 
@@ -40,8 +42,8 @@ def main(argv: Sequence[str] = ()) -> None:
         with store.begin() as connection:  # before the first crop is written: no crop leaves the store without a record
             details = {"what": "labels", "folder": str(folder.resolve())}
             audit.append(connection, audit.command_account(), Action.EXPORT, details)
-        number = export_labels(store, folder)
-    print(f"{folder}: {number} labelled crops")
+        exported = export_labels(store, folder)
+    print(f"{folder}: {exported.judged} judged crops, {exported.corrected} crops with corrected attributes")
 
 
 if __name__ == "__main__":

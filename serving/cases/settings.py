@@ -1,6 +1,6 @@
 """Settings of cases."""
 
-from pydantic import PositiveFloat
+from pydantic import Field, PositiveFloat
 
 from domain.settings import Settings
 
@@ -10,3 +10,4 @@ class CasesSettings(Settings):
 
     second_person: bool
     emergency_hours: PositiveFloat | None
+    sheet_hours: float = Field(gt=0, le=720)

@@ -27,11 +27,11 @@ class Standing(StrEnum):
     OPEN = auto()  # a second person is missing, or people disagree; or nobody has judged
 
 
-def voices(case_ids: sa.ColumnElement[bool]) -> sa.Subquery:
+def voices(is_case: sa.ColumnElement[bool]) -> sa.Subquery:
     """The verdicts that count: the last one on each sighting of a case, or the last one of each person.
 
     Args:
-        case_ids: condition on `tables.cases`.
+        is_case: condition on `tables.cases`.
     """
     given, cases = tables.verdicts, tables.cases
     voice = sa.case((cases.c.second_person, given.c.account), else_="").label("voice")
@@ -39,22 +39,22 @@ def voices(case_ids: sa.ColumnElement[bool]) -> sa.Subquery:
     return (
         sa.select(given, voice, cases.c.second_person)
         .join_from(given, cases, given.c.case_id == cases.c.id)
-        .where(case_ids)
+        .where(is_case)
         .ext(distinct_on(*sighting, voice))
         .order_by(*sighting, voice, given.c.id.desc())
         .subquery("voices")
     )
 
 
-def standings(case_ids: sa.ColumnElement[bool]) -> sa.Subquery:
+def standings(is_case: sa.ColumnElement[bool]) -> sa.Subquery:
     """Each judged sighting of cases: `case_id`, `district`, `tracklet_id`, `standing`, `judges` and `last`.
 
     `judges` are the accounts whose verdicts count, in order of time, and `last` is the number of the last one.
 
     Args:
-        case_ids: condition on `tables.cases`.
+        is_case: condition on `tables.cases`.
     """
-    voice = voices(case_ids)
+    voice = voices(is_case)
     given = sa.func.count()
     for_it, against = (given.filter(voice.c.verdict == verdict) for verdict in (Verdict.CONFIRMED, Verdict.REJECTED))
     needed = sa.case((sa.func.bool_or(voice.c.second_person), 2), else_=1)
@@ -82,10 +82,10 @@ def standing_of(connection: sa.Connection, case_id: int, sighting: SightingId) -
 
 
 def sightings_standing(
-    connection: sa.Connection, case_ids: sa.ColumnElement[bool], standing: Standing
+    connection: sa.Connection, is_case: sa.ColumnElement[bool], standing: Standing
 ) -> list[tuple[int, SightingKey]]:
     """Case and key of each sighting with this standing, the last judged first."""
-    stands = standings(case_ids)
+    stands = standings(is_case)
     query = sa.select(stands).where(stands.c.standing == standing).order_by(stands.c.last.desc())
     return [(row.case_id, (row.district, row.tracklet_id)) for row in connection.execute(query)]
 

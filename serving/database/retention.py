@@ -29,6 +29,7 @@ from serving.database.locks import hold_removers, lock_cases, lock_writers
 from serving.database.orphans import delete_orphans
 from serving.database.partitions import day_of, drop_partition, existing_partitions
 from serving.database.ring import Ring, held_spans
+from serving.database.sheet_files import delete_sheets_out_of_use
 from serving.database.store import Store
 
 _A_DAY = timedelta(hours=23)  # one day minus the hourly check interval
@@ -87,6 +88,8 @@ def remove_old(store: Store, settings: RetentionSettings, *, clock_is_right: boo
             cases = remove_closed_cases(connection, case_cutoff, reason, None if clock_is_right else most_days)
         with store.begin() as connection:
             delete_photos_without_case(connection, store.crops)
+        with store.begin() as connection:
+            delete_sheets_out_of_use(connection, store.crops)
     return Removal(removal.tracklets, removal.crops, cases, removal.strange)
 
 

@@ -330,6 +330,20 @@ verdicts = Table(  # all verdicts, of which the last on a sighting counts; they 
     Index("verdicts_by_sighting", "case_id", "district", "tracklet_id"),
 )
 
+corrections = Table(  # attributes of sightings by people, of which the last counts; see serving.cases.corrections
+    "corrections",
+    metadata,
+    Column("id", BigInteger, Identity(), primary_key=True),
+    Column("case_id", BigInteger, ForeignKey("cases.id", ondelete="CASCADE"), nullable=False),
+    Column("district", Text, nullable=False),
+    Column("tracklet_id", BigInteger, nullable=False),
+    Column("group_name", Text, nullable=False),
+    Column("label", Text),  # None: taken back
+    Column("account", Text, nullable=False),
+    Column("at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Index("corrections_by_sighting", "case_id", "district", "tracklet_id"),
+)
+
 case_photos = Table(  # of the person; see serving.cases.question
     "case_photos",
     metadata,
@@ -350,6 +364,22 @@ case_notes = Table(
     Column("at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     Column("text", Text, nullable=False),
     Index("case_notes_by_case", "case_id"),
+)
+
+sheets = Table(  # for officers on foot; see serving.sheets
+    "sheets",
+    metadata,
+    Column("id", BigInteger, Identity(), primary_key=True),
+    Column("case_id", BigInteger, ForeignKey("cases.id", ondelete="CASCADE"), nullable=False),
+    Column("account", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("created", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("expires", DateTime(timezone=True), nullable=False),
+    Column("revoked", DateTime(timezone=True)),
+    Column("token_hash", Text, nullable=False, unique=True),  # SHA-256 of what the link holds
+    Column("pdf_sha256", Text, nullable=False),
+    Column("opened", Integer, nullable=False, server_default="0"),  # how often the link was opened
+    Index("sheets_by_case", "case_id"),
 )
 
 watches = Table(  # standing searches of a case; see serving.watching

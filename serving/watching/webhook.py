@@ -97,7 +97,7 @@ class Webhook(Rounds):
             pause_s = min(_LONGEST_PAUSE_S, 2.0 ** min(due.tries, 30))
             later = datetime.now(UTC) + timedelta(seconds=pause_s)
             outcome = {"tries": due.tries + 1} | ({"next_try": later} if refusal else {"sent": sa.func.now()})
-            connection.execute(sa.update(due.number.table).where(due.number == due.id).values(outcome))
+            connection.execute(sa.update(due.table).where(due.number == due.id).values(outcome))
         if refusal:
             message = "the %s %s was not taken, it is sent again in %.0f s: %s"
             _log.warning(message, due.kind, due.id, pause_s, refusal)
@@ -129,9 +129,10 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
 
 @dataclass(frozen=True)
 class _Due:
-    """What is to be sent: a row of the table of `number`."""
+    """What is to be sent: a row of `table`, whose key is `number`."""
 
     kind: str
+    table: sa.Table
     number: sa.Column[int]
     id: int
     tries: int
@@ -153,7 +154,7 @@ def _due_emergency(connection: sa.Connection) -> _Due | None:
         return None
     times = {"at": row.at.isoformat(), "agree_by": row.agree_by.isoformat()}
     body = json.dumps({"emergency": row.case_id, "case": row.case_id, "account": row.account, **times}).encode()
-    return _Due("emergency", table.c.case_id, row.case_id, row.tries, body)
+    return _Due("emergency", table, table.c.case_id, row.case_id, row.tries, body)
 
 
 def _due_alert(connection: sa.Connection) -> _Due | None:
@@ -165,7 +166,7 @@ def _due_alert(connection: sa.Connection) -> _Due | None:
     is_seen = (seen.c.district == alert.district) & (seen.c.id == alert.tracklet_id)
     columns = seen.c.camera_id, seen.c.first_seen, seen.c.last_seen
     sighting: Any = connection.execute(sa.select(*columns).where(is_seen)).one_or_none()
-    return _Due("alert", table.c.id, alert.id, alert.tries, _body(alert, sighting))
+    return _Due("alert", table, table.c.id, alert.id, alert.tries, _body(alert, sighting))
 
 
 def _body(alert: sa.Row[Any], sighting: sa.Row[Any] | None) -> bytes:

@@ -51,7 +51,7 @@ from serving.search.seen_at import MOST_SEEN_AT, SeenAt
 from serving.search.service import Sought
 from serving.watching.watcher import Estimate, Watcher
 from serving.watching.watches import WatchAnswer, open_watch
-from serving.web import case_api, footage_api, question_api, trail_api, watch_api
+from serving.web import case_api, footage_api, question_api, sheet_api, trail_api, watch_api
 from serving.web.case_api import CaseId, Text
 from serving.web.dependencies import (
     CurrentAccount,
@@ -227,7 +227,7 @@ def build_api() -> FastAPI:
         redirect_slashes=False,
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
     )
-    others = (footage_api, watch_api, question_api, trail_api)
+    others = (footage_api, watch_api, question_api, trail_api, sheet_api)
     for router in (_router, case_api.router, *(each.router for each in others)):
         api.include_router(router, responses=declared(401, 403, 429))  # answered by the middleware
     api.add_middleware(UploadLimit)

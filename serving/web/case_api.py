@@ -7,16 +7,18 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, StrictBool
 
 from domain.texts import AtMost
-from serving.cases import cases, emergency
+from serving.cases import cases, corrections, emergency
 from serving.cases.cases import CaseDetails, CaseExport
+from serving.cases.corrections import Correction
 from serving.cases.standing import Standing
 from serving.cases.verdict import Verdict
 from serving.cases.visible import CaseAnswer, cases_of
 from serving.database import audit
 from serving.database.audit import Action
 from serving.database.viewing import unusual_days
+from serving.matching.description import Label
 from serving.search.messages import SightingId
-from serving.web.dependencies import CaseRules, CurrentAccount, Transaction
+from serving.web.dependencies import CaseRules, CurrentAccount, SearchService, Transaction
 from serving.web.errors import declared
 
 Text = Annotated[str, Field(pattern=r"\S"), AtMost(500)]  # not blank
@@ -65,6 +67,21 @@ class GivenVerdict(SightingId):
     """A sighting and the verdict on it."""
 
     verdict: Verdict
+
+
+class NewCorrection(SightingId):
+    """The right label of a sighting in an attribute group; None takes a correction back."""
+
+    group: Label
+    label: Label | None
+
+
+class CorrectionsAnswer(BaseModel):
+    """Corrections of a case."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    corrections: list[Correction]
 
 
 class VerdictAnswer(BaseModel):
@@ -185,6 +202,17 @@ def give_verdict(
     """Judge a sighting; the last verdict counts, or that of each person where the case asks for a second person."""
     sighting = SightingId(district=given.district, tracklet_id=given.tracklet_id)
     return VerdictAnswer(standing=cases.give_verdict(connection, account, case_id, sighting, given.verdict))
+
+
+@router.post("/cases/{case_id}/corrections", responses=declared(400, 404, 408, 413, 503))
+def correct(
+    connection: Transaction, account: CurrentAccount, service: SearchService, case_id: CaseInPath, right: NewCorrection
+) -> CorrectionsAnswer:
+    """Correct an attribute of a sighting; the last correction counts, and becomes a label for retraining."""
+    sighting = SightingId(district=right.district, tracklet_id=right.tracklet_id)
+    schema = service.attribute_schema()
+    told = corrections.correct(connection, account, case_id, sighting, right.group, right.label, schema)
+    return CorrectionsAnswer(corrections=told)
 
 
 @router.get("/cases/{case_id}/export", responses=declared(404, 503))

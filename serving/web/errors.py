@@ -21,6 +21,7 @@ from serving.footage.clips import NoFootageError
 from serving.perception.engine_calls import EnginesAwayError
 from serving.search.photo import DecodersAwayError
 from serving.search.service import NotReadyError, UnknownSightingError
+from serving.sheets.links import UnknownSheetError
 from serving.watching.watches import UnknownWatchError
 from serving.web.map_layer import UnusableMapError
 from serving.web.middleware.refusals import mark_refused
@@ -64,6 +65,7 @@ def add_error_answers(api: FastAPI) -> None:
     api.add_exception_handler(UnknownCaseError, _answer_hidden(code="case_unknown"))
     api.add_exception_handler(UnknownWatchError, _answer_hidden(code="watch_unknown"))
     api.add_exception_handler(UnknownPhotoError, _answer_hidden(code="case_photo_unknown"))
+    api.add_exception_handler(UnknownSheetError, _answer_hidden(code="sheet_unknown"))
     api.add_exception_handler(NoFootageError, _answer_without_footage)
     api.add_exception_handler(NotReadyError, _answer_not_ready)
     api.add_exception_handler(UnusableMapError, _answer_without_map)

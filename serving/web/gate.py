@@ -142,6 +142,19 @@ class Gate(AuthenticationBackend):
         earlier = conn.cookies.get(COOKIE, "")
         return await self._in_thread(lambda store: _admit(store, person, self.session_hours, earlier))
 
+    async def open_link(self, conn: HTTPConnection, open_with: Callable[[Store], _T | None]) -> _T | None:
+        """What `open_with` finds for a link, which needs no account; None is counted like a wrong token.
+
+        Raises:
+            RefusedError: if too many wrong tokens came from the address, or the database does not answer.
+        """
+        address = _address_of(conn)
+        self._require_few_failures(address)
+        found = await self._in_thread(open_with)
+        if found is None:
+            self._failures.hit(self._most_failures, address)
+        return found
+
     async def sign_out(self, conn: HTTPConnection, account: Account, *, everywhere: bool) -> None:
         """End the session of the request, if it has one; or all sessions of the account."""
         session_id = None if everywhere else conn.cookies.get(COOKIE, "")

@@ -16,9 +16,11 @@ from serving.search.service import NotReadyError
 from serving.web.administration import ADMIN_ROUTES
 from serving.web.middleware.upload_limit import UploadLimit
 from serving.web.page_files import render, send_file
+from serving.web.sheet_page import SHEET_ROUTES
 from serving.web.sign_in import SIGN_IN_ROUTES
 
 _RARE_GROUPS = {"view", "height"}  # witnesses say little about them
+_SHEET_HOURS = (1, 4, 12, 24, 72)
 _MAX_FORM_BYTES = 4096  # of the forms for signing in and for administrators
 
 
@@ -27,7 +29,9 @@ def build_page() -> Starlette:
 
     Set its `state.search_service` (a `SearchService`), `state.gate` (a `Gate`) and `state.cases` (`CasesSettings`).
     """
-    page = Starlette(routes=[Route("/", _page), Route("/page/{file}", send_file), *ADMIN_ROUTES, *SIGN_IN_ROUTES])
+    page = Starlette(
+        routes=[Route("/", _page), Route("/page/{file}", send_file), *ADMIN_ROUTES, *SIGN_IN_ROUTES, *SHEET_ROUTES]
+    )
     page.add_middleware(UploadLimit)
     page.state.max_upload_bytes = _MAX_FORM_BYTES
     return page
@@ -36,6 +40,11 @@ def build_page() -> Starlette:
 def _hours(rules: CasesSettings) -> str | None:
     """Hours in which a reviewer must agree, such as 0.5 or 2; None where operators open no case."""
     return None if rules.emergency_hours is None else f"{rules.emergency_hours:g}"
+
+
+def _sheet_hours(rules: CasesSettings) -> list[str]:
+    """For how long a sheet can be asked for, up to the longest that the settings allow."""
+    return [f"{hours:g}" for hours in (*(each for each in _SHEET_HOURS if each < rules.sheet_hours), rules.sheet_hours)]
 
 
 def _page(request: Request) -> Response:
@@ -58,6 +67,7 @@ def _page(request: Request) -> Response:
         account=account,
         may_search=account.may(Permission.SEARCH),
         may_review=account.may(Permission.REVIEW),
+        sheet_hours=_sheet_hours(request.app.state.cases),
         emergency_hours=_hours(request.app.state.cases) if account.may(Permission.EMERGENCY) else None,
         may_audit=account.may(Permission.AUDIT),
         may_administer=account.may(Permission.OPERATE),

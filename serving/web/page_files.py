@@ -29,6 +29,7 @@ class Words(BaseModel):
 
     page: dict[str, str]  # used by the templates
     scripts: dict[str, str]  # used by the scripts
+    sheet: dict[str, str] = {}  # used by the sheets for officers on foot
 
     def names(self) -> dict[str, frozenset[str]]:
         """Names in braces of each word, by section and key."""
@@ -70,14 +71,22 @@ def language_query(conn: HTTPConnection) -> str:
     return "" if language == _DEFAULT_LANGUAGE else f"?lang={language}"
 
 
-def render(conn: HTTPConnection, template: str, status: int = 200, **values: Any) -> HTMLResponse:
-    """The page that `template` makes of `values`, in the language of the request (`?lang=en`; else Korean)."""
-    language = _language(conn)
+def sheet_words(language: str) -> Mapping[str, str]:
+    """Words of a sheet in one of the languages."""
+    return _WORDS[language].sheet
+
+
+def render(
+    conn: HTTPConnection, template: str, status: int = 200, language: str | None = None, **values: Any
+) -> HTMLResponse:
+    """The page that `template` makes of `values`, in `language`; without it, in that of the request (else Korean)."""
+    language = language or _language(conn)
     html = _PAGES.get_template(template).render(
         language=language,
         language_query=language_query(conn),
         words=SimpleNamespace(**_WORDS[language].page),
         script_words=_WORDS[language].scripts,
+        said=SimpleNamespace(**_WORDS[language].sheet),
         **values,
     )
     return HTMLResponse(html, status, headers=_HEADERS)

@@ -26,6 +26,10 @@ EVENTS_S = 25.0  # then the browser connects again, for no answer may take longe
 _SPARE_S = 2.0
 WatchId = Annotated[int, Path(ge=1, lt=2**63)]
 AlertNumber = Annotated[int, Field(ge=0, lt=2**63)]
+_EVENT = {  # each of the answer
+    "type": "object",
+    "properties": {name: {"type": "string"} for name in ("id", "event", "data")},
+}
 router = APIRouter()
 
 
@@ -78,7 +82,7 @@ def alerts(
 @router.get(
     "/alerts/events",
     response_class=StreamingResponse,
-    responses=declared(400, 503) | {200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}},
+    responses=declared(400, 503) | {200: {"content": {"text/event-stream": {"schema": _EVENT}}}},
 )
 async def events(
     request: Request,
@@ -102,7 +106,7 @@ async def events(
 async def _events(request: Request, account: CurrentAccount, after: int, lasts_s: float) -> AsyncIterator[str]:
     loop = asyncio.get_running_loop()
     ends = loop.time() + lasts_s
-    awaited = "[]" if account.may(Permission.REVIEW) else None
+    awaited = "" if account.may(Permission.REVIEW) else None
     yield f"retry: {round(1000 * _EVERY_S)}\n\n"
     while loop.time() < ends and not await request.is_disconnected():
         try:

@@ -60,7 +60,7 @@ def test_nothing_but_the_open_paths_answers_without_a_token(served: tuple[httpx.
     for method, path in asked:
         answer = client.request(method, path)
         assert answer.status_code == 401, f"{method} {path}"
-    for path in ("/livez", "/readyz", "/healthz", "/sign-in", "/sign-in.css"):
+    for path in ("/livez", "/readyz", "/healthz", "/sign-in", "/sign-in.css", "/sheet", "/sheet.css", "/sheet.js"):
         assert client.get(path).status_code == 200
     for path in ("/sign-in/begin", "/sign-in/done"):  # of an OpenID provider, which is not set
         assert client.get(path).status_code == 404

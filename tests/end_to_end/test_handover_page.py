@@ -4,16 +4,19 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 import yaml
 
 from domain.settings import PARAMS
 from serving import package
 from serving.access.roles import Role
+from serving.database.store import open_store
 from tests.end_to_end.conftest import free_port, server
 from tests.end_to_end.test_operator_page import CARDS, Served, ask, click, fill, photo, search, sign_in
 from tests.helpers.browser import Browser
 from tests.helpers.deployments import RED, fill_store, picture, token_of, write_deployment
+from tests.helpers.full_frames import add_full_frame
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 CASE_READ = "!document.querySelector('[data-view=case]').disabled"
@@ -26,6 +29,8 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     params["serving"]["cases"] |= {"second_person": True, "emergency_hours": 1}
     (deployment.root / PARAMS).write_text(yaml.safe_dump(params))
     fill_store(deployment)
+    with open_store(deployment.store) as store:
+        add_full_frame(store)
     package._stage_code(deployment.root)
     port = free_port()
     command = [sys.executable, "-m", "bentoml", "serve", "serving.service:PersonSearch", "--port", str(port)]
@@ -147,3 +152,74 @@ def test_a_reviewer_is_told_of_an_emergency_and_agrees(chromium: str, served: Se
         click(operator, "[data-view=case]")
         operator.wait_for("document.querySelector('#emergency').innerText.includes('lee님이 동의했습니다')")
         assert reviewer.complaints == operator.complaints == []
+
+
+def matched_by_two(served: Served, *sightings: int) -> str:
+    """Number of a case in which the operator and the reviewer confirmed these sightings, which a search found."""
+    operator = httpx.Client(base_url=served.address, headers={"Authorization": f"Bearer {served.operator}"}, timeout=60)
+    with served.client() as reviewer, operator:
+        case = str(reviewer.post("/v1/cases", json={"title": "빨간 외투의 아이", "operators": ["kim"]}).json()["id"])
+        asked = {"case": case, "reason": "missing", "attributes": '{"bag": "backpack"}', "top_k": "12"}
+        assert operator.post("/v1/search", data=asked).status_code == 200
+        for number in sightings:
+            given = {"district": "demo", "tracklet_id": number, "verdict": "confirmed"}
+            for client in (operator, reviewer):
+                assert client.post(f"/v1/cases/{case}/verdicts", json=given).status_code == 200
+    return case
+
+
+def test_a_sheet_opens_on_a_telephone_until_it_is_taken_out_of_use(chromium: str, served: Served) -> None:
+    case = matched_by_two(served, 1, 4)
+    with Browser(chromium) as operator, Browser(chromium) as telephone:
+        sign_in(operator, served.address, served.operator)
+        fill(operator, "[name=case]", case)
+        fill(operator, "[name=reason]", "보호자 실종 신고")
+        operator.wait_for(CASE_READ)
+        click(operator, "[data-view=case]")
+        operator.wait_for("!document.querySelector('#new-sheet').hidden && !document.querySelector('#case').hidden")
+        fill(operator, "#sheet-note", "강 쪽으로 걸어감")
+        click(operator, "#make-sheet")
+        operator.wait_for("!document.querySelector('#sheet-link').hidden", timeout_s=60)
+        link = operator.evaluate("document.querySelector('#sheet-link input').value")
+        assert link.startswith(f"{served.address}/sheet#")
+        assert operator.barriers() == []
+        telephone.resize(390, 844, is_phone=True)
+        telephone.open(link)
+        telephone.wait_for("document.querySelectorAll('ol > li').length === 2")
+        shown = telephone.evaluate("document.body.innerText")
+        assert "1. Gate 0" in shown
+        assert "두 사람이 서로의 판단을 모른 채 따로 확인: kim, lee" in shown
+        assert "강 쪽으로 걸어감" in shown
+        telephone.wait_for("[...document.querySelectorAll('img')].every(image => image.naturalWidth)")
+        assert telephone.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        assert telephone.barriers() == []
+        secret = link.split("#")[1]
+        assert not any(secret in address for address in telephone.requests if not address.startswith("data:"))
+        click(operator, "#sheets li button")
+        operator.wait_for("!document.querySelector('#sheets li button')")
+        telephone.open(f"{served.address}/sheet?again#{secret}")
+        telephone.wait_for("document.body.innerText.includes('사용할 수 없는 주소입니다')")
+        assert operator.complaints == []
+
+
+def test_a_wrong_attribute_is_corrected_on_the_spot(chromium: str, served: Served) -> None:
+    with served.client() as client:
+        case = str(client.post("/v1/cases", json={"title": "가방", "operators": ["kim"]}).json()["id"])
+    with Browser(chromium) as browser:
+        sign_in(browser, served.address, served.operator)
+        fill(browser, "[name=case]", case)
+        fill(browser, "[name=reason]", "보호자 실종 신고")
+        browser.wait_for(CASE_READ)
+        ask(browser, "bag", "is", "backpack")
+        search(browser)
+        click(browser, "#hits > li [data-correct]")
+        browser.wait_for("document.querySelector('#correct').open")
+        fill(browser, "#correct-label", "none")
+        assert browser.barriers() == []
+        click(browser, "#save-correction")
+        browser.wait_for("!document.querySelector('#correct').open")
+        corrected = "document.querySelector('#hits > li .corrected')"
+        assert "가방: 없음" in browser.evaluate(f"{corrected}.innerText")
+        search(browser)
+        assert "바로잡음" in browser.evaluate(f"{corrected}.innerText")
+        assert browser.complaints == []

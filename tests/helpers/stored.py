@@ -8,13 +8,24 @@ from serving.database import tables
 from serving.database.store import open_store
 from serving.deployment import Deployment
 
-_OF_REQUESTS = {"audit", "searches", "cases", "case_operators", "case_photos", "case_sightings", "verdicts", "sessions"}
+_OF_REQUESTS = {
+    "audit",
+    "searches",
+    "cases",
+    "case_operators",
+    "case_photos",
+    "case_sightings",
+    "verdicts",
+    "sessions",
+    "sheets",
+    "corrections",
+}
 
 
 def stored(deployment: Deployment, *temporary: Path) -> tuple[dict[str, int], set[Path]]:
     """Rows of every table but those that say who asked for what, and every file there and below `temporary`.
 
-    The database's own files are left out, and the photos of answered searches, which their case keeps.
+    The database's own files are left out, and the photos and sheets that a case keeps.
     """
     with open_store(deployment.store) as store, store.begin() as connection:
         names = sa.inspect(connection).get_table_names()
@@ -24,7 +35,7 @@ def stored(deployment: Deployment, *temporary: Path) -> tuple[dict[str, int], se
             if name not in _OF_REQUESTS
         }
     files = {file for folder in (deployment.root, *temporary) for file in folder.rglob("*") if file.is_file()}
-    left_out = {deployment.store / "postgres", deployment.store / "photos"}
+    left_out = {deployment.store / "postgres", deployment.store / "photos", deployment.store / "sheets"}
     return rows, {file for file in files if not left_out & set(file.parents)}
 
 

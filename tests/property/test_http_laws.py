@@ -60,6 +60,9 @@ def test_answers_to_what_is_stored_are_as_declared() -> None:
         photos = {"photo": photo.getvalue()}
         searched = client.post("/search", files=photos, data=asked)
         kept = client.get(f"{case}/question").json()["photos"][0]["id"]
+        client.post(f"{case}/verdicts", json=verdict)
+        made = client.post(f"{case}/sheets", json={"reason": "search", "hours": 1})
+        sheet = f"{case}/sheets/{made.json()['id']}"
         watched = client.post("/watches", files=photos, data=asked)
         API.state.cases = API.state.cases.model_copy(update={"emergency_hours": 1.0})
         emergency = client.post("/emergencies", json={"title": "A child at the river", "reason": "it is cold"})
@@ -89,6 +92,13 @@ def test_answers_to_what_is_stored_are_as_declared() -> None:
             ("/cases/{case_id}/notes", "POST"): client.post(f"{case}/notes", json={"text": "red cap"}),
             ("/cases/{case_id}/photos/{photo_id}", "GET"): client.get(f"{case}/photos/{kept}"),
             ("/cases/{case_id}/photos/{photo_id}/remove", "POST"): client.post(f"{case}/photos/{kept}/remove"),
+            ("/cases/{case_id}/corrections", "POST"): client.post(
+                f"{case}/corrections", json={"district": "demo", "tracklet_id": 1, "group": "bag", "label": "backpack"}
+            ),
+            ("/cases/{case_id}/sheets", "POST"): made,
+            ("/cases/{case_id}/sheets", "GET"): client.get(f"{case}/sheets"),
+            ("/cases/{case_id}/sheets/{sheet_id}/pdf", "GET"): client.get(f"{sheet}/pdf"),
+            ("/cases/{case_id}/sheets/{sheet_id}/revoke", "POST"): client.post(f"{sheet}/revoke"),
             ("/watches", "POST"): watched,
             ("/watches/estimate", "POST"): client.post("/watches/estimate", files=photos, data=asked),
             ("/watches", "GET"): client.get("/watches", params={"case": asked["case"]}),

@@ -16,6 +16,7 @@ from serving.web.middleware.metrics import REFUSED
 _SEARCHES = frozenset(
     f"/v1/{path}" for path in ("search", "route", "where-next", "photo", "sentence", "watches", "watches/estimate")
 )
+_SHEETS = "/sheets"  # of a case; the detector looks at each picture
 _CROPS = ("/v1/crops/", "/v1/footage/")
 _PACE = 1.5  # of a minute's average: after a burst requests begin no faster, and those of others find the service free
 _BURST = 1 / 20  # of a minute's requests
@@ -79,7 +80,7 @@ class RateLimit:
     def _limits(self, path: str) -> dict[str, RateLimitItemPerMinute]:
         """The limits of a request, by what they count."""
         limits = {"requests": self._requests}
-        if path in _SEARCHES:
+        if path in _SEARCHES or path.endswith(_SHEETS):
             limits["searches, routes, photos and sentences"] = self._searches
         elif path.startswith(_CROPS):
             limits["crops"] = self._crops

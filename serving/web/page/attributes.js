@@ -60,24 +60,37 @@ export function answeredQuestions() {
     });
 }
 
+/** The groups of the form: { group, name, labels: [{ label, name }] }. */
+export const groupsOfForm = () =>
+  questions.map((question) => ({
+    group: question.dataset.group,
+    name: question.dataset.name,
+    labels: all("input:not([data-or-unknown])", question).map((box) => ({
+      label: box.value,
+      name: $("[data-label]", box.parentElement).textContent,
+    })),
+  }));
+
 const isRare = (group) => questions.some((one) => one.dataset.group === group && one.closest("details"));
 
 /**
  * List items of a sighting's attributes, `described` as group -> label -> probability: the labels of the search
  * (`searched`, as `chosenAttributes`), then the likeliest label of each other group, the most certain first. Groups
- * folded under "More" are left out.
+ * folded under "More" are left out. `corrected` has the labels that people gave, as group -> label; they come first.
  */
-export function describedAttributes(described, searched) {
+export function describedAttributes(described, searched, corrected) {
+  const right = Object.entries(corrected).map(([group, label]) => item([group, label, null], "corrected"));
   const chosen = Object.entries(searched).flatMap(([group, { is = [], is_not: isNot = [] }]) =>
     [...is, ...isNot].map((label) => [group, label, described[group]?.[label]]),
   );
   const likeliest = Object.entries(described)
-    .filter(([group]) => !isRare(group))
+    .filter(([group]) => !isRare(group) && !(group in corrected))
     .map(([group, labels]) => [group, ...Object.entries(labels).reduce((best, one) => (one[1] > best[1] ? one : best))])
     .filter(([group, label]) => !chosen.some((one) => one[0] === group && one[1] === label))
     .sort((one, other) => other[2] - one[2])
     .slice(0, MOST_SHOWN);
-  return [...chosen.map((one) => item(one, "searched")), ...likeliest.map((one) => item(one, ""))];
+  const wanted = chosen.filter(([group]) => !(group in corrected));
+  return [...right, ...wanted.map((one) => item(one, "searched")), ...likeliest.map((one) => item(one, ""))];
 }
 
 function item([group, label, probability], className) {
@@ -85,7 +98,7 @@ function item([group, label, probability], className) {
   const box = question && all("input", question).find(({ value }) => value === label);
   const swatch = box && $(".swatch", box.parentElement);
   const name = box ? $("[data-label]", box.parentElement).textContent : label;
-  const share = probability === undefined ? "?" : percent(probability);
+  const share = probability === null ? words.corrected : probability === undefined ? "?" : percent(probability);
   const text = `${question?.dataset.name ?? group}: ${name} ${share}`;
   return element("li", { className }, ...(swatch ? [swatch.cloneNode()] : []), text);
 }

@@ -4,7 +4,7 @@ import { $, all, say, words } from "./dom.js";
 import { attempt, fetchJson, json } from "./service.js";
 import { timeOf } from "./times.js";
 
-const NO_CASE = { id: null, closed: null, second_person: false, verdicts: [], to_judge: [], given: new Map(), counted: new Map() };
+const NO_CASE = { id: null, closed: null, second_person: false, verdicts: [], to_judge: [], corrections: [], given: new Map(), counted: new Map() };
 const field = $("[name=case]");
 const names = (text) => text.split(",").map((name) => name.trim()).filter(Boolean);
 let chosen = NO_CASE;
@@ -49,6 +49,10 @@ export function setVerdict(sighting, verdict, standing = chosen.second_person ? 
 /** Adds a case to those that can be chosen, and chooses it. */
 export const offerCase = (id, title) =>
   field.insertBefore(new Option(`${id} · ${title}`, id, true, true), $("#closed-cases"));
+
+/** Labels that people gave a sighting in this case: group -> label. */
+export const correctedOf = (sighting) =>
+  Object.fromEntries(chosen.corrections.filter((one) => keyOf(one) === keyOf(sighting)).map(({ group, label }) => [group, label]));
 
 /** Reads the case that is chosen in the form. */
 export async function readCase(request) {

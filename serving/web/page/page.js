@@ -3,6 +3,7 @@
 import { chosenArea, drawArea } from "./area.js";
 import { chosenAttributes, foldAttributes, nameOfGroup, openQuestion } from "./attributes.js";
 import { chosenCase, readCase, sightingsAwaiting, sightingsJudged } from "./cases.js";
+import "./corrections.js";
 import { hideCoverage, showCoverage } from "./coverage.js";
 import { $, all, say, words } from "./dom.js";
 import "./emergencies.js";
@@ -15,6 +16,7 @@ import { showRoute } from "./route.js";
 import { chosenSeen, drawSeen } from "./seen.js";
 import "./sentence.js";
 import { attempt, fetchJson } from "./service.js";
+import { showSheets } from "./sheets.js";
 import { allSent, showHits, showJudged } from "./sightings.js";
 import { moment, placeOf, timeOf } from "./times.js";
 import { offerWatch, showWatches } from "./watch.js";
@@ -69,7 +71,7 @@ async function show(name) {
   if (name === "case") {
     await readCase();
     showJudged();
-    await Promise.all([readQuestion(), showWatches()]);
+    await Promise.all([readQuestion(), showWatches(), showSheets()]);
   }
   for (const button of all("[data-view]")) {
     if (button.dataset.view === name) button.setAttribute("aria-current", "page");

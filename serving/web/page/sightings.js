@@ -1,7 +1,7 @@
 // Cards of sightings, and the operator's verdict on each.
 
 import { describedAttributes } from "./attributes.js";
-import { chosenCase, keyOf, setVerdict } from "./cases.js";
+import { chosenCase, correctedOf, keyOf, setVerdict } from "./cases.js";
 import { $, all, chance, element, percent, say, words } from "./dom.js";
 import { attempt, fetchJson, json } from "./service.js";
 import { placeOf, timeOf, timesOf } from "./times.js";
@@ -11,6 +11,7 @@ const VERDICT_OF_KEY = { KeyC: "confirmed", KeyR: "rejected" }; // positions on 
 const STANDINGS = { confirmed: words.two_confirmed, rejected: words.two_rejected, open: words.second_missing };
 const sightingOf = new WeakMap(); // card -> sighting
 
+let searchedFor = {}; // attributes of the search in view
 let found = []; // the cards of the search in view: { seen, item }
 let rejectedAtOnce = []; // cards
 const noneOfThese = $("#none-of-these").textContent;
@@ -20,12 +21,13 @@ const noneOfThese = $("#none-of-these").textContent;
  * `kind` names the probability, `searched` are the attributes of the search.
  */
 export function showHits(sightings, kind, searched) {
+  searchedFor = searched;
   found = sightings.map((seen) => {
     const { confirmed, match_probability: probability } = seen;
     const item = confirmed ? card(seen, words.certain, percent(1)) : card(seen, kind, chance(probability));
     $("[data-slot=probability]", item).title = `${words.model} ${seen.model_version}`;
     $("[data-slot=evidence]", item).append(...describedEvidence(seen.evidence));
-    $("[data-slot=attributes]", item).append(...describedAttributes(seen.attributes, searched));
+    describe(item);
     return { seen, item };
   });
   forgetRejected();
@@ -87,12 +89,22 @@ function card(seen, kind, probability = "") {
   fill("probability", probability);
   fill("camera", isStored ? placeOf(seen) : words.removed);
   fill("times", isStored ? timesOf(seen, seen.first_seen, seen.last_seen) : "");
-  for (const part of [".verdict", "[data-like]"]) $(part, item).hidden = !isStored || Boolean(chosenCase().closed);
+  for (const part of all(".verdict, [data-like], [data-correct]", item)) part.hidden = !isStored || Boolean(chosenCase().closed);
   item.setAttribute("aria-label", `${isStored ? placeOf(seen) : words.removed}, ${kind} ${probability}`);
   sightingOf.set(item, seen);
+  describe(item);
   mark(item);
   return item;
 }
+
+/** Shows the attributes of a card. */
+function describe(item) {
+  const seen = sightingOf.get(item);
+  const attributes = describedAttributes(seen.attributes ?? {}, seen.attributes ? searchedFor : {}, correctedOf(seen));
+  $("[data-slot=attributes]", item).replaceChildren(...attributes);
+}
+
+document.addEventListener("corrected", () => all(".hits > li").forEach(describe));
 
 /** Address of a sighting's crop, for the chosen case. */
 export const cropOf = ({ district, tracklet_id }) =>
@@ -148,6 +160,7 @@ for (const list of all(".hits")) {
     const item = event.target.closest("li[data-verdict]");
     if (button) judge(sightingOf.get(item), button.dataset.verdict);
     else if (event.target.closest(".picture")) openFootage(item);
+    if (event.target.closest("[data-correct]")) document.dispatchEvent(new CustomEvent("correct", { detail: sightingOf.get(item) }));
     const like = event.target.closest("[data-like]");
     if (like) document.dispatchEvent(new CustomEvent("like", { detail: sightingOf.get(item) }));
   });

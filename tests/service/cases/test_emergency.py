@@ -28,7 +28,7 @@ def people(deployment: Deployment) -> Iterator[dict[str, TestClient]]:
     """Requests of an operator and of a reviewer."""
     token_of(deployment, "kim", Role.OPERATOR)
     with api_client_of(deployment, account=KIM) as kim, api_client_of(deployment) as lee:
-        kim.app.state.cases = CasesSettings(second_person=False, emergency_hours=2)  # type: ignore[attr-defined]
+        kim.app.state.cases = CasesSettings(second_person=False, emergency_hours=2, sheet_hours=24)  # type: ignore[attr-defined]
         yield {"kim": kim, "lee": lee}
 
 
@@ -90,7 +90,7 @@ def test_the_operator_works_at_once_and_a_reviewer_is_told_and_agrees(
     told(lee)
     for _ in range(2):
         assert lee.post(f"/cases/{case}/agree").json()["emergency"]["agreed_by"] == "reviewer"
-    assert told(lee) == []
+    assert told(lee) == [[]]
     pass_time(store, case)
     assert search(kim, case) == 200
     Lapses(lambda: store).close_next()
@@ -111,7 +111,7 @@ def test_without_agreement_the_case_is_closed_from_the_moment_on(
     assert search(kim, case) == 400, "no process has closed it yet"
     assert kim.get(f"/watches?case={case}").json()["watches"][0]["is_active"] is False
     assert lee.post(f"/cases/{case}/agree").json()["code"] == "case_closed"
-    assert told(lee) == []
+    assert told(lee) == [[]]
     shown = kim.get(f"/cases/{case}").json()["closed"]
     lapses = Lapses(lambda: store)
     for _ in range(2):
@@ -127,7 +127,7 @@ def test_without_agreement_the_case_is_closed_from_the_moment_on(
 
 def test_a_reviewer_who_does_not_agree_closes_it(people: dict[str, TestClient], store: Store, case: int) -> None:
     assert people["lee"].post(f"/cases/{case}/close").status_code == 200
-    assert told(people["lee"]) == []
+    assert told(people["lee"]) == [[]]
     assert search(people["kim"], case) == 400
 
 
@@ -141,7 +141,7 @@ def test_one_case_of_an_operator_awaits_a_reviewer_at_a_time(
 
 
 def test_where_it_is_not_configured_no_operator_opens_a_case(people: dict[str, TestClient], store: Store) -> None:
-    people["lee"].app.state.cases = CasesSettings(second_person=False, emergency_hours=None)  # type: ignore[attr-defined]
+    people["lee"].app.state.cases = CasesSettings(second_person=False, emergency_hours=None, sheet_hours=24)  # type: ignore[attr-defined]
     refused = people["lee"].post("/emergencies", json=NEW)
     assert (refused.status_code, refused.json()["code"]) == (400, "no_emergency")
 

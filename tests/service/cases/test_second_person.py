@@ -38,7 +38,7 @@ def people(deployment: Deployment) -> Iterator[dict[str, TestClient]]:
         api_client_of(deployment, account=PARK) as park,
         api_client_of(deployment) as lee,
     ):
-        lee.app.state.cases = CasesSettings(second_person=True, emergency_hours=None)  # type: ignore[attr-defined]
+        lee.app.state.cases = CasesSettings(second_person=True, emergency_hours=None, sheet_hours=24)  # type: ignore[attr-defined]
         yield {"kim": kim, "park": park, "lee": lee}
 
 

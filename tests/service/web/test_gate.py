@@ -68,6 +68,7 @@ MATRIX = {  # who may ask what; the case is one that nobody has opened
     "POST /v1/cases/99/agree": {REVIEWER},
     "GET /v1/cases/99": {OPERATOR, REVIEWER},
     "POST /v1/cases/99/verdicts": {OPERATOR, REVIEWER},
+    "POST /v1/cases/99/corrections": {OPERATOR, REVIEWER},
     "POST /v1/cases/99/close": {REVIEWER},
     "PUT /v1/cases/99/legal-hold": {REVIEWER},
     "PUT /v1/cases/99/operators": {REVIEWER},
@@ -76,6 +77,10 @@ MATRIX = {  # who may ask what; the case is one that nobody has opened
     "GET /v1/cases/99/photos/66": {OPERATOR, REVIEWER},
     "POST /v1/cases/99/photos/66/remove": {OPERATOR, REVIEWER},
     "GET /v1/cases/99/export": {REVIEWER},
+    "POST /v1/cases/99/sheets": {OPERATOR, REVIEWER},
+    "GET /v1/cases/99/sheets": {OPERATOR, REVIEWER},
+    "GET /v1/cases/99/sheets/55/pdf": {OPERATOR, REVIEWER},
+    "POST /v1/cases/99/sheets/55/revoke": {OPERATOR, REVIEWER},
     "GET /v1/audit": {AUDITOR},
     "GET /v1/audit/unusual": {AUDITOR},
     "POST /sign-out": EVERYBODY,
@@ -183,9 +188,19 @@ def test_the_table_of_endpoints_lists_all_of_ours_and_of_bentomls_the_metrics_al
         ("GET", "/sign-in.css"),
         ("GET", "/sign-in/begin"),
         ("GET", "/sign-in/done"),
+        ("GET", "/sheet"),
+        ("POST", "/sheet"),
+        ("GET", "/sheet.css"),
+        ("GET", "/sheet.js"),
     }
     asked = (each.split("?")[0].replace("/page/page.js", "/page/{file}") for each in MATRIX)
-    places = {"demo/1": "{district}/{tracklet_id}", "99": "{case_id}", "77": "{watch_id}", "66": "{photo_id}"}
+    places = {
+        "demo/1": "{district}/{tracklet_id}",
+        "99": "{case_id}",
+        "77": "{watch_id}",
+        "66": "{photo_id}",
+        "55": "{sheet_id}",
+    }
     tested = set()
     for each in asked:
         for example, place in places.items():
@@ -194,8 +209,10 @@ def test_the_table_of_endpoints_lists_all_of_ours_and_of_bentomls_the_metrics_al
     assert set(ENDPOINTS) <= tested
 
 
-@pytest.mark.parametrize("path", ["/sign-in", "/sign-in?lang=en", "/sign-in.css"])
-def test_signing_in_is_open(client: TestClient, path: str) -> None:
+@pytest.mark.parametrize(
+    "path", ["/sign-in", "/sign-in?lang=en", "/sign-in.css", "/sheet", "/sheet?lang=en", "/sheet.css", "/sheet.js"]
+)
+def test_signing_in_and_the_frame_of_a_sheet_are_open(client: TestClient, path: str) -> None:
     assert client.get(path).status_code == 200
 
 

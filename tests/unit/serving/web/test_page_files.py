@@ -25,6 +25,7 @@ FIELDS = (
     "operators",
     "text",
     "cameras",
+    "note",
 )  # in which the page sends what is typed
 CODES = re.compile(r'(?:\bcode=|RefusedError\(\s*)"(\w+)"')  # of refusals, see serving.web.errors
 
@@ -38,6 +39,15 @@ def used_in(suffix: str) -> set[str]:
     return {key for file in files for key in re.findall(r"\bwords\.(\w+)", file.read_text(encoding="utf-8"))}
 
 
+def used_in_sheets() -> set[str]:
+    """Words of sheets that their page and their texts use."""
+    texts = [file.read_text(encoding="utf-8") for file in (FOLDER.parents[1] / "sheets").glob("*.py")]
+    pages = [file.read_text(encoding="utf-8") for file in FOLDER.glob("*.html")]
+    one_or_two = {"one", "two"}  # of which a text has one
+    in_texts = {key for text in texts for key in re.findall(r"""\bwords\[["'](\w+)["']\]""", text)}
+    return in_texts | one_or_two | {key for page in pages for key in re.findall(r"\bsaid\.(\w+)", page)}
+
+
 def refusals() -> set[str]:
     sources = [file.read_text(encoding="utf-8") for file in FOLDER.parents[1].rglob("*.py")]
     codes = {code for source in sources for code in CODES.findall(source)} | {f"field_{field}" for field in FIELDS}
@@ -47,6 +57,7 @@ def refusals() -> set[str]:
 def test_templates_and_scripts_use_every_word_and_no_other() -> None:
     for words in read_words(FOLDER).values():
         assert used_in(".html") | ROLES == set(words.page)
+        assert used_in_sheets() == set(words.sheet)
         assert used_in(".js") | PROBLEMS | refusals() == set(words.scripts)
 
 
