@@ -1,15 +1,18 @@
 """Accounts: name, role and a token, which is shown once and stored as an Argon2id hash.
 
     python -m serving.accounts create NAME --role operator|reviewer|auditor|admin|monitor [--expires DAYS]
+                                           [--district NAME]…
+    python -m serving.accounts bind NAME [--district NAME]…
     python -m serving.accounts list
     python -m serving.accounts disable NAME
     python -m serving.accounts renew NAME [--expires DAYS]
     python -m serving.accounts first
 
 A token is `dongseon_<id>_<secret>`: the id identifies the account, the secret has 256 random bits. `renew` replaces the
-token and enables a disabled account; `renew` and `disable` take effect with the next request. `first` creates an admin
-and a reviewer, for a year, if there is no account yet. Settings: section `serving` of params.yaml in the current
-folder.
+token and enables a disabled account; `renew`, `disable` and `bind` take effect with the next request. An operator or
+reviewer who is bound to districts finds nothing of any other: neither cameras and sightings nor cases; `bind` without a
+district gives all of them. `first` creates an admin and a reviewer, for a year, if there is no account yet. Settings:
+section `serving` of params.yaml in the current folder.
 """
 
 import argparse
@@ -20,6 +23,7 @@ from serving.access.accounts import (
     Account,
     account_named,
     accounts,
+    bind_account,
     create_account,
     create_first_accounts,
     disable_account,
@@ -44,7 +48,11 @@ def main(argv: Sequence[str] = ()) -> None:
         match options.command:
             case "create":
                 role = Role(options.role)
-                _show(options.name, role, create_account(connection, options.name, role, by, options.expires))
+                token = create_account(connection, options.name, role, by, options.expires, options.district)
+                _show(options.name, role, token)
+            case "bind":
+                bind_account(connection, options.name, options.district, by)
+                print(f"{options.name} has {_districts(account_named(connection, options.name))}")
             case "renew":
                 token = renew_account(connection, options.name, by, options.expires)
                 _show(options.name, account_named(connection, options.name).role, token)
@@ -69,13 +77,18 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True)
     create = commands.add_parser("create", help="create an account and print its token once")
     create.add_argument("--role", choices=list(Role), required=True)
+    bind = commands.add_parser("bind", help="let an operator or reviewer find only what is of some districts, or all")
     disable = commands.add_parser("disable", help="refuse the account from the next request on")
     renew = commands.add_parser("renew", help="print a new token; the previous one becomes invalid")
-    for command in (create, disable, renew):
+    for command in (create, bind, disable, renew):
         command.add_argument("name")
+    for command in (create, bind):
+        command.add_argument(
+            "--district", action="append", metavar="NAME", help="once for each district; default: all of them"
+        )
     for command in (create, renew):
         command.add_argument("--expires", type=int, metavar="DAYS", help="days until the token expires; default: never")
-    commands.add_parser("list", help="print all accounts with role, creation and expiry")
+    commands.add_parser("list", help="print all accounts with role, districts, creation and expiry")
     commands.add_parser("first", help="create an admin and a reviewer if there is no account yet")
     return parser
 
@@ -87,7 +100,12 @@ def _show(name: str, role: Role, token: str) -> None:
 def _line(account: Account) -> str:
     expiry = f"until {account.expires:%Y-%m-%d %H:%M} UTC" if account.expires else "no expiry"
     state = f"disabled {account.disabled:%Y-%m-%d %H:%M} UTC" if account.disabled else expiry
-    return f"{account.name}\t{account.role}\tsince {account.created:%Y-%m-%d %H:%M} UTC\t{state}"
+    since = f"since {account.created:%Y-%m-%d %H:%M} UTC"
+    return "\t".join([account.name, account.role, _districts(account), since, state])
+
+
+def _districts(account: Account) -> str:
+    return "all districts" if account.districts is None else f"districts {', '.join(sorted(account.districts))}"
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import hashlib
 import hmac
 import re
 import secrets
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -17,7 +18,7 @@ from argon2 import PasswordHasher
 from argon2.exceptions import VerifyMismatchError
 
 from domain.errors import InputError
-from serving.access.roles import PERMISSIONS, Permission, Role
+from serving.access.roles import BOUND_ROLES, PERMISSIONS, Permission, Role
 from serving.database import audit, tables
 from serving.database.audit import Action
 
@@ -37,6 +38,7 @@ class Account:
     created: datetime
     expires: datetime | None
     disabled: datetime | None
+    districts: frozenset[str] | None = None  # to which it is bound: all else does not exist for it; None: all
 
     def may(self, permission: Permission) -> bool:
         """Whether the role has the permission."""
@@ -54,6 +56,7 @@ class Person:
     subject: str  # unique and lasting: the provider, and its name for the person
     name: str
     role: Role
+    districts: frozenset[str] | None = None  # as of an account
 
 
 class NotAdmittedError(Exception):
@@ -61,7 +64,7 @@ class NotAdmittedError(Exception):
 
 
 def admit(connection: sa.Connection, person: Person) -> Account:
-    """The account of a provider's person: created at the first sign-in, and with the role that the person has now.
+    """The account of a provider's person: created at the first sign-in, with the role and districts that they have now.
 
     Raises:
         NotAdmittedError: if the account is disabled, or the name is invalid or another account's.
@@ -70,13 +73,16 @@ def admit(connection: sa.Connection, person: Person) -> Account:
     row = _find(connection, table.c.subject == person.subject)
     if row is None:
         try:
-            create_account(connection, person.name, person.role, by=person.name)  # nobody sees its token
+            create_account(
+                connection, person.name, person.role, by=person.name, districts=person.districts
+            )  # nobody sees its token
         except InputError as error:
             raise NotAdmittedError(str(error)) from error
         connection.execute(sa.update(table).where(table.c.name == person.name).values(subject=person.subject))
-    elif row["role"] != person.role:
-        connection.execute(sa.update(table).where(table.c.subject == person.subject).values(role=person.role))
-        audit.append(connection, row["name"], Action.ACCOUNT, {"changed": row["name"], "role": person.role})
+    elif (row["role"], _districts_of(row)) != (person.role, person.districts):
+        now = {"role": person.role, "districts": _listed(person.districts)}
+        connection.execute(sa.update(table).where(table.c.subject == person.subject).values(now))
+        audit.append(connection, row["name"], Action.ACCOUNT, {"changed": row["name"], **now})
     found = _find(connection, table.c.subject == person.subject)
     assert found is not None, "it was there, or was created"
     account = account_of_row(found)
@@ -85,23 +91,39 @@ def admit(connection: sa.Connection, person: Person) -> Account:
     return account
 
 
-def create_account(connection: sa.Connection, name: str, role: Role, by: str, expires_days: int | None = None) -> str:
+def create_account(
+    connection: sa.Connection,
+    name: str,
+    role: Role,
+    by: str,
+    expires_days: int | None = None,
+    districts: Collection[str] | None = None,
+) -> str:
     """Creates an account and returns its token, which is not stored.
 
+    Args:
+        connection: to the database.
+        name: of the account.
+        role: of the account.
+        by: who creates it.
+        expires_days: days until it expires; None: never.
+        districts: to which it is bound; None: all.
+
     Raises:
-        InputError: if the name is invalid or taken, or the expiry out of range.
+        InputError: if the name is invalid or taken, the expiry out of range, or a district not stored; or if an account
+            of this role cannot be bound.
     """
     if not _NAME.fullmatch(name):
         raise InputError(f"the name of an account must be 1 to 64 letters, digits, dots, - and _, got {name!r}")
     if _find(connection, tables.accounts.c.name == name) is not None:
         raise InputError(f"the name of an account must be new, {name} is taken; renew replaces its token")
+    _require_bindable(connection, role, districts)
     token_id, secret = secrets.token_hex(_ID_BYTES), secrets.token_urlsafe(_SECRET_BYTES)
-    connection.execute(
-        sa.insert(tables.accounts).values(
-            name=name, role=role, token_id=token_id, token_hash=_HASHER.hash(secret), expires=_end(expires_days)
-        )
-    )
-    audit.append(connection, by, Action.ACCOUNT, {"created": name, "role": role, "expires_days": expires_days})
+    new = {"name": name, "role": role, "token_id": token_id, "token_hash": _HASHER.hash(secret)}
+    bound = {"districts": _listed(districts)}
+    connection.execute(sa.insert(tables.accounts).values(**new, **bound, expires=_end(expires_days)))
+    details = {"created": name, "role": role, "expires_days": expires_days, **bound}
+    audit.append(connection, by, Action.ACCOUNT, details)
     return f"dongseon_{token_id}_{secret}"
 
 
@@ -139,6 +161,18 @@ def renew_account(connection: sa.Connection, name: str, by: str, expires_days: i
     return f"dongseon_{token_id}_{secret}"
 
 
+def bind_account(connection: sa.Connection, name: str, districts: Collection[str] | None, by: str) -> None:
+    """Binds an account to districts, from its next request on; None: to none, so that it has all.
+
+    Raises:
+        InputError: if the account does not exist, a district is not stored, or an account of its role cannot be bound.
+    """
+    _require_bindable(connection, account_named(connection, name).role, districts)
+    bound = {"districts": _listed(districts)}
+    connection.execute(sa.update(tables.accounts).where(tables.accounts.c.name == name).values(bound))
+    audit.append(connection, by, Action.ACCOUNT, {"bound": name, **bound})
+
+
 def disable_account(connection: sa.Connection, name: str, by: str) -> None:
     """Disables an account and ends its sessions.
 
@@ -171,7 +205,8 @@ def account_named(connection: sa.Connection, name: str) -> Account:
 
 def account_of_row(row: sa.RowMapping) -> Account:
     """Account of a row of the table `accounts`, or of a join with it."""
-    return Account(row["name"], Role(row["role"]), row["created"], row["expires"], row["disabled"])
+    times = row["created"], row["expires"], row["disabled"]
+    return Account(row["name"], Role(row["role"]), *times, _districts_of(row))
 
 
 class TokenCheck:
@@ -239,6 +274,25 @@ def _change(connection: sa.Connection, name: str, **values: object) -> None:
     if connection.execute(changed).rowcount == 0:
         raise InputError(f"the account must exist, got {name!r}; see python -m serving.accounts list")
     connection.execute(sa.delete(tables.sessions).where(tables.sessions.c.account == name))
+
+
+def _districts_of(row: sa.RowMapping) -> frozenset[str] | None:
+    return None if row["districts"] is None else frozenset(row["districts"])
+
+
+def _listed(districts: Collection[str] | None) -> list[str] | None:
+    return None if districts is None else sorted(set(districts))
+
+
+def _require_bindable(connection: sa.Connection, role: Role, districts: Collection[str] | None) -> None:
+    if districts is None:
+        return
+    if role not in BOUND_ROLES:
+        raise InputError(f"only accounts with the role {' or '.join(sorted(BOUND_ROLES))} have districts, got {role}")
+    stored = sorted(connection.execute(sa.select(tables.districts.c.name)).scalars())
+    if not districts or not set(districts) <= set(stored):
+        strange = ", ".join(sorted(set(districts) - set(stored))) or "none"
+        raise InputError(f"districts must be stored ones ({', '.join(stored) or 'there is none'}), got {strange}")
 
 
 def _end(expires_days: int | None) -> datetime | None:

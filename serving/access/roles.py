@@ -26,6 +26,8 @@ class Permission(StrEnum):
     OPERATE = auto()  # documentation, every endpoint without another permission
 
 
+BOUND_ROLES = frozenset({Role.OPERATOR, Role.REVIEWER})  # whose accounts may be bound to districts
+
 PERMISSIONS: Mapping[Role, frozenset[Permission]] = {
     Role.OPERATOR: frozenset({Permission.ENTER, Permission.SEARCH, Permission.EMERGENCY}),
     Role.REVIEWER: frozenset({Permission.ENTER, Permission.SEARCH, Permission.REVIEW}),

@@ -4,7 +4,7 @@ Operators see the cases that name them, reviewers all cases. Every change, and e
 the audit in the same transaction, so before the answer is sent.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from pydantic import BaseModel
 from sqlalchemy.dialects.postgresql import insert
 
-from domain.errors import InputError
+from domain.errors import InputError, shown
 from serving.access.accounts import Account, account_named
 from serving.access.roles import Role
 from serving.cases.corrections import Correction, corrections_of
@@ -76,9 +76,15 @@ class CaseExport(CaseAnswer):
 
 
 def open_case(
-    connection: sa.Connection, account: Account, title: str, operators: Sequence[str], *, second_person: bool = False
+    connection: sa.Connection,
+    account: Account,
+    title: str,
+    operators: Sequence[str],
+    districts: Collection[str] | None = None,
+    *,
+    second_person: bool = False,
 ) -> CaseAnswer:
-    """Open a case on which `operators` may work.
+    """Open a case on which `operators` may work, of `districts` or, by default, of all that the account has.
 
     Args:
         connection: in a transaction.
@@ -88,13 +94,15 @@ def open_case(
         second_person: whether a verdict counts only when a second person agrees.
 
     Raises:
-        InputError: if an operator is no account with the role operator.
+        InputError: if an operator is no account with the role operator, or is bound to other districts, or if a
+            district is not stored, or none of the account's.
     """
-    row = {"title": title, "legal_hold": False, "second_person": second_person}
+    limited = _districts_of_case(connection, account, districts)
+    row = {"title": title, "legal_hold": False, "second_person": second_person, "districts": limited}
     case_id = connection.execute(sa.insert(tables.cases).values(row).returning(tables.cases.c.id)).scalar_one()
-    _name_operators(connection, case_id, operators)
+    _name_operators(connection, case_id, limited, operators)
     opened = {"opened": title, "operators": sorted(set(operators)), "second_person": second_person}
-    _record(connection, account, case_id, opened)
+    _record(connection, account, case_id, opened | {"districts": limited})
     return case_of(connection, account, case_id)
 
 
@@ -158,12 +166,12 @@ def name_operators(connection: sa.Connection, account: Account, case_id: int, op
 
     Raises:
         UnknownCaseError: if the account may not work on the case.
-        InputError: if one is no account with the role operator.
+        InputError: if one is no account with the role operator, or is bound to other districts.
     """
-    case_of(connection, account, case_id)
+    case = case_of(connection, account, case_id)
     table = tables.case_operators
     connection.execute(sa.delete(table).where(table.c.case_id == case_id))
-    _name_operators(connection, case_id, operators)
+    _name_operators(connection, case_id, case.districts, operators)
     _record(connection, account, case_id, {"operators": sorted(set(operators))})
     return case_of(connection, account, case_id)
 
@@ -235,11 +243,35 @@ def _in_zone(record: _Record, zone: ZoneInfo) -> _Record:
     return record.model_copy(update=times)
 
 
-def _name_operators(connection: sa.Connection, case_id: int, operators: Sequence[str]) -> None:
+def _districts_of_case(connection: sa.Connection, account: Account, chosen: Collection[str] | None) -> list[str] | None:
+    """The districts of a new case, None for all."""
+    if chosen is None:
+        return None if account.districts is None else sorted(account.districts)
+    known = set(connection.execute(sa.select(tables.districts.c.name)).scalars())
+    known &= known if account.districts is None else account.districts
+    if not set(chosen) <= known:
+        raise InputError(
+            f"districts of a case must be among {', '.join(sorted(known)) or 'none'}, "
+            f"got {', '.join(map(shown, sorted(set(chosen) - known)[:5]))}",
+            code="districts_unknown",
+        )
+    return sorted(set(chosen))
+
+
+def _name_operators(
+    connection: sa.Connection, case_id: int, districts: Collection[str] | None, operators: Sequence[str]
+) -> None:
     for name in sorted(set(operators)):
-        if account_named(connection, name).role is not Role.OPERATOR:
+        named = account_named(connection, name)
+        if named.role is not Role.OPERATOR:
             raise InputError(
                 f"operators of a case must be accounts with the role operator, got {name}", code="no_operator"
+            )
+        if named.districts is not None and not (districts is not None and named.districts >= set(districts)):
+            raise InputError(
+                f"operators of a case must have all its districts, {name} has {', '.join(sorted(named.districts))}; "
+                "open a case of these districts",
+                code="operator_elsewhere",
             )
         connection.execute(sa.insert(tables.case_operators).values(case_id=case_id, account=name))
 

@@ -2,6 +2,9 @@
 
 A case shows a sighting if a search or route of the case found it, or if it was judged in the case; a closed case shows
 what was judged in it. So trying numbers shows no sighting.
+
+A case is of some districts, to which all its searches are limited, or of all. An account that is bound to districts
+sees the cases of these districts alone, so nothing of another one.
 """
 
 from collections.abc import Collection
@@ -52,6 +55,7 @@ class CaseAnswer(BaseModel):
     second_person: bool  # a verdict counts when a second person agrees
     operators: list[str]  # accounts, besides the reviewers
     emergency: Emergency | None  # None: a reviewer opened it
+    districts: list[str] | None = None  # to which its searches are limited; None: all
 
 
 def cases_of(connection: sa.Connection, account: Account) -> list[CaseAnswer]:
@@ -163,12 +167,18 @@ def _rows(keys: Collection[SightingKey]) -> sa.TableValuedAlias:
 
 
 def _visible(account: Account) -> sa.Select[Any]:
-    """Cases on which the account may work; none once it is disabled or expired, also for requests in work then."""
+    """Cases on which the account may work; none once it is disabled or expired, also for requests in work then.
+
+    Districts, too, are those to which the account is bound now.
+    """
     cases, table, accounts = tables.cases, tables.case_operators, tables.accounts
     named = sa.select(table.c.account).where(table.c.case_id == cases.c.id)
     operators = sa.func.array(named.order_by(table.c.account).scalar_subquery()).label("operators")
     is_over = accounts.c.disabled.is_not(None) | (accounts.c.expires <= sa.func.now())
-    is_closed = sa.exists().where(accounts.c.name == account.name, is_over)
+    is_of_others = accounts.c.districts.is_not(None) & ~sa.func.coalesce(
+        cases.c.districts.contained_by(accounts.c.districts), sa.false()
+    )
+    is_closed = sa.exists().where(accounts.c.name == account.name, is_over | is_of_others)
     emergency = tables.emergencies
     query = (
         sa.select(

@@ -1,6 +1,6 @@
 """Districts and their cameras."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -21,8 +21,8 @@ class StoredDistrict:
     cameras: list[Camera]
 
 
-def stored_districts(connection: sa.Connection) -> list[StoredDistrict]:
-    """Districts that have cameras, by name; without retired ones of which neither video nor a gap is stored."""
+def stored_districts(connection: sa.Connection, among: Collection[str] | None = None) -> list[StoredDistrict]:
+    """Districts that have cameras, by name, or those `among` some; without retired cameras without video or a gap."""
     table, cameras = tables.districts, tables.cameras
     of_district = table.c.name == cameras.c.district
     video, gap = (
@@ -30,18 +30,18 @@ def stored_districts(connection: sa.Connection) -> list[StoredDistrict]:
         for times in (tables.segments, tables.gaps)
     )
     query = sa.select(table.c.time_zone, cameras).join(cameras, of_district).order_by(cameras.c.district, cameras.c.id)
-    rows = connection.execute(query.where(cameras.c.retired.is_(None) | video | gap)).mappings().all()
+    query = query.where(cameras.c.retired.is_(None) | video | gap)
+    rows = connection.execute(query if among is None else query.where(table.c.name.in_(among))).mappings().all()
     return [
         StoredDistrict(name, time_zone, [camera_of(row) for row in group])
         for (name, time_zone), group in groupby(rows, lambda row: (row["district"], row["time_zone"]))
     ]
 
 
-def cameras_by_key(connection: sa.Connection) -> dict[CameraKey, Camera]:
+def cameras_by_key(connection: sa.Connection, among: Collection[str] | None = None) -> dict[CameraKey, Camera]:
     """The cameras of `stored_districts`."""
-    return {
-        (district.name, camera.id): camera for district in stored_districts(connection) for camera in district.cameras
-    }
+    districts = stored_districts(connection, among)
+    return {(district.name, camera.id): camera for district in districts for camera in district.cameras}
 
 
 def camera_ids(connection: sa.Connection, district: str, *, in_service: bool = False) -> set[str]:

@@ -233,6 +233,7 @@ cases = Table(
     Column("closed", DateTime(timezone=True)),
     Column("legal_hold", Boolean, nullable=False),  # keeps the case's sightings, also when it is closed
     Column("second_person", Boolean, nullable=False, server_default="false"),  # see serving.cases.standing
+    Column("districts", ARRAY(Text)),  # to which its searches are limited; None: all
 )
 
 emergencies = Table(  # cases that an operator opened, to which a reviewer must agree; see serving.cases.emergency
@@ -298,6 +299,7 @@ accounts = Table(
     Column("created", DateTime(timezone=True), nullable=False, server_default=func.now()),
     Column("expires", DateTime(timezone=True)),
     Column("disabled", DateTime(timezone=True)),
+    Column("districts", ARRAY(Text)),  # to which it is bound; None: all
 )
 
 sessions = Table(  # of browsers

@@ -1,6 +1,6 @@
 """Cameras of a search: by name, by area on the map, or both."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from difflib import get_close_matches
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -24,22 +24,28 @@ class Area(BaseModel):
     radius_m: float = Field(gt=0, le=1e8, allow_inf_nan=False)
 
 
-def select_cameras(store: Store, names: Sequence[str] | None, area: Area | None) -> list[CameraKey] | None:
+def select_cameras(
+    store: Store, names: Sequence[str] | None, area: Area | None, districts: Collection[str] | None = None
+) -> list[CameraKey] | None:
     """Cameras of `store` that have one of the `names` and stand in `area`, by district and id; None without a filter.
 
     Args:
         store: the store of the sightings.
         names: district and id, such as `demo/c1`; None for all.
         area: None for anywhere.
+        districts: as if there were no others; None for all.
 
     Raises:
-        InputError: if a name is unknown, or no camera is in the area; the message names similar or near cameras.
+        InputError: if a name is unknown, the districts have no camera, or none is in the area; the message names
+            similar or near cameras.
     """
-    if names is None and area is None:
+    if names is None and area is None and districts is None:
         return None
     with store.begin() as connection:
-        districts = stored_districts(connection)
-    known = {f"{district.name}/{camera.id}": camera for district in districts for camera in district.cameras}
+        stored = stored_districts(connection, districts)
+    known = {f"{district.name}/{camera.id}": camera for district in stored for camera in district.cameras}
+    if districts is not None and not known:
+        raise InputError(f"the districts {', '.join(sorted(districts))} must have cameras, they have none")
     unknown = sorted(set(names or ()) - set(known))
     if unknown or names == []:
         compared = (unknown or [""])[0][:_MAX_COMPARED_LENGTH]

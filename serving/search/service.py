@@ -204,14 +204,14 @@ class SearchService:
         """Limits of a search."""
         return self._limits
 
-    def cameras(self) -> list[StoredCamera]:
-        """Cameras whose sightings are stored, by district and id.
+    def cameras(self, among: Collection[str] | None = None) -> list[StoredCamera]:
+        """Cameras whose sightings are stored, by district and id; of districts `among` some, or of all.
 
         Raises:
             NotReadyError: if the service is not ready.
         """
         with self._ready_store().begin() as connection:
-            districts, away = stored_districts(connection), cameras_away(connection)
+            districts, away = stored_districts(connection, among), cameras_away(connection)
         return [
             StoredCamera(district=district.name, away_since=away.get((district.name, camera.id)), **dict(camera))
             for district in districts
@@ -230,14 +230,14 @@ class SearchService:
             for camera in district.cameras
         }
 
-    def districts(self) -> list[StoredDistrict]:
-        """Districts whose sightings are stored.
+    def districts(self, among: Collection[str] | None = None) -> list[StoredDistrict]:
+        """Districts whose sightings are stored, or those `among` some.
 
         Raises:
             NotReadyError: if the service is not ready.
         """
         with self._ready_store().begin() as connection:
-            return stored_districts(connection)
+            return stored_districts(connection, among)
 
     def attribute_schema(self) -> AttributeSchema | None:
         """Attributes that describe people; None without an attribute engine."""
@@ -264,12 +264,18 @@ class SearchService:
             f"a crop must be of a stored sighting, got {sighting.district}/{sighting.tracklet_id}"
         )
 
-    def route(self, request: RouteRequest, left_out: Collection[SightingKey] = ()) -> RouteAnswer:
+    def route(
+        self,
+        request: RouteRequest,
+        left_out: Collection[SightingKey] = (),
+        districts: Collection[str] | None = None,
+    ) -> RouteAnswer:
         """The likeliest walk through the confirmed sightings and, if requested, through likely ones; with alternatives.
 
         Args:
             request: the route.
             left_out: sightings through which it does not go unless they are confirmed.
+            districts: of the cameras, as if there were no others; None for all.
 
         Raises:
             InputError: if a sighting is not stored, there are too many sightings, or the scope holds no camera, whether
@@ -280,8 +286,8 @@ class SearchService:
         if not request.sightings:
             raise InputError("a route must have a confirmed sighting, got none", code="no_confirmed")
         store = self._ready_store()
-        cameras = select_cameras(store, request.cameras, request.area)
-        seen = self._seen(store, request.seen_at)
+        cameras = select_cameras(store, request.cameras, request.area, districts)
+        seen = self._seen(store, request.seen_at, districts)
         models = self.models()
         engines = models[0]
         with store.begin() as connection:
@@ -324,12 +330,18 @@ class SearchService:
             coverage=coverage,
         )
 
-    def where_next(self, request: WhereNextRequest, left_out: Collection[SightingKey] = ()) -> WhereNextAnswer:
+    def where_next(
+        self,
+        request: WhereNextRequest,
+        left_out: Collection[SightingKey] = (),
+        districts: Collection[str] | None = None,
+    ) -> WhereNextAnswer:
         """Where the person is next, from the last of the confirmed sightings and of what witnesses say.
 
         Args:
             request: the question.
             left_out: later sightings that are not the person's.
+            districts: of the cameras, as if there were no others; None for all.
 
         Raises:
             InputError: without any of these, if a sighting is not stored, a camera does not exist, or the minutes are
@@ -338,10 +350,10 @@ class SearchService:
         """
         self._require_few(request.sightings, request.rejected)
         store = self._ready_store()
-        chosen = select_cameras(store, request.cameras, None)
+        chosen = select_cameras(store, request.cameras, None, districts)
         with store.begin() as connection:
             stored = stored_sightings(connection, _keys(request.sightings))
-            cameras = cameras_by_key(connection)
+            cameras = cameras_by_key(connection, districts)
         seen = [*map(seen_in, stored), *(seen_of(one, cameras) for one in request.seen_at)]
         if not seen:
             raise InputError("where next must have a confirmed sighting or seen_at, got none")
@@ -381,7 +393,12 @@ class SearchService:
         )
 
     def search(
-        self, request: SearchRequest, left_out: Collection[SightingKey] = (), *, slowly: bool = False
+        self,
+        request: SearchRequest,
+        left_out: Collection[SightingKey] = (),
+        districts: Collection[str] | None = None,
+        *,
+        slowly: bool = False,
     ) -> SearchAnswer:
         """Sightings of the person of `request`, likeliest first.
 
@@ -390,6 +407,7 @@ class SearchService:
         Args:
             request: the search.
             left_out: sightings that are not answered, besides the rejected ones.
+            districts: of the cameras to search, as if there were no others; None for all.
             slowly: whether decoding the photos may take `max_decoding_s` of processor time, one slow search after the
                 other; else half a second.
 
@@ -411,8 +429,8 @@ class SearchService:
         self._require_few(request.confirmed, [*request.rejected, *request.like])
         store = self._ready_store()
         description = self._describe(request.attributes, request.top_k)
-        cameras = select_cameras(store, request.cameras, request.area)
-        seen_at = self._seen(store, request.seen_at)
+        cameras = select_cameras(store, request.cameras, request.area, districts)
+        seen_at = self._seen(store, request.seen_at, districts)
         models = self.models()
         try:
             people = list(self._people(models, request.photos, marked, slowly=slowly))
@@ -474,8 +492,10 @@ class SearchService:
             selected_xyxy=None if seen.selected is None else list(seen.selected),
         )
 
-    def sought(self, request: SearchRequest, *, slowly: bool = False) -> Sought:
-        """Who `request` searches for, and where, without searching.
+    def sought(
+        self, request: SearchRequest, districts: Collection[str] | None = None, *, slowly: bool = False
+    ) -> Sought:
+        """Who `request` searches for, and where, without searching; the arguments are those of `search`.
 
         Raises:
             InputError, SlowPhotoError, NotReadyError, EnginesAwayError, OverdueError: as `search`.
@@ -488,7 +508,7 @@ class SearchService:
         self._require_few(request.confirmed, request.rejected)
         store, engines = self._ready_store(), self.engines()
         description = self._describe(request.attributes, request.top_k)
-        cameras = select_cameras(store, request.cameras, request.area)
+        cameras = select_cameras(store, request.cameras, request.area, districts)
         with store.begin() as connection:
             confirmed = stored_sightings(connection, _keys(request.confirmed))
             embedded = queries.embedded(connection, confirmed, engines.model_version)
@@ -522,8 +542,10 @@ class SearchService:
             return [newest]
         return self._rollout.in_order(self.store(), newest, newest.previous)
 
-    def read_sentence(self, text: str) -> SentenceAnswer:
+    def read_sentence(self, text: str, districts: Collection[str] | None = None) -> SentenceAnswer:
         """Conditions that a Korean or English sentence about a person says; times are of now, at the cameras.
+
+        Cameras are those of `districts`, or all.
 
         Raises:
             InputError: if the service has no attribute engine.
@@ -535,7 +557,7 @@ class SearchService:
                 "a sentence can be read only by a service with an attribute engine; this one has none",
                 code="no_attributes",
             )
-        return read_sentence(text, schema, self.districts(), datetime.now(UTC))
+        return read_sentence(text, schema, self.districts(districts), datetime.now(UTC))
 
     def _next_question(self, hits: Sequence[Hit], description: Collection[str]) -> QuestionToAsk | None:
         schema = self.attribute_schema()
@@ -576,15 +598,17 @@ class SearchService:
                 crops=crops,
             )
 
-    def coverage(self, scope: SearchScope) -> Coverage:
+    def coverage(self, scope: SearchScope, districts: Collection[str] | None = None) -> Coverage:
         """Searchable and missing times of the cameras in `scope`, see `serving.search.coverage.coverage_of`.
+
+        Of cameras in `districts`, or in all.
 
         Raises:
             InputError: if a camera does not exist, none is in the area, or the window ends before it begins.
             NotReadyError: if the service is not ready.
         """
         store = self._ready_store()
-        return self._coverage(store, select_cameras(store, scope.cameras, scope.area), scope)
+        return self._coverage(store, select_cameras(store, scope.cameras, scope.area, districts), scope)
 
     def _coverage(self, store: Store, cameras: Collection[CameraKey] | None, scope: SearchScope) -> Coverage:
         first, *others = [engines.model_version for engines in self.models()]
@@ -601,11 +625,11 @@ class SearchService:
             return self._short_coverage(store, cameras, request)
         return shorten_coverage(coverage_of(store, None, cameras, request.since, request.until))
 
-    def _seen(self, store: Store, told: Sequence[SeenAt]) -> list[Seen]:
+    def _seen(self, store: Store, told: Sequence[SeenAt], districts: Collection[str] | None) -> list[Seen]:
         if not told:
             return []
         with store.begin() as connection:
-            cameras = cameras_by_key(connection)
+            cameras = cameras_by_key(connection, districts)
         return [seen_of(one, cameras) for one in told]
 
     def _running_engines(self) -> SearchEngines:

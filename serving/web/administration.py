@@ -11,8 +11,8 @@ from starlette.routing import Route
 
 from domain.errors import InputError
 from domain.names import require_name
-from serving.access.accounts import accounts, create_account, disable_account, renew_account
-from serving.access.roles import Role
+from serving.access.accounts import accounts, bind_account, create_account, disable_account, renew_account
+from serving.access.roles import BOUND_ROLES, Role
 from serving.database import cameras
 from serving.search.service import NotReadyError
 from serving.web.page_files import language_query, render
@@ -41,7 +41,12 @@ def _retire_camera(connection: sa.Connection, form: _Form, by: str) -> None:
 def _create_account(connection: sa.Connection, form: _Form, by: str) -> str:
     if form["role"] not in list(Role):
         raise InputError(f"the role must be one of {', '.join(Role)}, got {form['role']!r}")
-    return create_account(connection, form["name"], Role(form["role"]), by, _days(form["expires_days"]))
+    days, districts = _days(form["expires_days"]), _districts(form["districts"])
+    return create_account(connection, form["name"], Role(form["role"]), by, days, districts)
+
+
+def _bind_account(connection: sa.Connection, form: _Form, by: str) -> None:
+    bind_account(connection, form["name"], _districts(form["districts"]), by)
 
 
 def _renew_account(connection: sa.Connection, form: _Form, by: str) -> str:
@@ -60,6 +65,7 @@ _CHANGES: Mapping[str, Callable[[sa.Connection, _Form, str], str | None]] = {
     "change-camera": _change_camera,
     "retire-camera": _retire_camera,
     "create-account": _create_account,
+    "bind-account": _bind_account,
     "renew-account": _renew_account,
     "disable-account": _disable_account,
 }
@@ -85,15 +91,23 @@ def _apply(request: Request, form: _Form) -> Response:
     except KeyError as error:
         return _page(request, 400, refusal=f"the form must have the field {error}")
     except InputError as error:
-        return _page(request, 400, refusal=str(error))
+        return _page(request, 400, refusal=str(error), typed=form)
     except NotReadyError as error:
-        return _page(request, 503, refusal=str(error))
+        return _page(request, 503, refusal=str(error), typed=form)
     if token is not None:
         return _page(request, token=(form["name"], token))
     return RedirectResponse(f"admin{language_query(request)}", status_code=303)
 
 
-def _page(request: Request, status: int = 200, *, refusal: str = "", token: tuple[str, str] | None = None) -> Response:
+def _page(
+    request: Request,
+    status: int = 200,
+    *,
+    refusal: str = "",
+    token: tuple[str, str] | None = None,
+    typed: _Form | None = None,
+) -> Response:
+    """The page; with `typed`, what was refused stands in its form again."""
     try:
         with request.app.state.search_service.store().begin() as connection:
             states, people = cameras.camera_states(connection), accounts(connection)
@@ -103,8 +117,13 @@ def _page(request: Request, status: int = 200, *, refusal: str = "", token: tupl
     account = request.user.account
     return render(
         request, "admin.html", status, districts=districts, people=people, account=account, roles=list(Role),
-        refusal=refusal, token=token,
+        bound_roles=BOUND_ROLES, refusal=refusal, token=token, typed=typed or {},
     )  # fmt: skip
+
+
+def _districts(text: str) -> list[str] | None:
+    """Names, separated by commas; None if there is none."""
+    return [name.strip() for name in text.split(",") if name.strip()] or None
 
 
 def _days(text: str) -> int | None:

@@ -266,12 +266,12 @@ async def search(
     """Sightings of the person that photos, confirmed sightings or attributes show; recorded with the case."""
     photos = [await _content(file) for file in form.photo]
     others = [*form.rejected.root, *form.like.root]
-    left_out = await in_transaction(request, _judged_in, account, form.case, form.confirmed.root, others)
+    left_out, districts = await in_transaction(request, _judged_in, account, form.case, form.confirmed.root, others)
     wanted = form.request(photos)
     try:
-        answer = await in_search_thread(request, service.search, wanted, left_out)
+        answer = await in_search_thread(request, service.search, wanted, left_out, districts)
     except SlowPhotoError:
-        answer = await in_slow_thread(request, service.search, wanted, left_out, slowly=True)
+        answer = await in_slow_thread(request, service.search, wanted, left_out, districts, slowly=True)
     recorded = _recorded(form)
     digests = " ".join(hashlib.sha256(photo).hexdigest() for photo in photos) or None
     await in_transaction(request, record_search, account, recorded, digests, answer)
@@ -328,12 +328,13 @@ async def _sought(request: Request, service: SearchService, account: CurrentAcco
     if form.since or form.until or form.top_k:
         raise InputError("a watch looks at what is new: it must have hours, got since, until or top_k")
     photos = [await _content(file) for file in form.photo]
-    await in_transaction(request, _judged_in, account, form.case, form.confirmed.root, form.rejected.root)
+    judged = form.confirmed.root, form.rejected.root
+    _, districts = await in_transaction(request, _judged_in, account, form.case, *judged)
     wanted = form.request(photos)
     try:
-        return await in_search_thread(request, service.sought, wanted)
+        return await in_search_thread(request, service.sought, wanted, districts)
     except SlowPhotoError:
-        return await in_slow_thread(request, service.sought, wanted, slowly=True)
+        return await in_slow_thread(request, service.sought, wanted, districts, slowly=True)
 
 
 def _watcher(request: Request) -> Watcher:
@@ -343,9 +344,9 @@ def _watcher(request: Request) -> Watcher:
 
 
 @_router.post("/sentence", responses=declared(400, 408, 413, 503))
-async def sentence(request: Request, service: SearchService, said: Sentence) -> SentenceAnswer:
+async def sentence(request: Request, service: SearchService, account: CurrentAccount, said: Sentence) -> SentenceAnswer:
     """Conditions of a search that a Korean or English sentence says. It searches nothing."""
-    return await in_search_thread(request, service.read_sentence, said.text)
+    return await in_search_thread(request, service.read_sentence, said.text, account.districts)
 
 
 @_router.post(
@@ -361,8 +362,8 @@ async def route(
     format: Literal["json", "geojson", "csv"] = "json",
 ) -> RouteAnswer | Response:
     """The likeliest walk through confirmed sightings, and alternatives. Filling in likely sightings is a search."""
-    left_out = await in_transaction(request, _judged_in, account, form.case, form.sightings, form.rejected)
-    answer = await in_search_thread(request, service.route, form, left_out)
+    left_out, districts = await in_transaction(request, _judged_in, account, form.case, form.sightings, form.rejected)
+    answer = await in_search_thread(request, service.route, form, left_out, districts)
     recorded = _recorded(form)
     await in_transaction(request, record_route, account, recorded, format, answer)
     if format == "json":
@@ -379,8 +380,8 @@ async def where_next(
     request: Request, service: SearchService, account: CurrentAccount, form: WhereNextForm
 ) -> WhereNextAnswer:
     """Cameras and minutes with the probability that the person comes there next; recorded as a search of the case."""
-    left_out = await in_transaction(request, _judged_in, account, form.case, form.sightings, form.rejected)
-    answer = await in_search_thread(request, service.where_next, form, left_out)
+    left_out, districts = await in_transaction(request, _judged_in, account, form.case, form.sightings, form.rejected)
+    answer = await in_search_thread(request, service.where_next, form, left_out, districts)
     await in_transaction(request, record_where_next, account, _recorded(form), answer)
     return answer
 
@@ -408,9 +409,9 @@ async def crop(
 
 
 @_router.get("/cameras", responses=declared(503))
-async def cameras(request: Request, service: SearchService) -> CamerasAnswer:
-    """Cameras with stored sightings."""
-    return CamerasAnswer(cameras=await in_thread(request, service.cameras))
+async def cameras(request: Request, service: SearchService, account: CurrentAccount) -> CamerasAnswer:
+    """Cameras with stored sightings, of the account's districts."""
+    return CamerasAnswer(cameras=await in_thread(request, service.cameras, account.districts))
 
 
 @_router.get("/map", response_model=MapLayer, responses=declared(503))
@@ -421,9 +422,12 @@ async def map_layer(request: Request, service: SearchService) -> Response:
 
 
 @_router.get("/coverage", responses=declared(400, 503))
-async def coverage(request: Request, service: SearchService, fields: Annotated[ScopeFields, Query()]) -> Coverage:
-    """Times of the cameras that can be searched, and missing times with the reason."""
-    return await in_search_thread(request, service.coverage, fields.scope())  # of many segments it takes long
+async def coverage(
+    request: Request, service: SearchService, account: CurrentAccount, fields: Annotated[ScopeFields, Query()]
+) -> Coverage:
+    """Times of the cameras that can be searched, and missing times with the reason; of the account's districts."""
+    scope = fields.scope()
+    return await in_search_thread(request, service.coverage, scope, account.districts)  # of many segments it takes long
 
 
 @_router.get("/status", responses=declared(503))
@@ -438,11 +442,11 @@ def _judged_in(
     case_id: int,
     confirmed: Sequence[SightingId],
     others: Sequence[SightingId],
-) -> frozenset[SightingKey]:
-    """Check that a request may use these sightings of its case; returns those that it leaves out."""
-    open_case_of(connection, account, case_id, [*confirmed, *others])
+) -> tuple[frozenset[SightingKey], list[str] | None]:
+    """Check that a request may use these sightings of its case; returns those that it leaves out, and its districts."""
+    case = open_case_of(connection, account, case_id, [*confirmed, *others])
     require_confirmed(connection, case_id, confirmed)
-    return left_out_for(connection, account, case_id, _MOST_LEFT_OUT)
+    return left_out_for(connection, account, case_id, _MOST_LEFT_OUT), case.districts
 
 
 async def _content(file: UploadFile) -> bytes:

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, StrictBool
 
+from domain.names import Name
 from domain.texts import AtMost
 from serving.cases import cases, corrections, emergency
 from serving.cases.cases import CaseDetails, CaseExport
@@ -36,6 +37,7 @@ class NewCase(BaseModel):
 
     title: Text
     operators: AccountNames = Field(default=[])  # accounts that may work on it, besides the reviewers
+    districts: Annotated[list[Name], Field(min_length=1, max_length=1000)] | None = None  # default: the account's
 
 
 class NewEmergency(BaseModel):
@@ -146,7 +148,9 @@ class UnusualDaysAnswer(BaseModel):
 @router.post("/cases", status_code=201, responses=declared(400, 408, 413, 503))
 def open_case(connection: Transaction, account: CurrentAccount, rules: CaseRules, new: NewCase) -> CaseAnswer:
     """Open a case."""
-    return cases.open_case(connection, account, new.title, new.operators, second_person=rules.second_person)
+    return cases.open_case(
+        connection, account, new.title, new.operators, new.districts, second_person=rules.second_person
+    )
 
 
 @router.post("/emergencies", status_code=201, responses=declared(400, 408, 413, 503))

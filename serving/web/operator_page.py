@@ -55,7 +55,7 @@ def _page(request: Request) -> Response:
         if account.may(Permission.SEARCH):
             with service.store().begin() as connection:
                 cases = cases_of(connection, account)
-        districts, reason = service.districts(), None
+        districts, reason = service.districts(account.districts), None
     except NotReadyError as error:
         districts, reason = [], str(error)
     schema = service.attribute_schema()

@@ -18,12 +18,13 @@ import aiohttp
 from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from domain.errors import InputError
+from domain.names import Name
 from domain.settings import Settings
 from serving.access.accounts import Person
-from serving.access.roles import Role
+from serving.access.roles import BOUND_ROLES, Role
 
 KEPT_S = 600  # how long a person may take at the provider
 DONE = "sign-in/done"  # path to which the provider sends the browser back
@@ -36,6 +37,20 @@ _ALGORITHMS = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "E
 _FAILURES = (aiohttp.ClientError, TimeoutError, JoseError, KeyError, TypeError, ValueError)
 
 
+class BoundRole(Settings):
+    """A role in some districts alone."""
+
+    role: Role
+    districts: tuple[Name, ...] = Field(min_length=1)
+
+    @field_validator("role")
+    @classmethod
+    def _may_be_bound(cls, role: Role) -> Role:
+        if role not in BOUND_ROLES:
+            raise ValueError(f"must be {' or '.join(sorted(BOUND_ROLES))}, for no other role has districts")
+        return role
+
+
 class OidcSettings(Settings):
     """The OpenID provider and the roles of its groups."""
 
@@ -45,7 +60,7 @@ class OidcSettings(Settings):
     scopes: str
     name_claim: str
     groups_claim: str
-    roles: dict[str, Role]  # by group; of a person in several, the first counts
+    roles: dict[str, Role | BoundRole]  # by group; of a person in several, the first counts
 
 
 class ProviderError(Exception):
@@ -166,7 +181,11 @@ class Provider:
             raise SignOnError(
                 f"the person must have a {chosen.name_claim} and be in one of the groups of serving.access.oidc.roles"
             )
-        return Person(f"{chosen.issuer} {claims['sub']}", name, roles[0])
+        first = roles[0]
+        subject = f"{chosen.issuer} {claims['sub']}"
+        if isinstance(first, BoundRole):
+            return Person(subject, name, first.role, frozenset(first.districts))
+        return Person(subject, name, first)
 
 
 async def _json(client: aiohttp.ClientSession, address: str, token: str | None = None) -> Any:

@@ -68,7 +68,7 @@ function showFacts() {
   const opened = say(words.opened, { time: timeOf({}, chosen.opened) });
   const closed = chosen.closed && say(words.closed, { time: timeOf({}, chosen.closed) });
   $("#case-title").textContent = `${chosen.id} · ${chosen.title}`;
-  $("#case-facts").textContent = [opened, closed, chosen.operators.join(", ")].filter(Boolean).join(" · ");
+  $("#case-facts").textContent = [opened, closed, chosen.districts?.join(", "), chosen.operators.join(", ")].filter(Boolean).join(" · ");
   $("#on-hold").hidden = !chosen.legal_hold;
   $("#by-two").hidden = !chosen.second_person;
   const { emergency } = chosen;
@@ -94,15 +94,16 @@ $("#open-case")?.addEventListener("click", () =>
   attempt(async () => {
     const title = $("#title").value.trim();
     if (!title) throw new Error(words.no_title);
-    const { id } = await fetchJson("v1/cases", json({ title, operators: names($("#operators").value) }));
+    const [operators, districts] = ["#operators", "#case-districts"].map((field) => names($(field).value));
+    const { id } = await fetchJson("v1/cases", json({ title, operators, districts: districts.length ? districts : null }));
     offerCase(id, title);
     field.dispatchEvent(new Event("change"));
-    $("#title").value = $("#operators").value = "";
+    $("#title").value = $("#operators").value = $("#case-districts").value = "";
     $("#title").closest("details").open = false;
   }),
 );
 $("#title")?.closest("details").addEventListener("toggle", ({ target }) => target.open && $("#title").focus());
-for (const name of ["#title", "#operators"]) {
+for (const name of ["#title", "#operators", "#case-districts"]) {
   $(name)?.addEventListener("keydown", (event) => {
     if (event.key !== "Enter" || event.isComposing) return;
     event.preventDefault(); // it would search

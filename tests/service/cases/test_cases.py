@@ -250,7 +250,7 @@ def test_whatever_changes_in_a_case_is_in_the_audit(store: Store, people: dict[s
         recorded = [record for record in audit.records(connection) if record.action == "case"]
     assert {record.account for record in recorded} == {"lee"}
     assert [record.details for record in recorded] == [
-        {"case_id": case, "opened": "Red coat", "operators": ["kim"], "second_person": False},
+        {"case_id": case, "opened": "Red coat", "operators": ["kim"], "second_person": False, "districts": None},
         {"case_id": case, "legal_hold": True},
         {"case_id": case, "operators": ["park"]},
         {"case_id": case, "closed": True},

@@ -65,11 +65,13 @@ def test_an_account_is_created_renewed_and_disabled_and_its_token_is_shown_once(
         with client.app.state.search_service.store().begin() as connection:  # type: ignore[attr-defined]
             return TokenCheck().account_of(connection, token)
 
-    first = post(client, "create-account", name="night-shift", role="operator", expires_days="30")
+    first = post(client, "create-account", name="night-shift", role="operator", districts="demo", expires_days="30")
     account = account_of(first)
     assert account is not None
-    assert (account.name, account.role) == ("night-shift", Role.OPERATOR)
+    assert (account.name, account.role, account.districts) == ("night-shift", Role.OPERATOR, {"demo"})
     assert (recorded(client).account, recorded(client).details["created"]) == ("admin", "night-shift")
+    assert post(client, "bind-account", name="night-shift", districts="").status_code == 303
+    assert (recorded(client).account, recorded(client).details["bound"]) == ("admin", "night-shift")
     assert account_of(post(client, "renew-account", name="night-shift", expires_days="")) is not None
     (token,) = re.findall(r"<code>(\S+)</code>", first.text)
     with client.app.state.search_service.store().begin() as connection:  # type: ignore[attr-defined]
@@ -91,9 +93,27 @@ def test_an_account_is_created_renewed_and_disabled_and_its_token_is_shown_once(
             "latitude",
         ),
         ("retire-camera", {"district": "demo"}, "the form must have the field &#39;id&#39;"),
-        ("create-account", {"name": "a b", "role": "operator", "expires_days": ""}, "the name of an account must be"),
-        ("create-account", {"name": "boss", "role": "owner", "expires_days": ""}, "the role must be one of operator"),
-        ("create-account", {"name": "boss", "role": "admin", "expires_days": "-3"}, "must be a whole number"),
+        (
+            "create-account",
+            {"name": "a b", "role": "operator", "expires_days": "", "districts": ""},
+            "the name of an account must be",
+        ),
+        (
+            "create-account",
+            {"name": "boss", "role": "owner", "expires_days": "", "districts": ""},
+            "the role must be one of operator",
+        ),
+        (
+            "create-account",
+            {"name": "boss", "role": "admin", "expires_days": "-3", "districts": ""},
+            "must be a whole number",
+        ),
+        (
+            "create-account",
+            {"name": "boss", "role": "admin", "expires_days": "", "districts": "demo"},
+            "only accounts with the role operator or reviewer have districts",
+        ),
+        ("bind-account", {"name": "nobody", "districts": "demo"}, "the account must exist, got &#39;nobody&#39;"),
         ("disable-account", {"name": "admin"}, "cannot disable their own accounts"),
         ("drop-tables", {}, "the form must have the field"),
     ],

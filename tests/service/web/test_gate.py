@@ -15,7 +15,7 @@ import yaml
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.authentication import AuthenticationMiddleware
-from starlette.routing import BaseRoute, Mount, Route
+from starlette.routing import BaseRoute, Route
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 
@@ -23,17 +23,15 @@ from serving.access import accounts
 from serving.access.roles import Role
 from serving.database import audit, tables
 from serving.deployment import Deployment
-from serving.footage.footage import Footage
 from serving.search.service import NotReadyError
-from serving.watching.watcher import Watcher
 from serving.web.api import build_api
 from serving.web.gate import COOKIE, Gate
 from serving.web.middleware import refusals
-from serving.web.middleware.refusals import RefusalsInAudit
 from serving.web.operator_page import build_page
 from serving.web.permissions import ENDPOINTS
 from serving.web.sign_in import refuse
 from tests.helpers.deployments import FOR_CASE, search_service, token_of, write_deployment
+from tests.helpers.gated import application, bearer
 
 OPERATOR, REVIEWER, AUDITOR, ADMIN = Role.OPERATOR, Role.REVIEWER, Role.AUDITOR, Role.ADMIN
 EVERYBODY = set(Role) - {Role.MONITOR}
@@ -107,25 +105,6 @@ MATRIX = {  # who may ask what; the case is one that nobody has opened
 ORIGIN = {"Origin": "http://testserver"}
 
 
-def application(deployment: Deployment) -> Starlette:
-    """As in `serving.service`, without BentoML's own endpoints."""
-    api, page = build_api(), build_page()
-    gate = page.state.gate = Gate(deployment.settings.access)
-    api.state.search_service = page.state.search_service = search_service(deployment)
-    gate.store = api.state.search_service.store
-    api.state.footage = Footage(api.state.search_service.store)
-    api.state.events_s = 0.1
-    api.state.watcher = Watcher(api.state.search_service, deployment.settings.search.attribute_trust)
-    api.state.max_upload_bytes, api.state.threads = 300_000, 2
-    api.state.viewing = deployment.settings.viewing
-    api.state.cases = page.state.cases = deployment.settings.cases
-    through_gate = Middleware(AuthenticationMiddleware, backend=gate, on_error=refuse)
-    in_audit = Middleware(RefusalsInAudit, store=api.state.search_service.store)
-    app = Starlette(routes=[Mount("/v1", api), Mount("/", page)], middleware=[in_audit, through_gate])
-    app.state.search_service, app.state.gate = api.state.search_service, gate
-    return app
-
-
 @pytest.fixture(scope="module")
 def app(deployment: Deployment) -> Iterator[Starlette]:
     built = application(deployment)
@@ -142,10 +121,6 @@ def client(app: Starlette) -> TestClient:
 @pytest.fixture(scope="module")
 def tokens(deployment: Deployment) -> dict[Role, str]:
     return {role: token_of(deployment, role.value, role) for role in Role}
-
-
-def bearer(token: str) -> dict[str, str]:
-    return {"Authorization": f"Bearer {token}"}
 
 
 def recorded(app: Starlette, action: str) -> list[audit.Record]:

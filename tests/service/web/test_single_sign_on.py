@@ -10,6 +10,7 @@ import httpx
 import pytest
 import sqlalchemy as sa
 from joserfc.jwk import RSAKey
+from pydantic import ValidationError
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.authentication import AuthenticationMiddleware
@@ -18,14 +19,14 @@ from starlette.testclient import TestClient
 from werkzeug.serving import make_server
 
 from domain.errors import InputError
-from serving.access.accounts import accounts, disable_account
+from serving.access.accounts import Account, accounts, disable_account
 from serving.access.roles import Role
 from serving.database import audit, tables
 from serving.deployment import Deployment
 from serving.web.gate import COOKIE, Gate
 from serving.web.operator_page import build_page
 from serving.web.sign_in import refuse
-from serving.web.single_sign_on import OidcSettings
+from serving.web.single_sign_on import BoundRole, OidcSettings
 from tests.helpers.deployments import search_service, token_of
 from tests.helpers.rtsp import free_port
 
@@ -122,7 +123,7 @@ def app(deployment: Deployment, provider: CityProvider, monkeypatch: pytest.Monk
     oidc = OidcSettings(
         issuer=provider.issuer, client_id="dongseon", address="http://testserver/", scopes="openid profile groups",
         name_claim="preferred_username", groups_claim="groups",
-        roles={"missing persons": Role.REVIEWER, "control room": Role.OPERATOR},
+        roles={"missing persons": Role.REVIEWER, "control room": BoundRole(role=Role.OPERATOR, districts=("demo",))},
     )  # fmt: skip
     page = build_page()
     gate = page.state.gate = Gate(deployment.settings.access.model_copy(update={"oidc": oidc}))
@@ -149,11 +150,15 @@ def sign_on(app: Starlette, provider: CityProvider, name: str) -> tuple[TestClie
 
 
 def account_list(deployment: Deployment, app: Starlette) -> dict[str, Role]:
+    return {account.name: account.role for account in stored_accounts(app)}
+
+
+def stored_accounts(app: Starlette) -> list[Account]:
     with app.state.page.state.search_service.store().begin() as connection:
-        return {account.name: account.role for account in accounts(connection)}
+        return accounts(connection)
 
 
-def test_a_person_signs_in_with_the_role_of_the_first_group(
+def test_a_person_signs_in_with_the_role_and_districts_of_the_first_group(
     app: Starlette, provider: CityProvider, deployment: Deployment
 ) -> None:
     assert "sign-in/begin" in browser_of(app).get("/").text
@@ -165,12 +170,15 @@ def test_a_person_signs_in_with_the_role_of_the_first_group(
     assert "SameSite=strict" in cookie
     assert client.get("/").status_code == 200
     assert account_list(deployment, app) == {"kim": Role.REVIEWER}
+    assert stored_accounts(app)[0].districts is None
     provider.leave(provider.reviewers)
     sign_on(app, provider, "kim")
     assert account_list(deployment, app) == {"kim": Role.OPERATOR}
+    assert stored_accounts(app)[0].districts == {"demo"}
     with app.state.page.state.search_service.store().begin() as connection:
         last = [record for record in audit.records(connection) if record.account == "kim"][-2:]
-    assert [record.details for record in last] == [{"changed": "kim", "role": "operator"}, {"role": "operator"}]
+    changed = {"changed": "kim", "role": "operator", "districts": ["demo"]}
+    assert [record.details for record in last] == [changed, {"role": "operator"}]
 
 
 def test_who_may_not_sign_in_gets_no_session(app: Starlette, provider: CityProvider, deployment: Deployment) -> None:
@@ -231,3 +239,16 @@ def test_the_secret_must_be_there_and_without_a_provider_there_is_no_address(
     for path in ("/sign-in/begin", "/sign-in/done"):
         assert browser_of(app).get(path).status_code == 404
     assert "sign-in/begin" not in browser_of(app).get("/sign-in").text
+
+
+def test_roles_of_groups_are_read_with_their_districts_and_only_who_searches_has_some() -> None:
+    settings = {
+        "issuer": "https://login", "client_id": "dongseon", "address": "https://dongseon/", "scopes": "openid",
+        "name_claim": "name", "groups_claim": "groups",
+    }  # fmt: skip
+    roles = {"all": "reviewer", "suseong": {"role": "operator", "districts": ["suseong"]}}
+    read = OidcSettings.model_validate(settings | {"roles": roles}).roles
+    assert read == {"all": Role.REVIEWER, "suseong": BoundRole(role=Role.OPERATOR, districts=("suseong",))}
+    for wrong in ({"role": "admin", "districts": ["suseong"]}, {"role": "operator", "districts": []}):
+        with pytest.raises(ValidationError):
+            OidcSettings.model_validate(settings | {"roles": {"it": wrong}})
