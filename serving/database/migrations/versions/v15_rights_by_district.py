@@ -4,8 +4,8 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects.postgresql import ARRAY
 
-revision = "13"
-down_revision = "12"
+revision = "15"
+down_revision = "14"
 
 
 def upgrade() -> None:
