@@ -9,7 +9,7 @@ from domain.errors import InputError
 from serving.access.accounts import Account
 from serving.cases.cases import open_case
 from serving.cases.settings import CasesSettings
-from serving.cases.visible import CaseAnswer, case_of, open_case_of
+from serving.cases.visible import CaseAnswer, case_of, open_case_of, visible_cases
 from serving.database import audit, tables
 from serving.database.audit import Action
 from serving.database.open_cases import closed_at, has_lapsed
@@ -86,8 +86,9 @@ def awaited(connection: sa.Connection) -> list[AwaitedCase]:
 
 
 def tell_reviewer(connection: sa.Connection, account: Account) -> list[AwaitedCase]:
-    """As `awaited`, for a reviewer; the audit records the first whom each is told."""
-    cases, table = awaited(connection), tables.emergencies
+    """As `awaited`, of the cases that the reviewer may see; the audit records the first whom each is told."""
+    visible = set(connection.execute(visible_cases(account)).scalars())
+    cases, table = [case for case in awaited(connection) if case.case_id in visible], tables.emergencies
     is_new = table.c.told.is_(None) & table.c.case_id.in_([case.case_id for case in cases])
     telling = sa.update(table).where(is_new).values(told=sa.func.now()).returning(table.c.case_id)
     for case_id in sorted(connection.execute(telling).scalars()) if cases else []:

@@ -4,8 +4,8 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects.postgresql import ARRAY
 
-revision = "15"
-down_revision = "14"
+revision = "18"
+down_revision = "17"
 
 
 def upgrade() -> None:
