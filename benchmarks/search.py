@@ -203,11 +203,11 @@ def fill(
         for model in models:
             vectors = _vectors(people, number, kept if model == models[0] else np.empty_like(kept))
             named = {"model_version": model}
-            rows = (
+            embedded = (
                 row | named | {"tracklet_id": row["id"], "embedding": HalfVector(vector)}
                 for row, vector in zip(seen(), vectors, strict=True)
             )
-            _write(writing, "tracklet_embeddings", _EMBEDDING_TYPES, rows)
+            _write(writing, "tracklet_embeddings", _EMBEDDING_TYPES, embedded)
     copied = perf_counter()
     with store.begin() as connection:
         for model in models:
