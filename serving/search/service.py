@@ -590,7 +590,7 @@ class SearchService:
             crops = [engines.perception.reid_input(person) for engines in models]
             back = (1 / scale[0], 1 / scale[1])
             height, width = image.shape[:2]
-            del image  # before the next is decoded
+            del image, person  # before the next is decoded
             yield _SearchedPhoto(
                 selected=found.selected and scaled(found.selected, back),
                 detected=[scaled(box, back) for box in found.detected],

@@ -46,6 +46,7 @@ INJECTIONS = [
 @pytest.fixture(scope="module")
 def client(deployment: Deployment) -> Iterator[TestClient]:
     with api_client_of(deployment, max_upload_bytes=20_000_000) as client:
+        assert client.get("/status").status_code == 200  # the first request records the service's models
         yield client
 
 

@@ -57,7 +57,7 @@ def test_scripts_and_styles_are_files_not_parts_of_the_page(client: TestClient) 
 
 def test_names_from_the_store_are_text_not_html(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
     camera = CAMERAS[0].model_copy(update={"name": '<b onclick="x()">Gate'})
-    monkeypatch.setattr(SearchService, "districts", lambda _: [StoredDistrict("demo", "UTC", [camera])])
+    monkeypatch.setattr(SearchService, "districts", lambda _, bound: [StoredDistrict("demo", "UTC", [camera])])
     text = client.get("/").text
     assert "<b onclick" not in text
     assert "&lt;b onclick" in text
