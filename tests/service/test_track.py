@@ -208,9 +208,9 @@ def test_the_store_holds_what_was_seen_and_twice_is_once(tracked: Path) -> None:
             [record] = audit.records(connection)
     assert (removal.tracklets, removal.crops, removal.reason) == (
         4,
-        8,
+        15,
         "all of the district toy was replaced",
-    )  # crops and full frames
+    )  # up to four crops of each, and full frames
     counted = {"tracklets": 4, "verdicts": 0, "segments": 2, "gaps": 0, "cases": []}
     assert (record.action, record.details) == (
         "replacement",
