@@ -20,7 +20,7 @@ import psutil
 import pytest
 import schemathesis
 import yaml
-from hypothesis import HealthCheck, given, seed, settings
+from hypothesis import HealthCheck, assume, given, seed, settings
 from hypothesis import strategies as st
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 from starlette.routing import compile_path
@@ -40,6 +40,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 LONGEST_S, DEADLINE_S = 20, 30
 SECRET = "s3cret"
 PHOTO = picture_file(np.random.default_rng(0))
+LONGEST_QUERY = 4000  # letters, each up to 12 bytes in an address, of which a head has 64 KiB
 MOST_GROWTH_MB = 300
 # Of all processes: front 600, supervisor 350, engines 500, and three decoders, each of 256 MB and 16 bytes a pixel
 MOST_MB = 600 + 350 + 500 + 3 * 656
@@ -310,6 +311,7 @@ def test_the_fuzzer_finds_no_answer_that_is_not_declared(served: Served) -> None
     def ask(operation: Any, data: st.DataObject) -> None:
         mode = data.draw(st.sampled_from([schemathesis.GenerationMode.POSITIVE, schemathesis.GenerationMode.NEGATIVE]))
         case = data.draw(operation.as_strategy(generation_mode=mode))
+        assume(len(str(case.query)) < LONGEST_QUERY)  # the server closes on a longer head without reading it all
         case.validate_response(case.call(headers=served.headers), excluded_checks=[positive_data_acceptance])
         asked[operation.label] += 1
 
