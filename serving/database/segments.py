@@ -208,7 +208,8 @@ def close_gap(connection: sa.Connection, district: str, camera_id: str, until: d
 def resume_stream(connection: sa.Connection, district: str, camera_id: str, source: str) -> datetime | None:
     """Returns until when the store has segments of the live stream `source` or gaps of its camera; None without any.
 
-    An open gap counts up to its start. Segments of the stream that the last process did not finish are set failed.
+    An open gap counts up to its start. Segments of the stream that the last process did not finish are set failed;
+    where there is nothing else, it is the start of the first of them.
     """
     table, gaps = tables.segments, tables.gaps
     of_stream = (table.c.district == district) & (table.c.camera_id == camera_id) & (table.c.source == source)
@@ -217,7 +218,10 @@ def resume_stream(connection: sa.Connection, district: str, camera_id: str, sour
     last_seen = sa.select(sa.func.max(table.c.end)).where(of_stream, table.c.state == "done")
     last_gap = sa.select(sa.func.max(sa.func.coalesce(gaps.c.until, gaps.c.since))).where(at_camera)
     latest = sa.func.greatest(last_seen.scalar_subquery(), last_gap.scalar_subquery())  # ignores NULL
-    moment: datetime | None = connection.execute(sa.select(latest)).scalar_one()
+    first_failed = sa.select(sa.func.min(table.c.start)).where(of_stream)
+    moment: datetime | None = connection.execute(
+        sa.select(sa.func.coalesce(latest, first_failed.scalar_subquery()))
+    ).scalar_one()
     return moment
 
 
