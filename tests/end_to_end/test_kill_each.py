@@ -36,7 +36,7 @@ from tests.helpers.sockets import listening_sockets
 
 READY_S = 60
 RESTART_S = 1
-ASK_EVERY_S = 1.2  # more searches of one account are answered 429
+ASK_EVERY_S = 1.2  # a load that leaves the cores to what is killed
 CLOCK = "the clock"
 AHEAD = struct.Struct("q")
 STEPS_S = (3 * 86400, -3 * 86400, 400 * 86400)

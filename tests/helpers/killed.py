@@ -32,7 +32,7 @@ QUICK = (
     "tracking.perception.detector_batch=1",  # as slow as it can be
 )
 PHOTO = picture_file(np.random.default_rng(0))
-ASK_EVERY_S = 0.6  # more searches of one account are answered 429
+ASK_EVERY_S = 0.6  # a load that leaves the cores to what is killed
 
 
 class Worker:

@@ -77,7 +77,7 @@ def serving(folder: Path, prefix: Sequence[str] = (), **settings: Any) -> Iterat
     temporary.mkdir(parents=True)
     deployment = write_deployment(service)
     params = yaml.safe_load((service / PARAMS).read_text())
-    params["serving"]["service"] |= {"requests_per_minute": 1_000_000, "searches_per_minute": 1_000_000, **settings}
+    params["serving"]["service"] |= settings
     (service / PARAMS).write_text(yaml.safe_dump(params))
     package._stage_code(service)
     fill_store(deployment)
