@@ -111,11 +111,11 @@ def _require_files(trained: Iterable[str], take: Tree, detector: Tree, attribute
     sections = {"detector": ("detector.weights", detector), "attributes": ("attributes.weights", attributes)}
     sections |= {f"{_REID}{key}": (f"reid.backbones.{key}.weights", each) for key, each in backbones.items()}
     named |= {sections[model][0]: sections[model][1]["weights"] for model in trained}
-    missing = {key: path for key, path in named.items() if path is not None and not Path(input_path(path, "")).exists()}
     faults = []
-    for key, path in missing.items():
-        otherwise = "train the model" if key.startswith("take.") else f"{key}=null or experiment=scratch"
-        faults.append(f"{key} must be there, {path} is missing: put it there, or {otherwise}")
+    for key, path in named.items():
+        if path is not None and not Path(input_path(path, "")).exists():
+            otherwise = "train the model" if key.startswith("take.") else f"{key}=null or experiment=scratch"
+            faults.append(f"{key} must be there, {path} is missing: put it there, or {otherwise}")
     if faults:
         raise ValueError("; ".join(faults))
 

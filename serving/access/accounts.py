@@ -73,9 +73,8 @@ def admit(connection: sa.Connection, person: Person) -> Account:
     row = _find(connection, table.c.subject == person.subject)
     if row is None:
         try:
-            create_account(
-                connection, person.name, person.role, by=person.name, districts=person.districts
-            )  # nobody sees its token
+            # Nobody sees the account's token.
+            create_account(connection, person.name, person.role, by=person.name, districts=person.districts)
         except InputError as error:
             raise NotAdmittedError(str(error)) from error
         connection.execute(sa.update(table).where(table.c.name == person.name).values(subject=person.subject))

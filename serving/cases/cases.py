@@ -84,13 +84,14 @@ def open_case(
     *,
     second_person: bool = False,
 ) -> CaseAnswer:
-    """Open a case on which `operators` may work, of `districts` or, by default, of all that the account has.
+    """Open a case on which `operators` may work.
 
     Args:
         connection: in a transaction.
         account: who opens it.
         title: of the case.
         operators: accounts.
+        districts: whose sightings the case may show; None for all that the account has.
         second_person: whether a verdict counts only when a second person agrees.
 
     Raises:

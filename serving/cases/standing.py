@@ -24,7 +24,7 @@ class Standing(StrEnum):
 
     CONFIRMED = auto()
     REJECTED = auto()
-    OPEN = auto()  # a second person is missing, or people disagree; or nobody has judged
+    OPEN = auto()  # nobody has judged, a second person is missing, or people disagree
 
 
 def voices(is_case: sa.ColumnElement[bool]) -> sa.Subquery:

@@ -6,11 +6,11 @@ A cover has one colour: a blur, however strong, leaves the colours of the clothe
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Float
 
 from domain.boxes import pairwise_iou
+from domain.images import Picture
 
-Picture = UInt8[np.ndarray, "height width 3"]  # RGB
 Box = Float[np.ndarray, " 4"]  # left, top, right, bottom, pixels
 GREY = 128
 _WIDER, _LEAST_WIDER_PX = 0.08, 2.0  # of a box at each side: hair, bags, and what the box was off by

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from domain.cameras import Camera
 from domain.deadline import require_time
 from domain.errors import ArtifactError, InputError
-from domain.images import encode_jpeg
+from domain.images import Picture, decode_jpeg, encode_jpeg
 from serving.access.accounts import Account
 from serving.cases.standing import Standing, sightings_standing, voices
 from serving.cases.verdict import Verdict
@@ -25,7 +25,7 @@ from serving.database.districts import stored_districts
 from serving.footage.clip_maker import mark
 from serving.perception.perception import Perception
 from serving.search.search import SightingKey
-from serving.sheets.covering import Box, Picture, cover_others, overlap
+from serving.sheets.covering import Box, cover_others, overlap
 from serving.sheets.map_picture import draw_map
 from serving.sheets.sheet import Listed, Sheet, Stop
 
@@ -217,8 +217,6 @@ def _frame_of(match: _Match, crops: Crops) -> Picture | None:
     if match.person is None:
         return None
     try:
-        jpeg = crops.read(frame_path(match.seen.crop))
-    except (FileNotFoundError, ArtifactError):
+        return decode_jpeg(crops.read(frame_path(match.seen.crop)))
+    except (FileNotFoundError, ArtifactError, InputError):
         return None
-    image = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
-    return None if image is None else cv2.cvtColor(image, cv2.COLOR_BGR2RGB)

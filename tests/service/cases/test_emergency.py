@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,26 +9,20 @@ import pytest
 import sqlalchemy as sa
 from starlette.testclient import TestClient
 
-from serving.access.roles import Role
 from serving.cases.settings import CasesSettings
 from serving.database import audit, tables
 from serving.database.store import Store
-from serving.deployment import Deployment
 from serving.watching.lapses import Lapses
-from tests.helpers.deployments import REVIEWER, api_client_of, token_of
 
-KIM = replace(REVIEWER, name="kim", role=Role.OPERATOR)
 NEW = {"title": "강가의 아이", "reason": "the child is near the river"}
 DESCRIBED = {"reason": "missing", "attributes": '{"bag": "backpack"}'}
 
 
-@pytest.fixture(scope="module")
-def people(deployment: Deployment) -> Iterator[dict[str, TestClient]]:
-    """Requests of an operator and of a reviewer."""
-    token_of(deployment, "kim", Role.OPERATOR)
-    with api_client_of(deployment, account=KIM) as kim, api_client_of(deployment) as lee:
-        kim.app.state.cases = CasesSettings(second_person=False, emergency_hours=2, sheet_hours=24)  # type: ignore[attr-defined]
-        yield {"kim": kim, "lee": lee}
+@pytest.fixture(scope="module", autouse=True)
+def rules(people: dict[str, TestClient]) -> None:
+    """An operator may open a case in an emergency; a reviewer has two hours to agree."""
+    asked = people["kim"].app
+    asked.state.cases = CasesSettings(second_person=False, emergency_hours=2, sheet_hours=24)  # type: ignore[attr-defined]
 
 
 @pytest.fixture

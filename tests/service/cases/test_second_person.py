@@ -1,13 +1,11 @@
 """In a case that asks for a second person, a match counts when two agree, and the second is not told of the first."""
 
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
 
-from serving.access.roles import Role
 from serving.cases.cases import open_case
 from serving.cases.labels import export_labels
 from serving.cases.settings import CasesSettings
@@ -15,12 +13,10 @@ from serving.cases.visible import show_in_case
 from serving.cases.walks import _confirmed
 from serving.database import tables
 from serving.database.store import Store
-from serving.deployment import Deployment
 from serving.watching.watches import _rejected
-from tests.helpers.deployments import REVIEWER, api_client_of, token_of
+from tests.helpers.deployments import REVIEWER
 from tests.helpers.sightings import in_transaction
 
-KIM, PARK = (replace(REVIEWER, name=name, role=Role.OPERATOR) for name in ("kim", "park"))
 REASON = {"reason": "a child is missing"}
 
 
@@ -28,18 +24,11 @@ def sighting(number: int) -> dict[str, Any]:
     return {"district": "demo", "tracklet_id": number}
 
 
-@pytest.fixture(scope="module")
-def people(deployment: Deployment) -> Iterator[dict[str, TestClient]]:
-    """Requests of two operators and a reviewer."""
-    for name in ("kim", "park"):
-        token_of(deployment, name, Role.OPERATOR)
-    with (
-        api_client_of(deployment, account=KIM) as kim,
-        api_client_of(deployment, account=PARK) as park,
-        api_client_of(deployment) as lee,
-    ):
-        lee.app.state.cases = CasesSettings(second_person=True, emergency_hours=None, sheet_hours=24)  # type: ignore[attr-defined]
-        yield {"kim": kim, "park": park, "lee": lee}
+@pytest.fixture(scope="module", autouse=True)
+def rules(people: dict[str, TestClient]) -> None:
+    """Every case needs a second person."""
+    asked = people["lee"].app
+    asked.state.cases = CasesSettings(second_person=True, emergency_hours=None, sheet_hours=24)  # type: ignore[attr-defined]
 
 
 @pytest.fixture

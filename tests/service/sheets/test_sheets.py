@@ -5,7 +5,6 @@ import json
 import re
 from base64 import b64decode
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import timedelta
 from io import BytesIO
 from typing import Any
@@ -19,7 +18,6 @@ from PIL import Image
 from starlette.testclient import TestClient
 
 from domain.images import encode_jpeg
-from serving.access.roles import Role
 from serving.cases.cases import open_case
 from serving.cases.visible import show_in_case
 from serving.database import audit, tables
@@ -31,25 +29,11 @@ from serving.sheets.making import pictures_of
 from serving.web.gate import Gate
 from serving.web.operator_page import build_page
 from tests.helpers.clips import box_of
-from tests.helpers.deployments import BLUE, GREEN, RED, REVIEWER, api_client_of, client_of, token_of
+from tests.helpers.deployments import BLUE, GREEN, RED, REVIEWER, client_of
 from tests.helpers.full_frames import add_full_frame, scene
 from tests.helpers.sightings import in_transaction
 
-KIM, PARK = (replace(REVIEWER, name=name, role=Role.OPERATOR) for name in ("kim", "park"))
 ASKED = {"reason": "an officer looks for the child", "note": "빨간 외투를 입었음", "hours": 2}
-
-
-@pytest.fixture(scope="module")
-def people(deployment: Deployment) -> Iterator[dict[str, TestClient]]:
-    """Requests of an operator of the case, another one, and a reviewer."""
-    for name in ("kim", "park"):
-        token_of(deployment, name, Role.OPERATOR)
-    with (
-        api_client_of(deployment, account=KIM) as kim,
-        api_client_of(deployment, account=PARK) as park,
-        api_client_of(deployment) as lee,
-    ):
-        yield {"kim": kim, "park": park, "lee": lee}
 
 
 @pytest.fixture(scope="module")
