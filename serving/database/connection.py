@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from domain.errors import ArtifactError, InputError
 from serving.database import jobs, schema
 from serving.database.embedded import EmbeddedServer
+from serving.database.replica import Replica
 
 _FORM = "postgresql://user:password@host/database with %40, %2F, %3F and %25 for @, /, ? and % (it is not shown)"
 _SCHEMA_LOCK = 2022  # any number: processes that create or change the tables at the same moment wait for each other
@@ -53,6 +54,22 @@ def connect(folder: Path, url: str | None = None) -> tuple[sa.Engine, EmbeddedSe
         server.close()
         raise
     return engine, server
+
+
+def connect_replica(primary: sa.Engine, embedded: EmbeddedServer | None) -> Replica | None:
+    """The read replica at the environment's `DATABASE_REPLICA_URL`; None if it names none. Connects only when needed.
+
+    Raises:
+        InputError: if the address is malformed, or the database is an embedded one.
+    """
+    address = os.environ.get("DATABASE_REPLICA_URL")
+    if not address:
+        return None
+    if embedded is not None:
+        raise InputError(
+            "DATABASE_REPLICA_URL must stand beside DATABASE_URL, which is not set; an embedded PostgreSQL has none"
+        )
+    return Replica(_engine(_with_driver(address, "DATABASE_REPLICA_URL")), primary)
 
 
 def old_pgvector(engine: sa.Engine) -> str | None:
@@ -122,13 +139,13 @@ def _leave_out_values(context: sa.engine.ExceptionContext) -> None:
             reported.args = tuple(str(text).replace(whole, error.diag.message_primary) for text in reported.args)
 
 
-def _with_driver(address: str) -> sa.URL:
+def _with_driver(address: str, name: str = "DATABASE_URL") -> sa.URL:
     try:
         where = sa.make_url(address).set(drivername="postgresql+psycopg")
     except sa.exc.ArgumentError as error:
-        raise InputError(f"DATABASE_URL must look like {_FORM}") from error
+        raise InputError(f"{name} must look like {_FORM}") from error
     if "@" in f"{where.host}{where.database}":
-        raise InputError(f"DATABASE_URL must look like {_FORM}, got an @ behind the one before the host")
+        raise InputError(f"{name} must look like {_FORM}, got an @ behind the one before the host")
     return where.update_query_dict({name: value for name, value in _WATCH.items() if name not in where.query})
 
 

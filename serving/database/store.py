@@ -2,7 +2,7 @@
 
 Without an address it is an embedded PostgreSQL in `<folder>/postgres`, a real server that comes from the package
 registry and is shared by all processes that open the same folder; `DATABASE_URL` names another. Crops lie in
-`<folder>/crops`.
+`<folder>/crops`. `DATABASE_REPLICA_URL` may name a read replica of the database, for searches.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,7 +18,7 @@ from domain.cameras import Camera
 from domain.tracklets import Tracklet
 from serving.database import audit, removals, segments, tables, tracklet_rows
 from serving.database.attribute_rows import attribute_rows
-from serving.database.connection import connect
+from serving.database.connection import connect, connect_replica
 from serving.database.crops import open_crops
 from serving.database.damage import Damage
 from serving.database.embedded import EmbeddedServer
@@ -26,6 +26,7 @@ from serving.database.holds import require_no_hold
 from serving.database.locks import hold_removers, lock_cases, lock_crops, lock_writers
 from serving.database.orphans import delete_orphans
 from serving.database.partitions import create_partitions, day_of
+from serving.database.replica import Replica
 from serving.database.segments import Looks, ProcessedVideo, RegisteredSegment, require_storable, videos_of
 from serving.database.watches import announce_sightings
 
@@ -38,11 +39,18 @@ def open_store(folder: Path, url: str | None = None) -> "Store":
         url: of another PostgreSQL with pgvector; the environment's `DATABASE_URL` when None.
 
     Raises:
-        InputError: if the database at the address does not answer.
+        InputError: if the database at the address does not answer, or a replica is named for an embedded one.
         ArtifactError: if the embedded database does not start.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    return Store(folder, *connect(folder / "postgres", url))
+    engine, embedded = connect(folder / "postgres", url)
+    try:
+        return Store(folder, engine, embedded, connect_replica(engine, embedded))
+    except BaseException:
+        engine.dispose()
+        if embedded is not None:
+            embedded.close()
+        raise
 
 
 class Store(AbstractContextManager["Store"]):
@@ -55,12 +63,16 @@ class Store(AbstractContextManager["Store"]):
         folder: folder of the crops.
         engine: of the database; the store disposes of it.
         embedded: open server of the database, if it is an embedded one; the store closes it.
+        replica: of the database, if it has one; the store disposes of its engine.
     """
 
-    def __init__(self, folder: Path, engine: sa.Engine, embedded: EmbeddedServer | None = None) -> None:
+    def __init__(
+        self, folder: Path, engine: sa.Engine, embedded: EmbeddedServer | None = None, replica: Replica | None = None
+    ) -> None:
         self.folder = folder
         self.crops = open_crops(folder)
         self.engine = engine
+        self.replica = replica
         self.damage = Damage(engine)
         self._embedded = embedded
 
@@ -72,9 +84,15 @@ class Store(AbstractContextManager["Store"]):
     def close(self) -> None:
         """Closes the connections; the last process to do so stops the embedded server. Idempotent."""
         self.engine.dispose()
+        if self.replica is not None:
+            self.replica.engine.dispose()
         embedded, self._embedded = self._embedded, None
         if embedded is not None:
             embedded.close()
+
+    def replica_that_keeps_up(self) -> Replica | None:
+        """The read replica; None without one, or while it does not keep up."""
+        return self.replica if self.replica is not None and self.replica.keeps_up() else None
 
     def begin(self) -> AbstractContextManager[sa.Connection]:
         """A connection in a transaction, which is committed at the end of the context."""

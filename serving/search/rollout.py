@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+import sqlalchemy as sa
 
 from domain.attribute_query import AttributeQuery
 from domain.errors import ArtifactError, InputError
@@ -54,14 +55,11 @@ def search_with(
     models: Sequence[SearchEngines],
     where: TrackletFilter,
     embeddings: Sequence[np.ndarray | None] = (),
-    *,
-    description: AttributeQuery | None = None,
-    confirmed: Collection[SightingKey] = (),
-    like: Collection[SightingKey] = (),
-    top_k: int,
-    **more: Any,
+    **asked: Any,
 ) -> list[Hit]:
     """Sightings of the person by the first model, and by the others those that it has not embedded, likeliest first.
+
+    Candidates come from the read replica while the store has one that keeps up.
 
     Args:
         store: has the sightings.
@@ -69,21 +67,44 @@ def search_with(
         models: engines with each re-ID model.
         where: filter of the sightings.
         embeddings: of the photos, by each model, or none.
-        description, confirmed, like, top_k, more: see `Searcher.search`.
+        asked: the other arguments of `Searcher.search`, of which `top_k` is required.
 
     Raises:
         InputError: as `Searcher.search` does.
     """
+    replica = store.replica_that_keeps_up()
+    if replica is not None:
+        try:
+            return _search(store, replica.engine, settings, models, where, embeddings, **asked)
+        except sa.exc.OperationalError as error:  # it went away, or had to remove rows that the query read
+            replica.give_up(error)
+    return _search(store, store.engine, settings, models, where, embeddings, **asked)
+
+
+def _search(
+    store: Store,
+    reader: sa.Engine,
+    settings: SearchSettings,
+    models: Sequence[SearchEngines],
+    where: TrackletFilter,
+    embeddings: Sequence[np.ndarray | None],
+    *,
+    description: AttributeQuery | None = None,
+    confirmed: Collection[SightingKey] = (),
+    like: Collection[SightingKey] = (),
+    top_k: int,
+    **more: Any,
+) -> list[Hit]:
     photos = list(embeddings) or [None] * len(models)
     asked: dict[str, Any] = {"confirmed": confirmed, "like": like, "top_k": top_k, "where": where, **more}
-    hits = _searcher(store, settings, models[0]).search(photos[0], description, **asked)
+    hits = _searcher(store, reader, settings, models[0]).search(photos[0], description, **asked)
     if photos[0] is None and not (confirmed or like):
         return hits  # words do not depend on the re-ID model
     for engines, photo in zip(models[1:], photos[1:], strict=True):
-        with store.begin() as connection:
+        with reader.begin() as connection:
             of_model, instead_of = engines.model_version, models[0].model_version
             cells = rollout.only_by(connection, of_model, instead_of, where.since, where.until)
-        others = _searcher(store, settings, engines).search(photo, description, cells=cells, **asked)
+        others = _searcher(store, reader, settings, engines).search(photo, description, cells=cells, **asked)
         known = {(hit.district, hit.tracklet_id) for hit in hits}
         hits += [hit for hit in others if (hit.district, hit.tracklet_id) not in known]
         hits.sort(key=lambda hit: -hit.match_probability)
@@ -101,7 +122,7 @@ def embed_stored(store: Store, engines: SearchEngines, stored: Sequence[StoredTr
     return list(engines.embed(crops)) if crops else []
 
 
-def _searcher(store: Store, settings: SearchSettings, engines: SearchEngines) -> Searcher:
+def _searcher(store: Store, reader: sa.Engine, settings: SearchSettings, engines: SearchEngines) -> Searcher:
     return Searcher(
         store,
         engines.curve,
@@ -110,4 +131,5 @@ def _searcher(store: Store, settings: SearchSettings, engines: SearchEngines) ->
         engines.transits,
         engines.perception.attributes_version,
         partial(embed_stored, store, engines),
+        reader,
     )

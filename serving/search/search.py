@@ -73,6 +73,8 @@ class Searcher:
         transits: what place and time tell; None: nothing.
         attributes_version: attribute model by which sightings are described, see `serving.database.queries.described`.
         embed_stored: embeddings of judged sightings that have none by the model; None: they do not count.
+        reader: database of the candidates, such as a replica of the store's; None for the store's own. Judged sightings
+            come from the store's own, where they may be newer.
     """
 
     def __init__(
@@ -84,8 +86,10 @@ class Searcher:
         transits: Transits | None = None,
         attributes_version: str = "",
         embed_stored: Callable[[Sequence[StoredTracklet]], Sequence[np.ndarray]] | None = None,
+        reader: sa.Engine | None = None,
     ) -> None:
         self._store = store
+        self._reader = reader or store.engine
         self._curve = curve
         self._settings = settings
         self._model_version = model_version
@@ -172,7 +176,7 @@ class Searcher:
                 nearest += _without({*gone, *_keys(nearest)}, near)
             hits = self._by_appearance(query, nearest, description, others, seen, top_k)
         elif description:
-            with STAGE_SECONDS.labels("database").time(), self._store.begin() as connection:
+            with STAGE_SECONDS.labels("database").time(), self._reader.begin() as connection:
                 candidates = queries.described(
                     connection,
                     description,
@@ -213,8 +217,8 @@ class Searcher:
     ) -> list[EmbeddedTracklet]:
         with STAGE_SECONDS.labels("database").time():
             if cells is None:
-                return queries.nearest(self._store.engine, query, self._model_version, limit, where)
-            with self._store.begin() as connection:
+                return queries.nearest(self._reader, query, self._model_version, limit, where)
+            with self._reader.begin() as connection:
                 return queries.nearest_in_cells(connection, query, self._model_version, limit, cells, where)
 
     def _nearest_in_time(
@@ -223,7 +227,7 @@ class Searcher:
         """The nearest of those whose camera and time are likely for who was `seen`."""
         if self._transits is None or not seen:
             return []
-        with STAGE_SECONDS.labels("database").time(), self._store.begin() as connection:
+        with STAGE_SECONDS.labels("database").time(), self._reader.begin() as connection:
             cameras = cameras_by_key(connection)
             places = {key: camera for key, camera in cameras.items() if where.cameras is None or key in where.cameras}
             cells = self._transits.cells(seen, places)
@@ -305,7 +309,7 @@ class Searcher:
         return sorted(hits, key=lambda hit: hit.distance)
 
     def _attributes_of(self, tracklets: Sequence[StoredTracklet]) -> list[dict[str, dict[str, float]]]:
-        with STAGE_SECONDS.labels("attributes").time(), self._store.begin() as connection:
+        with STAGE_SECONDS.labels("attributes").time(), self._reader.begin() as connection:
             return queries.attributes(connection, tracklets, self._attributes_version)
 
     def _rejection_shifts(

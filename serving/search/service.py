@@ -186,7 +186,7 @@ class SearchService:
             deployment_version=engines.deployment_version if engines is not None else None,
             engines=engines.status if engines is not None else {},
             transits_version=(engines.transits.version or None) if engines is not None else None,
-            warnings=self.warnings(),
+            warnings=[*self.warnings(), *self._warnings_of_replica()],
         )
 
     def warnings(self) -> list[str]:
@@ -198,6 +198,14 @@ class SearchService:
             return [warning for warning in (old_pgvector(engine), empty) if warning is not None]
         except (NotReadyError, sa.exc.DBAPIError):  # which `reason` tells
             return []
+
+    def _warnings_of_replica(self) -> list[str]:
+        try:
+            replica = self.store().replica
+        except NotReadyError:  # which `reason` tells
+            return []
+        warning = replica.warning() if replica is not None else None
+        return [warning] if warning is not None else []
 
     @property
     def limits(self) -> SearchLimits:
