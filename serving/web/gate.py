@@ -6,8 +6,6 @@ address are refused without a look into the database.
 """
 
 import logging
-import math
-import time
 from collections.abc import Callable
 from typing import TypeVar
 from urllib.parse import urlsplit
@@ -16,8 +14,6 @@ import anyio.to_thread
 import sqlalchemy as sa
 from anyio import CapacityLimiter
 from limits import RateLimitItemPerMinute
-from limits.storage import MemoryStorage
-from limits.strategies import MovingWindowRateLimiter
 from pydantic import PositiveFloat, PositiveInt
 from starlette.authentication import AuthCredentials, AuthenticationBackend, AuthenticationError, BaseUser
 from starlette.requests import HTTPConnection
@@ -34,6 +30,7 @@ from serving.database.store import Store
 from serving.web.addresses import counted_address
 from serving.web.middleware.refusals import mark_refused
 from serving.web.permissions import permission_for
+from serving.web.request_counts import RequestCounts
 from serving.web.single_sign_on import OidcSettings, Provider, ProviderError, SignOnError
 
 COOKIE = "dongseon_session"
@@ -93,7 +90,7 @@ class Gate(AuthenticationBackend):
         self.provider = Provider(settings.oidc) if settings.oidc is not None else None
         self._open_paths = frozenset(settings.open_paths)
         self._tokens = TokenCheck()
-        self._failures = MovingWindowRateLimiter(MemoryStorage())
+        self._failures = RequestCounts()
         self._most_failures = RateLimitItemPerMinute(settings.failures_per_minute)
         self._limiter: CapacityLimiter | None = None
         self._limiter_of_new: CapacityLimiter | None = None
@@ -189,9 +186,8 @@ class Gate(AuthenticationBackend):
         return account
 
     def _require_few_failures(self, address: str) -> None:
-        if not self._failures.test(self._most_failures, address):
-            ends = self._failures.get_window_stats(self._most_failures, address).reset_time
-            wait_s = max(1, math.ceil(ends - time.time()))
+        wait_s = self._failures.wait_s(self._most_failures, address)
+        if wait_s is not None:
             raise RefusedError(429, f"too many wrong tokens came from this address; try again in {wait_s} s", wait_s)
 
     async def _in_thread(self, work: Callable[[Store], _T], *, is_new: bool = False) -> _T:

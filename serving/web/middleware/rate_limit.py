@@ -1,17 +1,15 @@
 """Limits on the requests of one account per minute, their pace within it, and the pace of their bodies."""
 
 import asyncio
-import math
 import time
 
 from limits import RateLimitItemPerMinute
-from limits.storage import MemoryStorage
-from limits.strategies import MovingWindowRateLimiter
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serving.web.middleware.account import account_name
 from serving.web.middleware.metrics import REFUSED
+from serving.web.request_counts import RequestCounts
 
 _SEARCHES = frozenset(
     f"/v1/{path}" for path in ("search", "route", "where-next", "photo", "sentence", "watches", "watches/estimate")
@@ -45,7 +43,7 @@ class RateLimit:
     It may not use them up at once: after a burst, requests begin at most half as fast again as the average of a minute.
 
     What computes for a search shares a second, lower limit; crops and footage another. Requests without an account, as
-    of probes, are not limited. Requests are counted in this process, which suffices for a service of one worker.
+    of probes, are not limited. Replicas may count together, see `RequestCounts`; each has its own pace.
     """
 
     def __init__(self, app: ASGIApp, requests_per_minute: int, searches_per_minute: int, crops_per_minute: int) -> None:
@@ -53,7 +51,7 @@ class RateLimit:
         self._requests = RateLimitItemPerMinute(requests_per_minute)
         self._searches = RateLimitItemPerMinute(searches_per_minute)
         self._crops = RateLimitItemPerMinute(crops_per_minute)
-        self._limiter = MovingWindowRateLimiter(MemoryStorage())
+        self._counts = RequestCounts()
         amounts = {
             "requests": requests_per_minute,
             "searches, routes, photos and sentences": searches_per_minute,
@@ -71,7 +69,7 @@ class RateLimit:
             await self._app(scope, receive, send)
             return
         limits = self._limits(scope["path"])
-        if refusal := self._refusal(name, limits):
+        if refusal := await self._refusal(name, limits):
             await refusal(scope, receive, send)
             return
         await asyncio.sleep(max(self._paces[kind].wait_s(name) for kind in limits))
@@ -86,14 +84,14 @@ class RateLimit:
             limits["crops"] = self._crops
         return limits
 
-    def _refusal(self, name: str, limits: dict[str, RateLimitItemPerMinute]) -> JSONResponse | None:
+    async def _refusal(self, name: str, limits: dict[str, RateLimitItemPerMinute]) -> JSONResponse | None:
         """The answer to an account above a limit; None, and the request counted, below the limits."""
         for kind, limit in limits.items():
-            if not self._limiter.hit(limit, kind, name):
+            wait_s = await self._counts.hit_from_loop(limit, kind, name)
+            if wait_s is not None:
                 REFUSED.labels("rate").inc()
-                wait_s = self._limiter.get_window_stats(limit, kind, name).reset_time - time.time()
                 most = f"an account may send {limit.amount} {kind} a minute; wait as long as Retry-After says"
-                return JSONResponse({"error": most}, 429, {"Retry-After": str(max(1, math.ceil(wait_s)))})
+                return JSONResponse({"error": most}, 429, {"Retry-After": str(wait_s)})
         return None
 
 
