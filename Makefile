@@ -55,8 +55,8 @@ demo-%:
 
 # Without the tests that import torch or MLflow, which takes as long as all others together.
 fast: setup ## run the quick tests, which need no process and no database
-	@OMP_NUM_THREADS=1 pytest tests/unit/{districts,domain,evaluation,serving} -m "not slow" --numprocesses 2 \
-	  --no-loadscope-reorder $(addprefix --ignore tests/unit/,evaluation/experiments evaluation/reporting domain/test_names.py)
+	@OMP_NUM_THREADS=1 pytest tests/unit/{districts,domain,evaluation,serving} -m "not slow and not soak" --numprocesses 2 \
+	  --no-loadscope-reorder -p no:schemathesis $(addprefix --ignore tests/unit/,evaluation/comparison evaluation/experiments evaluation/reporting domain/test_names.py)
 
 # On two cores, in the order of collection: what takes longest, the run of the whole pipeline, begins first.
 test: setup ## run all tests but the soak

@@ -9,6 +9,8 @@ from domain.boxes import Detections
 from domain.errors import InputError
 from evaluation.detection import precision_recall_curve, score_detections
 
+pytestmark = pytest.mark.slow
+
 
 def detections(boxes: Sequence[Sequence[float]], scores: list[float]) -> Detections:
     return Detections(

@@ -95,6 +95,7 @@ def test_a_damaged_archive_is_named(spoil: Callable[[Path], object], message: st
     assert [*(tmp_path / "beside").iterdir()] == []
 
 
+@pytest.mark.slow
 def test_an_archive_with_any_bytes_changed_is_taken_or_refused(tmp_path: Path) -> None:
     file, random = pack(tmp_path / "a.zip", {"a/1.jpg": bytes(range(50)), "b.txt": b"hello" * 50}), Random(0)
     whole, num_refused = file.read_bytes(), 0

@@ -17,6 +17,8 @@ from evaluation.retrieval import evaluate_retrieval
 from evaluation.tracking import combine, count_tracking
 from tests.reference.test_detection_scores import random_pictures
 
+pytestmark = pytest.mark.slow
+
 DRAW = np.array([2, 0, 1, 3, 0, 1])
 SCHEMA = AttributeSchema(
     name="small",

@@ -118,6 +118,7 @@ def test_a_pace_lets_a_burst_through_and_then_so_much_a_second() -> None:
     assert pace.wait_s("lee") == pytest.approx(470, abs=5), "50 units less the burst"
 
 
+@pytest.mark.slow
 def test_large_bodies_of_one_account_come_in_at_their_pace_and_those_of_others_at_once() -> None:
     async def read(scope: Scope, receive: Receive, send: Send) -> None:
         while (await receive()).get("more_body"):
