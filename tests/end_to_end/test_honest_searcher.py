@@ -27,7 +27,7 @@ CLIENTS, SEARCHES, PAUSE_S = 10, 100, 0.3
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    limits = {"requests_per_minute": 1200, "searches_per_minute": 120}  # the repository's own
+    limits = {"requests_per_minute": 1200, "searches_per_minute": 120, "crops_per_minute": 600}  # the repository's own
     with serving(tmp_path_factory.mktemp("honest"), **limits) as running:
         yield running
 
