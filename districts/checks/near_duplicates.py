@@ -61,18 +61,17 @@ def _candidates(
     if not first or not other:
         return
     spectra, of_other = (np.stack([looks[file].spectrum for file in files]) for files in (first, other))
-    people, of_others = (
-        np.array([identities[file] for file in files] if identities else ()) for files in (first, other)
-    )
+    people = np.array([identities[file] for file in first]) if identities else None
     for start in range(0, len(other), _ROWS):
         rows = slice(start, start + _ROWS)
-        alike = of_other[rows] @ spectra.T
-        if identities:
-            alike[people[None] >= of_others[rows, None]] = 0
-        nearest = np.argpartition(-alike, min(_RANKED, len(first)) - 1, axis=1)[:, :_RANKED]
-        for file, places, likeness in zip(other[rows], nearest, np.take_along_axis(alike, nearest, 1), strict=True):
-            if (near := places[likeness >= _LEAST_SPECTRAL]).size:
-                yield file, [first[place] for place in near.tolist()]
+        for file, likeness in zip(other[rows], of_other[rows] @ spectra.T, strict=True):
+            places = np.flatnonzero(likeness >= _LEAST_SPECTRAL)
+            if people is not None and identities:
+                places = places[people[places] < identities[file]]
+            if len(places) > _RANKED:
+                places = places[np.argpartition(-likeness[places], _RANKED - 1)[:_RANKED]]
+            if len(places):
+                yield file, [first[place] for place in places.tolist()]
 
 
 def _best(found: tuple[Path, list[Path]], looks: Mapping[Path, Look]) -> tuple[Path, Path] | None:
