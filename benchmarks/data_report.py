@@ -78,9 +78,10 @@ def _cpu_s() -> float:
 
 
 def write_crops(target: Path, source: Path, number: int) -> None:
-    """Write `number` crops: those of `source`, then mirrored ones of other people."""
+    """Write `number` crops: some of each part of `source`, or all, and then mirrored ones of other people."""
     files = [(part, file) for part in _PARTS for file in find_pictures(source / part)]
-    for part, file in files[:number]:
+    for place in np.linspace(0, len(files) - 1, min(number, len(files))).astype(int).tolist():
+        part, file = files[place]
         copy = target / "reid" / part / file.name
         copy.parent.mkdir(parents=True, exist_ok=True)
         link_or_copy(file, copy)
