@@ -22,6 +22,7 @@ from serving.search import photo
 from serving.search.photo import PhotoDecoders, SlowPhotoError
 from tests.end_to_end.conftest import wait_until
 from tests.helpers.hostile_uploads import jpeg_of_scans
+from tests.helpers.photo_decoders import process_of
 from tests.helpers.project import ROOT
 
 MOST = 1_000_000
@@ -56,13 +57,6 @@ def large() -> Iterator[PhotoDecoders]:
     opened = PhotoDecoders(1, TELEPHONE_PX[0] * TELEPHONE_PX[1])
     yield opened
     opened.close()
-
-
-def process_of(decoders: PhotoDecoders) -> psutil.Process:
-    """The only process, which is idle."""
-    starting = decoders._idle.get()
-    decoders._idle.put(starting)
-    return psutil.Process(starting.result()._process.pid)
 
 
 def encoded(image: Image.Image, kind: str, **options: object) -> bytes:
@@ -240,6 +234,18 @@ def test_at_the_deadline_the_decoder_is_killed(large: PhotoDecoders) -> None:
         large.decode(jpeg_of_scans(*TELEPHONE_PX, 50), MUCH_S)
     assert not killed.is_running()
     assert process_of(large) != killed
+
+
+def test_at_the_deadline_a_decoder_that_reads_nothing_is_killed_too(large: PhotoDecoders) -> None:
+    with deadline_after(10):
+        large.decode(encoded(gradient(), "PNG"), MUCH_S)
+    killed = process_of(large)
+    killed.suspend()
+    began = monotonic()
+    with deadline_after(0.2), pytest.raises(OverdueError, match="photo must be decoded by the deadline"):
+        large.decode(bytes(5_000_000), MUCH_S)  # more than its socket holds
+    assert monotonic() - began < 5
+    assert not killed.is_running()
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
