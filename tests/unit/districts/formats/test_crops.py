@@ -98,6 +98,32 @@ def test_other_named_sets(form: str, folders: tuple[str, str, str], tmp_path: Pa
     assert is_sound(district)
 
 
+@pytest.mark.parametrize(
+    ("kind", "names", "message"),
+    [
+        ("named-crops", ["query/somebody.jpg"], r"query/somebody\.jpg must be named like 0001_c1s1_000151_00\.jpg, or"),
+        ("named-crops", ["query/0001_gate_1.jpg"], r"query/0001_gate_1\.jpg must be named like"),
+        (
+            "named-crops",
+            ["a/query/1_c1.jpg", "b/query/1_c2.jpg"],
+            r"hold query once, got .*a/query and .*b/query; name",
+        ),
+        ("named-crops", ["readme/1_c1.jpg"], "must hold the folders bounding_box_train, query and .*, got none"),
+        ("named-crops", [], "must hold the folders bounding_box_train, query and .*, got none"),
+        ("cuhk03", ["images_labeled/1_001_3_01.png"], r"1_001_3_01\.png must be named like 1_001_1_01\.png: pair of"),
+        ("cuhk03", [], "must hold the pictures of one set, images_labeled or images_detected, got none"),
+    ],
+)
+def test_what_is_wrong_in_a_named_set_is_named_in_one_line(
+    kind: str, names: list[str], message: str, tmp_path: Path
+) -> None:
+    (tmp_path / "in").mkdir()
+    with pytest.raises(InputError, match=message) as error:
+        run_import(kind, draw_all(tmp_path / "in", names))
+    assert "\n" not in str(error.value)
+    assert not (tmp_path / "districts-in/town").exists()
+
+
 @pytest.fixture
 def msmt(tmp_path: Path) -> Path:
     """Two people to train on, whose last pictures are in list_val.txt, and one to test."""
