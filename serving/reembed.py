@@ -63,7 +63,7 @@ def main(argv: Sequence[str] = ()) -> None:
         while options.follow and not stopping.wait(_PAUSE_S):
             work.run(stopping)
         work.tell()
-        work.record(is_whole=not stopping.is_set())
+        work.record()
 
 
 @dataclass
@@ -85,6 +85,7 @@ class Reembedding:
     without_crop: dict[tuple[str, int], str] = field(default_factory=dict)  # sightings whose crop is lost, and why
     _began: float = field(default_factory=time.monotonic)
     _told: float = 0.0
+    _next: float = 0.0  # when the rate allows more sightings
 
     def run(self, stopping: threading.Event) -> None:
         """Give all sightings what they lack, or until `stopping` is set."""
@@ -97,7 +98,7 @@ class Reembedding:
             todo = [one for one in todo if one.key not in self.without_crop]
             at_once = _SIGHTINGS if self.rate is None else max(1, min(_SIGHTINGS, int(self.rate)))
             for first in range(0, len(todo), at_once):
-                if stopping.wait(self._pause_s()):
+                if stopping.wait(max(0.0, self._next - time.monotonic())):
                     return
                 self._add(todo[first : first + at_once])
             with self.store.begin() as connection:
@@ -115,11 +116,12 @@ class Reembedding:
             flush=True,
         )
 
-    def record(self, *, is_whole: bool) -> None:
-        """Add what was done to the audit, and print which crops are lost."""
+    def record(self) -> None:
+        """Add what was done to the audit, and whether nothing is left; print which crops are lost."""
         details = {**vars(self.models), "sightings": self.num_done, "without_crop": len(self.without_crop)}
         if self.num_done or self.without_crop:
             with self.store.begin() as connection:
+                is_whole = not reembedding.pending_segments(connection, self.models, 1)
                 account = audit.command_account()
                 audit.append(connection, account, audit.Action.REEMBEDDING, {**details, "is_whole": is_whole})
         for reason in list(self.without_crop.values())[:_NAMED]:
@@ -128,6 +130,8 @@ class Reembedding:
             print(f"the crops of {len(self.without_crop)} sightings cannot be read")
 
     def _add(self, some: Sequence[Lacking]) -> None:
+        if self.rate is not None:
+            self._next = time.monotonic() + len(some) / self.rate
         seen = list(self._crops(some))
         if seen:
             crops_of = [crops for _, crops in seen]
@@ -157,12 +161,6 @@ class Reembedding:
                 yield one, crops
             else:
                 self.without_crop[one.key] = reason
-
-    def _pause_s(self) -> float:
-        """Seconds to wait, so that no more than `rate` sightings a second are done."""
-        if self.rate is None:
-            return 0.0
-        return max(0.0, self._began + self.num_done / self.rate - time.monotonic())
 
 
 def _arguments(argv: Sequence[str]) -> argparse.Namespace:

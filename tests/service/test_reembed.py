@@ -7,8 +7,10 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +25,7 @@ from domain.model_card import read_card
 from serving import reembed
 from serving.cases.cases import give_verdict
 from serving.cases.verdict import Verdict
-from serving.database import audit, queries, reembedding, removals, tables
+from serving.database import audit, queries, reembedding, removals, segments, tables
 from serving.database.reembedding import Learnt, Models
 from serving.database.store import Store, open_store
 from serving.deployment import Deployment
@@ -33,7 +35,7 @@ from serving.reembed import Reembedding
 from serving.search.messages import SearchRequest, SightingId
 from tests.helpers.deployments import PEOPLE, RED, REVIEWER, fill_store, picture, search_service, write_deployment
 from tests.helpers.project import ROOT
-from tests.helpers.sightings import CAMERAS, in_transaction, put_into_case, tracklet, unit_vectors
+from tests.helpers.sightings import CAMERAS, NOON, in_transaction, put_into_case, tracklet, unit_vectors
 
 BACKPACK = {"bag": LabelQuestion.model_validate("backpack")}
 NEVER = threading.Event()
@@ -69,6 +71,45 @@ def models_of(deployment: Deployment) -> Models:
 def work_of(deployment: Deployment, store: Store, rate: float | None = None) -> Reembedding:
     perception = Perception(*deployment.open_engines(), deployment.perception)
     return Reembedding(store, perception, models_of(deployment), rate)
+
+
+def see(deployment: Deployment, store: Store, number: int) -> None:
+    """A worker of the deployment sees so many people in another recording."""
+    perception = Perception(*deployment.open_engines(), deployment.perception)
+    crops = [picture(PEOPLE[i % 3], seed=100 + i) for i in range(number)]
+    embeddings, start = perception.embed(crops), NOON + timedelta(hours=1)
+    seen = [
+        replace(tracklet(i + 1, embeddings[i], camera=2, after_s=3600 + 10 * i), crops=[crop])
+        for i, crop in enumerate(crops)
+    ]
+    segment = in_transaction(store, segments.register, "demo", CAMERAS[2].id, "later.mp4", "later", start)
+    store.add_segment(
+        segment.id, perception.described(seen), models_of(deployment).reid, frames=9, end=start + timedelta(minutes=9),
+        attributes_version=perception.attributes_version,
+    )  # fmt: skip
+
+
+@contextmanager
+def following(deployment: Deployment, *more: str) -> Iterator[subprocess.Popen[str]]:
+    """`serving.reembed --follow` of the deployment, as a process of its own."""
+    command = [sys.executable, "-m", "serving.reembed", "--follow", *more]
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    with subprocess.Popen(
+        command, cwd=deployment.root, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def wait_until(is_true: Callable[[], bool], process: subprocess.Popen[str], timeout_s: float = 120) -> None:
+    """Return once `is_true`; fail if the process ends before, or after `timeout_s`."""
+    deadline = time.monotonic() + timeout_s
+    while not is_true():
+        assert process.poll() is None, process.communicate()[0]
+        assert time.monotonic() < deadline, f"not within {timeout_s} s"
+        time.sleep(0.05)
 
 
 def rows(store: Store, *names: str) -> dict[str, list[tuple[Any, ...]]]:
@@ -225,6 +266,45 @@ def test_the_rate_is_kept(new: Deployment, store: Store) -> None:
     assert time.monotonic() - began >= 1.0  # eight at once, and the others a second later
 
 
+def test_the_rate_is_kept_after_an_idle_time(old: Deployment, new: Deployment, store: Store) -> None:
+    work = work_of(new, store, rate=8)
+    work.run(NEVER)
+    time.sleep(3)  # enough for 24 sightings, had there been any
+    see(old, store, 16)
+    began = time.monotonic()
+    work.run(NEVER)
+    assert work.num_done == 28
+    assert time.monotonic() - began >= 1.0  # eight at once, and the others a second later
+
+
+@pytest.mark.slow
+def test_what_is_stored_while_it_follows_gets_the_new_models_too_until_sigterm_ends_it(
+    old: Deployment, new: Deployment, store: Store
+) -> None:
+    models = models_of(new)
+    with following(new, "--rate", "2") as process:
+        wait_until(lambda: len(by_model(store, models.reid)) > 0, process)
+        process.send_signal(signal.SIGTERM)  # in the midst of its work
+        process.communicate(timeout=60)
+    assert process.returncode == 0
+    done = len(by_model(store, models.reid))
+    assert 0 < done < 12
+    with following(new) as process:
+        wait_until(lambda: len(by_model(store, models.reid)) == 12, process)
+        see(old, store, 3)
+        wait_until(lambda: not in_transaction(store, reembedding.pending_segments, models, 9), process)
+        process.send_signal(signal.SIGTERM)
+        said, _ = process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert f"15 of 15 sightings have an embedding by {models.reid}" in said
+    described = [row for row in rows(store, "tracklet_attributes")["tracklet_attributes"] if models.attributes in row]
+    assert (len(by_model(store, models.reid)), len(described)) == (15, 15)
+    assert len(by_model(store, models_of(old).reid)) == 15
+    with store.begin() as connection:
+        records = [one.details for one in audit.records(connection) if one.action == audit.Action.REEMBEDDING]
+    assert [(one["sightings"], one["is_whole"]) for one in records] == [(done, False), (15 - done, True)]
+
+
 def test_a_sighting_without_its_crop_stays_with_the_old_model_and_is_named(
     old: Deployment, new: Deployment, store: Store, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -233,7 +313,7 @@ def test_a_sighting_without_its_crop_stays_with_the_old_model_and_is_named(
     work = work_of(new, store)
     work.run(NEVER)
     work.tell()
-    work.record(is_whole=True)
+    work.record()
     assert set(by_model(store, models_of(new).reid)) == set(range(1, 13)) - {5}
     assert set(by_model(store, models_of(old).reid)) == set(range(1, 13))
     assert "11 of 12 sightings have an embedding" in (said := capsys.readouterr().out)
