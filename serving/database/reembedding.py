@@ -96,7 +96,6 @@ def lacking(connection: sa.Connection, segment_ids: Sequence[int], models: Model
         sa.select(
             *(seen.c[name] for name in _COPIED),
             embedded.c.tracklet_id.is_(None).label("needs_embedding"),
-            (sa.true() if models.attributes else sa.false()).label("may_be_described"),
             described.c.tracklet_id.is_(None).label("is_undescribed"),
         )
         .join_from(seen, embedded, _is_of(embedded, models.reid), isouter=True)
@@ -110,7 +109,7 @@ def lacking(connection: sa.Connection, segment_ids: Sequence[int], models: Model
         Lacking(
             {name: row[name] for name in _COPIED},
             row["needs_embedding"],
-            row["may_be_described"] and row["is_undescribed"],
+            bool(models.attributes) and row["is_undescribed"],
         )
         for row in rows
     ]
@@ -120,7 +119,8 @@ def lacking(connection: sa.Connection, segment_ids: Sequence[int], models: Model
 def add(connection: sa.Connection, learnt: Sequence[Learnt], models: Models) -> None:
     """Stores what the models say of sightings, unless they were removed meanwhile. Idempotent.
 
-    Watches are told of those that were seen in the last hour, for they could not look at them before.
+    Sightings of the last hour are announced, so that watches by this re-ID model look at them: they had no embedding by
+    it before.
     """
     lock_writers(connection)
     stored = _stored(connection, {one.of.key for one in learnt})

@@ -165,9 +165,9 @@ class Perception:
 
     def described(self, tracklets: Sequence[Tracklet]) -> list[Tracklet]:
         """Copies of `tracklets` with the mean attribute probabilities of their crops."""
-        attributes = self.describe([tracklet.crops for tracklet in tracklets])
         if self.attribute_schema is None:
             return list(tracklets)
+        attributes = self.describe([tracklet.crops for tracklet in tracklets])
         return [replace(one, attributes=each) for one, each in zip(tracklets, attributes, strict=True)]
 
     def describe(self, crops_of: Sequence[Sequence[np.ndarray]]) -> list[dict[str, dict[str, float]]]:

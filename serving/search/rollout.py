@@ -57,7 +57,9 @@ def search_with(
     embeddings: Sequence[np.ndarray | None] = (),
     **asked: Any,
 ) -> list[Hit]:
-    """Sightings of the person by the first model, and by the others those that it has not embedded, likeliest first.
+    """Hits of a search with the first model, and hits of the other models in video that has no embeddings by the first.
+
+    All hits are in the order of their match probability. Words alone are searched once, for no re-ID model is asked.
 
     Candidates come from the read replica while the store has one that keeps up.
 
