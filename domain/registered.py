@@ -16,6 +16,7 @@ from domain.model_card import ModelCard, Task
 from domain.names import Name
 
 REGISTERED = "registered.json"
+CHANGE = "change of "  # begins the name of a figure that a promotion changed
 
 
 class RegisteredModel(BaseModel):
@@ -31,7 +32,8 @@ class RegisteredModel(BaseModel):
     mlflow_run: str
     data_hash: str
     git_revision: str
-    promotion: dict[str, str] = {}  # who promoted it, when, why, and what the comparison said
+    data_counts: dict[str, int] = {}  # of the training data: pictures by part, people, …
+    promotion: dict[str, str] = {}  # who promoted it, when, why, what the comparison said, and the changes of figures
 
 
 class ModelOrigin(BaseModel):

@@ -17,6 +17,7 @@ from domain.atomic import atomic_folder
 from domain.errors import InputError
 from domain.model_card import Task, version_of_deployment
 from domain.paths import COMPARISONS, DATA, configured_district
+from domain.registered import CHANGE
 from domain.settings import read_params
 from domain.stage import run_stage
 from evaluation.comparison.attribute_models import compare_attribute_models
@@ -103,7 +104,7 @@ def _keep(district: str, alias: Alias, results: Mapping[str, tuple[Compared, Dec
         for task, version in aliased(district, alias).items():
             for compared, decision in results.values():
                 if compared.challenger.card.task == task:
-                    main = {f"change of {name}": in_words(name, each) for name, each in compared.figures.items()}
+                    main = {f"{CHANGE}{name}": in_words(name, each) for name, each in compared.figures.items()}
                     said = {"verdict": decision.verdict, "verdict_reason": decision.reason}
                     said |= {"compared_with": compared.champion.card.version}
                     add_tags(version, said | {name: main[name] for name in list(main)[:3]})

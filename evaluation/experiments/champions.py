@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from domain.atomic import atomic_folder
 from domain.model_card import Task
 from domain.paths import CHAMPIONS, PREVIOUS
-from domain.registered import RegisteredModel, write_registered
+from domain.registered import CHANGE, RegisteredModel, write_registered
 from evaluation.comparison.sides import ENGINE_PART, TRANSITS_PART
 from evaluation.experiments.registry import Registered
 
@@ -34,7 +34,8 @@ def write_champions(district: str, champions: Mapping[Task, Registered], previou
                 shutil.copytree(files / ENGINE_PART, folder / version.name)
                 if (files / TRANSITS_PART).is_dir():
                     shutil.copytree(files / TRANSITS_PART, folder / TRANSITS_PART)
-            promotion = {name: version.tags[name] for name in _SHOWN if name in version.tags}
+            changes = sorted(name for name in version.tags if name.startswith(CHANGE))
+            promotion = {name: version.tags[name] for name in (*_SHOWN, *changes) if name in version.tags}
             listed.append(
                 RegisteredModel(
                     task=task,
@@ -45,6 +46,7 @@ def write_champions(district: str, champions: Mapping[Task, Registered], previou
                     mlflow_run=version.run,
                     data_hash=version.tags.get("data_hash", ""),
                     git_revision=version.tags.get("git_revision", ""),
+                    data_counts=version.data_counts(),
                     promotion=promotion,
                 )
             )

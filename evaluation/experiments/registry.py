@@ -7,6 +7,7 @@ own for a model that was not trained here.
 """
 
 import hashlib
+import json
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -53,6 +54,14 @@ class Registered:
     def name(self) -> str:
         """Name of the engine, such as reid-osnet."""
         return self.tags["engine"]
+
+    def data_counts(self) -> dict[str, int]:
+        """Pictures by part, people and the like in the training data, as its run has them; empty if it has none."""
+        run = runs.find(self.run)
+        used = run.inputs.dataset_inputs if run is not None and run.inputs else ()
+        trained_on = [one.dataset for one in used if "training" in (tag.value for tag in one.tags)]
+        profiles = [json.loads(data.profile or "{}") for data in trained_on]
+        return {name: each for profile in profiles for name, each in profile.items() if isinstance(each, int)}
 
     @contextmanager
     def files(self) -> Iterator[Path]:

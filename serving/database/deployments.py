@@ -102,5 +102,8 @@ def lines_of(found: Trail) -> Iterator[str]:
         if origin.registered is not None:
             yield f"  registered as {origin.registered.registered_model} {origin.registered.registered_version}"
             yield from (f"  {name}: {text}" for name, text in sorted(origin.registered.promotion.items()))
-        yield f"  run {origin.mlflow_run or 'unknown'}, data {origin.data_hash or 'unknown'} of {origin.district}"
+        counts = origin.registered.data_counts if origin.registered is not None else {}
+        counted = "".join(f", {number} {name}" for name, number in sorted(counts.items()))
+        data = f"{origin.data_hash or 'unknown'} of {origin.district}{counted}"
+        yield f"  run {origin.mlflow_run or 'unknown'}, data {data}"
         yield f"  commit {origin.git_revision or 'unknown'}" + (f", from {origin.source}" if origin.source else "")

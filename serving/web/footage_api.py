@@ -33,8 +33,8 @@ FootageOf = Annotated[Footage, Depends(_footage)]
 SightingInPath = Annotated[SightingId, Depends(_sighting)]
 
 
-class FootageRequest(BaseModel):
-    """A view of a sighting's full frame, with its case and reason."""
+class ViewRequest(BaseModel):
+    """A view of what is kept behind a sighting, with its case and reason."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -42,7 +42,7 @@ class FootageRequest(BaseModel):
     reason: Text
 
 
-class ClipRequest(FootageRequest):
+class ClipRequest(ViewRequest):
     """A view of the recording around a sighting."""
 
     before_s: _Around = 4
@@ -70,7 +70,7 @@ async def about_footage(
     | {200: {"content": {"image/jpeg": {"schema": {"type": "string", "format": "binary"}}}}},
 )
 async def frame(
-    request: Request, footage: FootageOf, account: CurrentAccount, sighting: SightingInPath, asked: FootageRequest
+    request: Request, footage: FootageOf, account: CurrentAccount, sighting: SightingInPath, asked: ViewRequest
 ) -> Response:
     """The full frame in which the person is seen best."""
     await in_transaction(request, require_in_view, account, asked.case, sighting)

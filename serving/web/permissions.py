@@ -20,7 +20,7 @@ ENDPOINTS: Mapping[tuple[str, str], Permission] = {
     ("POST", "/v1/route"): Permission.SEARCH,
     ("POST", "/v1/where-next"): Permission.SEARCH,
     ("GET", "/v1/crops/{district}/{tracklet_id}"): Permission.SEARCH,
-    ("GET", "/v1/trail/{district}/{tracklet_id}"): Permission.SEARCH,
+    ("POST", "/v1/trail/{district}/{tracklet_id}"): Permission.SEARCH,
     ("GET", "/v1/footage/{district}/{tracklet_id}"): Permission.SEARCH,
     ("POST", "/v1/footage/{district}/{tracklet_id}/frame"): Permission.SEARCH,
     ("POST", "/v1/footage/{district}/{tracklet_id}/clip"): Permission.SEARCH,

@@ -84,7 +84,7 @@ def test_answers_to_what_is_stored_are_as_declared() -> None:
             ("/where-next", "POST"): client.post("/where-next", json=asked | {"sightings": route["sightings"]}),
             ("/sentence", "POST"): client.post("/sentence", json={"text": "a child in a red coat"}),
             ("/crops/{district}/{tracklet_id}", "GET"): client.get("/crops/demo/1", params={"case": asked["case"]}),
-            ("/trail/{district}/{tracklet_id}", "GET"): client.get("/trail/demo/1", params={"case": asked["case"]}),
+            ("/trail/{district}/{tracklet_id}", "POST"): client.post("/trail/demo/1", json=asked),
             ("/footage/{district}/{tracklet_id}", "GET"): client.get("/footage/demo/1", params={"case": asked["case"]}),
             ("/footage/{district}/{tracklet_id}/frame", "POST"): client.post("/footage/demo/1/frame", json=asked),
             ("/footage/{district}/{tracklet_id}/clip", "POST"): client.post("/footage/demo/1/clip", json=asked),

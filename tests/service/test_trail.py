@@ -21,6 +21,7 @@ from tests.helpers.deployments import RED, api_client_of, fill_store, picture, w
 from tests.helpers.sightings import CAMERAS, NOON, in_transaction, tracklet
 from tests.service.test_reembed import NEVER, work_of
 
+PROMOTION = {"promoted_by": "Kim", "gate": "passed", "change of plain/map": "plain/map 61.2 → 93.4, +32.2"}
 LEARNT = {"data_hash": "d" * 32, "git_revision": "c" * 40, "mlflow_run_id": "a1b2"}
 
 
@@ -32,7 +33,7 @@ def registered(deployment: Deployment) -> Deployment:
     one = RegisteredModel(
         task="reid", engine=deployment.reid, registered_model="demo-reid", registered_version="3",
         model_version=card.version, mlflow_run="a1b2", data_hash="d" * 32, git_revision="c" * 40,
-        promotion={"promoted_by": "Kim", "gate": "promote"},
+        data_counts={"bounding_box_train pictures": 1200, "people": 60}, promotion=PROMOTION,
     )  # fmt: skip
     write_registered([one], folder.parent)
     return deployment
@@ -67,9 +68,9 @@ def test_a_hit_leads_to_registered_version_run_data_and_commit(
     later = write_deployment(tmp_path / "new", reid=1)
     with api_client_of(deployment) as client:
         store = store_of(client)
-        number = add_sighting(deployment, store)
+        number, asked = add_sighting(deployment, store), {"case": 1, "reason": "which model was it"}
         work_of(later, store).run(NEVER)
-        answer = client.get(f"/trail/demo/{number}", params={"case": 1})
+        answer = client.post(f"/trail/demo/{number}", json=asked)
         assert answer.status_code == 200, answer.text
         told = answer.json()
         assert told["deployment_version"] == deployment.version()
@@ -85,20 +86,25 @@ def test_a_hit_leads_to_registered_version_run_data_and_commit(
         origin = by_version[of["reid-osnet"]]
         assert (origin["mlflow_run"], origin["data_hash"], origin["git_revision"]) == ("a1b2", "d" * 32, "c" * 40)
         assert origin["registered"]["registered_version"] == "3"
-        assert origin["registered"]["promotion"] == {"promoted_by": "Kim", "gate": "promote"}
+        assert origin["registered"]["promotion"] == PROMOTION
+        assert origin["registered"]["data_counts"] == {"bounding_box_train pictures": 1200, "people": 60}
         assert by_version[models[-1][1]] is None  # no process of that deployment has opened the store
         later.record_in(store)
-        assert client.get(f"/trail/demo/{number}", params={"case": 1}).json()["models"][-1]["origin"] is not None
-        hidden = client.get(f"/trail/demo/{number + 1}", params={"case": 1})
+        assert client.post(f"/trail/demo/{number}", json=asked).json()["models"][-1]["origin"] is not None
+        hidden = client.post(f"/trail/demo/{number + 1}", json=asked)
         assert (hidden.status_code, hidden.json()["code"]) == (404, "sighting_unknown")
-        assert client.get(f"/trail/demo/{number}").status_code == 400  # without a case
+        for missing in asked:
+            partly = {name: given for name, given in asked.items() if name != missing}
+            assert client.post(f"/trail/demo/{number}", json=partly).status_code == 400
         with store.begin() as connection:
             views = [record.details for record in audit.records(connection) if record.action == "view trail"]
-        assert views == [{"case_id": 1, "district": "demo", "tracklet_id": number}] * 2
+        assert views == [{"case_id": 1, "reason": asked["reason"], "district": "demo", "tracklet_id": number}] * 2
         monkeypatch.chdir(deployment.root)
         trail.main(["demo", str(number)])
         said = capsys.readouterr().out
-        assert f"registered as demo-reid 3\n  gate: promote\n  promoted_by: Kim\n  run a1b2, data {'d' * 32}" in said
+        told_of_reid = "change of plain/map: plain/map 61.2 → 93.4, +32.2\n  gate: passed\n  promoted_by: Kim"
+        data = f"data {'d' * 32} of demo, 1200 bounding_box_train pictures, 60 people"
+        assert f"registered as demo-reid 3\n  {told_of_reid}\n  run a1b2, {data}" in said
         assert f"commit {'c' * 40}" in said
         with pytest.raises(InputError, match="a trail must be of a stored sighting, got demo/5000"):
             trail.main(["demo", "5000"])
@@ -108,7 +114,7 @@ def test_of_what_was_stored_before_the_models_are_told_as_far_as_they_are_known(
     deployment = write_deployment(tmp_path)
     fill_store(deployment)
     with api_client_of(deployment) as client:
-        told = client.get("/trail/demo/1", params={"case": 1}).json()
+        told = client.post("/trail/demo/1", json={"case": 1, "reason": "which model was it"}).json()
     assert told["deployment_version"] is None
     assert [(one["task"], one["has_made_it"]) for one in told["models"]] == [("reid", True), ("attributes", False)]
     assert json.dumps(told)

@@ -182,6 +182,7 @@ for (const event of ["play", "pause", "seeked"]) clip.addEventListener(event, fo
 for (const button of all("[data-step]")) button.addEventListener("click", () => step(Number(button.dataset.step)));
 for (const button of all("[data-verdict]", dialog)) button.addEventListener("click", () => judge(seen, button.dataset.verdict));
 $("#around").addEventListener("click", () => attempt(showAround));
+$("#footage-trail").addEventListener("click", () => document.dispatchEvent(new CustomEvent("trail", { detail: seen })));
 dialog.addEventListener(
   "keydown",
   (event) => {

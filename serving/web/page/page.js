@@ -19,6 +19,7 @@ import { attempt, fetchJson } from "./service.js";
 import { showSheets } from "./sheets.js";
 import { allSent, showHits, showJudged } from "./sightings.js";
 import { moment, placeOf, timeOf } from "./times.js";
+import "./trail.js";
 import { offerWatch, showWatches } from "./watch.js";
 
 const form = $("#search");

@@ -89,6 +89,7 @@ function card(seen, kind, probability = "") {
   fill("probability", probability);
   fill("camera", isStored ? placeOf(seen) : words.removed);
   fill("times", isStored ? timesOf(seen, seen.first_seen, seen.last_seen) : "");
+  $("[data-trail]", item).hidden = !isStored;
   for (const part of all(".verdict, [data-like], [data-correct]", item)) part.hidden = !isStored || Boolean(chosenCase().closed);
   item.setAttribute("aria-label", `${isStored ? placeOf(seen) : words.removed}, ${kind} ${probability}`);
   sightingOf.set(item, seen);
@@ -160,9 +161,9 @@ for (const list of all(".hits")) {
     const item = event.target.closest("li[data-verdict]");
     if (button) judge(sightingOf.get(item), button.dataset.verdict);
     else if (event.target.closest(".picture")) openFootage(item);
-    if (event.target.closest("[data-correct]")) document.dispatchEvent(new CustomEvent("correct", { detail: sightingOf.get(item) }));
-    const like = event.target.closest("[data-like]");
-    if (like) document.dispatchEvent(new CustomEvent("like", { detail: sightingOf.get(item) }));
+    for (const asked of ["like", "correct", "trail"]) {
+      if (event.target.closest(`[data-${asked}]`)) document.dispatchEvent(new CustomEvent(asked, { detail: sightingOf.get(item) }));
+    }
   });
   list.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey) return;

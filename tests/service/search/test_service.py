@@ -502,7 +502,7 @@ def test_the_openapi_document_declares_every_answer(client: TestClient) -> None:
         "post /watches": {"201", "400", "404", "408", "413"} | refused,
         "get /watches": {"200", "400", "404"} | refused,
         "post /watches/estimate": {"200", "400", "404", "408", "413"} | refused,
-        "get /trail/{district}/{tracklet_id}": {"200", "400", "404"} | refused,
+        "post /trail/{district}/{tracklet_id}": {"200", "400", "404", "408", "413"} | refused,
         "get /footage/{district}/{tracklet_id}": {"200", "400", "404"} | refused,
         "post /footage/{district}/{tracklet_id}/frame": {"200", "400", "404", "408", "413"} | refused,
         "post /footage/{district}/{tracklet_id}/clip": {"200", "400", "404", "408", "413"} | refused,

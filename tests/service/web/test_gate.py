@@ -56,7 +56,7 @@ MATRIX = {  # who may ask what; the case is one that nobody has opened
     "POST /v1/watches/77/end": {OPERATOR, REVIEWER},
     "GET /v1/alerts": {OPERATOR, REVIEWER},
     "GET /v1/alerts/events?after=x": {OPERATOR, REVIEWER},
-    "GET /v1/trail/demo/1": {OPERATOR, REVIEWER},
+    "POST /v1/trail/demo/1": {OPERATOR, REVIEWER},
     "GET /v1/footage/demo/1": {OPERATOR, REVIEWER},
     "POST /v1/footage/demo/1/frame": {OPERATOR, REVIEWER},
     "POST /v1/footage/demo/1/clip": {OPERATOR, REVIEWER},

@@ -99,6 +99,7 @@ def test_a_worse_challenger_is_refused_a_better_one_promoted_and_rolled_back(
     assert (reid.registered_model, reid.registered_version) == ("noise-reid", "3")
     assert reid.promotion["promoted_by"] == "Kim"
     assert "plain/map" in reid.promotion["verdict_reason"]
+    assert reid.promotion["change of plain/map"] in reid.promotion["verdict_reason"]
     run = MlflowClient().get_run(reid.mlflow_run)
     kept = {file.path for file in MlflowClient().list_artifacts(run.info.run_id, "registered")}
     assert any(path.endswith("-compare") for path in kept)
