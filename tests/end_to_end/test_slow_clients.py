@@ -19,6 +19,7 @@ import pytest
 from PIL import Image
 
 from serving.access.roles import Role
+from serving.web.gate import COOKIE
 from tests.end_to_end.conftest import wait_until
 from tests.helpers.deployments import token_of
 from tests.helpers.hostile_uploads import MULTIPART, form
@@ -47,7 +48,12 @@ def crowds_token(served: Served) -> str:
 
 def head(token: str, method: str = "GET", path: str = "/v1/cases", length: int = 0) -> bytes:
     """The head of a request, but for its last line."""
-    asked = f"{method} {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n"
+    return head_of(f"Authorization: Bearer {token}\r\n", method, path, length)
+
+
+def head_of(signed_in_by: str, method: str, path: str, length: int) -> bytes:
+    """As `head`, of who is signed in by these lines."""
+    asked = f"{method} {path} HTTP/1.1\r\nHost: x\r\n{signed_in_by}"
     return f"{asked}Content-Type: {MULTIPART}\r\nContent-Length: {length}\r\n".encode()
 
 
@@ -123,6 +129,27 @@ def test_an_account_whose_places_are_taken_waits_and_others_do_not(served: Serve
         assert (refused.status_code, refused.headers["Retry-After"]) == (429, "1"), refused.text
         assert f"an account may have {most} requests in work" in refused.json()["error"]
         require_others_are_answered(served)
+
+
+def test_an_account_has_no_more_places_by_signing_in_several_times(served: Served, crowds_token: str) -> None:
+    most, browsers = served.deployment.settings.service.max_concurrent_per_account, 2
+    by_token = {"Authorization": f"Bearer {crowds_token}"}
+    with ExitStack() as opened:
+        for _ in range(browsers):
+            by_session = f"Cookie: {COOKIE}={session_of(served, crowds_token)}\r\nOrigin: http://x\r\n"
+            begun = head_of(by_session, "POST", "/v1/search", 1_000_000) + b"\r\n"
+            opened.enter_context(crowd(served, begun, most // browsers))
+        client = opened.enter_context(httpx.Client(base_url=served.client.base_url, headers=by_token, timeout=30))
+        wait_until(lambda: client.get("/v1/cases").status_code == 429, GRACE_S, served.log.read_text)
+        require_others_are_answered(served)
+
+
+def session_of(served: Served, token: str) -> str:
+    """The cookie of a browser that signs in with `token`."""
+    with httpx.Client(base_url=served.client.base_url, timeout=30) as browser:
+        own = {"Origin": f"http://{served.client.base_url.netloc.decode()}"}
+        assert browser.post("/sign-in", data={"token": token}, headers=own).status_code == 303
+        return browser.cookies[COOKIE]
 
 
 def test_a_photo_over_a_weak_line_is_answered(served: Served, crowds_token: str) -> None:

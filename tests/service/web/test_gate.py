@@ -527,6 +527,28 @@ def test_a_role_that_tries_what_it_may_not_is_in_the_audit(app: Starlette, deplo
     assert "needs the permission search, which the role auditor does not have" in details["reason"]
 
 
+@pytest.mark.parametrize(
+    ("asked", "reason"),
+    [
+        ("GET /v1/crops/demo/1?case={case}", "does not show demo/1"),
+        ("POST /v1/watches/77/end", "the watch must be of a case that"),
+        ("GET /v1/cases/{case}/photos/66", "the photo must be one of case"),
+        ("GET /v1/cases/{case}/sheets/55/pdf", "the sheet must be one of case"),
+    ],
+)
+def test_a_number_that_is_guessed_from_an_own_case_is_in_the_audit(
+    app: Starlette, deployment: Deployment, asked: str, reason: str
+) -> None:
+    method, path = asked.split(" ")
+    name = f"yoon{len(path)}"
+    client, as_yoon = TestClient(app, client=("10.0.0.6", 1)), bearer(token_of(deployment, name, REVIEWER))
+    case = client.post("/v1/cases", json={"title": "x"}, headers=as_yoon).json()["id"]
+    assert client.request(method, path.format(case=case), headers=as_yoon).status_code == 404
+    (details,) = [record.details for record in recorded(app, "refused access") if record.account == name]
+    assert (details["status"], details["method"]) == (404, method)
+    assert reason in details["reason"]
+
+
 @pytest.mark.parametrize("path", ["/v1/cases", "/"])
 def test_lists_of_cases_are_in_the_audit_once_a_minute(app: Starlette, deployment: Deployment, path: str) -> None:
     name = f"seo{len(path)}"
