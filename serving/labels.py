@@ -3,10 +3,12 @@
     FOLDER/bounding_box_train/0001_c3s1_000042_00.jpg    Market-1501 names: identity, camera, tracklet, crop
     FOLDER/labels.csv    file, identity, case, verdict, district, camera_id, tracklet_id, first_seen, last_seen
     FOLDER/attributes/train.csv, FOLDER/attributes/images/    sightings with corrected attributes, where there are some
+    FOLDER/detection/boxes.csv, FOLDER/detection/images/    full frames with corrected boxes, for a labelling tool
 
 Each case with a confirmed sighting is an identity, numbered from 1 by case. A sighting that is rejected in a case shows
 an unknown person and gets the identity 0 (a distractor). The last verdict on a sighting counts; in a case that asks for
-a second person, the verdicts of two. Of attributes, only what people corrected is known. Cameras are numbered by
+a second person, the verdicts of two. Of attributes, only what people corrected is known. A crop whose box
+was corrected is cut anew. Cameras are numbered by
 district and id. Sightings that are no longer stored are left out. Stage `prepare` uses the folder as `district.labels`.
 """
 
@@ -43,7 +45,10 @@ def main(argv: Sequence[str] = ()) -> None:
             details = {"what": "labels", "folder": str(folder.resolve())}
             audit.append(connection, audit.command_account(), Action.EXPORT, details)
         exported = export_labels(store, folder)
-    print(f"{folder}: {exported.judged} judged crops, {exported.corrected} crops with corrected attributes")
+    print(
+        f"{folder}: {exported.judged} judged crops, {exported.corrected} crops with corrected attributes, "
+        f"{exported.framed} full frames with corrected boxes"
+    )
 
 
 if __name__ == "__main__":

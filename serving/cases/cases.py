@@ -16,6 +16,7 @@ from sqlalchemy.dialects.postgresql import insert
 from domain.errors import InputError, shown
 from serving.access.accounts import Account, account_named
 from serving.access.roles import Role
+from serving.cases.boxes import CorrectedBox, boxes_of
 from serving.cases.corrections import Correction, corrections_of
 from serving.cases.searches import RecordedSearch, searches_of, without_verdicts
 from serving.cases.standing import Standing, standing_of, standings, voices
@@ -60,6 +61,7 @@ class CaseDetails(CaseAnswer):
     verdicts: list[JudgedSighting]
     to_judge: list[CasePlace]  # a second person's verdict is missing, and the account has given none
     corrections: list[Correction]  # of attributes
+    boxes: list[CorrectedBox]  # in full frames
 
 
 class ExportedSighting(CaseSighting):
@@ -123,10 +125,11 @@ def case_details(connection: sa.Connection, account: Account, case_id: int) -> C
         verdict = row["own"] or row["standing"]
         told = {name: row[name] for name in JudgedSighting.model_fields if name != "verdict"}
         sightings.append(JudgedSighting(**told, verdict=verdict))
-    corrections = corrections_of(connection, case_id)
+    corrections, boxes = corrections_of(connection, case_id), boxes_of(connection, case_id)
     audit.append(connection, account.name, Action.VIEW_CASE, {"case_id": case_id})
     to_judge = to_judge if case.closed is None else []
-    return CaseDetails(**case.model_dump(), verdicts=sightings, to_judge=to_judge, corrections=corrections)
+    told = {"verdicts": sightings, "to_judge": to_judge, "corrections": corrections, "boxes": boxes}
+    return CaseDetails(**case.model_dump(), **told)
 
 
 def close_case(connection: sa.Connection, account: Account, case_id: int) -> CaseAnswer:

@@ -49,7 +49,7 @@ def remove_district(connection: sa.Connection, district: str) -> Replaced | None
         for table in (tables.tracklets, tables.verdicts, tables.segments, tables.gaps)
     }
     found = tables.found_sightings  # after the segments, whose locks a search holds while it records what it found
-    for told in (found, tables.alerts, tables.new_sightings, tables.corrections):
+    for told in (found, tables.alerts, tables.new_sightings, tables.corrections, tables.corrected_boxes):
         connection.execute(sa.delete(told).where(told.c.district == district))
     connection.execute(sa.delete(tables.districts).where(tables.districts.c.name == district))
     if not any(removed.values()):

@@ -346,6 +346,19 @@ corrections = Table(  # attributes of sightings by people, of which the last cou
     Index("corrections_by_sighting", "case_id", "district", "tracklet_id"),
 )
 
+corrected_boxes = Table(  # of people in full frames, by people; the last counts; see serving.cases.boxes
+    "corrected_boxes",
+    metadata,
+    Column("id", BigInteger, Identity(), primary_key=True),
+    Column("case_id", BigInteger, ForeignKey("cases.id", ondelete="CASCADE"), nullable=False),
+    Column("district", Text, nullable=False),
+    Column("tracklet_id", BigInteger, nullable=False),
+    Column("box_xyxy", ARRAY(Float)),  # pixels of the full frame; None: taken back
+    Column("account", Text, nullable=False),
+    Column("at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Index("corrected_boxes_by_sighting", "case_id", "district", "tracklet_id"),
+)
+
 case_photos = Table(  # of the person; see serving.cases.question
     "case_photos",
     metadata,

@@ -16,6 +16,7 @@ from domain.deadline import require_time
 from domain.errors import ArtifactError, InputError
 from domain.images import Picture, decode_jpeg, encode_jpeg
 from serving.access.accounts import Account
+from serving.cases.boxes import boxes_of
 from serving.cases.standing import Standing, sightings_standing, voices
 from serving.cases.verdict import Verdict
 from serving.cases.visible import CaseAnswer, open_case_of
@@ -42,7 +43,7 @@ class _Match:
 
     seen: Any  # row of `tracklets`
     judges: list[str]
-    person: Box | None  # None: no full frame was kept
+    person: Box | None  # as corrected, if somebody did; None: no full frame was kept
     others: list[Box]  # by the tracks of the same video
 
 
@@ -81,10 +82,11 @@ def plan_sheet(connection: sa.Connection, account: Account, case_id: int) -> Pla
     judges: dict[SightingKey, list[str]] = {}
     for row in connection.execute(given):
         judges.setdefault((row.district, row.tracklet_id), []).append(row.account)
+    drawn = {(one.district, one.tracklet_id): np.array(one.box_xyxy) for one in boxes_of(connection, case_id)}
     districts = stored_districts(connection)
     return Plan(
         case=case,
-        matches=[_match(connection, row, judges[row.district, row.id]) for row in reversed(rows)],
+        matches=[_match(connection, row, judges[row.district, row.id], drawn) for row in reversed(rows)],
         cameras={(district.name, camera.id): camera for district in districts for camera in district.cameras},
         zones={district.name: district.time_zone for district in districts},
     )
@@ -168,10 +170,11 @@ def pictures_of(frame: Picture, person: Box, others: Sequence[Box], perception: 
     return small, part
 
 
-def _match(connection: sa.Connection, row: Any, judges: list[str]) -> _Match:
+def _match(connection: sa.Connection, row: Any, judges: list[str], drawn: Mapping[SightingKey, Box]) -> _Match:
     person = _box_in(row.boxes, row.full_frame)
     if person is None:
         return _Match(row, judges, None, [])
+    person = drawn.get((row.district, row.id), person)
     seen = tables.tracklets
     is_beside = (seen.c.segment_id == row.segment_id) & ((seen.c.district != row.district) | (seen.c.id != row.id))
     at_once = (seen.c.first_seen <= row.last_seen) & (seen.c.last_seen >= row.first_seen)

@@ -8,7 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field, StrictBool
 
 from domain.names import Name
 from domain.texts import AtMost
-from serving.cases import cases, corrections, emergency
+from serving.cases import boxes, cases, corrections, emergency
+from serving.cases.boxes import CorrectedBox
 from serving.cases.cases import CaseDetails, CaseExport
 from serving.cases.corrections import Correction
 from serving.cases.standing import Standing
@@ -27,6 +28,7 @@ AccountName = Annotated[str, AtMost(64)]
 AccountNames = Annotated[list[AccountName], Field(max_length=1000)]
 CaseId = Annotated[int, Field(ge=1, lt=2**63)]
 CaseInPath = Annotated[CaseId, Path()]
+Pixel = Annotated[float, Field(ge=0, le=100_000, allow_inf_nan=False)]
 router = APIRouter()
 
 
@@ -76,6 +78,20 @@ class NewCorrection(SightingId):
 
     group: Label
     label: Label | None
+
+
+class NewBox(SightingId):
+    """Where the person stands in the full frame of a sighting, in pixels; None takes that back."""
+
+    box_xyxy: tuple[Pixel, Pixel, Pixel, Pixel] | None  # left, top, right, bottom
+
+
+class BoxesAnswer(BaseModel):
+    """Corrected boxes of a case."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    boxes: list[CorrectedBox]
 
 
 class CorrectionsAnswer(BaseModel):
@@ -217,6 +233,13 @@ def correct(
     schema = service.attribute_schema()
     told = corrections.correct(connection, account, case_id, sighting, right.group, right.label, schema)
     return CorrectionsAnswer(corrections=told)
+
+
+@router.post("/cases/{case_id}/boxes", responses=declared(400, 404, 408, 413, 503))
+def correct_box(connection: Transaction, account: CurrentAccount, case_id: CaseInPath, right: NewBox) -> BoxesAnswer:
+    """Correct the box of the person in a sighting's full frame; the last one counts, for sheets and retraining."""
+    sighting = SightingId(district=right.district, tracklet_id=right.tracklet_id)
+    return BoxesAnswer(boxes=boxes.correct_box(connection, account, case_id, sighting, right.box_xyxy))
 
 
 @router.get("/cases/{case_id}/export", responses=declared(404, 503))

@@ -41,6 +41,7 @@ ENDPOINTS: Mapping[tuple[str, str], Permission] = {
     ("POST", "/v1/cases/{case_id}/photos/{photo_id}/remove"): Permission.SEARCH,
     ("POST", "/v1/cases/{case_id}/verdicts"): Permission.SEARCH,
     ("POST", "/v1/cases/{case_id}/corrections"): Permission.SEARCH,
+    ("POST", "/v1/cases/{case_id}/boxes"): Permission.SEARCH,
     ("POST", "/v1/cases/{case_id}/close"): Permission.REVIEW,
     ("PUT", "/v1/cases/{case_id}/legal-hold"): Permission.REVIEW,
     ("PUT", "/v1/cases/{case_id}/operators"): Permission.REVIEW,

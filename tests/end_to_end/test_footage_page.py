@@ -14,7 +14,7 @@ from serving.database import audit, queries, segments
 from serving.database.store import open_store
 from serving.deployment import Deployment
 from tests.end_to_end.conftest import free_port, server
-from tests.end_to_end.test_operator_page import CARDS, Served, ask, click, search, sign_in
+from tests.end_to_end.test_operator_page import CARDS, Served, ask, click, fill, search, sign_in
 from tests.helpers.browser import Browser
 from tests.helpers.deployments import fill_store, token_of, write_deployment
 from tests.helpers.sightings import embedded_as_made, in_transaction
@@ -128,6 +128,42 @@ def test_before_and_after_is_a_line_of_time(browser: Browser) -> None:
     assert browser.barriers() == []
     click(browser, "#around-line li:not([aria-current]) button")
     browser.wait_for(f"document.querySelector('#clip-status').textContent && {CLIP}.hidden")  # of it there is none
+
+
+def test_a_wrong_box_is_drawn_anew_or_entered_and_taken_back(browser: Browser) -> None:
+    rects = "[...document.querySelectorAll('#full-frame rect')]"
+    boxes = f"{rects}.map(each => [each.className.baseVal, each.getAttribute('x')])"
+    sides = "['left', 'top', 'right', 'bottom'].map(side => Number(document.querySelector(`#box-${side}`).value))"
+    in_view = "document.querySelector('#full-frame div').getBoundingClientRect()"
+    click(browser, "#hits .picture")
+    browser.wait_for(PLAYS)
+    browser.wait_for("document.querySelector('#full-frame rect') && !document.querySelector('#full-frame').hidden")
+    [(kind, found)] = browser.evaluate(boxes)
+    assert kind == "right"
+    click(browser, "#correct-box")
+    browser.evaluate("document.querySelector('#full-frame').scrollIntoView()")
+    left, top, width, height = browser.evaluate(f"(({{x, y, width, height}}) => [x, y, width, height])({in_view})")
+    browser.drag((left + width / 2, top + height / 2), (left + width / 4, top + height / 4))  # towards the upper left
+    across, down = browser.evaluate(
+        "(({width, height}) => [width, height])(document.querySelector('#full-frame svg').viewBox.baseVal)"
+    )
+    expected = [across / 4, down / 4, across / 2, down / 2]
+    assert browser.evaluate(sides) == pytest.approx(expected, abs=2)
+    assert browser.barriers() == []
+    click(browser, "#save-box")
+    browser.wait_for("document.querySelector('#full-frame fieldset').hidden")
+    assert [kind for kind, _ in browser.evaluate(boxes)] == ["found", "right"]
+    assert "바로잡았습니다" in browser.evaluate("document.querySelector('#full-frame figcaption').innerText")
+
+    browser.press("Enter", "Enter")  # the button has the focus again
+    browser.wait_for("document.activeElement === document.querySelector('#box-left')")
+    browser.press("ArrowLeft", "ArrowLeft")  # moves in the number, not in the clip
+    fill(browser, "#box-right", "1")
+    click(browser, "#save-box")
+    assert "너무 작거나" in browser.evaluate("document.querySelector('#full-frame [role=alert]').innerText")
+    click(browser, "#box-as-found")
+    browser.wait_for("document.querySelector('#full-frame fieldset').hidden")
+    assert browser.evaluate(boxes) == [["right", found]]
 
 
 def test_a_telephone_shows_the_clip_in_its_width(chromium: str, served: Served, browser: Browser) -> None:

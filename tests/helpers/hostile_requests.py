@@ -76,6 +76,7 @@ _BODIES: dict[tuple[str, str], dict[str, object]] = {
     ("POST", "/v1/cases"): {"title": "x", "operators": []},
     ("POST", "/v1/emergencies"): {"title": "x", "reason": "x"},
     ("POST", "/v1/cases/1/corrections"): {**_SIGHTING, "group": "bag", "label": None},
+    ("POST", "/v1/cases/1/boxes"): {**_SIGHTING, "box_xyxy": None},
     ("POST", "/v1/cases/1/sheets"): {"reason": "x", "note": "x", "hours": 1, "language": "ko"},
     ("PUT", "/v1/cases/1/operators"): {"operators": []},
     ("PUT", "/v1/cases/1/legal-hold"): {"held": False},

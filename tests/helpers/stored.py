@@ -19,6 +19,7 @@ _OF_REQUESTS = {
     "sessions",
     "sheets",
     "corrections",
+    "corrected_boxes",
 }
 
 

@@ -95,6 +95,9 @@ def test_answers_to_what_is_stored_are_as_declared() -> None:
             ("/cases/{case_id}/corrections", "POST"): client.post(
                 f"{case}/corrections", json={"district": "demo", "tracklet_id": 1, "group": "bag", "label": "backpack"}
             ),
+            ("/cases/{case_id}/boxes", "POST"): client.post(
+                f"{case}/boxes", json={"district": "demo", "tracklet_id": 1, "box_xyxy": None}
+            ),
             ("/cases/{case_id}/sheets", "POST"): made,
             ("/cases/{case_id}/sheets", "GET"): client.get(f"{case}/sheets"),
             ("/cases/{case_id}/sheets/{sheet_id}/pdf", "GET"): client.get(f"{sheet}/pdf"),

@@ -4,7 +4,7 @@ import { $, all, say, words } from "./dom.js";
 import { attempt, fetchJson, json } from "./service.js";
 import { timeOf } from "./times.js";
 
-const NO_CASE = { id: null, closed: null, second_person: false, verdicts: [], to_judge: [], corrections: [], given: new Map(), counted: new Map() };
+const NO_CASE = { id: null, closed: null, second_person: false, verdicts: [], to_judge: [], corrections: [], boxes: [], given: new Map(), counted: new Map() };
 const field = $("[name=case]");
 const names = (text) => text.split(",").map((name) => name.trim()).filter(Boolean);
 let chosen = NO_CASE;

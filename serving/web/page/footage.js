@@ -1,7 +1,7 @@
 // The recording behind a sighting, in a dialog: the clip around it, its full frame, cameras near it at the same moment.
 
 import { chosenCase, keyOf } from "./cases.js";
-import { $, all, chance, element, say, shape, words } from "./dom.js";
+import { $, all, chance, element, say, words } from "./dom.js";
 import { attempt as attemptOnPage, fetchJson, fetchResponse, json } from "./service.js";
 import { cropOf, judge } from "./sightings.js";
 import { cameraOf, placeOf, timeOf, timesOf } from "./times.js";
@@ -94,14 +94,13 @@ async function load(video, more) {
   });
 }
 
-async function showFrame([left, top, right, bottom]) {
+async function showFrame(box) {
   const response = await fetchResponse(addressOf("/frame"), { ...json(asked()), signal: closing.signal });
   const image = $("#full-frame img");
   image.src = await kept(response);
   await image.decode();
-  const box = shape("rect", { x: left, y: top, width: right - left, height: bottom - top });
-  $("#full-frame svg").setAttribute("viewBox", `0 0 ${image.naturalWidth} ${image.naturalHeight}`);
-  $("#full-frame svg").replaceChildren(box);
+  const { naturalWidth: width, naturalHeight: height } = image;
+  document.dispatchEvent(new CustomEvent("frame", { detail: { seen, box, width, height } }));
   $("#full-frame").hidden = false;
 }
 
@@ -186,7 +185,7 @@ $("#footage-trail").addEventListener("click", () => document.dispatchEvent(new C
 dialog.addEventListener(
   "keydown",
   (event) => {
-    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input")) return;
     const direction = { ArrowRight: 1, ArrowLeft: -1 }[event.code];
     const verdict = VERDICT_OF_KEY[event.code];
     const isPlay = event.code === "Space" && !event.target.closest("button");

@@ -2,6 +2,7 @@
 
 import { chosenArea, drawArea } from "./area.js";
 import { chosenAttributes, foldAttributes, nameOfGroup, openQuestion } from "./attributes.js";
+import "./boxes.js";
 import { chosenCase, readCase, sightingsAwaiting, sightingsJudged } from "./cases.js";
 import "./corrections.js";
 import { hideCoverage, showCoverage } from "./coverage.js";

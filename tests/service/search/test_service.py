@@ -514,6 +514,7 @@ def test_the_openapi_document_declares_every_answer(client: TestClient) -> None:
         "get /cases/{case_id}/photos/{photo_id}": {"200", "404"} | refused,
         "post /cases/{case_id}/photos/{photo_id}/remove": {"204", "400", "404"} | refused,
         "post /cases/{case_id}/corrections": {"200", "400", "404", "408", "413"} | refused,
+        "post /cases/{case_id}/boxes": {"200", "400", "404", "408", "413"} | refused,
         "post /cases/{case_id}/sheets": {"201", "400", "404", "408", "413"} | refused,
         "get /cases/{case_id}/sheets": {"200", "404"} | refused,
         "get /cases/{case_id}/sheets/{sheet_id}/pdf": {"200", "404"} | refused,

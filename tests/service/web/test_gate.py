@@ -67,6 +67,7 @@ MATRIX = {  # who may ask what; the case is one that nobody has opened
     "GET /v1/cases/99": {OPERATOR, REVIEWER},
     "POST /v1/cases/99/verdicts": {OPERATOR, REVIEWER},
     "POST /v1/cases/99/corrections": {OPERATOR, REVIEWER},
+    "POST /v1/cases/99/boxes": {OPERATOR, REVIEWER},
     "POST /v1/cases/99/close": {REVIEWER},
     "PUT /v1/cases/99/legal-hold": {REVIEWER},
     "PUT /v1/cases/99/operators": {REVIEWER},

@@ -59,7 +59,13 @@ def test_a_killed_training_goes_on_where_it_stopped_and_keeps_the_best(tmp_path:
     assert scores["val/map"] == pytest.approx(max(maps), abs=1e-5)
 
 
-@pytest.mark.parametrize(("sign", "status"), [(signal.SIGKILL, -signal.SIGKILL), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("sign", "status"),
+    [
+        pytest.param(signal.SIGKILL, -signal.SIGKILL, id="kill"),
+        pytest.param(signal.SIGTERM, 143, id="term", marks=pytest.mark.soak),
+    ],
+)
 def test_a_training_killed_in_the_middle_ends_like_an_undisturbed_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sign: signal.Signals, status: int
 ) -> None:
