@@ -21,7 +21,13 @@ from tests.helpers.deployments import RED, api_client_of, fill_store, picture, w
 from tests.helpers.sightings import CAMERAS, NOON, in_transaction, tracklet
 from tests.service.test_reembed import NEVER, work_of
 
-PROMOTION = {"promoted_by": "Kim", "gate": "passed", "change of plain/map": "plain/map 61.2 → 93.4, +32.2"}
+PROMOTION = {
+    "promoted_by": "Kim",
+    "gate": "passed",
+    "verdict_reason": "plain/map 86.6 → 100.0, +13.4, and nothing that the gate guards falls.",
+    "change of plain/map": "plain/map 86.6 → 100.0, +13.4",
+    "change of plain/minp": "plain/minp 79.8 → 100.0, +20.2",
+}
 LEARNT = {"data_hash": "d" * 32, "git_revision": "c" * 40, "mlflow_run_id": "a1b2"}
 
 
@@ -102,9 +108,9 @@ def test_a_hit_leads_to_registered_version_run_data_and_commit(
         monkeypatch.chdir(deployment.root)
         trail.main(["demo", str(number)])
         said = capsys.readouterr().out
-        told_of_reid = "change of plain/map: plain/map 61.2 → 93.4, +32.2\n  gate: passed\n  promoted_by: Kim"
+        told_of_reid = "\n".join(f"  {name}: {text}" for name, text in sorted(PROMOTION.items()))
         data = f"data {'d' * 32} of demo, 1200 bounding_box_train pictures, 60 people"
-        assert f"registered as demo-reid 3\n  {told_of_reid}\n  run a1b2, {data}" in said
+        assert f"registered as demo-reid 3\n{told_of_reid}\n  run a1b2, {data}" in said
         assert f"commit {'c' * 40}" in said
         with pytest.raises(InputError, match="a trail must be of a stored sighting, got demo/5000"):
             trail.main(["demo", "5000"])

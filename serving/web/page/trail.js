@@ -22,6 +22,7 @@ async function open(seen) {
   problem.hidden = true;
   $("#trail-place").textContent = `${placeOf(seen)} · ${timesOf(seen, seen.first_seen, seen.last_seen)}`;
   $("#trail-status").textContent = words.trail_loading;
+  $("#trail-of").textContent = "";
   $("#trail-models").replaceChildren();
   dialog.showModal();
   await show(seen);
@@ -32,7 +33,7 @@ async function show(seen) {
   const asked = json({ case: chosenCase().id, reason: reason() });
   try {
     const trail = await fetchJson(address, { ...asked, signal: closing.signal });
-    $("#trail-models").replaceChildren(...sections(trail, seen));
+    fill(trail, seen);
   } catch (error) {
     if (error.name === "AbortError") return; // it was closed
     problem.replaceChildren(error.message, " ", element("small", { textContent: error.cause ?? "", lang: "en" }));
@@ -41,25 +42,30 @@ async function show(seen) {
   $("#trail-status").textContent = "";
 }
 
-function sections({ district, tracklet_id, deployment_version: version, models }, seen) {
+/** Shows a card for each model: those that processed the video first, in the order in which they look at a picture. */
+function fill({ district, tracklet_id, deployment_version: version, models }, seen) {
   const number = `${district}/${tracklet_id}`;
-  const made = say(words.trail_made, { number, version: version ?? words.trail_unknown });
-  const ordered = models.toSorted((one, other) => ORDER.indexOf(one.task) - ORDER.indexOf(other.task));
-  const [first, later] = [true, false].map((hasMade) => ordered.filter((model) => model.has_made_it === hasMade));
-  const section = (title, of) =>
-    of.length ? [element("h3", { textContent: title }), element("div", {}, ...of.map((model) => card(model, seen)))] : [];
-  return [...section(made, first), ...section(words.trail_later, later)];
+  $("#trail-of").textContent = say(words.trail_of, { number, version: version ?? words.trail_unknown });
+  const place = ({ has_made_it: hasMade, task }) => (hasMade ? 0 : ORDER.length) + ORDER.indexOf(task);
+  const ordered = models.toSorted((one, other) => place(one) - place(other));
+  $("#trail-models").replaceChildren(...ordered.map((model) => card(model, seen)));
 }
 
 /** A model, with all that is known of it. */
-function card({ task, model_version: version, origin }, seen) {
-  const title = element("h4", {}, TASKS[task] ?? task, " · ", code(version));
-  if (!origin) return element("article", {}, title, element("p", { className: "hint", textContent: words.trail_unrecorded }));
+function card({ task, model_version: version, has_made_it: hasMade, origin }, seen) {
+  const title = element("h3", {}, TASKS[task] ?? task, " · ", code(version));
+  const when = element("p", { className: "hint", textContent: hasMade ? words.trail_made : words.trail_later });
+  const item = element("article", { className: hasMade ? "" : "later" }, title, when);
+  if (!origin) {
+    item.append(element("p", { textContent: words.trail_unrecorded }));
+    return item;
+  }
   const list = element("dl");
   for (const [name, value] of facts(origin, seen)) {
     list.append(element("dt", { textContent: name }), element("dd", {}, value));
   }
-  return element("article", {}, title, list);
+  item.append(list);
+  return item;
 }
 
 /** Names and values, in the order from the decision back to the code. */
@@ -80,15 +86,15 @@ function facts({ registered, source, ...origin }, seen) {
 
 /** Who let the model be used, when and why, and what the comparison with the one before said. */
 function promotion(said, seen) {
-  const { promoted_by: by, promoted_at: at, promoted_because: because, gate, compared_with: other } = said;
-  const figures = Object.entries(said).filter(([name]) => name.startsWith(CHANGE));
+  const { promoted_by: by, promoted_at: at, promoted_because: because, gate, verdict_reason: why = "", compared_with: other } = said;
+  const changes = Object.entries(said).filter(([name, change]) => name.startsWith(CHANGE) && !why.includes(change));
   const rows = [
     [words.trail_promoted, [at && timeOf(seen, at), by].filter(Boolean).join(" · ")],
     [words.trail_because, because],
-    [words.trail_gate, gate && (GATE[gate] ?? english(gate))],
+    [words.trail_gate, gate && element("span", {}, GATE[gate] ?? english(gate), why && " · ", english(why))],
     [words.trail_override, said.override],
     [words.trail_compared, other && code(other)],
-    [words.trail_figures, figures.length ? english(figures.map(([, change]) => change).join("\n")) : said.verdict_reason && english(said.verdict_reason)],
+    [words.trail_figures, changes.length && english(changes.map(([, change]) => change).join("\n"))],
   ];
   return rows.filter(([, value]) => value);
 }
