@@ -1,7 +1,6 @@
 """A wrong box is corrected in the full frame, and the sheet, the exported crop and the labeller get the right one."""
 
 import csv
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,7 @@ AROUND_GREEN = [float(side) for side in UNTRACKED]
 
 
 @pytest.fixture
-def store(people: dict[str, TestClient]) -> Iterator[Store]:
+def store(people: dict[str, TestClient]) -> Store:
     """The sighting 1 has a full frame, in which the box is on a red person; a green one stands further left."""
     opened: Store = people["lee"].app.state.search_service.store()  # type: ignore[attr-defined]
     add_full_frame(opened)
