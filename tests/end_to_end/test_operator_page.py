@@ -468,9 +468,7 @@ def test_more_sightings_come_when_they_are_asked_for_by_keyboard(served: Served,
     search(browser)
     assert browser.evaluate(f"{CARDS}.length") == 5
     for number in (10, 13):  # twice as many, then all there are
-        browser.evaluate(
-            f"[...[...{CARDS}].at(-1).querySelectorAll('button')].filter(each => each.tabIndex >= 0).at(-1).focus()"
-        )
+        browser.evaluate(f"[...{CARDS}].at(-1).querySelector('[data-trail]').focus()")
         browser.press("Tab", "Tab")
         assert browser.evaluate("document.activeElement.textContent") == "더 보기"
         first_new = browser.evaluate(f"{CARDS}.length")
