@@ -137,9 +137,8 @@ def _corrected_boxes(store: Store) -> dict[SightingKey, Box]:
 
 def _crop(store: Store, seen: StoredTracklet, boxes: Mapping[SightingKey, Box]) -> bytes:
     """JPEG of the person: cut by the corrected box, if there are one and a full frame, else as it was stored."""
-    box, frame = boxes.get((seen.district, seen.id)), None
-    if box is not None:
-        frame = _full_frame(store, seen)
+    box = boxes.get((seen.district, seen.id))
+    frame = _full_frame(store, seen) if box is not None else None
     if box is None or frame is None:
         return store.crops.read(seen.crop)
     image = decode_jpeg(frame)
