@@ -19,7 +19,7 @@ from serving.batched_engines import BatchedEngines
 from serving.deployment import Deployment
 from serving.footage.footage import Footage
 from serving.logs import write_json_logs
-from serving.supervisor import keep_supervisor_private
+from serving.supervisor import mend_supervisor
 from serving.watching.lapses import Lapses
 from serving.watching.watcher import Watcher
 from serving.watching.webhook import Webhook
@@ -41,7 +41,7 @@ from serving.web.watch_api import EVENTS, EVENTS_S
 switch_telemetry_off()
 usage_stats.do_not_track.cache_clear()  # `bentoml serve` has cached the setting before it imports this
 write_json_logs()
-keep_supervisor_private()  # it imports this before it begins to listen
+mend_supervisor()  # it imports this before it begins to listen
 threadpool_limits(1, "blas")  # its threads keep a core busy for tens of ms after a product, which the database needs
 sys.setswitchinterval(0.001)  # a search waits for the interpreter many times, each time behind who holds it: 5 ms else
 _metrics_folder = own_metrics_folder()

@@ -1,4 +1,4 @@
-"""The process that BentoML starts and restarts the service's other processes from (circus), kept to its own user.
+"""The process that BentoML starts and restarts the service's other processes from (circus): private and steady.
 
 Everyone who reaches circus's endpoints may let it run any command, and BentoML puts them on ports of 127.0.0.1. Here
 they are sockets in a folder of the service's user alone.
@@ -9,7 +9,9 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from bentoml._internal.utils import circus
+from circus import controller
 from circus.watcher import Watcher
+from tornado.ioloop import PeriodicCallback
 
 from domain.processes import die_with
 
@@ -36,7 +38,15 @@ class _ThreadedArbiter(_Private, circus.ThreadedArbiter):
     """For `bentoml.serve` within a program."""
 
 
-def keep_supervisor_private() -> None:
-    """Let the supervisor of this process, if BentoML makes one later, listen to its own user only."""
+class _SteadyPeriodicCallback(PeriodicCallback):
+    """Calls back in a period, also after the wall clock was set back; tornado's would wait until it is where it was."""
+
+    def _update_next(self, current_time: float) -> None:
+        self._next_timeout = current_time + self.callback_time / 1000
+
+
+def mend_supervisor() -> None:
+    """Let the supervisor of this process, if BentoML makes one later, listen to its own user and watch steadily."""
     circus.Arbiter = _Arbiter  # type: ignore[misc]
     circus.ThreadedArbiter = _ThreadedArbiter  # type: ignore[misc]
+    controller.AsyncPeriodicCallback = _SteadyPeriodicCallback
