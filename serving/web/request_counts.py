@@ -18,6 +18,7 @@ from domain.errors import InputError
 _ADDRESS = "DONGSEON_LIMITS"
 _ANSWERS_WITHIN_S = 0.5  # Redis; a request waits for it
 _LOOK_AGAIN_S = 10.0  # after it did not answer
+_STEP_S = 1.0  # by which a clock that is set back is told from one that is adjusted
 _T = TypeVar("_T")
 _log = logging.getLogger(__name__)
 
@@ -33,7 +34,7 @@ class RequestCounts:
     """
 
     def __init__(self) -> None:
-        self._own = MovingWindowRateLimiter(MemoryStorage())
+        self._own, self._clock = _new_window(), _clock()
         self._shared = _shared(os.environ.get(_ADDRESS))
         self._answers_from = 0.0  # when Redis is asked again
 
@@ -59,7 +60,19 @@ class RequestCounts:
                 self._answers_from = time.monotonic() + _LOOK_AGAIN_S
                 kind = type(error.storage_error).__name__
                 _log.warning("Redis at %s must answer, got %s; this replica counts requests for itself", _ADDRESS, kind)
+        was, self._clock = self._clock, _clock()
+        if self._clock < was - _STEP_S:  # the window is of the wall clock: it would be full until that is where it was
+            self._own = _new_window()
         return ask(self._own)
+
+
+def _new_window() -> MovingWindowRateLimiter:
+    return MovingWindowRateLimiter(MemoryStorage())
+
+
+def _clock() -> float:
+    """The wall clock in seconds, less what passed; it changes when somebody sets the clock."""
+    return time.time() - time.monotonic()
 
 
 def _shared(address: str | None) -> MovingWindowRateLimiter | None:

@@ -70,6 +70,13 @@ def test_replicas_count_together(redis: Redis) -> None:
         assert replica.wait_s(LIMIT, "park") is None
 
 
+def test_a_clock_that_is_set_back_locks_nobody_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    counts, now = RequestCounts(), time.time
+    assert taken(counts) == MOST
+    monkeypatch.setattr(time, "time", lambda: now() - 3 * 86400)
+    assert taken(counts) == MOST
+
+
 def test_an_event_loop_asks_the_same_counts(redis: Redis) -> None:
     one, other = RequestCounts(), RequestCounts()
     assert taken(one) == MOST
