@@ -29,7 +29,7 @@ from serving.web.gate import Gate, credential
 from serving.web.http_settings import CIPHERS
 from serving.web.middleware.account import account_name
 from serving.web.middleware.metrics import DatabaseFigures, own_metrics_folder
-from serving.web.middleware.overload import AtMost, AtMostOf, Deadline, SteadyBody
+from serving.web.middleware.overload import AtMost, AtMostOf, Deadline, HeldRefusals, SteadyBody
 from serving.web.middleware.private_answers import PrivateAnswers
 from serving.web.middleware.rate_limit import PacedBodies, RateLimit
 from serving.web.middleware.refusals import RefusalsInAudit
@@ -118,6 +118,7 @@ class PersonSearch:
 assert isinstance(PersonSearch, bentoml.Service), "what bentoml.service makes of the class"
 PersonSearch.add_asgi_middleware(RequestLog)  # the outermost, around all of BentoML's own answers too
 PersonSearch.add_asgi_middleware(PrivateAnswers)
+PersonSearch.add_asgi_middleware(HeldRefusals)
 PersonSearch.add_asgi_middleware(AtMostOf, most=_http.max_concurrent_per_account, client=credential)
 PersonSearch.add_asgi_middleware(AtMost, most=_http.max_concurrent, below="/v1/", but=[EVENTS])  # before the database
 PersonSearch.add_asgi_middleware(Deadline, seconds=_http.timeout_s)

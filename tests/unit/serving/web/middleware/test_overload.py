@@ -17,7 +17,7 @@ from starlette.routing import Route
 from domain.deadline import OverdueError, require_time
 from serving.web.gate import COOKIE, credential
 from serving.web.middleware.account import account_name
-from serving.web.middleware.overload import AtMost, AtMostOf, Deadline, SteadyBody
+from serving.web.middleware.overload import AtMost, AtMostOf, Deadline, HeldRefusals, SteadyBody
 from tests.helpers.project import ROOT
 
 MOST = 3
@@ -271,6 +271,27 @@ def test_a_burst_with_one_token_takes_no_place_of_others_while_it_is_checked() -
             assert (await other).text == "done"
             answers = sorted(answer.status_code for answer in await asyncio.gather(*burst))
             assert answers == [200] * (MOST - 1) + [429] * (9 * MOST + 1)
+
+    asyncio.run(main())
+
+
+def test_a_refusal_waits_outside_and_other_answers_do_not() -> None:
+    async def answer(request: Request) -> Response:
+        return PlainTextResponse("answered", 429 if request.url.path == "/v1/refused" else 200)
+
+    async def main() -> None:
+        app = Starlette(routes=[Route("/v1/{anything}", answer)])
+        app.add_middleware(AtMost, most=1, below="/v1/")
+        app.add_middleware(HeldRefusals)
+        async with client(app) as asking:
+            began = time.monotonic()
+            refused = [asyncio.create_task(asking.get("/v1/refused")) for _ in range(5)]
+            await asyncio.sleep(0.1)
+            others = [await asking.get("/v1/taken") for _ in range(5)]
+            assert ([each.status_code for each in others], any(each.done() for each in refused)) == ([200] * 5, False)
+            answers = await asyncio.gather(*refused)
+            assert [(each.status_code, each.text) for each in answers] == [(429, "answered")] * 5
+            assert time.monotonic() - began >= 0.5
 
     asyncio.run(main())
 
