@@ -46,18 +46,19 @@ threadpool_limits(1, "blas")  # its threads keep a core busy for tens of ms afte
 sys.setswitchinterval(0.001)  # a search waits for the interpreter many times, each time behind who holds it: 5 ms else
 _metrics_folder = own_metrics_folder()
 _deployment = Deployment.read(Path(__file__).resolve().parent.parent)
+_http = _deployment.settings.service
 try:
     _store = _deployment.store
+    if _http.tls is not None:
+        _http.tls.require_private_key()
 except InputError as error:  # a line instead of a traceback, before anything listens
     sys.exit(f"error: {error}")
-_http = _deployment.settings.service
 _api, _page = build_api(), build_page()
 _gate = _page.state.gate = Gate(_deployment.settings.access)
 limit_connections(_http)
 os.environ["FORWARDED_ALLOW_IPS"] = ",".join(map(str, _http.trusted_proxies))  # uvicorn reads it when it starts
 _ssl: SSLSchema = {"enabled": _http.tls is not None}
 if _http.tls is not None:
-    _http.tls.require_private_key()
     _ssl |= {"certfile": str(_http.tls.certificate), "keyfile": str(_http.tls.key), "ciphers": CIPHERS}
 
 

@@ -15,7 +15,7 @@ from serving import package
 from serving.access.roles import Role
 from serving.deployment import Deployment
 from serving.web.permissions import ENDPOINTS
-from tests.end_to_end.conftest import free_port, server
+from tests.end_to_end.conftest import free_port, run, server
 from tests.helpers.certificates import write_certificate
 from tests.helpers.deployments import FOR_CASE, fill_store, token_of, write_deployment
 
@@ -155,6 +155,21 @@ def test_connections_are_encrypted_with_keys_of_their_own_and_authenticated(
             cipher(f"{refused}:@SECLEVEL=0", ssl.TLSVersion.TLSv1_2)
     with pytest.raises((ssl.SSLError, ValueError)):
         cipher("ALL:@SECLEVEL=0", ssl.TLSVersion.TLSv1_1)
+
+
+def test_a_service_whose_key_others_may_read_says_so_and_does_not_start(tmp_path: Path, certificate: Path) -> None:
+    folder, key = tmp_path / "service", tmp_path / "tls.key"
+    key.write_bytes(certificate.with_suffix(".key").read_bytes())
+    key.chmod(0o644)
+    write_deployment(folder)
+    package._stage_code(folder)
+    params = yaml.safe_load((folder / PARAMS).read_text())
+    params["serving"]["service"]["tls"] = {"certificate": str(certificate), "key": str(key)}
+    (folder / PARAMS).write_text(yaml.safe_dump(params))
+    ended = run(folder, sys.executable, "-m", "bentoml", "serve", "serving.service:PersonSearch", timeout_s=120)
+    assert ended.returncode != 0
+    assert f"error: serving.service.tls.key must be closed to other users of the machine, {key} has" in ended.stderr
+    assert "Traceback" not in ended.stderr
 
 
 def test_signing_in_over_https_gives_a_cookie_that_stays_there(served: tuple[httpx.Client, dict[Role, str]]) -> None:

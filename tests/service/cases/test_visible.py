@@ -42,7 +42,7 @@ def kim(deployment: Deployment) -> Iterator[TestClient]:
 
 
 @pytest.fixture
-def case(deployment: Deployment) -> int:
+def case(deployment: Deployment, kim: TestClient) -> int:  # which adds her account
     """A new case of kim's, of which nobody searched anything."""
     with open_store(deployment.store) as store, store.begin() as connection:
         return open_case(connection, REVIEWER, "Red coat", ["kim"]).id
@@ -139,7 +139,7 @@ def test_no_footage_is_shown_of_a_sighting_that_the_case_has_not_found(
 
 
 @pytest.mark.parametrize("what", ["closed", "taken away", "disabled"])
-@pytest.mark.parametrize("door", ["search", "route", "crop"])
+@pytest.mark.parametrize("door", ["search", "route", "where_next", "crop"])
 def test_a_request_in_work_is_not_answered_once_the_case_is_no_longer_the_accounts(
     deployment: Deployment, case: int, monkeypatch: pytest.MonkeyPatch, what: str, door: str
 ) -> None:
@@ -170,6 +170,7 @@ def test_a_request_in_work_is_not_answered_once_the_case_is_no_longer_the_accoun
         answer = {
             "search": lambda: client.post("/search", data=asked | {"attributes": '{"bag": "backpack"}'}),
             "route": lambda: client.post("/route", json=asked | {"sightings": [sighting(4)], "fill": True}),
+            "where_next": lambda: client.post("/where-next", json=asked | {"sightings": [sighting(4)]}),
             "crop": lambda: client.get("/crops/demo/4", params={"case": case}),
         }[door]()
         assert answer.status_code == (400 if what == "closed" else 404), answer.content[:200]

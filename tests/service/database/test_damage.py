@@ -8,7 +8,7 @@ import pytest
 import sqlalchemy as sa
 
 from serving.database import connection, embedded, queries
-from serving.database.damage import DamagedError
+from serving.database.damage import _REBUILDS, DamagedError
 from serving.database.store import Store, open_store
 from tests.helpers.sightings import CAMERAS, tracklet, unit_vectors
 
@@ -42,23 +42,27 @@ def find(store: Store) -> int:
         return int(one.exec_driver_sql(statement, (vector,)).scalar_one())
 
 
-def overwrite(folder: Path, relation: str, damage: Callable[[bytes], bytes]) -> None:
-    """Change the pages of a relation while no server runs."""
+def overwrite(folder: Path, relation: str, damage: Callable[[bytes], bytes | None]) -> None:
+    """Change the pages of a relation while no server runs, or remove its file for None."""
     with open_store(folder) as store:
         scalar(store, "SELECT 1")
         with store.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as one:
             one.exec_driver_sql("CHECKPOINT")
         file = folder / "postgres" / scalar(store, f"SELECT pg_relation_filepath('{relation}')")
-    file.write_bytes(damage(file.read_bytes()))
+    content = damage(file.read_bytes())
+    if content is None:
+        file.unlink()
+    else:
+        file.write_bytes(content)
 
 
 @pytest.mark.parametrize(
     "damage",
-    [lambda pages: os.urandom(len(pages)), lambda pages: bytes(len(pages)), lambda _: b""],
-    ids=["random", "zeros", "empty"],
+    [lambda pages: os.urandom(len(pages)), lambda pages: bytes(len(pages)), lambda _: b"", lambda _: None],
+    ids=["random", "zeros", "empty", "missing"],
 )
 def test_a_damaged_index_is_built_anew_once_by_itself(
-    damaged_store: Path, damage: Callable[[bytes], bytes], caplog: pytest.LogCaptureFixture
+    damaged_store: Path, damage: Callable[[bytes], bytes | None], caplog: pytest.LogCaptureFixture
 ) -> None:
     with open_store(damaged_store) as store:
         index = scalar(store, INDEX)
@@ -72,6 +76,39 @@ def test_a_damaged_index_is_built_anew_once_by_itself(
         assert f"the index {index} must be whole, it is damaged and is being built anew" in caplog.text
         assert find(store) == 7
         assert scalar(store, INDEX) == index
+
+
+def test_a_damaged_index_of_keys_is_built_anew_by_its_name(
+    damaged_store: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Zeros are a page as a crash may leave it: its sum is right, and PostgreSQL names the index, not the file."""
+    overwrite(damaged_store, "cases_pkey", lambda pages: bytes(len(pages)))
+    by_key = "SELECT count(*) FROM cases WHERE id = 1"
+    with open_store(damaged_store) as store:
+        with pytest.raises(sa.exc.OperationalError) as caught:
+            scalar(store, by_key)
+        assert isinstance(caught.value.orig, DamagedError)
+        assert embedded._comes_true(
+            lambda: "the index cases_pkey was damaged and has been built anew" in caplog.text, 60
+        )
+        assert scalar(store, by_key) == "0"
+
+
+def test_a_repair_that_was_cut_off_is_begun_again(damaged_store: Path) -> None:
+    """As by a disk that is full, or a database that is killed."""
+    waiting = "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+    with open_store(damaged_store) as store:
+        index = scalar(store, INDEX)
+        file = scalar(store, f"SELECT pg_relation_filenode('{index}')")
+        with store.begin() as other:  # another process that builds an index anew
+            other.execute(sa.select(sa.func.pg_advisory_xact_lock(_REBUILDS)))
+            store.damage._begin_repair(f'invalid page in block 0 of relation "base/5/{file}"')
+            assert embedded._comes_true(lambda: bool(other.exec_driver_sql(waiting).all()), 60)
+            first = store.damage._repair
+            assert first is not None
+            first.join(60)
+        assert embedded._comes_true(lambda: store.damage.reason is None, 60)
+        assert store.damage._repair is not first
 
 
 def test_an_index_that_is_damaged_again_is_named_and_left(damaged_store: Path) -> None:

@@ -13,6 +13,7 @@ from domain.deadline import OverdueError
 from domain.errors import InputError
 from serving.database import audit
 from serving.database.audit import Action
+from serving.database.damage import DamagedError
 from serving.database.store import Store
 from serving.perception.engine_calls import EnginesAwayError
 from serving.search.photo import DecodersAwayError
@@ -78,6 +79,12 @@ def test_what_the_database_cannot_take_is_the_requests_fault(shared_store: Store
 def test_every_503_says_when_to_try_again(error: Exception) -> None:
     status, wait_s, said = answer_to(error)
     assert (status, int(wait_s) >= 1, bool(said)) == (503, True, True)
+
+
+def test_who_needs_a_damaged_part_of_the_database_is_told_which() -> None:
+    damaged = DamagedError("the index faces must be whole, it is damaged and is being built anew")
+    status, wait_s, said = answer_to(sa.exc.OperationalError("SELECT", {}, damaged))
+    assert (status, wait_s, said) == (503, "1", str(damaged))
 
 
 def test_an_error_repeats_little_of_what_came() -> None:
