@@ -107,7 +107,7 @@ async def _events(request: Request, account: CurrentAccount, after: int, lasts_s
     loop = asyncio.get_running_loop()
     ends = loop.time() + lasts_s
     awaited = "" if account.may(Permission.REVIEW) else None
-    yield f"retry: {round(1000 * _EVERY_S)}\n\n"
+    yield f"retry: {round(1000 * _EVERY_S)}\nid: {after}\n\n"  # the browser goes on from here if it is told nothing
     while loop.time() < ends and not await request.is_disconnected():
         try:
             told = await in_transaction(request, watches.alerts_after, account, after)

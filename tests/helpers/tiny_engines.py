@@ -4,6 +4,7 @@ The detector finds one person, in the left half, in any picture that is not dark
 colour; whoever is more red than blue carries a backpack.
 """
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from onnx import NodeProto, TensorProto, helper, numpy_helper
 from domain.attributes import AttributeSchema, Group, Label
 from domain.files import sha256_of
 from domain.model_card import EngineFile, ModelCard, write_card
+from tests.helpers import walkers
 
 HEIGHT, WIDTH, FEATURE = 32, 32, 8
 BAGS = AttributeSchema(
@@ -74,6 +76,48 @@ def write_engines(engines: Path, reid: int = 0, attributes: float = 3.0) -> None
     )
 
 
+def write_walker_detector(engines: Path) -> None:
+    """In place of the detector of `write_engines`: finds the coloured person in a grey picture, if there is one.
+
+    It is for pictures of `tests.helpers.walkers`, with one walker at a time.
+    """
+    shutil.rmtree(engines / "detector")
+    card = _card("detector", output_names=("boxes", "scores"), class_names=("person",), score_threshold=0.3,
+                 iou_threshold=0.5, input_height_px=walkers.HEIGHT, input_width_px=walkers.WIDTH)  # fmt: skip
+    nodes = [
+        helper.make_node("ReduceMax", ["pixels", "three"], ["brightest"], keepdims=0),
+        helper.make_node("ReduceMin", ["pixels", "three"], ["darkest"], keepdims=0),
+        helper.make_node("Sub", ["brightest", "darkest"], ["colourfulness"]),
+        helper.make_node("Greater", ["colourfulness", "grey_levels"], ["is_coloured"]),
+        helper.make_node("Cast", ["is_coloured"], ["coloured"], to=TensorProto.FLOAT),
+    ]
+    # A column or row belongs to the person if enough of its pixels are coloured.
+    for side, across, low, high in (("columns", "one", "left", "right"), ("rows", "two", "top", "bottom")):
+        nodes += [
+            helper.make_node("ReduceMean", ["coloured", across], [f"{side}_share"], keepdims=0),
+            helper.make_node("Greater", [f"{side}_share", f"{side}_least"], [f"{side}_is"]),
+            helper.make_node("Cast", [f"{side}_is"], [side], to=TensorProto.FLOAT),
+            helper.make_node("ArgMax", [side], [low], axis=1, keepdims=1),
+            helper.make_node("ArgMax", [side], [f"{high}_last"], axis=1, keepdims=1, select_last_index=1),
+            helper.make_node("Add", [f"{high}_last", "one"], [high]),
+        ]
+    nodes += [
+        helper.make_node("Concat", ["left", "top", "right", "bottom"], ["sides"], axis=1),
+        helper.make_node("Cast", ["sides"], ["box"], to=TensorProto.FLOAT),
+        helper.make_node("Unsqueeze", ["box", "one"], ["boxes"]),
+        helper.make_node("ReduceMax", ["columns", "one"], ["is_there"], keepdims=1),
+        helper.make_node("Unsqueeze", ["is_there", "one"], ["scores"]),
+    ]
+    constants = {
+        "two": np.array([2]),
+        "three": np.array([3]),
+        "grey_levels": np.array([90], np.float32),
+        "columns_least": np.array([20 / walkers.HEIGHT], np.float32),
+        "rows_least": np.array([8 / walkers.WIDTH], np.float32),
+    }
+    _write(engines / "detector", card, nodes, constants, {"boxes": ["batch", 1, 4], "scores": ["batch", 1, 1]})
+
+
 def _card(task: str, **more: object) -> ModelCard:
     return ModelCard.model_validate(
         {
@@ -102,10 +146,11 @@ def _write(
         helper.make_node("Div", ["means", "white"], ["colours"]),
     ]
     every = {"height_width": np.array([1, 2]), "one": np.array([1]), "white": np.array([255], np.float32), **constants}
+    shape = ["batch", card.input_height_px, card.input_width_px, 3]
     graph = helper.make_graph(
         [*colours, *nodes],
         folder.name,
-        [helper.make_tensor_value_info("images", TensorProto.UINT8, ["batch", HEIGHT, WIDTH, 3])],
+        [helper.make_tensor_value_info("images", TensorProto.UINT8, shape)],
         [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in outputs.items()],
         [numpy_helper.from_array(np.asarray(value), name) for name, value in every.items()],
     )

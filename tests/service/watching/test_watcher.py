@@ -218,7 +218,9 @@ def test_server_sent_events_go_on_after_the_last_that_was_told(
     assert number == f"id: {alert['id']}"
     again = client.get("/alerts/events?after=0", headers={"Last-Event-ID": str(alert["id"])})
     assert "event: alert" not in again.text, "the header of the browser counts"
-    assert "event: alert" not in client.get("/alerts/events").text, "without a number: from now on"
+    from_now_on = client.get("/alerts/events").text
+    assert "event: alert" not in from_now_on, "without a number"
+    assert f"\nid: {alert['id']}\n" in from_now_on, "what is told while the browser connects again is not lost"
 
 
 def test_a_hundred_watches_are_one_pass(

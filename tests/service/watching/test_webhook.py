@@ -29,6 +29,7 @@ class Receiver(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.statuses, self.came = statuses, 0
         self.taken: list[dict[str, Any]] = []
+        self.taken_at: list[datetime] = []
         self.address = f"http://127.0.0.1:{self.server_address[1]}/alerts"
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
@@ -44,6 +45,7 @@ class _Handler(BaseHTTPRequestHandler):
         status = self.server.statuses.pop(0) if self.server.statuses else 204
         if status == 204 and self.headers["Dongseon-Signature"] == f"sha256={right}":
             self.server.taken.append(json.loads(body))
+            self.server.taken_at.append(datetime.now(UTC))
         self.send_response(status)
         if status in (301, 302, 307):
             self.send_header("Location", self.server.address)
