@@ -1,7 +1,7 @@
 """A tracklet: one person, followed without a long break in one camera."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 import numpy as np
@@ -39,6 +39,7 @@ class Tracklet:
     crops: list[UInt8[np.ndarray, "_ _ 3"]]  # RGB, best first
     full_frame: FullFrame | None = None  # of the best crop; None where none was kept
     more_crops: Sequence[bytes] = ()  # JPEG: those that are next best to `crops`, for models that come later
+    more_embeddings: Mapping[str, Float32[np.ndarray, " _"]] = field(default_factory=dict)  # of other models' versions
 
     @property
     def duration_s(self) -> float:

@@ -18,7 +18,7 @@ from domain.paths import ENGINES, PREVIOUS, STORE, TRANSITS
 from domain.registered import origins_of, read_registered
 from domain.settings import PARAMS, Settings, name_in, read_params
 from serving.cases.settings import CasesSettings
-from serving.database import deployments
+from serving.database import deployments, rollout
 from serving.database.retention import RetentionSettings
 from serving.database.store import Store, open_store
 from serving.database.viewing import ViewingSettings
@@ -150,7 +150,34 @@ class Deployment:
         names = EngineNames(self.detector, self.reid, self.attributes)
         return LoadedEngines(names, self.open_engines, side_by_side, self._open_previous)
 
-    def _open_previous(self, threads: int) -> Engine | None:
+    def open_previous_for(self, store: Store, threads: int | None = None) -> Engine | None:
+        """Opens the re-ID engine that was in use before, by which new sightings of `store` get embeddings, too.
+
+        So searches with either model find them, and a roll-back loses none. None if the deployment carries no other
+        one, or it is not usable; the log tells where searches compare with a model that sees nothing new.
+        """
+        own = read_card(self.engine(self.reid)).version
+        try:
+            previous = self._open_previous(threads)
+        except ArtifactError as error:
+            _log.warning("new sightings get no embeddings by the model that was in use before: %s", error)
+            previous = None
+        if previous is not None and previous.card.version == own:
+            previous = None
+        by = [own] if previous is None else [own, previous.card.version]
+        _log.info("new sightings get embeddings by %s", " and ".join(by))
+        with store.begin() as connection:
+            chosen = rollout.in_use(connection)
+        if chosen is not None and chosen.model_version not in by:
+            _log.warning(
+                "searches compare with %s, which must see new sightings, too, but this deployment has %s; deploy one "
+                "with both, or run serving.reembed --follow from one that has it",
+                chosen.model_version,
+                " and ".join(by),
+            )
+        return previous
+
+    def _open_previous(self, threads: int | None) -> Engine | None:
         folder = self.previous_reid
         return open_engine(folder, "reid", self.perception.without_plan, threads) if folder is not None else None
 

@@ -19,9 +19,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
-
-from domain.embeddings import unit_length
 from domain.errors import ArtifactError, InputError
 from domain.images import Picture, decode_jpeg
 from domain.model_card import read_card
@@ -135,12 +132,10 @@ class Reembedding:
         seen = list(self._crops(some))
         if seen:
             crops_of = [crops for _, crops in seen]
-            embeddings = self.perception.embed([crop for crops in crops_of for crop in crops])
-            ends = np.cumsum([len(crops) for crops in crops_of])[:-1]
-            means = [unit_length(part.mean(axis=0)) for part in np.split(embeddings, ends)]
-            attributes = self.perception.describe(crops_of)
+            embeddings, attributes = self.perception.embed_people(crops_of), self.perception.describe(crops_of)
             learnt = [
-                Learnt(one, mean, described) for (one, _), mean, described in zip(seen, means, attributes, strict=True)
+                Learnt(one, embedding, described)
+                for (one, _), embedding, described in zip(seen, embeddings, attributes, strict=True)
             ]
             with self.store.begin() as connection:
                 reembedding.add(connection, learnt, self.models)

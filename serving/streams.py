@@ -84,15 +84,22 @@ def main(argv: Sequence[str] = ()) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
     engines = deployment.open_engines()
-    # Frames of cameras do not arrive together, so no call waits for others: calls collect while an engine computes.
-    perception = SharedPerception(*engines, tracking.perception, max_wait_s=0)
     with open_store(deployment.store) as store:
         _require_known(store, file)
         deployment.record_in(store)
+        previous = deployment.open_previous_for(store)
+        # Frames of cameras do not arrive together, so no call waits for others: calls collect while an engine computes.
+        perception = SharedPerception(*engines, tracking.perception, previous, max_wait_s=0)
         with closing(_leases(store, file, settings, stopping)) as leases:
             model, most_bytes = engines.reid.card.version, settings.max_waiting_bytes
             outbox = Outbox(
-                store, file.district, model, most_bytes, deployment.version(), perception.attributes_version
+                store,
+                file.district,
+                model,
+                most_bytes,
+                deployment.version(),
+                perception.attributes_version,
+                perception.previous_version,
             )
             recorders = _open_recorders(store, file, settings.ring)
             shared = leases if isinstance(leases, SharedCameras) else None

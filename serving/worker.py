@@ -20,6 +20,7 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 import procrastinate
@@ -61,6 +62,7 @@ def main(argv: Sequence[str] = ()) -> None:
             settings.ingest,
             settings.retention,
             deployment.version(),
+            partial(deployment.open_previous_for, store),
         )
         patience_s = settings.ingest.patience_s if arguments.until_empty else math.inf
         with _watching_database(store, settings.ingest.heartbeat_s):

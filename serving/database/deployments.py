@@ -1,4 +1,4 @@
-"""The trail of a sighting: the models that made it and those that came later, with their versions, runs and data.
+"""The trail of a sighting: the models that made it and those added for searches, with their versions, runs and data.
 
 Each process that works on the store records of which models its deployment consists, so that the trail of a sighting
 leads to them also when the deployment is gone.
@@ -25,7 +25,7 @@ class ModelOfSighting(BaseModel):
 
     task: str
     model_version: str
-    has_made_it: bool  # when the video was processed; else it came later
+    has_made_it: bool  # when the video was processed; else it was added for searches
     origin: ModelOrigin | None  # None: no deployment with it was recorded
 
 
@@ -94,7 +94,7 @@ def lines_of(found: Trail) -> Iterator[str]:
     """The trail as text, a line for each step."""
     yield f"sighting {found.district}/{found.tracklet_id}, by the deployment {found.deployment_version or 'unknown'}"
     for model in found.models:
-        yield f"{model.task} {model.model_version}{'' if model.has_made_it else ', later'}"
+        yield f"{model.task} {model.model_version}{'' if model.has_made_it else ', added for searches'}"
         origin = model.origin
         if origin is None:
             yield "  no deployment with it was recorded"

@@ -143,6 +143,7 @@ def finish(
     model_version: str,
     attributes_version: str,
     *,
+    previous_version: str = "",
     deployment_version: str | None,
     frames: int | None,
     end: datetime,
@@ -168,8 +169,8 @@ def finish(
     }
     models = tables.segment_models
     connection.execute(sa.delete(models).where(models.c.segment_id == segment_id))  # of an attempt that failed
-    made_by = {"reid": model_version, "attributes": attributes_version}
-    of_task = [{"segment_id": segment_id, "task": task, "model_version": one} for task, one in made_by.items() if one]
+    made_by = {previous_version: "reid", model_version: "reid", attributes_version: "attributes"}
+    of_task = [{"segment_id": segment_id, "task": task, "model_version": one} for one, task in made_by.items() if one]
     connection.execute(sa.insert(models), of_task)
     connection.execute(sa.update(table).where(table.c.id == segment_id).values(done))
 

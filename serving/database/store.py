@@ -171,7 +171,8 @@ class Store(AbstractContextManager["Store"]):
     ) -> None:
         """Stores sightings of a segment that goes on, in one transaction. Idempotent.
 
-        `Tracklet.id` is their number in the segment. They are found from now on; `add_segment` with no others ends it.
+        `Tracklet.id` is their number in the segment. Their embeddings by other models are stored, too. They are found
+        from now on; `add_segment` with no others ends it.
 
         Raises:
             InputError: if the segment is not registered, embeddings differ in length, or a tracklet is of another
@@ -208,6 +209,7 @@ class Store(AbstractContextManager["Store"]):
         left_out: Sequence[tuple[datetime, datetime]] = (),
         deployment_version: str | None = None,
         attributes_version: str = "",
+        previous_version: str = "",
     ) -> None:
         """Stores the tracklets of a registered segment and sets it done, in one transaction. Idempotent.
 
@@ -226,6 +228,8 @@ class Store(AbstractContextManager["Store"]):
             left_out: times within it that were not looked at, in order.
             deployment_version: `version_of_deployment` of all engines; None if unknown.
             attributes_version: as of `replace_sightings`.
+            previous_version: `ModelCard.version` of the re-ID engine that was in use before, if all sightings of the
+                segment have embeddings by it, too; else empty.
 
         Raises:
             InputError: if the segment is not registered, embeddings differ in length, a tracklet is of another camera,
@@ -250,7 +254,7 @@ class Store(AbstractContextManager["Store"]):
                 replaced = removals.remove_segment(connection, segment.district, segment.replaces)
             _fill_segment(
                 connection, segment, new, model_version, attributes_version,
-                deployment_version=deployment_version, frames=frames, end=end,
+                previous_version=previous_version, deployment_version=deployment_version, frames=frames, end=end,
                 damage=damage, looks=looks, left_out=left_out,
             )  # fmt: skip
             if replaced is not None:
@@ -269,6 +273,7 @@ def _fill_segment(
     model_version: str,
     attributes_version: str,
     *,
+    previous_version: str = "",
     deployment_version: str | None,
     frames: int | None,
     end: datetime,
@@ -280,7 +285,7 @@ def _fill_segment(
     if tracklets:
         _insert_tracklets(connection, segment, tracklets, model_version, attributes_version)
     segments.finish(
-        connection, segment.id, tracklets, model_version, attributes_version,
+        connection, segment.id, tracklets, model_version, attributes_version, previous_version=previous_version,
         deployment_version=deployment_version, frames=frames, end=end, damage=damage, looks=looks, left_out=left_out,
     )  # fmt: skip
 
@@ -293,10 +298,15 @@ def _insert_tracklets(
     attributes_version: str,
 ) -> None:
     create_partitions(connection, (day_of(tracklet.last_seen) for tracklet in tracklets))
-    connection.execute(tables.create_embedding_index(model_version, len(tracklets[0].embedding)))
     rows = [tracklet_rows.row_of(tracklet, segment, model_version) for tracklet in tracklets]
     pairs = list(zip(rows, tracklets, strict=True))
-    embeddings = [tracklet_rows.embedding_row(row, one.embedding, model_version) for row, one in pairs]
+    embeddings = [
+        tracklet_rows.embedding_row(row, embedding, version)
+        for row, one in pairs
+        for version, embedding in {**one.more_embeddings, model_version: one.embedding}.items()
+    ]
+    for version, length in {one["model_version"]: len(one["embedding"]) for one in embeddings}.items():
+        connection.execute(tables.create_embedding_index(version, length))
     described = attribute_rows(connection, [(row, one.attributes) for row, one in pairs], attributes_version)
     connection.execute(sa.insert(tables.tracklets), rows)
     connection.execute(sa.insert(tables.tracklet_embeddings), embeddings)

@@ -76,7 +76,7 @@ segments = Table(  # see serving.database.segments
     Column("due", Integer),  # frames that should have been looked at, see serving.database.segments.Looks
     Column("unreadable", Integer),  # packets that could not be decoded
     Column("left_out", TSTZMULTIRANGE),  # times in it that were not looked at: pauses, and what another segment has
-    Column("model_version", Text),  # re-ID model that processed it; see `segment_models` for those that came later
+    Column("model_version", Text),  # re-ID model that processed it; see `segment_models` for all
     Column("deployment_version", Text),  # of all models together; None if unknown
     Column("created", DateTime(timezone=True), nullable=False, server_default=func.now()),  # start of waiting
     Column("postponed_since", DateTime(timezone=True)),  # a resource is unreachable, such as a network share

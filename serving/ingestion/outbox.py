@@ -87,6 +87,8 @@ class Outbox:
         max_bytes: memory limit of waiting sightings.
         deployment_version: `version_of_deployment` of all engines; None if unknown.
         attributes_version: `ModelCard.version` of the attribute engine; empty if unknown, or without one.
+        previous_version: `ModelCard.version` of the re-ID engine that was in use before, if all sightings have
+            embeddings by it, too; else empty.
     """
 
     def __init__(
@@ -97,10 +99,11 @@ class Outbox:
         max_bytes: int,
         deployment_version: str | None = None,
         attributes_version: str = "",
+        previous_version: str = "",
     ) -> None:
         self._store, self._district, self._max_bytes = store, district, max_bytes
         self._versions = (model_version, attributes_version)
-        self._deployment_version = deployment_version
+        self._deployment_version, self._previous_version = deployment_version, previous_version
         self._queues: dict[str, deque[_Entry]] = {}  # by camera, oldest first
         self._lost: dict[tuple[str, datetime], str] = {}  # why sightings of a segment that goes on are lost
         self._writing: _Entry | None = None
@@ -270,6 +273,7 @@ class Outbox:
             looks=entry.looks,
             deployment_version=self._deployment_version,
             attributes_version=self._versions[1],
+            previous_version=self._previous_version,
         )
 
     def _finish(self, entry: _Entry, *, is_written: bool) -> None:
@@ -295,7 +299,8 @@ def stream_name(camera_id: str) -> str:
 
 
 def _num_bytes(tracklet: Tracklet) -> int:
-    arrays = (tracklet.frames, tracklet.boxes_xyxy, tracklet.scores, tracklet.embedding, *tracklet.crops)
+    embeddings = (tracklet.embedding, *tracklet.more_embeddings.values())
+    arrays = (tracklet.frames, tracklet.boxes_xyxy, tracklet.scores, *embeddings, *tracklet.crops)
     encoded = list(tracklet.more_crops) + ([tracklet.full_frame.jpeg] if tracklet.full_frame is not None else [])
     return sum(map(len, encoded)) + sum(array.nbytes for array in arrays)
 

@@ -21,7 +21,7 @@ from serving.database.store import Store
 from serving.ingestion.following import CameraVideo, StageClock, TrackingSettings, follow
 from serving.ingestion.settings import IngestSettings
 from serving.perception.batching import SharedPerception
-from serving.perception.perception import Engines
+from serving.perception.perception import Engine, Engines
 from serving.video.recordings import require_plausible
 
 _log = logging.getLogger(__name__)
@@ -52,15 +52,23 @@ class SegmentWork:
         ingest: IngestSettings,
         retention: RetentionSettings,
         deployment_version: str | None = None,
+        open_previous: Callable[[int], Engine | None] = lambda _: None,
     ) -> "SegmentWork":
         """Open the engines by `open_engines`, which takes the number of threads of each engine.
+
+        `open_previous` opens the re-ID engine that was in use before, by which sightings get embeddings too.
 
         Raises:
             ArtifactError: if an engine is missing.
         """
-        engines = open_engines(max(1, available_cores() // ingest.batches_at_once))
+        threads = max(1, available_cores() // ingest.batches_at_once)
+        engines = open_engines(threads)
         perception = SharedPerception(
-            *engines, tracking.perception, max_wait_s=ingest.batch_wait_s, batches_at_once=ingest.batches_at_once
+            *engines,
+            tracking.perception,
+            open_previous(threads),
+            max_wait_s=ingest.batch_wait_s,
+            batches_at_once=ingest.batches_at_once,
         )
         return cls(store, perception, engines.reid.card.version, tracking, ingest, retention, deployment_version)
 
@@ -138,6 +146,7 @@ class SegmentWork:
             left_out=followed.left_out,
             deployment_version=self.deployment_version,
             attributes_version=self.perception.attributes_version,
+            previous_version=self.perception.previous_version,
         )
         _log.info(
             "%s: %s frames, %s tracklets%s%s",

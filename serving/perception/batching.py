@@ -21,7 +21,7 @@ class SharedPerception(Perception):
     an engine's batch size.
 
     Args:
-        detector, reid, attributes, settings: see `Perception`.
+        detector, reid, attributes, settings, previous_reid: see `Perception`.
         max_wait_s: with 0, a batch has only calls that arrive while an engine computes.
         batches_at_once: number of batches computed in parallel; the engines should share the cores among them.
     """
@@ -32,6 +32,7 @@ class SharedPerception(Perception):
         reid: Engine,
         attributes: Engine | None,
         settings: PerceptionSettings,
+        previous_reid: Engine | None = None,
         *,
         max_wait_s: float,
         batches_at_once: int = 1,
@@ -42,6 +43,7 @@ class SharedPerception(Perception):
             _SharedEngine(reid, settings.crop_batch, self._batcher),
             _SharedEngine(attributes, settings.crop_batch, self._batcher) if attributes is not None else None,
             settings,
+            _SharedEngine(previous_reid, settings.crop_batch, self._batcher) if previous_reid is not None else None,
         )
 
     @contextmanager

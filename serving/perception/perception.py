@@ -14,6 +14,7 @@ from pydantic import Field, PositiveFloat, PositiveInt
 from domain.attributes import AttributeSchema
 from domain.boxes import Detections
 from domain.detections import postprocess
+from domain.embeddings import unit_length
 from domain.errors import ArtifactError
 from domain.images import Picture, resize_for
 from domain.model_card import ModelCard
@@ -98,14 +99,23 @@ class Perception:
         reid: re-ID engine.
         attributes: attribute engine; without it people have no attributes.
         settings: batch sizes, and thresholds for engines whose cards have none.
+        previous_reid: re-ID engine that was in use before, by which tracklets get an embedding too while it is rolled
+            out; None without one.
 
     Raises:
         ArtifactError: if the detector has no class `person`.
     """
 
-    def __init__(self, detector: Engine, reid: Engine, attributes: Engine | None, settings: PerceptionSettings) -> None:
+    def __init__(
+        self,
+        detector: Engine,
+        reid: Engine,
+        attributes: Engine | None,
+        settings: PerceptionSettings,
+        previous_reid: Engine | None = None,
+    ) -> None:
         """Take the engines; nothing runs yet."""
-        self._detector, self._reid, self._attributes = detector, reid, attributes
+        self._detector, self._reid, self._attributes, self._previous_reid = detector, reid, attributes, previous_reid
         self._settings = settings
         self._person = _person_class(detector.card)
         self.strong_score = detector.card.score_threshold or settings.strong_score
@@ -120,6 +130,11 @@ class Perception:
     def attributes_version(self) -> str:
         """`ModelCard.version` of the attribute engine; empty without one."""
         return self._attributes.card.version if self._attributes is not None else ""
+
+    @property
+    def previous_version(self) -> str:
+        """`ModelCard.version` of the re-ID engine that was in use before; empty without one."""
+        return self._previous_reid.card.version if self._previous_reid is not None else ""
 
     @property
     def attribute_schema(self) -> AttributeSchema | None:
@@ -147,9 +162,11 @@ class Perception:
 
     def embed(self, crops: Sequence[np.ndarray]) -> np.ndarray:
         """Embeddings of unit length, `float32 [crop, feature]`, of crops `uint8 [height, width, 3]` RGB."""
-        feature = self._reid.card.feature or 0
-        parts = [self._run(self._reid, batch)["embeddings"] for batch in _batches(crops, self._settings.crop_batch)]
-        return np.concatenate([np.empty((0, parts[0].shape[1] if parts else feature), np.float32), *parts])
+        return self._embed(self._reid, crops)
+
+    def embed_people(self, crops_of: Sequence[Sequence[np.ndarray]]) -> list[np.ndarray]:
+        """Embedding of unit length of each person, `float32 [feature]`: the mean of those of their crops."""
+        return self._embed_people(self._reid, crops_of)
 
     def reid_input(self, crop: Picture) -> Picture:
         """`crop` at the input size of the re-ID engine; its embedding is that of `crop`, its memory is bounded."""
@@ -164,11 +181,20 @@ class Perception:
         return {name: np.concatenate([part[name] for part in parts]) for name in engine.card.output_names if parts}
 
     def described(self, tracklets: Sequence[Tracklet]) -> list[Tracklet]:
-        """Copies of `tracklets` with the mean attribute probabilities of their crops."""
-        if self.attribute_schema is None:
-            return list(tracklets)
-        attributes = self.describe([tracklet.crops for tracklet in tracklets])
-        return [replace(one, attributes=each) for one, each in zip(tracklets, attributes, strict=True)]
+        """Copies of `tracklets` with the mean attribute probabilities of their crops.
+
+        While a re-ID engine is rolled out, they have the embeddings of their crops by the previous one, too.
+        """
+        described, crops_of = list(tracklets), [tracklet.crops for tracklet in tracklets]
+        if self.attribute_schema is not None:
+            attributes = self.describe(crops_of)
+            described = [replace(one, attributes=each) for one, each in zip(described, attributes, strict=True)]
+        if self._previous_reid is not None:
+            version, embeddings = self.previous_version, self._embed_people(self._previous_reid, crops_of)
+            described = [
+                replace(one, more_embeddings={version: each}) for one, each in zip(described, embeddings, strict=True)
+            ]
+        return described
 
     def describe(self, crops_of: Sequence[Sequence[np.ndarray]]) -> list[dict[str, dict[str, float]]]:
         """Group -> label -> mean probability of the crops of each person; empty without an attribute engine."""
@@ -176,9 +202,8 @@ class Perception:
         if schema is None or not crops_of:
             return [{} for _ in crops_of]
         probabilities = self.attributes([crop for crops in crops_of for crop in crops])
-        ends = np.cumsum([len(crops) for crops in crops_of])[:-1]
         means = {
-            group.name: [part.mean(axis=0) for part in np.split(probabilities[group.name], ends)]
+            group.name: [part.mean(axis=0) for part in np.split(probabilities[group.name], _ends(crops_of))]
             for group in schema.groups
         }
         return [
@@ -188,6 +213,17 @@ class Perception:
             }
             for i in range(len(crops_of))
         ]
+
+    def _embed(self, engine: Engine, crops: Sequence[np.ndarray]) -> np.ndarray:
+        parts = [self._run(engine, batch)["embeddings"] for batch in _batches(crops, self._settings.crop_batch)]
+        feature = parts[0].shape[1] if parts else engine.card.feature or 0
+        return np.concatenate([np.empty((0, feature), np.float32), *parts])
+
+    def _embed_people(self, engine: Engine, crops_of: Sequence[Sequence[np.ndarray]]) -> list[np.ndarray]:
+        if not crops_of:
+            return []
+        embeddings = self._embed(engine, [crop for crops in crops_of for crop in crops])
+        return [unit_length(part.mean(axis=0)) for part in np.split(embeddings, _ends(crops_of))]
 
     def _run(self, engine: Engine, crops: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
         return engine(np.stack([resize_for(engine.card, crop).image for crop in crops]))
@@ -199,6 +235,11 @@ def _person_class(card: ModelCard) -> int:
     if len(card.class_names) == 1:
         return 0
     raise ArtifactError(f"the detector's card must list the class person, got {', '.join(card.class_names) or 'none'}")
+
+
+def _ends(crops_of: Sequence[Sequence[np.ndarray]]) -> np.ndarray:
+    """Where the crops of each person but the last end among those of all."""
+    return np.cumsum([len(crops) for crops in crops_of])[:-1]
 
 
 def _batches(items: Sequence[np.ndarray], size: int) -> Iterator[Sequence[np.ndarray]]:

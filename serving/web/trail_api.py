@@ -15,7 +15,7 @@ router = APIRouter()
 
 @router.post("/trail/{district}/{tracklet_id}", responses=declared(400, 404, 408, 413, 503))
 def trail(connection: Transaction, account: CurrentAccount, sighting: SightingInPath, asked: ViewRequest) -> Trail:
-    """Models that made a sighting which the case shows, and those that came later: versions, runs, data, commits."""
+    """Models that made a sighting which the case shows, and those added for searches: versions, runs, data, commits."""
     require_in_view(connection, account, asked.case, sighting)
     found = deployments.trail(connection, sighting.district, sighting.tracklet_id)
     details = {"case_id": asked.case, "reason": asked.reason, **sighting.model_dump()}

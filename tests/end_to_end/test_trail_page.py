@@ -23,8 +23,8 @@ REASON = "어느 모델이 찾았는지"
 TRAIL, MODELS = "document.querySelector('#trail')", "document.querySelectorAll('#trail article')"
 SHOWS = f"{TRAIL}.open && {MODELS}.length === 4"
 WORDS = {
-    "ko": ("영상을 처리한 모델", "나중에 더해진 모델", "demo-reid 버전 3", "통과"),
-    "en": ("Processed the video", "Came later", "demo-reid, version 3", "passed"),
+    "ko": ("영상을 처리한 모델", "검색을 위해 더해진 모델", "demo-reid 버전 3", "통과"),
+    "en": ("Processed the video", "Added for searches", "demo-reid, version 3", "passed"),
 }
 
 
@@ -84,7 +84,7 @@ def test_one_button_of_a_hit_opens_the_trail_in_both_languages(
     said = browser.evaluate(f"{TRAIL}.innerText")
     for word in (*WORDS[language], "Kim", "a1b2", "d" * 32, "c" * 40, "people 60", "86.6 → 100.0", "79.8 → 100.0"):
         assert word in said
-    assert browser.evaluate(f"[...{MODELS}].map(one => one.className)") == ["", "", "", "later"]
+    assert browser.evaluate(f"[...{MODELS}].map(one => one.className)") == ["", "", "", "added"]
     assert browser.barriers() == []
     browser.screenshot(tmp_path / "trail.png")
     browser.resize(360, 740, is_phone=True)

@@ -28,8 +28,7 @@ from tests.service.test_reembed import NEVER, work_of
 OF_RED = {1, 4, 7, 10}  # by `fill_store`
 
 
-@pytest.fixture
-def new(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Deployment:
+def with_two_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Deployment:
     """A deployment with a new re-ID model, and the one that has seen the twelve sightings of its store."""
     old = write_deployment(tmp_path / "old")
     fill_store(old)
@@ -39,6 +38,11 @@ def new(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Deployment:
     shutil.copytree(old.engine(old.reid), deployment.engine(PREVIOUS) / old.reid)
     monkeypatch.chdir(deployment.root)
     return deployment
+
+
+@pytest.fixture
+def new(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Deployment:
+    return with_two_models(tmp_path, monkeypatch)
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-// The trail of a sighting, in a dialog: models that made it and models that came later, with versions, runs, data, commits.
+// The trail of a sighting, in a dialog: models that made it and models added for searches, with versions, runs, data, commits.
 
 import { chosenCase } from "./cases.js";
 import { $, element, say, words } from "./dom.js";
@@ -54,8 +54,8 @@ function fill({ district, tracklet_id, deployment_version: version, models }, se
 /** A model, with all that is known of it. */
 function card({ task, model_version: version, has_made_it: hasMade, origin }, seen) {
   const title = element("h3", {}, TASKS[task] ?? task, " · ", code(version));
-  const when = element("p", { className: "hint", textContent: hasMade ? words.trail_made : words.trail_later });
-  const item = element("article", { className: hasMade ? "" : "later" }, title, when);
+  const when = element("p", { className: "hint", textContent: hasMade ? words.trail_made : words.trail_added });
+  const item = element("article", { className: hasMade ? "" : "added" }, title, when);
   if (!origin) {
     item.append(element("p", { textContent: words.trail_unrecorded }));
     return item;

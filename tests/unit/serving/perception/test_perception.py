@@ -1,12 +1,15 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from domain.embeddings import unit_length
 from domain.errors import ArtifactError, InputError
 from serving.ingestion.following import CameraVideo, StageClock, follow
 from serving.perception import perception as perception_module
 from serving.perception.perception import Perception, open_engine
+from tests.helpers.sightings import tracklet
 from tests.helpers.walkers import (
     BLUE,
     GREEN,
@@ -14,6 +17,7 @@ from tests.helpers.walkers import (
     START,
     ColourDetector,
     ColourReid,
+    engines,
     follow_files,
     perception,
     picture,
@@ -66,6 +70,31 @@ def test_crops_of_any_size_are_embedded_and_described() -> None:
     assert embeddings.shape == (2, 3)
     np.testing.assert_allclose(np.linalg.norm(embeddings, axis=1), 1, atol=1e-6)
     assert eyes.attributes(crops)["upper_colour"].argmax(axis=1).tolist() == [0, 2]
+
+
+@pytest.mark.parametrize("describes", [True, False])
+def test_while_a_model_is_rolled_out_tracklets_have_embeddings_by_the_one_before_too(describes: bool) -> None:
+    class ReversedReid(ColourReid):
+        """Another model: as `ColourReid`, with blue first."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.card = self.card.model_copy(update={"weights_sha256": "d1" * 32})
+
+        def __call__(self, images: np.ndarray) -> dict[str, np.ndarray]:
+            return super().__call__(images[..., ::-1])
+
+    before = ReversedReid()
+    eyes = Perception(*engines(describes=describes), settings().perception, before)
+    crops = [picture([RED], 0)[40:88, 20:36], picture([BLUE], 0)[70:118, 100:116]]
+    people = [replace(tracklet(1, np.zeros(3, np.float32)), crops=crops), tracklet(2, np.zeros(3, np.float32))]
+    both, one = eyes.described(people)
+    assert both.more_embeddings.keys() == one.more_embeddings.keys() == {before.card.version}
+    expected = unit_length(eyes.embed(crops).mean(axis=0))[::-1]
+    np.testing.assert_allclose(both.more_embeddings[eyes.previous_version], expected, atol=1e-6)
+    assert bool(both.attributes) == describes
+    assert eyes.described([]) == []
+    assert (perception().previous_version, perception().described(people)[0].more_embeddings) == ("", {})
 
 
 def test_no_crops_give_empty_embeddings_of_the_right_length() -> None:
