@@ -196,3 +196,22 @@ def test_an_upload_is_on_no_disk_in_clear(served: Served, crowds_token: str) -> 
 def is_taken(peer: socket.socket) -> bool:
     """Whether the other side has taken all that was sent."""
     return struct.unpack("i", fcntl.ioctl(peer.fileno(), termios.TIOCOUTQ, b"\0" * 4))[0] == 0
+
+
+def test_a_burst_with_one_token_takes_no_place_of_others_while_it_is_checked(served: Served) -> None:
+    """The last test: from this address no token that is new is looked at for a minute."""
+    settings = served.deployment.settings.service
+    token = f"dongseon_{'0' * 16}_{'A' * 43}"  # unknown, which takes as long to check as a wrong one
+    with crowd(served, head(token) + b"\r\n", settings.max_concurrent) as peers:
+        require_others_are_answered(served)
+        answers = [answer_of(peer) for peer in peers]
+    refused_at_once = sum(b"an account may have" in answer for answer in answers)
+    assert refused_at_once > settings.max_concurrent - 2 * settings.max_concurrent_per_account, answers
+
+
+def answer_of(peer: socket.socket) -> bytes:
+    """The answer, which ends with an object of JSON."""
+    answer = b""
+    while not answer.endswith(b"}") and (part := peer.recv(4096)):
+        answer += part
+    return answer

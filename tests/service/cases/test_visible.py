@@ -19,7 +19,7 @@ from serving.database.store import Store, open_store
 from serving.deployment import Deployment
 from serving.search.coverage import Coverage
 from serving.search.messages import SearchAnswer
-from serving.search.search import hit_of, stored_sightings
+from serving.search.search import Hit, hit_of, stored_sightings
 from serving.search.service import SearchService
 from tests.helpers.deployments import REVIEWER, api_client_of, token_of
 from tests.helpers.sightings import CAMERAS, tracklet, unit_vectors
@@ -31,6 +31,13 @@ NOTHING = Coverage(since=None, until=None, share=0.0, cameras=[])
 
 def sighting(number: int, district: str = "demo") -> dict[str, Any]:
     return {"district": district, "tracklet_id": number}
+
+
+def answer_of(hits: list[Hit]) -> SearchAnswer:
+    """The answer to a search that finds these."""
+    return SearchAnswer(
+        model_version="net-1", deployment_version="0123456789ab", people_xyxy=[], sightings=hits, coverage=NOTHING
+    )
 
 
 @pytest.fixture(scope="module")
@@ -178,6 +185,17 @@ def test_a_request_in_work_is_not_answered_once_the_case_is_no_longer_the_accoun
             assert [one for one in records(connection) if one.account == name] == []
 
 
+def test_a_case_stays_open_until_a_search_of_it_is_recorded(deployment: Deployment, case: int) -> None:
+    request = RecordedRequest(case_id=case, reason=REASON, question={})
+    closes = sa.update(tables.cases).where(tables.cases.c.id == case).values(closed=sa.func.now())
+    with open_store(deployment.store) as store, store.begin() as recording, store.begin() as closing:
+        record_search(recording, REVIEWER, request, None, answer_of([]))
+        closing.exec_driver_sql("SET LOCAL lock_timeout = '300ms'")
+        with pytest.raises(sa.exc.OperationalError, match="lock timeout"):
+            closing.execute(closes)
+        closing.rollback()
+
+
 def test_numbers_of_a_replaced_district_are_not_shown_any_more(store: Store) -> None:
     people = [tracklet(i + 1, vector) for i, vector in enumerate(unit_vectors(seed=0, number=3, feature=16))]
     found = sa.select(tables.found_sightings.c.district, tables.found_sightings.c.tracklet_id)
@@ -201,13 +219,6 @@ def test_a_search_whose_district_is_replaced_while_it_runs_shows_nobody_else(dep
         with store.begin() as connection:
             after = stored_sightings(connection, [("meanwhile", 2)])
             hits = [hit_of(one, {}, distance=0.1, probability=0.5) for one in (*before, *after)]
-            answer = SearchAnswer(
-                model_version="net-1",
-                deployment_version="0123456789ab",
-                people_xyxy=[],
-                sightings=hits,
-                coverage=NOTHING,
-            )
             request = RecordedRequest(case_id=case, reason=REASON, question={})
-            record_search(connection, REVIEWER, request, None, answer)
+            record_search(connection, REVIEWER, request, None, answer_of(hits))
             assert connection.execute(found).scalars().all() == [2]
