@@ -16,9 +16,10 @@ from serving.database.tracklet_rows import StoredTracklet
 from serving.database.watches import take_new_sightings
 from serving.search.engines import SearchEngines
 from serving.search.service import SearchService, Sought
+from serving.watching.active import ActiveWatches
 from serving.watching.rounds import Rounds
 from serving.watching.watch import Sightings, Watch, match_probabilities
-from serving.watching.watches import active_watches, record_alerts
+from serving.watching.watches import record_alerts
 
 LEAST_PROBABILITIES = (0.5, 0.7, 0.9, 0.95, 0.99)  # for which an estimate says the alarms a day
 _MOST_SIGHTINGS = 500  # in a pass
@@ -68,6 +69,7 @@ class Watcher(Rounds):
     def __init__(self, search_service: SearchService, attribute_trust: float) -> None:
         super().__init__("watcher", lambda: self.look() == _MOST_SIGHTINGS, "watches cannot look at new sightings")
         self._search_service, self._attribute_trust = search_service, attribute_trust
+        self._active = ActiveWatches()
 
     def look(self) -> int:
         """One pass over the new sightings, for all watches; the number of sightings that it took.
@@ -85,7 +87,7 @@ class Watcher(Rounds):
             told: list[tuple[Watch, dict[tuple[str, int], float]]] = []
             for place, engines in enumerate(models):
                 embedded = queries.embedded(connection, stored, engines.model_version)
-                watches = active_watches(connection, engines.model_version, engines.perception.attribute_schema)
+                watches = self._active.of(connection, engines.model_version, engines.perception.attribute_schema)
                 by_words = [watch for watch in watches if watch.embedding is None and place == 0]
                 by_looks = [watch for watch in watches if watch.embedding is not None]
                 told += [

@@ -1,6 +1,8 @@
 """Watches tell new sightings of the person sought: once, whatever happens, and to those who work on the case."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from io import BytesIO
@@ -20,7 +22,7 @@ from serving.database import audit, segments, tables
 from serving.database.store import Store
 from serving.deployment import Deployment
 from serving.perception.perception import Perception
-from serving.watching import rounds
+from serving.watching import active, rounds
 from serving.watching import watcher as module
 from serving.watching.watcher import Watcher
 from serving.watching.watches import Alert, alerts_after
@@ -234,16 +236,53 @@ def test_a_hundred_watches_are_one_pass(
         connection.execute(sa.insert(table), [copied] * 99)
     for seed in range(5):
         walk_by(deployment, store, seed=seed)
+    with statements_to(store) as statements:
+        watcher.look()
+    reads = [one for one in statements if one.startswith("SELECT") and "tracklets" in one]
+    assert len(reads) <= 2, "the sightings are read once for all"
+    assert np.array([alert.tracklet_id for alert in told(store)]).size == 100, "a page of them"
+
+
+@contextmanager
+def statements_to(store: Store) -> Iterator[list[str]]:
+    """What is asked of the database."""
     statements: list[str] = []
     count = lambda *arguments: statements.append(arguments[2])  # noqa: E731
     sa.event.listen(store.engine, "before_cursor_execute", count)
     try:
-        watcher.look()
+        yield statements
     finally:
         sa.event.remove(store.engine, "before_cursor_execute", count)
-    reads = [one for one in statements if one.startswith("SELECT") and "tracklets" in one]
-    assert len(reads) <= 2, "the sightings are read once for all"
-    assert np.array([alert.tracklet_id for alert in told(store)]).size == 100, "a page of them"
+
+
+def test_watches_are_read_again_when_they_or_verdicts_change_and_each_minute(
+    client: TestClient,
+    deployment: Deployment,
+    store: Store,
+    watcher: Watcher,
+    case: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def reads() -> int:
+        """How often a pass over one new sighting reads the people sought."""
+        walk_by(deployment, store, GREEN)
+        with statements_to(store) as statements:
+            assert watcher.look() == 1
+        return sum("watches.embedding" in one for one in statements)
+
+    watch(client, case)
+    seen = walk_by(deployment, store)
+    watcher.look()
+    assert reads() == 0
+    verdict = {"district": "demo", "tracklet_id": seen, "verdict": "rejected"}
+    assert client.post(f"/cases/{case}/verdicts", json=verdict).status_code == 200
+    assert [reads(), reads()] == [1, 0]
+    more = watch(client, case)
+    assert [reads(), reads()] == [1, 0]
+    client.post(f"/watches/{more['id']}/end")
+    assert [reads(), reads()] == [1, 0]
+    monkeypatch.setattr(active, "_FRESH_S", 0.0)
+    assert reads() == 1, "sightings that verdicts name may have been removed"
 
 
 def test_a_watch_has_no_beginning(client: TestClient, case: int) -> None:
