@@ -62,6 +62,11 @@ def scale_of(picture: av.VideoFrame, aspect: Fraction | None, most_pixels: int) 
     return (down, across) if matrix is not None and _is_lying(matrix) else (across, down)
 
 
+def is_turned(picture: av.VideoFrame) -> bool:
+    """Whether `shown` turns or mirrors it."""
+    return _matrix_of(picture) is not None
+
+
 def description(picture: av.VideoFrame, aspect: Fraction | None) -> str | None:
     """What `shown` changes of a frame, in words; None if nothing."""
     said = []

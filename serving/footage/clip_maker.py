@@ -21,15 +21,17 @@ from io import BytesIO
 import av
 import numpy as np
 from av.container import InputContainer
+from av.video.frame import PictureType
+from av.video.reformatter import ColorRange
 
 from domain.errors import InputError
-from domain.video_geometry import scale_of, shown
+from domain.video_geometry import is_turned, scale_of, shown, square_size
 from domain.videos import FileBytes, decode, open_container
 from serving.footage.clip_order import ANSWER, MOST_REFUSAL_BYTES, ORDER, READY, ClipOrder
 
 _MOST_BYTES = 3_000_000_000  # of memory, address space that is never touched included
 _CONNECTION = 3  # its descriptor, after those of input, output and errors
-_MOST_SIDE_PX, _MOST_FPS = 1280, 15.0  # of a clip: two cores make one of ten seconds within a second or two
+_MOST_FPS = 15.0  # of a clip
 _WORTH_SEEKING_S = 10.0
 # Transport streams have no list of key frames: from a place between two nothing can be decoded up to the next.
 _SOONER_GOALS_S = (0.0, 12.0)
@@ -38,7 +40,8 @@ _SOONER_S = 0.002  # rounding of times
 _LONGEST_INTERVAL_S = 1.0  # between two frames
 _TICKS_A_SECOND = 90_000
 _FALLBACK_FPS = 25.0
-_MARK, _SHADE = (255, 196, 0), (0, 0, 0)
+_COLOURS = ((0, 0, 0), (255, 196, 0))  # of the frame round a person: its shade, and itself
+_CODED_COLOURS = ((16, 128, 128), (180, 33, 168))  # the same in YUV of limited range
 _ENCODING = {"preset": "ultrafast", "crf": "23", "g": "15"}  # a key frame a second: the page steps through frames
 
 
@@ -69,16 +72,17 @@ def make_clip(opened: Callable[[], InputContainer], order: ClipOrder) -> tuple[b
                 continue
             aspect = recorded.sample_aspect_ratio
             across, down = scale_of(picture, aspect, order.limits.max_pixels)
-            scale = min(1.0, _MOST_SIDE_PX / max(picture.width * across, picture.height * down))
-            image = shown(picture, aspect, order.limits.max_pixels, scale)
-            height, width = image.shape[0] // 2 * 2, image.shape[1] // 2 * 2
+            scale = min(1.0, order.most_side_px / max(picture.width * across, picture.height * down))
+            coded = _coded(picture, aspect, order.limits.max_pixels, scale)
             if not times_s:
-                stream.width, stream.height = width, height
+                stream.width, stream.height = coded.width, coded.height
+                stream.codec_context.colorspace = coded.colorspace
             if box is not None:
-                mark(image, box * scale)
-            coded = av.VideoFrame.from_ndarray(np.ascontiguousarray(image[:height, :width]), format="rgb24")
+                coded.make_writable()
+                _mark_coded(coded, box * scale)
             times_s.append(max(0.0, time_s - order.begin_s))
             coded.pts, coded.time_base = round(times_s[-1] * _TICKS_A_SECOND), stream.time_base
+            coded.pict_type = PictureType.NONE  # the encoder's choice
             clip.mux(stream.encode(coded))
         if times_s:
             clip.mux(stream.encode(None))
@@ -88,14 +92,43 @@ def make_clip(opened: Callable[[], InputContainer], order: ClipOrder) -> tuple[b
 
 
 def mark(image: np.ndarray, box_xyxy: np.ndarray) -> None:
-    """Draw a frame round the box into `image` (uint8 [height, width, 3], in place), just outside of it."""
-    height, width = image.shape[:2]
-    thick = max(2, height // 200)
-    for colour, outside in ((_SHADE, 2 * thick), (_MARK, thick)):
+    """Draw a frame round the box into `image` (uint8 [height, width, 3] RGB, in place), just outside of it."""
+    for kind, (rows, columns) in _lines(box_xyxy, *image.shape[:2]):
+        image[rows, columns] = _COLOURS[kind]
+
+
+def _mark_coded(picture: av.VideoFrame, box_xyxy: np.ndarray) -> None:
+    """The same in a picture of the format yuv420p, in place."""
+    for number, (plane, part) in enumerate(zip(picture.planes, (1, 2, 2), strict=True)):
+        pixels = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)[: plane.height, : plane.width]
+        for kind, lines in _lines(box_xyxy, picture.height, picture.width):
+            rows, columns = (slice(one.start // part, one.stop // part) for one in lines)
+            pixels[rows, columns] = _CODED_COLOURS[kind][number]
+
+
+def _lines(box_xyxy: np.ndarray, height: int, width: int) -> Iterator[tuple[int, tuple[slice, slice]]]:
+    """Rows and columns of each line of the frame round a box, with the number of its colour; all are at even pixels."""
+    thick = 2 * max(1, height // 400)
+    for kind, outside in enumerate((2 * thick, thick)):
         outer = np.clip(box_xyxy + outside * np.array([-1, -1, 1, 1]), 0, [width, height, width, height])
-        left, top, right, bottom = (int(side) for side in outer)
-        image[top : top + thick, left:right] = image[max(0, bottom - thick) : bottom, left:right] = colour
-        image[top:bottom, left : left + thick] = image[top:bottom, max(0, right - thick) : right] = colour
+        left, top, right, bottom = (int(side) // 2 * 2 for side in outer)
+        rows, columns = slice(top, bottom), slice(left, right)
+        yield kind, (slice(top, min(top + thick, bottom)), columns)
+        yield kind, (slice(max(top, bottom - thick), bottom), columns)
+        yield kind, (rows, slice(left, min(left + thick, right)))
+        yield kind, (rows, slice(max(left, right - thick), right))
+
+
+def _coded(picture: av.VideoFrame, aspect: Fraction | None, most_pixels: int, scale: float) -> av.VideoFrame:
+    """`picture` as it is shown, scaled, with even sides, in the format yuv420p; turning alone needs another format."""
+    if is_turned(picture):
+        image = shown(picture, aspect, most_pixels, scale)
+        height, width = (side // 2 * 2 for side in image.shape[:2])
+        picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(image[:height, :width]), format="rgb24")
+    else:
+        square = square_size(picture.width, picture.height, aspect, most_pixels)
+        width, height = (max(2, round(side * scale) // 2 * 2) for side in square)
+    return picture.reformat(width=width, height=height, format="yuv420p", dst_color_range=ColorRange.MPEG)
 
 
 class _Boxes:

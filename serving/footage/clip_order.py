@@ -27,4 +27,5 @@ class ClipOrder(BaseModel):
     # frame, left, top, right, bottom; the frame at `first_seen_s` has the number of the first box, later ones count on
     boxes: list[tuple[int, float, float, float, float]] = []
     limits: VideoLimits = VideoLimits()
+    most_side_px: int = 1280  # of the clip; larger pictures are scaled down
     cpu_s: float = 20.0  # processor time, after which the process ends

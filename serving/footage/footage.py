@@ -28,6 +28,7 @@ MOST_AROUND_S = 60  # before and after a sighting
 MOST_CLIPS = 2  # that are made at the same time
 _MOST_SIGHTING = timedelta(seconds=120)  # of a longer sighting, the clip shows the beginning
 _MOST_NEAR = 4  # cameras
+_MOST_SIDE_PX, _MOST_NEAR_SIDE_PX = 1280, 640  # of clips; those of cameras near it are shown small, beside each other
 _RECORDING = "recording of that moment"
 _NO_CLIP = (
     "the recording of a sighting must lie where it was processed and be readable by the service, or be in the ring of "
@@ -189,6 +190,7 @@ class Footage:
             end_s=(window.until - start).total_seconds(),
             first_seen_s=(seen.first_seen - start).total_seconds() if is_of_person else None,
             boxes=[(int(number), *box) for number, *box, _ in seen.boxes] if is_of_person else [],
+            most_side_px=_MOST_SIDE_PX if is_of_person else _MOST_NEAR_SIDE_PX,
         )
         with closing(_opened(Path(file.source)) if file is not None else _in_memory(ring.joined(pieces))) as content:
             return self._makers.make(content.descriptor, order)

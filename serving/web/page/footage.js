@@ -73,12 +73,15 @@ async function showClips({ near, is_exact }, around = {}) {
     return { camera_id, video, figure: element("figure", {}, video, element("figcaption", { textContent: caption })) };
   });
   $("#near").replaceChildren(...others.map(({ figure }) => figure));
-  await load(clip, around);
+  const loading = load(clip, around); // is made first
+  const allNear = Promise.all(others.map(({ camera_id, video }) => load(video, { ...around, camera: camera_id })));
+  allNear.catch(() => {}); // is said below, unless the clip itself fails
+  await loading;
   clip.hidden = false;
   $("#clip-status").textContent = is_exact ? "" : words.clip_inexact;
   clip.focus();
   await clip.play();
-  await Promise.all(others.map(({ camera_id, video }) => load(video, { ...around, camera: camera_id })));
+  await allNear;
   follow();
   $("#longer-clip").onclick = () => attempt(() => showClips({ near, is_exact }, { before_s: LONGER_S, after_s: LONGER_S }));
 }
