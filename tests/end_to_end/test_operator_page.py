@@ -348,6 +348,7 @@ def test_where_the_person_was_seen_is_pressed_on_the_map_and_moves_the_sightings
     assert last_question(served, case)["seen_at"][0]["camera"] == "demo/cam1"
 
     browser.evaluate(f"{CARDS}[0].querySelector('[data-verdict=confirmed]').click()")
+    browser.wait_for(f"{CARDS}[0].ariaBusy === 'false'")
     browser.open(f"{served.address}/?lang=en")
     browser.wait_for(IS_READ)
     click(browser, "[data-view=next]")
@@ -813,6 +814,25 @@ def test_sightings_of_one_visit_are_together_and_are_sorted_by_time_on_request(
     assert shown == sorted(shown)
     fill(browser, "#order", "probability")
     assert browser.evaluate(times) != shown
+
+
+def test_a_verdict_is_not_lost_by_leaving_before_it_is_noted(browser: Browser) -> None:
+    ask(browser, "bag", "is", "backpack")
+    search(browser)
+    leave = """(() => {
+        const event = new Event('beforeunload', { cancelable: true });
+        dispatchEvent(event);
+        return event.defaultPrevented;
+    })()"""
+    assert not browser.evaluate(leave)
+    browser.tell(
+        "Network.emulateNetworkConditions", offline=False, latency=2000, downloadThroughput=-1, uploadThroughput=-1
+    )
+    browser.evaluate(f"{CARDS}[0].querySelector('[data-verdict=confirmed]').click()")
+    assert browser.evaluate(f"{CARDS}[0].ariaBusy") == "true"
+    assert browser.evaluate(leave), "the browser asks whether to leave"
+    browser.wait_for(f"{CARDS}[0].ariaBusy === 'false'")
+    assert not browser.evaluate(leave)
 
 
 def test_none_of_those_in_view_is_one_click_and_can_be_taken_back(served: Served, browser: Browser, case: int) -> None:

@@ -115,13 +115,19 @@ function mark(item) {
   const key = keyOf(sightingOf.get(item));
   const verdict = chosenCase().given.get(key) ?? "none";
   item.dataset.verdict = verdict;
-  $("[data-slot=standing]", item).textContent = chosenCase().second_person ? (STANDINGS[chosenCase().counted.get(key)] ?? "") : "";
+  const isNoted = !underWay.includes(key);
+  item.ariaBusy = !isNoted;
+  $("[data-slot=standing]", item).textContent =
+    chosenCase().second_person && isNoted ? (STANDINGS[chosenCase().counted.get(key)] ?? "") : "";
   for (const button of all(".verdict button", item)) {
     button.setAttribute("aria-pressed", button.dataset.verdict === verdict);
   }
 }
 
 let sending = Promise.resolve(); // verdicts are sent one after the other, so that the last counts
+const underWay = []; // keys of the sightings whose verdicts the service has not noted yet
+
+addEventListener("beforeunload", (event) => underWay.length && event.preventDefault()); // the browser asks first
 
 /** Gives a sighting a verdict, or takes the same verdict back; a verdict that the service refuses is undone. */
 export function judge(seen, verdict) {
@@ -131,10 +137,16 @@ export function judge(seen, verdict) {
   const given = before === verdict ? "none" : verdict;
   const { id } = chosenCase();
   const { district, tracklet_id } = seen;
+  const markCards = () => all(".hits > li").filter((item) => keyOf(sightingOf.get(item)) === key).forEach(mark);
   const show = (shown, standing) => {
     if (id === chosenCase().id) setVerdict(seen, shown, standing);
-    for (const item of all(".hits > li")) if (keyOf(sightingOf.get(item)) === key) mark(item);
+    markCards();
   };
+  const noted = () => {
+    underWay.splice(underWay.indexOf(key), 1);
+    markCards();
+  };
+  underWay.push(key);
   show(given);
   sending = sending.then(() =>
     attempt(() =>
@@ -144,7 +156,7 @@ export function judge(seen, verdict) {
           show(before, stood);
           throw error;
         },
-      ),
+      ).finally(noted),
     ),
   );
 }
