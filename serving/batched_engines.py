@@ -3,6 +3,7 @@
 No other client can call it: it listens on a socket in a folder of the service's user, and on no port.
 """
 
+import gc
 from pathlib import Path
 
 import bentoml
@@ -39,6 +40,7 @@ class BatchedEngines:
     def __init__(self) -> None:
         """Load the engines; `state` reports a failure."""
         self._engines = _deployment.load_engines(side_by_side=_settings.workers * _settings.threads)
+        gc.freeze()  # as in serving.service
 
     @bentoml.api
     def state(self) -> EnginesState:
