@@ -30,7 +30,7 @@ from domain.paths import DATA, ENGINES, STORE, TRACKS, TRANSITS, configured_dist
 from domain.registered import origins_of
 from domain.settings import name_in, read_params
 from domain.tracklets import Tracklet, renumber
-from serving.database import deployments
+from serving.database import deployments, rollout
 from serving.database.commands import run_command
 from serving.database.holds import require_no_hold
 from serving.database.segments import ProcessedVideo
@@ -77,6 +77,8 @@ def main(argv: Sequence[str] = ()) -> None:
     followed = follow_cameras(district, folder, perception, settings)
     tracklets = renumber(one.tracklets for one in followed.values())
     with open_store(STORE) as store, atomic_folder(TRACKS.of(name)) as tracks:
+        with store.begin() as connection:
+            others = rollout.other_models(connection, district.name, version)
         store.replace_sightings(
             district.name,
             district.cameras,
@@ -90,6 +92,14 @@ def main(argv: Sequence[str] = ()) -> None:
                 for camera in filmed_cameras(folder, district)
             },
         )
+        if others:
+            _log.warning(
+                "the new sightings of %s have embeddings by %s alone, those that they replace had some by %s, too; run "
+                "serving.reembed in a deployment of that model before searches compare with it",
+                district.name,
+                version,
+                " and ".join(others),
+            )
         curve = MatchCurve.of_calibration(
             read_calibration(reid), perception.match_distance, search.probability_softness
         )

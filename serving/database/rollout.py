@@ -55,6 +55,16 @@ def switch_if_complete(connection: sa.Connection, model_version: str, account: s
     return True
 
 
+def other_models(connection: sa.Connection, district: str, model_version: str) -> list[str]:
+    """Other re-ID models by which sightings of the district have embeddings; none before the first roll-out."""
+    if in_use(connection) is None:
+        return []
+    table = tables.tracklet_embeddings
+    of_district = sa.select(table.c.model_version).distinct().where(table.c.district == district)
+    others = of_district.where(table.c.model_version != model_version).order_by(table.c.model_version)
+    return list(connection.execute(others).scalars())
+
+
 def only_by(
     connection: sa.Connection,
     model_version: str,

@@ -1,7 +1,7 @@
 """Tracks people in several videos at once: one tracker per camera, batches over the frames of all cameras."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -10,6 +10,7 @@ from itertools import compress
 from pathlib import Path
 from typing import Self
 
+import numpy as np
 from pydantic import PositiveInt
 
 from domain.boxes import Detections
@@ -268,13 +269,20 @@ def advance(
             for (_, frame, _), plan in zip(seen, plans, strict=True)
         ]
     with clock.timed("embed"):
-        embeddings = perception.embed([crop for of_frame in crops for crop in of_frame])
+        of_all = [crop for of_frame in crops for crop in of_frame]
+        embeddings = perception.embed(of_all)
+    more_embeddings: Mapping[str, np.ndarray] = {}
+    if perception.previous_version:
+        with clock.timed("embed_as_before"):
+            more_embeddings = perception.embed_as_before(of_all)
     first, ended = 0, []
     for (tracker, frame, _), plan, of_frame in zip(seen, plans, crops, strict=True):
+        here = slice(first, first + len(of_frame))
         with clock.timed("track"):
             qualities = crop_qualities(frame.image, plan.boxes_xyxy, plan.scores, plan.to_embed, of_frame)
             full_frame = cache(partial(_encoded, frame))
-            features = CropFeatures(embeddings[first : first + len(of_frame)], qualities, of_frame, full_frame)
+            more = {version: each[here] for version, each in more_embeddings.items()}
+            features = CropFeatures(embeddings[here], qualities, of_frame, full_frame, more)
             ended_now = tracker.update(plan, features)
         with clock.timed("describe"):
             ended.append(describe_tracklets(ended_now, perception, num_crops))

@@ -99,8 +99,8 @@ class Perception:
         reid: re-ID engine.
         attributes: attribute engine; without it people have no attributes.
         settings: batch sizes, and thresholds for engines whose cards have none.
-        previous_reid: re-ID engine that was in use before, by which tracklets get an embedding too while it is rolled
-            out; None without one.
+        previous_reid: re-ID engine that was in use before; None without one. While its successor is rolled out,
+            tracklets get an embedding by it, too.
 
     Raises:
         ArtifactError: if the detector has no class `person`.
@@ -164,9 +164,17 @@ class Perception:
         """Embeddings of unit length, `float32 [crop, feature]`, of crops `uint8 [height, width, 3]` RGB."""
         return self._embed(self._reid, crops)
 
+    def embed_as_before(self, crops: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
+        """Embeddings, as those of `embed`, of the re-ID engine that was in use before, by its version; none without."""
+        previous = self._previous_reid
+        return {self.previous_version: self._embed(previous, crops)} if previous is not None else {}
+
     def embed_people(self, crops_of: Sequence[Sequence[np.ndarray]]) -> list[np.ndarray]:
         """Embedding of unit length of each person, `float32 [feature]`: the mean of those of their crops."""
-        return self._embed_people(self._reid, crops_of)
+        if not crops_of:
+            return []
+        embeddings = self.embed([crop for crops in crops_of for crop in crops])
+        return [unit_length(part.mean(axis=0)) for part in np.split(embeddings, _ends(crops_of))]
 
     def reid_input(self, crop: Picture) -> Picture:
         """`crop` at the input size of the re-ID engine; its embedding is that of `crop`, its memory is bounded."""
@@ -181,20 +189,11 @@ class Perception:
         return {name: np.concatenate([part[name] for part in parts]) for name in engine.card.output_names if parts}
 
     def described(self, tracklets: Sequence[Tracklet]) -> list[Tracklet]:
-        """Copies of `tracklets` with the mean attribute probabilities of their crops.
-
-        While a re-ID engine is rolled out, they have the embeddings of their crops by the previous one, too.
-        """
-        described, crops_of = list(tracklets), [tracklet.crops for tracklet in tracklets]
-        if self.attribute_schema is not None:
-            attributes = self.describe(crops_of)
-            described = [replace(one, attributes=each) for one, each in zip(described, attributes, strict=True)]
-        if self._previous_reid is not None:
-            version, embeddings = self.previous_version, self._embed_people(self._previous_reid, crops_of)
-            described = [
-                replace(one, more_embeddings={version: each}) for one, each in zip(described, embeddings, strict=True)
-            ]
-        return described
+        """Copies of `tracklets` with the mean attribute probabilities of their crops."""
+        if self.attribute_schema is None:
+            return list(tracklets)
+        attributes = self.describe([tracklet.crops for tracklet in tracklets])
+        return [replace(one, attributes=each) for one, each in zip(tracklets, attributes, strict=True)]
 
     def describe(self, crops_of: Sequence[Sequence[np.ndarray]]) -> list[dict[str, dict[str, float]]]:
         """Group -> label -> mean probability of the crops of each person; empty without an attribute engine."""
@@ -218,12 +217,6 @@ class Perception:
         parts = [self._run(engine, batch)["embeddings"] for batch in _batches(crops, self._settings.crop_batch)]
         feature = parts[0].shape[1] if parts else engine.card.feature or 0
         return np.concatenate([np.empty((0, feature), np.float32), *parts])
-
-    def _embed_people(self, engine: Engine, crops_of: Sequence[Sequence[np.ndarray]]) -> list[np.ndarray]:
-        if not crops_of:
-            return []
-        embeddings = self._embed(engine, [crop for crops in crops_of for crop in crops])
-        return [unit_length(part.mean(axis=0)) for part in np.split(embeddings, _ends(crops_of))]
 
     def _run(self, engine: Engine, crops: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
         return engine(np.stack([resize_for(engine.card, crop).image for crop in crops]))

@@ -1,7 +1,7 @@
 """Quality of crops: how well a box shows its person."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
@@ -24,6 +24,8 @@ class CropFeatures:
     qualities: Float64[np.ndarray, " crop"]  # 0..1
     crops: list[UInt8[np.ndarray, "_ _ 3"]]  # [height, width, 3] RGB, may be views of the frame
     full_frame: Callable[[], FullFrame] | None = None  # encodes the frame when it is first called; None keeps no frame
+    # By other models' versions; they do not take part in the association.
+    more_embeddings: Mapping[str, Float32[np.ndarray, "crop _"]] = field(default_factory=dict)
 
 
 def crop_qualities(

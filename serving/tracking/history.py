@@ -1,8 +1,9 @@
 """Observations and appearance of one track, and the tracklet made of them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from types import MappingProxyType
 
 import numpy as np
 from jaxtyping import Float32, Float64, Int64, UInt8
@@ -11,6 +12,7 @@ from domain.embeddings import unit_length
 from domain.tracklets import FullFrame, Tracklet
 
 _SLOWEST_MEMORY = 0.95  # weight of the previous appearance when the new crop has quality 0
+NO_MORE: Mapping[str, Float32[np.ndarray, " _"]] = MappingProxyType({})
 _LEAST_WEIGHT = 1e-6  # keeps the mean defined for a track whose crops all have quality 0
 
 
@@ -36,6 +38,7 @@ class TrackHistory:
     # Moving average of embeddings, of unit length.
     appearance: Float32[np.ndarray, " feature"] = field(default_factory=lambda: np.empty(0, np.float32))
     _embedding_sum: Float64[np.ndarray, " feature"] | float = 0.0
+    _more_sums: dict[str, Float64[np.ndarray, " _"]] = field(default_factory=dict)  # by other models' versions
     _crops: list[_StoredCrop] = field(default_factory=list)
     _full_frame: FullFrame | None = None  # of the best crop
 
@@ -60,6 +63,7 @@ class TrackHistory:
         quality: float,
         crop: UInt8[np.ndarray, "height width 3"],
         full_frame: Callable[[], FullFrame] | None,
+        more_embeddings: Mapping[str, Float32[np.ndarray, " _"]] = NO_MORE,
         *,
         best_crops: int,
         spacing_s: float,
@@ -71,6 +75,7 @@ class TrackHistory:
             quality: 0..1; a crop of low quality changes the appearance less.
             crop: copied if stored.
             full_frame: encodes the frame of the crop; called for a crop that is better than those before it.
+            more_embeddings: of the crop by other models' versions, of unit length; always by the same models.
             best_crops: maximum number of stored crops.
             spacing_s: minimum time between two stored crops; of nearer ones the better is stored.
         """
@@ -79,7 +84,10 @@ class TrackHistory:
         self.appearance = (
             unit_length(keep * self.appearance + (1 - keep) * embedding) if self.num_embeddings else embedding
         )
-        self._embedding_sum = self._embedding_sum + (quality + _LEAST_WEIGHT) * embedding.astype(np.float64)
+        weight = quality + _LEAST_WEIGHT
+        self._embedding_sum = self._embedding_sum + weight * embedding.astype(np.float64)
+        for version, each in more_embeddings.items():
+            self._more_sums[version] = self._more_sums.get(version, 0.0) + weight * each.astype(np.float64)
         self.num_embeddings += 1
         self.last_embedded_s = time_s
         rivals = [stored for stored in self._crops if abs(stored.time_s - time_s) < spacing_s]
@@ -121,6 +129,7 @@ class TrackHistory:
             quality=crops[0].quality,
             crops=[stored.crop for stored in crops],
             full_frame=self._full_frame,
+            more_embeddings={version: unit_length(total) for version, total in self._more_sums.items()},
         )
 
     def _interpolated(

@@ -210,6 +210,7 @@ class Tracker:
                 float(features.qualities[crop]),
                 features.crops[crop],
                 features.full_frame,
+                {version: each[crop] for version, each in features.more_embeddings.items()},
                 best_crops=self._settings.best_crops,
                 spacing_s=self._settings.crop_spacing_s,
             )

@@ -18,7 +18,7 @@ from domain.files import sha256_of
 from domain.images import write_image
 from domain.model_card import EngineFile
 from serving import track
-from serving.database import audit, queries, segments, tables
+from serving.database import audit, queries, rollout, segments, tables
 from serving.database.store import open_store
 from serving.perception import perception
 from tests.helpers.project import ROOT
@@ -270,3 +270,24 @@ def test_where_nobody_walks_nothing_is_found(tmp_path: Path, monkeypatch: pytest
     track.main()
     assert [(one["ranked"], one["route"]) for one in answers(tmp_path)["problems"]] == [([], []), ([], [])]
     assert (tmp_path / "tracks" / "toy" / "c0.txt").read_text() == ""
+
+
+def test_it_says_that_a_model_which_was_in_use_has_not_seen_the_new_sightings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    prepare(tmp_path, monkeypatch)
+    track.main()
+    with open_store(Path("store")) as store, store.begin() as connection:
+        table = tables.tracklet_embeddings
+        columns = [column.name for column in table.columns]
+        by_another = [sa.literal("other") if name == "model_version" else table.c[name] for name in columns]
+        connection.execute(sa.insert(table).from_select(columns, sa.select(*by_another)))
+    track.main()  # no model was rolled out: the pipeline replaces what it made
+    assert "the new sightings" not in caplog.text
+    with open_store(Path("store")) as store, store.begin() as connection:
+        connection.execute(sa.insert(table).from_select(columns, sa.select(*by_another)))
+        rollout.use(connection, "other", "Kim", "fewer people are found")
+    track.main()
+    [said] = [one.getMessage() for one in caplog.records if "the new sightings of toy" in one.getMessage()]
+    assert f"have embeddings by {ExportedReid().card.version} alone" in said
+    assert "those that they replace had some by other, too; run serving.reembed" in said

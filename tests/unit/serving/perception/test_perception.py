@@ -1,4 +1,3 @@
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -6,12 +5,14 @@ import pytest
 
 from domain.embeddings import unit_length
 from domain.errors import ArtifactError, InputError
+from domain.tracklets import Tracklet
 from serving.ingestion.following import CameraVideo, StageClock, follow
 from serving.perception import perception as perception_module
 from serving.perception.perception import Perception, open_engine
-from tests.helpers.sightings import tracklet
+from serving.video.files import video_writer
 from tests.helpers.walkers import (
     BLUE,
+    COLOURS,
     GREEN,
     RED,
     START,
@@ -72,29 +73,49 @@ def test_crops_of_any_size_are_embedded_and_described() -> None:
     assert eyes.attributes(crops)["upper_colour"].argmax(axis=1).tolist() == [0, 2]
 
 
+class ReversedReid(ColourReid):
+    """Another model: as `ColourReid`, with blue first."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.card = self.card.model_copy(update={"weights_sha256": "d1" * 32})
+
+    def __call__(self, images: np.ndarray) -> dict[str, np.ndarray]:
+        return super().__call__(images[..., ::-1])
+
+
 @pytest.mark.parametrize("describes", [True, False])
-def test_while_a_model_is_rolled_out_tracklets_have_embeddings_by_the_one_before_too(describes: bool) -> None:
-    class ReversedReid(ColourReid):
-        """Another model: as `ColourReid`, with blue first."""
+def test_while_a_model_is_rolled_out_tracklets_have_the_embeddings_that_the_one_before_alone_would_give(
+    tmp_path: Path, describes: bool
+) -> None:
+    def followed(eyes: Perception) -> list[Tracklet]:
+        return follow_files([video], eyes)[0].tracklets
 
-        def __init__(self) -> None:
-            super().__init__()
-            self.card = self.card.model_copy(update={"weights_sha256": "d1" * 32})
+    video = write_changing_video(tmp_path / "street.mp4")
+    both = followed(Perception(*engines(describes=describes), settings().perception, ReversedReid()))
+    newest = followed(perception(describes=describes))
+    before = followed(Perception(*engines(reid=ReversedReid(), describes=describes), settings().perception))
+    assert len(both) == len(newest) == len(before) > 0
+    for one, by_newest, by_before in zip(both, newest, before, strict=True):
+        np.testing.assert_array_equal(one.embedding, by_newest.embedding)
+        assert one.attributes == by_newest.attributes
+        assert bool(one.attributes) == describes
+        assert by_newest.more_embeddings == by_before.more_embeddings == {}
+        [(version, embedding)] = one.more_embeddings.items()
+        assert version == ReversedReid().card.version
+        np.testing.assert_allclose(embedding, by_before.embedding, atol=1e-6)
+        of_crops = unit_length(perception().embed(one.crops).mean(axis=0))[::-1]
+        assert np.abs(embedding - of_crops).max() > 1e-3  # the crops that are kept say something else
 
-        def __call__(self, images: np.ndarray) -> dict[str, np.ndarray]:
-            return super().__call__(images[..., ::-1])
 
-    before = ReversedReid()
-    eyes = Perception(*engines(describes=describes), settings().perception, before)
-    crops = [picture([RED], 0)[40:88, 20:36], picture([BLUE], 0)[70:118, 100:116]]
-    people = [replace(tracklet(1, np.zeros(3, np.float32)), crops=crops), tracklet(2, np.zeros(3, np.float32))]
-    both, one = eyes.described(people)
-    assert both.more_embeddings.keys() == one.more_embeddings.keys() == {before.card.version}
-    expected = unit_length(eyes.embed(crops).mean(axis=0))[::-1]
-    np.testing.assert_allclose(both.more_embeddings[eyes.previous_version], expected, atol=1e-6)
-    assert bool(both.attributes) == describes
-    assert eyes.described([]) == []
-    assert (perception().previous_version, perception().described(people)[0].more_embeddings) == ("", {})
+def write_changing_video(file: Path) -> Path:
+    """Somebody whose colour changes while he walks, so that single crops are not like the mean of all."""
+    with video_writer(file, 10) as write:
+        for number in range(60):
+            image = picture([RED], number / 10)
+            image[(image == COLOURS["red"]).all(axis=2)] = (230, 20 + number, 20)
+            write(image)
+    return file
 
 
 def test_no_crops_give_empty_embeddings_of_the_right_length() -> None:
