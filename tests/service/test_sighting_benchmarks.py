@@ -1,15 +1,16 @@
-"""The benchmark of the stored crops on a district of coloured people, whom every crop shows alike."""
+"""Benchmarks of stored crops and of next sightings on a district of coloured people, whom every crop shows alike."""
 
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 import yaml
 
-from benchmarks.stored_crops import main
+from benchmarks import next_sighting, stored_crops
 from domain.errors import InputError
 from serving import track
 from serving.database import tables
@@ -47,9 +48,11 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         yield root
 
 
-def printed(root: Path, patch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
-    patch.setattr("sys.argv", ["stored_crops", "--root", str(root)])
-    main()
+def printed(
+    root: Path, patch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], benchmark: ModuleType = stored_crops
+) -> dict[str, Any]:
+    patch.setattr("sys.argv", ["benchmark", "--root", str(root)])
+    benchmark.main()
     content: dict[str, Any] = json.loads(capsys.readouterr().out)
     return content
 
@@ -73,6 +76,16 @@ def test_crops_that_show_what_the_video_showed_lose_nothing(
     assert all(sizes[name] > 1000 for name in ("tracklets", "tracklet_embeddings", "tracklet_attributes"))
 
 
+def test_the_next_sighting_of_who_looks_like_nobody_else_comes_first(
+    finished: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    content = printed(finished, monkeypatch, capsys, next_sighting)
+    assert (content["metadata"]["people"], content["metadata"]["searches"]) == (2, 2)
+    for order in ("looks", "looks_place_and_time"):
+        assert content["results"][order] == {"mean_rank": 1.0, "median_rank": 1.0, "first": 1.0, "within_10": 1.0}
+    assert content["results"]["change"]["value"] == 0
+
+
 def test_embeddings_of_ingest_that_find_nobody_are_seen_as_worse_and_missing_ones_are_named(
     finished: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -83,6 +96,7 @@ def test_embeddings_of_ingest_that_find_nobody_are_seen_as_worse_and_missing_one
             connection.execute(
                 sa.update(table).where(same).values(embedding=[number % 2, number % 3, 1, 0, 0, 0, 0, 0])
             )
+    assert printed(finished, monkeypatch, capsys, next_sighting)["results"]["looks"]["mean_rank"] > 1
     changes = [each["map_change"] for each in printed(finished, monkeypatch, capsys)["results"]["stored_crops"]]
     assert min(changes) > 0.1
     with open_store(finished / "store") as store, store.begin() as connection:
