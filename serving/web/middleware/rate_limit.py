@@ -16,7 +16,9 @@ _SEARCHES = frozenset(
 )
 _SHEETS = "/sheets"  # of a case; the detector looks at each picture
 _CROPS = ("/v1/crops/", "/v1/footage/")
-_PACE = 1.5  # of a minute's average: after a burst requests begin no faster, and those of others find the service free
+# Of a minute's average: after a burst requests begin no faster, and those of others find the service free.
+_PACE = 1.0
+_PACE_OF_FEWER = 1.5  # what has a lower limit of its own
 _BURST = 1 / 20  # of a minute's requests
 _LEAST_BURST = 10
 
@@ -40,7 +42,8 @@ class Pace:
 class RateLimit:
     """Middleware that answers 429 to an account that has used up its requests of the last minute.
 
-    It may not use them up at once: after a burst, requests begin at most half as fast again as the average of a minute.
+    It may not use them up at once: after a burst, requests begin no faster than the average of a minute, and those that
+    have a lower limit at most half as fast again as theirs.
 
     What computes for a search shares a second, lower limit; crops and footage another. Requests without an account, as
     of probes, are not limited. Replicas may count together, see `RequestCounts`; each has its own pace.
@@ -58,7 +61,10 @@ class RateLimit:
             "crops": crops_per_minute,
         }
         self._paces = {
-            kind: Pace(_PACE * amount / 60, burst=max(_LEAST_BURST, _BURST * amount))
+            kind: Pace(
+                (_PACE if kind == "requests" else _PACE_OF_FEWER) * amount / 60,
+                burst=max(_LEAST_BURST, _BURST * amount),
+            )
             for kind, amount in amounts.items()
         }
 
