@@ -22,6 +22,7 @@ from serving.matching.walking import WalkingSettings, walking_log_ratio, walking
 _UNKNOWN = -1  # number of a camera that the learnt model does not have
 _TIME_STEP_S, _MOST_STEPS = 15.0, 121  # of an uncertain time, over which the ratio is averaged
 _REACH_S = 160 * np.sinh(np.linspace(-4.5, 4.5, 121))  # times around a sighting, up to two hours, every 12 s near it
+_ROUNDED_S = 0.001  # by which times may seem to overlap
 _LIKELIER = math.log(1.5)  # where a search looks besides the nearest by appearance
 
 
@@ -35,6 +36,7 @@ class Seen:
     camera: CameraKey | None = None
     radius_m: float = 0.0  # of the circle; a camera's view is added by itself
     within_s: float = 0.0  # the time is uniform over so long before and after
+    lasts_s: float | None = None  # how long the camera saw the person on end; None: known for that time alone
 
 
 class Cell(NamedTuple):
@@ -73,6 +75,7 @@ class Transits:
         cameras: Sequence[CameraKey],
         times_s: Float[np.ndarray, " sighting"],
         places: Mapping[CameraKey, Camera],
+        lasts_s: Float[np.ndarray, " sighting"] | None = None,
     ) -> Float64[np.ndarray, " sighting"]:
         """Log-likelihood ratio r that each sighting shows the person of `seen`, from place and time, in ±5 nats.
 
@@ -84,12 +87,13 @@ class Transits:
             cameras: camera of each sighting.
             times_s: middle of each sighting, POSIX.
             places: position of each camera.
+            lasts_s: how long each sighting lasts; None: all are moments.
         """
         ratios = np.zeros(len(times_s))
         if not seen or not len(times_s):
             return ratios
         ordered = sorted(seen, key=lambda one: one.time_s)
-        of_each = np.stack([self.log_ratios(one, cameras, times_s, places) for one in ordered])
+        of_each = np.stack([self.log_ratios(one, cameras, times_s, places, lasts_s) for one in ordered])
         first_after = np.searchsorted([one.time_s for one in ordered], times_s, side="right")
         every = np.arange(len(times_s))
         before, after = first_after > 0, first_after < len(ordered)
@@ -103,10 +107,13 @@ class Transits:
         cameras: Sequence[CameraKey],
         times_s: Float[np.ndarray, " sighting"],
         places: Mapping[CameraKey, Camera],
+        lasts_s: Float[np.ndarray, " sighting"] | None = None,
     ) -> Float64[np.ndarray, " sighting"]:
         """r of each sighting given one place and time; arguments as of `evidence`.
 
-        How people come back to a camera follows from no distance: 0, unless it was learnt.
+        Who comes into the view of a camera after the person left it, or left it before the person came, may be the
+        person again, as between two cameras at one place. Whom it sees beside the person, at the same time, is another
+        unless the tracker doubled somebody: that tells nothing.
         """
         distinct = list(dict.fromkeys(cameras))
         metres_of = {camera: metres_between(seen, places[camera]) for camera in distinct}
@@ -116,8 +123,11 @@ class Transits:
         steps = min(_MOST_STEPS, 2 * math.ceil(seen.within_s / _TIME_STEP_S) + 1)
         shifts_s = seen.within_s * np.linspace(-1, 1, steps) if steps > 1 else np.zeros(1)
         between_s = times_s - (seen.time_s + shifts_s[:, None])
-        ratios = walking_log_ratio((metres - view_m).clip(min=0), metres + view_m, np.abs(between_s), self.walking)
-        ratios = np.where(same, 0.0, ratios.clip(max=LARGEST))
+        lasts_s = np.zeros(len(times_s)) if lasts_s is None else lasts_s
+        together_s = 0.0 if seen.lasts_s is None else np.where(same, (seen.lasts_s + lasts_s) / 2, 0.0)
+        apart_s = np.abs(between_s) - together_s
+        ratios = walking_log_ratio((metres - view_m).clip(min=0), metres + view_m, apart_s, self.walking)
+        ratios = ratios.clip(max=LARGEST)
         if self.model is not None and seen.camera is not None and seen.camera in self.numbers:
             numbers = {camera: self.numbers.get(camera, _UNKNOWN) for camera in distinct}
             there = np.array([numbers[camera] for camera in cameras])
@@ -125,6 +135,7 @@ class Transits:
             learnt = self.model.has_evidence(here, there)
             for row, of_row_s in zip(ratios, between_s[:, learnt], strict=True):
                 row[learnt] = self.model.of_walks(here[learnt], there[learnt], of_row_s)
+        ratios[same & (apart_s < -_ROUNDED_S)] = 0.0
         return np.log(np.exp(ratios).mean(axis=0))
 
     def between(self, sightings: Sequence[Sighting]) -> Float64[np.ndarray, "sighting sighting"]:

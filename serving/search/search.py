@@ -244,7 +244,8 @@ class Searcher:
             zip(cameras, (candidate.camera for candidate in candidates), strict=True)
         )
         times_s = np.array([_middle_s(candidate) for candidate in candidates])
-        return self._settings.time_trust * self._transits.evidence(seen, cameras, times_s, places)
+        lasts_s = np.array([_lasts_s(candidate) for candidate in candidates])
+        return self._settings.time_trust * self._transits.evidence(seen, cameras, times_s, places, lasts_s)
 
     def _by_appearance(
         self,
@@ -376,11 +377,16 @@ def _log_odds(probability: float) -> float:
 def seen_in(tracklet: StoredTracklet) -> Seen:
     """Where and when a sighting was."""
     camera = tracklet.camera
-    return Seen(camera.latitude, camera.longitude, _middle_s(tracklet), (tracklet.district, camera.id))
+    by = (tracklet.district, camera.id)
+    return Seen(camera.latitude, camera.longitude, _middle_s(tracklet), by, lasts_s=_lasts_s(tracklet))
 
 
 def _middle_s(tracklet: StoredTracklet) -> float:
     return (tracklet.first_seen.timestamp() + tracklet.last_seen.timestamp()) / 2
+
+
+def _lasts_s(tracklet: StoredTracklet) -> float:
+    return (tracklet.last_seen - tracklet.first_seen).total_seconds()
 
 
 def _keys(tracklets: Sequence[StoredTracklet]) -> set[SightingKey]:

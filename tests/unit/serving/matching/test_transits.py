@@ -36,8 +36,15 @@ def test_who_comes_in_walking_time_is_likelier_and_nobody_is_ruled_out() -> None
         assert ratio(GATE, 1, after_s) == pytest.approx(np.log(WALKING.wandering_share), abs=0.01)
 
 
-def test_one_camera_tells_nothing_of_itself_on_foot() -> None:
-    assert [ratio(GATE, 0, after_s) for after_s in (0, 60, 5000)] == [0, 0, 0]
+def test_whom_a_camera_sees_soon_after_the_person_may_be_the_same_and_beside_the_person_is_another() -> None:
+    seen = replace(GATE, lasts_s=20.0)  # from 990 to 1010
+    times_s, lasts_s = np.array([1000.0, 1000, 1014, 985, 1015, 1070, 6000]), np.array([20.0, 8, 10, 10, 10, 10, 10])
+    *together, before, after, later, last = ON_FOOT.log_ratios(seen, [KEYS[0]] * 7, times_s, PLACES, lasts_s)
+    assert together == [0, 0, 0]
+    assert before == pytest.approx(after)  # the one begins where the other ends
+    assert after > 3 > later > last > -0.7
+    told = ON_FOOT.log_ratios(GATE, [KEYS[0]] * 7, times_s, PLACES, lasts_s)
+    assert told[1] > 3, "whom the camera saw at the time that a witness tells"
 
 
 def test_a_vague_time_tells_less() -> None:
