@@ -91,6 +91,7 @@ def test_a_plan_is_built_without_a_gpu(folder: Path, precision: PlanPrecision) -
     assert entry.max_batch == 8
 
 
+@pytest.mark.soak
 @needs_rtx
 def test_the_full_yolov4_at_608_becomes_a_plan_without_a_gpu(tmp_path: Path) -> None:
     card = CARD.model_copy(
