@@ -10,6 +10,7 @@ from typing import Any
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
+from .attribute_labels import why_not_scored
 from .resolvers import input_path, project
 
 _KINDS = ("detection", "attributes", "reid", "videos")
@@ -67,7 +68,8 @@ def stages_of(
     name, has = district["name"], kinds_of(district)
     models = models_of(reid["backbones"], take)
     trained = [model for model, kind in models.items() if kind in has and model not in take]
-    scored = [model for model, kind in models.items() if kind in has]
+    unfit = why_not_scored(take["attributes"], district) if "attributes" in take and "attributes" in has else None
+    scored = [model for model, kind in models.items() if kind in has and not (model == "attributes" and unfit)]
     _require_files(trained, take, detector, attributes, reid["backbones"])
     served = [tracking["detector"], *filter(None, [tracking["attributes"]]), f"{_REID}{reid['backbone']}"]
     missing = [model for model in served if model not in trained and model not in take]
@@ -102,7 +104,8 @@ def stages_of(
         "evaluate_tracking": list(filmed),
         "report": {name: {"transits": transits}} if scored or filmed else {},
         "package": served_by,
-        "left_out": _left_out(models, take, has, missing, has_judge=has_judge),
+        "left_out": _left_out(models, take, has, missing, has_judge=has_judge)
+        | ({"evaluate_attributes": unfit} if unfit is not None else {}),
     }
 
 

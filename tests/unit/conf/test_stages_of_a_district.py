@@ -1,5 +1,7 @@
 """A district has the stages that its data and its models allow, and the others are named with the reason."""
 
+import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -93,6 +95,25 @@ def test_a_taken_model_is_scored_beside_the_trained_ones(project: Path) -> None:
     assert params["stages"]["evaluate_reid"]["zoo-mine"] == {"backbone": "zoo"}
     assert "reid-zoo-mine" not in params["stages"]["export"]
     assert params["export"]["models"][-1] == "reid-zoo"
+
+
+def test_taken_attributes_that_the_labels_do_not_have_are_served_and_not_scored(project: Path) -> None:
+    give(project, "attributes")
+    district = {"attribute_schema": "market1501"}
+    (project / "source/district.yaml").write_text(yaml.safe_dump(district))
+    for name in ("market1501", "suseong"):
+        schema = yaml.safe_load((ROOT / f"domain/schemas/{name}.yaml").read_text())
+        (project / name).mkdir()
+        (project / name / "card.json").write_text(json.dumps({"attribute_schema": schema}))
+    take = "+take.attributes={}/{}".format
+    same = composed(project, "experiment=scratch", take(project, "market1501"))["stages"]
+    assert (same["evaluate_attributes"], list(same["predict"])) == (["mine"], ["attributes-mine"])
+    assert "evaluate_attributes" not in same["left_out"]
+    other = composed(project, "experiment=scratch", take(project, "suseong"))["stages"]
+    assert (other["evaluate_attributes"], other["predict"]) == ([], {})
+    assert list(other["take"]) == ["attributes-mine"]
+    said = other["left_out"]["evaluate_attributes"]
+    assert re.match("take.attributes has other groups or labels than the district: age, .*, view", said)
 
 
 @pytest.mark.parametrize(
