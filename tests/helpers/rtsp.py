@@ -9,6 +9,8 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
 import cv2
 import numpy as np
@@ -85,6 +87,36 @@ class Server:
             process.wait()
             if process.stdout is not None:
                 process.stdout.close()
+
+
+class RecordingsServer:
+    """`tests/helpers/rtsp_server.py` with the recordings of a folder, which has nothing else; a context manager."""
+
+    def __init__(self, folder: Path) -> None:
+        self.port = free_port()
+        command = [
+            _SYSTEM_PYTHON,
+            "-I",
+            str(ROOT / "tests/helpers/rtsp_server.py"),
+            str(folder),
+            str(self.port),
+            str(FPS),
+        ]
+        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+
+    def __enter__(self) -> Self:
+        assert self._process.stdout is not None
+        assert self._process.stdout.readline() == b"ready\n"
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._process.kill()
+        self._process.communicate()
+
+    def address(self, name: str) -> str:
+        return f"rtsp://127.0.0.1:{self.port}/{name}"
 
 
 class Line:

@@ -2,12 +2,14 @@
 
 python3 tests/helpers/rtsp_server.py FOLDER PORT FPS [USER PASSWORD]
 
-FOLDER holds 000.jpg, 001.jpg, …; the stream is rtsp://127.0.0.1:PORT/street. At /sound there is sound only. Writes
-"ready" when it listens.
+FOLDER holds 000.jpg, 001.jpg, …; the stream is rtsp://127.0.0.1:PORT/street. At /sound there is sound only. Recordings
+NAME.mp4 of H.264 in FOLDER are at /NAME, each played once, from its begin and at its own pace. Writes "ready" when it
+listens.
 """
 
 import os
 import sys
+from pathlib import Path
 
 import gi
 
@@ -39,6 +41,10 @@ def main(folder: str, port: str, fps: str, user: str = "", password: str = "") -
     sound = GstRtspServer.RTSPMediaFactory()
     sound.set_launch("( audiotestsrc is-live=true ! alawenc ! rtppcmapay name=pay0 )")
     server.get_mount_points().add_factory("/sound", sound)
+    for file in Path(folder).glob("*.mp4"):
+        recording = GstRtspServer.RTSPMediaFactory()
+        recording.set_launch(f"( filesrc location={file} ! qtdemux ! rtph264pay name=pay0 pt=96 config-interval=1 )")
+        server.get_mount_points().add_factory(f"/{file.stem}", recording)
     server.attach(None)
     print("ready", flush=True)
     GLib.MainLoop().run()

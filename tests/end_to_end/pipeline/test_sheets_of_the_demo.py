@@ -1,0 +1,171 @@
+"""Sheets of the demo's problems: re-ID knows the person sought in their pictures, and nobody else."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from io import BytesIO
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import httpx
+import numpy as np
+import pypdfium2 as pdfium
+import pytest
+import sqlalchemy as sa
+from PIL import Image
+from scipy.stats import binomtest
+
+from districts.demo.video import read_frames
+from domain.boxes import pairwise_iou
+from domain.embeddings import unit_length
+from domain.images import crop_boxes
+from serving.database import tables
+from serving.database.store import open_store
+from serving.deployment import Deployment
+from serving.perception.perception import Perception
+from tests.end_to_end.pipeline.test_problems_on_the_page import serving
+from tests.helpers.demo import NAME, Demo, finished_demo
+
+pytestmark = [pytest.mark.soak, pytest.mark.slow, pytest.mark.timeout(1500)]
+REASON = "an officer looks for the person"
+LEAST_SOUGHT = 0.9  # Rank-1 of the person sought
+LEAST_UNCOVERED = 0.5  # Rank-1 of the same people where they are not covered
+MOST_BY_CHANCE = 0.01  # probability of more people found by who guesses
+FRAMES_APART = 15  # 3 s, between a picture of the gallery and that of the sheet
+GALLERY_CROPS = 3  # of a person at a camera
+
+
+class Stop(NamedTuple):
+    """A match of a sheet: its pictures, and the frame of which they are."""
+
+    identity: int
+    camera: str
+    frame: int
+    whole: np.ndarray
+    person: np.ndarray
+
+
+class Gallery(NamedTuple):
+    """Everybody's pictures at all cameras."""
+
+    embeddings: np.ndarray
+    identities: np.ndarray
+    cameras: np.ndarray
+    frames: np.ndarray
+
+    def nearest(self, embedding: np.ndarray, stop: Stop) -> int:
+        """Who looks most like the crop, among pictures that are not of the same moment."""
+        likeness = self.embeddings @ embedding
+        is_same = (self.cameras == stop.camera) & (np.abs(self.frames - stop.frame) < FRAMES_APART)
+        return int(self.identities[np.where(is_same, -np.inf, likeness).argmax()])
+
+
+def stops_of(demo: Demo, address: str, token: str) -> list[Stop]:
+    """Of the sheet of each problem, for which all right sightings were confirmed."""
+    stops = []
+    with httpx.Client(base_url=address, headers={"Authorization": f"Bearer {token}"}, timeout=60) as client:
+        for problem in demo.problems:
+            case = client.post("/v1/cases", json={"title": problem.id}).json()["id"]
+            photos = [("photo", (file.name, file.read_bytes())) for file in demo.photos(problem)]
+            asked = {"case": str(case), "reason": REASON, "top_k": "100"}
+            found = client.post("/v1/search", data=asked, files=photos).json()["sightings"]
+            right = demo.right(problem.identity)
+            matches = sorted((one["first_seen"], one["tracklet_id"]) for one in found if one["tracklet_id"] in right)
+            for _, sighting in matches:
+                verdict = {"district": NAME, "tracklet_id": sighting, "verdict": "confirmed"}
+                assert client.post(f"/v1/cases/{case}/verdicts", json=verdict).status_code == 200
+            made = client.post(f"/v1/cases/{case}/sheets", json={"reason": REASON, "note": "", "hours": 1})
+            assert made.status_code == 201, made.text
+            pdf = client.get(f"/v1/cases/{case}/sheets/{made.json()['id']}/pdf").content
+            pictures = pictures_in(pdf)
+            for number, (_, sighting) in enumerate(matches, start=1):
+                seen = stored(demo, sighting)
+                if seen.full_frame is not None:
+                    shown = [pictures[f"{number}-{name}.jpg"] for name in ("frame", "person")]
+                    stops.append(Stop(problem.identity, seen.camera_id, seen.full_frame, *shown))
+    return stops
+
+
+def pictures_in(content: bytes) -> dict[str, np.ndarray]:
+    """Pictures of a sheet by their name in its manifest: `uint8 [height, width, 3]` RGB."""
+    pdf = pdfium.PdfDocument(content)
+    images = [each for page in pdf for each in page.get_objects(filter=[pdfium.raw.FPDF_PAGEOBJ_IMAGE])]
+    files = [bytes(image.get_data(decode_simple=True)) for image in images]
+    by_hash = {hashlib.sha256(file).hexdigest(): file for file in files}
+    listed = json.loads(bytes(pdf.get_attachment(0).get_data()))["files"]
+    return {one["name"]: np.asarray(Image.open(BytesIO(by_hash[one["sha256"]])).convert("RGB")) for one in listed}
+
+
+def stored(demo: Demo, sighting: int) -> Any:
+    """Row of the store."""
+    seen = tables.tracklets
+    with open_store(demo.project / "store") as store, store.begin() as connection:
+        query = sa.select(seen.c.camera_id, seen.c.full_frame)
+        return connection.execute(query.where(seen.c.district == NAME, seen.c.id == sighting)).one()
+
+
+def gallery_of(demo: Demo, perception: Perception) -> Gallery:
+    """The largest pictures of each visit of each person, in which nobody overlaps them."""
+    crops: list[np.ndarray] = []
+    who: list[tuple[int, str, int]] = []
+    for camera, table in demo.truth.items():
+        overlaps = np.zeros(len(table.frames))
+        for frame in np.unique(table.frames):
+            rows = np.flatnonzero(table.frames == frame)
+            ious = pairwise_iou(table.boxes_xyxy[rows], table.boxes_xyxy[rows])
+            overlaps[rows] = (ious - np.eye(len(rows))).max(axis=1)
+        heights = table.boxes_xyxy[:, 3] - table.boxes_xyxy[:, 1]
+        chosen: dict[int, list[tuple[int, np.ndarray]]] = {}
+        for identity in np.unique(table.tracks):
+            own = np.flatnonzero((table.tracks == identity) & table.is_counted & (overlaps < 0.05))
+            by_size = own[np.argsort(-heights[own], kind="stable")]
+            for row in by_size[: max(len(by_size) // 2, GALLERY_CROPS)][:: max(1, len(by_size) // 2 // GALLERY_CROPS)]:
+                chosen.setdefault(int(table.frames[row]), []).append((int(identity), table.boxes_xyxy[row]))
+        for frame, picture in read_frames(demo.folder / "videos" / f"{camera}.mp4"):
+            for identity, box in chosen.get(frame, []):
+                crops += crop_boxes(picture, box[None])
+                who.append((identity, camera, frame))
+    identities, cameras, frames = (np.array(column) for column in zip(*who, strict=True))
+    return Gallery(unit_length(perception.embed(crops)), identities, cameras, frames)
+
+
+def known(
+    pictures: Sequence[np.ndarray], people: Sequence[int], stops: Sequence[Stop], gallery: Gallery, by: Perception
+) -> np.ndarray:
+    """Whether re-ID knows the person in each picture, `bool [picture]`."""
+    embeddings = unit_length(by.embed(pictures))
+    return np.array([gallery.nearest(*one) for one in zip(embeddings, stops, strict=True)]) == np.array(people)
+
+
+def test_re_identification_knows_nobody_on_a_sheet_but_the_person(tmp_path: Path) -> None:
+    demo = finished_demo()
+    deployment = Deployment.read(demo.project)
+    perception = Perception(*deployment.open_engines(), deployment.perception)
+    with serving(demo.project, tmp_path) as (address, token):
+        stops = stops_of(demo, address, token)
+    gallery = gallery_of(demo, perception)
+    num_people = len(set(gallery.identities.tolist()))
+    covered, uncovered, others, of_stop = [], [], [], []
+    for camera in demo.truth:
+        for frame, recorded in read_frames(demo.folder / "videos" / f"{camera}.mp4"):
+            for stop in (one for one in stops if (one.camera, one.frame) == (camera, frame)):
+                assert stop.whole.shape == recorded.shape
+                for identity in set(gallery.identities.tolist()) - {stop.identity}:
+                    box = demo.boxes(camera, identity).get(frame)
+                    if box is not None:
+                        covered += crop_boxes(stop.whole, box[None])
+                        uncovered += crop_boxes(recorded, box[None])
+                        others.append(identity)
+                        of_stop.append(stop)
+    told = known(covered, others, of_stop, gallery, perception)
+    before = known(uncovered, others, of_stop, gallery, perception)
+    sought = known([stop.person for stop in stops], [stop.identity for stop in stops], stops, gallery, perception)
+    chance = binomtest(int(told.sum()), len(told), 1 / num_people, alternative="greater").pvalue
+    print(
+        f"{len(stops)} matches, {num_people} people: Rank-1 of the person sought {sought.mean():.3f}; of {len(others)} "
+        f"others {told.mean():.3f} (a guess {1 / num_people:.3f}, p {chance:.2f}), uncovered {before.mean():.3f}"
+    )
+    assert len(others) >= num_people, "other people are in the pictures"
+    assert sought.mean() >= LEAST_SOUGHT
+    assert before.mean() >= LEAST_UNCOVERED, "the comparison notices people who are not covered"
+    assert chance > MOST_BY_CHANCE, "at chance"
