@@ -21,8 +21,9 @@ _IN_FRONT = 0.02  # of the height by which the lower edge of who stands in front
 def cover_others(picture: Picture, person: Box, tracked: Sequence[Box], detected: Sequence[Box]) -> Picture:
     """A copy of `picture` with a grey cover on everybody but the person.
 
-    Where a box overlaps that of the person, the person stays in view unless somebody who is tracked stands in front.
-    Boxes that are another one round the person cover nothing.
+    Where a box overlaps that of the person, the person stays in view, but not behind somebody who is tracked and stands
+    in front, and beside others who are tracked only where the middle of the person's box is the nearer one. Boxes that
+    are another one round the person cover nothing.
 
     Args:
         picture: a full frame.
@@ -42,8 +43,9 @@ def cover_others(picture: Picture, person: Box, tracked: Sequence[Box], detected
         covered[_inside(_wider(other), picture)] = GREY
     covered[own] = picture[own]
     for other in tracked:
-        if float(other[3] - person[3]) > _IN_FRONT * picture.shape[0]:
-            covered[_inside(_wider(other), picture)] = GREY
+        rows, columns = _inside(_wider(other), picture)
+        is_in_front = float(other[3] - person[3]) > _IN_FRONT * picture.shape[0]
+        covered[rows, columns if is_in_front else _nearer(other, person, columns)] = GREY
     return covered
 
 
@@ -55,6 +57,15 @@ def overlap(one: Box, other: Box) -> float:
 def _wider(box: Box) -> Box:
     aside = np.maximum(_WIDER * (box[2:] - box[:2]), _LEAST_WIDER_PX)
     return np.concatenate([box[:2] - aside, box[2:] + aside])
+
+
+def _nearer(other: Box, person: Box, columns: slice) -> slice:
+    """The part of `columns` to which the middle of the other box is nearer than that of the person's."""
+    middle, own = (float(box[0] + box[2]) / 2 for box in (other, person))
+    border = round((middle + own) / 2)
+    if middle < own:
+        return slice(columns.start, min(columns.stop, border))
+    return slice(max(columns.start, border), columns.stop)
 
 
 def _inside(box: Box, picture: Picture) -> tuple[slice, slice]:

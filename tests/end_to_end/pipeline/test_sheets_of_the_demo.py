@@ -28,21 +28,21 @@ from tests.helpers.demo import NAME, Demo, finished_demo
 
 pytestmark = [pytest.mark.soak, pytest.mark.slow, pytest.mark.timeout(1500)]
 REASON = "an officer looks for the person"
-LEAST_SOUGHT = 0.9  # Rank-1 of the person sought
-LEAST_UNCOVERED = 0.5  # Rank-1 of the same people where they are not covered
+LEAST_SOUGHT = 0.8  # Rank-1 of the person sought
+MOST_LESS = 0.05  # of it, than in the recording
+LEAST_UNCOVERED = 0.6  # Rank-1 of the others in the recording
 MOST_BY_CHANCE = 0.01  # probability of more people found by who guesses
 FRAMES_APART = 15  # 3 s, between a picture of the gallery and that of the sheet
 GALLERY_CROPS = 3  # of a person at a camera
 
 
 class Stop(NamedTuple):
-    """A match of a sheet: its pictures, and the frame of which they are."""
+    """A match of a sheet: its picture, and the frame of which it is."""
 
     identity: int
     camera: str
     frame: int
     whole: np.ndarray
-    person: np.ndarray
 
 
 class Gallery(NamedTuple):
@@ -81,8 +81,8 @@ def stops_of(demo: Demo, address: str, token: str) -> list[Stop]:
             for number, (_, sighting) in enumerate(matches, start=1):
                 seen = stored(demo, sighting)
                 if seen.full_frame is not None:
-                    shown = [pictures[f"{number}-{name}.jpg"] for name in ("frame", "person")]
-                    stops.append(Stop(problem.identity, seen.camera_id, seen.full_frame, *shown))
+                    whole = pictures[f"{number}-frame.jpg"]
+                    stops.append(Stop(problem.identity, seen.camera_id, seen.full_frame, whole))
     return stops
 
 
@@ -129,12 +129,35 @@ def gallery_of(demo: Demo, perception: Perception) -> Gallery:
     return Gallery(unit_length(perception.embed(crops)), identities, cameras, frames)
 
 
-def known(
-    pictures: Sequence[np.ndarray], people: Sequence[int], stops: Sequence[Stop], gallery: Gallery, by: Perception
-) -> np.ndarray:
-    """Whether re-ID knows the person in each picture, `bool [picture]`."""
+class Cut(NamedTuple):
+    """A person of a sheet's frame, as they are there and as they were recorded."""
+
+    identity: int
+    stop: Stop
+    shown: np.ndarray
+    recorded: np.ndarray
+
+
+def cuts_of(demo: Demo, stops: Sequence[Stop]) -> list[Cut]:
+    """Everybody in the frames of the sheets."""
+    cuts = []
+    for camera, table in demo.truth.items():
+        of_camera = {
+            stop.frame: [one for one in stops if one[1:3] == stop[1:3]] for stop in stops if stop.camera == camera
+        }
+        for frame, recorded in read_frames(demo.folder / "videos" / f"{camera}.mp4"):
+            for stop in of_camera.get(frame, []):
+                assert stop.whole.shape == recorded.shape
+                for row in np.flatnonzero((table.frames == frame) & table.is_counted):
+                    [shown], [whole] = (crop_boxes(each, table.boxes_xyxy[[row]]) for each in (stop.whole, recorded))
+                    cuts.append(Cut(int(table.tracks[row]), stop, shown, whole))
+    return cuts
+
+
+def known(cuts: Sequence[Cut], pictures: Sequence[np.ndarray], gallery: Gallery, by: Perception) -> np.ndarray:
+    """Whether re-ID knows who is in each picture, `bool [cut]`."""
     embeddings = unit_length(by.embed(pictures))
-    return np.array([gallery.nearest(*one) for one in zip(embeddings, stops, strict=True)]) == np.array(people)
+    return np.array([gallery.nearest(one, cut.stop) == cut.identity for one, cut in zip(embeddings, cuts, strict=True)])
 
 
 def test_re_identification_knows_nobody_on_a_sheet_but_the_person(tmp_path: Path) -> None:
@@ -144,28 +167,21 @@ def test_re_identification_knows_nobody_on_a_sheet_but_the_person(tmp_path: Path
     with serving(demo.project, tmp_path) as (address, token):
         stops = stops_of(demo, address, token)
     gallery = gallery_of(demo, perception)
-    num_people = len(set(gallery.identities.tolist()))
-    covered, uncovered, others, of_stop = [], [], [], []
-    for camera in demo.truth:
-        for frame, recorded in read_frames(demo.folder / "videos" / f"{camera}.mp4"):
-            for stop in (one for one in stops if (one.camera, one.frame) == (camera, frame)):
-                assert stop.whole.shape == recorded.shape
-                for identity in set(gallery.identities.tolist()) - {stop.identity}:
-                    box = demo.boxes(camera, identity).get(frame)
-                    if box is not None:
-                        covered += crop_boxes(stop.whole, box[None])
-                        uncovered += crop_boxes(recorded, box[None])
-                        others.append(identity)
-                        of_stop.append(stop)
-    told = known(covered, others, of_stop, gallery, perception)
-    before = known(uncovered, others, of_stop, gallery, perception)
-    sought = known([stop.person for stop in stops], [stop.identity for stop in stops], stops, gallery, perception)
-    chance = binomtest(int(told.sum()), len(told), 1 / num_people, alternative="greater").pvalue
-    print(
-        f"{len(stops)} matches, {num_people} people: Rank-1 of the person sought {sought.mean():.3f}; of {len(others)} "
-        f"others {told.mean():.3f} (a guess {1 / num_people:.3f}, p {chance:.2f}), uncovered {before.mean():.3f}"
+    chance = 1 / len(set(gallery.identities.tolist()))
+    cuts = cuts_of(demo, stops)
+    is_sought = np.array([cut.identity == cut.stop.identity for cut in cuts])
+    shown, recorded = (
+        known(cuts, pictures, gallery, perception)
+        for pictures in ([cut.shown for cut in cuts], [cut.recorded for cut in cuts])
     )
-    assert len(others) >= num_people, "other people are in the pictures"
-    assert sought.mean() >= LEAST_SOUGHT
-    assert before.mean() >= LEAST_UNCOVERED, "the comparison notices people who are not covered"
-    assert chance > MOST_BY_CHANCE, "at chance"
+    told = shown[~is_sought]
+    luck = binomtest(int(told.sum()), len(told), chance, alternative="greater").pvalue
+    print(
+        f"Rank-1 of {is_sought.sum()} pictures of people sought {shown[is_sought].mean():.3f}, in the recording "
+        f"{recorded[is_sought].mean():.3f}; of {len(told)} others {told.mean():.3f}, in the recording "
+        f"{recorded[~is_sought].mean():.3f}; a guess is right in {chance:.3f}, as often as here with p {luck:.3f}"
+    )
+    assert len(told) >= 50, "other people are in the pictures"
+    assert shown[is_sought].mean() >= max(LEAST_SOUGHT, recorded[is_sought].mean() - MOST_LESS)
+    assert recorded[~is_sought].mean() >= LEAST_UNCOVERED, "the comparison notices people who are not covered"
+    assert luck > MOST_BY_CHANCE, "at chance"

@@ -43,6 +43,15 @@ def test_who_stands_in_front_is_covered_where_both_overlap(lower_px: float, is_t
     assert not grey[40, 65]
 
 
+def test_of_a_person_beside_them_who_is_tracked_the_half_that_is_nearer_is_covered() -> None:
+    for aside, theirs, own in ((20, 88, 82), (-20, 61, 68)):
+        beside = PERSON + np.array([aside, 0, aside, 0])
+        grey = covered_at(cover_others(PICTURE, PERSON, [beside], []))
+        assert grey[40, theirs]
+        assert not grey[40, own], "nearer to the middle of the person"
+        assert not covered_at(cover_others(PICTURE, PERSON, [], [beside]))[40, theirs], "a detector may be wrong"
+
+
 def test_a_second_box_round_the_person_covers_nothing() -> None:
     twice = PERSON + np.array([-2, -1, 3, 4])
     assert overlap(twice, PERSON) > 0.7
