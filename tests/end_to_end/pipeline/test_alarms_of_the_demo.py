@@ -1,5 +1,6 @@
 """The demo's recordings as live cameras send them, while a case watches for the person of each problem."""
 
+import json
 import os
 import subprocess
 import sys
@@ -81,10 +82,11 @@ def streams(demo: Demo, store: Path, folder: Path) -> Iterator[Path]:
 
 
 def watch(demo: Demo, client: httpx.Client, problem: Problem) -> Watched:
-    """A case that watches for the person of the problem, with the threshold of the page."""
+    """A case that watches for the person of the problem, by photos and description, with the threshold of the page."""
     case = client.post("/v1/cases", json={"title": problem.id}).json()["id"]
     photos = [("photo", (file.name, file.read_bytes())) for file in demo.photos(problem)]
-    opened = client.post("/v1/watches", data={"case": str(case), "reason": REASON}, files=photos)
+    asked = {"case": str(case), "reason": REASON, "attributes": json.dumps(problem.attributes)}
+    opened = client.post("/v1/watches", data=asked, files=photos)
     assert opened.status_code == 201, opened.text
     return Watched(problem, opened.json()["id"], opened.json()["alarms_a_day"])
 

@@ -28,7 +28,7 @@ from tests.helpers.demo import NAME, Demo, finished_demo
 
 pytestmark = [pytest.mark.soak, pytest.mark.slow, pytest.mark.timeout(1500)]
 REASON = "an officer looks for the person"
-LEAST_SOUGHT = 0.8  # Rank-1 of the person sought
+LEAST_SOUGHT = 0.6  # Rank-1 of the person sought
 MOST_LESS = 0.05  # of it, than in the recording
 LEAST_UNCOVERED = 0.6  # Rank-1 of the others in the recording
 MOST_BY_CHANCE = 0.01  # probability of more people found by who guesses
@@ -37,11 +37,12 @@ GALLERY_CROPS = 3  # of a person at a camera
 
 
 class Stop(NamedTuple):
-    """A match of a sheet: its picture, and the frame of which it is."""
+    """A match of a sheet: the frame of its picture, the stored box of the person there, and the picture."""
 
     identity: int
     camera: str
     frame: int
+    box: np.ndarray
     whole: np.ndarray
 
 
@@ -82,7 +83,7 @@ def stops_of(demo: Demo, address: str, token: str) -> list[Stop]:
                 seen = stored(demo, sighting)
                 if seen.full_frame is not None:
                     whole = pictures[f"{number}-frame.jpg"]
-                    stops.append(Stop(problem.identity, seen.camera_id, seen.full_frame, whole))
+                    stops.append(Stop(problem.identity, seen.camera_id, seen.full_frame, box_of(seen), whole))
     return stops
 
 
@@ -100,8 +101,13 @@ def stored(demo: Demo, sighting: int) -> Any:
     """Row of the store."""
     seen = tables.tracklets
     with open_store(demo.project / "store") as store, store.begin() as connection:
-        query = sa.select(seen.c.camera_id, seen.c.full_frame)
+        query = sa.select(seen.c.camera_id, seen.c.full_frame, seen.c.boxes)
         return connection.execute(query.where(seen.c.district == NAME, seen.c.id == sighting)).one()
+
+
+def box_of(seen: Any) -> np.ndarray:
+    """Of the person in the full frame."""
+    return np.array(next(box[1:5] for box in seen.boxes if box[0] == seen.full_frame), np.float32)
 
 
 def gallery_of(demo: Demo, perception: Perception) -> Gallery:
@@ -148,9 +154,12 @@ def cuts_of(demo: Demo, stops: Sequence[Stop]) -> list[Cut]:
         for frame, recorded in read_frames(demo.folder / "videos" / f"{camera}.mp4"):
             for stop in of_camera.get(frame, []):
                 assert stop.whole.shape == recorded.shape
-                for row in np.flatnonzero((table.frames == frame) & table.is_counted):
-                    [shown], [whole] = (crop_boxes(each, table.boxes_xyxy[[row]]) for each in (stop.whole, recorded))
-                    cuts.append(Cut(int(table.tracks[row]), stop, shown, whole))
+                rows = np.flatnonzero((table.frames == frame) & table.is_counted & (table.tracks != stop.identity))
+                people = [(stop.identity, stop.box)]  # round which a frame is drawn
+                people += [(int(table.tracks[row]), table.boxes_xyxy[row]) for row in rows]
+                for identity, box in people:
+                    [shown], [whole] = (crop_boxes(each, box[None]) for each in (stop.whole, recorded))
+                    cuts.append(Cut(identity, stop, shown, whole))
     return cuts
 
 
