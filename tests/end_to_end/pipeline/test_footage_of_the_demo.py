@@ -77,11 +77,11 @@ def look_at_first(operator: Operator, sighting: int) -> Looked:
     """One click, and when everything plays, all of the clip by the keys for its frames."""
     page = operator.browser
     operator.click("#hits .picture")
-    page.wait_for("times.clip")
+    page.wait_for("times.clip && times.near.length === document.querySelectorAll('#near figure').length")
+    times = page.evaluate("times")
     case = page.evaluate("document.querySelector('[name=case]').value")
     about = page.evaluate(f"fetch('v1/footage/{NAME}/{sighting}?case={case}').then(answer => answer.json())")
-    page.wait_for(f"times.near.length === {len(about['near'])}")
-    times = page.evaluate("times")
+    assert len(times["near"]) == len(about["near"])
     page.evaluate(f"{CLIP}.pause(), {CLIP}.currentTime = 0")
     page.press("ArrowLeft", "ArrowLeft")  # to the first frame
     pictures = [picture_of(page)]
