@@ -83,10 +83,6 @@ def measure(deployment: Deployment) -> dict[str, Any]:
         walks = walks_of(store, district, people_of(deployment.root, district))
         looks = ranks(Searcher(store, curve, settings, version), district, walks)
         fused = ranks(Searcher(store, curve, settings, version, transits), district, walks)
-    searches = sum(map(len, looks.values()))
-    if not searches:
-        return {"searches": 0}
-    change = difference(*(resample(sample_of(each), _REPEATS) for each in (fused, looks)), "mean_rank")
     return {
         "metadata": {
             "district": district,
