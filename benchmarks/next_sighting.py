@@ -50,7 +50,7 @@ def walks_of(store: Store, district: str, person_of: Mapping[int, int]) -> Walks
     return walks
 
 
-def ranks(searcher: Searcher, district: str, walks: Walks) -> dict[str, Ranks]:
+def ranks(searcher: Searcher, district: str, walks: Walks) -> Mapping[str, Ranks]:
     """Ranks of the next sightings, by another camera and by the same one."""
     found: dict[str, dict[int, list[int]]] = {"another_camera": defaultdict(list), "same_camera": defaultdict(list)}
     for person, walk in walks.items():
@@ -98,7 +98,8 @@ def _compared(looks: Ranks, fused: Ranks) -> dict[str, Any]:
     searches = sum(map(len, looks.values()))
     if not searches:
         return {"searches": 0}
-    change = difference(*(resample(sample_of(each), _REPEATS) for each in (fused, looks)), "mean_rank")
+    with_times, by_looks = (resample(sample_of(each), _REPEATS) for each in (fused, looks))
+    change = difference(with_times, by_looks, "mean_rank")
     return {
         "searches": searches,
         "looks": _summary(looks),
