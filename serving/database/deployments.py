@@ -76,7 +76,9 @@ def trail(connection: sa.Connection, district: str, tracklet_id: int) -> Trail:
         same = (table.c.district == district) & (table.c.tracklet_id == tracklet_id) & (table.c.day == made.day)
         versions = sa.select(table.c.model_version).where(same).order_by(table.c.model_version)
         by = {**dict.fromkeys(((task, one) for one in connection.execute(versions).scalars() if one), False), **by}
-    origins = {(one.task, one.model_version): one for models in recorded.values() for one in models}
+    every = [one for models in recorded.values() for one in models]
+    every.sort(key=lambda one: one.registered is not None)  # a deployment that was not promoted may have the same model
+    origins = {(one.task, one.model_version): one for one in every}
     return Trail(
         district=district,
         tracklet_id=tracklet_id,

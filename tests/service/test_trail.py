@@ -10,10 +10,10 @@ from starlette.testclient import TestClient
 
 from domain.errors import InputError
 from domain.model_card import read_card, write_card
-from domain.registered import RegisteredModel, write_registered
+from domain.registered import ModelOrigin, RegisteredModel, write_registered
 from serving import trail
 from serving.cases.visible import show_in_case
-from serving.database import audit, segments
+from serving.database import audit, deployments, segments
 from serving.database.store import Store
 from serving.deployment import Deployment
 from serving.perception.perception import Perception
@@ -97,6 +97,10 @@ def test_a_hit_leads_to_registered_version_run_data_and_commit(
         assert by_version[models[-1][1]] is None  # no process of that deployment has opened the store
         later.record_in(store)
         assert client.post(f"/trail/demo/{number}", json=asked).json()["models"][-1]["origin"] is not None
+        of_others = ModelOrigin.model_validate(origin).model_copy(update={"registered": None})
+        in_transaction(store, deployments.record, "tried out", [of_others])  # the same model, not promoted there
+        still = client.post(f"/trail/demo/{number}", json=asked).json()["models"][2]["origin"]
+        assert still["registered"]["registered_version"] == "3"
         hidden = client.post(f"/trail/demo/{number + 1}", json=asked)
         assert (hidden.status_code, hidden.json()["code"]) == (404, "sighting_unknown")
         for missing in asked:
@@ -104,7 +108,7 @@ def test_a_hit_leads_to_registered_version_run_data_and_commit(
             assert client.post(f"/trail/demo/{number}", json=partly).status_code == 400
         with store.begin() as connection:
             views = [record.details for record in audit.records(connection) if record.action == "view trail"]
-        assert views == [{"case_id": 1, "reason": asked["reason"], "district": "demo", "tracklet_id": number}] * 2
+        assert views == [{"case_id": 1, "reason": asked["reason"], "district": "demo", "tracklet_id": number}] * 3
         monkeypatch.chdir(deployment.root)
         trail.main(["demo", str(number)])
         said = capsys.readouterr().out
