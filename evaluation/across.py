@@ -61,12 +61,17 @@ def _table(title: str, figure: str, runs: Mapping[tuple[str, str], Run]) -> Tabl
     trained = {version: run.origin.get("trained_on", "") for (version, _), run in runs.items()}
     rows = [
         (
-            f"{version}, trained on {trained[version] or 'unknown data'}",
+            f"{version}, {_origin(trained[version])}",
             *(_cell(runs.get((version, district)), figure) for district in districts),
         )
         for version in sorted(trained, key=lambda version: (trained[version], version))
     ]
     return Table(("model", *districts), rows, f"{title}:")
+
+
+def _origin(trained_on: str) -> str:
+    """Words for a district, or for the file of weights from elsewhere."""
+    return f"from {trained_on}" if Path(trained_on).suffix else f"trained on {trained_on or 'unknown data'}"
 
 
 def _cell(run: Run | None, figure: str) -> str:

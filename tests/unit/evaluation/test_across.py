@@ -32,11 +32,13 @@ def test_a_row_for_each_model_and_a_column_for_each_district(folder: Path, capsy
     keep("market", "reid-osnet", "b", "market", [0.5, 0.6, 0.7, 0.4, 0.5, 0.6])
     assert across.across_section() is not None
     keep("market", "reid-other", "a", "demo", [0.2] * 6)
+    keep("market", "reid-zoo", "c", "zoo.pth", [0.3] * 6)
     (table,) = across.across_tables()
     assert table.columns == ("model", "demo", "market")
     assert [row[0] for row in table.rows] == [
         "osnet_x0_25-aaaaaaaaaaaa, trained on demo",
         "osnet_x0_25-bbbbbbbbbbbb, trained on market",
+        "osnet_x0_25-cccccccccccc, from zoo.pth",
     ]
     assert table.rows[0][1] == "90.0"
     assert table.rows[0][2] == "20.0"
