@@ -7,9 +7,10 @@ The videos are those of a district, repeated until they are long enough. All sid
 detector and re-ID engines and all cores, each in a process of its own, one after the other. BoT-SORT runs as
 ultralytics runs it, one camera after the other and one frame at a time; without its motion compensation, which is for
 moving cameras, unless `--gmc` names one. `ours` is what `serving.worker` does, but for the store; `gated` is that with
-the motion gate, `described` with attributes, which the peer does not have. Peak memory is of the process, `memory_mb`
-what it held after each tenth of the frames; `cpu_seconds` are of all cores, and tell more than the clock where other
-work runs beside.
+the motion gate, `described` with attributes, which the peer does not have, `two_models` with embeddings by a second
+re-ID engine, as while a model is rolled out: the same one again, unless `--previous` names another. Peak memory is of
+the process, `memory_mb` what it held after each tenth of the frames; `cpu_seconds` are of all cores, and tell more than
+the clock where other work runs beside.
 """
 
 import argparse
@@ -43,12 +44,13 @@ from serving.deployment import Deployment
 from serving.ingestion.following import CameraVideo, StageClock, TrackingSettings, follow
 from serving.ingestion.settings import IngestSettings
 from serving.perception.batching import SharedPerception
-from serving.perception.perception import Engines, Perception
+from serving.perception.perception import Engines, Perception, open_engine
 from serving.video.files import VideoReader
 
 _START = datetime(2026, 5, 12, tzinfo=UTC)
 _TENTHS = 10
 _SIDES = ("ours", "gated", "described", "bot_sort")
+_MORE_SIDES = ("two_models",)
 _OVERRIDES = {"gated": ["tracking.motion_gate.enabled=true"]}
 
 
@@ -70,14 +72,24 @@ class Progress:
 
 
 def ours(
-    videos: Sequence[Path], root: Path, progress: Progress, *, describes: bool, overrides: Sequence[str]
+    videos: Sequence[Path],
+    root: Path,
+    progress: Progress,
+    *,
+    describes: bool,
+    overrides: Sequence[str],
+    previous: Path | None = None,
 ) -> dict[str, Any]:
     """As `serving.worker` follows: a thread a camera, batches over all of them."""
     ingest = IngestSettings.from_params("serving.ingest", overrides)
     threads = max(1, available_cores() // ingest.batches_at_once)
     tracking, engines = _engines(root, describes, threads, overrides)
     perception = SharedPerception(
-        *engines, tracking.perception, max_wait_s=ingest.batch_wait_s, batches_at_once=ingest.batches_at_once
+        *engines,
+        tracking.perception,
+        open_engine(previous, "reid", tracking.perception.without_plan, threads) if previous is not None else None,
+        max_wait_s=ingest.batch_wait_s,
+        batches_at_once=ingest.batches_at_once,
     )
     _warm_up(perception)
     clocks = [StageClock() for _ in videos]
@@ -166,6 +178,7 @@ def _warm_up(perception: Perception) -> None:
     perception.detect([grey])
     perception.embed([grey])
     perception.attributes([grey])
+    perception.embed_as_before([grey])
 
 
 class _Results:
@@ -244,7 +257,16 @@ def _measure(side: str, videos: Sequence[Path], num_frames: int, options: argpar
         figures = bot_sort(videos, options.root, progress, gmc=options.gmc, overrides=options.overrides)
     else:
         overrides = [*options.overrides, *_OVERRIDES.get(side, [])]
-        figures = ours(videos, options.root, progress, describes=side == "described", overrides=overrides)
+        deployment = replace(Deployment.read(Path(), overrides), root=options.root)
+        previous = (options.previous or deployment.engine(deployment.reid)) if side == "two_models" else None
+        figures = ours(
+            videos,
+            options.root,
+            progress,
+            describes=side == "described",
+            overrides=overrides,
+            previous=previous,
+        )
     return figures | {
         "frames": progress.passed,
         "frames_a_second": progress.passed / figures["seconds"],
@@ -267,7 +289,8 @@ def main() -> None:
     parser.add_argument("--cameras", type=int, default=10)
     parser.add_argument("--seconds", type=float, default=300, help="length of each video")
     parser.add_argument("--gmc", default="none", help="motion compensation of BoT-SORT; its default is sparseOptFlow")
-    parser.add_argument("--sides", nargs="+", default=_SIDES, choices=_SIDES)
+    parser.add_argument("--sides", nargs="+", default=_SIDES, choices=_SIDES + _MORE_SIDES)
+    parser.add_argument("--previous", type=Path, help="re-ID engine of the side two_models")
     parser.add_argument("overrides", nargs="*", help="settings, such as serving.ingest.cameras_at_once=2")
     options = parser.parse_args()
     sources = sorted((options.videos or options.root / "data" / "demo" / "videos").glob("*.mp4"))

@@ -1,7 +1,6 @@
 """Each process is killed, and the clock stepped, while searches and segments are in work; nobody helps but systemd.
 
-What systemd does with `Restart=always` and `KillMode=control-group` (see docs/deploy.md), a thread does here: it starts
-the service, the worker and the live cameras again when they end, and ends what is left of them first.
+`tests.helpers.units` starts the service, the worker and the live cameras again when they end, as systemd does.
 """
 
 import os
@@ -24,7 +23,7 @@ import psutil
 import pytest
 
 from serving.database import audit
-from serving.database.embedded import TOOLS, EmbeddedServer
+from serving.database.embedded import EmbeddedServer
 from serving.database.store import open_store
 from tests.end_to_end.conftest import free_port, wait_until
 from tests.helpers.deployments import FOR_CASE
@@ -33,9 +32,9 @@ from tests.helpers.other_user import reached_by_nobody, require_root
 from tests.helpers.project import ROOT
 from tests.helpers.recordings import contents, segment_states, write_district
 from tests.helpers.sockets import listening_sockets
+from tests.helpers.units import Unit, kill, victims
 
 READY_S = 60
-RESTART_S = 1
 ASK_EVERY_S = 1.2  # a load that leaves the cores to what is killed
 CLOCK = "the clock"
 AHEAD = struct.Struct("q")
@@ -43,48 +42,6 @@ STEPS_S = (3 * 86400, -3 * 86400, 400 * 86400)
 SOME = ("the postmaster", "a backend", "everything", CLOCK)  # the others have tests of their own
 ALL = ("the service", "the engines", "the supervisor", "a worker", "the live cameras", *SOME)
 CAMERAS = "district: demo\ncameras:\n  c1: rtsp://127.0.0.1:9/nothing\n"  # nobody answers, but it is tried for ever
-
-
-class Unit:
-    """A command that is started again whenever it ends, until `close`."""
-
-    def __init__(self, folder: Path, *command: str) -> None:
-        self.log = folder / f"{command[0].rpartition('.')[2]}.log"
-        self._folder, self._command = folder, command
-        self._is_over = threading.Event()
-        self.process = self._start()
-        self._thread = threading.Thread(target=self._keep)
-        self._thread.start()
-
-    def tree(self) -> list[psutil.Process]:
-        """The command and all its children but the embedded database, which is one while it starts."""
-        with suppress(psutil.NoSuchProcess):
-            children = self.process.children(recursive=True)
-            return [self.process, *(one for one in children if not _is_of_database(one))]
-        return []
-
-    def close(self) -> None:
-        self._is_over.set()
-        _kill(self.tree())
-        self._thread.join()
-
-    def _start(self) -> psutil.Popen:
-        environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-        with self.log.open("ab") as log:
-            return psutil.Popen(
-                [sys.executable, "-m", *self._command], cwd=self._folder, env=environment, stdout=log, stderr=log
-            )
-
-    def _keep(self) -> None:
-        while True:
-            children: list[psutil.Process] = []
-            while self.process.poll() is None:
-                children = self.tree()[1:] or children
-                self._is_over.wait(0.1)
-            _kill(children)
-            if self._is_over.wait(RESTART_S):
-                return
-            self.process = self._start()
 
 
 @dataclass(frozen=True)
@@ -109,19 +66,8 @@ class Running:
 
     def victims(self, name: str) -> Sequence[psutil.Process]:
         """Processes to kill; none if they are just not there."""
-        server = EmbeddedServer(self.folder / "store" / "postgres")
-        units = {"the supervisor": self.service, "a worker": self.worker, "the live cameras": self.streams}
-        parts = {"the service": "PersonSearch", "the engines": "BatchedEngines"}
-        if name in units:
-            return [units[name].process]
-        if name in parts:
-            return [one for one in self.service.tree()[1:] if parts[name] in _arguments(one)]
-        database = [psutil.Process(number) for number in sorted(server._processes())]
-        if name == "the postmaster":
-            return database[:1]
-        if name == "a backend":
-            return [one for one in database if "postgres postgres" in _arguments(one)][-1:]
-        return [*self.service.tree(), *self.worker.tree(), *self.streams.tree(), *database]
+        others = {"a worker": self.worker, "the live cameras": self.streams}
+        return victims(name, self.service, others, self.folder / "store")
 
     def answers(self) -> bool:
         """Whether it is ready, and a search is answered."""
@@ -147,27 +93,6 @@ def _has(running: Running, name: str) -> bool:
 
 def _log_after(name: str, running: Running) -> str:
     return f"after {name}\n{running.log()}"
-
-
-def _arguments(process: psutil.Process) -> str:
-    with suppress(psutil.NoSuchProcess):
-        return " ".join(process.cmdline())
-    return ""
-
-
-def _is_of_database(process: psutil.Process) -> bool:
-    arguments = _arguments(process)
-    return str(TOOLS) in arguments or arguments.startswith("postgres:")
-
-
-def _kill(processes: Sequence[psutil.Process]) -> None:
-    """All, the parents first, so that none of them starts another."""
-    for one in processes:
-        with suppress(psutil.NoSuchProcess):
-            one.suspend()
-    for one in processes:
-        with suppress(psutil.NoSuchProcess):
-            one.kill()
 
 
 @pytest.fixture(scope="module")
@@ -278,7 +203,7 @@ def test_each_process_is_killed_and_nobody_helps(
                 running.step_clock(rng)
             else:
                 wait_until(partial(_has, running, name), READY_S, running.log)
-                _kill(running.victims(name))
+                kill(running.victims(name))
             wait_until(running.answers, READY_S, partial(_log_after, name, running))
         with open_store(running.folder / "store") as store:
             wait_until(lambda: set(segment_states(store).values()) == {"done"}, 300, running.log)

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
@@ -398,16 +398,18 @@ def test_ten_thousand_sightings_get_a_new_model_while_the_old_one_is_searched_wi
         )
 
 
-def fill_with(store: Store, deployment: Deployment, number: int) -> None:
-    """So many sightings of four crops, by the models of `deployment`; every third shows the red person."""
+def fill_with(
+    store: Store, deployment: Deployment, number: int, people: Sequence[tuple[int, int, int]] = PEOPLE
+) -> None:
+    """So many sightings of four crops, by the models of `deployment`, of these people in turn, who divide 300."""
     perception = Perception(*deployment.open_engines(), deployment.perception)
-    crops = [picture(PEOPLE[place % 3], seed=place) for place in range(300)]
+    crops = [picture(people[place % len(people)], seed=place) for place in range(300)]
     embeddings, jpegs = perception.embed(crops), [encode_jpeg(crop) for crop in crops]
     found = [
         replace(
             tracklet(place + 1, embeddings[place % 300], camera=place % 3, after_s=place),
             crops=[crops[place % 300]],
-            more_crops=[jpegs[(place + 3 * other) % 300] for other in (1, 2, 3)],
+            more_crops=[jpegs[(place + len(people) * other) % 300] for other in (1, 2, 3)],
         )
         for place in range(number)
     ]

@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 import yaml
 
-from benchmarks import next_sighting, stored_crops
+from benchmarks import next_sighting, reembedding, stored_crops
 from domain.errors import InputError
 from serving import track
 from serving.database import tables
@@ -86,6 +86,20 @@ def test_the_next_sighting_of_who_looks_like_nobody_else_comes_first(
         assert found[order] == {"mean_rank": 1.0, "median_rank": 1.0, "first": 1.0, "within_10": 1.0}
     assert found["change"]["value"] == 0
     assert content["results"]["same_camera"] == {"searches": 0}
+
+
+def test_the_rate_of_re_embedding_is_that_of_all_sightings_and_the_store_stays_as_it_is(
+    finished: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = set((finished / "store" / "crops").rglob("*"))
+    monkeypatch.setattr("sys.argv", ["reembedding", "--root", str(finished), "--sightings", "12"])
+    reembedding.main()
+    content = json.loads(capsys.readouterr().out)
+    assert content["metadata"]["sightings"] == 12
+    assert content["results"].keys() == {"re-ID and attributes", "re-ID"}
+    for result in content["results"].values():
+        assert result["sightings_a_second"] == pytest.approx(12 / result["seconds"])
+    assert set((finished / "store" / "crops").rglob("*")) == before
 
 
 def test_embeddings_of_ingest_that_find_nobody_are_seen_as_worse_and_missing_ones_are_named(
