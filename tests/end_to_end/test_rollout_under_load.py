@@ -395,8 +395,8 @@ def require_nothing_lost(store: Store, clients: Clients, stored_before: list[tup
     found = {number for one in clients.searches for number in one.seen}
     table, seen = tables.verdicts, tables.tracklets
     with store.begin() as connection:
-        there = dict(connection.execute(sa.select(seen.c.id, seen.c.camera_id)).tuples().all())
-        verdicts = Counter(connection.execute(sa.select(table.c.tracklet_id, table.c.verdict)).tuples())
+        there = {row.id: row.camera_id for row in connection.execute(sa.select(seen.c.id, seen.c.camera_id))}
+        verdicts = Counter(map(tuple, connection.execute(sa.select(table.c.tracklet_id, table.c.verdict))))
         audit.verify(connection)
         used = connection.execute(sa.select(tables.models_in_use.c.account).order_by(tables.models_in_use.c.id))
         assert list(used.scalars()) == ["service", "Kim"]
