@@ -55,7 +55,7 @@ PERSON = COLOURS["red"]  # who is searched for, stored now and then, and filmed
 BY = ("--by", "Kim", "--reason", "a test")
 OF_REGISTRY = "noise"  # district of the models, by `write_project`
 IS_RECORDED = 1_000_000  # sightings of recordings and live cameras have greater numbers than those of `fill_with`
-NUM_RECORDINGS = (3, 6)  # before and after the new model is deployed
+NUM_RECORDINGS = 6  # half of them before the new model is deployed
 ALL = (
     "the service", "the engines", "the supervisor", "a worker", "the live cameras", "the re-embedding",
     "the postmaster", "a backend", "everything",
@@ -267,9 +267,8 @@ def fill(store: Path, release: Path, scale: Scale) -> str:
         return in_transaction(opened, create_account, "reviewer", Role.REVIEWER, "test")
 
 
-def take_in(release: Path, district: Path, num_cameras: int) -> None:
-    """Recordings of so many cameras wait for a worker."""
-    write_district(district, num_cameras)
+def take_in(release: Path, district: Path) -> None:
+    """The recordings in the district's folder wait for a worker."""
     succeed(release, sys.executable, "-m", "serving.ingest", str(district), "--district", "demo")
 
 
@@ -294,7 +293,9 @@ def test_nothing_is_lost_while_a_model_goes_live_and_back_and_each_process_is_ki
     release_of = partial(promoted_release if scale.is_promoted else written_release, tmp_path)
     first = release_of(0)
     token, port = fill(store, first, scale), free_port()
-    take_in(first, tmp_path / "demo", NUM_RECORDINGS[0])
+    videos = write_district(tmp_path / "demo", NUM_RECORDINGS) / "videos"
+    later = [(file, file.rename(tmp_path / file.name)) for file in sorted(videos.iterdir())[NUM_RECORDINGS // 2 :]]
+    take_in(first, videos.parent)
     live.symlink_to(first)
     with open_store(store) as opened:
         stored_before = stored_rows(opened)
@@ -312,7 +313,9 @@ def test_nothing_is_lost_while_a_model_goes_live_and_back_and_each_process_is_ki
         newest, before = models_of(Deployment.read(second)), models_of(Deployment.read(first))
         running.deploy(second)
         deployed = datetime.now(UTC)
-        take_in(second, tmp_path / "later", NUM_RECORDINGS[1])
+        for file, aside in later:
+            aside.rename(file)
+        take_in(second, videos.parent)
         units["the re-embedding"] = start("serving.reembed", "--follow", "--rate", str(scale.rate))
         running.kill_some(rng, scale.victims, scale.kills[0])
         running.wait_for(lambda one: one.model == newest.reid, 60 + scale.stored / scale.rate)
@@ -404,7 +407,7 @@ def require_nothing_lost(store: Store, clients: Clients, stored_before: list[tup
     given = Counter((number, verdict) for number, verdict, answer in clients.judged if answer.status == 200)
     assert not given - verdicts
     recorded = Counter(camera for number, camera in there.items() if camera.startswith("c") and camera[1:].isdigit())
-    assert recorded == {f"c{number}": 1 + number % 2 for number in range(1, NUM_RECORDINGS[1] + 1)}
+    assert recorded == {f"c{number}": 1 + number % 2 for number in range(1, NUM_RECORDINGS + 1)}
 
 
 def require_both_embeddings(store: Store, deployment: Deployment, before: str, checked: int) -> None:
