@@ -300,6 +300,7 @@ def test_nothing_is_lost_while_a_model_goes_live_and_back_and_each_process_is_ki
     with open_store(store) as opened:
         stored_before = stored_rows(opened)
     with ExitStack() as stack:
+        stack.callback(lambda: open_store(store).close())  # the last one to leave stops the database
 
         def start(*command: str) -> Unit:
             return stack.enter_context(closing(Unit(live, *command)))
