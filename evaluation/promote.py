@@ -53,7 +53,7 @@ def _promote(district: str, given: argparse.Namespace) -> list[str]:
             refused[version.title] = why
     if refused and not given.override:
         said = "; ".join(f"{title}: {why}" for title, why in refused.items())
-        raise InputError(f"{said}. Choose others by --task, or say why nevertheless by --override")
+        raise InputError(f"{said.rstrip('.')}. Choose others by --task, or say why nevertheless by --override")
     lines = []
     for task, version in challengers.items():
         champion = champions.get(task)

@@ -103,8 +103,8 @@ def test_a_retrained_model_goes_live_and_back(project: Path) -> None:
     with open_store(project.parent / "city") as store, store.begin() as connection:
         sighting = connection.execute(sa.select(sa.func.min(tables.tracklets.c.id))).scalar_one()
     trail = manual.follow("python -m serving.trail", BENTO, sighting=f"demo {sighting}")
-    assert "demo-reid version 1" in trail
-    assert "demo-reid version 2" in trail
+    assert "registered as demo-reid 1\n" in trail
+    assert "registered as demo-reid 2\n" in trail
     said = manual.follow("python -m evaluation.promote rollback")
     assert "demo-reid version 1" in said
     assert read_card(project / "champions/demo/reid-osnet").version == first
