@@ -19,6 +19,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+
 from domain.errors import ArtifactError, InputError
 from domain.images import Picture, decode_jpeg
 from domain.model_card import read_card
@@ -36,6 +38,7 @@ _NICE = 10  # the service takes what it needs first
 _PAUSE_S = 5.0  # between two looks for new sightings
 _TELL_EVERY_S = 10.0
 _NAMED = 5  # of the crops that are lost
+_NONE = np.empty(0, np.float32)
 
 
 def main(argv: Sequence[str] = ()) -> None:
@@ -131,11 +134,15 @@ class Reembedding:
             self._next = time.monotonic() + len(some) / self.rate
         seen = list(self._crops(some))
         if seen:
-            crops_of = [crops for _, crops in seen]
-            embeddings, attributes = self.perception.embed_people(crops_of), self.perception.describe(crops_of)
+            embeddings = iter(self.perception.embed_people([crops for one, crops in seen if one.needs_embedding]))
+            attributes = iter(self.perception.describe([crops for one, crops in seen if one.needs_attributes]))
             learnt = [
-                Learnt(one, embedding, described)
-                for (one, _), embedding, described in zip(seen, embeddings, attributes, strict=True)
+                Learnt(
+                    one,
+                    next(embeddings) if one.needs_embedding else _NONE,
+                    next(attributes) if one.needs_attributes else {},
+                )
+                for one, _ in seen
             ]
             with self.store.begin() as connection:
                 reembedding.add(connection, learnt, self.models)

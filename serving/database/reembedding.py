@@ -54,11 +54,11 @@ class Lacking:
 
 @dataclass(frozen=True)
 class Learnt:
-    """What the models say of a sighting."""
+    """What the models say of a sighting, of that which it lacks."""
 
     of: Lacking
-    embedding: np.ndarray  # float32 [feature], unit length
-    attributes: Attributes
+    embedding: np.ndarray  # float32 [feature], unit length; empty if it has one
+    attributes: Attributes  # empty if it has some
 
 
 @contextmanager

@@ -21,7 +21,7 @@ import sqlalchemy as sa
 from domain.attribute_query import GroupQuery
 from domain.errors import InputError
 from domain.images import encode_jpeg
-from domain.model_card import read_card
+from domain.model_card import ModelCard, read_card
 from serving import reembed
 from serving.cases.cases import give_verdict
 from serving.cases.verdict import Verdict
@@ -226,6 +226,30 @@ def test_where_some_sightings_are_described_by_one_model_and_others_by_another_e
         assert [one.id for one in queries.described(connection, bag, 6, attributes_version="words-1")] == [
             1, 2, 3, 4, 5, 6,
         ]  # fmt: skip
+
+
+def test_a_model_that_has_described_all_sightings_does_not_run_again(
+    old: Deployment, store: Store, tmp_path: Path
+) -> None:
+    class Engine:
+        def __init__(self, card: ModelCard) -> None:
+            self.card = card
+
+        def __call__(self, images: np.ndarray) -> dict[str, np.ndarray]:
+            raise AssertionError("nothing lacks what this engine says")
+
+    new = write_deployment(tmp_path / "new", reid=1)
+    detector, reid, attributes = new.open_engines()
+    assert attributes is not None
+    work = Reembedding(store, Perception(detector, reid, Engine(attributes.card), new.perception), models_of(new))
+    work.run(NEVER)
+    assert len(by_model(store, models_of(new).reid)) == 12
+    words = write_deployment(tmp_path / "words", attributes=1.0)
+    detector, reid, attributes = words.open_engines()
+    work = Reembedding(store, Perception(detector, Engine(reid.card), attributes, words.perception), models_of(words))
+    work.run(NEVER)
+    described = rows(store, "tracklet_attributes")["tracklet_attributes"]
+    assert sum(models_of(words).attributes in row for row in described) == 12
 
 
 @pytest.mark.slow
