@@ -61,7 +61,7 @@ def project(smoke: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1200)
+@pytest.mark.timeout(2400)
 def test_a_retrained_model_goes_live_and_back(project: Path) -> None:
     manual = Manual(project)
     manual.follow("python -m evaluation.register")
