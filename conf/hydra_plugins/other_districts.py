@@ -16,9 +16,15 @@ def remove_unused_links(repo: Any) -> list[str]:
     """DVC's own, for the districts whose stages the workspace has."""
     used = [out.fspath for out in repo.index.outs if out.protocol == "local"]
     districts = {Path(path).name for path in used if Path(path).parent == Path(repo.root_dir) / _DATA}
-    unused = [path for path in repo.state.get_unused_links(used, repo.fs) if set(Path(path).parts[1:2]) <= districts]
-    repo.state.remove_links(unused, repo.fs)
-    return unused
+    unused = repo.state.get_unused_links(used, repo.fs)
+    own = [path for path in unused if set(Path(path).parts[1:2]) <= districts]
+    repo.state.remove_links(own, repo.fs)
+    with (
+        repo.state.links as links
+    ):  # so that `dvc exp apply` and `dvc checkout`, which import nothing here, know of none
+        for path in set(unused) - set(own):
+            links.pop(path)
+    return own
 
 
 import_module("dvc.repo.checkout")._remove_unused_links = remove_unused_links  # type: ignore[attr-defined]
