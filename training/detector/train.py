@@ -107,7 +107,6 @@ def main(argv: Sequence[str] = ()) -> None:
             iou_threshold=settings.iou_threshold,
             nms=settings.nms,
             district=district,
-            source=str(settings.weights or ""),
         )
         served = SingleOutput(network, partial(torch.cat, dim=2))  # xyxy boxes, then scores
         plots = (*_PLOTS, _PICTURES) if params["district"].get("importer") == "demo" else _PLOTS
