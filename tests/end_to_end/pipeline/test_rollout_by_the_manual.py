@@ -60,7 +60,7 @@ def project(smoke: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
     return folder
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 @pytest.mark.timeout(2400)
 def test_a_retrained_model_goes_live_and_back(project: Path) -> None:
     manual = Manual(project)
