@@ -100,8 +100,8 @@ serve: setup ## take in videos that are new, then serve the last run on http://1
 
 # Columns of `dvc exp show`: it has hundreds.
 FIGURES = (.*:)?(district|ap50|instance_f1|plain\.map|reranked\.map|rank1|idf1|reid\.(lr|max_epochs))|Experiment|rev
-experiments: setup ## list DVC's experiments with their main figures
-	@dvc exp show --no-pager --precision 3 --drop '.*' --keep '^($(FIGURES))$$'
+experiments: setup ## list DVC's experiments with their main figures, in lines as long as they need
+	@COLUMNS=500 dvc exp show --no-pager --precision 3 --drop '.*' --keep '^($(FIGURES))$$'
 
 MLFLOW_PORT ?= 5000
 mlflow: setup ## open the experiment log on http://127.0.0.1:5000, with the password in mlflow.password
