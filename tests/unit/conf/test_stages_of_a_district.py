@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from importlib import reload
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 import yaml
 
 from conf.compose import compose
+from conf.hydra_plugins import stages as plugin
 from domain.errors import InputError
 from tests.helpers.project import ROOT
 
@@ -19,6 +21,7 @@ pytestmark = pytest.mark.slow
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     """The configuration with a district `mine`, whose source has nothing yet."""
+    reload(plugin)  # Hydra may have imported another test's copy, which registers the same resolvers
     shutil.copytree(ROOT / "conf", tmp_path / "conf", ignore=shutil.ignore_patterns("__pycache__", "hydra_plugins"))
     source = tmp_path / "source"
     source.mkdir()
