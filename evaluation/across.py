@@ -58,10 +58,11 @@ def across_tables() -> tuple[Table, ...]:
 
 def _table(title: str, figure: str, runs: Mapping[tuple[str, str], Run]) -> Table:
     districts = sorted({district for _, district in runs})
-    trained = {version: run.origin.get("trained_on", "") for (version, _), run in runs.items()}
+    origins = {version: run.origin for (version, _), run in runs.items()}
+    trained = {version: origin.get("trained_on", "") for version, origin in origins.items()}
     rows = [
         (
-            f"{version}, {_origin(trained[version])}",
+            f"{version}, {_words(origins[version])}",
             *(_cell(runs.get((version, district)), figure) for district in districts),
         )
         for version in sorted(trained, key=lambda version: (trained[version], version))
@@ -69,9 +70,10 @@ def _table(title: str, figure: str, runs: Mapping[tuple[str, str], Run]) -> Tabl
     return Table(("model", *districts), rows, f"{title}:")
 
 
-def _origin(trained_on: str) -> str:
-    """Words for a district, or for the file of weights from elsewhere."""
-    return f"from {trained_on}" if Path(trained_on).suffix else f"trained on {trained_on or 'unknown data'}"
+def _words(origin: Mapping[str, str]) -> str:
+    """Of which district a model is, or of which file of weights from elsewhere."""
+    source = origin.get("source")
+    return f"from {source}" if source else f"trained on {origin.get('trained_on') or 'unknown data'}"
 
 
 def _cell(run: Run | None, figure: str) -> str:

@@ -27,7 +27,9 @@ class Run:
 
     id: str  # equal for equal figures of the same test data
     test: str  # digest of the test data and the draws
-    origin: Mapping[str, str]  # see `origin_of`; and trained_on, the district or source of the weights
+    origin: Mapping[
+        str, str
+    ]  # see `origin_of`; and trained_on, the district or source of the weights, and the source alone
     resampled: Resampled
 
     def change_from(self, other: "Run", name: str) -> Estimate | None:
@@ -65,7 +67,10 @@ def keep_run(
     values = np.array([resampled.values[name] for name in names], np.float64)
     drawn = f"{test} {draws_digest(resampled.num_units)} {replicates.shape[1]}"
     test = hashlib.sha256(drawn.encode()).hexdigest()[:16]
-    origin = origin_of(district, version or card.version, card) | {"trained_on": card.source or card.district}
+    origin = origin_of(district, version or card.version, card) | {
+        "trained_on": card.source or card.district,
+        "source": card.source,
+    }
     identified = f"{test} {origin['model_version']}".encode() + values.round(9).tobytes()
     identity = hashlib.sha256(identified).hexdigest()[:12]
     file = _folder(district, model) / f"{identity}.npz"

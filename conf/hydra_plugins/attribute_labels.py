@@ -10,7 +10,6 @@ import yaml
 from .resolvers import project
 
 _PUBLISHED = ("pa100k", "peta", "market1501")  # importers whose schema has their name
-_FILES = (".yaml", ".yml")
 
 Labels = dict[str, set[str]]  # of each group
 
@@ -46,9 +45,9 @@ def _of_district(district: Mapping[str, Any]) -> Labels:
 
 
 def _of_schema(schema: str, folder: Path) -> Labels:
-    """Labels of a schema by name, or by its file in `folder`."""
-    is_file = Path(schema).suffix in _FILES
-    file = folder / schema if is_file else project() / "domain" / "schemas" / f"{schema}.yaml"
+    """Labels of a schema: a file in `folder`, else one that comes with the project."""
+    own = folder / schema
+    file = own if own.is_file() else project() / "domain" / "schemas" / f"{schema}.yaml"
     return _labels(yaml.safe_load(file.read_text(encoding="utf-8")))
 
 

@@ -17,12 +17,10 @@ def remove_unused_links(repo: Any) -> list[str]:
     used = [out.fspath for out in repo.index.outs if out.protocol == "local"]
     districts = {Path(path).name for path in used if Path(path).parent == Path(repo.root_dir) / _DATA}
     unused = repo.state.get_unused_links(used, repo.fs)
-    own = [path for path in unused if set(Path(path).parts[1:2]) <= districts]
+    own = [path for path in unused if districts.issuperset(Path(path).parts[1:2])]  # <kind>/<district>/…
     repo.state.remove_links(own, repo.fs)
-    with (
-        repo.state.links as links
-    ):  # so that `dvc exp apply` and `dvc checkout`, which import nothing here, know of none
-        for path in set(unused) - set(own):
+    with repo.state.links as links:  # else a later `dvc checkout` or `dvc exp apply`, without this, removes the others
+        for path in set(unused).difference(own):
             links.pop(path)
     return own
 

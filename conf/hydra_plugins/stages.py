@@ -104,8 +104,7 @@ def stages_of(
         "evaluate_tracking": list(filmed),
         "report": {name: {"transits": transits}} if scored or filmed else {},
         "package": served_by,
-        "left_out": _left_out(models, take, has, missing, has_judge=has_judge)
-        | ({"evaluate_attributes": unfit} if unfit is not None else {}),
+        "left_out": _left_out(models, take, has, missing, unfit, has_judge=has_judge),
     }
 
 
@@ -136,8 +135,10 @@ def _taken(engine: str | Tree) -> str:
     return engine if isinstance(engine, str) else str(engine["weights"])
 
 
-def _left_out(models: Tree, take: Tree, has: set[str], missing: list[str], *, has_judge: bool) -> dict[str, str]:
-    reasons = {}
+def _left_out(
+    models: Tree, take: Tree, has: set[str], missing: list[str], unfit: str | None, *, has_judge: bool
+) -> dict[str, str]:
+    reasons = {} if unfit is None else {"evaluate_attributes": unfit}
     if {"reid", "attributes"}.isdisjoint(has):
         reasons["check_labels"] = "the district has no crops of people"
     elif not has_judge:

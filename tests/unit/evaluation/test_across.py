@@ -17,10 +17,10 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def keep(district: str, model: str, weights: str, trained_on: str, precisions: list[float]) -> None:
+def keep(district: str, model: str, weights: str, trained_on: str, precisions: list[float], source: str = "") -> None:
     card = ModelCard(
         task="reid", architecture="osnet_x0_25", input_height_px=64, input_width_px=32, resize="stretch",
-        output_names=("embeddings",), district=trained_on, weights_sha256=weights * 64,
+        output_names=("embeddings",), district=trained_on, weights_sha256=weights * 64, source=source,
     )  # fmt: skip
     ones = np.ones(len(precisions))
     sample = Sample("people", len(ones), len(ones), ratios({"plain/map": np.array(precisions)}, {"plain/map": ones}))
@@ -32,7 +32,7 @@ def test_a_row_for_each_model_and_a_column_for_each_district(folder: Path, capsy
     keep("market", "reid-osnet", "b", "market", [0.5, 0.6, 0.7, 0.4, 0.5, 0.6])
     assert across.across_section() is not None
     keep("market", "reid-other", "a", "demo", [0.2] * 6)
-    keep("market", "reid-zoo", "c", "zoo.pth", [0.3] * 6)
+    keep("market", "reid-zoo", "c", "", [0.3] * 6, source="zoo.pth")
     (table,) = across.across_tables()
     assert table.columns == ("model", "demo", "market")
     assert [row[0] for row in table.rows] == [
