@@ -10,18 +10,14 @@ alone order the list, once looks with place and time. Differences have the 95 % 
 people.
 """
 
-import argparse
-import json
-import sys
 from collections import defaultdict
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import sqlalchemy as sa
 
-from benchmarks.stored_crops import people_of
+from benchmarks.finished import people_of, print_measures
 from domain.match_calibration import read_calibration
 from domain.model_card import read_card
 from evaluation.intervals.bootstrap import Sample, difference, ratios, resample
@@ -120,12 +116,7 @@ def _summary(found: Ranks) -> dict[str, float]:
 
 def main() -> None:
     """Print one JSON document."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--root", type=Path, default=Path(), help="repository whose stage `track` has run")
-    parser.add_argument("overrides", nargs="*", help="settings, such as reid.backbone=resnet50")
-    options = parser.parse_args()
-    json.dump(measure(Deployment.read(options.root, options.overrides)), sys.stdout, indent=2)
-    print()
+    print_measures(__doc__, measure)
 
 
 if __name__ == "__main__":

@@ -10,28 +10,21 @@ cameras, among all tracklets. Differences have 95 % intervals of a paired bootst
 tables with their indexes, and of the encrypted files, over all sightings of the store.
 """
 
-import argparse
-import json
-import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import sqlalchemy as sa
 from jaxtyping import Float, Float32, Int
 
-from districts.box_files import read_tracks
-from districts.layout import annotated_cameras, read_district
+from benchmarks.finished import people_of, print_measures
 from domain.embeddings import cosine_distances, unit_length
 from domain.errors import InputError
 from domain.images import decode_jpeg
 from domain.model_card import read_card
-from domain.paths import DATA, TRACKS
-from evaluation.evaluate_tracking import read_result
+from domain.paths import TRACKS
 from evaluation.intervals.bootstrap import Sample, difference, ratios, resample
 from evaluation.intervals.of_retrieval import UNIT
-from evaluation.multi_camera.visits import right_tracklets
 from evaluation.retrieval import RetrievalScores, evaluate_retrieval
 from serving.database import tables
 from serving.database.crops import crop_paths, frame_path
@@ -39,21 +32,9 @@ from serving.database.store import Store, open_store
 from serving.deployment import Deployment
 from serving.perception.perception import Perception
 
-_IOU, _REPEATS = 0.5, 1000
+_REPEATS = 1000
 _DISTRACTOR = 0  # identity of a tracklet of nobody in the ground truth
 _TABLES = ("tracklets", "tracklet_embeddings", "tracklet_attributes")
-
-
-def people_of(root: Path, district: str) -> dict[int, int]:
-    """Tracklets of the stage `track` -> person of the ground truth; without those of nobody."""
-    folder = root / DATA.of(district)
-    people: dict[int, int] = {}
-    for camera in annotated_cameras(folder, read_district(folder)):
-        truth = read_tracks(folder / "videos" / f"{camera.id}.txt")
-        result = read_result(root / TRACKS.of(district) / f"{camera.id}.txt")
-        for person in np.unique(truth.tracks[truth.is_counted]).tolist():
-            people |= dict.fromkeys(right_tracklets(person, truth, result, _IOU), person)
-    return people
 
 
 def sightings(store: Store, district: str, model_version: str) -> Sequence[sa.RowMapping]:
@@ -169,12 +150,7 @@ def measure(deployment: Deployment) -> dict[str, Any]:
 
 def main() -> None:
     """Print one JSON document."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--root", type=Path, default=Path(), help="repository whose stage `track` has run")
-    parser.add_argument("overrides", nargs="*", help="settings, such as reid.backbone=resnet50")
-    options = parser.parse_args()
-    json.dump(measure(Deployment.read(options.root, options.overrides)), sys.stdout, indent=2)
-    print()
+    print_measures(__doc__, measure)
 
 
 if __name__ == "__main__":
