@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFlo
 
 from domain.atomic import atomic_file
 from domain.attributes import AttributeSchema
+from domain.embeddings import LONGEST
 from domain.errors import ArtifactError, InputError, place_of, shown
 from domain.foreign_files import DESCRIPTION_BYTES, read_text
 from domain.names import Name
@@ -120,6 +121,21 @@ def require_of_district(district: str, cards: Mapping[str, ModelCard]) -> None:
             f"the models of {district} must be trained there, or be named by take, but {', '.join(strange)}; "
             "train them, or take them"
         )
+
+
+def require_searchable(cards: Iterable[ModelCard]) -> None:
+    """Refuse re-ID models whose embeddings are longer than the service's store can search.
+
+    Raises:
+        ArtifactError: names the model and its length.
+    """
+    for card in cards:
+        if (feature := card.feature or 0) > LONGEST:
+            raise ArtifactError(
+                f"embeddings of a re-ID model that the service uses must have at most {LONGEST} numbers, those of "
+                f"{card.architecture} have {feature}, {feature // card.stripes} for each of {card.stripes} stripes; "
+                "train it with fewer stripes, or choose another by reid.backbone"
+            )
 
 
 def read_card(path: Path) -> ModelCard:

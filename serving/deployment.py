@@ -13,7 +13,7 @@ from typing import Any, Self
 import sqlalchemy as sa
 
 from domain.errors import ArtifactError, InputError
-from domain.model_card import read_card, version_of_deployment
+from domain.model_card import read_card, require_searchable, version_of_deployment
 from domain.paths import ENGINES, PREVIOUS, STORE, TRANSITS
 from domain.registered import origins_of, read_registered
 from domain.settings import PARAMS, Settings, name_in, read_params
@@ -193,9 +193,10 @@ class Deployment:
         """Let the store know of which models the deployment consists, for the trail of what it makes or finds.
 
         Raises:
-            ArtifactError: if a card is missing or unusable.
+            ArtifactError: if a card is missing or unusable, or the store cannot search embeddings of that length.
         """
         cards = [read_card(self.engine(name)) for name in self.engines]
+        require_searchable(cards)
         registered = read_registered(self.root / ENGINES.of(self.district))
         with store.begin() as connection:
             deployments.record(connection, self.version(), origins_of(cards, registered))

@@ -28,7 +28,7 @@ import yaml
 
 from domain.atomic import atomic_folder
 from domain.errors import ArtifactError
-from domain.model_card import ModelCard, read_card, require_of_district
+from domain.model_card import ModelCard, read_card, require_of_district, require_searchable
 from domain.paths import BENTO, ENGINES, PREVIOUS, STORE, TRANSITS, configured_district
 from domain.registered import RegisteredModel, read_registered, write_registered
 from domain.settings import PARAMS, read_params
@@ -163,7 +163,8 @@ def _stage_learnt(deployment: Deployment, champions: Path | None) -> Versions:
         champions: folder of registered champions; None: the pipeline's.
 
     Raises:
-        ArtifactError: if an engine is missing, they do not belong together, or the transit times are not whole.
+        ArtifactError: if an engine is missing, they do not belong together, embeddings are too long for the store, or the
+            transit times are not whole.
     """
     exported = champions or ENGINES.of(deployment.district)
     learnt = champions / TRANSITS.name if champions else TRANSITS.of(deployment.district)
@@ -172,6 +173,7 @@ def _stage_learnt(deployment: Deployment, champions: Path | None) -> Versions:
         if not card.engines:
             raise ArtifactError(f"{exported / name} must be an engine, its card lists no file; rerun export")
     require_of_district(deployment.district, cards)
+    require_searchable(cards.values())
     if len(set(map(_training_data, cards.values()))) > 1:
         told = "; ".join(f"{name} on {_training_data(card)}" for name, card in cards.items())
         print(f"note: the models were not trained on the same data: {told}")

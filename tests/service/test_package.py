@@ -171,6 +171,23 @@ def test_an_engine_of_another_district_is_refused_unless_it_was_taken(
         package.main()
 
 
+def test_embeddings_that_the_store_cannot_search_are_refused_before_the_build(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_deployment(tmp_path)
+    folder = next((tmp_path / "engines/demo").glob("reid-*"))
+    card = read_card(folder)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(package, "_build", lambda *_, **__: pytest.fail("reached"))
+    for feature in (4000, 6144):
+        write_card(card.model_copy(update={"feature": feature, "stripes": 3}), folder)
+        told = pytest.raises(pytest.fail.Exception, match="reached")
+        if feature > 4000:
+            told = pytest.raises(ArtifactError, match=r"at most 4000 numbers, .* have 6144, 2048 for each of 3 stripes")
+        with told:
+            package.main()
+
+
 def test_the_transit_times_of_the_district_are_packed_and_are_part_of_the_version(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
