@@ -163,8 +163,8 @@ def _stage_learnt(deployment: Deployment, champions: Path | None) -> Versions:
         champions: folder of registered champions; None: the pipeline's.
 
     Raises:
-        ArtifactError: if an engine is missing, they do not belong together, embeddings are too long for the store, or the
-            transit times are not whole.
+        ArtifactError: if an engine is missing, they do not belong together, embeddings are too long for the store,
+            or the transit times are not whole.
     """
     exported = champions or ENGINES.of(deployment.district)
     learnt = champions / TRANSITS.name if champions else TRANSITS.of(deployment.district)
