@@ -3,7 +3,6 @@
 `tests.helpers.units` starts the service, the worker and the live cameras again when they end, as systemd does.
 """
 
-import os
 import random
 import shutil
 import struct
@@ -26,22 +25,19 @@ from serving.database import audit
 from serving.database.embedded import EmbeddedServer
 from serving.database.store import open_store
 from tests.end_to_end.conftest import free_port, wait_until
-from tests.helpers.deployments import FOR_CASE
-from tests.helpers.killed import PHOTO, QUICK, reviewer_with_case, take_in
+from tests.helpers.killed import CAMERAS, QUICK, READY_S, answers, reviewer_with_case, take_in, taken_in_peace
 from tests.helpers.other_user import reached_by_nobody, require_root
 from tests.helpers.project import ROOT
-from tests.helpers.recordings import contents, segment_states, write_district
+from tests.helpers.recordings import contents, segment_states
 from tests.helpers.sockets import listening_sockets
 from tests.helpers.units import Unit, kill, victims
 
-READY_S = 60
 ASK_EVERY_S = 1.2  # a load that leaves the cores to what is killed
 CLOCK = "the clock"
 AHEAD = struct.Struct("q")
 STEPS_S = (3 * 86400, -3 * 86400, 400 * 86400)
 SOME = ("the postmaster", "a backend", "everything", CLOCK)  # the others have tests of their own
 ALL = ("the service", "the engines", "the supervisor", "a worker", "the live cameras", *SOME)
-CAMERAS = "district: demo\ncameras:\n  c1: rtsp://127.0.0.1:9/nothing\n"  # nobody answers, but it is tried for ever
 
 
 @dataclass(frozen=True)
@@ -71,13 +67,7 @@ class Running:
 
     def answers(self) -> bool:
         """Whether it is ready, and a search is answered."""
-        headers = {"Authorization": f"Bearer {self.token}"}
-        with suppress(httpx.TransportError):
-            if httpx.get(f"{self.address}/readyz", timeout=READY_S).status_code == 200:
-                form = {"data": FOR_CASE, "files": {"photo": PHOTO}}
-                search = httpx.post(f"{self.address}/v1/search", headers=headers, timeout=READY_S, **form)
-                return search.status_code == 200
-        return False
+        return answers(self.address, self.token)
 
     def log(self) -> str:
         return "".join(one.log.read_text()[-2000:] for one in (self.service, self.worker, self.streams))
@@ -97,19 +87,7 @@ def _log_after(name: str, running: Running) -> str:
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[object]]:
-    """A district's folder, and what a store holds when all of it was looked at in peace."""
-    base = tmp_path_factory.mktemp("each")
-    district = write_district(base / "demo", num_cameras=12)
-    with pytest.MonkeyPatch.context() as patch:
-        folder = take_in(base / "undisturbed", district, patch)
-    finish(folder)
-    with open_store(folder / "store") as store:
-        return district, contents(store)
-
-
-def finish(folder: Path) -> None:
-    command = [sys.executable, "-m", "serving.worker", "--until-empty", *QUICK]
-    subprocess.run(command, cwd=folder, env=os.environ | {"PYTHONPATH": str(ROOT)}, check=True, timeout=300)
+    return taken_in_peace(tmp_path_factory.mktemp("each"))
 
 
 @pytest.fixture

@@ -23,6 +23,7 @@ from tests.end_to_end.conftest import free_port, wait_until
 from tests.helpers.deployments import FOR_CASE, REVIEWER, write_deployment
 from tests.helpers.hostile_uploads import picture_file
 from tests.helpers.project import ROOT
+from tests.helpers.recordings import contents, write_district
 
 READY = "waiting for segments"
 QUICK = (
@@ -32,6 +33,8 @@ QUICK = (
     "tracking.perception.detector_batch=1",  # as slow as it can be
 )
 PHOTO = picture_file(np.random.default_rng(0))
+READY_S = 60  # in which all must be well again
+CAMERAS = "district: demo\ncameras:\n  c1: rtsp://127.0.0.1:9/nothing\n"  # nobody answers, but it is tried for ever
 ASK_EVERY_S = 0.6  # a load that leaves the cores to what is killed
 
 
@@ -111,6 +114,32 @@ def take_in(folder: Path, district: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
     monkeypatch.chdir(folder)
     ingest.main([str(district), "--district", "demo"])
     return folder
+
+
+def taken_in_peace(base: Path) -> tuple[Path, list[object]]:
+    """A district's folder below `base`, and what a store holds when all of it was looked at without a fault."""
+    district = write_district(base / "demo", num_cameras=12)
+    with pytest.MonkeyPatch.context() as patch:
+        folder = take_in(base / "undisturbed", district, patch)
+    finish(folder)
+    with open_store(folder / "store") as store:
+        return district, contents(store)
+
+
+def finish(folder: Path) -> None:
+    """Look at all segments that are left."""
+    command = [sys.executable, "-m", "serving.worker", "--until-empty", *QUICK]
+    subprocess.run(command, cwd=folder, env=os.environ | {"PYTHONPATH": str(ROOT)}, check=True, timeout=300)
+
+
+def answers(address: str, token: str) -> bool:
+    """Whether the service is ready, and answers a search."""
+    headers = {"Authorization": f"Bearer {token}"}
+    with suppress(httpx.TransportError):
+        if httpx.get(f"{address}/readyz", timeout=READY_S).status_code == 200:
+            form = {"data": FOR_CASE, "files": {"photo": PHOTO}}
+            return httpx.post(f"{address}/v1/search", headers=headers, timeout=READY_S, **form).status_code == 200
+    return False
 
 
 def postmaster(folder: Path, worker: Worker) -> int | None:
