@@ -37,8 +37,16 @@ class Estimate:
             print(f"about {minutes:.0f} min to go, at {seconds:.2f} s a batch, validation apart", flush=True)
 
 
-def say(epoch: int, max_epochs: int, values: Mapping[str, float]) -> None:
-    """Print a line about every fifth of the epochs, counted from 1, and after the last, unless there are bars."""
+def say(epoch: int, max_epochs: int, values: Mapping[str, float], left_s: float = 0.0) -> None:
+    """Print a line about every fifth of the epochs, counted from 1, and after the last, unless there are bars.
+
+    Args:
+        epoch: the one that ended.
+        max_epochs: of the training.
+        values: by name.
+        left_s: what the others will take; 0 where that is not known.
+    """
     if not shows_bars() and (epoch % -(-max_epochs // _LINES) == 0 or epoch == max_epochs):
         named = ", ".join(f"{name} {value:.3g}" for name, value in values.items())
-        print(f"epoch {epoch} of {max_epochs}: {named}", flush=True)
+        left = f"; about {left_s / 60:.0f} min to go" if left_s else ""
+        print(f"epoch {epoch} of {max_epochs}: {named}{left}", flush=True)

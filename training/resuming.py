@@ -17,6 +17,7 @@ _WORK = ("*.ckpt", "*.pt")
 # What may differ when a training goes on: where it computes does not change what it learns.
 _FREE = {
     "max_epochs",
+    "minutes",
     "validation_batch",
     "hardware.accelerator",
     "hardware.devices",

@@ -146,6 +146,11 @@ class CropData(LightningDataModule):
         """Number of crops to train on."""
         return len(self._train)
 
+    @property
+    def num_steps(self) -> int:
+        """Number of batches of an epoch on one device."""
+        return len(self._train_batches(0, 1))  # type: ignore[arg-type]
+
     def train_dataloader(self) -> DataLoader[CropBatch]:
         """The training batches of this process; in an epoch that a stopped training began, the rest of them."""
         assert self.trainer is not None

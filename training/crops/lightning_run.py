@@ -5,11 +5,12 @@ import warnings
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 import numpy as np
 import torch
-from pydantic import Field, PositiveInt
+from pydantic import Field, PositiveFloat, PositiveInt
 from pytorch_lightning import Callback, LightningModule, Trainer, seed_everything
 from pytorch_lightning.callbacks import EMAWeightAveraging, ModelCheckpoint, TQDMProgressBar
 from pytorch_lightning.utilities.exceptions import SIGTERMException
@@ -19,6 +20,7 @@ from training.allocator import keep_freed_memory
 from training.crops.augmentation import AugmentationSettings
 from training.crops.data import CropData
 from training.crops.task import CropTask
+from training.crops.time_limit import with_epochs_that_fit
 from training.nodes import first_says, is_launched, num_nodes, part, trains_along
 from training.progress import Estimate, say, shows_bars
 from training.resuming import claim
@@ -44,6 +46,7 @@ class CropTrainingSettings(TrainingSettings):
     validate_every_epochs: PositiveInt
     validation_batch: PositiveInt
     ema_decay: float | None = Field(gt=0, lt=1)
+    minutes: PositiveFloat | None
     augmentation: AugmentationSettings
 
     def compared(self) -> dict[str, Any]:
@@ -105,6 +108,9 @@ def fit(
     Returns:
         the validation scores of these weights; empty without validation, and in a process that trains along.
     """
+    if settings.minutes is not None:
+        every = settings.validate_every_epochs
+        settings = with_epochs_that_fit(settings, task, data, settings.minutes, every, folder)
     best = ModelCheckpoint(
         folder,
         "best",
@@ -262,17 +268,20 @@ class CurveLog(Callback):
     """
 
     def __init__(self, log_curves: Curves) -> None:
-        self._log_curves = log_curves
+        self._log_curves, self._began, self._done = log_curves, 0.0, 0
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Note the time."""
+        self._began, self._done = perf_counter(), trainer.current_epoch
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Log training means and the learning rate."""
         self._log(trainer, "train/", {"train/lr": trainer.optimizers[0].param_groups[0]["lr"]})
         if trainer.is_global_zero and trainer.max_epochs:
-            say(
-                trainer.current_epoch + 1,
-                trainer.max_epochs,
-                {k: float(v) for k, v in trainer.callback_metrics.items()},
-            )
+            epoch = trainer.current_epoch + 1
+            epoch_s = (perf_counter() - self._began) / (epoch - self._done)
+            values = {name: float(value) for name, value in trainer.callback_metrics.items()}
+            say(epoch, trainer.max_epochs, values, epoch_s * (trainer.max_epochs - epoch))
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Log validation scores."""

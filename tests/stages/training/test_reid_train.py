@@ -1,6 +1,7 @@
 """The stage `train_reid`: what it leaves, how it goes on after a kill, what it refuses."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -153,6 +154,39 @@ def test_sigterm_leaves_a_checkpoint_from_which_no_step_is_repeated_or_lost(
     assert scores == pytest.approx(expected_scores, rel=1e-3)
     for name, weight in expected.items():
         torch.testing.assert_close(weights[name], weight, rtol=1e-3, atol=1e-5)
+
+
+def test_as_many_epochs_as_fit_are_trained_and_told_and_the_time_is_measured_on_a_copy(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = write_reid_set(tmp_path, num_train=8, num_val=4)
+
+    def trained(name: str, **changes: Any) -> tuple[list[int], dict[str, torch.Tensor]]:
+        epochs: list[int] = []
+
+        def curves(points: Mapping[str, float], epoch: int) -> None:
+            epochs.extend([epoch] if "train/loss" in points else [])
+
+        network, _ = train_reid(ReidSettings.model_validate(values(**changes)), folder, 0, tmp_path / name, curves)
+        return epochs, network.state_dict()
+
+    epochs, weights = trained("plenty", minutes=1000, max_epochs=2)
+    assert epochs == [1, 2]
+    told = capsys.readouterr().out
+    assert re.search(r"1000 min: 2 epochs of about \d+ s, which is max_epochs; \d+ would fit", told)
+    for name, weight in trained("unlimited", max_epochs=2)[1].items():
+        torch.testing.assert_close(weights[name], weight, rtol=1e-3, atol=1e-5)
+    assert trained("scarce", minutes=1e-6, max_epochs=9)[0] == [1]
+    assert re.search(r"1 epochs of about \d+ s; not even one fits, but one is trained", capsys.readouterr().out)
+    assert trained("plenty", minutes=1e-6, max_epochs=2)[0] == [], "it has the two epochs that were told"
+
+
+def test_minutes_are_refused_where_they_cannot_be_kept(tmp_path: Path) -> None:
+    folder = write_reid_set(tmp_path, num_train=4, num_val=4)
+    hardware = values()["hardware"] | {"devices": 2}
+    settings = ReidSettings.model_validate(values(minutes=5, hardware=hardware))
+    with pytest.raises(InputError, match="minutes must be null with several devices, got 5 with 2"):
+        train_reid(settings, folder, 0, tmp_path / "checkpoints", lambda *_: None)
 
 
 @pytest.mark.parametrize("schedule", ["cosine", "steps"])
