@@ -7,6 +7,8 @@ is told of these verdicts, so that the second person judges without knowing the 
 
 from collections.abc import Collection
 from enum import StrEnum, auto
+from functools import cache
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import aggregate_order_by, distinct_on
@@ -99,18 +101,25 @@ def left_out_for(connection: sa.Connection, account: Account, case_id: int, most
         case_id: the case.
         most: greatest number; the last judged ones.
     """
-    voice, seen = voices(tables.cases.c.id == case_id), tables.tracklets
-    stands = standings(tables.cases.c.id == case_id)
+    parameters = {"case_id": case_id, "account": account.name, "most": most}
+    return frozenset((row.district, row.tracklet_id) for row in connection.execute(_left_out(), parameters))
+
+
+@cache  # each search asks, and building the query costs more than answering it
+def _left_out() -> sa.Select[Any]:
+    """The query of `left_out_for`, with its parameters `case_id`, `account` and `most`."""
+    is_case, seen = tables.cases.c.id == sa.bindparam("case_id"), tables.tracklets
+    voice, stands = voices(is_case), standings(is_case)
     rejected = sa.select(stands.c.district, stands.c.tracklet_id, stands.c.last).where(
         stands.c.standing == Standing.REJECTED
     )
     own = sa.select(voice.c.district, voice.c.tracklet_id, voice.c.id).where(
-        voice.c.account == account.name, voice.c.verdict == Verdict.REJECTED
+        voice.c.account == sa.bindparam("account"), voice.c.verdict == Verdict.REJECTED
     )
     each = sa.union_all(rejected, own).subquery()
     is_stored = sa.exists().where(seen.c.district == each.c.district, seen.c.id == each.c.tracklet_id)
-    query = sa.select(each.c.district, each.c.tracklet_id).where(is_stored).order_by(each.c.last.desc()).limit(most)
-    return frozenset((row.district, row.tracklet_id) for row in connection.execute(query))
+    query = sa.select(each.c.district, each.c.tracklet_id).where(is_stored).order_by(each.c.last.desc())
+    return query.limit(sa.bindparam("most", type_=sa.Integer))
 
 
 def require_confirmed(connection: sa.Connection, case_id: int, sightings: Collection[SightingId]) -> None:
@@ -119,9 +128,10 @@ def require_confirmed(connection: sa.Connection, case_id: int, sightings: Collec
     Raises:
         InputError: if one does not.
     """
+    if not sightings:
+        return
     cases = tables.cases
-    needs_second = connection.execute(sa.select(cases.c.second_person).where(cases.c.id == case_id)).scalar()
-    if not needs_second or not sightings:
+    if not connection.execute(sa.select(cases.c.second_person).where(cases.c.id == case_id)).scalar():
         return
     counted = {key for _, key in sightings_standing(connection, cases.c.id == case_id, Standing.CONFIRMED)}
     missing = [one for one in sightings if (one.district, one.tracklet_id) not in counted]

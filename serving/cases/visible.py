@@ -9,6 +9,7 @@ sees the cases of these districts alone, so nothing of another one.
 
 from collections.abc import Collection
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -77,9 +78,8 @@ def case_of(connection: sa.Connection, account: Account, case_id: int, *, locked
     Raises:
         UnknownCaseError: if there is no such case.
     """
-    query = _visible(account).where(tables.cases.c.id == case_id)
-    query = query.with_for_update(read=True, of=tables.cases) if locked else query
-    row = connection.execute(query).mappings().one_or_none()
+    query = _visible_case(account.name, may_review=account.may(Permission.REVIEW), locked=locked)
+    row = connection.execute(query, {"case_id": case_id}).mappings().one_or_none()
     if row is None:
         raise UnknownCaseError(f"the case must be one that {account.name} may work on, got {case_id}; see /v1/cases")
     return _case(row)
@@ -166,11 +166,22 @@ def _rows(keys: Collection[SightingKey]) -> sa.TableValuedAlias:
     return sa.func.unnest(districts, numbers).table_valued("district", "tracklet_id", name="requested").render_derived()
 
 
+@lru_cache(maxsize=1000)  # each search asks three times, and building the query costs more than answering it
+def _visible_case(account: str, *, may_review: bool, locked: bool) -> sa.Select[Any]:
+    """As `_visible`, the case of the parameter `case_id`; `locked` as in `case_of`."""
+    query = _visible_to(account, may_review=may_review).where(tables.cases.c.id == sa.bindparam("case_id"))
+    return query.with_for_update(read=True, of=tables.cases) if locked else query
+
+
 def _visible(account: Account) -> sa.Select[Any]:
     """Cases on which the account may work; none once it is disabled or expired, also for requests in work then.
 
     Districts, too, are those to which the account is bound now.
     """
+    return _visible_to(account.name, may_review=account.may(Permission.REVIEW))
+
+
+def _visible_to(account: str, *, may_review: bool) -> sa.Select[Any]:
     cases, table, accounts = tables.cases, tables.case_operators, tables.accounts
     named = sa.select(table.c.account).where(table.c.case_id == cases.c.id)
     operators = sa.func.array(named.order_by(table.c.account).scalar_subquery()).label("operators")
@@ -178,7 +189,7 @@ def _visible(account: Account) -> sa.Select[Any]:
     is_of_others = accounts.c.districts.is_not(None) & ~sa.func.coalesce(
         cases.c.districts.contained_by(accounts.c.districts), sa.false()
     )
-    is_closed = sa.exists().where(accounts.c.name == account.name, is_over | is_of_others)
+    is_closed = sa.exists().where(accounts.c.name == account, is_over | is_of_others)
     emergency = tables.emergencies
     query = (
         sa.select(
@@ -191,8 +202,8 @@ def _visible(account: Account) -> sa.Select[Any]:
         .where(~is_closed)
         .order_by(cases.c.id.desc())
     )
-    is_named = sa.literal(account.name).in_(named)
-    return query if account.may(Permission.REVIEW) else query.where(is_named)
+    is_named = sa.literal(account).in_(named)
+    return query if may_review else query.where(is_named)
 
 
 def _case(row: sa.RowMapping) -> CaseAnswer:

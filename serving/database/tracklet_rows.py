@@ -108,12 +108,12 @@ def tracklets_of(rows: Iterable[sa.Row[Any]]) -> list[StoredTracklet]:
 
 def embedded_of(rows: Iterable[sa.Row[Any]], limit: int | None = None) -> list[EmbeddedTracklet]:
     """As `tracklets_of`, of rows with embeddings, the first `limit` of them."""
-    return [
-        EmbeddedTracklet(
-            **known, embedding=np.frombuffer(row.halves, ">f2", offset=_HALVES_HEADER_BYTES).astype(np.float32)
-        )
-        for row, known in islice(_known(rows), limit)
-    ]
+    known = list(islice(_known(rows), limit))
+    if not known:
+        return []
+    sent = np.frombuffer(b"".join(row.halves for row, _ in known), np.uint8).reshape(len(known), -1)
+    embeddings = sent[:, _HALVES_HEADER_BYTES:].copy().view(">f2").astype(np.float32)
+    return [EmbeddedTracklet(**each, embedding=one) for (_, each), one in zip(known, embeddings, strict=True)]
 
 
 def matches(table: sa.Table, tracklets: Sequence[StoredTracklet]) -> sa.Select[Any]:

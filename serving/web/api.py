@@ -274,9 +274,13 @@ async def search(
         answer = await in_slow_thread(request, service.search, wanted, left_out, districts, slowly=True)
     recorded = _recorded(form)
     digests = " ".join(hashlib.sha256(photo).hexdigest() for photo in photos) or None
-    await in_transaction(request, record_search, account, recorded, digests, answer)
-    if photos:
-        await in_transaction(request, keep_photos, service.store().crops, account, form.case, photos)
+
+    def record(connection: sa.Connection) -> None:
+        if photos:
+            keep_photos(connection, service.store().crops, account, form.case, photos)
+        record_search(connection, account, recorded, digests, answer)
+
+    await in_transaction(request, record)
     return answer
 
 
