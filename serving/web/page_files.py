@@ -10,9 +10,10 @@ import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from pydantic import BaseModel, ConfigDict
 from starlette.requests import HTTPConnection, Request
-from starlette.responses import FileResponse, HTMLResponse, Response
+from starlette.responses import HTMLResponse, Response
 
 from domain.errors import InputError
+from serving.web.scripts import script_of
 
 _DEFAULT_LANGUAGE = "ko"
 _HEADERS = {
@@ -59,7 +60,11 @@ def read_words(folder: Path) -> Mapping[str, Words]:
 
 
 _FILES = Path(__file__).parent / "page"
-_SENT = {file.name: file for file in _FILES.iterdir() if file.suffix in {".js", ".css"}}
+_SENT = {file.name: file.read_text(encoding="utf-8") for file in _FILES.iterdir() if file.suffix in {".js", ".css"}}
+# The operators' page asks for one script and one style sheet.
+_STYLES = ("page", "footage", "watch", "handover", "emergencies", "sheets", "corrections", "trail")
+_SENT |= {"page.js": script_of(_FILES, "page"), "page.css": "".join(_SENT[f"{name}.css"] for name in _STYLES)}
+_TYPES = {".js": "text/javascript", ".css": "text/css"}
 _WORDS = read_words(_FILES)
 _PAGES = Environment(loader=FileSystemLoader(_FILES), autoescape=True, undefined=StrictUndefined, trim_blocks=True)
 _PAGES.policies["json.dumps_kwargs"] = {"ensure_ascii": False}
@@ -94,8 +99,10 @@ def render(
 
 def send_file(request: Request) -> Response:
     """The script or style sheet at the end of the address; 404 if there is none."""
-    file = _SENT.get(Path(request.url.path).name)
-    return FileResponse(file, headers=_HEADERS) if file is not None else Response(status_code=404)
+    name = Path(request.url.path).name
+    if name not in _SENT:
+        return Response(status_code=404)
+    return Response(_SENT[name], headers=_HEADERS, media_type=_TYPES[Path(name).suffix])
 
 
 def _language(conn: HTTPConnection) -> str:
