@@ -9,7 +9,7 @@ sees the cases of these districts alone, so nothing of another one.
 
 from collections.abc import Collection
 from datetime import datetime
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -123,29 +123,19 @@ def require_in_view(connection: sa.Connection, account: Account, case_id: int, s
 
 def show_in_case(connection: sa.Connection, case_id: int, found: Collection[SightingKey]) -> None:
     """Let the case show sightings that a search or route of it found."""
-    table, rows = tables.found_sightings, _rows(sorted(found))  # sorted: two searches never wait for each other
+    table, rows = tables.found_sightings, _rows()
     new = sa.select(sa.literal(case_id), rows.c.district, rows.c.tracklet_id)
-    connection.execute(insert(table).from_select(list(table.c.keys()), new).on_conflict_do_nothing())
+    adding = insert(table).from_select(list(table.c.keys()), new).on_conflict_do_nothing()
+    connection.execute(adding, _parameters(sorted(found)))  # sorted: two searches never wait for each other
 
 
 def _require_shown(connection: sa.Connection, case: CaseAnswer, sightings: Collection[SightingId]) -> None:
     """The one rule: which sightings a case shows."""
     if not sightings:
         return
-    requested = _rows(sorted({(sighting.district, sighting.tracklet_id) for sighting in sightings}))
-    judged, found = tables.verdicts, tables.found_sightings
-    in_case = [
-        (table.c.case_id == case.id)
-        & (table.c.district == requested.c.district)
-        & (table.c.tracklet_id == requested.c.tracklet_id)
-        for table in (judged, found)
-    ]
-    # Each is a look-up in an index. Of EXISTS the planner may make a table of all that the case has.
-    verdict = sa.select(judged.c.id).where(in_case[0], judged.c.verdict != Verdict.NONE).limit(1).scalar_subquery()
-    find = sa.select(found.c.case_id).where(in_case[1]).limit(1).scalar_subquery()
-    is_judged, is_found = verdict.is_not(None), find.is_not(None)
-    is_shown = is_judged if case.closed is not None else is_judged | is_found
-    hidden = connection.execute(sa.select(requested).where(~is_shown).limit(3)).all()
+    keys = sorted({(sighting.district, sighting.tracklet_id) for sighting in sightings})
+    query = _hidden(is_closed=case.closed is not None)
+    hidden = connection.execute(query, {"case_id": case.id} | _parameters(keys)).all()
     if hidden and case.closed is not None:
         raise InputError(
             f"a closed case shows only sightings that were judged in it, {case.id} is closed; open another case",
@@ -159,11 +149,35 @@ def _require_shown(connection: sa.Connection, case: CaseAnswer, sightings: Colle
         )
 
 
-def _rows(keys: Collection[SightingKey]) -> sa.TableValuedAlias:
-    """A table with the columns `district` and `tracklet_id`."""
-    districts = sa.cast([district for district, _ in keys], ARRAY(sa.Text))
-    numbers = sa.cast([number for _, number in keys], ARRAY(sa.BigInteger))
-    return sa.func.unnest(districts, numbers).table_valued("district", "tracklet_id", name="requested").render_derived()
+@cache  # each picture that is shown asks twice, and building the query costs more than answering it
+def _hidden(*, is_closed: bool) -> sa.Select[Any]:
+    """Up to three of the sightings of `_rows` that the case of the parameter `case_id` does not show."""
+    requested = _rows()
+    case_id: sa.BindParameter[int] = sa.bindparam("case_id")
+    judged, found = tables.verdicts, tables.found_sightings
+    in_case = [
+        (table.c.case_id == case_id)
+        & (table.c.district == requested.c.district)
+        & (table.c.tracklet_id == requested.c.tracklet_id)
+        for table in (judged, found)
+    ]
+    # Each is a look-up in an index. Of EXISTS the planner may make a table of all that the case has.
+    verdict = sa.select(judged.c.id).where(in_case[0], judged.c.verdict != Verdict.NONE).limit(1).scalar_subquery()
+    find = sa.select(found.c.case_id).where(in_case[1]).limit(1).scalar_subquery()
+    is_judged, is_found = verdict.is_not(None), find.is_not(None)
+    return sa.select(requested).where(~(is_judged if is_closed else is_judged | is_found)).limit(3)
+
+
+def _rows() -> sa.TableValuedAlias:
+    """A table with the columns `district` and `tracklet_id`, of the sightings in `_parameters`."""
+    districts = sa.bindparam("districts", type_=ARRAY(sa.Text))
+    numbers = sa.bindparam("numbers", type_=ARRAY(sa.BigInteger))
+    arrays = sa.cast(districts, ARRAY(sa.Text)), sa.cast(numbers, ARRAY(sa.BigInteger))
+    return sa.func.unnest(*arrays).table_valued("district", "tracklet_id", name="requested").render_derived()
+
+
+def _parameters(keys: Collection[SightingKey]) -> dict[str, list[Any]]:
+    return {"districts": [district for district, _ in keys], "numbers": [number for _, number in keys]}
 
 
 @lru_cache(maxsize=1000)  # each search asks three times, and building the query costs more than answering it

@@ -14,6 +14,7 @@ from domain.cameras import CameraKey
 from domain.errors import InputError
 from serving.database import tables
 from serving.database.attribute_rows import attributes_in, log_likelihood
+from serving.database.crops import crop_path
 from serving.database.partition_scans import partition_scans, rows_of_scans
 from serving.database.partitions import day_of, days_between, existing_partitions
 from serving.database.tracklet_filter import ALL_TRACKLETS, TrackletFilter
@@ -33,6 +34,9 @@ _PATIENCE_S = 2  # for a table that another transaction has locked
 _LOOK_UP_EACH = (  # the planner does not know that one partition holds each row, and would rather read all of them
     "SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; SET LOCAL jit = off; "
     "SET LOCAL plan_cache_mode = force_custom_plan"
+)
+_SEGMENT_OF = sa.select(tables.tracklets.c.segment_id).where(
+    tables.tracklets.c.district == sa.bindparam("district"), tables.tracklets.c.id == sa.bindparam("id")
 )
 
 
@@ -161,6 +165,12 @@ def tracklets(connection: sa.Connection, ids: Collection[tuple[str, int]]) -> li
     table = tables.tracklets
     picked = pick(table.c.first_seen).where(sa.tuple_(table.c.district, table.c.id).in_(list(ids)))
     return tracklets_of(connection.execute(whole(picked)))
+
+
+def crop_of(connection: sa.Connection, district: str, tracklet_id: int) -> str | None:
+    """Path of the crop of a tracklet, see `serving.database.crops`; None if it is not stored."""
+    segment_id = connection.execute(_SEGMENT_OF, {"district": district, "id": tracklet_id}).scalar()
+    return None if segment_id is None else crop_path(district, segment_id, tracklet_id)
 
 
 def embedded(connection: sa.Connection, of: Sequence[StoredTracklet], model_version: str) -> list[EmbeddedTracklet]:

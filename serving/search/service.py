@@ -256,14 +256,14 @@ class SearchService:
 
         Raises:
             UnknownSightingError: if it is not stored.
-            NotReadyError: if the service is not ready.
+            NotReadyError: if the store does not open.
         """
-        store = self._ready_store()
+        store = self.store()
         with store.begin() as connection:
-            stored = queries.tracklets(connection, [(sighting.district, sighting.tracklet_id)])
-        for tracklet in stored:
+            crop = queries.crop_of(connection, sighting.district, sighting.tracklet_id)
+        if crop is not None:
             try:
-                return store.crops.read(tracklet.crop)
+                return store.crops.read(crop)
             except FileNotFoundError as error:
                 _log.error("a sighting must have its crop: %s", error)
             except ArtifactError as error:
