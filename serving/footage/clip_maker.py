@@ -3,15 +3,16 @@
 A recording may be a file that misleads its decoder. The process gets an open descriptor of the one video and can open
 no other file; its memory and processor time are bounded, and it is killed at the deadline of the request.
 
-A clip is an H.264 MP4 with a frame round the person. Its times count from the begin of the part that was ordered.
+A clip is an H.264 MP4 with a frame round the person, in fragments that are sent as they are made. Its times count from
+the begin of the part that was ordered.
 """
 
+import math
 import os
 import resource
 import signal
 import socket
 import sys
-from array import array
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from fractions import Fraction
@@ -22,7 +23,7 @@ import av
 import numpy as np
 from av.container import InputContainer
 from av.video.frame import PictureType
-from av.video.reformatter import ColorRange
+from av.video.reformatter import ColorRange, Interpolation
 
 from domain.errors import InputError
 from domain.video_geometry import is_turned, scale_of, shown, square_size
@@ -42,23 +43,29 @@ _TICKS_A_SECOND = 90_000
 _FALLBACK_FPS = 25.0
 _COLOURS = ((0, 0, 0), (255, 196, 0))  # of the frame round a person: its shade, and itself
 _CODED_COLOURS = ((16, 128, 128), (180, 33, 168))  # the same in YUV of limited range
-_ENCODING = {"preset": "ultrafast", "crf": "23", "g": "15"}  # a key frame a second: the page steps through frames
+# A key frame a second: the page steps through frames. Each begins a fragment. More threads would hold pictures back.
+_ENCODING = {"preset": "ultrafast", "crf": "23", "g": "15", "threads": "1"}
+_FRAGMENTS = {
+    "movflags": "frag_keyframe+empty_moov+default_base_moof+frag_discont",
+    "use_editlist": "0",
+    "avoid_negative_ts": "disabled",  # else the first frame would be at 0
+}
 
 
-def make_clip(opened: Callable[[], InputContainer], order: ClipOrder) -> tuple[bytes, "array[float]"]:
-    """The clip, and the time of each of its frames since `order.begin_s`.
+def make_clip(opened: Callable[[], InputContainer], order: ClipOrder) -> Iterator[bytes]:
+    """Parts of the clip, an MP4 in fragments; each has pictures, and comes as soon as it is made.
 
     Args:
         opened: opens the video anew.
-        order: the part.
+        order: the part of the video.
 
     Raises:
         InputError: if the part has no frame that can be decoded.
     """
     container, boxes = opened(), _Boxes(order)
     recorded = container.streams.video[0]
-    target, times_s = BytesIO(), array("d")
-    with av.open(target, "w", format="mp4") as clip:
+    written, num_fragments, last_s = _Written(), 0, -math.inf
+    with av.open(written, "w", format="mp4", options=_FRAGMENTS) as clip:
         stream = clip.add_stream("libx264", rate=round(_MOST_FPS), options=_ENCODING)
         stream.pix_fmt, stream.time_base = "yuv420p", Fraction(1, _TICKS_A_SECOND)
         stream.codec_context.time_base = stream.time_base
@@ -68,27 +75,49 @@ def make_clip(opened: Callable[[], InputContainer], order: ClipOrder) -> tuple[b
                 continue
             if time_s > order.end_s + _SOONER_S:
                 break
-            if times_s and time_s - order.begin_s - times_s[-1] < 1 / _MOST_FPS - _SOONER_S:
+            if time_s - last_s < 1 / _MOST_FPS - _SOONER_S:
                 continue
             aspect = recorded.sample_aspect_ratio
             across, down = scale_of(picture, aspect, order.limits.max_pixels)
             scale = min(1.0, order.most_side_px / max(picture.width * across, picture.height * down))
-            coded = _coded(picture, aspect, order.limits.max_pixels, scale)
-            if not times_s:
+            coded = _coded(picture, aspect, order, scale)
+            if last_s == -math.inf:
                 stream.width, stream.height = coded.width, coded.height
                 stream.codec_context.colorspace = coded.colorspace
             if box is not None:
                 coded.make_writable()
                 _mark_coded(coded, box * scale)
-            times_s.append(max(0.0, time_s - order.begin_s))
-            coded.pts, coded.time_base = round(times_s[-1] * _TICKS_A_SECOND), stream.time_base
+            coded.pts, coded.time_base = round(max(0.0, time_s - order.begin_s) * _TICKS_A_SECOND), stream.time_base
             coded.pict_type = PictureType.NONE  # the encoder's choice
-            clip.mux(stream.encode(coded))
-        if times_s:
+            packets = stream.encode(coded)
+            clip.mux(packets)
+            if any(packet.is_keyframe for packet in packets):
+                if num_fragments:
+                    yield written.take()
+                num_fragments += 1
+            last_s = time_s
+        if last_s > -math.inf:
             clip.mux(stream.encode(None))
-    if not times_s:
+    if last_s == -math.inf:
         raise InputError(f"{order.name} must have pictures from {order.begin_s:.0f} to {order.end_s:.0f} s, got none")
-    return target.getvalue(), times_s
+    yield written.take()
+
+
+class _Written:
+    """A file in which nothing can be sought; what was written to it is taken out again."""
+
+    def __init__(self) -> None:
+        self._content = bytearray()
+
+    def write(self, content: bytes) -> int:
+        """Append `content`."""
+        self._content += content
+        return len(content)
+
+    def take(self) -> bytes:
+        """What was written since the last time."""
+        taken, self._content = bytes(self._content), bytearray()
+        return taken
 
 
 def mark(image: np.ndarray, box_xyxy: np.ndarray) -> None:
@@ -119,16 +148,17 @@ def _lines(box_xyxy: np.ndarray, height: int, width: int) -> Iterator[tuple[int,
         yield kind, (rows, slice(max(left, right - thick), right))
 
 
-def _coded(picture: av.VideoFrame, aspect: Fraction | None, most_pixels: int, scale: float) -> av.VideoFrame:
+def _coded(picture: av.VideoFrame, aspect: Fraction | None, order: ClipOrder, scale: float) -> av.VideoFrame:
     """`picture` as it is shown, scaled, with even sides, in the format yuv420p; turning alone needs another format."""
     if is_turned(picture):
-        image = shown(picture, aspect, most_pixels, scale)
+        image = shown(picture, aspect, order.limits.max_pixels, scale)
         height, width = (side // 2 * 2 for side in image.shape[:2])
         picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(image[:height, :width]), format="rgb24")
     else:
-        square = square_size(picture.width, picture.height, aspect, most_pixels)
+        square = square_size(picture.width, picture.height, aspect, order.limits.max_pixels)
         width, height = (max(2, round(side * scale) // 2 * 2) for side in square)
-    return picture.reformat(width=width, height=height, format="yuv420p", dst_color_range=ColorRange.MPEG)
+    scaling = Interpolation.FAST_BILINEAR if order.is_quick else Interpolation.BICUBIC
+    return picture.reformat(width, height, "yuv420p", interpolation=scaling, dst_color_range=ColorRange.MPEG)
 
 
 class _Boxes:
@@ -237,12 +267,12 @@ def _serve() -> None:
         signal.setitimer(signal.ITIMER_PROF, order.cpu_s)  # counts processor time; its signal ends the process
         content = FileBytes.of_descriptor(descriptors[0])
         try:
-            clip, times_s = make_clip(partial(_opened, content, order), order)
-            connection.sendall(ANSWER.pack(0, len(times_s.tobytes()), len(clip)))
-            connection.sendall(times_s.tobytes() + clip)
+            for part in make_clip(partial(_opened, content, order), order):
+                connection.sendall(ANSWER.pack(0, len(part)) + part)
+            connection.sendall(ANSWER.pack(0, 0))
         except (InputError, MemoryError, av.FFmpegError, OSError) as error:
             refusal = (str(error) or type(error).__name__).encode(errors="backslashreplace")[:MOST_REFUSAL_BYTES]
-            connection.sendall(ANSWER.pack(len(refusal), 0, 0) + refusal)
+            connection.sendall(ANSWER.pack(len(refusal), 0) + refusal)
         finally:
             content.close()
         signal.setitimer(signal.ITIMER_PROF, 0)
@@ -261,7 +291,8 @@ def make_nothing() -> None:
         stream.width, stream.height, stream.pix_fmt = 64, 64, "yuv420p"
         for coded in (av.VideoFrame.from_ndarray(np.zeros((64, 64, 3), np.uint8), format="rgb24"), None):
             written.mux(stream.encode(coded))
-    make_clip(lambda: av.open(BytesIO(source.getvalue()), "r"), ClipOrder(name="nothing", begin_s=0, end_s=1))
+    for _ in make_clip(lambda: av.open(BytesIO(source.getvalue()), "r"), ClipOrder(name="nothing", begin_s=0, end_s=1)):
+        pass
 
 
 def _receive(connection: socket.socket, length: int) -> bytes:

@@ -8,9 +8,9 @@ from domain.videos import VideoLimits
 
 READY = b"+"
 ORDER = struct.Struct("<Q")  # bytes of the order, which come with the descriptor of the video
-# Bytes of the refusal that follows (0: none), else of the times and of the clip that follow.
-ANSWER = struct.Struct("<QQQ")
-TIME = struct.Struct("<d")
+# Before each part of a clip, and after the last: bytes of the refusal that follows (0: none), bytes of the part that
+# follows (0: the clip is whole).
+ANSWER = struct.Struct("<QQ")
 MOST_REFUSAL_BYTES = 1000
 MOST_CLIP_BYTES = 200_000_000
 
@@ -28,4 +28,5 @@ class ClipOrder(BaseModel):
     boxes: list[tuple[int, float, float, float, float]] = []
     limits: VideoLimits = VideoLimits()
     most_side_px: int = 1280  # of the clip; larger pictures are scaled down
+    is_quick: bool = False  # whether scaling may cost sharpness to save time
     cpu_s: float = 20.0  # processor time, after which the process ends

@@ -5,15 +5,14 @@ import queue
 import signal
 import socket
 import threading
-from array import array
+from collections.abc import Generator
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 from domain.confined_process import ConfinedProcess
 from domain.deadline import OverdueError, remaining_s
 from domain.errors import DongseonError
-from serving.footage.clip_order import ANSWER, MOST_CLIP_BYTES, MOST_REFUSAL_BYTES, ORDER, READY, TIME, ClipOrder
+from serving.footage.clip_order import ANSWER, MOST_CLIP_BYTES, MOST_REFUSAL_BYTES, ORDER, READY, ClipOrder
 
 _log = logging.getLogger(__name__)
 _PROGRAM = "serving.footage.clip_maker"
@@ -22,14 +21,6 @@ _ROOT = Path(__file__).resolve().parents[2]
 
 class NoFootageError(DongseonError):
     """There is no such picture: nothing was recorded, the recording is gone, or it cannot be read."""
-
-
-@dataclass(frozen=True)
-class Clip:
-    """A part of a recording."""
-
-    mp4: bytes
-    times_s: "array[float]"  # of each frame, since the begin that was asked for
 
 
 class ClipMakers:
@@ -58,8 +49,10 @@ class ClipMakers:
                 _log.error("clips cannot be made: %s", error)
             self._idle.put(maker)
 
-    def make(self, descriptor: int, order: ClipOrder) -> Clip:
-        """The part of the video behind the open `descriptor` that `order` says.
+    def make(self, descriptor: int, order: ClipOrder) -> Generator[bytes, None, None]:
+        """The part of the video behind the open `descriptor` that `order` says: parts of an MP4, as they are made.
+
+        A process is taken until the last part, or until the iterator is closed, which ends the process.
 
         Raises:
             NoFootageError: if the video cannot be read, or takes too much memory or processor time.
@@ -72,7 +65,7 @@ class ClipMakers:
         try:
             if maker is None or not maker.is_running():
                 maker = _Maker()
-            return maker.make(descriptor, order)
+            yield from maker.make(descriptor, order)
         finally:
             self._idle.put(maker)
 
@@ -94,16 +87,24 @@ class _Maker(ConfinedProcess):
         except ChildProcessError as error:
             raise NoFootageError(f"a clip must be made by a process: {error}") from error
 
-    def make(self, descriptor: int, order: ClipOrder) -> Clip:
+    def make(self, descriptor: int, order: ClipOrder) -> Generator[bytes, None, None]:
         content = order.model_dump_json().encode()
         try:
             self.wait_until_deadline()
             socket.send_fds(self.socket, [ORDER.pack(len(content))], [descriptor])
             self.socket.sendall(content)
-            refusal_bytes, times_bytes, clip_bytes = ANSWER.unpack(self.receive(ANSWER.size))
-            if refusal_bytes > MOST_REFUSAL_BYTES or times_bytes % TIME.size or clip_bytes > MOST_CLIP_BYTES:
-                raise ConnectionError("the process must answer as agreed")  # a video has misled it
-            received = self.receive(refusal_bytes or times_bytes + clip_bytes)
+            left = MOST_CLIP_BYTES
+            while (sizes := ANSWER.unpack(self.receive(ANSWER.size))) != (0, 0):
+                refusal_bytes, part_bytes = sizes
+                left -= part_bytes
+                if refusal_bytes > MOST_REFUSAL_BYTES or left < 0:
+                    raise ConnectionError("the process must answer as agreed")  # a video has misled it
+                received = bytes(self.receive(refusal_bytes or part_bytes))
+                if refusal_bytes:
+                    raise NoFootageError(received.decode(errors="replace"))
+                yield received
+        except NoFootageError:
+            raise
         except TimeoutError as error:
             self.end()
             raise OverdueError("the clip must be made by the deadline, which has passed") from error
@@ -114,6 +115,3 @@ class _Maker(ConfinedProcess):
         except BaseException:  # what it answers to would be unclear
             self.end()
             raise
-        if refusal_bytes:
-            raise NoFootageError(received.decode(errors="replace"))
-        return Clip(bytes(received[times_bytes:]), array("d", bytes(received[:times_bytes])))

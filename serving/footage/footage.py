@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -21,14 +21,14 @@ from serving.database.ring import Ring
 from serving.database.store import Store
 from serving.database.tracklet_rows import camera_of
 from serving.footage.clip_order import ClipOrder
-from serving.footage.clips import Clip, ClipMakers, NoFootageError
+from serving.footage.clips import ClipMakers, NoFootageError
 from serving.footage.vms_link import FootageSettings
 
 MOST_AROUND_S = 60  # before and after a sighting
 MOST_CLIPS = 2  # that are made at the same time
 _MOST_SIGHTING = timedelta(seconds=120)  # of a longer sighting, the clip shows the beginning
 _MOST_NEAR = 4  # cameras
-_MOST_SIDE_PX, _MOST_NEAR_SIDE_PX = 1280, 640  # of clips; those of cameras near it are shown small, beside each other
+_MOST_SIDE_PX, _MOST_NEAR_SIDE_PX = 1280, 480  # of clips; those of cameras near it are shown small, beside each other
 _RECORDING = "recording of that moment"
 _NO_CLIP = (
     "the recording of a sighting must lie where it was processed and be readable by the service, or be in the ring of "
@@ -165,8 +165,10 @@ class Footage:
             camera_id or seen.camera_id, since - timedelta(seconds=before_s), until + timedelta(seconds=after_s)
         )
 
-    def clip(self, district: str, tracklet_id: int, window: Window) -> Clip:
+    def clip(self, district: str, tracklet_id: int, window: Window) -> Iterator[bytes]:
         """The recording of `window`, with a frame round the person where they are in view of its camera.
+
+        Parts of an MP4, as they are made, with times since `window.since`.
 
         Raises:
             NoFootageError: if nothing was recorded then, or the recording cannot be read.
@@ -191,9 +193,10 @@ class Footage:
             first_seen_s=(seen.first_seen - start).total_seconds() if is_of_person else None,
             boxes=[(int(number), *box) for number, *box, _ in seen.boxes] if is_of_person else [],
             most_side_px=_MOST_SIDE_PX if is_of_person else _MOST_NEAR_SIDE_PX,
+            is_quick=not is_of_person,
         )
         with closing(_opened(Path(file.source)) if file is not None else _in_memory(ring.joined(pieces))) as content:
-            return self._makers.make(content.descriptor, order)
+            yield from self._makers.make(content.descriptor, order)
 
 
 def _sighting(connection: sa.Connection, district: str, tracklet_id: int) -> sa.Row[Any]:

@@ -1,9 +1,11 @@
 """Dependencies of the endpoints: the search service, the account of the request, the database, threads."""
 
-from collections.abc import Callable, Iterator
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from typing import Annotated, Concatenate, ParamSpec, TypeVar
 
+import anyio
 import anyio.to_thread
 import sqlalchemy as sa
 from anyio import CapacityLimiter
@@ -127,13 +129,36 @@ async def in_slow_thread(request: Request, work: Callable[_P, _T], *args: _P.arg
     return await _compute(request, _limiters(request).slow, lambda: work(*args, **kwargs))
 
 
-async def in_clip_thread(request: Request, work: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
-    """Value of `work(*args, **kwargs)`, run in one of the threads in which clips are made.
+async def parts_in_clip_thread(
+    request: Request, work: Callable[_P, Iterator[bytes]], *args: _P.args, **kwargs: _P.kwargs
+) -> AsyncIterator[bytes]:
+    """Parts that `work(*args, **kwargs)` yields, from one of the threads in which clips are made, as they come.
+
+    The thread does not wait until they are taken, so that no slow client holds it.
 
     Raises:
         OverdueError: if the request's deadline passes before a thread is free.
     """
-    return await _compute(request, _limiters(request).clips, lambda: work(*args, **kwargs))
+    loop, parts = asyncio.get_running_loop(), asyncio.Queue[bytes | None]()
+
+    def make_all() -> None:
+        for part in work(*args, **kwargs):
+            loop.call_soon_threadsafe(parts.put_nowait, part)
+
+    waiting = anyio.CancelScope()
+
+    async def make() -> None:
+        with waiting:
+            await _compute(request, _limiters(request).clips, make_all)
+
+    making = asyncio.create_task(make())
+    making.add_done_callback(lambda _: parts.put_nowait(None))
+    try:
+        while (part := await parts.get()) is not None:
+            yield part
+        await making
+    finally:
+        waiting.cancel()  # a thread that has begun goes on, and keeps its place
 
 
 async def in_transaction(

@@ -1,8 +1,10 @@
 """Endpoints of /v1 for the recording behind a sighting. They are asked by POST, so that no address holds the reason."""
 
+from collections.abc import AsyncIterator
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
+from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from domain.names import Name
@@ -11,7 +13,7 @@ from serving.cases.visible import require_in_view
 from serving.footage.footage import MOST_AROUND_S, Footage, FootageAnswer
 from serving.search.messages import SightingId, TrackletId
 from serving.web.case_api import CaseId, Text
-from serving.web.dependencies import CurrentAccount, in_clip_thread, in_thread, in_transaction
+from serving.web.dependencies import CurrentAccount, in_thread, in_transaction, parts_in_clip_thread
 from serving.web.errors import declared
 
 _PRIVATE = {"Cache-Control": "private, no-store"}
@@ -90,12 +92,19 @@ async def clip(
 ) -> Response:
     """The recording around a sighting, with a frame round the person; or that of a camera near it.
 
-    The header Frame-Times has the time of each frame, in seconds since `before_s` before the person was seen first.
+    It is an MP4 in fragments, which come as they are made. Times in it count from `before_s` before the person was seen
+    first. If it cannot be made to its end, the connection is closed before the end of the answer.
     """
     await in_transaction(request, require_in_view, account, asked.case, sighting)
     key = (sighting.district, sighting.tracklet_id)
     window = await in_thread(request, footage.window, *key, asked.before_s, asked.after_s, asked.camera)
-    made = await in_clip_thread(request, footage.clip, *key, window)
+    parts = parts_in_clip_thread(request, footage.clip, *key, window)
+    first = await anext(parts)  # what cannot be made at all is an answer with its own status
     await in_transaction(request, record_footage, account, asked.case, asked.reason, sighting, window)
-    times = ",".join(f"{time_s:.3f}" for time_s in made.times_s)
-    return Response(made.mp4, media_type="video/mp4", headers=_PRIVATE | {"Frame-Times": times})
+    return StreamingResponse(_after(first, parts), media_type="video/mp4", headers=_PRIVATE)
+
+
+async def _after(first: bytes, parts: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    yield first
+    async for part in parts:
+        yield part

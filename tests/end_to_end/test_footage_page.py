@@ -23,6 +23,26 @@ from tests.helpers.walkers import START, Walker, follow_files, write_video
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 CLIP, PROBLEM = "document.querySelector('#clip')", "document.querySelector('#footage-problem').hidden"
 PLAYS = f"{CLIP}.readyState >= 2 && !{CLIP}.hidden"
+IS_WHOLE = f"isFinite({CLIP}.duration)"
+# Of each clip, some bytes come at once; the others only when the test says so, or never.
+HELD = """
+window.released = new Promise((release) => { window.release = release; });
+const answers = window.fetch;
+window.fetch = async (address, request) => {
+  const answer = await answers(address, request);
+  if (!String(address).endsWith("/clip")) return answer;
+  const bytes = new Uint8Array(await answer.arrayBuffer());
+  return new Response(new ReadableStream({
+    async start(body) {
+      request.signal.addEventListener("abort", () => body.error(request.signal.reason));
+      body.enqueue(bytes.slice(0, bytes.length / 2));
+      if (await window.released) body.enqueue(bytes.slice(bytes.length / 2));
+      body.close();
+    },
+  }));
+};
+0
+"""
 RED = Walker("red", -100, 20, seen_s=(6.0, 14.0))
 
 
@@ -84,6 +104,7 @@ def test_one_click_plays_the_clip_with_the_cameras_near_it(browser: Browser, dep
     browser.wait_for("document.querySelector('#full-frame rect') && !document.querySelector('#full-frame').hidden")
     assert browser.evaluate("document.querySelectorAll('#near figure').length") == 1
     assert "Gate 1" in browser.evaluate("document.querySelector('#near').innerText")
+    browser.wait_for(IS_WHOLE)
     assert browser.evaluate(f"{CLIP}.duration") == pytest.approx(16, abs=1.5), "4 s before and after 8 s"
     assert browser.evaluate(PROBLEM)
     assert browser.barriers() == []
@@ -114,6 +135,58 @@ def test_keys_alone_lead_to_the_clip_through_its_frames_and_to_a_verdict(browser
     assert browser.evaluate("document.activeElement === document.querySelector('#hits > li')"), "where it was before"
     browser.press("KeyC", "c")  # taken back, for the next test
     browser.wait_for(f"{CARDS}[0].dataset.verdict === 'none'")
+
+
+def test_the_clip_plays_while_its_rest_comes(browser: Browser) -> None:
+    browser.evaluate(HELD)
+    click(browser, "#hits .picture")
+    browser.wait_for(PLAYS)
+    browser.wait_for(f"{CLIP}.currentTime > 0.5")
+    assert not browser.evaluate(IS_WHOLE)
+    browser.evaluate(f"{CLIP}.pause(), {CLIP}.currentTime = 2")
+    browser.press("ArrowRight", "ArrowRight")
+    browser.wait_for(f"Math.abs({CLIP}.currentTime - 2.1) < 0.01")
+    browser.evaluate("release(true)")
+    browser.wait_for(IS_WHOLE)
+    assert browser.evaluate(f"{CLIP}.duration") == pytest.approx(16, abs=1.5)
+    browser.evaluate(f"{CLIP}.currentTime = 15")
+    browser.press("ArrowLeft", "ArrowLeft")
+    browser.wait_for(f"Math.abs({CLIP}.currentTime - 14.9) < 0.01")
+    assert browser.evaluate(PROBLEM)
+
+
+def test_a_clip_that_breaks_off_is_said_and_what_came_is_shown(browser: Browser) -> None:
+    browser.evaluate(HELD)
+    click(browser, "#hits .picture")
+    browser.wait_for(PLAYS)
+    browser.evaluate("release(false)")
+    browser.wait_for(f"!({PROBLEM})")
+    assert "끝까지 읽지 못했습니다" in browser.evaluate("document.querySelector('#footage-problem').innerText")
+    assert browser.evaluate(f"{PLAYS} && !({IS_WHOLE})")
+
+
+def test_a_clip_that_is_still_coming_is_closed_or_made_longer(browser: Browser) -> None:
+    browser.evaluate(HELD)
+    click(browser, "#hits .picture")
+    browser.wait_for(PLAYS)
+    browser.press("Escape", "Escape")
+    browser.wait_for("!document.querySelector('#footage').open")
+    click(browser, "#hits .picture")
+    browser.wait_for(PLAYS)
+    browser.evaluate("release(true)")
+    click(browser, "#longer-clip")
+    browser.wait_for(f"{IS_WHOLE} && {CLIP}.duration > 18", timeout_s=30)  # the whole recording
+    assert browser.evaluate(PROBLEM)
+
+
+def test_a_browser_without_streams_shows_the_whole_clip(browser: Browser) -> None:
+    browser.evaluate("delete window.MediaSource")
+    click(browser, "#hits .picture")
+    browser.wait_for(f"{PLAYS} && {IS_WHOLE}")
+    assert browser.evaluate(f"{CLIP}.duration") == pytest.approx(16, abs=1.5)
+    browser.evaluate(f"{CLIP}.pause(), {CLIP}.currentTime = 5")
+    browser.press("ArrowRight", "ArrowRight")
+    browser.wait_for(f"Math.abs({CLIP}.currentTime - 5.1) < 0.01")
 
 
 def test_before_and_after_is_a_line_of_time(browser: Browser) -> None:

@@ -24,6 +24,12 @@ def pictures_of(mp4: bytes) -> list[np.ndarray]:
         return [picture.to_ndarray(format="rgb24") for picture in container.decode(video=0)]
 
 
+def times_of(mp4: bytes) -> list[float]:
+    """Time of each of its pictures in seconds."""
+    with av.open(BytesIO(mp4)) as container:
+        return [picture.time for picture in container.decode(video=0)]
+
+
 def box_of(image: np.ndarray, colour: tuple[int, int, int], tolerance: int = 90) -> tuple[int, int, int, int] | None:
     """Left, top, right and bottom of what has this colour; None if there is little of it."""
     rows, columns = np.nonzero(np.abs(image.astype(int) - colour).max(axis=2) < tolerance)

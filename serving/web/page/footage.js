@@ -4,6 +4,7 @@ import { chosenCase, keyOf } from "./cases.js";
 import { $, all, chance, element, say, words } from "./dom.js";
 import { attempt as attemptOnPage, fetchJson, fetchResponse, json } from "./service.js";
 import { cropOf, judge } from "./sightings.js";
+import { showStreamed } from "./streamed_clip.js";
 import { cameraOf, placeOf, timeOf, timesOf } from "./times.js";
 
 const LONGER_S = 30; // before and after, on request
@@ -19,7 +20,8 @@ const reasonField = $("[name=reason]");
 let seen; // the sighting in view
 let times = []; // of the clip's frames, in seconds
 let closing = new AbortController();
-let addresses = []; // of pictures and clips in memory
+let reading = new AbortController(); // of clips
+let frameAddress; // of the full frame in memory
 
 const near = () => all("#near video");
 const addressOf = (part) => `v1/footage/${encodeURIComponent(seen.district)}/${seen.tracklet_id}${part}`;
@@ -66,6 +68,8 @@ async function showAll() {
 }
 
 async function showClips({ near, is_exact }, around = {}) {
+  reading.abort();
+  reading = new AbortController();
   const others = near.map(({ camera_id, distance_m }) => {
     const place = placeOf({ ...seen, camera_id });
     const video = element("video", { muted: true, playsInline: true, ariaLabel: place });
@@ -73,54 +77,51 @@ async function showClips({ near, is_exact }, around = {}) {
     return { camera_id, video, figure: element("figure", {}, video, element("figcaption", { textContent: caption })) };
   });
   $("#near").replaceChildren(...others.map(({ figure }) => figure));
+  $("#longer-clip").onclick = () => attempt(() => showClips({ near, is_exact }, { before_s: LONGER_S, after_s: LONGER_S }));
   const loading = load(clip, around); // is made first
   const allNear = Promise.all(others.map(({ camera_id, video }) => load(video, { ...around, camera: camera_id })));
   allNear.catch(() => {}); // is said below, unless the clip itself fails
-  await loading;
+  const { whole } = await loading;
   clip.hidden = false;
   $("#clip-status").textContent = is_exact ? "" : words.clip_inexact;
   clip.focus();
-  await clip.play();
-  await allNear;
+  clip.play().catch(() => {}); // it was paused at once
+  const nearOnes = await allNear;
   follow();
-  $("#longer-clip").onclick = () => attempt(() => showClips({ near, is_exact }, { before_s: LONGER_S, after_s: LONGER_S }));
+  await Promise.all([whole, ...nearOnes.map((one) => one.whole)]);
 }
 
-/** Loads a clip into `video`. */
+/** Loads a clip into `video`; when its first picture is there, an object with the promise of the `whole` clip. */
 async function load(video, more) {
-  const response = await fetchResponse(addressOf("/clip"), { ...json(asked(more)), signal: closing.signal });
-  if (video === clip) times = response.headers.get("Frame-Times").split(",").map(Number);
-  video.src = await kept(response);
-  await new Promise((loaded, failed) => {
-    video.onloadeddata = loaded;
-    video.onerror = () => failed(new Error(words.clip_unplayable));
-  });
+  const response = await fetchResponse(addressOf("/clip"), { ...json(asked(more)), signal: reading.signal });
+  const streamed = showStreamed(video, response);
+  if (video === clip) times = streamed.times;
+  await streamed.begun;
+  return streamed;
 }
 
 async function showFrame(box) {
   const response = await fetchResponse(addressOf("/frame"), { ...json(asked()), signal: closing.signal });
   const image = $("#full-frame img");
-  image.src = await kept(response);
+  frameAddress = URL.createObjectURL(await response.blob());
+  image.src = frameAddress;
   await image.decode();
   const { naturalWidth: width, naturalHeight: height } = image;
   document.dispatchEvent(new CustomEvent("frame", { detail: { seen, box, width, height } }));
   $("#full-frame").hidden = false;
 }
 
-/** Address of the content of `response`, until the dialog is closed. */
-async function kept(response) {
-  const address = URL.createObjectURL(await response.blob());
-  addresses.push(address);
-  return address;
-}
-
 function forget() {
   closing.abort();
+  reading.abort();
   closing = new AbortController();
-  for (const video of all("video", dialog)) video.removeAttribute("src");
+  for (const video of all("video", dialog)) {
+    video.removeAttribute("src");
+    video.load(); // gives its memory back
+  }
   $("#full-frame img").removeAttribute("src");
-  addresses.forEach(URL.revokeObjectURL);
-  [addresses, times] = [[], []];
+  URL.revokeObjectURL(frameAddress);
+  times = [];
 }
 
 /** Lets the other cameras show the moment of the clip. */

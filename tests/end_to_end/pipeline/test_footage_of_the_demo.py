@@ -82,6 +82,7 @@ def look_at_first(operator: Operator, sighting: int) -> Looked:
     case = page.evaluate("document.querySelector('[name=case]').value")
     about = page.evaluate(f"fetch('v1/footage/{NAME}/{sighting}?case={case}').then(answer => answer.json())")
     assert len(times["near"]) == len(about["near"])
+    page.wait_for(f"isFinite({CLIP}.duration)")  # all of it has come
     page.evaluate(f"{CLIP}.pause(), {CLIP}.currentTime = 0")
     page.press("ArrowLeft", "ArrowLeft")  # to the first frame
     pictures = [picture_of(page)]

@@ -6,7 +6,6 @@ from datetime import timedelta
 from io import BytesIO
 from pathlib import Path
 
-import av
 import numpy as np
 import pytest
 from PIL import Image
@@ -20,15 +19,17 @@ from serving.database import segments
 from serving.database.districts import add_cameras
 from serving.database.retention import remove_before
 from serving.database.store import Store
+from serving.footage import clips
 from serving.footage.clip_order import ClipOrder
-from serving.footage.clips import Clip, ClipMakers, NoFootageError
+from serving.footage.clips import ClipMakers, NoFootageError
 from serving.footage.footage import Footage
-from tests.helpers.clips import box_of, mark_of, pictures_of
+from tests.helpers.clips import box_of, mark_of, pictures_of, times_of
 from tests.helpers.sightings import in_transaction
 from tests.helpers.stamped_videos import remux, turn, write_stamped
 from tests.helpers.walkers import COLOURS, HEIGHT, START, WIDTH, Walker, follow_files, picture, write_video
 
 FPS, SECONDS = 10, 20.0
+PART = 15  # pictures
 RED = Walker("red", -160, 20, seen_s=(9.0, 14.0))
 BLUE = Walker("blue", 100, 0, top=70)
 CAMERAS = [
@@ -71,8 +72,8 @@ def store_recording(store: Store, file: Path, tracklets: list[Tracklet], camera:
     return segment.id * segments.IDS_A_SEGMENT + ordered.index(first) + 1
 
 
-def clip_of(footage: Footage, number: int, before_s: float = 2, after_s: float = 2, camera: str | None = None) -> Clip:
-    return footage.clip("demo", number, footage.window("demo", number, before_s, after_s, camera))
+def clip_of(footage: Footage, number: int, before_s: float = 2, after_s: float = 2, camera: str | None = None) -> bytes:
+    return b"".join(footage.clip("demo", number, footage.window("demo", number, before_s, after_s, camera)))
 
 
 def assert_marked(image: np.ndarray) -> None:
@@ -97,11 +98,11 @@ def test_the_frame_is_on_the_person_in_each_picture(
         remux(street, file)  # with one key frame, at the beginning
     number = store_recording(shared_store, file, seen)
     clip = clip_of(footage, number)
-    pictures = pictures_of(clip.mp4)
-    assert len(pictures) == len(clip.times_s) == pytest.approx(FPS * 9, abs=2)
-    np.testing.assert_allclose(np.diff(clip.times_s), 1 / FPS, atol=0.005)
+    pictures, times_s = pictures_of(clip), times_of(clip)
+    assert len(pictures) == len(times_s) == pytest.approx(FPS * 9, abs=2)
+    np.testing.assert_allclose(np.diff(times_s), 1 / FPS, atol=0.005)
     marked = [number for number, image in enumerate(pictures) if mark_of(image)]
-    assert [clip.times_s[at] for at in (marked[0], marked[-1])] == pytest.approx([2.0, 7.0], abs=0.21)
+    assert [times_s[at] for at in (marked[0], marked[-1])] == pytest.approx([2.0, 7.0], abs=0.21)
     for at in marked:
         assert_marked(pictures[at])
     assert marked == [at for at, image in enumerate(pictures) if box_of(image, COLOURS["red"])]
@@ -136,8 +137,8 @@ def test_a_near_camera_shows_the_same_moment_without_a_frame(
     assert [near.camera_id for near in about.near] == ["bank"], "the other has no recording"
     assert about.near[0].distance_m == pytest.approx(222, abs=1)
     clip, other = clip_of(footage, number), clip_of(footage, number, camera="bank")
-    assert other.times_s == clip.times_s
-    assert not any(mark_of(image) for image in pictures_of(other.mp4))
+    np.testing.assert_array_equal(times_of(other), times_of(clip))
+    assert not any(mark_of(image) for image in pictures_of(other))
     with pytest.raises(NoFootageError, match="camera port has no recording of that moment"):
         clip_of(footage, number, camera="port")
     with pytest.raises(InputError, match="camera must be one of the sighting's district, got elsewhere"):
@@ -162,7 +163,7 @@ def test_a_recording_that_is_gone_is_said(
     file.write_text("no video")
     with pytest.raises(NoFootageError, match="the recording of gate must be a video"):
         clip_of(footage, number)
-    assert clip_of(footage, store_recording(shared_store, street, seen)).mp4, "the next one is made"
+    assert clip_of(footage, store_recording(shared_store, street, seen)), "the next one is made"
 
 
 def test_a_turned_video_is_shown_upright(footage: Footage, shared_store: Store, street: Path, tmp_path: Path) -> None:
@@ -170,23 +171,57 @@ def test_a_turned_video_is_shown_upright(footage: Footage, shared_store: Store, 
     turn(file, (0, 1, -1, 0))
     [followed] = follow_files([file])
     number = store_recording(shared_store, file, followed.tracklets)
-    marked = [image for image in pictures_of(clip_of(footage, number).mp4) if mark_of(image) is not None]
+    marked = [image for image in pictures_of(clip_of(footage, number)) if mark_of(image) is not None]
     assert marked[0].shape == (WIDTH, HEIGHT, 3)
 
 
 def test_the_process_is_bounded_in_time_and_memory(street: Path) -> None:
     makers, whole = ClipMakers(1), ClipOrder(name="the street", begin_s=0, end_s=SECONDS)
     with street.open("rb") as file:
-        assert len(makers.make(file.fileno(), whole).times_s) == FPS * SECONDS
+        assert len(times_of(b"".join(makers.make(file.fileno(), whole)))) == FPS * SECONDS
         with pytest.raises(NoFootageError, match=r"the street must be a video that can be decoded in 0\.01 s"):
-            makers.make(file.fileno(), whole.model_copy(update={"cpu_s": 0.01}))
+            list(makers.make(file.fileno(), whole.model_copy(update={"cpu_s": 0.01})))
         with pytest.raises(NoFootageError, match="must have frames of at most 100 pixels"):
-            makers.make(file.fileno(), whole.model_copy(update={"limits": VideoLimits(max_pixels=100)}))
+            list(makers.make(file.fileno(), whole.model_copy(update={"limits": VideoLimits(max_pixels=100)})))
         with pytest.raises(NoFootageError, match="the street must have pictures from 99 to 100 s, got none"):
-            makers.make(file.fileno(), whole.model_copy(update={"begin_s": 99, "end_s": 100}))
+            list(makers.make(file.fileno(), whole.model_copy(update={"begin_s": 99, "end_s": 100})))
         with deadline_after(0), pytest.raises(OverdueError):
-            makers.make(file.fileno(), whole)
-        assert makers.make(file.fileno(), whole).mp4, "another process takes its place"
+            list(makers.make(file.fileno(), whole))
+        assert list(makers.make(file.fileno(), whole)), "another process takes its place"
+    makers.close()
+
+
+def test_a_clip_comes_in_parts_of_which_the_first_can_be_shown_alone(street: Path) -> None:
+    makers, whole = ClipMakers(1), ClipOrder(name="the street", begin_s=0.55, end_s=SECONDS)
+    with street.open("rb") as file:
+        parts = list(makers.make(file.fileno(), whole))
+        abandoned = makers.make(file.fileno(), whole)
+        assert next(abandoned) == parts[0]
+        abandoned.close()
+        assert list(makers.make(file.fileno(), whole)) == parts, "by another process"
+    makers.close()
+    assert len(parts) == SECONDS * FPS // PART + 1
+    times_s = times_of(b"".join(parts))
+    np.testing.assert_array_equal(times_of(parts[0]), times_s[:PART])
+    assert times_s[0] == pytest.approx(0.05), "counted from the begin that was ordered"
+
+
+def test_a_clip_that_breaks_off_is_no_clip(street: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    makers, whole = ClipMakers(1), ClipOrder(name="the street", begin_s=0, end_s=SECONDS)
+    with street.open("rb") as file:
+        parts = list(makers.make(file.fileno(), whole))
+        monkeypatch.setattr(clips, "MOST_CLIP_BYTES", len(parts[0]) + len(parts[1]))
+        broken_off = makers.make(file.fileno(), whole)
+        assert [next(broken_off), next(broken_off)] == parts[:2]
+        with pytest.raises(NoFootageError, match="the street must be a video that can be decoded without harm"):
+            next(broken_off)
+        monkeypatch.undo()
+        with deadline_after(60):
+            overdue = makers.make(file.fileno(), whole)
+            next(overdue)
+        with deadline_after(0), pytest.raises(OverdueError):
+            list(overdue)
+        assert list(makers.make(file.fileno(), whole)) == parts, "by another process"
     makers.close()
 
 
@@ -205,8 +240,6 @@ def test_of_a_fast_camera_some_pictures_are_shown(tmp_path: Path) -> None:
     file = write_video(tmp_path / "fast.mp4", [BLUE], fps=60, seconds=2)
     makers = ClipMakers(1)
     with file.open("rb") as opened:
-        clip = makers.make(opened.fileno(), ClipOrder(name="fast", begin_s=0, end_s=2))
+        clip = b"".join(makers.make(opened.fileno(), ClipOrder(name="fast", begin_s=0, end_s=2)))
     makers.close()
-    assert np.diff(clip.times_s) == pytest.approx(1 / 15, abs=0.002)
-    with av.open(BytesIO(clip.mp4)) as container:
-        assert container.streams.video[0].frames == len(clip.times_s)
+    assert np.diff(times_of(clip)) == pytest.approx(1 / 15, abs=0.002)
