@@ -25,9 +25,9 @@ from serving.footage.clips import ClipMakers, NoFootageError
 from serving.footage.vms_link import FootageSettings
 
 MOST_AROUND_S = 60  # before and after a sighting
-MOST_CLIPS = 2  # that are made at the same time
-_MOST_SIGHTING = timedelta(seconds=120)  # of a longer sighting, the clip shows the beginning
 _MOST_NEAR = 4  # cameras
+MOST_CLIPS = 1 + _MOST_NEAR  # that are made at the same time: the first parts of all that a click shows come at once
+_MOST_SIGHTING = timedelta(seconds=120)  # of a longer sighting, the clip shows the beginning
 _MOST_SIDE_PX, _MOST_NEAR_SIDE_PX = 1280, 480  # of clips; those of cameras near it are shown small, beside each other
 _RECORDING = "recording of that moment"
 _NO_CLIP = (

@@ -18,7 +18,7 @@ from serving.web.api import build_api
 from serving.web.dependencies import parts_in_clip_thread
 from serving.web.gate import AuthenticatedAccount
 from tests.helpers.deployments import FOR_CASE, MAX_UPLOAD_BYTES, REVIEWER, client_of
-from tests.helpers.sightings import NOON, in_transaction
+from tests.helpers.sightings import NOON
 
 REFUSAL = "the recording of cam0 must be a video that can be decoded, it is not"
 
@@ -109,8 +109,8 @@ def test_a_clip_that_fails_is_refused_before_its_first_part_and_breaks_off_after
     api.state.max_upload_bytes, api.state.threads = MAX_UPLOAD_BYTES, 2
 
     def num_views() -> int:
-        with open_store(deployment.store) as store:
-            return sum(one.action == audit.Action.FOOTAGE for one in in_transaction(store, audit.records))
+        with open_store(deployment.store) as store, store.begin() as connection:
+            return sum(one.action == audit.Action.FOOTAGE for one in audit.records(connection))
 
     with client_of(api, deployment) as client:
         api.state.footage.close()
