@@ -200,8 +200,8 @@ def test_a_clip_comes_in_parts_of_which_the_first_can_be_shown_alone(street: Pat
         abandoned.close()
         assert list(makers.make(file.fileno(), whole)) == parts, "by another process"
     makers.close()
-    assert len(parts) == SECONDS * FPS // PART + 1
     times_s = times_of(b"".join(parts))
+    assert len(parts) == -(-len(times_s) // PART) > 2
     np.testing.assert_array_equal(times_of(parts[0]), times_s[:PART])
     assert times_s[0] == pytest.approx(0.05), "counted from the begin that was ordered"
 
