@@ -232,7 +232,7 @@ def test_the_process_can_open_no_other_file(street: Path, tmp_path: Path) -> Non
     playlist.write_text(f"ffconcat version 1.0\nfile '{secret}'\n")
     makers = ClipMakers(1)
     with playlist.open("rb") as file, pytest.raises(NoFootageError):
-        makers.make(file.fileno(), ClipOrder(name="a list", begin_s=0, end_s=1))
+        next(makers.make(file.fileno(), ClipOrder(name="a list", begin_s=0, end_s=1)))
     makers.close()
 
 
