@@ -6,6 +6,7 @@ the audit in the same transaction, so before the answer is sent.
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
+from functools import cache
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
@@ -117,7 +118,7 @@ def case_details(connection: sa.Connection, account: Account, case_id: int) -> C
     """
     case = case_of(connection, account, case_id)
     sightings, to_judge = [], []
-    for row in connection.execute(_judged(account, case_id)).mappings():
+    for row in connection.execute(_judged(), {"account": account.name, "case_id": case_id}).mappings():
         if row["standing"] == Standing.OPEN and row["own"] is None:
             if row["camera_id"] is not None:  # it is still stored
                 to_judge.append(CasePlace(**{name: row[name] for name in CasePlace.model_fields}))
@@ -304,10 +305,15 @@ def _is_confirmed_by_any(connection: sa.Connection, case_id: int, sighting: Sigh
     return bool(connection.execute(query).scalar())
 
 
-def _judged(account: Account, case_id: int) -> sa.Select[Any]:
-    """The judged sightings of a case with the account's `own` verdict, and account and time of the last one."""
-    stands, voice, last = standings(tables.cases.c.id == case_id), voices(tables.cases.c.id == case_id), tables.verdicts
-    is_own = _is_same(voice, stands) & (voice.c.account == account.name) & (voice.c.verdict != Verdict.NONE)
+@cache  # the page reads the case before each search, and building the query costs more than answering it
+def _judged() -> sa.Select[Any]:
+    """The judged sightings of a case with an account's `own` verdict, and account and time of the last one.
+
+    Parameters: `case_id` and `account`.
+    """
+    is_case = tables.cases.c.id == sa.bindparam("case_id")
+    stands, voice, last = standings(is_case), voices(is_case), tables.verdicts
+    is_own = _is_same(voice, stands) & (voice.c.account == sa.bindparam("account")) & (voice.c.verdict != Verdict.NONE)
     own = sa.select(voice.c.verdict).where(is_own).scalar_subquery()
     seen = tables.tracklets
     return (

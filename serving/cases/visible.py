@@ -195,6 +195,7 @@ def _visible(account: Account) -> sa.Select[Any]:
     return _visible_to(account.name, may_review=account.may(Permission.REVIEW))
 
 
+@lru_cache(maxsize=1000)
 def _visible_to(account: str, *, may_review: bool) -> sa.Select[Any]:
     cases, table, accounts = tables.cases, tables.case_operators, tables.accounts
     named = sa.select(table.c.account).where(table.c.case_id == cases.c.id)
