@@ -3,8 +3,6 @@
 import numpy as np
 from jaxtyping import Float, Float32, Real
 
-LONGEST = 4000  # numbers of an embedding that the store can search: of a half-precision vector in an index of pgvector
-
 
 def unit_length(vectors: Real[np.ndarray, "*any feature"]) -> Float32[np.ndarray, "*any feature"]:
     """Scale `vectors` to length 1; a zero vector stays zero.

@@ -12,13 +12,13 @@ from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFlo
 
 from domain.atomic import atomic_file
 from domain.attributes import AttributeSchema
-from domain.embeddings import LONGEST
 from domain.errors import ArtifactError, InputError, place_of, shown
 from domain.foreign_files import DESCRIPTION_BYTES, read_text
 from domain.names import Name
 
 CARD = "card.json"
 _ID_LENGTH = 12
+LONGEST_EMBEDDING = 4000  # numbers that the store can search: of a half-precision vector in an index of pgvector
 Fraction = float  # 0..1; percent only on screen
 Task = Literal["detector", "attributes", "reid"]
 Nms = Literal["iou", "diou"]  # measure of overlap in non-maximum suppression
@@ -130,10 +130,10 @@ def require_searchable(cards: Iterable[ModelCard]) -> None:
         ArtifactError: names the model and its length.
     """
     for card in cards:
-        if (feature := card.feature or 0) > LONGEST:
+        if (feature := card.feature or 0) > LONGEST_EMBEDDING:
             raise ArtifactError(
-                f"embeddings of a re-ID model that the service uses must have at most {LONGEST} numbers, those of "
-                f"{card.architecture} have {feature}, {feature // card.stripes} for each of {card.stripes} stripes; "
+                f"embeddings of a re-ID model that the service uses must have at most {LONGEST_EMBEDDING} numbers, "
+                f"those of {card.architecture} have {feature}, {feature // card.stripes} for each of {card.stripes} stripes; "
                 "train it with fewer stripes, or choose another by reid.backbone"
             )
 

@@ -11,9 +11,8 @@ import torch
 from pydantic import Field, PositiveInt
 
 from districts.layout import find_pictures, read_reid_folder
-from domain.embeddings import LONGEST
 from domain.errors import InputError
-from domain.model_card import ModelCard
+from domain.model_card import LONGEST_EMBEDDING, ModelCard
 from domain.names import Name
 from domain.paths import CHECKPOINTS, DATA, configured_district, users_file
 from domain.settings import Settings, read_params
@@ -134,10 +133,9 @@ def train_reid(
     seed_run(seed)
     train, classes = read_training_crops(settings, data_folder)
     network = build_reid_network(settings.chosen.architecture, int(classes.max()) + 1, settings.chosen.stripes)
-    if network.feature > LONGEST:
-        print(
-            f"note: embeddings of {network.feature} numbers are evaluated, but the service searches at most {LONGEST}"
-        )
+    if network.feature > LONGEST_EMBEDDING:
+        told = f"embeddings of {network.feature} numbers are evaluated"
+        print(f"note: {told}, but the service searches at most {LONGEST_EMBEDDING}")
     if settings.chosen.weights:
         load_pretrained(network, users_file(settings.chosen.weights))
     task = ReidTask(
