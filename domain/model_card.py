@@ -133,8 +133,8 @@ def require_searchable(cards: Iterable[ModelCard]) -> None:
         if (feature := card.feature or 0) > LONGEST_EMBEDDING:
             raise ArtifactError(
                 f"embeddings of a re-ID model that the service uses must have at most {LONGEST_EMBEDDING} numbers, "
-                f"those of {card.architecture} have {feature}, {feature // card.stripes} for each of {card.stripes} stripes; "
-                "train it with fewer stripes, or choose another by reid.backbone"
+                f"those of {card.architecture} have {feature}, {feature // card.stripes} for each of {card.stripes} "
+                "stripes; train it with fewer stripes, or choose another by reid.backbone"
             )
 
 
