@@ -27,7 +27,7 @@ from training.attributes.task import AttributeTask
 from training.crops.augmentation import CHANNEL_MEAN, CHANNEL_STD, Preparation
 from training.crops.backbone import load_pretrained
 from training.crops.data import CropData, CropDataset, shuffled_batches
-from training.crops.lightning_run import CropTrainingSettings, Curves, checkpoint_folder, fit, seed_run
+from training.crops.lightning_run import CropTrainingSettings, Curves, checkpoint_folder, fit, seed_run, tiny_as_zero
 from training.crops.optimization import configure_optimizer
 from training.nodes import trains_along
 from training.resuming import digest
@@ -111,6 +111,7 @@ def choose_schema(settings: AttributeSettings, folder: Path) -> AttributeSchema:
     return read_schema(folder / name if Path(name).suffix in {".yaml", ".yml"} else name)
 
 
+@tiny_as_zero()
 def train_attributes(
     settings: AttributeSettings,
     folder: Path,
@@ -142,6 +143,7 @@ def train_attributes(
         network,
         Preparation(settings.augmentation),
         partial(configure_optimizer, settings=settings),
+        settings.half_size_share,
         build_loss(settings.rare_labels, schema, labels),
         schema,
     )

@@ -9,6 +9,7 @@ import math
 import torch
 from pydantic import Field, NonNegativeFloat, NonNegativeInt
 from torch import Tensor, nn
+from torch.nn.functional import avg_pool2d
 
 from domain.settings import Settings
 
@@ -31,17 +32,23 @@ class AugmentationSettings(Settings):
 
 
 class Preparation(nn.Module):
-    """`uint8 [batch, 3, height, width]` crops to a network's input, channels last; augmented in train mode."""
+    """`uint8 [batch, 3, height, width]` crops to a network's input, channels last.
+
+    In train mode they are augmented and, while `halves` is set, made half as high and half as wide.
+    """
 
     def __init__(self, settings: AugmentationSettings) -> None:
         super().__init__()
         self.augment, self.normalise = Augmentation(settings), Normalise()
+        self.halves = False
 
     @torch.no_grad()
     def forward(self, images: Tensor) -> Tensor:
-        """Normalised float32 pictures of the same shape."""
+        """Normalised float32 pictures of the same shape, or of half its height and width."""
         augmented = self.augment(images) if self.training else images
         normalised: Tensor = self.normalise(augmented)
+        if self.training and self.halves:
+            normalised = avg_pool2d(normalised, 2)
         return normalised.contiguous(memory_format=torch.channels_last)
 
 
@@ -59,7 +66,7 @@ class Normalise(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Normalised pictures."""
         scaled = images if images.is_floating_point() else images.float() / 255
-        return (scaled - self.mean) / self.std
+        return (scaled - self.mean).div_(self.std)
 
 
 class Augmentation(nn.Module):
@@ -76,7 +83,7 @@ class Augmentation(nn.Module):
         """`uint8 [batch, 3, height, width]` to float32 of the same shape, 0..1."""
         settings = self.settings
         drawn, inside = shift_and_flip(images, settings.pad_px, settings.flip_probability)
-        floats = drawn.float() / 255
+        floats = drawn.float().div_(255)
         if settings.colour_jitter:
             floats = jitter_colour(floats, settings.colour_jitter)
         if settings.erase_probability:
@@ -107,18 +114,23 @@ def shift_and_flip(images: Tensor, pad_px: int, flip_probability: float) -> tupl
 def jitter_colour(images: Tensor, strength: float) -> Tensor:
     """Change brightness and channel balance, then saturation, then contrast, each by a factor 1 ± `strength`.
 
-    Pictures `[batch, 3, height, width]` in 0..1 stay in 0..1.
+    Pictures `[batch, 3, height, width]` in 0..1 stay in 0..1. The changes are one matrix for each picture, for the time
+    that they take is that of passes through memory.
     """
     batch, device = len(images), images.device
 
     def factors(channels: int, width: float) -> Tensor:
-        return 1 + (torch.rand(batch, channels, 1, 1, device=device) * 2 - 1) * width
+        return 1 + (torch.rand(batch, channels, device=device) * 2 - 1) * width
 
-    images = images * factors(1, strength) * factors(3, strength / 4)
-    grey = (images * images.new_tensor(_LUMA).view(1, 3, 1, 1)).sum(1, keepdim=True)
-    images = torch.lerp(grey.expand_as(images), images, factors(1, strength))
-    middle = grey.mean((2, 3), keepdim=True)
-    return torch.lerp(middle.expand_as(images), images, factors(1, strength)).clamp(0, 1)
+    brightness = factors(1, strength) * factors(3, strength / 4)  # [batch, channel]
+    saturation, contrast = factors(1, strength)[:, :, None], factors(1, strength)
+    to_grey = images.new_tensor(_LUMA) * brightness
+    middle = (images.mean((2, 3)) * to_grey).sum(1, keepdim=True)
+    matrix = saturation * torch.diag_embed(brightness) + (1 - saturation) * to_grey[:, :, None]
+    pixels = images.permute(0, 2, 3, 1).flatten(1, 2)
+    with torch.autocast(device.type, enabled=False):  # half precision would round colours
+        changed = torch.baddbmm(((1 - contrast) * middle)[:, None], pixels, contrast[:, :, None] * matrix)
+    return changed.clamp_(0, 1).unflatten(1, images.shape[2:]).permute(0, 3, 1, 2)
 
 
 def random_rectangles(images: Tensor, probability: float, largest: float) -> Tensor:

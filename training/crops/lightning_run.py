@@ -2,8 +2,8 @@
 
 import logging
 import warnings
-from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -47,6 +47,7 @@ class CropTrainingSettings(TrainingSettings):
     validation_batch: PositiveInt
     ema_decay: float | None = Field(gt=0, lt=1)
     minutes: PositiveFloat | None
+    half_size_share: float = Field(ge=0, le=1)
     augmentation: AugmentationSettings
 
     def compared(self) -> dict[str, Any]:
@@ -154,6 +155,20 @@ def seed_run(seed: int) -> None:
     seed_everything(seed, workers=True, verbose=False)
 
 
+@contextmanager
+def tiny_as_zero() -> Iterator[None]:
+    """Numbers below 1e-38 count as 0 in this process.
+
+    Weight decay brings weights of unused channels to there, and processors take many times as long over such numbers.
+    Threads take this over as they start, so it is to come before all that computes.
+    """
+    torch.set_flush_denormal(True)
+    try:
+        yield
+    finally:
+        torch.set_flush_denormal(False)
+
+
 def validation_interval(max_epochs: int, at_most: int) -> int:
     """Epochs between validations: the largest divisor of `max_epochs` up to `at_most`, so the last is validated.
 
@@ -172,8 +187,10 @@ class Pace(Callback):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Say the size; the number of batches is that of this process."""
-        epochs = (trainer.max_epochs or 0) - trainer.current_epoch
-        self._estimate = Estimate(self._num_pictures, int(trainer.num_training_batches), epochs)
+        assert isinstance(pl_module, CropTask)
+        batches, epochs = int(trainer.num_training_batches), (trainer.max_epochs or 0) - trainer.current_epoch
+        halved = max(0, pl_module.halved_epochs - trainer.current_epoch)
+        self._estimate = Estimate(self._num_pictures, batches, epochs, halved)
 
     def on_train_batch_end(self, trainer: Trainer, *_: Any) -> None:
         """Count the batch."""
@@ -278,10 +295,14 @@ class CurveLog(Callback):
         """Log training means and the learning rate."""
         self._log(trainer, "train/", {"train/lr": trainer.optimizers[0].param_groups[0]["lr"]})
         if trainer.is_global_zero and trainer.max_epochs:
-            epoch = trainer.current_epoch + 1
+            assert isinstance(pl_module, CropTask)
+            epoch, halved = trainer.current_epoch + 1, pl_module.halved_epochs
             epoch_s = (perf_counter() - self._began) / (epoch - self._done)
+            left = max(0, halved - epoch), trainer.max_epochs - epoch
             values = {name: float(value) for name, value in trainer.callback_metrics.items()}
-            say(epoch, trainer.max_epochs, values, epoch_s * (trainer.max_epochs - epoch))
+            say(epoch, trainer.max_epochs, values, epoch_s * (left[0] or left[1]), with_halved=left[0] > 0)
+            if epoch == halved:
+                self._began, self._done = perf_counter(), epoch
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Log validation scores."""

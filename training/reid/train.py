@@ -20,7 +20,7 @@ from domain.stage import run_stage
 from evaluation.experiments.log import training_run
 from training.crops.augmentation import CHANNEL_MEAN, CHANNEL_STD, Preparation
 from training.crops.data import CropData, CropDataset
-from training.crops.lightning_run import CropTrainingSettings, Curves, checkpoint_folder, fit, seed_run
+from training.crops.lightning_run import CropTrainingSettings, Curves, checkpoint_folder, fit, seed_run, tiny_as_zero
 from training.crops.optimization import configure_optimizer
 from training.nodes import trains_along
 from training.reid.losses import ReidLoss, ReidLossSettings
@@ -115,6 +115,7 @@ def _identity(settings: ReidSettings, data_folder: Path, seed: int) -> dict[str,
     return others | {"backbone": backbone, "seed": seed, "data": digest(files, data_folder)}
 
 
+@tiny_as_zero()
 def train_reid(
     settings: ReidSettings, data_folder: Path, seed: int, checkpoints: Path, log_curves: Curves
 ) -> tuple[ReidNetwork, dict[str, float]]:
@@ -142,6 +143,7 @@ def train_reid(
         network,
         Preparation(settings.augmentation),
         partial(configure_optimizer, settings=settings),
+        settings.half_size_share,
         ReidLoss(settings),
     )
 

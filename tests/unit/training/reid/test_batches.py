@@ -15,6 +15,7 @@ from training.crops.augmentation import (
     Augmentation,
     AugmentationSettings,
     Normalise,
+    Preparation,
     jitter_colour,
     random_rectangles,
     shift_and_flip,
@@ -91,6 +92,33 @@ def test_jitter_changes_each_picture_by_itself() -> None:
     torch.manual_seed(0)
     same = torch.full((4, 3, 6, 6), 0.4)
     assert len(jitter_colour(same, 0.3)[:, 0, 0, 0].unique()) == 4
+
+
+def test_jitter_is_brightness_then_saturation_then_contrast() -> None:
+    images, strength = crops().float() / 255, 0.3
+    torch.manual_seed(0)
+    jittered = jitter_colour(images, strength)
+    torch.manual_seed(0)
+    widths = (1, strength), (3, strength / 4), (1, strength), (1, strength)
+    drawn = [1 + (torch.rand(5, channels) * 2 - 1)[:, :, None, None] * width for channels, width in widths]
+    bright = images * drawn[0] * drawn[1]
+
+    def grey(pictures: torch.Tensor) -> torch.Tensor:
+        return (pictures * torch.tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)).sum(1, keepdim=True)
+
+    coloured = grey(bright) + (bright - grey(bright)) * drawn[2]
+    middle = grey(coloured).mean((2, 3), keepdim=True)
+    torch.testing.assert_close(jittered, (middle + (coloured - middle) * drawn[3]).clamp(0, 1))
+
+
+def test_crops_to_train_on_are_of_half_the_size_while_it_is_asked_for() -> None:
+    plain = AugmentationSettings(flip_probability=0, pad_px=0, colour_jitter=0, erase_probability=0, erase_largest=0.1)
+    prepare = Preparation(plain)
+    whole = prepare(crops())
+    prepare.halves = True
+    means = whole.unflatten(3, (4, 2)).unflatten(2, (6, 2)).mean((3, 5))
+    torch.testing.assert_close(prepare(crops()), means)
+    torch.testing.assert_close(prepare.eval()(crops()), whole)
 
 
 def test_erased_rectangles_keep_to_their_size() -> None:
