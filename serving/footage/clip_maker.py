@@ -45,6 +45,7 @@ _COLOURS = ((0, 0, 0), (255, 196, 0))  # of the frame round a person: its shade,
 _CODED_COLOURS = ((16, 128, 128), (180, 33, 168))  # the same in YUV of limited range
 # A key frame a second: the page steps through frames. Each begins a fragment. More threads would hold pictures back.
 _ENCODING = {"preset": "ultrafast", "crf": "23", "g": "15", "threads": "1"}
+_FIRST_FRAMES = 3  # in the first fragment, so that the page soon shows a picture
 _FRAGMENTS = {
     "movflags": "frag_keyframe+empty_moov+default_base_moof+frag_discont",
     "use_editlist": "0",
@@ -64,7 +65,7 @@ def make_clip(opened: Callable[[], InputContainer], order: ClipOrder) -> Iterato
     """
     container, boxes = opened(), _Boxes(order)
     recorded = container.streams.video[0]
-    written, num_fragments, last_s = _Written(), 0, -math.inf
+    written, num_fragments, num_frames, last_s = _Written(), 0, 0, -math.inf
     with av.open(written, "w", format="mp4", options=_FRAGMENTS) as clip:
         stream = clip.add_stream("libx264", rate=round(_MOST_FPS), options=_ENCODING)
         stream.pix_fmt, stream.time_base = "yuv420p", Fraction(1, _TICKS_A_SECOND)
@@ -88,14 +89,15 @@ def make_clip(opened: Callable[[], InputContainer], order: ClipOrder) -> Iterato
                 coded.make_writable()
                 _mark_coded(coded, box * scale)
             coded.pts, coded.time_base = round(max(0.0, time_s - order.begin_s) * _TICKS_A_SECOND), stream.time_base
-            coded.pict_type = PictureType.NONE  # the encoder's choice
+            # Else the encoder's choice.
+            coded.pict_type = PictureType.I if num_frames == _FIRST_FRAMES else PictureType.NONE
             packets = stream.encode(coded)
             clip.mux(packets)
             if any(packet.is_keyframe for packet in packets):
                 if num_fragments:
                     yield written.take()
                 num_fragments += 1
-            last_s = time_s
+            num_frames, last_s = num_frames + 1, time_s
         if last_s > -math.inf:
             clip.mux(stream.encode(None))
     if last_s == -math.inf:

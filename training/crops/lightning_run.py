@@ -298,9 +298,9 @@ class CurveLog(Callback):
             assert isinstance(pl_module, CropTask)
             epoch, halved = trainer.current_epoch + 1, pl_module.halved_epochs
             epoch_s = (perf_counter() - self._began) / (epoch - self._done)
-            left = max(0, halved - epoch), trainer.max_epochs - epoch
+            ahead = (halved if epoch <= halved else trainer.max_epochs) - epoch  # with pictures of the same size
             values = {name: float(value) for name, value in trainer.callback_metrics.items()}
-            say(epoch, trainer.max_epochs, values, epoch_s * (left[0] or left[1]), with_halved=left[0] > 0)
+            say(epoch, trainer.max_epochs, values, epoch_s * ahead, with_halved=epoch < halved)
             if epoch == halved:
                 self._began, self._done = perf_counter(), epoch
 

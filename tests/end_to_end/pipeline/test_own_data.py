@@ -1,5 +1,6 @@
 """People with data of their own get to trained models by the commands of the manual, copied as they stand."""
 
+import itertools
 import json
 import re
 import shlex
@@ -7,12 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 import yaml
 
 from domain.images import write_image
 from tests.end_to_end.conftest import succeed
 from tests.helpers.imports_of_data import write_video
 from tests.helpers.project import ROOT
+from training.reid.network import build_reid_network
 
 MANUAL = (ROOT / "docs/retrain-a-district.md").read_text(encoding="utf-8")
 
@@ -28,6 +31,9 @@ def workplace(clone: Path, tmp_path: Path) -> Path:
     del small["defaults"], small["district"]
     small["experiment_name"] = "finetune"
     (folder / "conf/experiment/finetune.yaml").write_text("# @package _global_\n" + yaml.safe_dump(small))
+    recipe = yaml.safe_load((ROOT / "conf/experiment/finetune_cpu.yaml").read_text())
+    recipe["reid"] |= {"input_height_px": 64, "input_width_px": 32, "max_epochs": 2}
+    (folder / "conf/experiment/finetune_cpu.yaml").write_text("# @package _global_\n" + yaml.safe_dump(recipe))
     return folder
 
 
@@ -77,3 +83,26 @@ def test_a_folder_of_crops_becomes_a_reid_model(workplace: Path) -> None:
     assert (workplace / "engines/square/reid-osnet/model.onnx").is_file()
     assert json.loads((workplace / "metrics/square/reid-osnet.json").read_text())["num_query"] > 0
     assert "results on square" in (workplace / "reports/square/report.md").read_text()
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(3600)
+def test_an_hour_on_two_cores_in_small(workplace: Path) -> None:
+    crops = workplace / "Market-1501-v15.09.15"
+    rng = np.random.default_rng(1)
+    for part, people in (
+        ("bounding_box_train", range(1, 31)),
+        ("query", range(31, 36)),
+        ("bounding_box_test", range(31, 36)),
+    ):
+        for identity, camera in itertools.product(people, (1, 2)):
+            crop = rng.integers(0, 255, (64, 32, 3), dtype=np.uint8)
+            write_image(crops / part / f"{identity:04d}_c{camera}s1_{identity:06d}_0{part == 'query':d}.jpg", crop)
+    (workplace / "weights").mkdir(exist_ok=True)
+    untrained = build_reid_network("osnet_x0_25", 7).backbone.state_dict()
+    torch.save(untrained, workplace / "weights/osnet_x0_25_msmt17.pth")
+    for command in commands("python -m districts.import_data market1501"):
+        succeed(workplace, *shlex.split(command))
+    card = json.loads((workplace / "engines/market/reid-osnet/card.json").read_text())
+    assert (card["architecture"], card["input_height_px"]) == ("osnet_x0_25", 64)
+    assert json.loads((workplace / "metrics/market/reid-osnet.json").read_text())["num_query"] > 0

@@ -14,6 +14,8 @@ from conf.compose import compose
 from conf.hydra_plugins import stages as plugin
 from domain.errors import InputError
 from tests.helpers.project import ROOT
+from training.attributes.train import AttributeSettings
+from training.reid.train import ReidSettings
 
 pytestmark = pytest.mark.slow
 
@@ -151,3 +153,18 @@ def test_only_the_demo_has_the_demos_sizes(project: Path) -> None:
         assert (params[section]["input_height_px"], params[section]["input_width_px"]) == size
     compose([], project / "params.yaml", project / "conf")
     assert yaml.safe_load((project / "params.yaml").read_text())["experiment_name"] == "demo"
+
+
+def test_the_recipe_for_a_cpu_trains_the_smallest_network_in_an_hour(project: Path) -> None:
+    give(project, "reid", "attributes")
+    nowhere = ["attributes.weights=null", "reid.backbones.osnet.weights=null", "~reid.backbones.resnet50"]
+    params = composed(project, "experiment=finetune_cpu", *nowhere)
+    reid, attributes = (
+        ReidSettings.model_validate(params["reid"]),
+        AttributeSettings.model_validate(params["attributes"]),
+    )
+    assert reid.chosen.architecture == attributes.architecture == "osnet_x0_25"
+    assert reid.minutes == attributes.minutes == 60
+    assert (reid.input_size, attributes.input_size) == ((256, 128), (192, 96))
+    with pytest.raises(InputError, match=r"osnet_x0_25_msmt17\.pth is missing"):
+        composed(project, "experiment=finetune_cpu", *nowhere[:1], *nowhere[2:])
