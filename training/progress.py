@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from time import perf_counter
 
 _LINES = 5  # of a training
-_HALVED = " with pictures of half the size"
 _WARM_UP, _TIMED = 3, 7  # batches: the first ones start processes and compile
 
 
@@ -17,18 +16,14 @@ def shows_bars() -> bool:
 class Estimate:
     """Says what a training takes: its size at once, and its time after ten batches, of which it timed the last seven.
 
-    Where the first batches have pictures of half the size, it says how long these take, and later the others.
-
     Args:
         pictures: number of training pictures.
         batches: in an epoch.
         epochs: that are still to come.
-        halved: number of these that have pictures of half the size.
     """
 
-    def __init__(self, pictures: int, batches: int, epochs: int, halved: int = 0) -> None:
-        self._seen, self._began = 0, 0.0
-        self._halved, self._batches = batches * halved, batches * (epochs - halved)
+    def __init__(self, pictures: int, batches: int, epochs: int) -> None:
+        self._seen, self._batches, self._began = 0, batches * epochs, 0.0
         print(f"training on {pictures} pictures: {epochs} epochs of {batches} batches", flush=True)
 
     def after_batch(self) -> None:
@@ -38,16 +33,11 @@ class Estimate:
             self._began = perf_counter()
         elif self._seen == _WARM_UP + _TIMED:
             seconds = (perf_counter() - self._began) / _TIMED
-            minutes = seconds * ((self._halved or self._batches) - self._seen) / 60
-            to_go = f"about {minutes:.0f} min to go{_HALVED if self._halved else ''}"
-            print(f"{to_go}, at {seconds:.2f} s a batch, validation apart", flush=True)
-        if self._seen == self._halved:
-            self._seen = self._halved = 0
+            minutes = seconds * (self._batches - self._seen) / 60
+            print(f"about {minutes:.0f} min to go, at {seconds:.2f} s a batch, validation apart", flush=True)
 
 
-def say(
-    epoch: int, max_epochs: int, values: Mapping[str, float], left_s: float = 0.0, *, with_halved: bool = False
-) -> None:
+def say(epoch: int, max_epochs: int, values: Mapping[str, float], left_s: float = 0.0) -> None:
     """Print a line about every fifth of the epochs, counted from 1, and after the last, unless there are bars.
 
     Args:
@@ -55,9 +45,8 @@ def say(
         max_epochs: of the training.
         values: by name.
         left_s: what the others will take; 0 where that is not known.
-        with_halved: `left_s` is of the epochs with pictures of half the size alone.
     """
     if not shows_bars() and (epoch % -(-max_epochs // _LINES) == 0 or epoch == max_epochs):
         named = ", ".join(f"{name} {value:.3g}" for name, value in values.items())
-        left = f"; about {left_s / 60:.0f} min to go{_HALVED if with_halved else ''}" if left_s else ""
+        left = f"; about {left_s / 60:.0f} min to go" if left_s else ""
         print(f"epoch {epoch} of {max_epochs}: {named}{left}", flush=True)

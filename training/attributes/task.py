@@ -6,7 +6,6 @@ from torch import Tensor, nn
 from domain.attributes import AttributeSchema
 from evaluation.attributes import score_attributes
 from training.attributes.network import group_probabilities
-from training.crops.augmentation import Preparation
 from training.crops.data import CropBatch
 from training.crops.task import ConfigureOptimizer, CropTask
 
@@ -18,7 +17,6 @@ class AttributeTask(CropTask):
         network: gives the logits of each group by its name, in the schema's order.
         prepare: see `CropTask`.
         configure: see `CropTask`.
-        half_size_share: see `CropTask`.
         loss: of the groups' logits and labels.
         schema: the groups.
     """
@@ -26,13 +24,12 @@ class AttributeTask(CropTask):
     def __init__(
         self,
         network: nn.Module,
-        prepare: Preparation,
+        prepare: nn.Module,
         configure: ConfigureOptimizer,
-        half_size_share: float,
         loss: nn.Module,
         schema: AttributeSchema,
     ) -> None:
-        super().__init__(network, prepare, configure, half_size_share)
+        super().__init__(network, prepare, configure)
         self.loss, self.schema = loss, schema
         self._validated: list[tuple[Tensor, Tensor]] = []
 

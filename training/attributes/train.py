@@ -143,7 +143,6 @@ def train_attributes(
         network,
         Preparation(settings.augmentation),
         partial(configure_optimizer, settings=settings),
-        settings.half_size_share,
         build_loss(settings.rare_labels, schema, labels),
         schema,
     )

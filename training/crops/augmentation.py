@@ -9,7 +9,6 @@ import math
 import torch
 from pydantic import Field, NonNegativeFloat, NonNegativeInt
 from torch import Tensor, nn
-from torch.nn.functional import avg_pool2d
 
 from domain.settings import Settings
 
@@ -32,25 +31,17 @@ class AugmentationSettings(Settings):
 
 
 class Preparation(nn.Module):
-    """`uint8 [batch, 3, height, width]` crops to a network's input, channels last.
-
-    In train mode they are augmented, and before that made half as high and half as wide while `halves` is set.
-    """
+    """`uint8 [batch, 3, height, width]` crops to a network's input, channels last; augmented in train mode."""
 
     def __init__(self, settings: AugmentationSettings) -> None:
         super().__init__()
         self.augment, self.normalise = Augmentation(settings), Normalise()
-        self.augment_halved = Augmentation(settings.model_copy(update={"pad_px": settings.pad_px // 2}))
-        self.halves = False
 
     @torch.no_grad()
     def forward(self, images: Tensor) -> Tensor:
-        """Normalised float32 pictures of the same shape, or of half its height and width."""
-        if self.training and self.halves:
-            images = self.augment_halved(avg_pool2d(images.float(), 2).round_().to(torch.uint8))
-        elif self.training:
-            images = self.augment(images)
-        normalised: Tensor = self.normalise(images)
+        """Normalised float32 pictures of the same shape."""
+        augmented = self.augment(images) if self.training else images
+        normalised: Tensor = self.normalise(augmented)
         return normalised.contiguous(memory_format=torch.channels_last)
 
 

@@ -47,7 +47,6 @@ class CropTrainingSettings(TrainingSettings):
     validation_batch: PositiveInt
     ema_decay: float | None = Field(gt=0, lt=1)
     minutes: PositiveFloat | None
-    half_size_share: float = Field(ge=0, le=1)
     augmentation: AugmentationSettings
 
     def compared(self) -> dict[str, Any]:
@@ -187,10 +186,8 @@ class Pace(Callback):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Say the size; the number of batches is that of this process."""
-        assert isinstance(pl_module, CropTask)
-        batches, epochs = int(trainer.num_training_batches), (trainer.max_epochs or 0) - trainer.current_epoch
-        halved = max(0, pl_module.halved_epochs - trainer.current_epoch)
-        self._estimate = Estimate(self._num_pictures, batches, epochs, halved)
+        epochs = (trainer.max_epochs or 0) - trainer.current_epoch
+        self._estimate = Estimate(self._num_pictures, int(trainer.num_training_batches), epochs)
 
     def on_train_batch_end(self, trainer: Trainer, *_: Any) -> None:
         """Count the batch."""
@@ -295,14 +292,10 @@ class CurveLog(Callback):
         """Log training means and the learning rate."""
         self._log(trainer, "train/", {"train/lr": trainer.optimizers[0].param_groups[0]["lr"]})
         if trainer.is_global_zero and trainer.max_epochs:
-            assert isinstance(pl_module, CropTask)
-            epoch, halved = trainer.current_epoch + 1, pl_module.halved_epochs
+            epoch = trainer.current_epoch + 1
             epoch_s = (perf_counter() - self._began) / (epoch - self._done)
-            ahead = (halved if epoch <= halved else trainer.max_epochs) - epoch  # with pictures of the same size
             values = {name: float(value) for name, value in trainer.callback_metrics.items()}
-            say(epoch, trainer.max_epochs, values, epoch_s * ahead, with_halved=epoch < halved)
-            if epoch == halved:
-                self._began, self._done = perf_counter(), epoch
+            say(epoch, trainer.max_epochs, values, epoch_s * (trainer.max_epochs - epoch))
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Log validation scores."""

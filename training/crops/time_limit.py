@@ -63,16 +63,9 @@ def _said(fitting: int, most: int) -> str:
 
 
 def _paces(settings: TrainingSettings, task: CropTask, data: CropData) -> tuple[float, float]:
-    """Mean seconds of a training step, and of one validation, which is its pictures' way through the network."""
-    trial, halved = copy.deepcopy(task), task.half_size_share
-    by_size = []
-    for trial.half_size_share, share in ((1.0, halved), (0.0, 1 - halved)):
-        by_size.append(share * _step_s(settings, trial, data) if share else 0.0)
-    return sum(by_size), _validation_s(trial, data)
-
-
-def _step_s(settings: TrainingSettings, trial: CropTask, data: CropData) -> float:
+    """Seconds of a training step, and of one validation, which is its pictures' way through the network."""
     timed, hardware = _TimedSteps(), settings.hardware
+    trial = copy.deepcopy(task)
     trainer = Trainer(
         accelerator=hardware.accelerator,
         devices=1,
@@ -89,8 +82,7 @@ def _step_s(settings: TrainingSettings, trial: CropTask, data: CropData) -> floa
         use_distributed_sampler=False,
     )
     trainer.fit(trial, datamodule=data)
-    trial.to(trainer.strategy.root_device)
-    return timed.step_s
+    return timed.step_s, _validation_s(trial.to(trainer.strategy.root_device), data)
 
 
 @torch.inference_mode()

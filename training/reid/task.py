@@ -6,7 +6,6 @@ from torch import Tensor, nn
 
 from domain.embeddings import cosine_distances
 from evaluation.retrieval import RetrievalScores, evaluate_retrieval
-from training.crops.augmentation import Preparation
 from training.crops.data import CropBatch
 from training.crops.task import ConfigureOptimizer, CropTask
 from training.reid.losses import LossParts, ReidLoss
@@ -21,19 +20,11 @@ class ReidTask(CropTask):
         network: gives (logits, features) in train mode and embeddings in eval mode.
         prepare: see `CropTask`.
         configure: see `CropTask`.
-        half_size_share: see `CropTask`.
         loss: see `ReidLoss`; each of its parts becomes a curve.
     """
 
-    def __init__(
-        self,
-        network: nn.Module,
-        prepare: Preparation,
-        configure: ConfigureOptimizer,
-        half_size_share: float,
-        loss: ReidLoss,
-    ) -> None:
-        super().__init__(network, prepare, configure, half_size_share)
+    def __init__(self, network: nn.Module, prepare: nn.Module, configure: ConfigureOptimizer, loss: ReidLoss) -> None:
+        super().__init__(network, prepare, configure)
         self.loss = loss
         self._validated: list[tuple[Tensor, Tensor]] = []
 

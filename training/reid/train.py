@@ -143,7 +143,6 @@ def train_reid(
         network,
         Preparation(settings.augmentation),
         partial(configure_optimizer, settings=settings),
-        settings.half_size_share,
         ReidLoss(settings),
     )
 

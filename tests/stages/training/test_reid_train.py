@@ -181,34 +181,6 @@ def test_as_many_epochs_as_fit_are_trained_and_told_and_the_time_is_measured_on_
     assert trained("plenty", minutes=1e-6, max_epochs=2)[0] == [], "it has the two epochs that were told"
 
 
-def test_the_first_epochs_have_pictures_of_half_the_size_also_after_a_kill(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    folder = write_reid_set(tmp_path, num_train=4, num_val=4)
-    settings = ReidSettings.model_validate(values(max_epochs=4, half_size_share=0.5))
-    heights: dict[int, set[int]] = {}
-    step = ReidTask.training_step
-
-    def look(task: ReidTask, batch: Any, batch_idx: int) -> Any:
-        heights.setdefault(task.current_epoch, set()).add(task.prepare(batch.images).shape[2])
-        return step(task, batch, batch_idx)
-
-    def kill_in_the_second(points: Mapping[str, float], epoch: int) -> None:
-        if epoch == 2:
-            raise KilledError
-
-    monkeypatch.setattr(ReidTask, "training_step", look)
-    with pytest.raises(KilledError):
-        train_reid(settings, folder, 0, tmp_path / "checkpoints", kill_in_the_second)
-    train_reid(settings, folder, 0, tmp_path / "checkpoints", lambda *_: None)
-    height = settings.input_height_px
-    assert heights == {0: {height // 2}, 1: {height // 2}, 2: {height}, 3: {height}}
-    heights.clear()
-    timed = settings.model_copy(update={"minutes": 1e-6})
-    train_reid(timed, folder, 0, tmp_path / "timed", lambda *_: None)
-    assert heights[1] == {height // 2, height}, "the paces of both sizes were measured beforehand"
-
-
 def test_minutes_are_refused_where_they_cannot_be_kept(tmp_path: Path) -> None:
     folder = write_reid_set(tmp_path, num_train=4, num_val=4)
     hardware = values()["hardware"] | {"devices": 2}

@@ -18,23 +18,6 @@ def test_the_time_is_told_once_from_the_batches_after_the_warm_up(
     ]
 
 
-def test_pictures_of_half_the_size_and_whole_ones_are_timed_apart(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    clock = iter([0.0, 7.0, 100.0, 121.0])
-    monkeypatch.setattr(progress, "perf_counter", lambda: next(clock))
-    estimate = Estimate(pictures=640, batches=20, epochs=5, halved=3)
-    for _ in range(100):
-        estimate.after_batch()
-    say(3, 5, {}, left_s=120.0, with_halved=True)
-    assert capsys.readouterr().out.splitlines() == [
-        "training on 640 pictures: 5 epochs of 20 batches",
-        "about 1 min to go with pictures of half the size, at 1.00 s a batch, validation apart",  # 50 batches
-        "about 2 min to go, at 3.00 s a batch, validation apart",  # 30 batches
-        "epoch 3 of 5: ; about 2 min to go with pictures of half the size",
-    ]
-
-
 def test_a_log_gets_five_lines_of_a_training_with_the_time_that_is_left(capsys: pytest.CaptureFixture[str]) -> None:
     for epoch in range(1, 21):
         say(epoch, 20, {"train/loss": 1 / epoch}, left_s=60.0 * (20 - epoch))

@@ -15,7 +15,6 @@ from training.crops.augmentation import (
     Augmentation,
     AugmentationSettings,
     Normalise,
-    Preparation,
     jitter_colour,
     random_rectangles,
     shift_and_flip,
@@ -109,16 +108,6 @@ def test_jitter_is_brightness_then_saturation_then_contrast() -> None:
     coloured = grey(bright) + (bright - grey(bright)) * drawn[2]
     middle = grey(coloured).mean((2, 3), keepdim=True)
     torch.testing.assert_close(jittered, (middle + (coloured - middle) * drawn[3]).clamp(0, 1))
-
-
-def test_crops_to_train_on_are_of_half_the_size_while_it_is_asked_for() -> None:
-    plain = AugmentationSettings(flip_probability=0, pad_px=0, colour_jitter=0, erase_probability=0, erase_largest=0.1)
-    prepare = Preparation(plain)
-    whole = prepare(crops())
-    prepare.halves = True
-    means = crops().float().unflatten(3, (4, 2)).unflatten(2, (6, 2)).mean((3, 5)).round()
-    torch.testing.assert_close(prepare(crops()), Normalise()(means / 255))
-    torch.testing.assert_close(prepare.eval()(crops()), whole)
 
 
 def test_erased_rectangles_keep_to_their_size() -> None:
