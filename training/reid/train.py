@@ -26,7 +26,7 @@ from training.nodes import trains_along
 from training.reid.losses import ReidLoss, ReidLossSettings
 from training.reid.network import ReidNetwork, build_reid_network, load_pretrained
 from training.reid.sampling import IdentityBatches
-from training.reid.task import ReidTask
+from training.reid.task import ReidTask, score_held_out
 from training.resuming import digest
 from training.trained_model import write_trained
 
@@ -164,11 +164,17 @@ def read_training_crops(settings: ReidSettings, data_folder: Path) -> tuple[Crop
 
 
 def read_validation_crops(settings: ReidSettings, data_folder: Path) -> CropDataset | None:
-    """The crops of `bounding_box_val` with identity and camera, or `None` if the district does not have this folder."""
+    """The crops of `bounding_box_val` with identity and camera, or `None` if the district does not have this folder.
+
+    Raises:
+        InputError: if no person is in two cameras with a crop beside the query.
+    """
     if not (data_folder / "bounding_box_val").is_dir():
         return None
     table = read_reid_folder(data_folder.parent, "bounding_box_val")
     files = [data_folder / "bounding_box_val" / name for name in table.images]
+    # Looks apart, the first validation: people who cannot be validated on are told before hours of training.
+    score_held_out(np.ones((len(files), 1), np.float32), table.identities, table.cameras)
     return _crops(settings, files, np.stack([table.identities, table.cameras], axis=1))
 
 

@@ -95,9 +95,11 @@ def test_an_hour_on_two_cores_in_small(workplace: Path) -> None:
         ("query", range(31, 36)),
         ("bounding_box_test", range(31, 36)),
     ):
-        for identity, camera in itertools.product(people, (1, 2)):
+        for identity, camera, number in itertools.product(people, (1, 2), (0, 1)):
             crop = rng.integers(0, 255, (64, 32, 3), dtype=np.uint8)
-            write_image(crops / part / f"{identity:04d}_c{camera}s1_{identity:06d}_0{part == 'query':d}.jpg", crop)
+            write_image(
+                crops / part / f"{identity:04d}_c{camera}s1_{identity:06d}_{part == 'query':d}{number}.jpg", crop
+            )
     (workplace / "weights").mkdir(exist_ok=True)
     untrained = build_reid_network("osnet_x0_25", 7).backbone.state_dict()
     torch.save(untrained, workplace / "weights/osnet_x0_25_msmt17.pth")

@@ -181,6 +181,18 @@ def test_as_many_epochs_as_fit_are_trained_and_told_and_the_time_is_measured_on_
     assert trained("plenty", minutes=1e-6, max_epochs=2)[0] == [], "it has the two epochs that were told"
 
 
+def test_people_who_cannot_be_validated_on_are_told_before_the_training(tmp_path: Path) -> None:
+    folder = write_reid_set(tmp_path, num_train=4, num_val=4)
+    for crop in (folder / "bounding_box_val").iterdir():
+        if "_c2" in crop.name:
+            crop.unlink()
+    settings = ReidSettings.model_validate(values(max_epochs=9, validate_every_epochs=9))
+    epochs: list[int] = []
+    with pytest.raises(InputError, match="at least one query must have a match in another camera"):
+        train_reid(settings, folder, 0, tmp_path / "checkpoints", lambda _, epoch: epochs.append(epoch))
+    assert epochs == []
+
+
 def test_minutes_are_refused_where_they_cannot_be_kept(tmp_path: Path) -> None:
     folder = write_reid_set(tmp_path, num_train=4, num_val=4)
     hardware = values()["hardware"] | {"devices": 2}
