@@ -12,7 +12,7 @@ from tests.helpers.project import ROOT
 
 pytestmark = pytest.mark.slow
 
-PAPER = "experiment must be one of demo, finetune, paper, scratch, smoke, got papr; did you mean paper?"
+PAPER = "experiment must be one of demo, finetune, finetune_cpu, paper, scratch, smoke, got papr; did you mean paper?"
 
 
 @pytest.mark.parametrize(
