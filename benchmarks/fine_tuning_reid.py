@@ -186,7 +186,7 @@ def main() -> None:
         backbone = {"architecture": options.architecture, "weights": weights or "null"}
         given = [f"reid.backbones.osnet.{key}={value}" for key, value in backbone.items()]
         given += ["detector.weights=null", "attributes.weights=null", "~reid.backbones.resnet50"]
-        compose(["experiment=finetune", f"reid.minutes={options.minutes}", *given, *options.settings], PARAMS)
+        compose(["experiment=finetune_cpu", f"reid.minutes={options.minutes}", *given, *options.settings], PARAMS)
         settings = ReidSettings.from_params("reid", [])
         results = measure(district, settings, weights, options)
     metadata = {"machine": platform.machine(), "cores": available_cores(), "settings": sys.argv[1:]}

@@ -19,7 +19,7 @@ def test_both_sides_are_trained_and_scored_on_the_same_people(tmp_path: Path) ->
         part.mkdir(exist_ok=True)
         (part / file.name).symlink_to(file)
     small = [f"reid.input_height_px={HEIGHT}", f"reid.input_width_px={WIDTH}", "reid.hardware.num_workers=0"]
-    command = [sys.executable, "-m", "benchmarks.fine_tuning_reid", str(tmp_path / "town"), "--minutes", "0.03", *small]
+    command = [sys.executable, "-m", "benchmarks.fine_tuning_reid", str(tmp_path / "town"), "--minutes", "0.1", *small]
     results = json.loads(subprocess.check_output(command, cwd=ROOT, text=True))["results"]
     assert "as_it_is" not in results, "no weights to start from were named"
     for side in ("ours", "theirs"):

@@ -19,6 +19,7 @@ from domain.errors import InputError
 from domain.model_card import read_card
 from tests.helpers.crops import small_settings, write_reid_set
 from tests.helpers.project import ROOT
+from training.crops.lightning_run import tiny_as_zero
 from training.reid.network import load_reid
 from training.reid.task import ReidTask
 from training.reid.train import ReidSettings, main, train_reid
@@ -179,6 +180,13 @@ def test_as_many_epochs_as_fit_are_trained_and_told_and_the_time_is_measured_on_
     assert trained("scarce", minutes=1e-6, max_epochs=9)[0] == [1]
     assert re.search(r"1 epochs of about \d+ s; not even one fits, but one is trained", capsys.readouterr().out)
     assert trained("plenty", minutes=1e-6, max_epochs=2)[0] == [], "it has the two epochs that were told"
+
+
+def test_tiny_numbers_count_as_zero_while_it_is_asked_for_and_no_longer() -> None:
+    tiny = torch.tensor([1e-39])
+    with tiny_as_zero():
+        assert (tiny * 1).item() == 0
+    assert (tiny * 1).item() > 0
 
 
 def test_people_who_cannot_be_validated_on_are_told_before_the_training(tmp_path: Path) -> None:
