@@ -333,6 +333,7 @@ def test_where_the_person_was_seen_is_pressed_on_the_map_and_moves_the_sightings
     click(browser, "#search .primary")
     browser.wait_for("document.querySelector('#problem').innerText.includes('장소와 시각을 둘 다')")
     fill(browser, "#seen-time", "2026-05-01T21:00")  # in Seoul: noon
+    assert browser.evaluate("(form => form.scrollWidth <= form.clientWidth)(document.querySelector('.fields'))")
     search(browser)
     (seen,) = last_question(served, case)["seen_at"]
     assert (seen["time"], seen["area"]["radius_m"]) == ("2026-05-01T12:00:00Z", 100)  # five minutes are the default
@@ -351,8 +352,11 @@ def test_where_the_person_was_seen_is_pressed_on_the_map_and_moves_the_sightings
     browser.wait_for(f"{CARDS}[0].ariaBusy === 'false'")
     browser.open(f"{served.address}/?lang=en")
     browser.wait_for(IS_READ)
+    browser.resize(1366, 400)  # the view is higher than the window
     click(browser, "[data-view=next]")
     browser.wait_for("document.querySelectorAll('#next-table tbody tr').length === 2")
+    place = "(selector => document.querySelector(selector).getBoundingClientRect())"
+    assert browser.evaluate(f"{place}('#next-title').top >= {place}('.bar').bottom")
     assert "Last seen: Gate" in browser.evaluate("document.querySelector('#next-last').textContent")
     rows = browser.evaluate("[...document.querySelectorAll('#next-table tbody tr')].map(row => row.innerText)")
     assert all("%" in row for row in rows)
