@@ -187,7 +187,7 @@ def main() -> None:
         given = [f"reid.backbones.osnet.{key}={value}" for key, value in backbone.items()]
         given += ["detector.weights=null", "attributes.weights=null", "~reid.backbones.resnet50"]
         compose(["experiment=finetune_cpu", f"reid.minutes={options.minutes}", *given, *options.settings], PARAMS)
-        settings = ReidSettings.from_params("reid", [])
+        settings = ReidSettings.from_params("reid", []).on_this_machine()
         results = measure(district, settings, weights, options)
     metadata = {"machine": platform.machine(), "cores": available_cores(), "settings": sys.argv[1:]}
     json.dump({"metadata": metadata, "results": results}, sys.stdout, indent=2)

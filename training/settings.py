@@ -13,7 +13,7 @@ class HardwareSettings(Settings):
     accelerator: Literal["auto", "cpu", "gpu"]
     devices: PositiveInt
     num_workers: NonNegativeInt
-    precision: Literal["32", "bf16-mixed", "16-mixed"]
+    precision: Literal["auto", "32", "bf16-mixed", "16-mixed"]
     accumulate_batches: PositiveInt
     cache_in_memory_mib: NonNegativeInt
 

@@ -50,7 +50,7 @@ class AttributeSettings(CropTrainingSettings):
 
 def main(argv: Sequence[str] = ()) -> None:
     """Train, write the best network and its card, and log the run."""
-    settings = AttributeSettings.from_params("attributes", argv)
+    settings = AttributeSettings.from_params("attributes", argv).on_this_machine()
     district, seed = configured_district(argv), read_params(argv)["seed"]
     folder = DATA.of(district)
     schema = choose_schema(settings, folder)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from time import perf_counter
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -19,6 +19,7 @@ from domain.paths import CHECKPOINTS
 from training.allocator import keep_freed_memory
 from training.crops.augmentation import AugmentationSettings
 from training.crops.data import CropData
+from training.crops.precision import with_precision_chosen
 from training.crops.task import CropTask
 from training.crops.time_limit import with_epochs_that_fit
 from training.nodes import first_says, is_launched, num_nodes, part, trains_along
@@ -53,6 +54,10 @@ class CropTrainingSettings(TrainingSettings):
         """The settings that a person compares between trainings; plain and flat."""
         plain = super().compared()
         return plain | plain.pop("augmentation")
+
+    def on_this_machine(self) -> Self:
+        """These settings with the precision that `auto` chooses here."""
+        return self.model_copy(update={"hardware": with_precision_chosen(self.hardware)})
 
 
 def checkpoint_folder(district: str, model: str, identity: Mapping[str, Any]) -> Path:

@@ -71,7 +71,7 @@ class ReidSettings(CropTrainingSettings, ReidLossSettings):
 
 def main(argv: Sequence[str] = ()) -> None:
     """Train, write the best network and its card, and log the run."""
-    settings = ReidSettings.from_params("reid", argv).for_chosen()
+    settings = ReidSettings.from_params("reid", argv).for_chosen().on_this_machine()
     district, seed = configured_district(argv), read_params(argv)["seed"]
     model, data_folder = f"reid-{settings.backbone}", DATA.of(district) / "reid"
     if trains_along():
