@@ -93,8 +93,14 @@ def _validation_s(task: CropTask, data: CropData) -> float:
     task.eval()
     images = next(iter(loaders[0])).images.to(task.device)
     began = perf_counter()
-    task.network(task.prepare(images)).cpu()  # waits for the device
+    task.network(task.prepare(images))
+    _finish(task.device)
     return (perf_counter() - began) * len(loaders[0])
+
+
+def _finish(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize()
 
 
 class _TimedSteps(Callback):
@@ -106,8 +112,7 @@ class _TimedSteps(Callback):
     def on_train_batch_end(self, trainer: Trainer, *_: Any) -> None:
         """Count the step."""
         self._seen += 1
-        if trainer.strategy.root_device.type == "cuda":
-            torch.cuda.synchronize()
+        _finish(trainer.strategy.root_device)
         if self._seen == _WARM_UP:
             self._began = perf_counter()
         elif self._seen == _WARM_UP + _TIMED:

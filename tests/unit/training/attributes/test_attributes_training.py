@@ -130,7 +130,9 @@ def test_a_folder_of_another_model_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_stage_leaves_a_model_that_loads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_stage_leaves_a_model_that_loads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.chdir(tmp_path)
     write_attribute_set(tmp_path / "data" / "town", num_images=16)
     params = {
@@ -141,7 +143,10 @@ def test_the_stage_leaves_a_model_that_loads(tmp_path: Path, monkeypatch: pytest
         "attributes": settings().model_dump(mode="json", by_alias=True),
     }
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
-    main(["attributes.max_epochs=1"])
+    main(["attributes.max_epochs=1", "attributes.minutes=60", "attributes.hardware.precision=auto"])
+    told = capsys.readouterr().out
+    assert "60 min: 1 epochs of about" in told
+    assert "precision: " in told
     card = read_card(tmp_path / "models" / "town" / "attributes")
     assert card.output_names == ("upper", "lower")
     assert card.mlflow_run_id
