@@ -7,7 +7,7 @@ import { attempt, fetchJson, fetchResponse, json } from "./service.js";
 import { cropOf } from "./sightings.js";
 import { districtCameras, placeOf, shortTimeOf, timeOf } from "./times.js";
 
-const MARGIN = 60; // of the map, in units of the drawing
+const [MARGIN, NUMBER] = [60, 16]; // of the map, and the width of a number in the time line, in units of the drawing
 let shown = {}; // the request of the route in view
 let [stopsInView, toldInView] = [[], []];
 const map = new ZoomedMap($("#map"), drawMap);
@@ -137,11 +137,15 @@ function drawTimeLine(stops) {
     const ends = { x1: x(last.last_seen), y1: middle(last), x2: x(stop.first_seen), y2: middle(stop) };
     return shape("line", { class: `way ${kindOf(last, stop)}`, ...ends });
   });
+  const above = {}; // where the last number over the bars of a place is
   const bars = stops.flatMap((stop, index) => {
     const [from, length] = [x(stop.first_seen), Math.max(6, x(stop.last_seen) - x(stop.first_seen))];
+    const [centre, place] = [from + length / 2, placeOf(stop)];
+    const isFree = !(centre - above[place] < NUMBER);
+    if (isFree) above[place] = centre;
     return [
       shape("rect", { class: `stop ${kindOf(stop)}`, x: from, y: middle(stop) - 6, rx: 3, width: length, height: 12 }),
-      shape("text", { class: "order", x: from + length / 2, y: middle(stop) - 10 }, index + 1),
+      shape("text", { class: "order", x: centre, y: middle(stop) + (isFree ? -10 : 18) }, index + 1),
     ];
   });
   const bottom = rowHeight * places.length + 18;
