@@ -367,6 +367,8 @@ def test_where_the_person_was_seen_is_pressed_on_the_map_and_moves_the_sightings
     before = browser.evaluate(scale)
     browser.evaluate(f"{areas}[2].click()")  # half an hour on, the person may be much farther
     browser.wait_for(f"{scale} !== {json.dumps(before)}")
+    browser.resize(360, 740, is_phone=True)
+    assert browser.barriers() == []
     assert last_question(served, case)["sightings"]
 
 
