@@ -15,7 +15,6 @@ import argparse
 import contextlib
 import copy
 import json
-import platform
 import sys
 import tempfile
 from functools import partial
@@ -32,7 +31,7 @@ from torchreid.reid.utils import load_pretrained_weights
 
 from conf.compose import compose
 from districts.layout import ReidTable, read_reid_folder
-from domain.cores import available_cores
+from domain.cores import available_cores, machine
 from domain.embeddings import cosine_distances
 from domain.settings import PARAMS
 from evaluation.comparison.changes import changes
@@ -171,6 +170,7 @@ def main() -> None:
     parser.add_argument("--weights", type=Path, help="file to start from; default: random weights")
     parser.add_argument("--architecture", default="osnet_x0_25", help="torchreid's name")
     parser.add_argument("--minutes", type=float, required=True)
+    parser.add_argument("--every", type=int, default=1, help="train on every n-th person only")
     parser.add_argument("--on", choices=("test", "val"), default="test")
     parser.add_argument("--only", choices=("ours", "theirs"), help="one side, to choose its settings")
     parser.add_argument("--theirs", choices=("triplet", "softmax"), default="triplet")
@@ -188,10 +188,26 @@ def main() -> None:
         given += ["detector.weights=null", "attributes.weights=null", "~reid.backbones.resnet50"]
         compose(["experiment=finetune_cpu", f"reid.minutes={options.minutes}", *given, *options.settings], PARAMS)
         settings = ReidSettings.from_params("reid", []).on_this_machine()
-        results = measure(district, settings, weights, options)
-    metadata = {"machine": platform.machine(), "cores": available_cores(), "settings": sys.argv[1:]}
+        part = with_every(district, options.every, Path("part").resolve())
+        identities = read_reid_folder(part, "bounding_box_train").identities
+        results = measure(part, settings, weights, options)
+    metadata = {"machine": machine(), "people": len(np.unique(identities)), "settings": sys.argv[1:]}
     json.dump({"metadata": metadata, "results": results}, sys.stdout, indent=2)
     print()
+
+
+def with_every(district: Path, nth: int, part: Path) -> Path:
+    """A district like that in `district`, in the folder `part`, with every n-th of its people to train on."""
+    train = "bounding_box_train"
+    (part / "reid" / train).mkdir(parents=True)
+    for own in {*district.iterdir(), *(district / "reid").iterdir()} - {district / "reid", district / "reid" / train}:
+        (part / own.relative_to(district)).symlink_to(own)
+    table = read_reid_folder(district, train)
+    people = np.unique(table.identities[table.identities > 0])[::nth]
+    for name, identity in zip(table.images, table.identities, strict=True):
+        if identity in people:
+            (part / "reid" / train / name).symlink_to(district / "reid" / train / name)
+    return part
 
 
 def measure(
