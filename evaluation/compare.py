@@ -26,7 +26,7 @@ from evaluation.comparison.detectors import compare_detectors
 from evaluation.comparison.gate import Decision, Gate, decide, in_words, largest_group_loss, slowdowns
 from evaluation.comparison.page import comparison_section, replay_section
 from evaluation.comparison.reid_models import compare_reid_models
-from evaluation.comparison.sides import ALIASES, Alias, Side, opponent, sides_in
+from evaluation.comparison.sides import ALIASES, PREDICTIONS_PART, Alias, Side, opponent, sides_in
 from evaluation.experiments.provenance import Provenance
 from evaluation.past import Run, read_runs
 from evaluation.reporting.document import district_facts, write_report
@@ -63,7 +63,7 @@ def main(argv: Sequence[str] = ()) -> None:
             results[name] = compared, decide(compared, gate)
             print(f"{name}: {results[name][1].verdict}. {results[name][1].reason}")
         if not results:
-            wanted, got = (", ".join(sides) for sides in (challengers, champions))
+            wanted, got = (", ".join(sides) or "nothing" for sides in (challengers, champions))
             raise InputError(f"{given.champion} must hold a champion for {wanted}, got {got}")
         runs = _replays(district, challengers, champions)
         losses = {name: largest_group_loss(each.people, gate.min_group_units) for name, (each, _) in results.items()}
@@ -93,7 +93,13 @@ def _sides(opened: ExitStack, given: str, district: str) -> dict[str, Side]:
                 "evaluation.promote, which needs no comparison for the first"
             )
         folders = [opened.enter_context(version.files()) for version in found.values()]
-    return {name: side for folder in folders for name, side in sides_in(folder, district).items()}
+    sides: dict[str, Side] = {}
+    for folder in folders:
+        if (folder / PREDICTIONS_PART).is_dir():
+            sides |= sides_in(folder, district)
+        else:
+            print(f"{folder.name}: the {given} has no predictions on test data, not compared")
+    return sides
 
 
 def _keep(district: str, alias: Alias, results: Mapping[str, tuple[Compared, Decision]], out: Path) -> None:

@@ -1,12 +1,14 @@
 """Registers engines of the district as challengers: `python -m evaluation.register [MODEL …] [key=value …]`.
 
 MODEL is detector, attributes or reid-<backbone>; by default all that the district deploys. Each becomes a version of
-the registered model <district>-<task> in MLflow, with what serving needs and its predictions on the test data.
+the registered model <district>-<task> in MLflow, with what serving needs and its predictions on the test data. A model
+for whose task the district has no test data has none, cannot be compared, and that is said.
 """
 
 import argparse
 from collections.abc import Sequence
 
+from domain.left_out import is_predicted
 from domain.paths import configured_district
 from domain.settings import read_params
 from domain.stage import run_stage
@@ -25,9 +27,12 @@ def main(argv: Sequence[str] = ()) -> None:
     parser.add_argument("given", nargs="*", help="models such as reid-osnet, and settings such as reid.backbone=osnet")
     given = parser.parse_args(argv).given
     overrides, named = ([each for each in given if ("=" in each) is setting] for setting in (True, False))
-    for name in named or deployed_models(read_params(overrides)):
-        version = register(configured_district(overrides), name)
-        print(f"{version.title}: {version.tags['model_version']}, the challenger")
+    params, district = read_params(overrides), configured_district(overrides)
+    for name in named or deployed_models(params):
+        is_scored = is_predicted(params, name, district)
+        version = register(district, name, is_scored=is_scored)
+        not_scored = "" if is_scored else "; the district has no test data for it, so it cannot be compared"
+        print(f"{version.title}: {version.tags['model_version']}, the challenger{not_scored}")
 
 
 if __name__ == "__main__":

@@ -80,8 +80,13 @@ class Registered:
             yield named
 
 
-def register(district: str, name: str) -> Registered:
+def register(district: str, name: str, *, is_scored: bool) -> Registered:
     """Register the engine `name` of a district as the challenger for its task; one that is registered stays as it is.
+
+    Args:
+        district: name.
+        name: of the engine, such as reid-osnet.
+        is_scored: whether there are predictions on test data, without which it cannot be compared.
 
     Raises:
         ArtifactError: if the engine, or its predictions on the test data, are missing or of another model.
@@ -91,9 +96,11 @@ def register(district: str, name: str) -> Registered:
     card = read_card(engine)
     if not card.engines:
         raise ArtifactError(f"{engine} must be an engine, its card lists no file; rerun export")
-    if read_card(predictions).version != card.version:
-        raise ArtifactError(f"{predictions} must be of the engine in {engine}; rerun predict")
-    parts = {ENGINE_PART: engine, PREDICTIONS_PART: predictions}
+    parts = {ENGINE_PART: engine}
+    if is_scored:
+        if read_card(predictions).version != card.version:
+            raise ArtifactError(f"{predictions} must be of the engine in {engine}; rerun predict")
+        parts |= {PREDICTIONS_PART: predictions}
     if card.task == "reid" and TRANSITS.of(district).is_dir():
         parts |= {TRANSITS_PART: TRANSITS.of(district)}
     with answering():

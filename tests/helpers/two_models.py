@@ -25,6 +25,7 @@ def write_project(folder: Path) -> None:
     """`params.yaml` and data/noise with 60 people, each in two cameras, of whom attributes tell gender and age."""
     params = read_params(file=ROOT / "params.yaml")
     params["district"] |= {"name": "noise"}
+    params["stages"]["predict"] = {f"{name}-noise": {"model": name} for name in _TASKS}
     params["evaluation"]["bootstrap_repeats"] = 300
     (folder / "params.yaml").write_text(yaml.safe_dump(params))
     data = folder / "data/noise"

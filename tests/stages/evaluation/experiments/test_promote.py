@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+import yaml
 from mlflow import MlflowClient
 
 from domain.errors import ArtifactError, InputError
@@ -133,3 +134,37 @@ def test_a_bento_is_refused_if_its_engines_are_not_those_of_the_registry(project
     (folder / "registered.json").write_text("[{}]")
     with pytest.raises(ArtifactError, match="must hold registered models; run evaluation"):
         package._registered(folder)
+
+
+def test_a_model_that_is_not_scored_is_registered_and_promoted_as_the_first_and_the_others_are_compared(
+    project: Path, capsys: pytest.CaptureFixture
+) -> None:
+    params = yaml.safe_load(Path("params.yaml").read_text())
+    params["stages"]["predict"] = {f"{name}-noise": {"model": name} for name in MODELS if name != "detector"}
+    Path("params.yaml").write_text(yaml.safe_dump(params))
+    install("first")
+    shutil.rmtree("predictions/noise/detector")
+    register.main([])
+    assert (
+        "noise-detector version 1: toy-000000000000, the challenger; the district has no test"
+        in capsys.readouterr().out
+    )
+    promote.main(BY)
+    assert champions() == dict.fromkeys(MODELS, "first")
+
+    install("better")
+    shutil.rmtree("predictions/noise/detector")
+    register.main([])
+    compare.main(["challenger"])
+    assert "detector: the challenger has no predictions on test data, not compared" in capsys.readouterr().out
+    with pytest.raises(InputError, match="noise-detector version 2: it was not compared"):
+        promote.main(BY)
+    promote.main([*BY, "--task", "reid"])
+    assert champions() == dict.fromkeys(MODELS, "first") | {"reid-osnet": "better"}
+
+
+def test_predictions_that_are_missing_are_asked_for(project: Path) -> None:
+    install("first")
+    shutil.rmtree("predictions/noise/detector")
+    with pytest.raises(ArtifactError, match="predictions/noise/detector must be a model card; rerun the stage"):
+        register.main([])
