@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 from pydantic import Field, NonNegativeFloat
 from torch import Tensor, nn
+from torch.nn.functional import softplus
 
 from domain.settings import Settings
 
@@ -16,7 +17,7 @@ class ReidLossSettings(Settings):
     """Keys of the section `reid` that define the loss."""
 
     label_smoothing: float = Field(ge=0, lt=1)
-    triplet_margin: NonNegativeFloat
+    triplet_margin: NonNegativeFloat | None
     triplet_weight: NonNegativeFloat
 
 
@@ -52,13 +53,14 @@ class ReidLoss(nn.Module):
 
 
 class BatchHardTripletLoss(nn.Module):
-    """Mean over the batch of `max(0, margin + farthest of the same identity - nearest of another)`, at least 0.
+    """Mean over the batch of `max(0, margin + d)`, d being the farthest of the same identity - the nearest of another.
 
-    Distances are Euclidean and in full precision also under autocast. An anchor without another identity in the batch
-    counts as 0. Source: Hermans et al. 2017 (arXiv:1703.07737); equals torchreid's `TripletLoss`.
+    Without a margin of `ln(1 + exp(d))`, which goes on pulling after the margin would be kept. Distances are Euclidean
+    and in full precision also under autocast. An anchor without another identity in the batch counts as 0.
+    Source: Hermans et al. 2017 (arXiv:1703.07737); with a margin it equals torchreid's `TripletLoss`.
 
     Args:
-        margin: in units of the features' distance.
+        margin: in units of the features' distance; `None` for the soft margin.
 
     Example:
         >>> loss = BatchHardTripletLoss(margin=0.3)
@@ -66,7 +68,7 @@ class BatchHardTripletLoss(nn.Module):
         1.025
     """
 
-    def __init__(self, margin: float) -> None:
+    def __init__(self, margin: float | None) -> None:
         super().__init__()
         self.margin = margin
 
@@ -76,7 +78,8 @@ class BatchHardTripletLoss(nn.Module):
         same = identities[:, None] == identities[None]
         farthest_same = distances.masked_fill(~same, 0).amax(dim=1)
         nearest_other = distances.masked_fill(same, torch.inf).amin(dim=1)
-        return (self.margin + farthest_same - nearest_other).relu().mean()
+        excess = farthest_same - nearest_other
+        return (softplus(excess) if self.margin is None else (self.margin + excess).relu()).mean()
 
 
 def pairwise_distances(features: Tensor) -> Tensor:

@@ -1,5 +1,6 @@
 """Crops, augmentation, sampling and the distance that decides a match."""
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -125,9 +126,17 @@ def test_too_few_people_for_a_batch_are_refused() -> None:
         IdentityBatches(np.arange(3), 3, 2, seed=0, world_size=2)
 
 
-def test_triplet_loss_of_one_person_alone_is_zero() -> None:
+def test_a_soft_margin_is_the_logarithm_of_one_and_the_exponential() -> None:
+    features, identities = torch.tensor([[0.0], [1.0], [1.5], [5.0]]), torch.tensor([0, 0, 1, 1])
+    excess = [1.0 - 1.5, 1.0 - 0.5, 3.5 - 0.5, 3.5 - 4.0]  # farthest of the same - nearest of another
+    expected = sum(math.log1p(math.exp(each)) for each in excess) / 4
+    assert BatchHardTripletLoss(None)(features, identities).item() == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize("margin", [0.3, None])
+def test_triplet_loss_of_one_person_alone_is_zero(margin: float | None) -> None:
     features = torch.randn(4, 3, requires_grad=True)
-    loss = BatchHardTripletLoss(0.3)(features, torch.zeros(4, dtype=torch.long))
+    loss = BatchHardTripletLoss(margin)(features, torch.zeros(4, dtype=torch.long))
     loss.backward()
     assert loss == 0
     assert features.grad is not None
