@@ -17,6 +17,12 @@ class HardwareSettings(Settings):
     accumulate_batches: PositiveInt
     cache_in_memory_mib: NonNegativeInt
 
+    @property
+    def chosen_precision(self) -> Literal["32", "bf16-mixed", "16-mixed"]:
+        """The precision, where `auto` was replaced by `training.crops.precision`."""
+        assert self.precision != "auto", "it is chosen for the machine before a training"
+        return self.precision
+
 
 class OptimizationSettings(Settings):
     """Keys of a training that say how it steps."""

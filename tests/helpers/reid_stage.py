@@ -9,9 +9,9 @@ from training.reid import train
 from training.reid.network import ReidNetwork, build_reid_network
 
 
-def with_frozen_norms(*options: Any) -> ReidNetwork:
+def with_frozen_norms(*options: Any, **named: Any) -> ReidNetwork:
     """Batch norms use their stored statistics: what they see in training is each process's own."""
-    network = build_reid_network(*options)
+    network = build_reid_network(*options, **named)
     for layer in network.modules():
         if isinstance(layer, torch.nn.BatchNorm1d | torch.nn.BatchNorm2d):
             layer.eval()

@@ -321,7 +321,7 @@ def _trainer(
         devices=devices,
         num_nodes=nodes,
         strategy=strategy,
-        precision=hardware.precision,
+        precision=hardware.chosen_precision,
         accumulate_grad_batches=hardware.accumulate_batches,
         max_epochs=settings.max_epochs,
         check_val_every_n_epoch=validation_interval(settings.max_epochs, settings.validate_every_epochs),

@@ -69,7 +69,7 @@ def _paces(settings: TrainingSettings, task: CropTask, data: CropData) -> tuple[
     trainer = Trainer(
         accelerator=hardware.accelerator,
         devices=1,
-        precision=hardware.precision,
+        precision=hardware.chosen_precision,
         accumulate_grad_batches=hardware.accumulate_batches,
         max_epochs=_WARM_UP + _TIMED,  # of data sets that have one batch
         limit_train_batches=_WARM_UP + _TIMED,

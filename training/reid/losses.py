@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
-from pydantic import Field, NonNegativeFloat
+from pydantic import Field, NonNegativeFloat, PositiveFloat
 from torch import Tensor, nn
-from torch.nn.functional import softplus
+from torch.nn.functional import one_hot, softplus
 
 from domain.settings import Settings
 
@@ -16,6 +17,9 @@ _SMALLEST_SQUARED = 1e-12  # keeps the root's gradient finite between equal feat
 class ReidLossSettings(Settings):
     """Keys of the section `reid` that define the loss."""
 
+    identity_loss: Literal["softmax", "circle"]
+    circle_scale: PositiveFloat
+    circle_margin: float = Field(ge=0, lt=1)
     label_smoothing: float = Field(ge=0, lt=1)
     triplet_margin: NonNegativeFloat | None
     triplet_weight: NonNegativeFloat
@@ -30,11 +34,19 @@ class LossParts:
 
 
 class ReidLoss(nn.Module):
-    """Label-smoothed cross-entropy of identities + `triplet_weight` x `BatchHardTripletLoss` of features."""
+    """Label-smoothed cross-entropy of identities + `triplet_weight` x `BatchHardTripletLoss` of features.
+
+    The cross-entropy is of logits, or of cosines by `CircleLoss`.
+    """
 
     def __init__(self, settings: ReidLossSettings) -> None:
         super().__init__()
-        self.identity = nn.CrossEntropyLoss(label_smoothing=settings.label_smoothing)
+        smoothing = settings.label_smoothing
+        self.identity = (
+            CircleLoss(settings.circle_scale, settings.circle_margin, smoothing)
+            if settings.identity_loss == "circle"
+            else nn.CrossEntropyLoss(label_smoothing=smoothing)
+        )
         self.triplet = BatchHardTripletLoss(settings.triplet_margin)
         self.triplet_weight = settings.triplet_weight
 
@@ -42,7 +54,7 @@ class ReidLoss(nn.Module):
         """The loss of one batch.
 
         Args:
-            logits: float `[batch, identity]`, of the crops of this process.
+            logits: float `[batch, identity]`, of the crops of this process; cosines for `CircleLoss`.
             labels: identity of each of these crops, from 0, `[batch]`.
             all_features: float `[batch of all processes, feature]`, among which triplets are mined.
             all_labels: identities `[batch of all processes]`.
@@ -50,6 +62,36 @@ class ReidLoss(nn.Module):
         identity, triplet = self.identity(logits, labels), self.triplet(all_features, all_labels)
         total = identity + self.triplet_weight * triplet
         return LossParts(total, {"identity_loss": identity, "triplet_loss": triplet})
+
+
+class CircleLoss(nn.Module):
+    """Cross-entropy of cosines with people, each pulled as strongly as it is far from its optimum.
+
+    The cosine s with the own person becomes `scale * max(0, 1 + margin - s) * (s - 1 + margin)`, one with another
+    person `scale * max(0, s + margin) * (s - margin)`; the factors in front are not derived. So what is right already
+    is let alone, where a softmax goes on pulling all alike.
+    Source: Sun et al. 2020, "Circle loss: a unified perspective of pair similarity optimization" (arXiv:2002.10857),
+    with class labels; their margin for faces and people is 0.25.
+
+    Args:
+        scale: the larger, the more the hardest person decides.
+        margin: 0..1, by which cosines are to differ from 1 and from 0 at most.
+        label_smoothing: share of the target that all people have alike.
+    """
+
+    def __init__(self, scale: float, margin: float, label_smoothing: float) -> None:
+        super().__init__()
+        self.scale, self.margin = scale, margin
+        self.cross_entropy = nn.CrossEntropyLoss(label_smoothing=label_smoothing)
+
+    def forward(self, cosines: Tensor, identities: Tensor) -> Tensor:
+        """The mean loss of `cosines` `[batch, identity]` for the people `identities` `[batch]`."""
+        own = one_hot(identities, cosines.shape[1]).bool()
+        margin, fixed = self.margin, cosines.detach()
+        right = (1 + margin - fixed).relu() * (cosines - 1 + margin)
+        wrong = (fixed + margin).relu() * (cosines - margin)
+        loss: Tensor = self.cross_entropy(self.scale * torch.where(own, right, wrong), identities)
+        return loss
 
 
 class BatchHardTripletLoss(nn.Module):

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import linear, normalize
 
 from domain.model_card import read_card
 from training.crops.backbone import backbone_features, build_backbone, load_pretrained
@@ -24,9 +25,10 @@ class ReidNetwork(nn.Module):
         feature: length of a feature.
         num_identities: number of people in the training set.
         stripes: see `backbone_features`.
+        cosines: whether logits are cosines, as `CircleLoss` takes them, instead of products.
     """
 
-    def __init__(self, backbone: nn.Module, feature: int, num_identities: int, stripes: int) -> None:
+    def __init__(self, backbone: nn.Module, feature: int, num_identities: int, stripes: int, *, cosines: bool) -> None:
         super().__init__()
         self.backbone, self.stripes = backbone, stripes
         self.feature = feature
@@ -34,8 +36,8 @@ class ReidNetwork(nn.Module):
         self.neck.bias.requires_grad_(False)  # the neck's outputs stay around the origin, where angles are compared
         assert self.neck.running_var is not None
         self.neck.running_var.fill_(1 - self.neck.eps)
-        self.classifier = nn.Linear(feature, num_identities, bias=False)
-        nn.init.normal_(self.classifier.weight, std=0.001)
+        self.classifier = (CosineClassifier if cosines else nn.Linear)(feature, num_identities, bias=False)
+        nn.init.normal_(self.classifier.weight, std=0.01 if cosines else 0.001)
 
     def forward(self, images: Tensor) -> Tensor | tuple[Tensor, Tensor]:
         """Embeddings in eval mode, logits and features in train mode.
@@ -52,18 +54,28 @@ class ReidNetwork(nn.Module):
         return (self.classifier(embeddings), features) if self.training else embeddings
 
 
-def build_reid_network(backbone: str, num_identities: int, stripes: int = 1) -> ReidNetwork:
+class CosineClassifier(nn.Linear):
+    """Cosines between embeddings and a direction for each identity, in full precision also under autocast."""
+
+    def forward(self, embeddings: Tensor) -> Tensor:
+        """Cosines `float32 [batch, identity]` of embeddings `[batch, feature]`."""
+        with torch.autocast(embeddings.device.type, enabled=False):
+            return linear(normalize(embeddings.float(), dim=1), normalize(self.weight, dim=1))
+
+
+def build_reid_network(backbone: str, num_identities: int, stripes: int = 1, *, cosines: bool = False) -> ReidNetwork:
     """A re-identification network with random weights.
 
     Args:
         backbone: torchreid's name of its architecture, such as `osnet_x0_25` or `resnet50`.
         num_identities: number of people in the training set.
         stripes: see `backbone_features`.
+        cosines: see `ReidNetwork`.
 
     Raises:
         InputError: if there is no such architecture, or not with `stripes`.
     """
-    return ReidNetwork(*build_backbone(backbone, stripes), num_identities, stripes)
+    return ReidNetwork(*build_backbone(backbone, stripes), num_identities, stripes, cosines=cosines)
 
 
 def load_reid(folder: Path) -> ReidNetwork:
@@ -81,4 +93,4 @@ def load_reid(folder: Path) -> ReidNetwork:
 
 def embed(network: nn.Module, images: Tensor) -> Tensor:
     """Unit-length embeddings `[batch, feature]` of normalised pictures; `network` is in eval mode."""
-    return nn.functional.normalize(network(images).to(torch.float32), dim=1)
+    return normalize(network(images).to(torch.float32), dim=1)

@@ -133,7 +133,12 @@ def train_reid(
     """
     seed_run(seed)
     train, classes = read_training_crops(settings, data_folder)
-    network = build_reid_network(settings.chosen.architecture, int(classes.max()) + 1, settings.chosen.stripes)
+    network = build_reid_network(
+        settings.chosen.architecture,
+        int(classes.max()) + 1,
+        settings.chosen.stripes,
+        cosines=settings.identity_loss == "circle",
+    )
     if network.feature > LONGEST_EMBEDDING:
         told = f"embeddings of {network.feature} numbers are evaluated"
         print(f"note: {told}, but the service searches at most {LONGEST_EMBEDDING}")

@@ -265,7 +265,8 @@ def test_the_stage_leaves_a_model_that_loads(tmp_path: Path, monkeypatch: pytest
         "reid": values(),
     }
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
-    main(["reid.backbone=resnet18", "reid.max_epochs=1"])  # whichever backbone, the other keys act on it
+    losses = ["reid.identity_loss=circle", "reid.triplet_margin=null"]
+    main(["reid.backbone=resnet18", "reid.max_epochs=1", *losses])  # whichever backbone, the other keys act on it
     folder = tmp_path / "models" / "town" / "reid-resnet18"
     card = read_card(folder)
     assert (card.architecture, card.feature, card.district) == ("resnet18", 512, "town")

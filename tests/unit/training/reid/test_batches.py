@@ -22,7 +22,7 @@ from training.crops.augmentation import (
 )
 from training.crops.data import CropDataset
 from training.crops.optimization import configure_optimizer
-from training.reid.losses import BatchHardTripletLoss
+from training.reid.losses import BatchHardTripletLoss, CircleLoss
 from training.reid.operating_point import best_match_distance
 from training.reid.sampling import IdentityBatches
 from training.settings import OptimizationSettings
@@ -131,6 +131,38 @@ def test_a_soft_margin_is_the_logarithm_of_one_and_the_exponential() -> None:
     excess = [1.0 - 1.5, 1.0 - 0.5, 3.5 - 0.5, 3.5 - 4.0]  # farthest of the same - nearest of another
     expected = sum(math.log1p(math.exp(each)) for each in excess) / 4
     assert BatchHardTripletLoss(None)(features, identities).item() == pytest.approx(expected, abs=1e-6)
+
+
+def circle_loss(cosines: list[list[float]], identities: list[int], scale: float, margin: float) -> float:
+    """Equation 9 of the paper with each label as a proxy of its class, pair by pair, without smoothing."""
+    total = 0.0
+    for row, own in zip(cosines, identities, strict=True):
+        pulls = [max(0, 1 + margin - each if place == own else each + margin) for place, each in enumerate(row)]
+        positive = math.exp(-scale * pulls[own] * (row[own] - (1 - margin)))
+        negative = sum(
+            math.exp(scale * pull * (each - margin))
+            for place, (pull, each) in enumerate(zip(pulls, row, strict=True))
+            if place != own
+        )
+        total += math.log(1 + positive * negative)
+    return total / len(cosines)
+
+
+def test_circle_loss_is_that_of_the_paper() -> None:
+    cosines = [[0.9, 0.1, -0.4], [0.3, 0.2, 0.8], [-0.9, 0.7, 0.71], [1.0, -1.0, 0.0]]
+    identities = [0, 1, 2, 0]
+    loss = CircleLoss(8, 0.25, label_smoothing=0)(torch.tensor(cosines), torch.tensor(identities))
+    assert loss.item() == pytest.approx(circle_loss(cosines, identities, 8, 0.25), rel=1e-5)
+
+
+def test_circle_loss_pulls_what_lacks_most_and_lets_be_what_is_right() -> None:
+    cosines = torch.tensor([[0.2, 0.6, -0.3], [0.95, 0.1, 0.1]], requires_grad=True)
+    CircleLoss(8, 0.25, label_smoothing=0)(cosines, torch.tensor([0, 0])).backward()
+    assert cosines.grad is not None
+    own, near, far = cosines.grad[0].tolist()
+    assert own < 0 < near
+    assert near > far == 0, "an identity at less than -margin is far enough"
+    assert cosines.grad[1].abs().max() < cosines.grad[0].abs().max() / 5
 
 
 @pytest.mark.parametrize("margin", [0.3, None])

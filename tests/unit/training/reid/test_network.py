@@ -39,6 +39,14 @@ def test_training_gives_logits_and_features_and_evaluation_embeddings() -> None:
     torch.testing.assert_close(embed(network, torch.rand(2, 3, 64, 32)).norm(dim=1), torch.ones(2))
 
 
+def test_cosines_do_not_depend_on_lengths_and_keep_full_precision_under_autocast() -> None:
+    network = build_reid_network("osnet_x0_25", num_identities=3, cosines=True)
+    embeddings, directions = torch.randn(4, 512), network.classifier.weight.detach()
+    expected = embeddings @ directions.T / embeddings.norm(dim=1)[:, None] / directions.norm(dim=1)
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        torch.testing.assert_close(network.classifier(7 * embeddings), expected, atol=1e-6, rtol=0)
+
+
 @pytest.mark.parametrize(("architecture", "feature"), [("osnet_ain_x0_25", 512), ("resnet18", 512), ("resnet50", 2048)])
 def test_any_backbone_of_the_zoo_is_built_by_its_name(architecture: str, feature: int) -> None:
     assert build_reid_network(architecture, num_identities=3).feature == feature
