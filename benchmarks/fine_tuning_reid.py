@@ -4,7 +4,8 @@
 
 The same network, start weights, pictures, size and minutes. Both train on `reid/bounding_box_train`; ours validates on
 `bounding_box_val`. They are scored on `query` and `bounding_box_test` alike; with `--on val` on the validation people
-instead, to choose settings: none is ever chosen on test people. Intervals are of draws of people, paired.
+instead, to choose settings: none is ever chosen on test people. With `--held-out 4` these are more, every fourth, so
+that smaller differences can be told. Intervals are of draws of people, paired.
 
 torchreid's side is its `ImageTripletEngine` or, with `--theirs softmax`, `ImageSoftmaxEngine`, with its data manager,
 samplers, augmentation, optimisers and schedule, for as many epochs as fit. The learning rate, the engine and what else
@@ -30,7 +31,7 @@ from torchreid.reid import data, engine, models, optim
 from torchreid.reid.utils import load_pretrained_weights
 
 from conf.compose import compose
-from districts.layout import ReidTable, read_reid_folder
+from districts.layout import ReidPart, ReidTable, read_reid_folder
 from domain.cores import available_cores, machine
 from domain.embeddings import cosine_distances
 from domain.settings import PARAMS
@@ -171,6 +172,7 @@ def main() -> None:
     parser.add_argument("--architecture", default="osnet_x0_25", help="torchreid's name")
     parser.add_argument("--minutes", type=float, required=True)
     parser.add_argument("--every", type=int, default=1, help="train on every n-th person only")
+    parser.add_argument("--held-out", type=int, help="validate on every n-th person of both parts, train on the others")
     parser.add_argument("--on", choices=("test", "val"), default="test")
     parser.add_argument("--only", choices=("ours", "theirs"), help="one side, to choose its settings")
     parser.add_argument("--theirs", choices=("triplet", "softmax"), default="triplet")
@@ -188,7 +190,7 @@ def main() -> None:
         given += ["detector.weights=null", "attributes.weights=null", "~reid.backbones.resnet50"]
         compose(["experiment=finetune_cpu", f"reid.minutes={options.minutes}", *given, *options.settings], PARAMS)
         settings = ReidSettings.from_params("reid", []).on_this_machine()
-        part = with_every(district, options.every, Path("part").resolve())
+        part = with_people(district, options.every, options.held_out, Path("part").resolve())
         identities = read_reid_folder(part, "bounding_box_train").identities
         results = measure(part, settings, weights, options)
     metadata = {"machine": machine(), "people": len(np.unique(identities)), "settings": sys.argv[1:]}
@@ -196,17 +198,31 @@ def main() -> None:
     print()
 
 
-def with_every(district: Path, nth: int, part: Path) -> Path:
-    """A district like that in `district`, in the folder `part`, with every n-th of its people to train on."""
-    train = "bounding_box_train"
-    (part / "reid" / train).mkdir(parents=True)
-    for own in {*district.iterdir(), *(district / "reid").iterdir()} - {district / "reid", district / "reid" / train}:
-        (part / own.relative_to(district)).symlink_to(own)
-    table = read_reid_folder(district, train)
-    people = np.unique(table.identities[table.identities > 0])[::nth]
-    for name, identity in zip(table.images, table.identities, strict=True):
-        if identity in people:
-            (part / "reid" / train / name).symlink_to(district / "reid" / train / name)
+def with_people(district: Path, every: int, held_out: int | None, part: Path) -> Path:
+    """A district like that in `district`, in the folder `part`, with other people to train and to validate on.
+
+    Of those of both parts together every n-th of `held_out` are validated on, and the others trained on; without
+    `held_out` the parts stay. Of those to train on every n-th of `every` are kept.
+    """
+    parts: dict[str, ReidPart] = {"train": "bounding_box_train", "val": "bounding_box_val"}
+    for own in [*district.iterdir(), *(district / "reid").iterdir()]:
+        if own.name not in {"reid", *parts.values()}:
+            target = part / own.relative_to(district)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.symlink_to(own)
+    tables = {name: read_reid_folder(district, folder) for name, folder in parts.items()}
+    people = {name: np.unique(table.identities[table.identities > 0]) for name, table in tables.items()}
+    if held_out:
+        both = np.union1d(people["train"], people["val"])
+        people["val"] = both[1::held_out]
+        people["train"] = np.setdiff1d(both, people["val"])
+    people["train"] = people["train"][::every]
+    for name, folder in parts.items():
+        (part / "reid" / folder).mkdir(parents=True, exist_ok=True)
+        for before, table in tables.items():
+            for image in np.flatnonzero(np.isin(table.identities, people[name])):
+                own = district / "reid" / parts[before] / table.images[image]
+                (part / "reid" / folder / table.images[image]).symlink_to(own)
     return part
 
 

@@ -4,9 +4,12 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from benchmarks.fine_tuning_reid import with_people
+from districts.layout import read_reid_folder
 from tests.helpers.crops import HEIGHT, WIDTH, write_reid_set
 from tests.helpers.project import ROOT
 
@@ -34,3 +37,21 @@ def test_both_sides_are_trained_and_scored_on_the_same_people(tmp_path: Path, mi
     change, low, high = results["ours_above_theirs"]["plain/map"]
     assert change == pytest.approx(results["ours"]["plain/map"] - results["theirs"]["plain/map"])
     assert low <= change <= high
+
+
+def test_people_are_held_out_of_both_parts_and_nobody_is_in_two(tmp_path: Path) -> None:
+    write_reid_set(tmp_path / "town", num_train=12, num_val=4)
+    shown = {name: people_in(tmp_path / "town", name) for name in ("bounding_box_train", "bounding_box_val")}
+    same = with_people(tmp_path / "town", 1, None, tmp_path / "same")
+    assert {name: people_in(same, name) for name in shown} == shown
+    other = with_people(tmp_path / "town", 2, 4, tmp_path / "other")
+    train, val = (people_in(other, name) for name in shown)
+    assert len(val) == 4
+    assert len(train) == 6, "every second one of the other twelve"
+    assert not train & val
+    assert train | val < set().union(*shown.values())
+    assert len(read_reid_folder(other, "bounding_box_val").images) == 4 * 8  # crops of each
+
+
+def people_in(district: Path, part: Any) -> set[int]:
+    return set(read_reid_folder(district, part).identities.tolist())
