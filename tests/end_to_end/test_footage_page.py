@@ -108,7 +108,7 @@ def test_one_click_plays_the_clip_with_the_cameras_near_it(browser: Browser, dep
     assert browser.evaluate(f"{CLIP}.duration") == pytest.approx(16, abs=1.5), "4 s before and after 8 s"
     assert browser.evaluate(PROBLEM)
     assert browser.barriers() == []
-    browser.resize(1366, 240)  # as with more cameras near it: they are scrolled, by keys too
+    browser.resize(1366, 120)  # as with more cameras near it: they are scrolled, by keys too
     assert browser.evaluate("(near => near.scrollHeight > near.clientHeight)(document.querySelector('#near'))")
     assert browser.barriers() == []
     with open_store(deployment.store) as store, store.begin() as connection:
