@@ -202,8 +202,11 @@ def with_people(district: Path, every: int, held_out: int | None, part: Path) ->
     """A district like that in `district`, in the folder `part`, with other people to train and to validate on.
 
     Of those of both parts together every n-th of `held_out` are validated on, and the others trained on; without
-    `held_out` the parts stay. Of those to train on every n-th of `every` are kept.
+    `held_out` the parts stay. Of those to train on every n-th of `every` are kept. Where both change nothing, it is
+    `district` itself.
     """
+    if every == 1 and not held_out:
+        return district
     parts: dict[str, ReidPart] = {"train": "bounding_box_train", "val": "bounding_box_val"}
     for own in [*district.iterdir(), *(district / "reid").iterdir()]:
         if own.name not in {"reid", *parts.values()}:

@@ -1,4 +1,4 @@
-"""Stages that a district has and does not have, as the section `stages` of `params.yaml` says."""
+"""Stages that a district does not have, as the section `stages` of `params.yaml` says."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -12,13 +12,3 @@ def left_out_lines(params: Mapping[str, Any]) -> list[str]:
         ['track: left out, the district has no videos']
     """
     return [f"{stage}: left out, {reason}" for stage, reason in params.get("stages", {}).get("left_out", {}).items()]
-
-
-def is_predicted(params: Mapping[str, Any], model: str, district: str) -> bool:
-    """Whether the district has pictures with labels of the model's task, so that a stage predicts them.
-
-    Example:
-        >>> is_predicted({"stages": {"predict": {"reid-osnet-gate": {"model": "reid-osnet"}}}}, "detector", "gate")
-        False
-    """
-    return f"{model}-{district}" in params["stages"]["predict"]

@@ -8,7 +8,6 @@ for whose task the district has no test data has none, cannot be compared, and t
 import argparse
 from collections.abc import Sequence
 
-from domain.left_out import is_predicted
 from domain.paths import configured_district
 from domain.settings import read_params
 from domain.stage import run_stage
@@ -29,7 +28,7 @@ def main(argv: Sequence[str] = ()) -> None:
     overrides, named = ([each for each in given if ("=" in each) is setting] for setting in (True, False))
     params, district = read_params(overrides), configured_district(overrides)
     for name in named or deployed_models(params):
-        is_scored = is_predicted(params, name, district)
+        is_scored = f"{name}-{district}" in params["stages"]["predict"]
         version = register(district, name, is_scored=is_scored)
         not_scored = "" if is_scored else "; the district has no test data for it, so it cannot be compared"
         print(f"{version.title}: {version.tags['model_version']}, the challenger{not_scored}")

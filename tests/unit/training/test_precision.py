@@ -1,4 +1,4 @@
-"""`auto` takes bfloat16 where the device computes it, and never changes what somebody has chosen."""
+"""`auto` takes bfloat16 where the device computes it, and another choice stays."""
 
 from pathlib import Path
 from typing import Any
