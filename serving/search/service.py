@@ -1,16 +1,14 @@
 """The search service: searches the store for a person by photos or attributes, and joins sightings to a route."""
 
 import logging
-import threading
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from time import perf_counter
-from typing import Any, NamedTuple
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
-import sqlalchemy as sa
 
 from domain.attribute_query import GroupQuery
 from domain.attributes import AttributeSchema
@@ -18,11 +16,8 @@ from domain.cameras import CameraKey
 from domain.deadline import require_time
 from domain.embeddings import unit_length
 from domain.errors import ArtifactError, DongseonError, InputError
-from domain.images import Picture
-from serving.database import audit, queries
-from serving.database.audit import Action
+from serving.database import queries
 from serving.database.cameras import cameras_away
-from serving.database.connection import old_pgvector
 from serving.database.districts import StoredDistrict, cameras_by_key, stored_districts
 from serving.database.store import Store
 from serving.database.tracklet_filter import TrackletFilter
@@ -31,8 +26,8 @@ from serving.matching.next_question import next_question
 from serving.matching.route import RouteSettings, likeliest_routes, relative_probabilities
 from serving.matching.route_files import NamedCamera
 from serving.matching.transits import Seen
-from serving.perception.engine_calls import EnginesAwayError
 from serving.search.camera_filter import select_cameras
+from serving.search.connected import Connected
 from serving.search.coverage import Coverage, coverage_of, shorten_coverage
 from serving.search.engines import SearchEngines, compile_now
 from serving.search.limits import SearchLimits
@@ -47,17 +42,16 @@ from serving.search.messages import (
     SearchScope,
     SentenceAnswer,
     SightingId,
-    Status,
     StoredCamera,
     ToldStop,
     WhereNextAnswer,
     WhereNextRequest,
 )
 from serving.search.metrics import SEARCH_SECONDS
-from serving.search.person_selection import Box, crop_of, people_in_photo, scaled
-from serving.search.photo import PhotoDecoders, SlowPhotoError
-from serving.search.rollout import Rollout, embed_stored, search_with
+from serving.search.person_selection import Box
+from serving.search.rollout import embed_stored, search_with
 from serving.search.search import Hit, SearchSettings, SightingKey, hit_of, seen_in, stored_sightings
+from serving.search.searched_photos import SearchedPhotos
 from serving.search.seen_at import SeenAt, seen_of
 from serving.search.sentence import read_sentence
 from serving.search.where_next import (
@@ -71,26 +65,11 @@ from serving.search.where_next import (
 )
 
 _log = logging.getLogger(__name__)
-_QUICK_S = 0.5  # processor time for the photos of a search that is not slow: five photos of a telephone
 _MAYBE = 0.1  # from this match probability on, a sighting is told of as one that may be the person
-_SLOW_NICE = 10  # of the decoder of slow searches, which takes what the others leave
-
-
-class NotReadyError(DongseonError):
-    """The service cannot search now; the message says why."""
 
 
 class UnknownSightingError(DongseonError):
     """The sighting is not stored."""
-
-
-class _SearchedPhoto(NamedTuple):
-    """The person to search for in a photo, and everybody who was detected in it; boxes and size in its pixels."""
-
-    selected: Box | None  # None: the whole photo
-    detected: list[Box]
-    size: tuple[int, int]  # width and height, upright
-    crops: list[Picture]  # of the selected person, at the input size of each re-ID engine
 
 
 @dataclass(frozen=True)
@@ -112,17 +91,14 @@ class SearchServiceSettings:
     route: RouteSettings
 
 
-class SearchService:
-    """Engines and store of one deployment; safe to share between threads.
+class SearchService(Connected):
+    """Searches, routes and what is stored, over the engines and the store of one deployment.
 
-    If the engines do not answer or the store does not open, the service is not ready but stays up and says what is
-    missing. It tries both again with each request.
+    Safe to share between threads.
 
     Args:
         settings: of searches and routes.
-        reach_engines: connects to the engines.
-        open_store: opens the store.
-        configuration: what the service runs with, for the audit.
+        reach_engines, open_store, configuration: as `Connected`.
     """
 
     def __init__(
@@ -132,80 +108,16 @@ class SearchService:
         open_store: Callable[[], Store],
         configuration: Callable[[], dict[str, Any]],
     ) -> None:
+        super().__init__(reach_engines, open_store, configuration)
         compile_now()
         self._settings = settings
         self._limits = settings.limits
-        self._decoders = PhotoDecoders(settings.limits.threads, settings.limits.max_photo_pixels)
-        self._slow_decoders = PhotoDecoders(1, settings.limits.max_photo_pixels, _SLOW_NICE)
-        self._connect = reach_engines
-        self._open_store = open_store
-        self._configuration = configuration
-        self._engines: SearchEngines | None = None
-        self._engines_lock = threading.Lock()
-        self._store: Store | None = None
-        self._store_lock = threading.Lock()
-        self._last_reason: str | None = None
-        self._rollout = Rollout()
+        self._photos = SearchedPhotos(settings.limits)
 
     def close(self) -> None:
         """Close the store, and end the decoders of photos."""
-        with self._store_lock:
-            store, self._store = self._store, None
-        if store is not None:
-            store.close()
-        self._decoders.close()
-        self._slow_decoders.close()
-
-    def store(self) -> Store:
-        """The store, opened at the first call, which also records a changed configuration in the audit.
-
-        Raises:
-            NotReadyError: if it does not open.
-        """
-        with self._store_lock:
-            if self._store is None:
-                try:
-                    opened = self._open_store()
-                except DongseonError as error:
-                    raise NotReadyError(str(error)) from error
-                self._record_configuration(opened)
-                self._store = opened
-            return self._store
-
-    def reason_not_ready(self) -> str | None:
-        """Why searches are impossible; None if engines and store fit together and let people in. A change is logged."""
-        return self._reason_not_ready(self._reach_engines, is_asked=True)
-
-    def status(self) -> Status:
-        """Readiness, model version and engines."""
-        reason, engines = self.reason_not_ready(), self._engines_in_use()
-        return Status(
-            ready=reason is None,
-            reason=reason,
-            model_version=engines.model_version if engines is not None else None,
-            deployment_version=engines.deployment_version if engines is not None else None,
-            engines=engines.status if engines is not None else {},
-            transits_version=(engines.transits.version or None) if engines is not None else None,
-            warnings=[*self.warnings(), *self._warnings_of_replica()],
-        )
-
-    def warnings(self) -> list[str]:
-        """Sentences on what makes answers incomplete; none while the store does not answer."""
-        engines = self._engines_in_use()
-        try:
-            engine = self.store().engine
-            empty = queries.nothing_processed(engine, engines.model_version) if engines is not None else None
-            return [warning for warning in (old_pgvector(engine), empty) if warning is not None]
-        except (NotReadyError, sa.exc.DBAPIError):  # which `reason` tells
-            return []
-
-    def _warnings_of_replica(self) -> list[str]:
-        try:
-            replica = self.store().replica
-        except NotReadyError:  # which `reason` tells
-            return []
-        warning = replica.warning() if replica is not None else None
-        return [warning] if warning is not None else []
+        super().close()
+        self._photos.close()
 
     @property
     def limits(self) -> SearchLimits:
@@ -218,7 +130,7 @@ class SearchService:
         Raises:
             NotReadyError: if the service is not ready.
         """
-        with self._ready_store().begin() as connection:
+        with self.ready_store().begin() as connection:
             districts, away = stored_districts(connection, among), cameras_away(connection)
         return [
             StoredCamera(district=district.name, away_since=away.get((district.name, camera.id)), **dict(camera))
@@ -244,7 +156,7 @@ class SearchService:
         Raises:
             NotReadyError: if the service is not ready.
         """
-        with self._ready_store().begin() as connection:
+        with self.ready_store().begin() as connection:
             return stored_districts(connection, among)
 
     def attribute_schema(self) -> AttributeSchema | None:
@@ -293,7 +205,7 @@ class SearchService:
         self._require_few(request.sightings, request.rejected)
         if not request.sightings:
             raise InputError("a route must have a confirmed sighting, got none", code="no_confirmed")
-        store = self._ready_store()
+        store = self.ready_store()
         cameras = select_cameras(store, request.cameras, request.area, districts)
         seen = self._seen(store, request.seen_at, districts)
         models = self.models()
@@ -357,7 +269,7 @@ class SearchService:
             NotReadyError: if the service is not ready.
         """
         self._require_few(request.sightings, request.rejected)
-        store = self._ready_store()
+        store = self.ready_store()
         chosen = select_cameras(store, request.cameras, None, districts)
         with store.begin() as connection:
             stored = stored_sightings(connection, _keys(request.sightings))
@@ -435,20 +347,17 @@ class SearchService:
         began = perf_counter()
         marked = self._marked_boxes(request)
         self._require_few(request.confirmed, [*request.rejected, *request.like])
-        store = self._ready_store()
+        store = self.ready_store()
         description = self._describe(request.attributes, request.top_k)
         cameras = select_cameras(store, request.cameras, request.area, districts)
         seen_at = self._seen(store, request.seen_at, districts)
         models = self.models()
-        try:
-            people = list(self._people(models, request.photos, marked, slowly=slowly))
+        with self.using_engines():
+            people = list(self._photos.people(models, request.photos, marked, slowly=slowly))
             embeddings = [
                 engines.embed([photo.crops[place] for photo in people]) if people else None
                 for place, engines in enumerate(models)
             ]
-        except EnginesAwayError:
-            self._engines = None  # after their return they may be others
-            raise
         require_time()
         hits = search_with(
             store,
@@ -487,11 +396,8 @@ class SearchService:
         Raises:
             InputError, SlowPhotoError, NotReadyError, EnginesAwayError, OverdueError: as `search`.
         """
-        try:
-            (seen,) = self._people([self._running_engines()], [photo], [None], slowly=slowly)
-        except EnginesAwayError:
-            self._engines = None  # after their return they may be others
-            raise
+        with self.using_engines():
+            (seen,) = self._photos.people([self.running_engines()], [photo], [None], slowly=slowly)
         width, height = seen.size
         return PhotoAnswer(
             width_px=width,
@@ -514,7 +420,7 @@ class SearchService:
             )
         marked = self._marked_boxes(request)
         self._require_few(request.confirmed, request.rejected)
-        store, engines = self._ready_store(), self.engines()
+        store, engines = self.ready_store(), self.engines()
         description = self._describe(request.attributes, request.top_k)
         cameras = select_cameras(store, request.cameras, request.area, districts)
         with store.begin() as connection:
@@ -522,33 +428,15 @@ class SearchService:
             embedded = queries.embedded(connection, confirmed, engines.model_version)
         known = {(one.district, one.id) for one in embedded}
         lacking = [one for one in confirmed if (one.district, one.id) not in known]
-        person = [*(one.embedding for one in embedded), *embed_stored(store, engines, lacking)]
-        if request.photos:
-            crops = [seen.crops[0] for seen in self._people([engines], request.photos, marked, slowly=slowly)]
-            person.append(unit_length(engines.embed(crops).mean(axis=0)))
+        with self.using_engines():
+            person = [*(one.embedding for one in embedded), *embed_stored(store, engines, lacking)]
+            if request.photos:
+                people = self._photos.people([engines], request.photos, marked, slowly=slowly)
+                person.append(unit_length(engines.embed([each.crops[0] for each in people]).mean(axis=0)))
         if not (person or description):
             raise InputError("confirmed sightings must be of the service's model, got only sightings of other models")
         embedding = unit_length(np.mean(person, axis=0)) if person else None
         return Sought(embedding, description, cameras, engines.model_version)
-
-    def engines(self) -> SearchEngines:
-        """The engines, with the re-ID model in use.
-
-        Raises:
-            NotReadyError: if they do not answer.
-        """
-        return self.models()[0]
-
-    def models(self) -> list[SearchEngines]:
-        """The engines with the re-ID model in use, then those with the other one, if the deployment carries two.
-
-        Raises:
-            NotReadyError: if they do not answer.
-        """
-        newest = self._running_engines()
-        if newest.previous is None:
-            return [newest]
-        return self._rollout.in_order(self.store(), newest, newest.previous)
 
     def read_sentence(self, text: str, districts: Collection[str] | None = None) -> SentenceAnswer:
         """Conditions that a Korean or English sentence about a person says; times are of now, at the cameras.
@@ -559,7 +447,7 @@ class SearchService:
             InputError: if the service has no attribute engine.
             NotReadyError: if the service is not ready.
         """
-        schema = self._running_engines().perception.attribute_schema
+        schema = self.running_engines().perception.attribute_schema
         if schema is None:
             raise InputError(
                 "a sentence can be read only by a service with an attribute engine; this one has none",
@@ -574,38 +462,6 @@ class SearchService:
         best = next_question([(hit.match_probability, hit.attributes) for hit in hits], schema, description)
         return QuestionToAsk(group=best.group, bits=best.bits) if best is not None else None
 
-    def _people(
-        self, models: Sequence[SearchEngines], photos: Sequence[bytes], marked: Sequence[Box | None], *, slowly: bool
-    ) -> Iterator[_SearchedPhoto]:
-        decoders, left_s = (self._slow_decoders, self._limits.max_decoding_s) if slowly else (self._decoders, _QUICK_S)
-        for number, (photo, drawn) in enumerate(zip(photos, marked, strict=True), start=1):
-            try:
-                image, spent_s, scale = decoders.decode(photo, left_s)
-                found = people_in_photo(models[0].perception, image, drawn and scaled(drawn, scale))
-            except SlowPhotoError as error:
-                if not slowly:
-                    raise
-                raise InputError(
-                    f"photos must be decoded in {self._limits.max_decoding_s:g} s of a processor, got photos that take "
-                    "longer; send smaller or plain JPEGs",
-                    code="photo_slow",
-                    number=number,
-                ) from error
-            except InputError as error:
-                raise InputError(f"photo {number}: {error}", code=error.code, number=number) from error
-            left_s -= spent_s
-            person = crop_of(image, found.selected)
-            crops = [engines.perception.reid_input(person) for engines in models]
-            back = (1 / scale[0], 1 / scale[1])
-            height, width = image.shape[:2]
-            del image, person  # before the next is decoded
-            yield _SearchedPhoto(
-                selected=found.selected and scaled(found.selected, back),
-                detected=[scaled(box, back) for box in found.detected],
-                size=(round(width * back[0]), round(height * back[1])),
-                crops=crops,
-            )
-
     def coverage(self, scope: SearchScope, districts: Collection[str] | None = None) -> Coverage:
         """Searchable and missing times of the cameras in `scope`, see `serving.search.coverage.coverage_of`.
 
@@ -615,7 +471,7 @@ class SearchService:
             InputError: if a camera does not exist, none is in the area, or the window ends before it begins.
             NotReadyError: if the service is not ready.
         """
-        store = self._ready_store()
+        store = self.ready_store()
         return self._coverage(store, select_cameras(store, scope.cameras, scope.area, districts), scope)
 
     def _coverage(self, store: Store, cameras: Collection[CameraKey] | None, scope: SearchScope) -> Coverage:
@@ -639,63 +495,6 @@ class SearchService:
         with store.begin() as connection:
             cameras = cameras_by_key(connection, districts)
         return [seen_of(one, cameras) for one in told]
-
-    def _running_engines(self) -> SearchEngines:
-        return self._engines or self._reach_engines()
-
-    def _reach_engines(self) -> SearchEngines:
-        with self._engines_lock:
-            try:
-                self._engines = self._connect()
-            except DongseonError as error:
-                self._engines = None
-                raise NotReadyError(str(error)) from error
-            return self._engines
-
-    def _engines_in_use(self) -> SearchEngines | None:
-        """As `engines`, without an attempt to reach them; the newest while the store does not answer."""
-        if self._engines is None:
-            return None
-        try:
-            return self.engines()
-        except (NotReadyError, sa.exc.DBAPIError):
-            return self._engines
-
-    def _record_configuration(self, opened: Store) -> None:
-        """Record in the audit with what the service runs, or leave the store."""
-        try:
-            with opened.begin() as connection:
-                audit.append_change(connection, Action.CONFIGURATION, self._configuration())
-        except sa.exc.DBAPIError as error:
-            opened.close()
-            raise NotReadyError(f"the audit must take what the service runs with: {error.orig}") from error
-
-    def _reason_not_ready(self, engines: Callable[[], SearchEngines], *, is_asked: bool = False) -> str | None:
-        """The reason; only who asks for it (`is_asked`) is told of accounts, which a search has passed already."""
-        try:
-            engines()
-            store = self.store()
-            version = self.engines().model_version
-            reason = store.damage.reason or queries.reason_not_ready(store.engine, version)
-            if reason is None and is_asked:
-                reason = queries.reason_no_account_is_let_in(store.engine)
-        except DongseonError as error:
-            reason = str(error)
-        except sa.exc.DBAPIError as error:
-            reason = f"the database does not answer: {error.orig}"
-        if reason != self._last_reason:
-            if reason:
-                _log.warning("not ready: %s", reason)
-            else:
-                _log.info("ready: searching sightings of the model %s", self.engines().model_version)
-            self._last_reason = reason
-        return reason
-
-    def _ready_store(self) -> Store:
-        reason = self._reason_not_ready(self._running_engines)
-        if reason:
-            raise NotReadyError(reason)
-        return self.store()
 
     def _describe(self, attributes: Question, top_k: int | None) -> dict[str, GroupQuery]:
         if top_k is not None and not 1 <= top_k <= self._limits.max_top_k:

@@ -14,7 +14,7 @@ from domain.names import require_name
 from serving.access.accounts import accounts, bind_account, create_account, disable_account, renew_account
 from serving.access.roles import BOUND_ROLES, Role
 from serving.database import cameras
-from serving.search.service import NotReadyError
+from serving.search.connected import NotReadyError
 from serving.web.page_files import language_query, render
 
 _MOST_FIELDS = 10

@@ -19,8 +19,9 @@ from serving.cases.visible import UnknownCaseError
 from serving.database.damage import DamagedError
 from serving.footage.clips import NoFootageError
 from serving.perception.engine_calls import EnginesAwayError
+from serving.search.connected import NotReadyError
 from serving.search.photo import DecodersAwayError
-from serving.search.service import NotReadyError, UnknownSightingError
+from serving.search.service import UnknownSightingError
 from serving.sheets.links import UnknownSheetError
 from serving.watching.watches import UnknownWatchError
 from serving.web.map_layer import UnusableMapError

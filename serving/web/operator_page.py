@@ -12,7 +12,7 @@ from starlette.routing import Route
 from serving.access.roles import Permission
 from serving.cases.settings import CasesSettings
 from serving.cases.visible import CaseAnswer, cases_of
-from serving.search.service import NotReadyError
+from serving.search.connected import NotReadyError
 from serving.web.administration import ADMIN_ROUTES
 from serving.web.middleware.upload_limit import UploadLimit
 from serving.web.page_files import render, send_file

@@ -8,8 +8,8 @@ import sqlalchemy as sa
 from serving.database import damage, embedded
 from serving.database.store import open_store
 from serving.matching.description import LabelQuestion
+from serving.search.connected import NotReadyError
 from serving.search.messages import SearchRequest
-from serving.search.service import NotReadyError
 from tests.helpers.deployments import fill_store, search_service, write_deployment
 
 

@@ -114,7 +114,7 @@ def test_in_a_scene_the_person_is_searched_not_the_street(client: TestClient) ->
 def test_people_in_a_jpeg_that_is_decoded_smaller_have_boxes_in_its_own_pixels(
     client: TestClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    decoders = client.app.state.search_service._decoders  # type: ignore[attr-defined]
+    decoders = client.app.state.search_service._photos._decoders  # type: ignore[attr-defined]
     monkeypatch.setattr(decoders, "_most_pixels", 160 * 120)
     scene = np.full((480, 640, 3), RED, np.uint8)
     scene[:, :320] = GREEN

@@ -27,7 +27,7 @@ def slow() -> bytes:
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """A quick photo takes 0.1 s at most, so that `slow` is slow on a fast machine, too."""
-    monkeypatch.setattr("serving.search.service._QUICK_S", 0.1)
+    monkeypatch.setattr("serving.search.searched_photos._QUICK_S", 0.1)
 
 
 def num_decoded() -> float:
@@ -46,7 +46,7 @@ def test_while_slow_photos_are_decoded_the_same_account_searches_on(
 
     async def answered() -> tuple[httpx.Response, list[httpx.Response]]:
         """The answer to a search beside slow photos whose decoder stands still, and then to them."""
-        decoder = process_of(api.state.search_service._slow_decoders)
+        decoder = process_of(api.state.search_service._photos._slow_decoders)
         before = num_decoded()
         async with httpx.AsyncClient(transport=httpx.ASGITransport(api), base_url="http://x", timeout=120) as client:
             decoder.suspend()
@@ -71,7 +71,7 @@ def test_a_photo_that_takes_long_is_decoded_by_the_slow_decoder_alone(deployment
     try:
         with pytest.raises(SlowPhotoError):
             service.people_in(slow)
-        decoder = process_of(service._slow_decoders)
+        decoder = process_of(service._photos._slow_decoders)
         before_s = decoder.cpu_times().user
         assert service.people_in(slow, slowly=True).width_px == 4990
         assert decoder.cpu_times().user > before_s + 0.1

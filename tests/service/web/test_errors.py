@@ -16,8 +16,8 @@ from serving.database.audit import Action
 from serving.database.damage import DamagedError
 from serving.database.store import Store
 from serving.perception.engine_calls import EnginesAwayError
+from serving.search.connected import NotReadyError
 from serving.search.photo import DecodersAwayError
-from serving.search.service import NotReadyError
 from serving.web.errors import add_error_answers
 from tests.helpers.deployments import FOR_CASE, REVIEWER
 

@@ -23,7 +23,7 @@ from serving.access import accounts
 from serving.access.roles import Role
 from serving.database import audit, tables
 from serving.deployment import Deployment
-from serving.search.service import NotReadyError
+from serving.search.connected import NotReadyError
 from serving.web.api import build_api
 from serving.web.gate import COOKIE, Gate
 from serving.web.middleware import refusals
