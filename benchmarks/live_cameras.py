@@ -52,6 +52,7 @@ from serving.database.ring import Ring
 from serving.database.store import Store
 from serving.deployment import Deployment
 from serving.ingestion.recorder import Recorder, RingSettings
+from serving.search.search import SearchSettings
 from serving.search.service import SearchService, Sought
 from serving.watching.watcher import Watcher
 from serving.watching.watches import open_watch
@@ -164,7 +165,7 @@ def measure_frames(store: Store, pictures: Sequence[Picture]) -> dict[str, float
 
 
 def measure_watches(
-    service: SearchService, attribute_trust: float, feature: int, cameras: Sequence[str], options: argparse.Namespace
+    service: SearchService, settings: SearchSettings, feature: int, cameras: Sequence[str], options: argparse.Namespace
 ) -> dict[str, float]:
     """What it takes that all watches look at the sightings of all cameras for `options.seconds`."""
     store, model = service.store(), service.engines().model_version
@@ -174,7 +175,7 @@ def measure_watches(
     street.walk(options.seconds)
     alone_s = _cpu_s(store) - begin_cpu_s
     street.watch(options.watches, options.rejected)
-    watcher = Watcher(service, attribute_trust)
+    watcher = Watcher(service, settings)
     before_mb = _memory_mb()
     watcher.start()
     street.walk(_SETTLES_S)
@@ -330,7 +331,7 @@ def measure(options: argparse.Namespace, folder: Path) -> dict[str, dict[str, fl
         return {
             "ring": measure_ring(service.store(), video, cameras, options.seconds, settings),
             "frames": measure_frames(service.store(), pictures),
-            "watches": measure_watches(service, deployment.settings.search.attribute_trust, feature, cameras, options),
+            "watches": measure_watches(service, deployment.settings.search, feature, cameras, options),
         }
 
 

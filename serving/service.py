@@ -88,7 +88,7 @@ class PersonSearch:
         _gate.store = self._search_service.store
         _api.state.footage = Footage(self._search_service.store, _deployment.settings.footage)
         _api.state.footage.start()
-        _api.state.watcher = Watcher(self._search_service, _deployment.settings.search.attribute_trust)
+        _api.state.watcher = Watcher(self._search_service, _deployment.settings.search)
         _api.state.watcher.start()
         _api.state.events_s = EVENTS_S
         self._lapses = Lapses(self._search_service.store)

@@ -93,6 +93,9 @@ class Transits:
         if not seen or not len(times_s):
             return ratios
         ordered = sorted(seen, key=lambda one: one.time_s)
+        moments_s = [one.time_s for one in ordered]
+        first, last = np.searchsorted(moments_s, [times_s.min(), times_s.max()], side="right")
+        ordered = ordered[max(first - 1, 0) : last + 1]  # the others are never the last before or the first after
         of_each = np.stack([self.log_ratios(one, cameras, times_s, places, lasts_s) for one in ordered])
         first_after = np.searchsorted([one.time_s for one in ordered], times_s, side="right")
         every = np.arange(len(times_s))

@@ -239,13 +239,7 @@ class Searcher:
         """Evidence of each candidate, in nats, as far as it is trusted."""
         if self._transits is None:
             return np.zeros(len(candidates))
-        cameras: list[CameraKey] = [(candidate.district, candidate.camera.id) for candidate in candidates]
-        places: dict[CameraKey, Camera] = dict(
-            zip(cameras, (candidate.camera for candidate in candidates), strict=True)
-        )
-        times_s = np.array([_middle_s(candidate) for candidate in candidates])
-        lasts_s = np.array([_lasts_s(candidate) for candidate in candidates])
-        return self._settings.time_trust * self._transits.evidence(seen, cameras, times_s, places, lasts_s)
+        return self._settings.time_trust * place_and_time(candidates, seen, self._transits)
 
     def _by_appearance(
         self,
@@ -301,7 +295,7 @@ class Searcher:
         for candidate, described, moved in zip(
             candidates, self._attributes_of(candidates), place_and_time.tolist(), strict=True
         ):
-            words = _log_odds(description_likelihood(described, description))
+            words = float(log_odds(description_likelihood(described, description)))
             probability = float(expit(words + moved))
             evidence = Evidence(looks=0.0, words=words, place_and_time=moved)
             hits.append(
@@ -321,6 +315,17 @@ class Searcher:
             return np.zeros(len(gallery))
         nearest = cosine_distances(unit_length(np.stack(rejected)), gallery).min(axis=0)
         return self._curve.shift_of_rejected(nearest)
+
+
+def place_and_time(
+    candidates: Sequence[StoredTracklet], seen: Sequence[Seen], transits: Transits
+) -> Float[np.ndarray, " candidate"]:
+    """Evidence of place and time that each candidate shows the person of `seen`, in nats, see `Transits.evidence`."""
+    cameras: list[CameraKey] = [(candidate.district, candidate.camera.id) for candidate in candidates]
+    places: dict[CameraKey, Camera] = dict(zip(cameras, (candidate.camera for candidate in candidates), strict=True))
+    times_s = np.array([_middle_s(candidate) for candidate in candidates])
+    lasts_s = np.array([_lasts_s(candidate) for candidate in candidates])
+    return transits.evidence(seen, cameras, times_s, places, lasts_s)
 
 
 def stored_sightings(connection: sa.Connection, keys: Collection[SightingKey]) -> list[StoredTracklet]:
@@ -367,11 +372,14 @@ def hit_of(
 
 
 def _evidence(probability: float, words: float, place_and_time: float) -> Evidence:
-    return Evidence(looks=_log_odds(probability) - words - place_and_time, words=words, place_and_time=place_and_time)
+    return Evidence(
+        looks=float(log_odds(probability)) - words - place_and_time, words=words, place_and_time=place_and_time
+    )
 
 
-def _log_odds(probability: float) -> float:
-    return float(logit(min(max(probability, _CERTAIN), 1 - _CERTAIN)))
+def log_odds(probabilities: Float[np.ndarray, "*any"] | float) -> Float[np.ndarray, "*any"]:
+    """ln(p / (1 - p)) of probabilities, which are clipped so that it is finite."""
+    return np.asarray(logit(np.clip(probabilities, _CERTAIN, 1 - _CERTAIN)))
 
 
 def seen_in(tracklet: StoredTracklet) -> Seen:

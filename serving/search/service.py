@@ -80,6 +80,7 @@ class Sought:
     description: dict[str, GroupQuery]
     cameras: list[CameraKey] | None  # None: all
     model_version: str
+    seen: Sequence[Seen] = ()  # where and when, by `seen_at` and confirmed sightings
 
 
 @dataclass(frozen=True)
@@ -423,6 +424,7 @@ class SearchService(Connected):
         store, engines = self.ready_store(), self.engines()
         description = self._describe(request.attributes, request.top_k)
         cameras = select_cameras(store, request.cameras, request.area, districts)
+        seen_at = self._seen(store, request.seen_at, districts)
         with store.begin() as connection:
             confirmed = stored_sightings(connection, _keys(request.confirmed))
             embedded = queries.embedded(connection, confirmed, engines.model_version)
@@ -436,7 +438,7 @@ class SearchService(Connected):
         if not (person or description):
             raise InputError("confirmed sightings must be of the service's model, got only sightings of other models")
         embedding = unit_length(np.mean(person, axis=0)) if person else None
-        return Sought(embedding, description, cameras, engines.model_version)
+        return Sought(embedding, description, cameras, engines.model_version, [*seen_at, *map(seen_in, confirmed)])
 
     def read_sentence(self, text: str, districts: Collection[str] | None = None) -> SentenceAnswer:
         """Conditions that a Korean or English sentence about a person says; times are of now, at the cameras.

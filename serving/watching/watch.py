@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from jaxtyping import Float
+from scipy.special import expit
 
 from domain.attribute_query import AttributeQuery
 from domain.cameras import CameraKey
@@ -12,6 +13,8 @@ from domain.embeddings import cosine_distances, unit_length
 from serving.database.tracklet_rows import EmbeddedTracklet, StoredTracklet
 from serving.matching.description import attribute_evidence, description_likelihood
 from serving.matching.match_curve import MatchCurve
+from serving.matching.transits import Seen, Transits
+from serving.search.search import SearchSettings, log_odds, place_and_time
 
 
 @dataclass(frozen=True)
@@ -23,6 +26,7 @@ class Watch:
     cameras: frozenset[CameraKey] | None = None  # None: all
     min_probability: float = 0.0  # from which on a sighting is told
     rejected: Sequence[Float[np.ndarray, " feature"]] = ()  # of other people, by the case's verdicts
+    seen: Sequence[Seen] = ()  # where and when, by what was said and by the case's verdicts
     id: int = 0
     case_id: int = 0
     account: str = ""
@@ -43,23 +47,27 @@ class Sightings:
 
 
 def match_probabilities(
-    watch: Watch, seen: Sightings, curve: MatchCurve, attribute_trust: float
+    watch: Watch, new: Sightings, curve: MatchCurve, settings: SearchSettings, transits: Transits
 ) -> Float[np.ndarray, " sighting"]:
-    """Probability that each of `seen` shows the person of `watch`, as a search gives it; 0 at other cameras.
+    """Probability that each of `new` shows the person of `watch`, as a search gives it; 0 at other cameras.
 
     A search re-ranks its candidates, which changes their order but not these probabilities.
     """
+    where_and_when = settings.time_trust * place_and_time(new.tracklets, watch.seen, transits)
     if watch.embedding is None:
-        likely = np.array([description_likelihood(described, watch.description) for described in seen.attributes])
+        words = np.array([description_likelihood(described, watch.description) for described in new.attributes])
+        likely = expit(log_odds(words) + where_and_when)
     else:
-        distances = cosine_distances(watch.embedding[None], seen.embeddings)[0].astype(np.float64)
+        distances = cosine_distances(watch.embedding[None], new.embeddings)[0].astype(np.float64)
+        evidence = where_and_when
         if watch.description:
-            evidence = np.array([attribute_evidence(described, watch.description) for described in seen.attributes])
-            distances -= curve.softness * attribute_trust * evidence
+            words = np.array([attribute_evidence(described, watch.description) for described in new.attributes])
+            evidence = evidence + settings.attribute_trust * words
+        distances -= curve.softness * evidence
         if watch.rejected:
-            nearest = cosine_distances(np.stack(watch.rejected), seen.embeddings).min(axis=0)
+            nearest = cosine_distances(np.stack(watch.rejected), new.embeddings).min(axis=0)
             distances += curve.shift_of_rejected(nearest)
         likely = np.array([curve.probability(distance) for distance in distances.tolist()])
     if watch.cameras is None:
         return likely
-    return np.where([(one.district, one.camera.id) in watch.cameras for one in seen.tracklets], likely, 0.0)
+    return np.where([(one.district, one.camera.id) in watch.cameras for one in new.tracklets], likely, 0.0)

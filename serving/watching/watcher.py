@@ -1,11 +1,12 @@
 """Looks at new sightings for all watches at once, and says how many alarms a watch would have given."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import sqlalchemy as sa
+from jaxtyping import Float
 from pydantic import BaseModel, ConfigDict
 
 from serving.database import queries, tables
@@ -14,7 +15,9 @@ from serving.database.store import Store
 from serving.database.tracklet_filter import TrackletFilter
 from serving.database.tracklet_rows import StoredTracklet
 from serving.database.watches import take_new_sightings
+from serving.matching.transits import Seen
 from serving.search.engines import SearchEngines
+from serving.search.search import SearchSettings
 from serving.search.service import SearchService, Sought
 from serving.watching.active import ActiveWatches
 from serving.watching.rounds import Rounds
@@ -63,12 +66,12 @@ class Watcher(Rounds):
 
     Args:
         search_service: has the store and the engines.
-        attribute_trust: as of a search.
+        settings: of its searches.
     """
 
-    def __init__(self, search_service: SearchService, attribute_trust: float) -> None:
+    def __init__(self, search_service: SearchService, settings: SearchSettings) -> None:
         super().__init__("watcher", lambda: self.look() == _MOST_SIGHTINGS, "watches cannot look at new sightings")
-        self._search_service, self._attribute_trust = search_service, attribute_trust
+        self._search_service, self._settings = search_service, settings
         self._active = ActiveWatches()
 
     def look(self) -> int:
@@ -104,19 +107,22 @@ class Watcher(Rounds):
     def estimate(self, sought: Sought) -> Estimate:
         """How many alarms a day the watch would have given on the last days.
 
+        Where place and time count, sightings of each day are taken as of the day after the person was seen last.
+
         Raises:
             NotReadyError: if the engines or the store do not answer.
         """
         store, engines = self._search_service.store(), self._search_service.engines()
-        watch = Watch(sought.embedding, sought.description)
+        watch = Watch(sought.embedding, sought.description, seen=sought.seen)
         seen = _last_days(store, watch, sought, engines.perception.attributes_version)
         if not seen.hours:
             return Estimate(video_hours=0, at=[])
         probabilities = np.zeros(0)
         if seen.sightings:
             with store.begin() as connection:
-                described = Sightings(seen.sightings, _attributes(connection, seen.sightings, [watch], engines))
-            probabilities = match_probabilities(watch, described, engines.curve, self._attribute_trust)
+                attributes = _attributes(connection, seen.sightings, [watch], engines)
+            sightings = Sightings([_on_the_day_after(one, watch.seen) for one in seen.sightings], attributes)
+            probabilities = self._probabilities(watch, sightings, engines)
         return Estimate(
             video_hours=seen.hours,
             at=[
@@ -126,13 +132,25 @@ class Watcher(Rounds):
             ],
         )
 
+    def _probabilities(self, watch: Watch, seen: Sightings, engines: SearchEngines) -> Float[np.ndarray, " sighting"]:
+        return match_probabilities(watch, seen, engines.curve, self._settings, engines.transits)
+
     def _told(self, watch: Watch, seen: Sightings, engines: SearchEngines) -> dict[tuple[str, int], float]:
-        probabilities = match_probabilities(watch, seen, engines.curve, self._attribute_trust)
+        probabilities = self._probabilities(watch, seen, engines)
         return {
             (one.district, one.id): float(probability)
             for one, probability in zip(seen.tracklets, probabilities, strict=True)
             if probability >= watch.min_probability
         }
+
+
+def _on_the_day_after(sighting: StoredTracklet, seen: Sequence[Seen]) -> StoredTracklet:
+    """The sighting at its time of day, on the day that begins when the person was seen last."""
+    if not seen:
+        return sighting
+    last = datetime.fromtimestamp(max(one.time_s for one in seen), UTC)
+    moved = last + (sighting.first_seen - last) % timedelta(days=1) - sighting.first_seen
+    return replace(sighting, first_seen=sighting.first_seen + moved, last_seen=sighting.last_seen + moved)
 
 
 def _attributes(

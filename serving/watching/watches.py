@@ -23,6 +23,7 @@ from serving.database.watches import is_active
 from serving.matching.description import LabelQuestion, read_description
 from serving.search.service import Sought
 from serving.watching.watch import Watch
+from serving.watching.whereabouts import whereabouts
 
 _MOST_REJECTED = 200  # sightings of a case that lower the probability of those that look alike
 
@@ -165,14 +166,17 @@ def newest_alert(connection: sa.Connection) -> int:
 
 
 def active_watches(connection: sa.Connection, model_version: str, schema: AttributeSchema | None) -> list[Watch]:
-    """Watches that go on and look for embeddings of this model, or for words, with the verdicts of their cases."""
+    """Watches that go on and look for embeddings of this model, or for words, with the verdicts of their cases.
+
+    Where and when the person was is known by the question of a watch and by the matches of its case.
+    """
     table = tables.watches
     rows = connection.execute(
         sa.select(table)
         .where(is_active(), (table.c.model_version == model_version) | table.c.embedding.is_(None))
         .order_by(table.c.id)
     ).all()
-    rejected = _rejected(connection, {row.case_id for row in rows}, model_version)
+    rejected, seen = _rejected(connection, {row.case_id for row in rows}, model_version), whereabouts(connection, rows)
     return [
         Watch(
             id=row.id,
@@ -184,6 +188,7 @@ def active_watches(connection: sa.Connection, model_version: str, schema: Attrib
             embedding=None if row.embedding is None else unit_length(np.asarray(row.embedding, np.float32)),
             description=_description(row.question, schema),
             rejected=rejected.get(row.case_id, []),
+            seen=seen[row.id],
         )
         for row in rows
     ]

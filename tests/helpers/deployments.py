@@ -57,7 +57,7 @@ def client_of(app: Starlette, deployment: Deployment, account: Account = REVIEWE
     app.state.footage = Footage(app.state.search_service.store)
     app.state.events_s = 0.1
     app.state.cases = deployment.settings.cases
-    app.state.watcher = Watcher(app.state.search_service, deployment.settings.search.attribute_trust)
+    app.state.watcher = Watcher(app.state.search_service, deployment.settings.search)
     try:
         with TestClient(app) as client:
             yield client

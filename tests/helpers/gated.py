@@ -24,7 +24,7 @@ def application(deployment: Deployment) -> Starlette:
     gate.store = api.state.search_service.store
     api.state.footage = Footage(api.state.search_service.store)
     api.state.events_s = 0.1
-    api.state.watcher = Watcher(api.state.search_service, deployment.settings.search.attribute_trust)
+    api.state.watcher = Watcher(api.state.search_service, deployment.settings.search)
     api.state.max_upload_bytes, api.state.threads = 300_000, 2
     api.state.viewing = deployment.settings.viewing
     api.state.cases = page.state.cases = deployment.settings.cases

@@ -32,7 +32,7 @@ def _served(deployment: Deployment, tmp_path_factory: pytest.TempPathFactory) ->
     API.state.cases = deployment.settings.cases
     token_of(deployment, REVIEWER.name, Role.OPERATOR)  # the account, who opens a case in an emergency too
     API.state.footage = Footage(API.state.search_service.store)
-    API.state.watcher = Watcher(API.state.search_service, deployment.settings.search.attribute_trust)
+    API.state.watcher = Watcher(API.state.search_service, deployment.settings.search)
     API.state.events_s = 0.02
     add_footage(API.state.search_service.store(), tmp_path_factory.mktemp("recordings") / "cam0.mp4")
     yield

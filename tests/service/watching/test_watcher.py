@@ -22,6 +22,7 @@ from serving.database import audit, segments, tables
 from serving.database.store import Store
 from serving.deployment import Deployment
 from serving.perception.perception import Perception
+from serving.search.search import log_odds
 from serving.watching import active, rounds
 from serving.watching import watcher as module
 from serving.watching.watcher import Watcher
@@ -69,14 +70,19 @@ def watch(client: TestClient, case: int, colour: tuple[int, int, int] = RED, **f
 
 
 def walk_by(
-    deployment: Deployment, store: Store, colour: tuple[int, int, int] = RED, camera: int = 0, seed: int = 50
+    deployment: Deployment,
+    store: Store,
+    colour: tuple[int, int, int] = RED,
+    camera: int = 0,
+    seed: int = 50,
+    seconds_ago: float = 0,
 ) -> int:
-    """Number of the sighting of somebody who has just been seen."""
+    """Number of the sighting of somebody who has just been seen, or was so long ago."""
     engines = deployment.open_engines()
     crop = picture(colour, seed=seed)
     perception = Perception(*engines, deployment.perception)
     one: Tracklet = tracklet(1, perception.embed([crop])[0], camera=camera)
-    now = datetime.now(UTC)
+    now = datetime.now(UTC) - timedelta(seconds=seconds_ago)
     [one] = perception.described([replace(one, first_seen=now - timedelta(seconds=5), last_seen=now, crops=[crop])])
     segment = in_transaction(store, segments.register, "demo", f"cam{camera}", "stream", f"stream@{now}", now)
     store.add_sightings(segment.id, [one], engines.reid.card.version)
@@ -177,6 +183,54 @@ def test_who_was_rejected_is_told_with_less_probability(
     assert all(alert.match_probability < before.match_probability / 1.8 for alert in after)
 
 
+def told_seen_at(place: dict[str, Any], seconds_ago: float) -> str:
+    time = datetime.now(UTC) - timedelta(seconds=seconds_ago)
+    return json.dumps([place | {"time": time.isoformat(), "within_s": 0}])
+
+
+def test_where_and_when_the_person_was_seen_counts_as_in_a_search(
+    client: TestClient, deployment: Deployment, store: Store, watcher: Watcher, case: int
+) -> None:
+    far = {"area": {"latitude": 36.5, "longitude": 128.6, "radius_m": 100}}  # 70 km away
+    anywhere = watch(client, case, min_probability="0.01")["id"]
+    near = watch(client, case, min_probability="0.01", seen_at=told_seen_at({"camera": "demo/cam1"}, 100))["id"]
+    away = watch(client, case, min_probability="0.01", seen_at=told_seen_at(far, 100))["id"]
+    walk_by(deployment, store)  # 111 m from cam1, at a walker's pace
+    watcher.look()
+    odds = {one.watch_id: log_odds(one.match_probability) for one in told(store)}
+    assert odds[near] > odds[anywhere] + 0.5
+    assert odds[away] < odds[anywhere] - 0.5
+
+
+def test_a_match_of_the_case_says_where_the_person_comes_next(
+    client: TestClient, deployment: Deployment, store: Store, watcher: Watcher, case: int
+) -> None:
+    watch(client, case, min_probability="0.01")
+    first = walk_by(deployment, store, camera=1, seconds_ago=100)
+    watcher.look()
+    walk_by(deployment, store)
+    watcher.look()
+    verdict = {"district": "demo", "tracklet_id": first, "verdict": "confirmed"}
+    assert client.post(f"/cases/{case}/verdicts", json=verdict).status_code == 200
+    walk_by(deployment, store)
+    watcher.look()
+    _, before, after = told(store)
+    assert log_odds(after.match_probability) > log_odds(before.match_probability) + 0.5
+
+
+def test_the_watch_goes_on_when_the_camera_of_what_was_said_is_gone(
+    client: TestClient, deployment: Deployment, store: Store, watcher: Watcher, case: int
+) -> None:
+    opened = watch(client, case, seen_at=told_seen_at({"camera": "demo/cam1"}, 100))
+    table = tables.watches
+    question = opened["question"] | {"seen_at": [opened["question"]["seen_at"][0] | {"camera": "removed/cam1"}]}
+    with store.begin() as connection:
+        connection.execute(sa.update(table).where(table.c.id == opened["id"]).values(question=question))
+    seen = walk_by(deployment, store)
+    watcher.look()
+    assert [one.tracklet_id for one in told(store)] == [seen]
+
+
 def test_the_estimate_counts_the_alarms_of_the_last_days(client: TestClient, store: Store, case: int) -> None:
     form = {"case": str(case), "reason": "x"}
     photo = {"photo": png(picture(RED, seed=77))}
@@ -188,6 +242,12 @@ def test_the_estimate_counts_the_alarms_of_the_last_days(client: TestClient, sto
     nowhere = client.post("/watches/estimate", files=photo, data=form | {"cameras": "demo/cam2"}).json()
     assert nowhere == {"video_hours": 0, "at": []}
     assert watch(client, case)["alarms_a_day"] == pytest.approx(alarms[0])
+    first = min(client.post("/search", files=photo, data=form).json()["sightings"], key=lambda hit: hit["first_seen"])
+    beside = {"camera": "demo/cam1" if first["camera_id"] == "cam0" else "demo/cam0"}
+    before = datetime.fromisoformat(first["first_seen"]) - timedelta(seconds=100)
+    said = json.dumps([beside | {"time": before.isoformat(), "within_s": 0}])
+    near = client.post("/watches/estimate", files=photo, data=form | {"seen_at": said}).json()
+    assert near["at"][-1]["alarms_a_day"] > alarms[-1] == 0, "who walks there in that time is surely told"
 
 
 def test_alerts_are_for_those_who_work_on_the_case(
@@ -304,7 +364,7 @@ def test_a_bug_in_a_pass_is_logged_and_ends_no_later_one(
     monkeypatch.setattr(rounds, "_EVERY_S", 0.05)
     watch(client, case)
     walk_by(deployment, store)
-    watcher = Watcher(client.app.state.search_service, 0.7)  # type: ignore[attr-defined]
+    watcher = Watcher(client.app.state.search_service, deployment.settings.search)  # type: ignore[attr-defined]
     with monkeypatch.context() as broken:
         broken.setattr(module, "record_alerts", lambda *_: 1 / 0)
         watcher.start()

@@ -17,7 +17,7 @@ def test_a_hundred_cases_that_watch_ten_cameras_cost_a_twentieth_of_the_processo
     root, cameras = write_deployment(tmp_path / "service").root, [f"c{number}" for number in range(10)]
     options = parser().parse_args(["--video", "none", "--watches", "100", "--rejected", "20", "--seconds", "60"])
     with service_of(root, tmp_path, cameras) as (service, deployment):
-        figures = measure_watches(service, deployment.settings.search.attribute_trust, FEATURE, cameras, options)
+        figures = measure_watches(service, deployment.settings.search, FEATURE, cameras, options)
     print(figures)
     assert figures["sightings_a_second"] == pytest.approx(1, abs=0.1), "a busy street"
     assert figures["not_looked_at"] == 0

@@ -87,6 +87,16 @@ def test_the_last_before_and_the_first_after_count() -> None:
     assert ON_FOOT.evidence([], [KEYS[1]] * 3, times_s, PLACES).tolist() == [0, 0, 0]
 
 
+def test_what_was_seen_long_before_and_after_all_sightings_has_no_say() -> None:
+    seen = [replace(GATE, time_s=1000.0 + 97 * step) for step in range(30)]
+    times_s = np.array([900.0, 1000.0, 1950.0, 2010.5, 4000.0])
+    together = ON_FOOT.evidence(seen, [KEYS[1]] * 5, times_s, PLACES)
+    alone = [ON_FOOT.evidence(seen, [KEYS[1]], times_s[[place]], PLACES)[0] for place in range(5)]
+    first_alone = ON_FOOT.evidence(seen[:1], [KEYS[1]], times_s[:1], PLACES)
+    np.testing.assert_allclose(together, alone)
+    np.testing.assert_allclose(together[:1], first_alone)
+
+
 def test_place_and_time_alone_never_decide(tmp_path: Path) -> None:
     transits = learnt(tmp_path)
     seen = [replace(GATE, time_s=1000.0 + 21 * step) for step in range(40)]
