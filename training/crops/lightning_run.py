@@ -113,6 +113,7 @@ def fit(
     Returns:
         the validation scores of these weights; empty without validation, and in a process that trains along.
     """
+    keep_freed_memory()  # before the pace is measured
     if settings.minutes is not None:
         every = settings.validate_every_epochs
         settings = with_epochs_that_fit(settings, task, data, settings.minutes, every, folder)
@@ -127,7 +128,6 @@ def fit(
     last = ModelCheckpoint(folder, "last", every_n_epochs=1, enable_version_counter=False, save_on_train_epoch_end=True)
     averaging = [EMAWeightAveraging(decay=settings.ema_decay)] if settings.ema_decay else []
     devices = settings.hardware.devices
-    keep_freed_memory()
     resumed = folder / _LAST
     own = [StepSeeds(seed), Schedule(), Pace(data.num_train), CurveLog(log_curves), Stop(resumed)]
     # Without torchrun, processes for the training alone, not the stage.

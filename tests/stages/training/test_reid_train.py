@@ -19,6 +19,7 @@ from domain.errors import InputError
 from domain.model_card import read_card
 from tests.helpers.crops import small_settings, write_reid_set
 from tests.helpers.project import ROOT
+from training.crops import lightning_run
 from training.crops.lightning_run import tiny_as_zero
 from training.reid.network import load_reid
 from training.reid.task import ReidTask
@@ -199,6 +200,21 @@ def test_people_who_cannot_be_validated_on_are_told_before_the_training(tmp_path
     with pytest.raises(InputError, match="at least one query must have a match in another camera"):
         train_reid(settings, folder, 0, tmp_path / "checkpoints", lambda _, epoch: epochs.append(epoch))
     assert epochs == []
+
+
+def test_the_pace_is_measured_while_freed_memory_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = write_reid_set(tmp_path, num_train=4, num_val=4)
+    done: list[str] = []
+
+    def measured(*_: Any) -> Any:
+        done.append("measured")
+        raise KilledError
+
+    monkeypatch.setattr(lightning_run, "keep_freed_memory", lambda: done.append("kept"))
+    monkeypatch.setattr(lightning_run, "with_epochs_that_fit", measured)
+    with pytest.raises(KilledError):
+        train_reid(ReidSettings.model_validate(values(minutes=5)), folder, 0, tmp_path / "checkpoints", lambda *_: None)
+    assert done == ["kept", "measured"]
 
 
 def test_minutes_are_refused_where_they_cannot_be_kept(tmp_path: Path) -> None:
