@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -38,6 +38,7 @@ class Watched(NamedTuple):
     """A watch for the person of a problem."""
 
     problem: Problem
+    case: int
     id: int
     stated: float  # alarms a day, as it was told when the watch was opened
 
@@ -88,7 +89,31 @@ def watch(demo: Demo, client: httpx.Client, problem: Problem) -> Watched:
     asked = {"case": str(case), "reason": REASON, "attributes": json.dumps(problem.attributes)}
     opened = client.post("/v1/watches", data=asked, files=photos)
     assert opened.status_code == 201, opened.text
-    return Watched(problem, opened.json()["id"], opened.json()["alarms_a_day"])
+    return Watched(problem, case, opened.json()["id"], opened.json()["alarms_a_day"])
+
+
+class Operator:
+    """Judges each alarm as it comes, by who truly is in the picture."""
+
+    def __init__(self, demo: Demo, store: Store, client: httpx.Client, watched: list[Watched]) -> None:
+        self._demo, self._store, self._client = demo, store, client
+        self._watched = {each.id: each for each in watched}
+        self._last = 0
+
+    def judge(self) -> None:
+        """Confirm or reject what was told since the last time."""
+        for alarm in self._client.get("/v1/alerts", params={"after": self._last}).json()["alerts"]:
+            self._last = alarm["id"]
+            sighting, each = alarm["tracklet_id"], self._watched[alarm["watch_id"]]
+            with self._store.begin() as connection:
+                seen = sa.select(tables.tracklets).where(tables.tracklets.c.id == sighting)
+                tracks = tracks_of(connection.execute(seen).all())
+            truth = self._demo.truth[alarm["camera_id"]]
+            is_right = sighting in right_tracklets(each.problem.identity, truth, tracks, SAME_PERSON_IOU)
+            verdict = "confirmed" if is_right else "rejected"
+            judged = {"district": NAME, "tracklet_id": sighting, "verdict": verdict}
+            answer = self._client.post(f"/v1/cases/{each.case}/verdicts", json=judged)
+            assert answer.status_code == 200, answer.text
 
 
 def live_segments(store: Store, num_before: int) -> dict[str, sa.Row]:  # type: ignore[type-arg]
@@ -98,6 +123,18 @@ def live_segments(store: Store, num_before: int) -> dict[str, sa.Row]:  # type: 
     with store.begin() as connection:
         rows = connection.execute(sa.select(table).where(is_over).order_by(table.c.start.desc())).all()
     return {row.camera_id: row for row in rows}
+
+
+def tracks_of(rows: Sequence[sa.Row]) -> TrackTable:  # type: ignore[type-arg]
+    """The boxes of sightings, rows of `tables.tracklets`."""
+    boxes = [(row.id, *box[:6]) for row in rows for box in row.boxes]
+    table = np.array(boxes, np.float64).reshape(-1, 7)
+    return TrackTable(
+        table[:, 1].astype(np.int64),
+        table[:, 0].astype(np.int64),
+        table[:, 2:6].astype(np.float32),
+        table[:, 6].astype(np.float32),
+    )
 
 
 def seen_live(store: Store, num_before: int) -> Live:
@@ -110,14 +147,7 @@ def seen_live(store: Store, num_before: int) -> Live:
     camera_of = {row.id: row.camera_id for row in rows}
     tracks = {}
     for camera in segments:
-        boxes = [(row.id, *box[:6]) for row in rows if row.camera_id == camera for box in row.boxes]
-        table = np.array(boxes, np.float64).reshape(-1, 7)
-        tracks[camera] = TrackTable(
-            table[:, 1].astype(np.int64),
-            table[:, 0].astype(np.int64),
-            table[:, 2:6].astype(np.float32),
-            table[:, 6].astype(np.float32),
-        )
+        tracks[camera] = tracks_of([row for row in rows if row.camera_id == camera])
     alarms: dict[int, list[tuple[str, int]]] = {}
     for row in told:
         if row.tracklet_id in camera_of:
@@ -158,8 +188,9 @@ def is_told(demo: Demo, problem: Problem, alarms: list[tuple[str, int]], live: L
     )
 
 
+@pytest.mark.parametrize("judged", [False, True], ids=["nobody judges", "an operator judges"])
 def test_people_are_told_at_their_next_walk_by_and_alarms_are_as_many_as_was_said(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, judged: bool
 ) -> None:
     require_server()
     demo = finished_demo()
@@ -169,10 +200,17 @@ def test_people_are_told_at_their_next_walk_by_and_alarms_are_as_many_as_was_sai
     with open_store(folder) as store, serving(demo.project, tmp_path, folder) as (address, token):
         with httpx.Client(base_url=address, headers={"Authorization": f"Bearer {token}"}, timeout=60) as client:
             watched = [watch(demo, client, problem) for problem in demo.problems]
-        with store.begin() as connection:
-            before = connection.execute(sa.select(sa.func.max(tables.segments.c.id))).scalar_one()
-        with streams(demo, folder, tmp_path) as log:
-            wait_until(lambda: len(live_segments(store, before)) == len(demo.truth), 400, log.read_text)
+            operator = Operator(demo, store, client, watched)
+            with store.begin() as connection:
+                before = connection.execute(sa.select(sa.func.max(tables.segments.c.id))).scalar_one()
+
+            def are_over() -> bool:
+                if judged:
+                    operator.judge()
+                return len(live_segments(store, before)) == len(demo.truth)
+
+            with streams(demo, folder, tmp_path) as log:
+                wait_until(are_over, 400, log.read_text)
         waiting = sa.select(sa.func.count()).select_from(tables.new_sightings)
 
         def is_looked_at() -> bool:
