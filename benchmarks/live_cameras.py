@@ -231,21 +231,21 @@ class _Street:
             time.sleep(max(0.0, begin_s + second - time.monotonic()))
 
     def watch(self, number: int, rejected: int) -> None:
-        """Let `number` cases watch for a person each, after they rejected sightings."""
-        first = self.num_walked
-        self._store_some(number * rejected)
+        """Let `number` cases watch for a person each, of whom one sighting is confirmed and others are rejected."""
+        first, judged = self.num_walked, 1 + rejected
+        self._store_some(number * judged)
         self._sought = self._people(number)
         with self._store.begin() as connection:
             for place, embedding in enumerate(self._sought):
                 case = open_case(connection, _REVIEWER, f"Case {place}", operators=[]).id
-                own = range(first + place * rejected, first + (place + 1) * rejected)
+                match, *others = range(first + place * judged, first + (place + 1) * judged)
+                verdicts = {match: Verdict.CONFIRMED} | dict.fromkeys(others, Verdict.REJECTED)
                 rows = [
                     {"case_id": case, "district": _DISTRICT, "tracklet_id": self._number(walked), "account": "reviewer",
-                     "verdict": Verdict.REJECTED}
-                    for walked in own
+                     "verdict": verdict}
+                    for walked, verdict in verdicts.items()
                 ]  # fmt: skip
-                if rows:
-                    connection.execute(sa.insert(tables.verdicts), rows)
+                connection.execute(sa.insert(tables.verdicts), rows)
                 sought = Sought(embedding, {}, None, self._model)
                 open_watch(connection, _REVIEWER, case, "missing", {}, sought, 24, 0.9, None)
 

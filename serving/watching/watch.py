@@ -10,6 +10,7 @@ from scipy.special import expit
 from domain.attribute_query import AttributeQuery
 from domain.cameras import CameraKey
 from domain.embeddings import cosine_distances, unit_length
+from evaluation.transit.model import LARGEST
 from serving.database.tracklet_rows import EmbeddedTracklet, StoredTracklet
 from serving.matching.description import attribute_evidence, description_likelihood
 from serving.matching.match_curve import MatchCurve
@@ -51,23 +52,27 @@ def match_probabilities(
 ) -> Float[np.ndarray, " sighting"]:
     """Probability that each of `new` shows the person of `watch`, as a search gives it; 0 at other cameras.
 
-    A search re-ranks its candidates, which changes their order but not these probabilities.
+    A search re-ranks its candidates, which changes their order but not these probabilities. Place and time are asked of
+    those alone that they can bring to the watch's least probability.
     """
-    where_and_when = settings.time_trust * place_and_time(new.tracklets, watch.seen, transits)
     if watch.embedding is None:
         words = np.array([description_likelihood(described, watch.description) for described in new.attributes])
-        likely = expit(log_odds(words) + where_and_when)
+        odds = log_odds(words)
     else:
         distances = cosine_distances(watch.embedding[None], new.embeddings)[0].astype(np.float64)
-        evidence = where_and_when
-        if watch.description:
-            words = np.array([attribute_evidence(described, watch.description) for described in new.attributes])
-            evidence = evidence + settings.attribute_trust * words
-        distances -= curve.softness * evidence
         if watch.rejected:
             nearest = cosine_distances(np.stack(watch.rejected), new.embeddings).min(axis=0)
             distances += curve.shift_of_rejected(nearest)
-        likely = np.array([curve.probability(distance) for distance in distances.tolist()])
+        odds = (curve.half_distance - distances) / curve.softness
+        if watch.description:
+            words = np.array([attribute_evidence(described, watch.description) for described in new.attributes])
+            odds += settings.attribute_trust * words
+    reachable = odds + settings.time_trust * LARGEST >= log_odds(watch.min_probability)
+    may_be_told: list[int] = np.flatnonzero(reachable).tolist()
+    if watch.seen and may_be_told:
+        some = [new.tracklets[place] for place in may_be_told]
+        odds[may_be_told] += settings.time_trust * place_and_time(some, watch.seen, transits)
+    likely: Float[np.ndarray, " sighting"] = expit(odds)
     if watch.cameras is None:
         return likely
     return np.where([(one.district, one.camera.id) in watch.cameras for one in new.tracklets], likely, 0.0)
