@@ -231,7 +231,7 @@ class _Street:
             time.sleep(max(0.0, begin_s + second - time.monotonic()))
 
     def watch(self, number: int, rejected: int) -> None:
-        """Let `number` cases watch for a person each, of whom one sighting is confirmed and others are rejected."""
+        """Open `number` cases that each watch for a person, with one confirmed and `rejected` rejected sightings."""
         first, judged = self.num_walked, 1 + rejected
         self._store_some(number * judged)
         self._sought = self._people(number)

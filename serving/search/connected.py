@@ -116,7 +116,7 @@ class Connected:
 
     @contextmanager
     def using_engines(self) -> Iterator[None]:
-        """Engines that stop in the block are reached anew with the next request, for then they may be others."""
+        """If the engines stop in the block, the next request connects again: they may be others then."""
         try:
             yield
         except EnginesAwayError:

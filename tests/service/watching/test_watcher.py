@@ -77,7 +77,7 @@ def walk_by(
     seed: int = 50,
     seconds_ago: float = 0,
 ) -> int:
-    """Number of the sighting of somebody who has just been seen, or was so long ago."""
+    """Number of the stored sighting of somebody who left the view `seconds_ago`."""
     engines = deployment.open_engines()
     crop = picture(colour, seed=seed)
     perception = Perception(*engines, deployment.perception)
