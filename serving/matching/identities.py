@@ -69,7 +69,8 @@ def identify(
         )  # mean number of possible pairs of a tracklet
         prior = settings.others_of_a_person / (settings.others_of_a_person + possible)
         threshold = curve.at_prior(prior).half_distance if possible else -math.inf
-        clusters = fcluster(linkage(distances, "average"), threshold, "distance")
+        lowest = min(0.0, float(distances.min()))  # learnt times can make it negative, which fcluster does not take
+        clusters = fcluster(linkage(distances - lowest, "average"), threshold - lowest, "distance")
     numbers: dict[int, int] = {}
     return {
         tracklet.id: numbers.setdefault(int(cluster), len(numbers) + 1)

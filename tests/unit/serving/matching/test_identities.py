@@ -116,4 +116,6 @@ def test_learnt_times_join_who_rides_and_part_who_would_walk(tmp_path: Path) -> 
 
     assert (persons(rider, Transits(WALKING)), persons(rider, transits)) == (2, 1)
     assert (persons(walker, transits), persons(rider, transits, "elsewhere")) == (2, 2)
+    alike = [tracklet(1, A), tracklet(2, A, camera=1, after_s=21), tracklet(3, B)]
+    assert persons(alike, transits) == 2  # looks and time together are above all that looks alone can be
     assert persons([tracklet(1, A), tracklet(2, A, after_s=2)], transits) == 2  # one camera at one time
