@@ -1,6 +1,7 @@
 """Attribute and re-ID sets of the demo district: crops of people with the labels an annotator could give."""
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 
@@ -101,6 +102,16 @@ def roaming_identities(truths: list[GroundTruth], gap_frames: int) -> set[int]:
             if len(clear_rows(truth, visit)) >= _MIN_ROWS:
                 cameras.setdefault(int(truth.identities[visit[0]]), set()).add(number)
     return {identity for identity, seen in cameras.items() if len(seen) >= 2}
+
+
+def times_of_crops(session: Session, cuts: list[Cut]) -> dict[str, float]:
+    """POSIX time of each re-ID crop among `cuts`, by file name."""
+    return {
+        Path(file).name: session.time_of(cut.frame).timestamp()
+        for cut in cuts
+        for file in cut.files
+        if file.startswith("reid/")
+    }
 
 
 def gap_frames(session: Session) -> int:

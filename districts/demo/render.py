@@ -12,7 +12,7 @@ import numpy as np
 import yaml
 from tqdm import tqdm
 
-from districts.demo.crop_sets import CropSets, cut_crops, gap_frames, roaming_identities
+from districts.demo.crop_sets import CropSets, cut_crops, gap_frames, roaming_identities, times_of_crops
 from districts.demo.cuts import Cut, write_cuts
 from districts.demo.detection_set import choose_frames, cut_detection
 from districts.demo.filming import film
@@ -21,6 +21,7 @@ from districts.demo.problems import pose_problems
 from districts.demo.sessions import SCHEMA, SPLITS, TIME_ZONE, Session, plan_session, start_of
 from districts.demo.settings import DemoSettings
 from districts.demo.streets import camera_of
+from districts.importing.crop_sets import write_times
 from districts.layout import District, Split
 from domain.schemas import read_schema
 
@@ -51,10 +52,14 @@ def render_demo(name: str, settings: DemoSettings, folder: Path) -> None:
     )
     _write_district(name, settings, folder)
     cuts: dict[Path, list[Cut]] = {}
+    times: dict[str, float] = {}
     for split, session in sessions.items():
         _cut_session(session, settings, folder, [truths[split, n] for n in range(settings.num_cameras)], cuts)
+        videos = [_video(folder, session, number) for number in range(settings.num_cameras)]
+        times |= times_of_crops(session, [cut for video in videos for cut in cuts[video]])
     tasks = [(folder, video, cuts[video]) for video in sorted(cuts)]
     _in_processes(_write_cuts, tasks, settings.num_processes, "cutting")
+    write_times(folder / "reid" / "times.csv", times)
 
 
 def _in_processes(

@@ -1,7 +1,7 @@
 """The three sessions, one per split: time of filming, light and walks."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -36,6 +36,7 @@ _TAKES = {
         (1.0, ((0.0, "day", "clear"), (0.25, "day", "cloudy"), (0.5, "sunset", "clear"), (0.75, "night", "rain"))),
     ),
 }
+_TAKE_EVERY = timedelta(hours=1)  # from the end of a take to the begin of the next
 _STARTS = {"train": datetime(2026, 4, 14, 9), "val": datetime(2026, 4, 21, 15), "test": datetime(2026, 5, 12, 18, 40)}
 
 
@@ -67,6 +68,11 @@ class Session:
         ends = np.cumsum(take_seconds(self.split, self.settings))
         take = min(int(np.searchsorted(ends, time_s, side="right")), len(ends) - 1)
         return take, time_s - (float(ends[take - 1]) if take else 0.0)
+
+    def time_of(self, frame: int) -> datetime:
+        """When the frame was filmed, by the clock of all cameras."""
+        take, _ = self.moment(frame)
+        return start_of(self.split) + take * _TAKE_EVERY + timedelta(seconds=(frame - 1) / self.settings.fps)
 
     def sky(self, frame: int) -> tuple[Sky, Sky, float]:
         """Two skies to blend at the frame, and the share of the second in 0..1."""

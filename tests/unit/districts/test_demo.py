@@ -2,6 +2,7 @@
 
 import hashlib
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +28,7 @@ from domain.images import read_image
 from domain.schemas import read_schema
 
 pytestmark = pytest.mark.slow
+STARTS = {"train": "2026-04-14T09:00+09:00", "val": "2026-04-21T15:00+09:00", "test": "2026-05-12T18:40+09:00"}
 
 
 def small(seed: int = 7, num_processes: int = 1) -> DemoSettings:
@@ -127,6 +129,16 @@ def test_no_identity_is_in_two_splits(district: Path) -> None:
     assert len(seen[0] | seen[1] | seen[2]) == sum(map(len, seen))
     parts = [read_reid_folder(district, part).identities for part in ("bounding_box_train", "query")]
     assert not set(parts[0].tolist()) & set(parts[1].tolist())
+
+
+def test_each_crop_has_the_time_of_its_frame(district: Path) -> None:
+    for split, part in (("train", "bounding_box_train"), ("val", "bounding_box_val"), ("test", "bounding_box_test")):
+        crops, session = read_reid_folder(district, part), plan_session(split, small())  # type: ignore[arg-type]
+        frames = [int(name.split("_")[2]) for name in crops.images]
+        takes = [session.moment(frame)[0] for frame in frames]
+        start_s = datetime.fromisoformat(STARTS[split]).timestamp()
+        seconds = [start_s + 3600 * take + frame - 1 for take, frame in zip(takes, frames, strict=True)]
+        assert crops.times_s.tolist() == pytest.approx(seconds), "one frame a second, takes an hour apart"
 
 
 def test_passers_by_are_described_and_learnt_from_but_never_looked_for(district: Path) -> None:
