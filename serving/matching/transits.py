@@ -1,8 +1,8 @@
 """Evidence of place and time that sightings show a person who was seen elsewhere.
 
 Between cameras of a district whose transit times were learnt, `evaluation.transit` says how much likelier its time
-makes a walk for one person than for two; between others the walking times over their distance do, see
-`serving.matching.walking`. Both are bounded, so that place and time alone never decide.
+makes a walk for one person than for two; between others, and in one camera within a visit's gap, the walking times over
+their distance do, see `serving.matching.walking`. Both are bounded, so that place and time alone never decide.
 """
 
 import math
@@ -16,7 +16,7 @@ from jaxtyping import Float, Float64
 
 from domain.cameras import Camera, CameraKey, Sighting, metres_between
 from evaluation.transit.files import read_transits
-from evaluation.transit.model import LARGEST, TransitModel
+from evaluation.transit.model import LARGEST, VISIT_GAP_S, TransitModel
 from serving.matching.walking import WalkingSettings, walking_log_ratio, walking_log_ratios
 
 _UNKNOWN = -1  # number of a camera that the learnt model does not have
@@ -136,8 +136,9 @@ class Transits:
             there = np.array([numbers[camera] for camera in cameras])
             here = np.full(len(there), self.numbers[seen.camera])
             learnt = self.model.has_evidence(here, there)
-            for row, of_row_s in zip(ratios, between_s[:, learnt], strict=True):
-                row[learnt] = self.model.of_walks(here[learnt], there[learnt], of_row_s)
+            for row, of_row_s in zip(ratios, between_s, strict=True):
+                known = learnt & (~same | (np.abs(of_row_s) > VISIT_GAP_S))
+                row[known] = self.model.of_walks(here[known], there[known], of_row_s[known])
         ratios[same & (apart_s < -_ROUNDED_S)] = 0.0
         return np.log(np.exp(ratios).mean(axis=0))
 
@@ -158,10 +159,11 @@ class Transits:
         ends_s = np.array([one.last_seen.timestamp() for one in sightings])
         rows, columns = np.triu_indices(len(sightings), 1)
         known = self.model.has_evidence(numbers[rows], numbers[columns])
-        known &= (numbers[rows] != numbers[columns]) | (begins_s[columns] >= ends_s[rows])
-        rows, columns = rows[known], columns[known]
         middles_s = (begins_s + ends_s) / 2
         between_s = middles_s[columns] - middles_s[rows]
+        again = (begins_s[columns] >= ends_s[rows]) & (between_s > VISIT_GAP_S)
+        known &= (numbers[rows] != numbers[columns]) | again
+        rows, columns, between_s = rows[known], columns[known], between_s[known]
         ratios[rows, columns] = self.model.of_walks(numbers[rows], numbers[columns], between_s)
         return ratios
 

@@ -1,16 +1,19 @@
 from dataclasses import replace
+from datetime import timedelta
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from domain.cameras import CameraKey
+from domain.cameras import CameraKey, Sighting
 from domain.errors import ArtifactError
+from evaluation.transit.fitting import fit_transits
 from evaluation.transit.model import LARGEST
+from evaluation.transit.walks import walks_of_people
 from serving.matching.transits import Seen, Transits
 from tests.helpers.deployments import write_learnt_times
-from tests.helpers.sightings import CAMERAS, WALKING
+from tests.helpers.sightings import CAMERAS, NOON, WALKING
 
 KEYS: list[CameraKey] = [("demo", camera.id) for camera in CAMERAS]
 PLACES = dict(zip(KEYS, CAMERAS, strict=True))  # 111 m apart: some 100 s on foot
@@ -27,6 +30,23 @@ def learnt(tmp_path: Path) -> Transits:
     """Everybody rides from the first camera to the second in 20 s, and none is known to go to the third."""
     write_learnt_times(tmp_path)
     return Transits.read(tmp_path / "transits/demo", WALKING)
+
+
+def sighting(number: int, camera: int, after_s: float) -> Sighting:
+    """One of five seconds."""
+    begin = NOON + timedelta(seconds=after_s)
+    return Sighting(
+        district="demo",
+        tracklet_id=number,
+        camera_id=CAMERAS[camera].id,
+        first_seen=begin,
+        last_seen=begin + timedelta(seconds=5),
+        latitude=CAMERAS[camera].latitude,
+        longitude=CAMERAS[camera].longitude,
+        distance=0.1,
+        match_probability=0.5,
+        crop="",
+    )
 
 
 def test_who_comes_in_walking_time_is_likelier_and_nobody_is_ruled_out() -> None:
@@ -68,6 +88,22 @@ def test_learnt_times_stand_before_walking_times_where_there_are_some(tmp_path: 
     of_other = replace(GATE, camera=("other", "cam0"))
     there = transits.log_ratios(of_other, [("other", "cam1")], np.array([1090.0]), elsewhere)
     assert there[0] == pytest.approx(ratio(GATE, 1, 90))
+
+
+def test_in_one_camera_the_rest_of_a_visit_counts_as_on_foot_whatever_was_learnt() -> None:
+    begins = 200.0 * np.arange(60)
+    people, cameras = np.repeat(np.arange(1, 61), 3), np.tile([1, 2, 1], 60)  # by the second camera and back
+    times_s = np.stack([begins, begins + 20 + begins % 3, begins + 300], axis=1).ravel()
+    model = fit_transits(walks_of_people(people, cameras, times_s), cameras, times_s)
+    taught = Transits(WALKING, model, {KEYS[0]: 1, KEYS[1]: 2})
+    assert model.has_evidence(np.array([1]), np.array([1])).all()
+    assert ratio(GATE, 0, 5, taught) == ratio(GATE, 0, 5) > 3
+    assert ratio(GATE, 0, 300, taught) != ratio(GATE, 0, 300)
+    seen = [sighting(1, 0, 0), sighting(2, 0, 8), sighting(3, 1, 20), sighting(4, 0, 300)]
+    (learnt, *_), (walked, *_) = taught.between(seen), ON_FOOT.between(seen)
+    assert learnt[1] == walked[1] > 1, "the rest of the visit"
+    assert (learnt[2] > 1, walked[2]) == (True, -np.inf), "a ride"
+    assert learnt[3] != walked[3], "a return"
 
 
 def test_without_an_artifact_people_are_on_foot_and_half_of_one_is_refused(tmp_path: Path) -> None:
