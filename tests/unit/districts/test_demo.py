@@ -21,7 +21,7 @@ from districts.demo.sessions import SPLITS, plan_session, take_seconds
 from districts.demo.settings import DemoSettings
 from districts.demo.streets import PICTURE_SIZE, PLACES, camera_of, street_plan
 from districts.demo.video import read_frames
-from districts.layout import read_attribute_split, read_district, read_problems, read_reid_folder
+from districts.layout import ReidPart, Split, read_attribute_split, read_district, read_problems, read_reid_folder
 from domain.cameras import metres_between
 from domain.errors import InputError
 from domain.images import read_image
@@ -132,8 +132,13 @@ def test_no_identity_is_in_two_splits(district: Path) -> None:
 
 
 def test_each_crop_has_the_time_of_its_frame(district: Path) -> None:
-    for split, part in (("train", "bounding_box_train"), ("val", "bounding_box_val"), ("test", "bounding_box_test")):
-        crops, session = read_reid_folder(district, part), plan_session(split, small())  # type: ignore[arg-type]
+    parts: dict[Split, ReidPart] = {
+        "train": "bounding_box_train",
+        "val": "bounding_box_val",
+        "test": "bounding_box_test",
+    }
+    for split, part in parts.items():
+        crops, session = read_reid_folder(district, part), plan_session(split, small())
         frames = [int(name.split("_")[2]) for name in crops.images]
         takes = [session.moment(frame)[0] for frame in frames]
         start_s = datetime.fromisoformat(STARTS[split]).timestamp()
